@@ -1,0 +1,44 @@
+# The commands of the project; `make demo` and `make test` need only Python 3.11, git and make.
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/.complete
+
+.PHONY: env demo test test-all lint format check bench wheel-smoke clean
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: env
+	$(BIN)/bench run --generator dp-wgan --epsilon 2,5,7.4,inf
+
+test: env
+	$(BIN)/pytest -m 'not slow and not gpu'
+
+test-all: env
+	$(BIN)/pytest
+
+lint: env
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: env
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: format lint test
+
+bench: env
+	$(BIN)/pytest tests/performance --benchmark-enable --benchmark-only
+
+wheel-smoke: env
+	sh tests/wheel_smoke.sh
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""The suite itself: what is measured, how, and the commands."""

@@ -1,0 +1,17 @@
+"""Errors that a user can mend: one sentence each, with the thing, the value, the law and the remedy."""
+
+
+class BenchError(Exception):
+    """The root: the command line prints its message alone and exits with 2."""
+
+
+class UsageError(BenchError, ValueError):
+    """An option, name or value that cannot be meant."""
+
+
+class DataError(BenchError, ValueError):
+    """A file or a cohort that cannot be used as it is."""
+
+
+class NotFittedError(BenchError, RuntimeError):
+    """A plug-in was asked for samples or predictions before ``fit``."""

@@ -1,0 +1,1 @@
+"""From NIfTI files on disk to patches in memory."""

@@ -1,0 +1,1 @@
+"""How patients lie on a disk: one file per layout."""

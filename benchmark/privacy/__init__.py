@@ -1,0 +1,1 @@
+"""What ε means here: accounting, units, randomness and the private training step."""

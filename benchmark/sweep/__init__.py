@@ -1,0 +1,1 @@
+"""Plans cells, runs them, remembers them."""
