@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one sentence each, with the thing, the value, the law and the remedy."""
+"""Errors that a user can mend: one sentence each: the thing, the value, the law, the remedy."""
 
 
 class BenchError(Exception):

@@ -1,0 +1,10 @@
+"""The embedded phantom cohort: simulated TOF-MRA with known vessels, as real NIfTI files.
+
+It exists so that every command can be tried, tested and benchmarked without a single patient.
+Importing this package is cheap; what simulates is imported when a cohort is written.
+"""
+
+from benchmark.data.phantom.cache import DEFAULT_SEED, VERSION, embedded
+from benchmark.data.phantom.cohort import write_cohort, write_embedded
+
+__all__ = ["DEFAULT_SEED", "VERSION", "embedded", "write_cohort", "write_embedded"]

@@ -1,0 +1,102 @@
+"""What a sweep shows while it runs, and what it ends with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import rich.console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from benchmark.sweep.runner import Events, Outcome
+from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.summary import SUMMARY, Row
+from benchmark.sweep.sweep import Listener
+
+PLAIN_WIDTH = 160
+
+
+class Console:
+    """A progress bar for each running cell; plain lines where there is no terminal."""
+
+    def __init__(self) -> None:
+        out = rich.console.Console()
+        self._out = out if out.is_terminal else rich.console.Console(width=PLAIN_WIDTH)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:g}/{task.total:g}"),
+            TimeElapsedColumn(),
+            console=self._out,
+            disable=not self._out.is_terminal,
+            transient=True,
+        )
+        self._of_cell: dict[str, TaskID] = {}
+        self._preparing: tuple[str, TaskID] | None = None
+
+    def __enter__(self) -> Console:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def listener(self) -> Listener:
+        """What hears of the sweep."""
+        events = Events(progress=self._progress, ended=self._ended)
+        return Listener(preparing=self._prepare, planned=self._planned, events=events)
+
+    def report(self, table: Sequence[Row], outcomes: Sequence[Outcome], out: Path) -> None:
+        """The table, the reasons of what failed, and where the files lie."""
+        from leaderboard.table import sweep_table
+
+        self._out.print(sweep_table(table))
+        for outcome in outcomes:
+            if outcome.state == "failed":
+                last = outcome.error.strip().splitlines()[-1]
+                self._out.print(f"[red]{label(outcome.spec)} failed:[/] {last}")
+        self._out.print(f"Table: {out / SUMMARY}")
+
+    def _prepare(self, stage: str, done: int, total: int) -> None:
+        if self._preparing is None or self._preparing[0] != stage:
+            self._drop()
+            self._preparing = (stage, self._bars.add_task(stage, total=total))
+            if not self._out.is_terminal:
+                self._out.print(f"{stage} ({total})")
+        self._bars.update(self._preparing[1], completed=done)
+
+    def _drop(self) -> None:
+        if self._preparing is not None:
+            self._bars.remove_task(self._preparing[1])
+            self._preparing = None
+
+    def _planned(self, specs: list[RunSpec], pending: list[RunSpec]) -> None:
+        self._drop()
+        kept = len(specs) - len(pending)
+        self._out.print(f"{len(specs)} cells, {kept} of them done before.")
+
+    def _progress(self, spec: RunSpec, stage: str, done: int, total: int) -> None:
+        self._drop()
+        if spec.key not in self._of_cell:
+            self._of_cell[spec.key] = self._bars.add_task("")
+        text = f"{label(spec)}: {stage}"
+        self._bars.update(self._of_cell[spec.key], description=text, completed=done, total=total)
+
+    def _ended(self, outcome: Outcome) -> None:
+        bar = self._of_cell.pop(outcome.spec.key, None)
+        if bar is not None:
+            self._bars.remove_task(bar)
+        self._out.print(f"{label(outcome.spec)}: {outcome.state}")
+
+
+def label(spec: RunSpec) -> str:
+    """A cell in a few words."""
+    epsilon = "∞" if math.isinf(spec.epsilon) else f"{spec.epsilon:g}"
+    return f"{spec.generator.name}, ε = {epsilon}, {spec.segmenter.name}, seed {spec.seed}"

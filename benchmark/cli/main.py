@@ -1,0 +1,42 @@
+"""``bench``: the commands together, and how an error is told."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+
+from benchmark.cli import catalogue, data, run
+from benchmark.core.errors import BenchError
+
+USAGE, INTERRUPTED = 2, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="angiobench", prog_name="bench")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def bench(debug: bool) -> None:
+    """Benchmark generators of labelled brain angiography: Dice and FID against ε."""
+
+
+for command in (run.run, catalogue.list_, catalogue.show, data.data):
+    bench.add_command(command)
+
+
+def main() -> None:
+    """Runs a command; a mendable error is one sentence and exit code 2."""
+    try:
+        code = bench.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted; what was finished is kept, the same command goes on.", err=True)
+        sys.exit(INTERRUPTED)
+    except BenchError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        click.echo(f"bench: {error}", err=True)
+        sys.exit(USAGE)
+    sys.exit(code if isinstance(code, int) else 0)

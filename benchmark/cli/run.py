@@ -1,0 +1,174 @@
+"""``bench run``: a sweep."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchmark.sweep.planning import Request
+
+
+def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not names:
+        raise UsageError("Expected at least one name, separated by commas.")
+    return names
+
+
+@click.command()
+@click.option(
+    "--generator",
+    "generators",
+    required=True,
+    callback=_names,
+    metavar="NAME[,NAME]",
+    help="Generators to compare; `bench list` has the names.",
+)
+@click.option(
+    "--epsilon",
+    default="inf",
+    show_default=True,
+    metavar="E[,E]",
+    help="Privacy levels; `inf` for none.",
+)
+@click.option(
+    "--unit",
+    type=click.Choice(["patch", "patient"]),
+    default="patch",
+    show_default=True,
+    help="What ε protects.",
+)
+@click.option(
+    "--delta", type=float, help="δ; at most 1e-5 and a tenth of 1/units.  [default: that]"
+)
+@click.option(
+    "--segmenter",
+    "segmenters",
+    default="unet",
+    show_default=True,
+    callback=_names,
+    metavar="NAME[,NAME]",
+    help="Segmenters that learn from the synthetic patches.",
+)
+@click.option(
+    "--preset",
+    default="quick",
+    show_default=True,
+    metavar="NAME",
+    help="Settings to start from: quick, standard or paper.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PLUGIN.NAME=VALUE",
+    help="Overrides a setting, as `dp-wgan.clip_norm=1` or `protocol.samples=2000`.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="A cohort in BIDS layout.  [default: the embedded phantoms]",
+)
+@click.option(
+    "--test-data",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FOLDER",
+    help="A further test set; repeatable.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many seeds each cell is repeated with.",
+)
+@click.option(
+    "--bookends/--no-bookends",
+    default=True,
+    show_default=True,
+    help="Run `real` and `simulator` beside the rest.",
+)
+@click.option(
+    "--noise",
+    type=click.Choice(["seeded", "system"]),
+    help="Where private noise comes from.  [default: seeded for phantoms, else system]",
+)
+@click.option("--jobs", type=click.IntRange(1), help="Cells at a time.  [default: the cores]")
+@click.option("--device", default="cpu", show_default=True, help="A torch device.")
+@click.option(
+    "--fid-weights",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Inception weights for FID.  [default: looked for in the caches]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where results go.",
+)
+@click.option(
+    "--tracking-uri",
+    metavar="URI",
+    help="MLflow's store; `none` for none.  [default: OUT/mlflow.db]",
+)
+def run(**options: Any) -> int:
+    """Fit, sample, segment and score: Dice and FID at each ε."""
+    from benchmark.cli.console import Console
+    from benchmark.data.folders import cache_folder
+    from benchmark.sweep.sweep import Place, run_sweep
+
+    place = Place(
+        out=options["out"],
+        cache=cache_folder(),
+        data=options["data"],
+        test_data=options["test_data"],
+        fid_weights=options["fid_weights"],
+        jobs=options["jobs"] or os.cpu_count() or 1,
+        device=options["device"],
+    )
+    console = Console()
+    with console:
+        table, outcomes = run_sweep(_request(options), place, console.listener())
+    console.report(table, outcomes, place.out)
+    return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
+
+
+def _request(options: Mapping[str, Any]) -> Request:
+    from benchmark.core.budget import parse_epsilon
+    from benchmark.sweep.planning import Request
+
+    private = options["data"] is not None
+    return Request(
+        generators=options["generators"],
+        epsilons=[parse_epsilon(text) for text in options["epsilon"].split(",")],
+        unit=options["unit"],
+        delta=options["delta"],
+        segmenters=options["segmenters"],
+        preset=options["preset"],
+        settings=_settings(options["settings"]),
+        seeds=options["seeds"],
+        bookends=options["bookends"],
+        noise=options["noise"] or ("system" if private else "seeded"),
+    )
+
+
+def _settings(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    read: dict[str, dict[str, str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        plug_in, dot, setting = name.strip().partition(".")
+        if not (equals and dot and plug_in and setting):
+            raise UsageError(f"Expected --set PLUGIN.NAME=VALUE, got {text!r}.")
+        read.setdefault(plug_in, {})[setting] = value.strip()
+    return read

@@ -1,0 +1,147 @@
+"""What may be spent on privacy, and what was.
+
+A ``Budget`` is asked for; a ``Guarantee`` is what the mechanism gives. Two data sets are neighbours
+when one unit's contribution is zeroed out, the public counts staying as they are ("zero-out").
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from benchmark.core.errors import UsageError
+
+Unit = Literal["patch", "patient"]
+UNITS: tuple[Unit, ...] = ("patch", "patient")
+RELATION = "zero-out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicNumbers:
+    """Declared facts that a plan may rest on: they stay constant whoever is left out.
+
+    Attributes:
+        patients: Patients to fit on.
+        patches_per_patient: The most patches that a patient contributes.
+        patch_size: The side of a patch in pixels.
+    """
+
+    patients: int
+    patches_per_patient: int
+    patch_size: int
+
+    def units(self, unit: Unit) -> int:
+        """How many protected units there are: patients, or patches of all patients."""
+        return self.patients if unit == "patient" else self.patients * self.patches_per_patient
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """The privacy loss that a fit may cause.
+
+    Attributes:
+        epsilon: At least 0; ``inf`` for no privacy.
+        delta: In (0, 1).
+        unit: What is protected: one patch, or one patient with all patches.
+
+    Raises:
+        UsageError: At construction, for a value outside its law.
+    """
+
+    epsilon: float
+    delta: float
+    unit: Unit
+
+    def __post_init__(self) -> None:
+        if not self.epsilon >= 0:
+            raise UsageError(f"Expected epsilon >= 0 or inf, got {self.epsilon}.")
+        if not 0 < self.delta < 1:
+            raise UsageError(f"Expected delta in (0, 1), got {self.delta}.")
+        if self.unit not in UNITS:
+            raise UsageError(f"Expected unit to be one of {', '.join(UNITS)}, got {self.unit!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guarantee:
+    """What a fit gives, with the numbers of its mechanism, from which ε can be recomputed.
+
+    Attributes:
+        target_epsilon: The ε asked for.
+        epsilon: The ε spent, for ``unit``: the accountant's upper bound.
+        epsilon_patch: A bound for one patch; ``None`` where none is known.
+        epsilon_patient: A bound for one patient; ``None`` where none is known.
+        delta: The δ of all three.
+        unit: The protected unit.
+        noise_multiplier: σ: the noise's standard deviation over ``clip_norm``.
+        sampling_rate: q: the probability with which a unit enters a private step.
+        steps: T: private steps taken.
+        clip_norm: C: the L2 bound on one unit's contribution; ``inf`` for none.
+        accountant: Whose upper bound ``epsilon`` is.
+        seeded: Whether noise and draws came from a seed, as in a benchmark and never in a release.
+        patients: The public number of patients.
+        patches_per_patient: The public most patches of a patient.
+        relation: The neighbouring relation.
+        covers: What was private.
+    """
+
+    target_epsilon: float
+    epsilon: float
+    epsilon_patch: float | None
+    epsilon_patient: float | None
+    delta: float
+    unit: Unit
+    noise_multiplier: float
+    sampling_rate: float
+    steps: int
+    clip_norm: float
+    accountant: str
+    seeded: bool
+    patients: int
+    patches_per_patient: int
+    relation: str = RELATION
+    covers: str = "fit"
+
+    @classmethod
+    def of(
+        cls, public: PublicNumbers, budget: Budget, *, epsilon: float, accountant: str = "none"
+    ) -> Guarantee:
+        """The guarantee of a plug-in without a mechanism: ε is 0 (no data) or inf (no privacy)."""
+        return cls(
+            target_epsilon=epsilon,
+            epsilon=epsilon,
+            epsilon_patch=epsilon,
+            epsilon_patient=epsilon,
+            delta=budget.delta,
+            unit=budget.unit,
+            noise_multiplier=0.0 if math.isinf(epsilon) else math.inf,
+            sampling_rate=1.0,
+            steps=1 if math.isinf(epsilon) else 0,
+            clip_norm=math.inf,
+            accountant=accountant,
+            seeded=False,
+            patients=public.patients,
+            patches_per_patient=public.patches_per_patient,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields by name, infinities as floats."""
+        return asdict(self)
+
+
+def parse_epsilon(text: str) -> float:
+    """Reads one ε: a number above 0, or ``inf``.
+
+    Raises:
+        UsageError: For anything else.
+
+    >>> parse_epsilon("7.4"), parse_epsilon("inf")
+    (7.4, inf)
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value > 0:
+        raise UsageError(f"Expected epsilon to be a number above 0 or inf, got {text.strip()!r}.")
+    return value

@@ -1,0 +1,120 @@
+"""The contract of a generator of labelled patches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.patches import Patches
+from benchmark.core.settings import Settings
+
+
+class Noise(Protocol):
+    """The randomness that a private step's guarantee rests on."""
+
+    @property
+    def seeded(self) -> bool:
+        """Whether a seed repeats it; a release must not be."""
+
+    def poisson(self, n: int, rate: float) -> NDArray[np.int64]:
+        """The indices, among ``n`` units, of those that enter; each independently with ``rate``."""
+
+    def normal(self, n: int) -> NDArray[np.float32]:
+        """``n`` independent standard normal numbers."""
+
+
+class Progress(Protocol):
+    """Hears of a fit's progress; curves hold non-private or post-processed quantities only."""
+
+    def __call__(self, step: int, total: int, curves: Mapping[str, float], /) -> None:
+        """Step ``step`` of ``total`` is done."""
+
+
+def silent(step: int, total: int, curves: Mapping[str, float], /) -> None:
+    """Progress that nobody listens to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitContext:
+    """What a fit needs and must not invent.
+
+    Attributes:
+        seed: Seeds initialisation and latent draws.
+        noise: Seeds, or does not seed, the private noise and the Poisson draws.
+        charge: Called once with the planned guarantee, and durable, before the first private
+            batch is read.
+        progress: Hears of every step.
+        device: A torch device's name.
+    """
+
+    seed: int
+    noise: Noise
+    charge: Callable[[Guarantee], None]
+    progress: Progress = silent
+    device: str = "cpu"
+
+
+class Generator(ABC):
+    """Draws labelled patches that resemble those it was fitted on.
+
+    A plug-in ``dp-wgan`` is the module ``dp_wgan`` with the class ``DpWgan``.
+
+    Attributes:
+        name: The plug-in's name.
+        version: Raised whenever the meaning of the same settings changes.
+        is_private: Whether ``fit`` honours a finite ε.
+        needs_data: Whether ``fit`` reads patients at all.
+        citation: The source, author and year.
+        Params: The class of its settings.
+        presets: Settings by name; ``quick``, ``standard`` and ``paper``.
+        smoke: Settings that fit in under two seconds, for conformance.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    is_private: ClassVar[bool]
+    needs_data: ClassVar[bool] = True
+    citation: ClassVar[str]
+    Params: ClassVar[type[Settings]]
+    presets: ClassVar[Mapping[str, Settings]]
+    smoke: ClassVar[Settings]
+
+    @abstractmethod
+    def __init__(self, params: Settings) -> None:
+        """Holds the settings; nothing is drawn or read."""
+
+    @abstractmethod
+    def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
+        """What a fit would be, from public numbers alone: calibrates, touches no patient.
+
+        Raises:
+            UsageError: If the budget cannot be honoured.
+        """
+
+    @abstractmethod
+    def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
+        """Learns from patches under a planned guarantee; returns what was really spent."""
+
+    @abstractmethod
+    def sample(self, n: int, *, seed: int) -> Patches:
+        """Draws ``n`` labelled patches; post-processing, spends nothing.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes settings (JSON) and weights (safetensors) into an existing folder."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path) -> Self:
+        """The generator that ``save`` wrote."""

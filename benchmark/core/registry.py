@@ -1,0 +1,95 @@
+"""Plug-ins by name.
+
+A name is a file name (``dp-wgan`` is ``generators/dp_wgan.py`` with the class ``DpWgan``), so that
+listing imports no plug-in. Other distributions add theirs through entry points.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmark.core.errors import UsageError
+from benchmark.core.generator import Generator
+from benchmark.core.segmenter import Segmenter
+
+_NOT_PLUG_INS = {"__init__", "checks"}
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The plug-ins of one kind: those of our own package and those of entry points.
+
+    Attributes:
+        kind: What a plug-in is called in a message.
+        package: The package whose modules are plug-ins.
+        base: The contract that a plug-in's class fulfils.
+    """
+
+    kind: str
+    package: str
+    base: type
+
+    def names(self) -> list[str]:
+        """Every name, sorted; imports no plug-in."""
+        return sorted(self._loaders())
+
+    def get(self, name: str) -> Any:
+        """The plug-in's class.
+
+        Raises:
+            UsageError: For an unknown name, or a plug-in that breaks the contract.
+        """
+        loaders = self._loaders()
+        if name not in loaders:
+            raise UsageError(unknown(self.kind, name, sorted(loaders)))
+        found = loaders[name]()
+        if not (isinstance(found, type) and issubclass(found, self.base)):
+            raise UsageError(f"The {self.kind} {name!r} is not a subclass of {self.base.__name__}.")
+        return found
+
+    def _loaders(self) -> dict[str, Callable[[], Any]]:
+        loaders: dict[str, Callable[[], Any]] = {
+            e.name: e.load for e in _entry_points(f"angiobench.{self.package}")
+        }
+        for module in _modules(self.package):
+            loaders[module.replace("_", "-")] = _Own(self.package, module)
+        return loaders
+
+
+@dataclass(frozen=True)
+class _Own:
+    package: str
+    module: str
+
+    def __call__(self) -> Any:
+        found = importlib.import_module(f"{self.package}.{self.module}")
+        return getattr(found, self.module.replace("_", " ").title().replace(" ", ""))
+
+
+def _entry_points(group: str) -> list[EntryPoint]:
+    return list(entry_points(group=group))
+
+
+def _modules(package: str) -> list[str]:
+    spec = find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    files = [file for folder in folders or () for file in Path(folder).glob("*.py")]
+    return [f.stem for f in files if f.stem not in _NOT_PLUG_INS]
+
+
+def unknown(kind: str, name: str, names: list[str]) -> str:
+    """The sentence for a name that does not exist, with the nearest that does."""
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"No {kind} is called {name!r}.{hint} There are: {', '.join(names)}."
+
+
+generators = Registry("generator", "generators", Generator)
+segmenters = Registry("segmenter", "segmenters", Segmenter)

@@ -1,0 +1,63 @@
+"""The contract of a segmenter of whole volumes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.generator import Progress, silent
+from benchmark.core.patches import Patches
+from benchmark.core.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainContext:
+    """What training needs and must not invent: a seed, a listener, a device's name."""
+
+    seed: int
+    progress: Progress = silent
+    device: str = "cpu"
+
+
+class Segmenter(ABC):
+    """Learns from labelled patches, then marks the vessels of whole volumes.
+
+    The class attributes are those of a ``Generator``, less what concerns privacy.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    citation: ClassVar[str]
+    Params: ClassVar[type[Settings]]
+    presets: ClassVar[Mapping[str, Settings]]
+    smoke: ClassVar[Settings]
+
+    @abstractmethod
+    def __init__(self, params: Settings) -> None:
+        """Holds the settings; nothing is drawn or read."""
+
+    @abstractmethod
+    def fit(self, patches: Patches, context: TrainContext) -> None:
+        """Learns, and chooses its threshold, from these patches alone."""
+
+    @abstractmethod
+    def predict(
+        self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
+    ) -> NDArray[np.bool_]:
+        """Marks the vessels of one volume.
+
+        Args:
+            volume: ``(X, Y, Z)``, scaled to [-1, 1] like the patches.
+            spacing_mm: A voxel's sides.
+
+        Returns:
+            The mask, ``(X, Y, Z)``.
+
+        Raises:
+            NotFittedError: Before ``fit``.
+        """

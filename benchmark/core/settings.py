@@ -1,0 +1,118 @@
+"""Settings of plug-ins: frozen dataclasses that carry their range beside their default.
+
+A field is written ``learning_rate: Annotated[float, FloatDistribution(1e-5, 1e-2)] = 1e-4``: the
+range is Optuna's, serves tuning, and is the law that a value given by a user is checked against.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple, Self, get_args, get_origin, get_type_hints
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from benchmark.core.errors import UsageError
+
+
+class Field(NamedTuple):
+    """One setting: its name, type, range (``None`` where it is free) and value."""
+
+    name: str
+    kind: type
+    range: BaseDistribution | None
+    value: Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The base of every plug-in's ``Params``; checks types and ranges at construction.
+
+    Raises:
+        UsageError: For a value of another type or out of its range.
+    """
+
+    def __post_init__(self) -> None:
+        for field in self.fields():
+            _check(field)
+
+    @classmethod
+    def ranges(cls) -> dict[str, tuple[type, BaseDistribution | None]]:
+        """Each setting's type and range, in the order of declaration."""
+        hints = get_type_hints(cls, include_extras=True)
+        return {f.name: _kind_and_range(hints[f.name]) for f in dataclasses.fields(cls)}
+
+    def fields(self) -> list[Field]:
+        """Every setting with its value."""
+        return [Field(n, k, r, getattr(self, n)) for n, (k, r) in self.ranges().items()]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The values by name."""
+        return {field.name: field.value for field in self.fields()}
+
+    def with_texts(self, texts: Mapping[str, str]) -> Self:
+        """A copy with some values read from texts, as ``--set`` gives them.
+
+        Raises:
+            UsageError: For an unknown name, an unreadable text or a value out of range.
+        """
+        ranges = self.ranges()
+        values = {}
+        for name, text in texts.items():
+            if name not in ranges:
+                raise UsageError(f"No setting is called {name!r}. There are: {', '.join(ranges)}.")
+            values[name] = _read(name, ranges[name][0], text)
+        return dataclasses.replace(self, **values)
+
+
+def _kind_and_range(hint: Any) -> tuple[type, BaseDistribution | None]:
+    if get_origin(hint) is not Annotated:
+        return hint, None
+    kind, *notes = get_args(hint)
+    return kind, next((n for n in notes if isinstance(n, BaseDistribution)), None)
+
+
+def _read(name: str, kind: type, text: str) -> Any:
+    if kind is bool:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise UsageError(f"Expected {name} to be true or false, got {text!r}.")
+    try:
+        return kind(text)
+    except ValueError:
+        raise UsageError(f"Expected {name} to be of type {kind.__name__}, got {text!r}.") from None
+
+
+def _check(field: Field) -> None:
+    value, kind = field.value, field.kind
+    fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+    if not fits or (kind is not bool and isinstance(value, bool)):
+        raise UsageError(f"Expected {field.name} to be of type {kind.__name__}, got {value!r}.")
+    law = describe(field.range)
+    if isinstance(field.range, (FloatDistribution, IntDistribution)):
+        inside = math.isfinite(value) and field.range.low <= value <= field.range.high
+    elif isinstance(field.range, CategoricalDistribution):
+        inside = value in field.range.choices
+    else:
+        inside = True
+    if not inside:
+        raise UsageError(f"Expected {field.name} {law}, got {value!r}.")
+
+
+def describe(law: BaseDistribution | None) -> str:
+    """A range in words.
+
+    >>> describe(IntDistribution(1, 8))
+    'in [1, 8]'
+    """
+    if isinstance(law, (FloatDistribution, IntDistribution)):
+        return f"in [{law.low:g}, {law.high:g}]"
+    if isinstance(law, CategoricalDistribution):
+        return f"to be one of {', '.join(str(choice) for choice in law.choices)}"
+    return "free"

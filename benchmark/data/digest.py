@@ -1,0 +1,96 @@
+"""A cohort's digest: its content decides it, its place on the disk does not.
+
+Files are checked and hashed once and remembered by path, size and time of change. Digests of
+private data are keyed with a secret of this machine, so that a published key confirms nobody's
+guess about who was in a cohort.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmark.core.errors import DataError
+from benchmark.data.cohort import Patient
+
+DIGEST_LENGTH = 16
+
+
+class Digests:
+    """Remembers what was checked and hashed, in one JSON file of a cache folder."""
+
+    def __init__(self, cache: Path) -> None:
+        self._file = cache / "digests.json"
+        self._cache = cache
+        try:
+            self._known: dict[str, list[str | int]] = json.loads(self._file.read_text())
+        except (OSError, ValueError):
+            self._known = {}
+
+    def of(
+        self,
+        patients: Sequence[Patient],
+        *,
+        private: bool,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> tuple[str, list[str]]:
+        """The digest of some patients in their order, and that of each.
+
+        A patient not yet known is read whole first, so that a digest is only ever of usable data.
+
+        Raises:
+            DataError: Naming the first file that cannot be used.
+        """
+        each = []
+        for done, patient in enumerate(patients, 1):
+            each.append(self._of_patient(patient))
+            progress(done, len(patients))
+        self._remember()
+        joined = ",".join(each).encode()
+        if private:
+            return hmac.new(self._secret(), joined, hashlib.sha256).hexdigest()[
+                :DIGEST_LENGTH
+            ], each
+        return hashlib.sha256(joined).hexdigest()[:DIGEST_LENGTH], each
+
+    def _of_patient(self, patient: Patient) -> str:
+        stamps = {str(f.absolute()): _stamp(f) for f in patient.files}
+        fresh = [p for p, stamp in stamps.items() if self._known.get(p, [])[:2] != stamp]
+        if fresh:
+            patient.read()
+        for path in fresh:
+            self._known[path] = [*stamps[path], _sha256(Path(path))]
+        return "+".join(str(self._known[path][2]) for path in stamps)
+
+    def _remember(self) -> None:
+        self._cache.mkdir(parents=True, exist_ok=True)
+        temporary = self._file.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(self._known))
+        temporary.replace(self._file)
+
+    def _secret(self) -> bytes:
+        file = self._cache / "secret"
+        if not file.exists():
+            temporary = file.with_suffix(f".{os.getpid()}")
+            temporary.touch(mode=0o600)
+            temporary.write_text(secrets.token_hex(32))
+            temporary.replace(file)
+        return file.read_bytes()
+
+
+def _stamp(file: Path) -> list[str | int]:
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise DataError(f"{file}: the file cannot be read ({error.strerror}).") from error
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,43 @@
+"""The embedded cohort under a cache folder: made once, whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmark.data.phantom.cohort import DEFAULT_SEED, Progress, write_embedded
+
+VERSION = 1
+"""Raised whenever the phantom's bytes change."""
+
+
+def embedded(
+    cache: Path, *, seed: int = DEFAULT_SEED, jobs: int = 1, progress: Progress | None = None
+) -> Path:
+    """The folder of the embedded cohort (with ``cohort`` and ``shifted``), made if it is missing.
+
+    Guarantees:
+        * The folder exists only when it is complete: it is written beside and renamed.
+        * Of several processes one makes it and the others wait; a killed one's rest is cleared.
+    """
+    folder = cache / f"phantom-v{VERSION}-seed{seed}"
+    if folder.is_dir():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / f".{folder.name}.lock"):
+        if not folder.is_dir():
+            partial = cache / f".{folder.name}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            write_embedded(partial, seed=seed, jobs=jobs, progress=progress)
+            partial.rename(folder)
+    return folder
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

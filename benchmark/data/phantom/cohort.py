@@ -1,0 +1,147 @@
+"""Cohorts of phantoms as BIDS folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from benchmark.core.errors import UsageError
+from benchmark.data.phantom.settings import HOSPITALS, UNSEEN, Scanner, find_size
+
+DEFAULT_SEED = 2022
+SPLIT_SIZES = {"train": 16, "val": 4, "test": 6}
+SHIFTED_PATIENTS = 6
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One patient to simulate and write; what a worker process receives."""
+
+    root: Path
+    seed: int
+    index: int
+    scanner: Scanner
+    size: str
+    split: str = ""
+
+    @property
+    def identity(self) -> str:
+        """The BIDS name, from 1 on."""
+        return f"sub-{self.index + 1:02d}"
+
+    def run(self) -> None:
+        """Simulates and writes. The imports are here to keep the package's import cheap."""
+        from benchmark.data.phantom.nifti import write_patient
+        from benchmark.data.phantom.patient import simulate
+
+        phantom = simulate(self.seed, self.index, self.scanner, find_size(self.size))
+        write_patient(self.root, self.identity, phantom)
+
+
+def write_cohort(
+    root: Path,
+    *,
+    patients: int,
+    size: str = "quick",
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> None:
+    """Writes a cohort over three hospitals in turn, without splits.
+
+    Args:
+        root: The BIDS folder to make.
+        patients: How many; positive.
+        size: ``quick`` (128x144x40, a small head) or ``pegasus`` (312x384x127).
+        seed: Decides every voxel, together with the patient's number.
+        jobs: Worker processes; it changes no byte.
+        progress: Called with the patients done and all of them.
+
+    Raises:
+        UsageError: For no patients, an unknown size, or a folder that is not empty.
+    """
+    if patients < 1:
+        raise UsageError(f"Expected patients of at least 1, got {patients}.")
+    find_size(size)
+    _check_free(root)
+    todo = [
+        Job(root=root, seed=seed, index=i, scanner=HOSPITALS[i % len(HOSPITALS)], size=size)
+        for i in range(patients)
+    ]
+    _run(todo, jobs, progress)
+
+
+def write_embedded(
+    root: Path, *, seed: int = DEFAULT_SEED, jobs: int = 1, progress: Progress | None = None
+) -> None:
+    """Writes ``root/cohort`` (16 train, 4 val, 6 test) and ``root/shifted`` (6 test, unseen scanner).
+
+    Raises:
+        UsageError: If the folder is not empty.
+    """
+    _check_free(root)
+    _run([*_embedded_jobs(root / "cohort", root / "shifted", seed)], jobs, progress)
+
+
+def _embedded_jobs(cohort: Path, shifted: Path, seed: int) -> Iterator[Job]:
+    index = 0
+    for split, count in SPLIT_SIZES.items():
+        for i in range(count):
+            scanner = HOSPITALS[i % len(HOSPITALS)]
+            yield Job(
+                root=cohort, seed=seed, index=index, scanner=scanner, size="quick", split=split
+            )
+            index += 1
+    for i in range(index, index + SHIFTED_PATIENTS):
+        yield Job(root=shifted, seed=seed, index=i, scanner=UNSEEN, size="quick", split="test")
+
+
+def _check_free(root: Path) -> None:
+    if root.is_file() or (root.is_dir() and any(root.iterdir())):
+        raise UsageError(f"{root} exists and is not empty; name a new folder for the phantoms.")
+
+
+def _run(todo: list[Job], jobs: int, progress: Progress | None) -> None:
+    for done, _ in enumerate(_finished(todo, jobs), start=1):
+        if progress is not None:
+            progress(done, len(todo))
+    for root in {job.root: None for job in todo}:
+        _describe(root, [job for job in todo if job.root == root])
+
+
+def _finished(todo: list[Job], jobs: int) -> Iterator[None]:
+    if jobs == 1:
+        yield from (job.run() for job in todo)
+        return
+    workers = min(jobs, len(todo))
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+        for future in as_completed([pool.submit(job.run) for job in todo]):
+            yield future.result()
+
+
+def _describe(root: Path, jobs: list[Job]) -> None:
+    """Writes the table and the descriptions, last: a cohort without them is unfinished."""
+    split = any(job.split for job in jobs)
+    rows = [["participant_id", "site", *(["split"] * split)]]
+    rows += [[job.identity, job.scanner.name, *([job.split] * split)] for job in jobs]
+    for folder, name in (("vessels", "vessel masks"), ("brain", "brain masks")):
+        _describe_set(root / "derivatives" / folder, f"AngioBench phantom: {name}", "derivative")
+    _describe_set(root, "AngioBench phantom: simulated TOF-MRA", "raw")
+    (root / "participants.tsv").write_text("".join("\t".join(r) + "\n" for r in rows))
+
+
+def _describe_set(folder: Path, name: str, kind: str) -> None:
+    about = {
+        "Name": name,
+        "BIDSVersion": "1.10.0",
+        "DatasetType": kind,
+        "License": "CC0",
+        "GeneratedBy": [{"Name": "AngioBench", "Description": "simulated; no patient was scanned"}],
+    }
+    (folder / "dataset_description.json").write_text(json.dumps(about, indent=2) + "\n")

@@ -1,0 +1,55 @@
+"""From a target ε to the guarantee of a DP-SGD fit, for both units."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmark.core.budget import Guarantee
+from benchmark.privacy.accounting import account, calibrate
+from benchmark.privacy.units import patch_epsilon_of_patient_run, patient_epsilon_of_patch_run
+
+
+def plan_poisson_gaussian(
+    plain: Guarantee, *, epsilon: float, clip_norm: float, accountant: str
+) -> Guarantee:
+    """Calibrates the noise of a fit whose sampling rate, steps, δ and unit are given.
+
+    What is spent is recomputed from the calibrated noise, so it never exceeds the target.
+
+    Args:
+        plain: The same fit without privacy.
+        epsilon: The finite target, for ``plain.unit``.
+        clip_norm: C.
+        accountant: ``prv``, ``rdp`` or ``pld``.
+
+    Raises:
+        UsageError: If no noise reaches the target.
+    """
+    steps = {"sampling_rate": plain.sampling_rate, "steps": plain.steps}
+    sigma = calibrate(epsilon=epsilon, delta=plain.delta, accountant=accountant, **steps)
+    spent = epsilon_spent(noise_multiplier=sigma, delta=plain.delta, accountant=accountant, **steps)
+    planned = replace(
+        plain,
+        target_epsilon=epsilon,
+        epsilon=spent.epsilon,
+        noise_multiplier=sigma,
+        clip_norm=clip_norm,
+        accountant=spent.accountant,
+    )
+    return _with_other_unit(planned)
+
+
+def _with_other_unit(planned: Guarantee) -> Guarantee:
+    mechanism = {
+        "noise_multiplier": planned.noise_multiplier,
+        "sampling_rate": planned.sampling_rate,
+        "steps": planned.steps,
+        "delta": planned.delta,
+    }
+    if planned.unit == "patient":
+        patch = patch_epsilon_of_patient_run(**mechanism)
+        return replace(planned, epsilon_patient=planned.epsilon, epsilon_patch=patch)
+    patient = patient_epsilon_of_patch_run(
+        patches_per_patient=planned.patches_per_patient, **mechanism
+    )
+    return replace(planned, epsilon_patch=planned.epsilon, epsilon_patient=patient)

@@ -1,0 +1,172 @@
+"""One cell: fit, sample, train, score; the line that the whole suite repeats."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.generator import FitContext, Generator, Noise
+from benchmark.core.patches import Patches
+from benchmark.core.registry import generators, segmenters
+from benchmark.core.seeds import stream
+from benchmark.core.segmenter import Segmenter, TrainContext
+from benchmark.data.cohort import Patient
+from benchmark.data.patching import Recipe, extract
+from benchmark.metrics.bootstrap import interval
+from benchmark.metrics.overlap import dice
+from benchmark.metrics.surface import hausdorff95
+from benchmark.privacy.randomness import SeededNoise, SystemNoise
+from benchmark.sweep.distances import distances
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.pictures import save_strip
+from benchmark.sweep.spec import RunSpec, plain
+from benchmark.sweep.store import CURVES, write_json
+
+CHARGE, SAMPLES = "charge.json", "samples.png"
+SCORES = ("dice", "hd95_mm")
+Listener = Callable[[str, int, int], None]
+
+
+@dataclass
+class Watch:
+    """Measures the stages of a cell, forwards progress and keeps the curves."""
+
+    listener: Listener
+    seconds: dict[str, float] = field(default_factory=dict)
+    curves: list[tuple[str, int, float]] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Times what happens inside."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+
+    def hears(self, stage: str) -> Callable[[int, int, Mapping[str, float]], None]:
+        """A ``Progress`` that belongs to one stage; at most 200 points of a curve are kept."""
+
+        def progress(step: int, total: int, curves: Mapping[str, float], /) -> None:
+            self.listener(stage, step, total)
+            if step % max(1, total // 200) == 0:
+                self.curves += [(n, step, v) for n, v in curves.items() if math.isfinite(v)]
+
+        return progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Where and with what a cell runs; decides no result.
+
+    Attributes:
+        folder: The cell's own folder.
+        cache: What can be computed again.
+        fid_weights: The Inception weights; ``None`` where they are missing.
+        device: A torch device's name.
+    """
+
+    folder: Path
+    cache: Path
+    fid_weights: Path | None
+    device: str = "cpu"
+
+
+def run_cell(
+    spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, listener: Listener
+) -> dict[str, Any]:
+    """Runs one cell and returns its result; every intermediate file lands in its folder."""
+    watch = Watch(listener)
+    generator, guarantee, training = _fit(spec, planned, inputs, setting, watch)
+    with watch.stage("sample"):
+        synthetic = generator.sample(int(spec.protocol["samples"]), seed=spec.seed)
+        real = None if inputs.private else training
+        save_strip(setting.folder / SAMPLES, synthetic, real)
+    segmenter = _train(spec, synthetic, setting, watch)
+    with watch.stage("score"):
+        tests = [_score(segmenter, name, p, listener) for name, p in inputs.tests.items()]
+    with watch.stage("distances"):
+        far = distances(spec, inputs, synthetic, setting.fid_weights, setting.cache)
+    if not inputs.private or math.isfinite(guarantee.epsilon):
+        (setting.folder / "generator").mkdir(exist_ok=True)
+        generator.save(setting.folder / "generator")
+    write_json(setting.folder / CURVES, watch.curves)
+    return {
+        "run_key": spec.key,
+        "status": "done",
+        "spec": plain(asdict(spec)),
+        "guarantee": plain(guarantee.as_dict()),
+        "test_sets": tests,
+        **far,
+        "private_data": inputs.private,
+        "seconds": {**watch.seconds, "total": round(sum(watch.seconds.values()), 3)},
+    }
+
+
+def _fit(
+    spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, watch: Watch
+) -> tuple[Generator, Guarantee, Patches]:
+    kind = generators.get(spec.generator.name)
+    generator: Generator = kind(kind.Params(**spec.generator.settings))
+    with watch.stage("patches"):
+        watch.listener("patches", 0, 1)
+        training = extract(inputs.train, recipe_of(spec), seed=stream(spec.seed, "patches"))
+    context = FitContext(
+        seed=spec.seed,
+        noise=_noise(spec),
+        charge=lambda charged: write_json(setting.folder / CHARGE, charged.as_dict()),
+        progress=watch.hears("fit"),
+        device=setting.device,
+    )
+    with watch.stage("fit"):
+        spent = generator.fit(training, planned, context)
+    return generator, spent, training
+
+
+def _noise(spec: RunSpec) -> Noise:
+    return SeededNoise(spec.seed, spec.key) if spec.noise == "seeded" else SystemNoise()
+
+
+def recipe_of(spec: RunSpec) -> Recipe:
+    """How the spec's training patches are taken."""
+    return Recipe(
+        size=int(spec.protocol["patch_size"]),
+        per_patient=int(spec.protocol["patches_per_patient"]),
+    )
+
+
+def _train(spec: RunSpec, synthetic: Patches, setting: Setting, watch: Watch) -> Segmenter:
+    kind = segmenters.get(spec.segmenter.name)
+    segmenter: Segmenter = kind(kind.Params(**spec.segmenter.settings))
+    context = TrainContext(seed=spec.seed, progress=watch.hears("segmenter"), device=setting.device)
+    with watch.stage("train"):
+        segmenter.fit(synthetic, context)
+    return segmenter
+
+
+def _score(
+    segmenter: Segmenter, name: str, patients: Sequence[Patient], listener: Listener
+) -> dict[str, Any]:
+    """Every patient's scores, and their means with intervals over patients."""
+    rows = []
+    for done, patient in enumerate(patients, 1):
+        volume = patient.read()
+        found = segmenter.predict(volume.image, volume.spacing_mm) & volume.brain
+        rows.append(
+            {
+                "patient": patient.id,
+                "site": patient.site,
+                "dice": dice(found, volume.vessels),
+                "hd95_mm": hausdorff95(found, volume.vessels, volume.spacing_mm),
+                "empty": not bool(np.any(found)),
+            }
+        )
+        listener(f"scoring {name}", done, len(patients))
+    means = {s: interval([row[s] for row in rows])._asdict() for s in SCORES}
+    return {"name": name, **means, "patients": rows}

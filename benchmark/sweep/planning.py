@@ -1,0 +1,177 @@
+"""From what a user asks for to the cells of a sweep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from benchmark.core.budget import Guarantee, Unit
+from benchmark.core.errors import UsageError
+from benchmark.core.generator import Generator
+from benchmark.core.registry import Registry, generators, segmenters, unknown
+from benchmark.core.settings import Settings
+from benchmark.data.patching import public_numbers
+from benchmark.privacy.units import check_delta, default_delta
+from benchmark.sweep.cell import recipe_of
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.presets import PROTOCOLS
+from benchmark.sweep.spec import PlugIn, RunSpec
+
+UPPER, LOWER = "real", "simulator"
+PROTOCOL = "protocol"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A sweep as a user asks for it.
+
+    Attributes:
+        generators: Names of generators.
+        epsilons: Targets, each above 0 or inf.
+        unit: What is protected.
+        delta: δ; ``None`` for the default at the number of units.
+        segmenters: Names of segmenters.
+        preset: The name of the settings to start from.
+        settings: Texts by setting, by plug-in (or ``protocol``), that override the preset.
+        seeds: How many seeds, from 0.
+        bookends: Whether ``real`` and ``simulator`` run too.
+        noise: ``seeded`` or ``system``.
+    """
+
+    generators: Sequence[str]
+    epsilons: Sequence[float]
+    unit: Unit = "patch"
+    delta: float | None = None
+    segmenters: Sequence[str] = ("unet",)
+    preset: str = "quick"
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    seeds: int = 1
+    bookends: bool = True
+    noise: str = "seeded"
+
+
+def check(request: Request) -> None:
+    """Refuses what cannot be meant, before any data are looked at.
+
+    Raises:
+        UsageError: With one sentence.
+    """
+    if request.preset not in PROTOCOLS:
+        raise UsageError(unknown("preset", request.preset, list(PROTOCOLS)))
+    used = {*_generator_names(request), *request.segmenters, PROTOCOL}
+    for name in request.settings:
+        if name not in used:
+            raise UsageError(unknown("plug-in of this sweep", name, sorted(used)))
+    _protocol(request)
+    for segmenter in request.segmenters:
+        _plug_in(segmenters, segmenter, request)
+    plain = [n for n in request.generators if not generators.get(n).is_private]
+    for name in _generator_names(request):
+        _plug_in(generators, name, request)
+    if len(plain) == len(request.generators) and math.inf not in request.epsilons:
+        raise UsageError(
+            f"{', '.join(plain)} is not private, so it cannot run at a finite epsilon; "
+            "ask for --epsilon inf, or for a private generator beside it."
+        )
+
+
+def cells(request: Request, inputs: Inputs, fid_weights: str) -> list[RunSpec]:
+    """The cells, the upper bookend first, as every other one is compared with it.
+
+    Raises:
+        UsageError: For a δ above its law at this number of units.
+    """
+    made = [
+        spec
+        for seed in range(request.seeds)
+        for segmenter in request.segmenters
+        for spec in _cells_of(request, inputs, fid_weights, segmenter, seed)
+    ]
+    return sorted(made, key=lambda spec: spec.generator.name != UPPER)
+
+
+def reference_of(spec: RunSpec, specs: Sequence[RunSpec]) -> RunSpec | None:
+    """The upper bookend's cell that a cell is a fraction of, if the sweep has one."""
+    return next(
+        (
+            s
+            for s in specs
+            if s.generator.name == UPPER
+            and (s.seed, s.segmenter) == (spec.seed, spec.segmenter)
+            and spec.generator.name != UPPER
+        ),
+        None,
+    )
+
+
+def guarantee_of(spec: RunSpec, inputs: Inputs) -> Guarantee:
+    """What the cell's fit would be, from public numbers alone.
+
+    Raises:
+        UsageError: If the generator cannot honour the budget or the patch size.
+    """
+    generator: Generator = make(generators, spec.generator)
+    return generator.plan(public_numbers(inputs.train, recipe_of(spec)), spec.budget)
+
+
+def make(registry: Registry, plug_in: PlugIn) -> Any:
+    """The plug-in with its settings."""
+    kind = registry.get(plug_in.name)
+    return kind(kind.Params(**plug_in.settings))
+
+
+def _cells_of(
+    request: Request, inputs: Inputs, fid_weights: str, segmenter: str, seed: int
+) -> Iterator[RunSpec]:
+    protocol = _protocol(request)
+    base = RunSpec(
+        generator=PlugIn(name="", version=0, settings={}),
+        segmenter=_plug_in(segmenters, segmenter, request),
+        protocol=protocol.as_dict(),
+        epsilon=math.inf,
+        delta=0.5,
+        unit=request.unit,
+        data=inputs.data,
+        test_data=inputs.test_data,
+        fid_weights=fid_weights,
+        noise=request.noise,
+        seed=seed,
+    )
+    units = public_numbers(inputs.train, recipe_of(base)).units(request.unit)
+    delta = default_delta(units) if request.delta is None else request.delta
+    check_delta(delta, units)
+    for name in _generator_names(request):
+        plug_in = _plug_in(generators, name, request)
+        for epsilon in _levels(generators.get(name), request.epsilons):
+            yield replace(base, generator=plug_in, epsilon=epsilon, delta=delta)
+
+
+def _generator_names(request: Request) -> list[str]:
+    bookends = [UPPER, LOWER] if request.bookends else []
+    return list(dict.fromkeys([*bookends, *request.generators]))
+
+
+def _levels(kind: type[Generator], epsilons: Sequence[float]) -> list[float]:
+    """At which ε a generator runs: a private one at all, another once."""
+    if not kind.needs_data:
+        return [0.0]
+    return list(dict.fromkeys(epsilons)) if kind.is_private else [math.inf]
+
+
+def _protocol(request: Request) -> Settings:
+    return PROTOCOLS[request.preset].with_texts(request.settings.get(PROTOCOL, {}))
+
+
+def _plug_in(registry: Registry, name: str, request: Request) -> PlugIn:
+    kind = registry.get(name)
+    if request.preset not in kind.presets:
+        raise UsageError(
+            f"{name} has no preset {request.preset!r}; it has: {', '.join(kind.presets)}."
+        )
+    try:
+        params = kind.presets[request.preset].with_texts(request.settings.get(name, {}))
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+    return PlugIn(name=name, version=kind.version, settings=params.as_dict())

@@ -1,0 +1,98 @@
+"""What decides a result, and the key that names it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmark.core.budget import Budget, Unit
+
+SCHEMA = 1
+"""Raised whenever the meaning of a cell changes without a plug-in's version saying so."""
+
+KEY_LENGTH = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlugIn:
+    """A plug-in with its settings."""
+
+    name: str
+    version: int
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """Everything that decides a cell's result, and nothing that only decides its speed.
+
+    Attributes:
+        generator: The generator with its settings.
+        segmenter: The segmenter with its settings.
+        protocol: The values of ``presets.Protocol``.
+        epsilon: The target; 0 for a generator that reads no data.
+        delta: δ.
+        unit: The protected unit.
+        data: Digest of the training cohort.
+        test_data: Digest of each test set, by its name.
+        fid_weights: Digest of the Inception weights; empty where they are missing.
+        noise: ``seeded`` or ``system``.
+        sites: Into how many sites the training patients are split.
+        seed: Seeds everything but a system's noise.
+        schema: The meaning of all this.
+    """
+
+    generator: PlugIn
+    segmenter: PlugIn
+    protocol: Mapping[str, Any]
+    epsilon: float
+    delta: float
+    unit: Unit
+    data: str
+    test_data: Mapping[str, str]
+    fid_weights: str
+    noise: str
+    seed: int
+    sites: int = 1
+    schema: int = SCHEMA
+
+    @property
+    def budget(self) -> Budget:
+        """The privacy loss that the fit may cause."""
+        return Budget(epsilon=self.epsilon, delta=self.delta, unit=self.unit)
+
+    @property
+    def key(self) -> str:
+        """The first 12 hex digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(canonical(asdict(self)).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def canonical(value: Any) -> str:
+    """JSON with one form for each meaning: sorted names, ``2`` for 2.0, ``"inf"`` for infinity.
+
+    >>> canonical({"b": 2, "a": float("inf")})
+    '{"a":"inf","b":2}'
+    """
+    return json.dumps(plain(value, exact=True), sort_keys=True, separators=(",", ":"))
+
+
+def plain(value: Any, *, exact: bool = False) -> Any:
+    """A copy that JSON can hold; with ``exact``, whole floats become integers."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(item, exact=exact) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, exact=exact) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if exact and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def number(value: Any) -> float | None:
+    """Reads back a number that ``plain`` wrote; ``None`` stays ``None``."""
+    return None if value is None else float(value)

@@ -1,0 +1,111 @@
+"""The sweep as rows: one for each cell and test set, as ``summary.csv`` has them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from benchmark.sweep.runner import Outcome
+from benchmark.sweep.spec import RunSpec, number
+from benchmark.sweep.store import Store, write_text
+from benchmark.sweep.worker import fraction
+
+SUMMARY = "summary.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One cell on one test set; what is not known is ``None``."""
+
+    generator: str
+    segmenter: str
+    epsilon: float
+    unit: str
+    epsilon_patch: float | None
+    epsilon_patient: float | None
+    delta: float
+    seed: int
+    sites: int
+    test_set: str
+    dice: float | None
+    dice_low: float | None
+    dice_high: float | None
+    fraction_of_real: float | None
+    hd95_mm: float | None
+    fid: float | None
+    fid_dims: int | None
+    fid_n: int | None
+    offline_distance: float | None
+    seconds: float | None
+    status: str
+    run_key: str
+
+
+def rows(
+    outcomes: Sequence[Outcome], references: dict[str, RunSpec | None], store: Store
+) -> list[Row]:
+    """Every cell's rows, in the sweep's order; failed cells have rows without scores."""
+    made = []
+    for outcome in outcomes:
+        spec = outcome.spec
+        result = store.result(spec)
+        reference = references.get(spec.key)
+        shares = fraction(result, store.result(reference) if reference else None) if result else {}
+        for name in spec.test_data:
+            made.append(_row(outcome, name, result, (shares or {}).get(name)))
+    return made
+
+
+def _row(
+    outcome: Outcome, test_set: str, result: dict[str, Any] | None, share: float | None
+) -> Row:
+    spec = outcome.spec
+    result = result or {}
+    guarantee, fid = result.get("guarantee", {}), result.get("fid", {})
+    scores = next((t for t in result.get("test_sets", ()) if t["name"] == test_set), {})
+    dice = scores.get("dice", {})
+    return Row(
+        generator=spec.generator.name,
+        segmenter=spec.segmenter.name,
+        epsilon=spec.epsilon,
+        unit=spec.unit,
+        epsilon_patch=number(guarantee.get("epsilon_patch")),
+        epsilon_patient=number(guarantee.get("epsilon_patient")),
+        delta=spec.delta,
+        seed=spec.seed,
+        sites=spec.sites,
+        test_set=test_set,
+        dice=dice.get("mean"),
+        dice_low=dice.get("low"),
+        dice_high=dice.get("high"),
+        fraction_of_real=share,
+        hd95_mm=scores.get("hd95_mm", {}).get("mean"),
+        fid=fid.get("value"),
+        fid_dims=fid.get("dims"),
+        fid_n=fid.get("n"),
+        offline_distance=result.get("offline_distance"),
+        seconds=result.get("seconds", {}).get("total"),
+        status="done" if outcome.state == "kept" else outcome.state,
+        run_key=spec.key,
+    )
+
+
+def write_summary(path: Path, table: Sequence[Row]) -> None:
+    """Writes the rows as CSV, whole or not at all."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([f.name for f in fields(Row)])
+    for row in table:
+        writer.writerow([_text(value) for value in astuple(row)])
+    write_text(path, out.getvalue())
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.6g}"
+    return "" if value is None else value

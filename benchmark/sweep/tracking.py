@@ -1,0 +1,236 @@
+"""MLflow's view of a sweep: one parent run, one child a cell, fed from the result files.
+
+The files are the source of truth: what MLflow lost, being down or full, the next run of the same
+command adds, and no error of MLflow's reaches a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.store import CURVES, read_result
+
+EXPERIMENT = "angiobench"
+DATABASE = "mlflow.db"
+ARTIFACTS = "mlflow-artifacts"
+CURVE_BATCH = 500
+DESCRIPTION = (
+    "One sweep: each child run is a generator at one privacy level. Choose the children and press "
+    "Compare; `dice_test` against `epsilon` is the trade-off."
+)
+
+
+def default_uri(out: Path) -> str:
+    """MLflow's store beside the results."""
+    return f"sqlite:///{(out / DATABASE).absolute()}"
+
+
+def quiet() -> None:
+    """Before MLflow is imported: no telemetry, short waits for a server that is down, few words."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class Tracker:
+    """Logs a sweep's cells; after a first error it stays silent and says so once.
+
+    Args:
+        uri: MLflow's tracking URI.
+        out: The store's folder, where artifacts of a local database go.
+        specs: Every cell of the sweep.
+        warn: Told once, in a sentence, if MLflow fails.
+    """
+
+    def __init__(
+        self, uri: str, out: Path, specs: Sequence[RunSpec], warn: Callable[[str], None]
+    ) -> None:
+        self._uri, self._out, self._specs, self._warn = uri, out, specs, warn
+        self._client: Any = None
+        self._failed = False
+        self._safely(self._open)
+
+    def cell(self, folder: Path) -> None:
+        """Logs a finished cell, unless the sweep has it already."""
+        self._safely(lambda: self._log(folder))
+
+    def close(self, failed: bool) -> None:
+        """Ends the parent run."""
+        status = "FAILED" if failed else "FINISHED"
+        self._safely(lambda: self._client.set_terminated(self._parent, status))
+
+    def _safely(self, act: Callable[[], None]) -> None:
+        if self._failed:
+            return
+        try:
+            act()
+        except Exception as error:
+            self._failed = True
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            self._warn(
+                f"MLflow at {self._uri} failed ({reason}); the results are safe in {self._out}, "
+                "and the same command logs them once MLflow works."
+            )
+
+    def _open(self) -> None:
+        quiet()
+        from mlflow import MlflowClient
+
+        if self._uri.startswith("sqlite:///"):
+            Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        self._client = MlflowClient(tracking_uri=self._uri)
+        self._experiment = self._experiment_id()
+        key = hashlib.sha256(",".join(sorted(s.key for s in self._specs)).encode())
+        self._parent = self._parent_run(key.hexdigest()[:12])
+        self._logged = {
+            run.data.tags.get("run_key")
+            for run in self._runs(f"tags.`mlflow.parentRunId` = '{self._parent}'")
+            if run.info.status == "FINISHED"
+        }
+
+    def _experiment_id(self) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found:
+            return str(found.experiment_id)
+        local = self._uri == default_uri(self._out)
+        where = (self._out / ARTIFACTS).absolute().as_uri() if local else None
+        return str(self._client.create_experiment(EXPERIMENT, artifact_location=where))
+
+    def _parent_run(self, sweep_key: str) -> str:
+        found = self._runs(f"tags.sweep_key = '{sweep_key}'")
+        if found:
+            return str(found[0].info.run_id)
+        names = list(dict.fromkeys(s.generator.name for s in self._specs))
+        tags = {"sweep_key": sweep_key, "mlflow.note.content": DESCRIPTION}
+        run = self._client.create_run(
+            self._experiment, run_name=f"sweep of {', '.join(names)}", tags=tags
+        )
+        return str(run.info.run_id)
+
+    def _runs(self, query: str) -> list[Any]:
+        return list(self._client.search_runs([self._experiment], query, max_results=10_000))
+
+    def _log(self, folder: Path) -> None:
+        result = read_result(folder)
+        if result is None or result["run_key"] in self._logged:
+            return
+        run = self._client.create_run(
+            self._experiment, run_name=run_name(result), tags=self._tags(result)
+        )
+        identity = run.info.run_id
+        from mlflow.entities import Param
+
+        params = [Param(name, text) for name, text in parameters(result).items()]
+        self._client.log_batch(identity, metrics=[*_scores(result)], params=params)
+        for batch in _batches(list(_curves(folder)), CURVE_BATCH):
+            self._client.log_batch(identity, metrics=batch)
+        self._artifacts(identity, folder, result)
+        self._client.set_terminated(identity, "FINISHED")
+        self._logged.add(result["run_key"])
+
+    def _tags(self, result: Mapping[str, Any]) -> dict[str, str]:
+        spec = result["spec"]
+        return {
+            "mlflow.parentRunId": self._parent,
+            "run_key": result["run_key"],
+            "generator": spec["generator"]["name"],
+            "segmenter": spec["segmenter"]["name"],
+            "unit": spec["unit"],
+            "git_commit": git_commit(),
+        }
+
+    def _artifacts(self, identity: str, folder: Path, result: dict[str, Any]) -> None:
+        self._client.log_dict(identity, without_patients(result), "result.json")
+        for name in ("samples.png", "generator"):
+            path = folder / name
+            if path.is_file():
+                self._client.log_artifact(identity, str(path))
+            elif path.is_dir():
+                self._client.log_artifacts(identity, str(path), name)
+
+
+def run_name(result: Mapping[str, Any]) -> str:
+    """A cell's name in MLflow's lists."""
+    spec = result["spec"]
+    epsilon = "∞" if spec["epsilon"] == "inf" else f"{spec['epsilon']:g}"
+    return f"{spec['generator']['name']} ε={epsilon} {spec['unit']} seed {spec['seed']}"
+
+
+def parameters(result: Mapping[str, Any]) -> dict[str, str]:
+    """What decided the cell, flat."""
+    spec = result["spec"]
+    flat = {n: str(spec[n]) for n in ("epsilon", "delta", "unit", "seed", "noise", "sites", "data")}
+    for kind in ("generator", "segmenter"):
+        flat[kind] = spec[kind]["name"]
+        flat |= {f"{kind}.{n}": str(v) for n, v in spec[kind]["settings"].items()}
+    return flat | {f"protocol.{n}": str(v) for n, v in spec["protocol"].items()}
+
+
+def metrics(result: Mapping[str, Any]) -> dict[str, float]:
+    """The final scores and the privacy spent; finite numbers only, as MLflow keeps no infinity."""
+    guarantee = result["guarantee"]
+    found: dict[str, Any] = {
+        n: guarantee[n] for n in ("epsilon_patch", "epsilon_patient", "noise_multiplier")
+    }
+    found |= {"fid": result["fid"]["value"], "offline_distance": result["offline_distance"]}
+    found["seconds"] = result["seconds"]["total"]
+    for test in result["test_sets"]:
+        name = test["name"]
+        found[f"dice_{name}"] = test["dice"]["mean"]
+        found[f"hd95_mm_{name}"] = test["hd95_mm"]["mean"]
+        found[f"fraction_of_real_{name}"] = (result["fraction_of_real"] or {}).get(name)
+    return {n: float(v) for n, v in found.items() if v is not None and math.isfinite(float(v))}
+
+
+def without_patients(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The result as it may leave: per-patient scores stay behind unless the data are phantoms."""
+    if not result["private_data"]:
+        return dict(result)
+    tests = [{n: v for n, v in t.items() if n != "patients"} for t in result["test_sets"]]
+    return {**result, "test_sets": tests}
+
+
+def git_commit() -> str:
+    """The commit that the suite runs from; ``unknown`` where it is installed without one."""
+    folder = Path(__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True
+        )
+    except OSError:
+        return "unknown"
+    return found.stdout.strip() or "unknown"
+
+
+def _scores(result: Mapping[str, Any]) -> Iterator[Any]:
+    from mlflow.entities import Metric
+
+    for name, value in metrics(result).items():
+        yield Metric(name, value, timestamp=0, step=0)
+
+
+def _curves(folder: Path) -> Iterator[Any]:
+    from mlflow.entities import Metric
+
+    try:
+        points = json.loads((folder / CURVES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    for name, step, value in points:
+        yield Metric(name, float(value), timestamp=step, step=step)
+
+
+def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,117 @@
+"""One cell in a process of its own, so that a crash, or a lack of memory, is that cell's alone."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import threading
+import traceback
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from benchmark.core.budget import Guarantee
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.store import RESULT, Store, write_json
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEEP_BELOW = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a worker is told.
+
+    Attributes:
+        spec: The cell.
+        guarantee: Its plan.
+        reference: The upper bookend's cell, whose Dice is the cell's yardstick.
+        inputs: The sweep's data.
+        root: The store's folder.
+        cache: The cache folder.
+        fid_weights: The Inception weights, if any.
+        device: A torch device's name.
+    """
+
+    spec: RunSpec
+    guarantee: Guarantee
+    reference: RunSpec | None
+    inputs: Inputs
+    root: Path
+    cache: Path
+    fid_weights: Path | None
+    device: str
+
+
+def work(task: Task, events: Connection) -> None:
+    """Runs the cell; a failure is left in the store, and the exit is clean either way."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _keep_memory()
+    store = Store(task.root)
+    with store.held(task.spec) as mine:
+        if not mine or store.result(task.spec) is not None:
+            return
+        folder = store.begin(task.spec)
+        try:
+            result = _run(task, folder, events)
+            write_json(folder / RESULT, {**result, **_fraction(task, store, result)})
+        except Exception:
+            store.fail(task.spec, traceback.format_exc())
+
+
+def _run(task: Task, folder: Path, events: Connection) -> dict[str, Any]:
+    import torch
+
+    from benchmark.sweep.cell import Setting, run_cell
+
+    torch.set_num_threads(1)
+    setting = Setting(
+        folder=folder, cache=task.cache, fid_weights=task.fid_weights, device=task.device
+    )
+
+    def listener(stage: str, step: int, total: int) -> None:
+        events.send((stage, step, total))
+
+    return run_cell(task.spec, task.guarantee, task.inputs, setting, listener)
+
+
+def _fraction(task: Task, store: Store, result: dict[str, Any]) -> dict[str, Any]:
+    """Dice as a fraction of the upper bookend's, by test set, once that one is done."""
+    if task.reference is None:
+        return {"fraction_of_real": None}
+    with store.held(task.reference, wait=True):
+        reference = store.result(task.reference)
+    return {"fraction_of_real": fraction(result, reference)}
+
+
+def fraction(result: dict[str, Any], reference: dict[str, Any] | None) -> dict[str, float] | None:
+    """Dice over the reference's Dice, by test set; ``None`` without a usable reference."""
+    if reference is None:
+        return None
+    yardstick = {t["name"]: t["dice"]["mean"] for t in reference["test_sets"]}
+    return {
+        t["name"]: t["dice"]["mean"] / yardstick[t["name"]]
+        for t in result["test_sets"]
+        if yardstick.get(t["name"])
+    }
+
+
+def _die_with_parent() -> None:
+    """A sweep that is killed takes its cells along, so that the next one finds them free."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _keep_memory() -> None:
+    """Keeps freed blocks: giving them back costs a third of a training step in page faults."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, _KEEP_BELOW)
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEEP_BELOW)

@@ -1,0 +1,156 @@
+"""The adversarial game of the WGANs: critic steps on patients, generator steps on the critic.
+
+Each critic step draws its own Poisson batch and takes ``benchmark.privacy.dpsgd``'s gradient, plain
+or private as the guarantee says; nothing else reads a patient.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.generator import FitContext
+from benchmark.core.patches import Patches
+from benchmark.core.seeds import stream
+from benchmark.privacy.dpsgd import Batch, Loss, Step, flat_gradient, refuse_mixing
+from benchmark.privacy.sampling import PoissonSampler
+from generators.nets.convolutional import (
+    PatchCritic,
+    PatchGenerator,
+    bound_weights,
+    initialise,
+    project_spectrally,
+)
+
+if TYPE_CHECKING:
+    from generators.wgan import WganParams
+
+# Per-sample losses of a critic's scores, for real samples and for fakes.
+LOSSES: dict[str, tuple[Loss, Loss]] = {
+    "wasserstein": (torch.neg, lambda scores: scores),
+    "hinge": (lambda scores: F.relu(1 - scores), lambda scores: F.relu(1 + scores)),
+}
+CONSTRAINTS = {"weights": bound_weights, "spectral": project_spectrally}
+OPTIMISERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
+
+
+class Game:
+    """One fit: networks, optimisers, draws, and the running average of the generator's weights."""
+
+    def __init__(
+        self, params: WganParams, patches: Patches, guarantee: Guarantee, context: FitContext
+    ) -> None:
+        self.params, self.guarantee, self.context = params, guarantee, context
+        self.rng = torch.Generator(context.device)
+        self.rng.manual_seed(stream(context.seed, "latents"))
+        self.generator, self.critic = networks(params, patches.size, context)
+        self.averaged = copy.deepcopy(self.generator)
+        self._optimisers()
+        self.step = critic_step(params, guarantee)
+        self.data = _as_tensor(patches).to(context.device)
+        self.sampler = PoissonSampler(
+            patches,
+            unit=guarantee.unit,
+            rate=guarantee.sampling_rate,
+            patches_per_draw=max(1, params.batch // params.patients_per_step),
+            noise=context.noise,
+            seed=stream(context.seed, "patches within a patient"),
+        )
+
+    def play(self) -> PatchGenerator:
+        """Trains to the planned number of private steps; returns the averaged generator."""
+        total = self.params.generator_steps
+        for done in range(1, total + 1):
+            for _ in range(self.params.critic_steps):
+                self._critic_step()
+            loss = self._generator_step()
+            self._average(done)
+            self.context.progress(done, total, {"generator_loss": loss})
+        return self.averaged.eval()
+
+    def _optimisers(self) -> None:
+        make, p = OPTIMISERS[self.params.optimiser], self.params
+        betas = {"betas": (0.5, 0.99)} if p.optimiser == "adam" else {}
+        self.critic_optimiser = make(self.critic.parameters(), lr=p.critic_rate, **betas)
+        self.generator_optimiser = make(self.generator.parameters(), lr=p.generator_rate, **betas)
+
+    def _critic_step(self) -> None:
+        indices, owners = (torch.from_numpy(drawn) for drawn in self.sampler.draw())
+        with torch.no_grad():
+            fake = self.generator(*self.generator.latents(self.params.batch, self.rng))
+        batch = Batch(self.data[indices], owners.to(fake.device), fake)
+        gradient = self.step.gradient(self.critic, batch, self.context.noise)
+        _assign(self.critic, gradient)
+        self.critic_optimiser.step()
+        CONSTRAINTS[self.params.constraint](self.critic, self.params.bound)
+
+    def _generator_step(self) -> float:
+        fake = self.generator(*self.generator.latents(self.params.batch, self.rng))
+        loss = -self.critic(fake).mean()
+        _assign(self.generator, flat_gradient(self.generator, loss))
+        self.generator_optimiser.step()
+        return float(loss)
+
+    @torch.no_grad()
+    def _average(self, done: int) -> None:
+        decay = min(self.params.averaging, done / (done + 10))
+        for mean, now in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
+            mean.lerp_(now, 1 - decay)
+
+
+def networks(
+    params: WganParams, size: int, context: FitContext
+) -> tuple[PatchGenerator, PatchCritic]:
+    """Freshly initialised generator and critic."""
+    rng = torch.Generator().manual_seed(stream(context.seed, "initial weights"))
+    generator = patch_generator(params, size)
+    critic = PatchCritic(levels=params.levels, width=params.critic_width, norm=params.critic_norm)
+    for net in (generator, critic):
+        initialise(net, rng)
+        net.to(context.device)
+    refuse_mixing(critic)
+    return generator, critic
+
+
+def patch_generator(params: WganParams, size: int) -> PatchGenerator:
+    """The generator's network, not yet initialised."""
+    return PatchGenerator(
+        latent=params.latent,
+        size=size,
+        levels=params.levels,
+        width=params.generator_width,
+        upsampling=params.upsampling,
+        head=params.head,
+    )
+
+
+def critic_step(params: WganParams, guarantee: Guarantee) -> Step:
+    """The critic's gradient rule that a guarantee asks for."""
+    real, fake = LOSSES[params.loss]
+    units = guarantee.patients
+    if guarantee.unit == "patch":
+        units *= guarantee.patches_per_patient
+    return Step(
+        real_loss=real,
+        fake_loss=fake,
+        expected_units=guarantee.sampling_rate * units,
+        clip_norm=guarantee.clip_norm,
+        noise_multiplier=guarantee.noise_multiplier,
+    )
+
+
+def _as_tensor(patches: Patches) -> Tensor:
+    images, masks = torch.from_numpy(patches.images), torch.from_numpy(patches.masks)
+    return torch.cat([images, masks.float() * 2 - 1], dim=1)
+
+
+def _assign(net: torch.nn.Module, gradient: Tensor) -> None:
+    start = 0
+    for weight in net.parameters():
+        weight.grad = gradient[start : start + weight.numel()].view_as(weight)
+        start += weight.numel()

@@ -1,0 +1,156 @@
+"""The generator and critic networks of the WGANs: those of Kossen et al. (2022), at any size.
+
+The generator doubles a small square ``levels`` times, the critic halves the patch as often. A
+labelled patch crosses between them as two channels: the image, and the mask as -1/1.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+INITIAL_STD = 0.05
+
+
+class PatchGenerator(nn.Module):
+    """Latents to labelled patches.
+
+    Args:
+        latent: Length of the latent vector.
+        size: Side of a patch; divisible by ``2 ** levels``.
+        levels: How often the side doubles.
+        width: Channels of the last hidden layer; each layer before has twice as many.
+        upsampling: ``transposed`` (the paper's) or ``nearest`` with a convolution behind it.
+        head: ``plain`` (the paper's) or ``compositional``.
+    """
+
+    def __init__(
+        self, *, latent: int, size: int, levels: int, width: int, upsampling: str, head: str
+    ) -> None:
+        super().__init__()
+        self.latent, self.size = latent, size
+        widths = [width * 2**level for level in reversed(range(levels))]
+        base = size // 2**levels
+        layers: list[nn.Module] = [_first(latent, widths[0], base), *_normed(widths[0])]
+        for before, after in itertools.pairwise(widths):
+            layers += [_double(before, after, upsampling), *_normed(after)]
+        self.body = nn.Sequential(*layers)
+        last = _double(width, 4 if head == "compositional" else 2, upsampling)
+        self.head = CompositionalHead(last) if head == "compositional" else PlainHead(last)
+
+    def latents(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Latent vectors ``(n, latent, 1, 1)`` and pixel noise ``(n, 1, H, W)``."""
+        return (
+            torch.randn(n, self.latent, 1, 1, generator=rng, device=rng.device),
+            torch.randn(n, 1, self.size, self.size, generator=rng, device=rng.device),
+        )
+
+    def forward(self, latent: Tensor, grain: Tensor) -> Tensor:
+        """Labelled patches ``(n, 2, H, W)`` in [-1, 1]."""
+        out: Tensor = self.head(self.body(latent), grain)
+        return out
+
+
+class PlainHead(nn.Module):
+    """Image and mask side by side from one layer."""
+
+    def __init__(self, last: nn.Module) -> None:
+        super().__init__()
+        self.last = last
+
+    def forward(self, features: Tensor, grain: Tensor) -> Tensor:
+        """Features ``(n, c, H/2, W/2)`` to ``(n, 2, H, W)``; the grain is not used."""
+        return torch.tanh(self.last(features))
+
+
+class CompositionalHead(nn.Module):
+    """image = background + softplus(contrast) · mask + amplitude · noise.
+
+    The mask makes the image's vessels, so that a pair agrees by construction.
+    """
+
+    def __init__(self, last: nn.Module) -> None:
+        super().__init__()
+        self.last = last
+
+    def forward(self, features: Tensor, grain: Tensor) -> Tensor:
+        """Features ``(n, c, H/2, W/2)`` to ``(n, 2, H, W)``."""
+        background, contrast, mask, amplitude = self.last(features).chunk(4, dim=1)
+        vessel = torch.sigmoid(4 * mask - 2)
+        image = background + F.softplus(contrast) * vessel + F.softplus(amplitude - 2) * grain
+        return torch.cat([torch.tanh(image), 2 * vessel - 1], dim=1)
+
+
+class PatchCritic(nn.Module):
+    """Labelled patches ``(n, 2, H, W)`` to scores ``(n,)``, each from its own sample alone.
+
+    Args:
+        levels: How often the side is halved.
+        width: Channels of the first layer; each further one has twice as many.
+        norm: ``instance`` (the paper's, without parameters) or ``none``.
+    """
+
+    def __init__(self, *, levels: int, width: int, norm: str) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 2
+        for level in range(levels):
+            wider = width * 2**level
+            layers.append(nn.Conv2d(channels, wider, 4, 2, 2, bias=norm == "none"))
+            layers += [nn.InstanceNorm2d(wider)] if norm == "instance" else []
+            layers.append(nn.LeakyReLU(0.2))
+            channels = wider
+        self.body = nn.Sequential(*layers, nn.Conv2d(channels, 1, 4, 2, 1, bias=False))
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Scores, averaged over the positions that the last layer leaves."""
+        out: Tensor = self.body(patches).mean((1, 2, 3))
+        return out
+
+
+def initialise(net: nn.Module, rng: torch.Generator) -> None:
+    """Draws every convolution's weights from N(0, 0.05), as the paper does; biases are zero."""
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(module.weight, 0.0, INITIAL_STD, generator=rng)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@torch.no_grad()
+def bound_weights(critic: nn.Module, bound: float) -> None:
+    """Clips every weight to ±bound (Arjovsky et al. 2017, Algorithm 1)."""
+    for weight in critic.parameters():
+        weight.clamp_(-bound, bound)
+
+
+@torch.no_grad()
+def project_spectrally(critic: nn.Module, bound: float) -> None:
+    """Scales every layer whose matrix ``(out, in·k·k)`` has a spectral norm above ``bound`` to it.
+
+    Exact singular values: of the private weights alone, so it costs no privacy.
+    """
+    for weight in critic.parameters():
+        if weight.ndim > 1:
+            norm = torch.linalg.matrix_norm(weight.flatten(1), 2)
+            weight.mul_(bound / norm.clamp(min=bound))
+
+
+def _first(latent: int, channels: int, base: int) -> nn.Module:
+    """The first square: 1x1 to 3x3 as in the paper, or to any other base at once."""
+    if base == 3:
+        return nn.ConvTranspose2d(latent, channels, 4, 2, 1, output_padding=1, bias=False)
+    return nn.ConvTranspose2d(latent, channels, base, bias=False)
+
+
+def _double(before: int, after: int, upsampling: str) -> nn.Module:
+    if upsampling == "transposed":
+        return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)
+    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1, bias=False))
+
+
+def _normed(channels: int) -> list[nn.Module]:
+    return [nn.GroupNorm(min(8, channels), channels), nn.ReLU()]

@@ -1,0 +1,137 @@
+"""WGAN: a Wasserstein GAN of labelled patches, trained without privacy.
+
+Reference: Kossen et al. (2022), Frontiers in AI 5:813842; Arjovsky et al. (2017), arXiv:1701.07875.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
+
+import numpy as np
+import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from safetensors.torch import load_file, save_file
+
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.errors import NotFittedError, UsageError
+from benchmark.core.generator import FitContext, Generator
+from benchmark.core.patches import Patches
+from benchmark.core.seeds import stream
+from benchmark.core.settings import Settings
+from generators.nets.adversarial import Game, patch_generator
+from generators.nets.convolutional import PatchGenerator
+
+SAMPLE_CHUNK = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class WganParams(Settings):
+    """Settings of the WGAN; the preset ``paper`` has the paper's."""
+
+    latent: Annotated[int, IntDistribution(2, 512)] = 64
+    levels: Annotated[int, IntDistribution(2, 6)] = 3
+    generator_width: Annotated[int, IntDistribution(4, 128)] = 16
+    critic_width: Annotated[int, IntDistribution(4, 128)] = 16
+    upsampling: Annotated[str, CategoricalDistribution(["nearest", "transposed"])] = "nearest"
+    head: Annotated[str, CategoricalDistribution(["compositional", "plain"])] = "compositional"
+    critic_norm: Annotated[str, CategoricalDistribution(["none", "instance"])] = "none"
+    loss: Annotated[str, CategoricalDistribution(["hinge", "wasserstein"])] = "hinge"
+    constraint: Annotated[str, CategoricalDistribution(["spectral", "weights"])] = "spectral"
+    bound: Annotated[float, FloatDistribution(1e-3, 4.0, log=True)] = 1.0
+    optimiser: Annotated[str, CategoricalDistribution(["adam", "rmsprop"])] = "adam"
+    generator_rate: Annotated[float, FloatDistribution(1e-5, 1e-1, log=True)] = 2e-3
+    critic_rate: Annotated[float, FloatDistribution(1e-5, 1e-1, log=True)] = 2e-3
+    batch: Annotated[int, IntDistribution(1, 4096, log=True)] = 256
+    patients_per_step: Annotated[int, IntDistribution(1, 4096, log=True)] = 8
+    critic_steps: Annotated[int, IntDistribution(1, 20)] = 1
+    generator_steps: Annotated[int, IntDistribution(1, 1_000_000, log=True)] = 300
+    averaging: Annotated[float, FloatDistribution(0.0, 0.9999)] = 0.98
+
+
+class Wgan(Generator):
+    """Draws labelled patches from a WGAN; its critic saw the patients as they are."""
+
+    name: ClassVar[str] = "wgan"
+    version: ClassVar[int] = 1
+    is_private: ClassVar[bool] = False
+    citation: ClassVar[str] = "Kossen et al. (2022), Frontiers in AI 5:813842"
+    Params: ClassVar[type[Settings]] = WganParams
+    presets: ClassVar[Mapping[str, Settings]] = {"quick": WganParams()}
+    smoke: ClassVar[Settings] = WganParams(
+        latent=4, generator_width=4, critic_width=4, batch=8, generator_steps=2
+    )
+
+    def __init__(self, params: WganParams) -> None:
+        self.params = params
+        self._net: PatchGenerator | None = None
+
+    def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
+        """Steps and sampling rate of a fit without privacy.
+
+        Raises:
+            UsageError: For a finite ε, or a patch whose side cannot be doubled up to.
+        """
+        if math.isfinite(budget.epsilon):
+            raise UsageError(f"{self.name} is not private: it can honour ε = inf alone.")
+        self._check_size(public.patch_size)
+        return replace(
+            Guarantee.of(public, budget, epsilon=math.inf),
+            sampling_rate=self._sampling_rate(public, budget),
+            steps=self.params.generator_steps * self.params.critic_steps,
+        )
+
+    def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
+        """Plays the adversarial game for the planned steps."""
+        spent = replace(guarantee, seeded=context.noise.seeded)
+        context.charge(spent)
+        self._net = Game(self.params, patches, spent, context).play()
+        return spent
+
+    @torch.no_grad()
+    def sample(self, n: int, *, seed: int) -> Patches:
+        """Draws ``n`` labelled patches; masks are where the mask channel is above 0."""
+        if self._net is None:
+            raise NotFittedError(f"{self.name} must be fitted before it can sample.")
+        device = next(self._net.parameters()).device
+        rng = torch.Generator(device).manual_seed(stream(seed, "samples"))
+        chunks = [
+            self._net(*self._net.latents(min(SAMPLE_CHUNK, n - start), rng)).cpu()
+            for start in range(0, n, SAMPLE_CHUNK)
+        ]
+        out = torch.cat(chunks).numpy()
+        return Patches(images=out[:, :1], masks=(out[:, 1:] > 0).astype(np.uint8))
+
+    def save(self, folder: Path) -> None:
+        """Writes ``settings.json`` and ``weights.safetensors``."""
+        if self._net is None:
+            raise NotFittedError(f"{self.name} must be fitted before it can be saved.")
+        settings = {"size": self._net.size, "params": self.params.as_dict()}
+        (folder / "settings.json").write_text(json.dumps(settings, indent=1))
+        save_file(self._net.state_dict(), folder / "weights.safetensors")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The generator that ``save`` wrote."""
+        settings = json.loads((folder / "settings.json").read_text())
+        made = cls(WganParams(**settings["params"]))
+        made._net = patch_generator(made.params, settings["size"])
+        made._net.load_state_dict(load_file(folder / "weights.safetensors"))
+        made._net.eval()
+        return made
+
+    def _sampling_rate(self, public: PublicNumbers, budget: Budget) -> float:
+        expected = self.params.patients_per_step if budget.unit == "patient" else self.params.batch
+        return min(1.0, expected / public.units(budget.unit))
+
+    def _check_size(self, size: int) -> None:
+        if size % 2**self.params.levels or size < 2 ** (self.params.levels + 1):
+            raise UsageError(
+                f"{self.name} with levels={self.params.levels} makes patches whose side is a "
+                f"multiple of {2**self.params.levels}, at least "
+                f"{2 ** (self.params.levels + 1)}; got {size}."
+            )
