@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from benchmark.sweep.runner import Events, Outcome
 from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.store import SAMPLES, Store
 from benchmark.sweep.summary import SUMMARY, Row
 from benchmark.sweep.sweep import Listener
 
@@ -51,18 +52,29 @@ class Console:
     def listener(self) -> Listener:
         """What hears of the sweep."""
         events = Events(progress=self._progress, ended=self._ended)
-        return Listener(preparing=self._prepare, planned=self._planned, events=events)
+        return Listener(
+            preparing=self._prepare, planned=self._planned, events=events, warning=self._warn
+        )
 
     def report(self, table: Sequence[Row], outcomes: Sequence[Outcome], out: Path) -> None:
-        """The table, the reasons of what failed, and where the files lie."""
+        """The table, the pictures, the reasons of what failed, and where the files lie."""
+        from leaderboard.figures import PATCHES, TRADE_OFF, draw_patches, draw_trade_off
         from leaderboard.table import sweep_table
 
+        store = Store(out)
+        strips = [(label(o.spec, brief=True), store.folder(o.spec) / SAMPLES) for o in outcomes]
+        draw_trade_off(table, out / TRADE_OFF)
+        draw_patches(strips, out / PATCHES)
         self._out.print(sweep_table(table))
         for outcome in outcomes:
             if outcome.state == "failed":
                 last = outcome.error.strip().splitlines()[-1]
                 self._out.print(f"[red]{label(outcome.spec)} failed:[/] {last}")
-        self._out.print(f"Table: {out / SUMMARY}")
+        files = [out / name for name in (SUMMARY, TRADE_OFF, PATCHES)]
+        self._out.print(f"Files: {', '.join(str(file) for file in files if file.exists())}")
+
+    def _warn(self, sentence: str) -> None:
+        self._out.print(f"[yellow]{sentence}[/]")
 
     def _prepare(self, stage: str, done: int, total: int) -> None:
         if self._preparing is None or self._preparing[0] != stage:
@@ -96,7 +108,9 @@ class Console:
         self._out.print(f"{label(outcome.spec)}: {outcome.state}")
 
 
-def label(spec: RunSpec) -> str:
+def label(spec: RunSpec, *, brief: bool = False) -> str:
     """A cell in a few words."""
     epsilon = "∞" if math.isinf(spec.epsilon) else f"{spec.epsilon:g}"
+    if brief:
+        return f"{spec.generator.name}, ε = {epsilon}"
     return f"{spec.generator.name}, ε = {epsilon}, {spec.segmenter.name}, seed {spec.seed}"

@@ -7,7 +7,7 @@ import traceback
 
 import click
 
-from benchmark.cli import catalogue, data, run
+from benchmark.cli import catalogue, data, run, ui, weights
 from benchmark.core.errors import BenchError
 
 USAGE, INTERRUPTED = 2, 130
@@ -20,7 +20,7 @@ def bench(debug: bool) -> None:
     """Benchmark generators of labelled brain angiography: Dice and FID against ε."""
 
 
-for command in (run.run, catalogue.list_, catalogue.show, data.data):
+for command in (run.run, catalogue.list_, catalogue.show, data.data, ui.ui, weights.weights):
     bench.add_command(command)
 
 

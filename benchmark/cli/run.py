@@ -136,6 +136,7 @@ def run(**options: Any) -> int:
         fid_weights=options["fid_weights"],
         jobs=options["jobs"] or os.cpu_count() or 1,
         device=options["device"],
+        tracking_uri=options["tracking_uri"],
     )
     console = Console()
     with console:

@@ -27,7 +27,7 @@ def plan_poisson_gaussian(
     """
     steps = {"sampling_rate": plain.sampling_rate, "steps": plain.steps}
     sigma = calibrate(epsilon=epsilon, delta=plain.delta, accountant=accountant, **steps)
-    spent = epsilon_spent(noise_multiplier=sigma, delta=plain.delta, accountant=accountant, **steps)
+    spent = account(noise_multiplier=sigma, delta=plain.delta, accountant=accountant, **steps)
     planned = replace(
         plain,
         target_epsilon=epsilon,

@@ -28,9 +28,8 @@ from benchmark.sweep.distances import distances
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.pictures import save_strip
 from benchmark.sweep.spec import RunSpec, plain
-from benchmark.sweep.store import CURVES, write_json
+from benchmark.sweep.store import CHARGE, CURVES, GENERATOR, SAMPLES, write_json
 
-CHARGE, SAMPLES = "charge.json", "samples.png"
 SCORES = ("dice", "hd95_mm")
 Listener = Callable[[str, int, int], None]
 
@@ -83,19 +82,20 @@ def run_cell(
 ) -> dict[str, Any]:
     """Runs one cell and returns its result; every intermediate file lands in its folder."""
     watch = Watch(listener)
-    generator, guarantee, training = _fit(spec, planned, inputs, setting, watch)
+    generator, guarantee = _fit(spec, planned, inputs, setting, watch)
     with watch.stage("sample"):
         synthetic = generator.sample(int(spec.protocol["samples"]), seed=spec.seed)
-        real = None if inputs.private else training
-        save_strip(setting.folder / SAMPLES, synthetic, real)
+    may_be_seen = not inputs.private or math.isfinite(guarantee.epsilon)
+    if may_be_seen:
+        save_strip(setting.folder / SAMPLES, synthetic)
     segmenter = _train(spec, synthetic, setting, watch)
     with watch.stage("score"):
         tests = [_score(segmenter, name, p, listener) for name, p in inputs.tests.items()]
     with watch.stage("distances"):
         far = distances(spec, inputs, synthetic, setting.fid_weights, setting.cache)
-    if not inputs.private or math.isfinite(guarantee.epsilon):
-        (setting.folder / "generator").mkdir(exist_ok=True)
-        generator.save(setting.folder / "generator")
+    if may_be_seen:
+        (setting.folder / GENERATOR).mkdir(exist_ok=True)
+        generator.save(setting.folder / GENERATOR)
     write_json(setting.folder / CURVES, watch.curves)
     return {
         "run_key": spec.key,
@@ -111,7 +111,7 @@ def run_cell(
 
 def _fit(
     spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, watch: Watch
-) -> tuple[Generator, Guarantee, Patches]:
+) -> tuple[Generator, Guarantee]:
     kind = generators.get(spec.generator.name)
     generator: Generator = kind(kind.Params(**spec.generator.settings))
     with watch.stage("patches"):
@@ -126,7 +126,7 @@ def _fit(
     )
     with watch.stage("fit"):
         spent = generator.fit(training, planned, context)
-    return generator, spent, training
+    return generator, spent
 
 
 def _noise(spec: RunSpec) -> Noise:

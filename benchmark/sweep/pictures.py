@@ -15,7 +15,7 @@ COLUMNS = 12
 
 def strip(patches: Patches, columns: int = COLUMNS) -> NDArray[np.uint8]:
     """Two rows of grey pixels: some images, and their masks; patches with vessels come first."""
-    with_vessels = np.argsort(-(patches.masks.sum((1, 2, 3)) > 0), kind="stable")
+    with_vessels = np.argsort(patches.masks.max((1, 2, 3)) == 0, kind="stable")
     chosen = with_vessels[:columns]
     images = (patches.images[chosen, 0] + 1) * 127.5
     masks = patches.masks[chosen, 0] * 255.0
@@ -23,8 +23,7 @@ def strip(patches: Patches, columns: int = COLUMNS) -> NDArray[np.uint8]:
     return np.concatenate(rows).round().astype(np.uint8)
 
 
-def save_strip(path: Path, synthetic: Patches, real: Patches | None) -> None:
-    """Writes the strip of synthetic patches, above that of real ones where those may be shown."""
-    rows = [strip(synthetic)] + ([strip(real)] if real is not None else [])
-    picture = Image.fromarray(np.concatenate(rows))
+def save_strip(path: Path, patches: Patches) -> None:
+    """Writes the strip, twice as large as it is."""
+    picture = Image.fromarray(strip(patches))
     picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST).save(path)

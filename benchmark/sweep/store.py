@@ -17,13 +17,8 @@ from typing import Any
 
 from benchmark.sweep.spec import RunSpec, plain
 
-RESULT, SPEC, ERROR, CURVES, LOCK = (
-    "result.json",
-    "spec.json",
-    "error.txt",
-    "curves.json",
-    ".lock",
-)
+SPEC, CHARGE, CURVES, SAMPLES = "spec.json", "charge.json", "curves.json", "samples.png"
+GENERATOR, RESULT, ERROR, LOCK = "generator", "result.json", "error.txt", ".lock"
 
 
 @dataclass(frozen=True)

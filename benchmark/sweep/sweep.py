@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.metrics import weights
-from benchmark.sweep.inputs import gather
+from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.planning import Request, cells, check, guarantee_of, reference_of
 from benchmark.sweep.runner import Events, Outcome, run_tasks
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
 from benchmark.sweep.summary import SUMMARY, Row, rows, write_summary
+from benchmark.sweep.tracking import Tracker, default_uri
 from benchmark.sweep.worker import Task
 
 
@@ -28,6 +29,7 @@ class Place:
         fid_weights: An Inception weights file; ``None`` to look in the usual places.
         jobs: Cells at a time.
         device: A torch device's name.
+        tracking_uri: MLflow's store; ``None`` for the one in ``out``, ``none`` for none.
     """
 
     out: Path
@@ -37,6 +39,7 @@ class Place:
     fid_weights: Path | None = None
     jobs: int = 1
     device: str = "cpu"
+    tracking_uri: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +48,15 @@ class Listener:
 
     Attributes:
         preparing: A stage before the cells, with a count.
-        planned: Every cell, before the first runs.
+        planned: Every cell, and those still to run.
         events: What the cells do.
+        warning: A sentence about something that costs no result.
     """
 
     preparing: Callable[[str, int, int], None]
     planned: Callable[[list[RunSpec], list[RunSpec]], None]
     events: Events
+    warning: Callable[[str], None]
 
 
 def run_sweep(
@@ -59,11 +64,15 @@ def run_sweep(
 ) -> tuple[list[Row], list[Outcome]]:
     """Runs what is not yet done and writes ``summary.csv``.
 
+    Returns:
+        The table's rows, and how every cell ended.
+
     Raises:
         BenchError: For wrong usage or unusable data, before anything is computed.
     """
     check(request)
     found = weights.find(place.fid_weights, place.cache)
+    place = replace(place, fid_weights=found)
     inputs = gather(
         place.data,
         place.test_data,
@@ -76,6 +85,21 @@ def run_sweep(
     references = {spec.key: reference_of(spec, specs) for spec in specs}
     pending = [spec for spec in specs if store.result(spec) is None]
     listener.planned(specs, pending)
+    tasks = _tasks(pending, references, inputs, place, listener)
+    outcomes = _run(specs, tasks, place, listener)
+    table = rows(outcomes, references, store)
+    write_summary(place.out / SUMMARY, table)
+    return table, outcomes
+
+
+def _tasks(
+    pending: Sequence[RunSpec],
+    references: dict[str, RunSpec | None],
+    inputs: Inputs,
+    place: Place,
+    listener: Listener,
+) -> list[Task]:
+    """Plans every cell's guarantee, so that a budget that cannot be honoured stops the sweep."""
     tasks = []
     for done, spec in enumerate(pending):
         listener.preparing("Calibrating noise", done, len(pending))
@@ -87,12 +111,35 @@ def run_sweep(
                 inputs=inputs,
                 root=place.out,
                 cache=place.cache,
-                fid_weights=found,
+                fid_weights=place.fid_weights,
                 device=place.device,
             )
         )
-    ended = {o.spec.key: o for o in run_tasks(tasks, jobs=place.jobs, events=listener.events)}
-    outcomes = [ended.get(spec.key, Outcome(spec, "kept")) for spec in specs]
-    table = rows(outcomes, references, store)
-    write_summary(place.out / SUMMARY, table)
-    return table, outcomes
+    return tasks
+
+
+def _run(
+    specs: Sequence[RunSpec], tasks: Sequence[Task], place: Place, listener: Listener
+) -> list[Outcome]:
+    """Runs the tasks, and shows MLflow every cell, also those kept from before."""
+    tracker = _tracker(specs, place, listener)
+    store = Store(place.out)
+    running = {task.spec.key for task in tasks}
+    for spec in specs:
+        if spec.key not in running:
+            tracker.cell(store.folder(spec))
+
+    def ended(outcome: Outcome) -> None:
+        tracker.cell(store.folder(outcome.spec))
+        listener.events.ended(outcome)
+
+    events = replace(listener.events, ended=ended)
+    by_key = {o.spec.key: o for o in run_tasks(tasks, jobs=place.jobs, events=events)}
+    outcomes = [by_key.get(spec.key, Outcome(spec, "kept")) for spec in specs]
+    tracker.close(any(outcome.state == "failed" for outcome in outcomes))
+    return outcomes
+
+
+def _tracker(specs: Sequence[RunSpec], place: Place, listener: Listener) -> Tracker:
+    uri = place.tracking_uri or default_uri(place.out)
+    return Tracker(uri, place.out, specs, listener.warning)

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.store import CURVES, read_result
+from benchmark.sweep.store import CURVES, GENERATOR, RESULT, SAMPLES, read_result
 
 EXPERIMENT = "angiobench"
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlflow-artifacts"
 CURVE_BATCH = 500
+NO_TRACKING = "none"
 DESCRIPTION = (
     "One sweep: each child run is a generator at one privacy level. Choose the children and press "
     "Compare; `dice_test` against `epsilon` is the trade-off."
@@ -47,7 +48,7 @@ class Tracker:
     """Logs a sweep's cells; after a first error it stays silent and says so once.
 
     Args:
-        uri: MLflow's tracking URI.
+        uri: MLflow's tracking URI; ``none`` for no tracking.
         out: The store's folder, where artifacts of a local database go.
         specs: Every cell of the sweep.
         warn: Told once, in a sentence, if MLflow fails.
@@ -58,7 +59,7 @@ class Tracker:
     ) -> None:
         self._uri, self._out, self._specs, self._warn = uri, out, specs, warn
         self._client: Any = None
-        self._failed = False
+        self._silent = uri == NO_TRACKING
         self._safely(self._open)
 
     def cell(self, folder: Path) -> None:
@@ -71,12 +72,12 @@ class Tracker:
         self._safely(lambda: self._client.set_terminated(self._parent, status))
 
     def _safely(self, act: Callable[[], None]) -> None:
-        if self._failed:
+        if self._silent:
             return
         try:
             act()
         except Exception as error:
-            self._failed = True
+            self._silent = True
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             self._warn(
                 f"MLflow at {self._uri} failed ({reason}); the results are safe in {self._out}, "
@@ -151,8 +152,8 @@ class Tracker:
         }
 
     def _artifacts(self, identity: str, folder: Path, result: dict[str, Any]) -> None:
-        self._client.log_dict(identity, without_patients(result), "result.json")
-        for name in ("samples.png", "generator"):
+        self._client.log_dict(identity, without_patients(result), RESULT)
+        for name in (SAMPLES, GENERATOR):
             path = folder / name
             if path.is_file():
                 self._client.log_artifact(identity, str(path))

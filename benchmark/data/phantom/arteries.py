@@ -1,7 +1,7 @@
-"""The landmarks of the large arteries and the ground that each of them feeds.
+"""The landmarks of the large vessels and the ground that each of them feeds.
 
 All points are an adult's millimetres on the right side (x > 0); the left is its mirror image,
-and every patient's own jitter makes the two differ. Read off textbook proportions.
+and every patient's own jitter makes the two differ. They follow textbook proportions.
 """
 
 from __future__ import annotations
@@ -11,70 +11,116 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.phantom.head import BRAIN
+
 Points = NDArray[np.float64]
+Span = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Territory:
-    """Where an artery's leaves lie, on the brain's unit ball.
+class Convexity:
+    """Ground on the outside of a hemisphere, in the brain's unit ball.
 
     Attributes:
-        azimuth_deg: From the front (0) over the right side (90) to the back (180).
+        leaves: How many ends the artery has here.
+        azimuth_deg: From the front (0) over the side (90) to the back (180).
         elevation_deg: From the base (-90) to the crown (90).
-        depth: The unit ball's radius at which leaves lie.
-        leaves: How many.
+        depth: The ball's radius at which the ends lie.
     """
 
-    azimuth_deg: tuple[float, float]
-    elevation_deg: tuple[float, float]
-    depth: tuple[float, float]
     leaves: int
+    azimuth_deg: Span
+    elevation_deg: Span
+    depth: Span
+
+    def draw(self, rng: np.random.Generator, side: int) -> Points:
+        """The ends ``(leaves, 3)`` in an adult's mm; ``side`` is 1 or -1."""
+        azimuth = np.deg2rad(_evenly(rng, self.azimuth_deg, self.leaves))
+        elevation = np.deg2rad(rng.uniform(*self.elevation_deg, self.leaves))
+        level = np.cos(elevation)
+        ball = (side * level * np.sin(azimuth), level * np.cos(azimuth), np.sin(elevation))
+        return BRAIN.from_ball(rng.uniform(*self.depth, (self.leaves, 1)) * np.stack(ball, axis=1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Medial:
+    """Ground on the inner face of a hemisphere, ``gap_mm`` beside the midline.
+
+    ``angle_deg`` turns from the front (0) over the crown (90) to the back (180).
+    """
+
+    leaves: int
+    angle_deg: Span
+    depth: Span
+    gap_mm: Span = (2.0, 8.0)
+
+    def draw(self, rng: np.random.Generator, side: int) -> Points:
+        """The ends ``(leaves, 3)`` in an adult's mm; ``side`` is 1 or -1."""
+        angle = np.deg2rad(_evenly(rng, self.angle_deg, self.leaves))
+        ball = np.stack([np.zeros_like(angle), np.cos(angle), np.sin(angle)], axis=1)
+        points = BRAIN.from_ball(ball * rng.uniform(*self.depth, (self.leaves, 1)))
+        points[:, 0] = side * rng.uniform(*self.gap_mm, self.leaves)
+        return points
+
+
+def _evenly(rng: np.random.Generator, span: Span, count: int) -> Points:
+    edges = np.linspace(*span, count + 1)
+    return rng.uniform(edges[:-1], edges[1:])
 
 
 def _points(*rows: tuple[float, float, float]) -> Points:
-    return np.array(rows)
+    return np.array(rows, dtype=np.float64)
 
 
 CAROTID = _points(
     (29, -26, -60),
     (30, -27, -40),
-    (29, -25, -29),
-    (24, -19, -24),
-    (17, -11, -23),
-    (13, -4, -20),
-    (12, 3, -14),
-    (13, 8, -8),
+    (29, -25, -30),
+    (25, -20, -24),
+    (18, -11, -23),
+    (13, -3, -20),
+    (12, 4, -14),
+    (13, 9, -8),
     (13, 6, -3),
-    (11, 1, -1),
-    (12, -2, 3),
+    (11, 0, -1),
+    (12, -3, 3),
 )
-MIDDLE_1 = _points((12, -2, 3), (19, 1, 5), (27, 4, 3), (35, 3, 2))
-MIDDLE_UPPER = _points((35, 3, 2), (41, 2, 9), (44, -3, 18))
-MIDDLE_LOWER = _points((35, 3, 2), (42, -5, 4), (45, -15, 8))
-ANTERIOR_1 = _points((12, -2, 3), (8, 2, 6), (4, 7, 6), (2.5, 10, 7))
-ANTERIOR_2 = _points((2.5, 10, 7), (2, 16, 9), (2.5, 22, 15), (2, 25, 23))
-BASILAR = _points((1, -26, -52), (0, -24, -40), (1, -20, -25), (0, -17, -10), (0, -15, -2))
-POSTERIOR_1 = _points((0, -15, -2), (5, -13, 1), (11, -15, 2))
-POSTERIOR_2 = _points((11, -15, 2), (17, -22, 3), (18, -32, 5), (15, -42, 8))
-CEREBELLAR = _points((0, -15, -3), (6, -16, -5), (14, -23, -6), (18, -33, -5))
-COMMUNICATING_ANTERIOR = _points((2.5, 10, 7), (0, 11, 7.5), (-2.5, 10, 7))
-COMMUNICATING_POSTERIOR = _points((12, -1, 0), (12, -8, 0), (11, -15, 2))
-TEMPORAL_SUPERFICIAL = _points(
-    (74, -22, -40), (76, -20, -20), (78, -16, 0), (76, -8, 20), (68, 8, 40), (60, 10, 60)
+MIDDLE_1 = _points((12, -3, 3), (19, 1, 5), (28, 4, 3), (36, 3, 1))
+MIDDLE_UPPER = _points((36, 3, 1), (41, 3, 8), (44, -2, 17))
+MIDDLE_LOWER = _points((36, 3, 1), (42, -4, 2), (45, -14, 6))
+ANTERIOR_1 = _points((12, -3, 3), (9, 2, 6), (5, 7, 6), (2.5, 10, 7))
+ANTERIOR_2 = _points((2.5, 10, 7), (2, 18, 7), (2, 26, 10), (2, 30, 16))
+PERICALLOSAL = _points((2, 30, 16), (2, 30, 23), (2, 23, 31), (2, 10, 36))
+BASILAR = _points((1, -28, -60), (1, -26, -48), (-1, -23, -34), (1, -19, -20), (0, -16, -4))
+POSTERIOR_1 = _points((0, -16, -4), (5, -14, 0), (11, -16, 1))
+POSTERIOR_2 = _points((11, -16, 1), (17, -23, 2), (19, -33, 4), (16, -43, 8))
+CEREBELLAR = _points((0, -16, -4), (7, -17, -7), (15, -24, -8), (19, -34, -7))
+COMMUNICATING_FRONT = _points((2.5, 10, 7), (0, 11, 7.5), (-2.5, 10, 7))
+COMMUNICATING_BACK = _points((11, 0, -1), (11, -8, -1), (11, -16, 1))
+
+UPPER_GROUND = Convexity(
+    leaves=17, azimuth_deg=(40, 130), elevation_deg=(8, 65), depth=(0.86, 0.97)
+)
+LOWER_GROUND = Convexity(
+    leaves=15, azimuth_deg=(80, 155), elevation_deg=(-18, 30), depth=(0.86, 0.97)
+)
+FRONTAL_GROUND = Medial(leaves=8, angle_deg=(5, 85), depth=(0.80, 0.97))
+CALLOSAL_GROUND = Medial(leaves=7, angle_deg=(85, 150), depth=(0.55, 0.95))
+OCCIPITAL_GROUND = Convexity(
+    leaves=13, azimuth_deg=(135, 178), elevation_deg=(-16, 28), depth=(0.70, 0.95)
+)
+CEREBELLAR_GROUND = Convexity(
+    leaves=5, azimuth_deg=(130, 175), elevation_deg=(-48, -26), depth=(0.75, 0.95)
 )
 
-UPPER_GROUND = Territory(
-    azimuth_deg=(40, 125), elevation_deg=(5, 68), depth=(0.90, 0.98), leaves=15
+SCALP_ARTERY = _points(
+    (77, -25, -50), (77, -25, -28), (76, -22, -8), (73, -16, 18), (66, -8, 44), (54, 4, 64)
 )
-LOWER_GROUND = Territory(
-    azimuth_deg=(85, 150), elevation_deg=(-20, 32), depth=(0.88, 0.98), leaves=13
+SCALP_BRANCH = _points((76, -22, -8), (71, 2, 8), (62, 28, 22), (47, 52, 30))
+SAGITTAL_SINUS = _points(
+    (0, 58, 20), (0, 40, 52), (0, 5, 72), (0, -40, 71), (0, -78, 52), (0, -98, 25), (0, -101, 2)
 )
-ANTERIOR_GROUND = Territory(
-    azimuth_deg=(3, 8), elevation_deg=(-5, 170), depth=(0.55, 0.97), leaves=12
+TRANSVERSE_SINUS = _points(
+    (0, -101, 2), (25, -93, -4), (47, -72, -8), (56, -50, -14), (52, -42, -30)
 )
-POSTERIOR_GROUND = Territory(
-    azimuth_deg=(140, 177), elevation_deg=(-22, 25), depth=(0.70, 0.96), leaves=11
-)
-CEREBELLAR_GROUND = Territory(
-    azimuth_deg=(130, 176), elevation_deg=(-45, -22), depth=(0.70, 0.95), leaves=6
-)
+STRAIGHT_SINUS = _points((0, -101, 2), (0, -80, 10), (0, -58, 20))

@@ -80,7 +80,9 @@ def write_cohort(
 def write_embedded(
     root: Path, *, seed: int = DEFAULT_SEED, jobs: int = 1, progress: Progress | None = None
 ) -> None:
-    """Writes ``root/cohort`` (16 train, 4 val, 6 test) and ``root/shifted`` (6 test, unseen scanner).
+    """Writes ``root/cohort`` (16 train, 4 val, 6 test) and ``root/shifted`` (6 test).
+
+    The cohort's three hospitals are mixed in each split; ``shifted`` is one unseen scanner.
 
     Raises:
         UsageError: If the folder is not empty.
@@ -117,7 +119,9 @@ def _run(todo: list[Job], jobs: int, progress: Progress | None) -> None:
 
 def _finished(todo: list[Job], jobs: int) -> Iterator[None]:
     if jobs == 1:
-        yield from (job.run() for job in todo)
+        for job in todo:
+            job.run()
+            yield
         return
     workers = min(jobs, len(todo))
     with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:

@@ -6,58 +6,50 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from benchmark.data.phantom.head import BRAIN_CENTRE_MM, BRAIN_RADII_MM
+from benchmark.data.phantom.head import BRAIN
 
 Points = NDArray[np.float64]
 STEP_MM = 1.0
+WAVELENGTHS_MM = (40.0, 18.0, 8.0)
 
 
 def through(landmarks: Points) -> Points:
     """A smooth curve through the landmarks, sampled about every ``STEP_MM``."""
-    at = _arc_length(landmarks)
+    at = arc_length(landmarks)
     count = max(4, int(at[-1] / STEP_MM) + 1)
     return np.asarray(CubicSpline(at, landmarks)(np.linspace(0, at[-1], count)))
 
 
-def along_surface(start: Points, direction: Points, end: Points) -> Points:
+def along_surface(start: Points, heading: Points, end: Points) -> Points:
     """A curve from ``start`` to ``end`` that bends with the brain's surface.
 
-    It turns and rises evenly on the brain's unit ball and leaves ``start`` in ``direction``.
+    It turns and rises evenly on the brain's unit ball, and leaves ``start`` along ``heading``.
     """
-    a, b = to_ball(start), to_ball(end)
-    count = max(4, int(np.linalg.norm(end - start) * 1.1 / STEP_MM) + 1)
+    a, b = BRAIN.to_ball(start), BRAIN.to_ball(end)
+    chord = float(np.linalg.norm(end - start))
+    count = max(4, int(1.1 * chord / STEP_MM) + 1)
     t = np.linspace(0, 1, count)[:, None]
     radius = (1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b)
-    curve = from_ball(radius * _turn(a / np.linalg.norm(a), b / np.linalg.norm(b), t))
-    leave = 0.8 * np.linalg.norm(end - start) * direction - (curve[1] - curve[0]) * (count - 1)
-    return curve + leave * t * (1 - t) ** 2
+    curve = BRAIN.from_ball(radius * _turn(a / np.linalg.norm(a), b / np.linalg.norm(b), t))
+    leave = 0.8 * chord * heading - (curve[1] - curve[0]) * (count - 1)
+    return np.asarray(curve + leave * t * (1 - t) ** 2)
 
 
 def wander(curve: Points, rng: np.random.Generator, *, amplitude_mm: float) -> Points:
-    """The curve with smooth bends; its two ends and their directions stay nearly as they were."""
+    """The curve with smooth bends; its two ends stay where they are."""
+    length = arc_length(curve)[-1]
     t = np.linspace(0, 1, len(curve))[:, None]
-    length = _arc_length(curve)[-1]
     bends = np.zeros_like(curve)
-    for wavelength_mm in (40.0, 18.0, 9.0):
-        turns = length / wavelength_mm
+    for wavelength_mm in WAVELENGTHS_MM:
+        size = rng.normal(0, 1, 3) * amplitude_mm * (wavelength_mm / WAVELENGTHS_MM[0]) ** 0.7
         phase = rng.uniform(0, 2 * np.pi, 3)
-        size = rng.normal(0, 1, 3) * amplitude_mm * (wavelength_mm / 40) ** 0.8
-        bends += size * np.sin(2 * np.pi * turns * t + phase)
+        bends += size * np.sin(2 * np.pi * length / wavelength_mm * t + phase)
     hold = np.minimum(1, 3 * t) * np.minimum(1, 3 * (1 - t))
-    return np.asarray(curve + bends * hold**1.5 * min(1.0, length / 30))
+    return np.asarray(curve + bends * hold**1.5 * min(1.0, length / 25))
 
 
-def to_ball(points: Points) -> Points:
-    """Adult's mm to the brain's unit ball."""
-    return np.asarray((points - BRAIN_CENTRE_MM) / BRAIN_RADII_MM)
-
-
-def from_ball(points: Points) -> Points:
-    """The brain's unit ball to adult's mm."""
-    return np.asarray(points * BRAIN_RADII_MM + BRAIN_CENTRE_MM)
-
-
-def _arc_length(points: Points) -> NDArray[np.float64]:
+def arc_length(points: Points) -> Points:
+    """Length along the curve up to each of its points."""
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     return np.concatenate([[0.0], np.cumsum(steps)])
 

@@ -2,7 +2,7 @@
 
 Anatomy is written in an adult's millimetres: x to the right, y forwards, z upwards, with the
 origin in the circle of Willis. A pose carries it to the scanner's millimetres:
-world = centre + scale · R · adult.
+world = centre + R · stretch · egg(adult), where the egg narrows the forehead.
 """
 
 from __future__ import annotations
@@ -14,51 +14,80 @@ from numpy.typing import NDArray
 
 from benchmark.data.phantom.settings import Size, Triple
 
-BRAIN_CENTRE_MM = np.array([0.0, -20.0, 8.0])
-BRAIN_RADII_MM = np.array([66.0, 82.0, 66.0])
+Points = NDArray[np.float64]
+Field = NDArray[np.float32]
+
+EGG_PER_MM = 0.0012
+EGG_MIDDLE_MM = -20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ellipsoid:
+    """An ellipsoid in an adult's mm, and the unit ball that it is an image of."""
+
+    centre_mm: Triple
+    radii_mm: Triple
+
+    def to_ball(self, points: Points) -> Points:
+        """Adult's mm ``(..., 3)`` to the unit ball."""
+        return np.asarray((points - self.centre_mm) / self.radii_mm)
+
+    def from_ball(self, points: Points) -> Points:
+        """The unit ball ``(..., 3)`` to adult's mm."""
+        return np.asarray(points * self.radii_mm + self.centre_mm)
+
+    def depth_mm(self, adult: list[Field]) -> Field:
+        """How far beneath the surface each voxel lies, along the radius; negative outside."""
+        squared, ratio = np.float32(1e-3), np.float32(1e-6)
+        for a, c, r in zip(adult, self.centre_mm, self.radii_mm, strict=True):
+            offset = (a - np.float32(c)) ** 2
+            squared = squared + offset
+            ratio = ratio + offset * np.float32(r**-2)
+        return np.asarray((1 / np.sqrt(ratio) - 1) * np.sqrt(squared), np.float32)
+
+
+BRAIN = Ellipsoid(centre_mm=(0, -20, 10), radii_mm=(67, 83, 64))
+SKIN = Ellipsoid(centre_mm=(0, -18, 0), radii_mm=(80, 98, 92))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pose:
     """Where and how the head lies; ``stretch`` is per axis and holds the size's scale."""
 
-    rotation: NDArray[np.float64]
-    stretch: NDArray[np.float64]
-    centre_mm: NDArray[np.float64]
+    rotation: Points
+    stretch: Points
+    centre_mm: Points
 
-    def to_world(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_world(self, points: Points) -> Points:
         """Adult's mm ``(n, 3)`` to the scanner's mm ``(n, 3)``."""
-        moved = [
-            sum(self.rotation[i, j] * self._scaled(points, j) for j in range(3)) for i in range(3)
-        ]
-        return np.stack(moved, axis=-1) + self.centre_mm
+        scaled = points * self.stretch
+        scaled[:, 0] /= 1 + EGG_PER_MM * (points[:, 1] - EGG_MIDDLE_MM)
+        return np.asarray((scaled[:, None] * self.rotation).sum(axis=-1) + self.centre_mm)
 
-    def _scaled(self, points: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-        return points[..., axis] * self.stretch[axis]
-
-    def adult_grid(
-        self, shape: tuple[int, int, int], spacing_mm: Triple
-    ) -> list[NDArray[np.float32]]:
+    def adult_grid(self, shape: tuple[int, int, int], spacing_mm: Triple) -> list[Field]:
         """The three coordinates of every voxel's centre, in an adult's mm."""
-        axes = [
-            np.arange(n) * s - c for n, s, c in zip(shape, spacing_mm, self.centre_mm, strict=True)
+        world = [
+            (np.arange(n) * s - c).astype(np.float32)
+            for n, s, c in zip(shape, spacing_mm, self.centre_mm, strict=True)
         ]
-        x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
-        back = self.rotation.T / self.stretch[:, None]
-        return [(b[0] * x + b[1] * y + b[2] * z).astype(np.float32) for b in back]
+        x, y, z = np.meshgrid(*world, indexing="ij", sparse=True)
+        back = (self.rotation.T / self.stretch[:, None]).astype(np.float32)
+        adult: list[Field] = [b[0] * x + b[1] * y + b[2] * z for b in back]
+        adult[0] *= 1 + np.float32(EGG_PER_MM) * (adult[1] - np.float32(EGG_MIDDLE_MM))
+        return adult
 
 
 def draw_pose(rng: np.random.Generator, size: Size, spacing_mm: Triple) -> Pose:
     """A head of the size's scale, a little turned and a little off the centre."""
-    stretch = size.head_scale * rng.normal(1.0, 0.025) * rng.normal(1.0, 0.015, 3)
+    stretch = size.head_scale * rng.normal(1.0, 0.025) * rng.normal(1.0, 0.02, 3)
     roll, pitch, yaw = np.deg2rad(rng.normal(0.0, (2.5, 4.0, 2.5)))
     extent = np.array(size.shape) * spacing_mm
-    centre = 0.5 * extent - stretch * BRAIN_CENTRE_MM + rng.normal(0.0, 1.0, 3)
+    centre = 0.5 * extent - stretch * SKIN.centre_mm + rng.normal(0.0, 0.8, 3)
     centre[2] = -stretch[2] * size.slab_bottom_mm + rng.normal(0.0, 1.0)
     return Pose(rotation=_rotation(roll, pitch, yaw), stretch=stretch, centre_mm=centre)
 
 
-def _rotation(roll: float, pitch: float, yaw: float) -> NDArray[np.float64]:
+def _rotation(roll: float, pitch: float, yaw: float) -> Points:
     turns = []
     for axis, angle in ((1, roll), (0, pitch), (2, yaw)):
         turn = np.eye(3)

@@ -37,7 +37,7 @@ SIZES = {
         shape=(128, 144, 40),
         spacing_mm=(0.80, 0.80, 1.00),
         head_scale=0.57,
-        feeder_radius_mm=1.10,
+        feeder_radius_mm=1.15,
         slab_bottom_mm=-24.0,
     ),
     "pegasus": Size(
@@ -80,7 +80,7 @@ class Scanner:
     bone: float = 0.18
     blood: float = 2.60
     inflow_loss_per_mm: float = 0.004
-    slow_radius_mm: float = 0.30
+    slow_radius_mm: float = 0.15
     texture: float = 0.08
     bias: float = 0.20
     noise: float = 0.07

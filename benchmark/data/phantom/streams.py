@@ -11,9 +11,9 @@ class Purpose(IntEnum):
     """What a stream is for; a number keeps its meaning for as long as the phantom's version."""
 
     HEAD = 1
-    VESSELS = 2
+    ARTERIES = 2
     TISSUE = 3
-    SCALP = 4
+    OTHERS = 4
     SCAN = 5
 
 

@@ -24,7 +24,7 @@ def smooth_noise(
     counts = [int(np.ceil(n * s / grain_mm)) + 4 for n, s in zip(shape, spacing_mm, strict=True)]
     field = rng.standard_normal(counts, dtype=np.float32)
     for axis in (2, 1, 0):
-        positions = np.arange(shape[axis]) * (spacing_mm[axis] / grain_mm)
+        positions = np.arange(shape[axis], dtype=np.float64) * (spacing_mm[axis] / grain_mm)
         field = _interpolate(field, positions, axis)
     return field / np.float32(_SPLINE_STD**3)
 

@@ -1,0 +1,19 @@
+"""``bench weights``: the Inception weights that FID needs."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def weights() -> None:
+    """Fetch the network behind FID."""
+
+
+@weights.command()
+def fetch() -> None:
+    """Download the Inception weights (91 MB): the only command that uses the network."""
+    from benchmark.data.folders import cache_folder
+    from benchmark.metrics.weights import fetch as download
+
+    click.echo(f"Inception weights: {download(cache_folder())}")

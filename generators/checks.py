@@ -1,0 +1,176 @@
+"""The laws that every generator keeps, for its author's own tests.
+
+Each law takes the plug-in's class and raises ``LawBrokenError`` with a sentence. ``LAWS`` has them
+by name; a test crosses them with every registered generator.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.core.budget import UNITS, Budget, Guarantee, PublicNumbers
+from benchmark.core.errors import NotFittedError, UsageError
+from benchmark.core.generator import FitContext, Generator
+from benchmark.core.laws import LawBrokenError, hold
+from benchmark.core.patches import Patches
+from benchmark.privacy.randomness import SeededNoise
+
+PUBLIC = PublicNumbers(patients=6, patches_per_patient=8, patch_size=32)
+FINITE_EPSILON = 5.0
+WEIGHT_FILES = {".json", ".safetensors"}
+
+Law = Callable[[type[Generator]], None]
+
+
+def patches(seed: int = 0) -> Patches:
+    """A few bright bars on a noisy ground, for six patients."""
+    rng = np.random.default_rng(seed)
+    n = PUBLIC.patients * PUBLIC.patches_per_patient
+    masks = np.zeros((n, 1, PUBLIC.patch_size, PUBLIC.patch_size), np.uint8)
+    for mask, start in zip(masks, rng.integers(4, 24, n), strict=True):
+        mask[0, :, start : start + 4] = 1
+    images = np.clip(rng.normal(-0.4, 0.2, masks.shape) + masks, -1, 1).astype(np.float32)
+    return Patches(
+        images=images,
+        masks=masks,
+        patient=np.repeat(np.arange(PUBLIC.patients), PUBLIC.patches_per_patient),
+        patients=PUBLIC.patients,
+        patches_per_patient=PUBLIC.patches_per_patient,
+    )
+
+
+def budget_of(kind: type[Generator], unit: Any = "patch") -> Budget:
+    """The budget that a plug-in is tried with: finite if it can honour one."""
+    return Budget(epsilon=FINITE_EPSILON if kind.is_private else math.inf, delta=1e-3, unit=unit)
+
+
+def fitted(kind: type[Generator], data: Patches | None = None) -> Generator:
+    """The plug-in with its smoke settings, fitted with seeded noise."""
+    generator = kind(kind.smoke)
+    guarantee = generator.plan(PUBLIC, budget_of(kind))
+    generator.fit(data or patches(), guarantee, _context())
+    return generator
+
+
+def describes_itself(kind: type[Generator]) -> None:
+    """Name, version, citation, presets and smoke settings are there and of the right type."""
+    hold(bool(kind.name and kind.citation), "it needs a name and a citation")
+    hold(isinstance(kind.version, int) and kind.version >= 1, "version is an integer from 1 on")
+    hold("quick" in kind.presets, "there is a preset 'quick'")
+    settings = [*kind.presets.values(), kind.smoke]
+    hold(all(type(s) is kind.Params for s in settings), "presets and smoke are made of Params")
+
+
+def plans_within_the_budget(kind: type[Generator]) -> None:
+    """The planned ε never exceeds the target, for either unit, and says what it rests on."""
+    for unit in UNITS:
+        planned = kind(kind.smoke).plan(PUBLIC, budget_of(kind, unit))
+        hold(planned.epsilon <= budget_of(kind, unit).epsilon, "the planned ε is within the target")
+        hold(planned.unit == unit, "the guarantee names the unit that was asked for")
+        hold(planned.delta == 1e-3, "the guarantee has the budget's δ")
+
+
+def refuses_a_budget_it_cannot_honour(kind: type[Generator]) -> None:
+    """A generator that is not private refuses a finite ε."""
+    if kind.is_private:
+        return
+    try:
+        kind(kind.smoke).plan(PUBLIC, Budget(epsilon=FINITE_EPSILON, delta=1e-3, unit="patch"))
+    except UsageError:
+        return
+    raise LawBrokenError("A generator that is not private must refuse a finite ε.")
+
+
+def charges_before_touching(kind: type[Generator]) -> None:
+    """The charge comes once, as planned, and before the patches are looked at."""
+    charged: list[Guarantee] = []
+
+    class Guarded(Patches):
+        def __getattribute__(self, name: str) -> Any:
+            if name in {"images", "masks", "patient"} and not charged and ready:
+                raise LawBrokenError("Patches were read before the charge.")
+            return super().__getattribute__(name)
+
+    ready: list[bool] = []
+    plain = patches()
+    guarded = Guarded(**{name: getattr(plain, name) for name in plain.__dataclass_fields__})
+    ready.append(True)
+    generator = kind(kind.smoke)
+    planned = generator.plan(PUBLIC, budget_of(kind))
+    spent = generator.fit(guarded, planned, _context(charged.append))
+    hold(len(charged) == 1, "a fit charges exactly once")
+    hold(charged[0].epsilon >= spent.epsilon, "the charge covers what is spent")
+    hold(spent.epsilon <= planned.epsilon, "what is spent is within the plan")
+    hold(spent.seeded or not kind.needs_data, "seeded noise is recorded as such")
+
+
+def samples_labelled_patches(kind: type[Generator]) -> None:
+    """Samples have the asked number, the fitted size and the contract's types, and no patient."""
+    drawn = fitted(kind).sample(5, seed=1)
+    hold(len(drawn) == 5 and drawn.size == PUBLIC.patch_size, "5 patches of the fitted size")
+    hold(drawn.patient is None, "synthetic patches belong to no patient")
+
+
+def samples_only_when_fitted(kind: type[Generator]) -> None:
+    """Sampling before a fit is refused."""
+    try:
+        kind(kind.smoke).sample(1, seed=0)
+    except NotFittedError:
+        return
+    raise LawBrokenError("Sampling before fit must raise NotFittedError.")
+
+
+def repeats_bit_for_bit(kind: type[Generator]) -> None:
+    """One seed gives one result; another seed of ``sample`` gives another."""
+    one, two = fitted(kind), fitted(kind)
+    hold(_same(one.sample(8, seed=1), two.sample(8, seed=1)), "a seeded fit repeats")
+    hold(not _same(one.sample(8, seed=1), one.sample(8, seed=2)), "another seed, other samples")
+
+
+def survives_saving(kind: type[Generator]) -> None:
+    """A loaded generator draws what the saved one drew; files are JSON and safetensors alone."""
+    generator = fitted(kind)
+    with tempfile.TemporaryDirectory() as name:
+        generator.save(Path(name))
+        suffixes = {file.suffix for file in Path(name).rglob("*")}
+        hold(suffixes <= WEIGHT_FILES, "only .json and .safetensors files are written")
+        loaded = kind.load(Path(name))
+    hold(_same(generator.sample(4, seed=3), loaded.sample(4, seed=3)), "loading changes nothing")
+
+
+def is_blind_if_it_says_so(kind: type[Generator]) -> None:
+    """A generator that needs no data gives the same samples whatever the patients hold."""
+    if kind.needs_data:
+        return
+    one, two = fitted(kind, patches(0)), fitted(kind, patches(1))
+    hold(_same(one.sample(4, seed=0), two.sample(4, seed=0)), "patients move no sample")
+
+
+LAWS: dict[str, Law] = {
+    law.__name__: law
+    for law in (
+        describes_itself,
+        plans_within_the_budget,
+        refuses_a_budget_it_cannot_honour,
+        charges_before_touching,
+        samples_labelled_patches,
+        samples_only_when_fitted,
+        repeats_bit_for_bit,
+        survives_saving,
+        is_blind_if_it_says_so,
+    )
+}
+
+
+def _context(charge: Callable[[Guarantee], None] = lambda guarantee: None) -> FitContext:
+    return FitContext(seed=0, noise=SeededNoise(0, "conformance"), charge=charge)
+
+
+def _same(one: Patches, two: Patches) -> bool:
+    return np.array_equal(one.images, two.images) and np.array_equal(one.masks, two.masks)

@@ -1,0 +1,118 @@
+"""The pictures of a sweep: Dice and distance against ε, and patches side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+from PIL import Image, ImageDraw, ImageFont
+
+from benchmark.sweep.summary import Row
+
+TRADE_OFF, PATCHES = "trade-off.png", "patches.png"
+BOOKENDS = {"real": "real patches", "simulator": "data-free simulator (ε = 0)"}
+LABEL_WIDTH, ROW_GAP = 150, 6
+
+
+def draw_trade_off(rows: Sequence[Row], path: Path) -> None:
+    """Writes the chart: a panel of Dice for each test set, and one of the distance."""
+    done = [row for row in rows if row.dice is not None]
+    if not done:
+        return
+    sets = list(dict.fromkeys(row.test_set for row in done))
+    panels = [_dice_panel([r for r in done if r.test_set == name], name) for name in sets]
+    panels.append(_distance_panel([r for r in done if r.test_set == sets[0]]))
+    unit = done[0].unit
+    title = f"What privacy costs: seeds {len({r.seed for r in done})}, ε protects one {unit}"
+    chart = alt.hconcat(*panels, title=title).configure_axis(grid=False)
+    chart.save(str(path), scale_factor=2)
+
+
+def _dice_panel(rows: Sequence[Row], name: str) -> alt.LayerChart:
+    title = f"Dice on '{name}' (mean over patients, 95 % interval)"
+    scale = alt.Scale(domain=[0, 1])
+    levels = [_point(r, r.dice, r.dice_low, r.dice_high) for r in rows if not _is_bookend(r)]
+    ends = [_point(r, r.dice, r.dice_low, r.dice_high) for r in rows if _is_bookend(r)]
+    layers: list[Any] = [*_bands(ends, title, scale)]
+    if levels:
+        layers += _levels(levels, title, scale)
+    return alt.layer(*layers).properties(width=260, height=240)
+
+
+def _distance_panel(rows: Sequence[Row]) -> alt.LayerChart:
+    has_fid = any(row.fid is not None for row in rows)
+    title = (
+        f"FID (n = {rows[0].fid_n}, {rows[0].fid_dims} dims)"
+        if has_fid
+        else "Offline Fréchet distance (scattering)"
+    )
+    values = [(r, r.fid if has_fid else r.offline_distance) for r in rows]
+    levels = [_point(r, v) for r, v in values if not _is_bookend(r)]
+    ends = [_point(r, v) for r, v in values if _is_bookend(r)]
+    scale = alt.Scale(zero=True)
+    layers: list[Any] = [*_bands(ends, title, scale)]
+    if levels:
+        layers += _levels(levels, title, scale)
+    return alt.layer(*layers).properties(width=260, height=240)
+
+
+def _levels(points: list[dict[str, Any]], title: str, scale: alt.Scale) -> Iterator[alt.Chart]:
+    order = [p["epsilon"] for p in sorted(points, key=lambda p: p["rank"])]
+    base = alt.Chart(alt.Data(values=points)).encode(
+        x=alt.X(
+            "epsilon:O", sort=list(dict.fromkeys(order)), title="ε", axis=alt.Axis(labelAngle=0)
+        ),
+        color=alt.Color("generator:N", title=None),
+    )
+    y = alt.Y("mean(value):Q", title=title, scale=scale)
+    yield base.mark_line(strokeWidth=2).encode(y=y)
+    yield base.mark_point(filled=True, size=40).encode(y=alt.Y("value:Q", scale=scale))
+    if any(p["low"] is not None for p in points):
+        low, high = alt.Y("low:Q", scale=scale), alt.Y2("high:Q")
+        yield base.mark_rule(opacity=0.5).encode(y=low, y2=high)
+
+
+def _bands(points: list[dict[str, Any]], title: str, scale: alt.Scale) -> Iterator[alt.Chart]:
+    base = alt.Chart(alt.Data(values=points)).encode(color=alt.Color("generator:N", title=None))
+    if any(p["low"] is not None for p in points):
+        low, high = alt.Y("mean(low):Q", title=title, scale=scale), alt.Y2("mean(high):Q")
+        yield base.mark_rect(opacity=0.12).encode(y=low, y2=high)
+    if points:
+        mean = alt.Y("mean(value):Q", title=title, scale=scale)
+        yield base.mark_rule(strokeDash=[5, 3], strokeWidth=1.5).encode(y=mean)
+
+
+def _point(
+    row: Row, value: float | None, low: float | None = None, high: float | None = None
+) -> dict[str, Any]:
+    return {
+        "generator": BOOKENDS.get(row.generator, row.generator),
+        "epsilon": "∞" if math.isinf(row.epsilon) else f"{row.epsilon:g}",
+        "rank": row.epsilon if math.isfinite(row.epsilon) else 1e308,
+        "value": value,
+        "low": low,
+        "high": high,
+    }
+
+
+def _is_bookend(row: Row) -> bool:
+    return row.generator in BOOKENDS
+
+
+def draw_patches(strips: Sequence[tuple[str, Path]], path: Path) -> None:
+    """Writes one picture of labelled strips, one below the other; missing strips are left out."""
+    pictures = [(text, Image.open(file)) for text, file in strips if file.exists()]
+    if not pictures:
+        return
+    width = LABEL_WIDTH + max(picture.width for _, picture in pictures)
+    height = sum(picture.height + ROW_GAP for _, picture in pictures)
+    sheet = Image.new("L", (width, height), 255)
+    pen, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(16), 0
+    for text, picture in pictures:
+        pen.text((8, top + picture.height // 2), text, fill=0, font=font, anchor="lm")
+        sheet.paste(picture, (LABEL_WIDTH, top))
+        top += picture.height + ROW_GAP
+    sheet.save(path)
