@@ -42,11 +42,12 @@ class WganParams(Settings):
     critic_norm: Annotated[str, CategoricalDistribution(["none", "instance"])] = "none"
     loss: Annotated[str, CategoricalDistribution(["hinge", "wasserstein"])] = "hinge"
     constraint: Annotated[str, CategoricalDistribution(["spectral", "weights"])] = "spectral"
-    bound: Annotated[float, FloatDistribution(1e-3, 4.0, log=True)] = 1.0
+    bound: Annotated[float, FloatDistribution(1e-3, 10.0, log=True)] = 2.0
     optimiser: Annotated[str, CategoricalDistribution(["adam", "rmsprop"])] = "adam"
     generator_rate: Annotated[float, FloatDistribution(1e-5, 1e-1, log=True)] = 2e-3
     critic_rate: Annotated[float, FloatDistribution(1e-5, 1e-1, log=True)] = 2e-3
     batch: Annotated[int, IntDistribution(1, 4096, log=True)] = 256
+    fakes: Annotated[int, IntDistribution(1, 4096, log=True)] = 64
     patients_per_step: Annotated[int, IntDistribution(1, 4096, log=True)] = 8
     critic_steps: Annotated[int, IntDistribution(1, 20)] = 1
     generator_steps: Annotated[int, IntDistribution(1, 1_000_000, log=True)] = 300

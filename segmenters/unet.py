@@ -102,7 +102,7 @@ class Unet(Segmenter):
             torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
-            context.progress(done, p.iterations, {"segmenter_loss": float(loss)})
+            context.progress(done, p.iterations, {"segmenter_loss": float(loss.detach())})
 
     @torch.no_grad()
     def _probabilities(self, net: nn.Module, images: Tensor) -> Tensor:

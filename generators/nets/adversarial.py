@@ -82,7 +82,7 @@ class Game:
     def _critic_step(self) -> None:
         indices, owners = (torch.from_numpy(drawn) for drawn in self.sampler.draw())
         with torch.no_grad():
-            fake = self.generator(*self.generator.latents(self.params.batch, self.rng))
+            fake = self.generator(*self.generator.latents(self.params.fakes, self.rng))
         batch = Batch(self.data[indices], owners.to(fake.device), fake)
         gradient = self.step.gradient(self.critic, batch, self.context.noise)
         _assign(self.critic, gradient)
@@ -90,11 +90,11 @@ class Game:
         CONSTRAINTS[self.params.constraint](self.critic, self.params.bound)
 
     def _generator_step(self) -> float:
-        fake = self.generator(*self.generator.latents(self.params.batch, self.rng))
+        fake = self.generator(*self.generator.latents(self.params.fakes, self.rng))
         loss = -self.critic(fake).mean()
         _assign(self.generator, flat_gradient(self.generator, loss))
         self.generator_optimiser.step()
-        return float(loss)
+        return float(loss.detach())
 
     @torch.no_grad()
     def _average(self, done: int) -> None:
