@@ -26,18 +26,20 @@ from typing import NamedTuple
 
 from benchmark.core.errors import UsageError
 
+PLD_MARGIN = 0.999  # of δ; without, rounding put ε some 1e-6 below the closed form at δ = 1e-9
+PLD_INTERVAL = 1e-4
+
 _PRV_ERROR = (0.002, 0.01)  # the finest and the coarsest additive error asked of PRV
 _PRV_POINTS = 400_000  # of its mesh, while its error may still grow
 _PRV_MOST_POINTS = 2_000_000  # above, it takes seconds, then gigabytes
 _PRV_LARGEST_LOSS = 700.0  # above, Opacus computes exp(loss) = inf and answers inf
 _PRV_LEAST_EPSILON = 0.1  # below, it would report mostly its own error
 _LEAST_DELTA = 1e-10  # below, the rounding of the FFTs is no longer far below δ
-_PLD_MARGIN = 0.999  # of δ; without, rounding put ε some 1e-6 below the closed form at δ = 1e-9
-_PLD_INTERVAL = 1e-4
 _PLD_POINTS = 50_000  # of one step: dp-accounting visits them one by one
 _PLD_COMPOSED_POINTS = 1_000_000
 # Opacus takes seconds for fractional orders when q is near ½: a rough bound does without.
 _ROUGH_ORDERS = (*range(2, 64), 128, 256, 512)
+_LARGEST_MU = 1e4
 _NOISE_RANGE = (1e-3, 1e6)
 
 
@@ -48,7 +50,7 @@ class Spent(NamedTuple):
     accountant: str
 
 
-class _Run(NamedTuple):
+class Run(NamedTuple):
     """What decides ε."""
 
     noise_multiplier: float
@@ -57,7 +59,7 @@ class _Run(NamedTuple):
     delta: float
 
 
-class _NoAnswerError(ArithmeticError):
+class NoAnswerError(ArithmeticError):
     """An accountant cannot vouch for a finite bound here."""
 
 
@@ -84,9 +86,8 @@ def account(
     Raises:
         UsageError: For a number outside its range, or an unknown accountant.
     """
-    if not 0 <= noise_multiplier < math.inf:
-        raise UsageError(f"Expected noise_multiplier in [0, inf), got {noise_multiplier}.")
-    run = _checked(noise_multiplier, sampling_rate, steps, delta, accountant)
+    run = checked_run(noise_multiplier, sampling_rate, steps, delta)
+    _check_name(accountant)
     if run.steps == 0 or run.noise_multiplier == 0:
         return Spent(0.0 if run.steps == 0 else math.inf, accountant)
     return _account(run, accountant)
@@ -130,7 +131,8 @@ def calibrate(
     Raises:
         UsageError: For a number outside its range, or when no σ is large enough.
     """
-    run = _checked(0.0, sampling_rate, steps, delta, accountant)
+    run = checked_run(0.0, sampling_rate, steps, delta)
+    _check_name(accountant)
     if not epsilon > 0:
         raise UsageError(f"Expected epsilon in (0, inf], got {epsilon}.")
     if run.steps == 0:
@@ -146,33 +148,36 @@ def calibrate(
     return _smallest_noise(epsilon, run, accountant)
 
 
-def _checked(
-    noise_multiplier: float, sampling_rate: float, steps: int, delta: float, accountant: str
-) -> _Run:
-    """Raises a sentence for the first argument that cannot be meant."""
+def checked_run(noise_multiplier: float, sampling_rate: float, steps: int, delta: float) -> Run:
+    """Raises ``UsageError`` with a sentence for the first number that cannot be meant."""
+    if not 0 <= noise_multiplier < math.inf:
+        raise UsageError(f"Expected noise_multiplier in [0, inf), got {noise_multiplier}.")
     if not 0 < sampling_rate <= 1:
         raise UsageError(f"Expected sampling_rate in (0, 1], got {sampling_rate}.")
-    if not (steps >= 0 and steps == math.floor(steps)):
+    if not (0 <= steps < math.inf and steps == math.floor(steps)):
         raise UsageError(f"Expected steps to be a whole number of 0 or more, got {steps}.")
     if not 0 < delta < 1:
         raise UsageError(f"Expected delta in (0, 1), got {delta}.")
+    return Run(float(noise_multiplier), float(sampling_rate), int(steps), float(delta))
+
+
+def _check_name(accountant: str) -> None:
     if accountant not in _ACCOUNTANTS:
         names = ", ".join(_ACCOUNTANTS)
         raise UsageError(f"No accountant is called {accountant!r}; there are: {names}.")
-    return _Run(float(noise_multiplier), float(sampling_rate), int(steps), float(delta))
 
 
-def _account(run: _Run, accountant: str) -> Spent:
+def _account(run: Run, accountant: str) -> Spent:
     """Asks ``accountant``, then the others; infinity is a bound when none has an answer."""
     for name in dict.fromkeys((accountant, *_ACCOUNTANTS)):
         try:
             return Spent(_ACCOUNTANTS[name](run), name)
-        except _NoAnswerError:
+        except NoAnswerError:
             continue
     return Spent(math.inf, accountant)
 
 
-def _quietly(bound: Callable[[], float]) -> float:
+def quietly(bound: Callable[[], float]) -> float:
     """Calls a library without its floating-point chatter; what is not finite is no answer."""
     import numpy as np
 
@@ -180,21 +185,21 @@ def _quietly(bound: Callable[[], float]) -> float:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             epsilon = float(bound())
-    except (ArithmeticError, ValueError, RuntimeError, MemoryError) as error:
-        raise _NoAnswerError from error
+    except (ArithmeticError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+        raise NoAnswerError from error
     if not math.isfinite(epsilon):
-        raise _NoAnswerError
+        raise NoAnswerError
     return max(0.0, epsilon)
 
 
-def _check_rounding(run: _Run) -> None:
+def _check_rounding(run: Run) -> None:
     """Leaves a δ near the rounding errors to an accountant without FFTs."""
     if run.delta < _LEAST_DELTA:
-        raise _NoAnswerError
+        raise NoAnswerError
 
 
 @lru_cache(maxsize=1024)
-def _prv(run: _Run) -> float:
+def _prv(run: Run) -> float:
     """Opacus's PRV upper bound, with an additive error as fine as is cheap."""
     from opacus.accountants import PRVAccountant
 
@@ -209,17 +214,17 @@ def _prv(run: _Run) -> float:
     error = min(max(points_times_error / _PRV_POINTS, _PRV_ERROR[0]), _PRV_ERROR[1])
     too_many = points_times_error / error > _PRV_MOST_POINTS
     if rough < _PRV_LEAST_EPSILON or domain > _PRV_LARGEST_LOSS or too_many:
-        raise _NoAnswerError
+        raise NoAnswerError
     accountant = PRVAccountant()
     accountant.history = [(run.noise_multiplier, run.sampling_rate, run.steps)]
-    epsilon = _quietly(lambda: accountant.get_epsilon(run.delta, eps_error=error))
+    epsilon = quietly(lambda: accountant.get_epsilon(run.delta, eps_error=error))
     if epsilon > rough + 2 * error:  # both are upper bounds, and PRV's is the closer one
-        raise _NoAnswerError
+        raise NoAnswerError
     return epsilon
 
 
 @lru_cache(maxsize=1024)
-def _pld(run: _Run) -> float:
+def _pld(run: Run) -> float:
     """dp-accounting's bound, looser where its grids must be coarse to stay feasible."""
     from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
 
@@ -227,7 +232,7 @@ def _pld(run: _Run) -> float:
     sigma = run.noise_multiplier
     range_of_one_step = 2 * (10.2 * sigma + 1.5) / sigma**2  # up to noise of probability e^-50
     one_step, composed = range_of_one_step / _PLD_POINTS, _rough(run) / _PLD_COMPOSED_POINTS
-    interval = max(_PLD_INTERVAL, one_step, composed)
+    interval = max(PLD_INTERVAL, one_step, composed)
 
     def bound() -> float:
         loss = from_gaussian_mechanism(
@@ -236,29 +241,48 @@ def _pld(run: _Run) -> float:
             sampling_prob=run.sampling_rate,
             use_connect_dots=True,
         )
-        return float(loss.self_compose(run.steps).get_epsilon_for_delta(_PLD_MARGIN * run.delta))
+        composed = loss.self_compose(run.steps)
+        return least_epsilon(composed.get_delta_for_epsilon, PLD_MARGIN * run.delta)
 
-    return _quietly(bound)
+    return quietly(bound)
 
 
-def _rdp(run: _Run, orders: Sequence[float] | None = None) -> float:
+def least_epsilon(delta_of: Callable[[float], float], delta: float) -> float:
+    """Bisects for the least ε with δ(ε) ≤ ``delta``, from above, to one part in a million.
+
+    dp-accounting's own search overflows where ε is about 700.
+    """
+    low, high = 0.0, 1.0
+    if delta_of(low) <= delta:
+        return low
+    while delta_of(high) > delta:
+        low, high = high, 2 * high
+        if high == math.inf:
+            return high
+    while high - low > 1e-6 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if delta_of(middle) <= delta else (middle, high)
+    return high
+
+
+def _rdp(run: Run, orders: Sequence[float] | None = None) -> float:
     """Opacus's RDP bound (converted by Balle et al. 2020, theorem 21) at its default orders."""
     from opacus.accountants import RDPAccountant
 
     accountant = RDPAccountant()
     accountant.history = [(run.noise_multiplier, run.sampling_rate, run.steps)]
-    return _quietly(lambda: accountant.get_epsilon(run.delta, orders))
+    return quietly(lambda: accountant.get_epsilon(run.delta, orders))
 
 
-def _rough(run: _Run) -> float:
+def _rough(run: Run) -> float:
     """A looser and faster RDP bound."""
     return _rdp(run, _ROUGH_ORDERS)
 
 
-_ACCOUNTANTS: dict[str, Callable[[_Run], float]] = {"prv": _prv, "pld": _pld, "rdp": _rdp}
+_ACCOUNTANTS: dict[str, Callable[[Run], float]] = {"prv": _prv, "pld": _pld, "rdp": _rdp}
 
 
-def _smallest_noise(target: float, run: _Run, accountant: str) -> float:
+def _smallest_noise(target: float, run: Run, accountant: str) -> float:
     """Solves ε(σ) = target in logarithms, then rounds σ up to where ε(σ) is within the target."""
     from scipy.optimize import brentq
 
@@ -292,18 +316,24 @@ def _bracket(excess: Callable[[float], float], guess: float) -> tuple[float, flo
     return low, high
 
 
-def _noise_by_central_limit(epsilon: float, run: _Run) -> float:
+def _noise_by_central_limit(epsilon: float, run: Run) -> float:
     """Guesses σ from μ-GDP with μ = q √(T (e^(1/σ²) - 1)) (Bu et al. 2020, arXiv:1911.11607)."""
     from scipy.optimize import brentq
-    from scipy.special import log_ndtr, ndtr
 
     def excess(log_mu: float) -> float:
-        mu = math.exp(log_mu)
-        lower = min(0.0, epsilon + float(log_ndtr(-mu / 2 - epsilon / mu)))
-        return float(ndtr(mu / 2 - epsilon / mu)) - math.exp(lower) - run.delta
+        return gaussian_delta(epsilon, math.exp(log_mu)) - run.delta
 
     mu = math.exp(brentq(excess, math.log(1e-12), math.log(1e12), xtol=1e-3))
     return 1 / math.sqrt(math.log1p((mu / run.sampling_rate) ** 2 / run.steps))
+
+
+def gaussian_delta(epsilon: float, mu: float) -> float:
+    """δ(ε) of N(μ, 1) against N(0, 1): Φ(μ/2 - ε/μ) - e^ε Φ(-μ/2 - ε/μ) (Balle and Wang 2018)."""
+    from scipy.special import log_ndtr, ndtr
+
+    # For a huge μ the second term is rounding alone; without it δ is too large, never too small.
+    lower = epsilon + float(log_ndtr(-mu / 2 - epsilon / mu)) if mu < _LARGEST_MU else -math.inf
+    return float(ndtr(mu / 2 - epsilon / mu)) - math.exp(min(0.0, lower))
 
 
 def _round_up(noise: float) -> float:

@@ -1,4 +1,223 @@
-def patch_epsilon_of_patient_run(**k): return None
-def patient_epsilon_of_patch_run(**k): return None
-def default_delta(n): return min(1e-5,.1/n)
-def check_delta(d,n): pass
+"""What a run that protects one unit says about the other, and which δ a number of units allows.
+
+Neither bound multiplies the run's own ε: each composes, by dp-accounting's privacy loss
+distributions, the pair of distributions that is worst for the other unit. Lengths are in units of
+the clip norm C. A step may depend on what earlier ones released: pairs that dominate every step
+dominate the whole (Zhu, Dong and Wang 2022, arXiv:2106.08567, theorem 10), if they do so for every
+ε, the negative ones too.
+
+**A patient of a patch run.** A patient has k patches, each drawn with probability q and clipped to
+norm 1: B ~ Binomial(k, q) of them enter, and zeroing out the patient moves the sum by a vector of
+norm at most B. That is dominated, in either direction, by
+
+    Σ_b P(B = b) N(b, σ²)    against    N(0, σ²)
+
+(Choquette-Choo et al. 2024, arXiv:2310.15526, corollary 4.7). B is cut off at the least m with
+P(B > m) = τ ≤ δ / (1000 T). As the full mixture is at least (1 - τ) times the one given B ≤ m, an
+(ε', δ')-guarantee of the latter is an (ε' - T ln(1 - τ), δ' + T τ)-guarantee of the former. Then B
+is rounded up to one of 64 values: a larger B dominates, since half-lines are the best sets.
+
+**A patch of a patient run.** Patients are drawn with probability q; the mean over a patient's
+patches is clipped to norm 1. Another patch turns it from some vector u into some v, both of norm at
+most 1. That is dominated by
+
+    A = (1 - q) N(0, σ²) + q N(1, σ²)    against    A' = (1 - q) N(0, σ²) + q N(-1, σ²).
+
+*Proof.* Write N_u for N(u, σ² I) and H_α(P ‖ Q) for sup_S P(S) - α Q(S). (1) For α ≥ 1,
+
+    H_α((1-q) N_0 + q N_u ‖ (1-q) N_0 + q N_v) = q H_β(N_u ‖ λ N_v + (1-λ) N_0),
+    β = α + (α - 1)(1 - q) / q,    λ = α / β.
+
+Shifted by -u, that compares N_0 with λ N_(v-u) + (1-λ) N_(-u), whose likelihood ratio at a draw of
+N_0 is f = λ e^X + (1-λ) e^Y with X and Y jointly normal: H_β = E max(0, 1 - β f). It grows with the
+covariance of X and Y (Plackett 1954, as ∂²/∂X∂Y of a convex function of f is not negative), so it
+is largest when v - u and -u are parallel. Then f is monotone along their line, the best S is a
+half-line, and its value grows with ‖v - u‖ ≤ 2 and ‖u‖ ≤ 1. Lengths 2 and 1 are those of A and A'.
+(2) For α < 1, H_α(P ‖ Q) = 1 - α + α H_(1/α)(Q ‖ P), and A and A' mirror each other.  ∎
+
+Zeroing the patient out is the case v = 0, so the bound is no copy of the patient's ε: it is larger.
+"""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from benchmark.core.errors import UsageError
+from benchmark.privacy.accounting import (
+    PLD_INTERVAL,
+    PLD_MARGIN,
+    NoAnswerError,
+    Run,
+    checked_run,
+    gaussian_delta,
+    least_epsilon,
+    quietly,
+)
+
+if TYPE_CHECKING:
+    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
+
+_LARGEST_DELTA = 1e-5
+_TAIL_SHARE = 1e-3  # of δ, for patients with more patches in a batch than m
+_NOISE_REACH = 10.2  # |N(0, 1)| exceeds it with a probability of e^-50
+_LENGTHS = 64  # the most values of B that are told apart
+_ONE_STEP_POINTS = 4_000
+_COMPOSED_POINTS = 1_000_000
+
+
+def default_delta(units: int) -> float:
+    """Returns min(1e-5, 1 / (10 N)), the largest δ that N units allow.
+
+    >>> default_delta(100), default_delta(41_000)
+    (1e-05, 2.4390243902439023e-06)
+    """
+    if units < 1:
+        raise UsageError(f"Expected at least one unit, got {units}.")
+    return min(_LARGEST_DELTA, 1 / (10 * units))
+
+
+def check_delta(delta: float, units: int) -> None:
+    """Raises ``UsageError`` for a δ outside (0, 1) or above what ``units`` allow."""
+    largest = default_delta(units)
+    if not 0 < delta < 1:
+        raise UsageError(f"Expected delta in (0, 1), got {delta}.")
+    if delta > largest:
+        raise UsageError(
+            f"Expected delta of at most {largest:.4g} = min(1e-5, 1 / (10 N)) for N = {units} "
+            f"units, got {delta:g}; leave it out to take that."
+        )
+
+
+def patient_epsilon_of_patch_run(
+    *,
+    noise_multiplier: float,
+    sampling_rate: float,
+    steps: int,
+    delta: float,
+    patches_per_patient: int,
+) -> float:
+    """Bounds the ε of zeroing out a patient, of a run whose sampled and clipped units are patches.
+
+    Args:
+        noise_multiplier: σ.
+        sampling_rate: q, the probability that a patch enters a step.
+        steps: T.
+        delta: δ, for the patient.
+        patches_per_patient: k, the most patches that a patient has; at least 1.
+
+    Returns:
+        An upper bound; inf without noise, or where none can be composed.
+
+    Raises:
+        UsageError: For a number outside its range.
+    """
+    if not (patches_per_patient >= 1 and patches_per_patient == math.floor(patches_per_patient)):
+        raise UsageError(f"Expected at least one patch per patient, got {patches_per_patient}.")
+    run = checked_run(noise_multiplier, sampling_rate, steps, delta)
+    return _answer(run, lambda: _epsilon_of_mixture(run, int(patches_per_patient)))
+
+
+def patch_epsilon_of_patient_run(
+    *, noise_multiplier: float, sampling_rate: float, steps: int, delta: float
+) -> float:
+    """Bounds the ε of zeroing out or changing a patch, of a run whose units are patients.
+
+    Args:
+        noise_multiplier: σ.
+        sampling_rate: q, the probability that a patient enters a step.
+        steps: T.
+        delta: δ, for the patch.
+
+    Returns:
+        An upper bound; inf without noise, or where none can be composed.
+
+    Raises:
+        UsageError: For a number outside its range.
+    """
+    run = checked_run(noise_multiplier, sampling_rate, steps, delta)
+    return _answer(run, lambda: _epsilon_of_replacement(run))
+
+
+def _answer(run: Run, epsilon: Callable[[], float]) -> float:
+    """Answers where there is nothing to compose."""
+    if run.steps == 0:
+        return 0.0
+    return epsilon() if run.noise_multiplier > 0 else math.inf
+
+
+@lru_cache(maxsize=256)
+def _epsilon_of_mixture(run: Run, patches: int) -> float:
+    """Composes Σ_b P(B = b) N(b, σ²) against N(0, σ²), and the reverse."""
+    import numpy as np
+    from dp_accounting.pld.privacy_loss_distribution import from_mixture_gaussian_mechanism
+    from scipy.stats import binom
+
+    law = binom(patches, run.sampling_rate)
+    most = max(1, int(law.isf(_TAIL_SHARE * run.delta / run.steps)))
+    beyond = float(law.sf(most))
+    least = int(law.ppf(_TAIL_SHARE * run.delta / run.steps))
+    support = np.unique(np.linspace(least, most, _LENGTHS).round().astype(int))
+    weights = np.diff(law.cdf(support), prepend=0.0)
+    interval = _interval(run, most, law.var() + law.mean() ** 2)
+
+    def pair() -> "PrivacyLossDistribution":
+        return from_mixture_gaussian_mechanism(
+            run.noise_multiplier,
+            support,
+            weights / weights.sum(),
+            value_discretization_interval=interval,
+        )
+
+    delta = PLD_MARGIN * run.delta - run.steps * beyond
+    return _composed(run, pair, most, delta) - run.steps * math.log1p(-beyond)
+
+
+@lru_cache(maxsize=256)
+def _epsilon_of_replacement(run: Run) -> float:
+    """Composes (1 - q) N(0, σ²) + q N(1, σ²) against (1 - q) N(0, σ²) + q N(-1, σ²)."""
+    from dp_accounting import NeighboringRelation
+    from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
+
+    def pair() -> "PrivacyLossDistribution":
+        return from_gaussian_mechanism(
+            run.noise_multiplier,
+            value_discretization_interval=_interval(run, 2, 4 * run.sampling_rate),
+            sampling_prob=run.sampling_rate,
+            use_connect_dots=True,
+            neighboring_relation=NeighboringRelation.REPLACE_ONE,
+        )
+
+    return _composed(run, pair, 2, PLD_MARGIN * run.delta)
+
+
+def _composed(
+    run: Run, pair: "Callable[[], PrivacyLossDistribution]", distance: float, delta: float
+) -> float:
+    """Composes T steps of a pair, or of N(``distance``, σ²) against N(0, σ²) where that is less.
+
+    The latter dominates the pair, and has a closed form. dp-accounting has no answer for losses
+    beyond floating point, nor for patches that are drawn in every step.
+    """
+    mu = distance * math.sqrt(run.steps) / run.noise_multiplier
+    plain = least_epsilon(lambda epsilon: gaussian_delta(epsilon, mu), delta)
+
+    def composed() -> float:
+        return least_epsilon(pair().self_compose(run.steps).get_delta_for_epsilon, delta)
+
+    try:
+        return min(plain, quietly(composed))
+    except NoAnswerError:
+        return plain
+
+
+def _interval(run: Run, distance: float, mean_square: float) -> float:
+    """As fine as the points of one step, and of T steps, allow: coarser is looser, never lower.
+
+    A step's loss stays below that of N(``distance``) against N(0), and its mean, by convexity,
+    below E B² / 2σ², where ``mean_square`` is E B².
+    """
+    variance = run.noise_multiplier**2
+    largest = distance * (distance / 2 + _NOISE_REACH * run.noise_multiplier) / variance
+    composed = run.steps * mean_square / (2 * variance)
+    return max(PLD_INTERVAL, largest / _ONE_STEP_POINTS, composed / _COMPOSED_POINTS)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 INITIAL_STD = 0.05
+RARITY, SHARPNESS = 2.0, 4.0  # of a vessel pixel: in standard deviations of its map, and per one
 
 
 class PatchGenerator(nn.Module):
@@ -38,7 +39,7 @@ class PatchGenerator(nn.Module):
         for before, after in itertools.pairwise(widths):
             layers += [_double(before, after, upsampling), *_normed(after)]
         self.body = nn.Sequential(*layers)
-        last = _double(width, 4 if head == "compositional" else 2, upsampling)
+        last = _double(width, CompositionalHead.MAPS if head == "compositional" else 2, upsampling)
         self.head = CompositionalHead(last) if head == "compositional" else PlainHead(last)
 
     def latents(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -67,10 +68,14 @@ class PlainHead(nn.Module):
 
 
 class CompositionalHead(nn.Module):
-    """image = background + softplus(contrast) · mask + amplitude · noise.
+    """image = background + softplus(contrast) · mask + softplus(amplitude) · noise.
 
-    The mask makes the image's vessels, so that a pair agrees by construction.
+    The mask makes the image's vessels, so that a pair agrees by construction. It is where a
+    standardised map exceeds a learned rarity, so that every patch keeps a few vessel pixels: under
+    noised gradients a free mask soon saturates at none and never comes back.
     """
+
+    MAPS = 5
 
     def __init__(self, last: nn.Module) -> None:
         super().__init__()
@@ -78,8 +83,9 @@ class CompositionalHead(nn.Module):
 
     def forward(self, features: Tensor, grain: Tensor) -> Tensor:
         """Features ``(n, c, H/2, W/2)`` to ``(n, 2, H, W)``."""
-        background, contrast, mask, amplitude = self.last(features).chunk(4, dim=1)
-        vessel = torch.sigmoid(4 * mask - 2)
+        background, contrast, field, rarity, amplitude = self.last(features).chunk(5, dim=1)
+        level = RARITY + rarity.mean((2, 3), keepdim=True)
+        vessel = torch.sigmoid(SHARPNESS * (F.instance_norm(field) - level))
         image = background + F.softplus(contrast) * vessel + F.softplus(amplitude - 2) * grain
         return torch.cat([torch.tanh(image), 2 * vessel - 1], dim=1)
 

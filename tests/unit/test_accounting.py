@@ -175,7 +175,7 @@ def test_garbage_of_a_library_is_never_passed_on(monkeypatch, garbage):
 
 def test_when_nobody_has_an_answer_the_bound_is_infinite(monkeypatch):
     def silent(run):
-        raise accounting._NoAnswerError
+        raise accounting.NoAnswerError
 
     monkeypatch.setattr(accounting, "_ACCOUNTANTS", {"prv": silent, "rdp": silent})
     assert account(**mechanism(0.02, 0.9, 100, 1e-5)) == (math.inf, "prv")

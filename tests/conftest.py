@@ -1,0 +1,62 @@
+"""What tests share: a tiny cohort of real NIfTI files, and a cache of their own."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+SHAPE = (48, 52, 6)
+SPLITS = ("train", "train", "train", "val", "test", "test")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANGIOBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
+        yield
+
+
+def write_patient(root: Path, identity: str, seed: int) -> None:
+    """A bright, bending tube in a noisy ellipse."""
+    rng = np.random.default_rng(seed)
+    x, y, z = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
+    brain = ((x - 24) / 23) ** 2 + ((y - 26) / 25) ** 2 < 1
+    bend = 6 * np.sin(y / 9 + seed)
+    vessels = (np.hypot(x - 24 - bend, 2 * (z - 3)) < 2.6) & brain
+    image = 100 + 15 * rng.standard_normal(SHAPE) + 120 * vessels
+    affine = np.diag([0.6, 0.6, 0.9, 1.0])
+    anatomy = root / identity / "anat"
+    anatomy.mkdir(parents=True)
+    nib.save(
+        nib.Nifti1Image(np.where(brain, image, 0).astype(np.int16), affine),
+        anatomy / f"{identity}_angio.nii.gz",
+    )
+    for name, mask in (("vessel", vessels), ("brain", brain)):
+        folder = root / "derivatives" / f"{name}s" / identity / "anat"
+        folder.mkdir(parents=True)
+        nib.save(
+            nib.Nifti1Image(mask.astype(np.uint8), affine),
+            folder / f"{identity}_desc-{name}_mask.nii.gz",
+        )
+
+
+def write_tiny_cohort(root: Path) -> Path:
+    """Six patients with splits, on two sites."""
+    lines = ["participant_id\tsite\tsplit"]
+    for i, split in enumerate(SPLITS):
+        write_patient(root, f"sub-{i + 1:02d}", seed=i)
+        lines.append(f"sub-{i + 1:02d}\t{'ab'[i % 2]}\t{split}")
+    (root / "participants.tsv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.fixture
+def tiny_cohort(tmp_path: Path) -> Path:
+    return write_tiny_cohort(tmp_path / "cohort")
+
+
+@pytest.fixture(scope="module")
+def module_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_cohort(tmp_path_factory.mktemp("module") / "cohort")

@@ -1,0 +1,249 @@
+"""The real command on a tiny cohort: what it leaves, what it computes once, what kills it."""
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmark.privacy.accounting import epsilon_spent
+
+SMALL = [
+    *("--set", "protocol.patches_per_patient=40"),
+    *("--set", "protocol.samples=64"),
+    *("--set", "protocol.fid_n=16"),
+    *("--set", "unet.iterations=30"),
+]
+STEPS = ["--set", "dp-wgan.generator_steps=3"]
+COLUMNS = (
+    "generator,segmenter,epsilon,unit,epsilon_patch,epsilon_patient,delta,seed,sites,test_set,"
+    "dice,dice_low,dice_high,fraction_of_real,hd95_mm,fid,fid_dims,fid_n,offline_distance,"
+    "seconds,status,run_key"
+)
+
+
+def bench(*arguments: str, cwd: Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmark", *arguments]
+    env = {**os.environ, "PYTHONPATH": str(path)} if path else None
+    return subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "runs" / "summary.csv").open() as lines:
+        return list(csv.DictReader(lines))
+
+
+def results(folder: Path) -> list[dict]:
+    return [json.loads(f.read_text()) for f in sorted(folder.glob("runs/*/*/result.json"))]
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    files = [f for f in folder.glob("runs/*/*/*") if f.is_file()]
+    return {f: f.stat().st_mtime_ns for f in files}
+
+
+SWEEP = ["run", "--generator", "dp-wgan,wgan", "--epsilon", "5,inf", "--data", "cohort"]
+SWEEP += [*SMALL, *STEPS, "--set", "wgan.generator_steps=3", "--noise", "seeded"]
+
+
+@pytest.fixture(scope="module")
+def swept(module_cohort: Path) -> Path:
+    folder = module_cohort.parent
+    done = bench(*SWEEP, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_the_summary_has_one_row_a_cell_and_test_set(swept: Path) -> None:
+    table = rows(swept)
+    assert (swept / "runs" / "summary.csv").read_text().splitlines()[0] == COLUMNS
+    assert [(r["generator"], r["epsilon"]) for r in table] == [
+        ("real", "inf"),
+        ("simulator", "0"),
+        ("dp-wgan", "5"),
+        ("dp-wgan", "inf"),
+        ("wgan", "inf"),
+    ]
+    assert {r["status"] for r in table} == {"done"}
+    assert all(
+        0 <= float(r["dice_low"]) <= float(r["dice"]) <= float(r["dice_high"]) for r in table
+    )
+    assert {r["fid"] for r in table} == {""}
+
+
+def test_dice_is_given_as_a_fraction_of_the_real_bookends(swept: Path) -> None:
+    table = rows(swept)
+    real = float(table[0]["dice"])
+    assert real > 0.3
+    for row in table[1:]:
+        assert float(row["fraction_of_real"]) == pytest.approx(float(row["dice"]) / real, rel=1e-3)
+    for result in results(swept):
+        if result["spec"]["generator"]["name"] != "real":
+            assert result["fraction_of_real"]["test"] == pytest.approx(
+                result["test_sets"][0]["dice"]["mean"] / real, rel=1e-3
+            )
+
+
+def test_every_epsilon_can_be_recomputed_from_the_results_numbers(swept: Path) -> None:
+    private = [r["guarantee"] for r in results(swept) if r["spec"]["epsilon"] == 5]
+    assert len(private) == 1
+    for g in private:
+        again = epsilon_spent(
+            noise_multiplier=g["noise_multiplier"],
+            sampling_rate=g["sampling_rate"],
+            steps=g["steps"],
+            delta=g["delta"],
+            accountant=g["accountant"],
+        )
+        assert again == g["epsilon"] <= 5
+        assert g["unit"] == "patch"
+        assert g["relation"] == "zero-out"
+        assert g["seeded"] is True
+        assert g["clip_norm"] > 0
+        assert g["epsilon_patient"] > g["epsilon_patch"] == g["epsilon"]
+
+
+def test_the_charge_was_on_disk_before_the_result(swept: Path) -> None:
+    for file in swept.glob("runs/*/*/result.json"):
+        charge = file.with_name("charge.json")
+        assert charge.stat().st_mtime_ns < file.stat().st_mtime_ns
+        assert (
+            json.loads(charge.read_text())["epsilon"]
+            == (json.loads(file.read_text())["guarantee"]["epsilon"])
+        )
+
+
+def test_patches_of_patients_and_unprotected_weights_stay_out_of_the_results(swept: Path) -> None:
+    for result in results(swept):
+        spec = result["spec"]
+        folder = swept / "runs" / spec["generator"]["name"] / result["run_key"]
+        released = math.isfinite(float(spec["epsilon"]))
+        assert (folder / "samples.png").exists() == released
+        assert (folder / "generator").exists() == released
+
+
+def test_the_same_command_again_computes_nothing(swept: Path) -> None:
+    before = stamps(swept)
+    again = bench(*SWEEP, cwd=swept)
+    assert again.returncode == 0
+    assert "5 cells, 5 of them done before" in again.stdout
+    assert "dp-wgan" in again.stdout
+    assert stamps(swept) == before
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own use of SQLAlchemy
+def test_mlflow_has_one_parent_and_a_child_for_each_cell(swept: Path) -> None:
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{swept / 'runs' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("angiobench")
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+    assert len(parents) == 1
+    assert {r.data.tags["run_key"] for r in children} == {r["run_key"] for r in results(swept)}
+    by_key = {r["run_key"]: r for r in results(swept)}
+    for run in children:
+        result = by_key[run.data.tags["run_key"]]
+        assert run.data.metrics["dice_test"] == result["test_sets"][0]["dice"]["mean"]
+        assert run.data.params["epsilon"] == str(result["spec"]["epsilon"])
+        assert all(abs(value) < 1e300 for value in run.data.metrics.values())
+        artifacts = {a.path for a in client.list_artifacts(run.info.run_id)}
+        assert "result.json" in artifacts
+    private = next(r for r in children if r.data.params["epsilon"] == "5.0")
+    assert private.info.run_name == "dp-wgan ε=5 patch seed 0"
+    assert len(client.get_metric_history(private.info.run_id, "generator_loss")) == 3
+
+
+def test_mlflow_down_loses_no_result(swept: Path) -> None:
+    done = bench(*SWEEP, "--tracking-uri", "http://127.0.0.1:9", cwd=swept)
+    assert done.returncode == 0
+    assert done.stdout.count("MLflow at http://127.0.0.1:9 failed") == 1
+    assert len(rows(swept)) == 5
+
+
+def test_a_killed_sweep_dies_whole_and_the_same_command_resumes_it(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    arguments = ["run", "--generator", "dp-wgan", "--epsilon", "2,3,5", "--data", "cohort"]
+    arguments += [*SMALL, "--set", "dp-wgan.generator_steps=40", "--jobs", "1"]
+    arguments += ["--noise", "seeded", "--tracking-uri", "none"]
+    command = [sys.executable, "-m", "benchmark", *arguments]
+    sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    wait_for(lambda: len(results(tmp_path)) >= 2)
+    wait_for(lambda: len(list(tmp_path.glob("runs/*/*/spec.json"))) > len(results(tmp_path)))
+    sweep.send_signal(signal.SIGKILL)
+    sweep.wait()
+    wait_for(lambda: not processes_in(tmp_path))
+    finished = {f.parent: stamps_of(f.parent) for f in tmp_path.glob("runs/*/*/result.json")}
+    assert 2 <= len(finished) < 5
+    done = bench(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"5 cells, {len(finished)} of them done before" in done.stdout
+    assert len(results(tmp_path)) == 5
+    for folder, before in finished.items():
+        assert stamps_of(folder) == before
+
+
+def stamps_of(folder: Path) -> dict[str, int]:
+    return {f.name: f.stat().st_mtime_ns for f in folder.iterdir() if f.name != ".lock"}
+
+
+def wait_for(holds, timeout_s: float = 120) -> None:
+    end = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def processes_in(folder: Path) -> list[str]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").resolve() == folder.resolve():
+                found.append(entry.name)
+        except OSError:
+            continue
+    return found
+
+
+FAULTY = '''
+"""A generator whose fit fails."""
+from generators.simulator import Simulator
+
+class Faulty(Simulator):
+    name = "faulty"
+    def fit(self, patches, guarantee, context):
+        raise RuntimeError("this fit was never going to work")
+'''
+
+
+def test_a_failed_cell_is_shown_and_stops_no_other(tiny_cohort: Path, tmp_path: Path) -> None:
+    plug_in = tmp_path / "plug-in"
+    (plug_in / "faulty-1.dist-info").mkdir(parents=True)
+    (plug_in / "faulty.py").write_text(FAULTY)
+    (plug_in / "faulty-1.dist-info" / "METADATA").write_text("Name: faulty\nVersion: 1\n")
+    (plug_in / "faulty-1.dist-info" / "entry_points.txt").write_text(
+        "[angiobench.generators]\nfaulty = faulty:Faulty\n"
+    )
+    arguments = ["run", "--generator", "faulty", "--data", "cohort", *SMALL]
+    done = bench(*arguments, "--tracking-uri", "none", cwd=tmp_path, path=plug_in)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "this fit was never going to work" in done.stdout
+    assert {r["generator"]: r["status"] for r in rows(tmp_path)} == {
+        "real": "done",
+        "simulator": "done",
+        "faulty": "failed",
+    }
+    error = next(tmp_path.glob("runs/faulty/*/error.txt"))
+    assert "RuntimeError" in error.read_text()
+    assert not list(tmp_path.glob("runs/faulty/*/result.json"))

@@ -1,0 +1,155 @@
+"""Wrong usage and unusable input: one sentence, exit code 2, nothing computed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from benchmark.cli.main import main
+
+RUN = ["run", "--generator", "dp-wgan", "--epsilon", "2"]
+
+
+def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> str:
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    error = capsys.readouterr().err.strip()
+    assert "Traceback" not in error
+    return error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "--generator", "dp-wgam"], "No generator is called 'dp-wgam'. Did you mean 'dp-w"),
+        ([*RUN, "--segmenter", "unetz"], "No segmenter is called 'unetz'. Did you mean 'unet'?"),
+        ([*RUN, "--preset", "quik"], "No preset is called 'quik'. Did you mean 'quick'?"),
+        ([*RUN, "--set", "dp-wgan.clip=1"], "dp-wgan: No setting is called 'clip'."),
+        ([*RUN, "--set", "wgan.batch=1"], "No plug-in of this sweep is called 'wgan'."),
+        ([*RUN, "--set", "batch=1"], "Expected --set PLUGIN.NAME=VALUE, got 'batch=1'."),
+        ([*RUN, "--set", "dp-wgan.batch=many"], "Expected batch to be of type int, got 'many'."),
+        ([*RUN, "--set", "dp-wgan.batch=0"], "Expected batch in [1, 4096], got 0."),
+        ([*RUN, "--set", "dp-wgan.clip_norm=nan"], "Expected clip_norm in [0.001, 100], got nan."),
+        ([*RUN, "--set", "protocol.patch_size=8"], "Expected patch_size in [32, 256], got 8."),
+        ([*RUN, "--epsilon", "-1"], "Expected epsilon to be a number above 0 or inf, got '-1'."),
+        ([*RUN, "--epsilon", "0"], "got '0'."),
+        ([*RUN, "--epsilon", "2,nan"], "got 'nan'."),
+        ([*RUN, "--epsilon", "two"], "got 'two'."),
+        ([*RUN, "--epsilon", "2,,5"], "got ''."),
+        (["run", "--generator", "wgan", "--epsilon", "2"], "wgan is not private"),
+        ([*RUN, "--unit", "hospital"], "'hospital' is not one of 'patch', 'patient'"),
+        (["run", "--generator", ","], "at least one name"),
+        ([*RUN, "--data", "absent"], "absent: there is no such folder."),
+        ([*RUN, "--fid-weights", "absent.pth"], "absent.pth: there is no such file"),
+        (["show", "unett"], "No plug-in is called 'unett'. Did you mean 'unet'?"),
+        (["ui", "--out", "absent"], "does not exist; `bench run` makes it"),
+    ],
+)
+def test_wrong_usage_gets_one_sentence(
+    arguments: list[str], sentence: str, capsys, monkeypatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sentence in says(capsys, monkeypatch, *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def damage_shape(cohort: Path) -> None:
+    mask = cohort / "derivatives/vessels/sub-02/anat/sub-02_desc-vessel_mask.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((48, 52, 5), np.uint8), np.eye(4)), mask)
+
+
+def damage_nan(cohort: Path) -> None:
+    image = np.ones((48, 52, 6), np.float32)
+    image[0, 0, 0] = np.nan
+    file = cohort / "sub-02/anat/sub-02_angio.nii.gz"
+    nib.save(nib.Nifti1Image(image, np.eye(4)), file)
+
+
+def damage_gzip(cohort: Path) -> None:
+    file = cohort / "sub-02/anat/sub-02_angio.nii.gz"
+    file.write_bytes(file.read_bytes()[:3000])
+
+
+def empty(cohort: Path) -> None:
+    for image in cohort.glob("sub-*/anat/*"):
+        image.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (damage_shape, "the mask is 48x52x5 and the image 48x52x6; they must have one shape."),
+        (damage_nan, "1 voxels are NaN or infinite"),
+        (damage_gzip, "the file cannot be read whole"),
+        (empty, "there is no sub-*/anat/*_angio.nii.gz in this folder"),
+    ],
+)
+def test_an_unusable_file_is_named_before_anything_is_computed(
+    damage, sentence: str, tiny_cohort: Path, capsys, monkeypatch, tmp_path: Path
+) -> None:
+    damage(tiny_cohort)
+    monkeypatch.chdir(tmp_path)
+    error = says(capsys, monkeypatch, *RUN, "--data", "cohort")
+    assert sentence in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_training_patient_cannot_be_tested_on(
+    tiny_cohort: Path, capsys, monkeypatch, tmp_path: Path
+) -> None:
+    twin = tmp_path / "twin"
+    for file in tiny_cohort.rglob("*sub-01*.nii.gz"):
+        copy = twin / str(file.relative_to(tiny_cohort)).replace("sub-01", "sub-77")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    error = says(capsys, monkeypatch, *RUN, "--data", "cohort", "--test-data", "twin")
+    assert "sub-77 of the test set 'twin' is also a training patient" in error
+
+
+def test_a_budget_that_no_noise_reaches_stops_the_sweep(
+    tiny_cohort: Path, capsys, monkeypatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = says(capsys, monkeypatch, *RUN, "--data", "cohort", "--delta", "0.01")
+    assert "delta" in error
+    assert not (tmp_path / "runs").exists()
+
+
+def imported(code: str) -> set[str]:
+    probe = f"{code}\nimport sys\nprint(' '.join(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in out.stdout.splitlines()[-1].split()}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"]])
+def test_help_and_list_import_nothing_heavy(arguments: list[str]) -> None:
+    code = f"""
+import sys
+from benchmark.cli.main import main
+sys.argv = ["bench", *{arguments!r}]
+try:
+    main()
+except SystemExit:
+    pass
+"""
+    assert not imported(code) & {"torch", "monai", "mlflow", "opacus", "altair", "generators.wgan"}
+
+
+def test_list_and_show_name_what_there_is(capsys, monkeypatch) -> None:
+    for arguments, words in (
+        (["list"], ["dp-wgan, real, simulator, wgan", "unet"]),
+        (["show", "dp-wgan"], ["dp-wgan.clip_norm = ", "in [0.001, 100]", "Kossen"]),
+        (["show", "unet", "--preset", "paper"], ["unet.width = 32"]),
+    ):
+        monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 0
+        out = capsys.readouterr().out
+        assert all(word in out for word in words)

@@ -1,0 +1,197 @@
+"""From files to patches: what is read, what is refused, what patches are."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from benchmark.core.errors import DataError
+from benchmark.data.cohort import Patient
+from benchmark.data.digest import Digests
+from benchmark.data.layouts.bids import read_cohort
+from benchmark.data.patching import Recipe, extract
+from benchmark.data.volume import read_volume
+
+
+def save(path: Path, data: np.ndarray, affine: np.ndarray | None = None) -> Path:
+    nib.save(nib.Nifti1Image(data, np.eye(4) if affine is None else affine), path)
+    return path
+
+
+def test_a_cohort_has_its_sites_splits_and_masks(tiny_cohort: Path) -> None:
+    cohort = read_cohort(tiny_cohort)
+    assert [len(cohort.split(name)) for name in ("train", "val", "test")] == [3, 1, 2]
+    assert {p.site for p in cohort.patients} == {"a", "b"}
+    assert all(p.brain is not None for p in cohort.patients)
+
+
+def test_without_a_split_column_patients_are_dealt_60_15_25(tiny_cohort: Path) -> None:
+    (tiny_cohort / "participants.tsv").unlink()
+    cohort = read_cohort(tiny_cohort)
+    assert [len(cohort.split(name)) for name in ("train", "val", "test")] == [4, 1, 1]
+    assert read_cohort(tiny_cohort) == cohort
+    assert len(read_cohort(tiny_cohort, all_test=True).split("test")) == 6
+
+
+def test_a_missing_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        read_cohort(tmp_path / "absent")
+    with pytest.raises(DataError, match="angio"):
+        read_cohort(tmp_path)
+
+
+def test_a_half_split_cohort_is_refused(tiny_cohort: Path) -> None:
+    table = tiny_cohort / "participants.tsv"
+    table.write_text(table.read_text().replace("\tval", "\t"))
+    with pytest.raises(DataError, match="sub-04 has no split"):
+        read_cohort(tiny_cohort)
+
+
+def test_an_unknown_split_is_refused(tiny_cohort: Path) -> None:
+    table = tiny_cohort / "participants.tsv"
+    table.write_text(table.read_text().replace("\tval", "\tholdout"))
+    with pytest.raises(DataError, match="'holdout'"):
+        read_cohort(tiny_cohort)
+
+
+def test_a_patient_without_a_vessel_mask_is_named(tiny_cohort: Path) -> None:
+    next(tiny_cohort.glob("derivatives/vessels/sub-02/anat/*")).unlink()
+    with pytest.raises(DataError, match="sub-02"):
+        read_cohort(tiny_cohort)
+
+
+def test_volumes_are_brought_to_ras_with_their_voxel_size(tmp_path: Path) -> None:
+    data = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    affine = np.array([[0, -0.5, 0, 0], [0.7, 0, 0, 0], [0, 0, 1.1, 0], [0, 0, 0, 1]])
+    volume = read_volume(save(tmp_path / "v.nii.gz", data, affine))
+    assert np.array_equal(volume.data, data.transpose(1, 0, 2)[::-1])
+    assert volume.spacing_mm == pytest.approx((0.5, 0.7, 1.1))
+
+
+def test_nan_voxels_and_a_fourth_dimension_are_refused(tmp_path: Path) -> None:
+    bad = np.zeros((3, 3, 3), np.float32)
+    bad[1, 1, 1] = np.nan
+    with pytest.raises(DataError, match=r"v\.nii: 1 voxels are NaN"):
+        read_volume(save(tmp_path / "v.nii", bad))
+    with pytest.raises(DataError, match="4 dimensions"):
+        read_volume(save(tmp_path / "w.nii", np.zeros((3, 3, 3, 2), np.float32)))
+
+
+@pytest.mark.parametrize("keep", [0, 10, 100, 2000])
+def test_a_truncated_gzip_is_refused_by_name(tmp_path: Path, keep: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 1000, (16, 16, 16)).astype(np.int16)
+    file = save(tmp_path / "v.nii.gz", noise)
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"v\.nii\.gz: the file cannot be read whole"):
+        read_volume(file)
+
+
+def test_what_is_no_nifti_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "v.nii.gz"
+    file.write_bytes(gzip.compress(b"not a volume" * 100))
+    with pytest.raises(DataError, match="cannot be read whole"):
+        read_volume(file)
+
+
+def test_a_mask_of_another_shape_is_refused(tiny_cohort: Path) -> None:
+    patient = read_cohort(tiny_cohort).patients[0]
+    save(patient.vessels, np.ones((48, 52, 5), np.uint8))
+    with pytest.raises(DataError, match="the mask is 48x52x5 and the image 48x52x6"):
+        patient.read()
+
+
+def test_scaling_uses_the_brains_own_values(tiny_cohort: Path) -> None:
+    patient = read_cohort(tiny_cohort).patients[0]
+    volume = patient.read()
+    assert volume.image.dtype == np.float32
+    assert (volume.image.min(), volume.image.max()) == (-1, 1)
+    assert (volume.image[~volume.brain] == -1).all()
+    loud = nib.load(patient.image)
+    save(patient.image, 7 * np.asarray(loud.dataobj) + 3, loud.affine)
+    assert np.allclose(patient.read().image, volume.image, atol=1e-5)
+
+
+def test_a_constant_brain_is_refused(tiny_cohort: Path) -> None:
+    patient = read_cohort(tiny_cohort).patients[0]
+    save(patient.image, np.full((48, 52, 6), 5, np.int16))
+    with pytest.raises(DataError, match="constant"):
+        patient.read()
+
+
+RECIPE = Recipe(size=32, per_patient=40)
+
+
+def test_half_of_the_patches_are_centred_on_vessels_and_none_twice(tiny_cohort: Path) -> None:
+    patient = read_cohort(tiny_cohort).patients[0]
+    volume = patient.read()
+    patches = extract([patient], RECIPE, seed=0)
+    centres = patches.masks[:, 0, 16, 16]
+    assert len(patches) == 40
+    assert centres[:20].all()
+    assert not centres.all()
+    assert len({p.tobytes() for p in patches.images}) == 40
+    found = sum(
+        np.array_equal(volume.image[x : x + 32, y : y + 32, z], patches.images[0, 0])
+        for x in range(17)
+        for y in range(21)
+        for z in range(6)
+    )
+    assert found == 1
+
+
+def test_a_patch_and_its_mask_come_from_one_place(tiny_cohort: Path) -> None:
+    patches = extract(read_cohort(tiny_cohort).split("train"), RECIPE, seed=0)
+    bright = patches.images[patches.masks == 1].mean()
+    assert bright > patches.images[patches.masks == 0].mean() + 0.5
+
+
+def test_patients_do_not_move_each_others_patches(tiny_cohort: Path) -> None:
+    one, two, three = read_cohort(tiny_cohort).split("train")
+    before = extract([one, two], RECIPE, seed=0)
+    after = extract([one, three], RECIPE, seed=0)
+    assert np.array_equal(before.images[:40], after.images[:40])
+    assert before.patients == after.patients == 2
+
+
+def test_a_patch_larger_than_the_volume_is_refused(tiny_cohort: Path) -> None:
+    with pytest.raises(DataError, match="sub-01: no 64x64 patch fits"):
+        extract(read_cohort(tiny_cohort).split("train"), replace(RECIPE, size=64), seed=0)
+
+
+def digest(patients: tuple[Patient, ...], cache: Path, *, private: bool = False) -> str:
+    return Digests(cache).of(patients, private=private)[0]
+
+
+def test_the_digest_follows_the_content_and_not_the_place(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    patients = read_cohort(tiny_cohort).patients
+    before = digest(patients, tmp_path / "one")
+    assert digest(patients, tmp_path / "one") == before
+    moved = tiny_cohort.rename(tmp_path / "elsewhere")
+    patients = read_cohort(moved).patients
+    assert digest(patients, tmp_path / "two") == before
+    data = nib.load(patients[0].image)
+    save(patients[0].image, np.asarray(data.dataobj) + 1, data.affine)
+    assert digest(patients, tmp_path / "two") != before
+
+
+def test_a_private_digest_is_keyed_by_a_secret_of_the_machine(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    patients = read_cohort(tiny_cohort).patients
+    here = digest(patients, tmp_path / "one", private=True)
+    assert here == digest(patients, tmp_path / "one", private=True)
+    assert here != digest(patients, tmp_path / "two", private=True)
+    assert here != digest(patients, tmp_path / "one")
+    assert (tmp_path / "one" / "secret").stat().st_mode & 0o077 == 0
+
+
+def test_an_unusable_file_has_no_digest(tiny_cohort: Path, tmp_path: Path) -> None:
+    patients = read_cohort(tiny_cohort).patients
+    patients[3].image.write_bytes(patients[3].image.read_bytes()[:500])
+    with pytest.raises(DataError, match="sub-04"):
+        digest(patients, tmp_path)
