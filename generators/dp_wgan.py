@@ -19,7 +19,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.settings import Settings
 from benchmark.privacy.planning import plan_poisson_gaussian
-from generators.wgan import Wgan, WganParams
+from generators.wgan import PAPER, STANDARD, Wgan, WganParams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,11 @@ class DpWgan(Wgan):
     version: ClassVar[int] = 1
     is_private: ClassVar[bool] = True
     Params: ClassVar[type[Settings]] = DpWganParams
-    presets: ClassVar[Mapping[str, Settings]] = {"quick": DpWganParams()}
+    presets: ClassVar[Mapping[str, Settings]] = {
+        "quick": DpWganParams(),
+        "standard": DpWganParams(**STANDARD),
+        "paper": DpWganParams(**PAPER, clip_norm=1.0, accountant="rdp"),
+    }
     smoke: ClassVar[Settings] = DpWganParams(
         latent=4, generator_width=4, critic_width=4, batch=8, generator_steps=2
     )

@@ -54,6 +54,31 @@ class WganParams(Settings):
     averaging: Annotated[float, FloatDistribution(0.0, 0.9999)] = 0.98
 
 
+PAPER = {
+    "latent": 128,
+    "levels": 5,
+    "generator_width": 96,
+    "critic_width": 96,
+    "upsampling": "transposed",
+    "head": "plain",
+    "critic_norm": "instance",
+    "loss": "wasserstein",
+    "constraint": "weights",
+    "bound": 0.01,
+    "optimiser": "rmsprop",
+    "generator_rate": 5e-5,
+    "critic_rate": 5e-5,
+    "batch": 32,
+    "fakes": 32,
+    "critic_steps": 5,
+    "generator_steps": 12_812,  # 50 epochs of 41,000 patches in batches of 32, five to a step
+    "averaging": 0.0,
+}
+"""Kossen et al. (2022) and their released code."""
+
+STANDARD = {"levels": 4, "generator_steps": 600}
+
+
 class Wgan(Generator):
     """Draws labelled patches from a WGAN; its critic saw the patients as they are."""
 
@@ -62,12 +87,20 @@ class Wgan(Generator):
     is_private: ClassVar[bool] = False
     citation: ClassVar[str] = "Kossen et al. (2022), Frontiers in AI 5:813842"
     Params: ClassVar[type[Settings]] = WganParams
-    presets: ClassVar[Mapping[str, Settings]] = {"quick": WganParams()}
+    presets: ClassVar[Mapping[str, Settings]] = {
+        "quick": WganParams(),
+        "standard": WganParams(**STANDARD),
+        "paper": WganParams(**PAPER),
+    }
     smoke: ClassVar[Settings] = WganParams(
         latent=4, generator_width=4, critic_width=4, batch=8, generator_steps=2
     )
 
-    def __init__(self, params: WganParams) -> None:
+    def __init__(self, params: Settings) -> None:
+        if not isinstance(params, WganParams):
+            raise TypeError(
+                f"{self.name} takes {self.Params.__name__}, got {type(params).__name__}."
+            )
         self.params = params
         self._net: PatchGenerator | None = None
 
@@ -119,7 +152,7 @@ class Wgan(Generator):
     def load(cls, folder: Path) -> Self:
         """The generator that ``save`` wrote."""
         settings = json.loads((folder / "settings.json").read_text())
-        made = cls(WganParams(**settings["params"]))
+        made = cls(cls.Params(**settings["params"]))
         made._net = patch_generator(made.params, settings["size"])
         made._net.load_state_dict(load_file(folder / "weights.safetensors"))
         made._net.eval()

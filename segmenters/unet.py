@@ -31,7 +31,7 @@ class UnetParams(Settings):
     """Settings of the U-Net; the preset ``paper`` has the paper's."""
 
     width: Annotated[int, IntDistribution(2, 64)] = 8
-    levels: Annotated[int, IntDistribution(2, 6)] = 3
+    levels: Annotated[int, IntDistribution(3, 6)] = 3
     dropout: Annotated[float, FloatDistribution(0.0, 0.9)] = 0.0
     loss: Annotated[str, CategoricalDistribution(["dice+bce", "dice"])] = "dice+bce"
     schedule: Annotated[str, CategoricalDistribution(["one-cycle", "constant"])] = "one-cycle"
@@ -49,8 +49,23 @@ class Unet(Segmenter):
     version: ClassVar[int] = 1
     citation: ClassVar[str] = "Ronneberger et al. (2015), arXiv:1505.04597"
     Params: ClassVar[type[Settings]] = UnetParams
-    presets: ClassVar[Mapping[str, Settings]] = {"quick": UnetParams()}
-    smoke: ClassVar[Settings] = UnetParams(width=2, levels=2, batch=8, iterations=3)
+    presets: ClassVar[Mapping[str, Settings]] = {
+        "quick": UnetParams(),
+        "standard": UnetParams(width=16, levels=4, iterations=600),
+        "paper": UnetParams(
+            width=32,
+            levels=5,
+            dropout=0.1,
+            loss="dice",
+            schedule="constant",
+            learning_rate=1e-4,
+            batch=64,
+            iterations=9_609,  # 15 epochs of 41,000 patches
+            augmentation="affine",
+            threshold="half",
+        ),
+    }
+    smoke: ClassVar[Settings] = UnetParams(width=2, levels=3, batch=8, iterations=3)
 
     def __init__(self, params: UnetParams) -> None:
         self.params = params

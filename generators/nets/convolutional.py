@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 INITIAL_STD = 0.05
+MOST_NOISE = 0.2
 RARITY, SHARPNESS = 2.0, 4.0  # of a vessel pixel: in standard deviations of its map, and per one
 
 
@@ -68,7 +69,7 @@ class PlainHead(nn.Module):
 
 
 class CompositionalHead(nn.Module):
-    """image = background + softplus(contrast) · mask + softplus(amplitude) · noise.
+    """image = background + softplus(contrast) · mask + amplitude · noise.
 
     The mask makes the image's vessels, so that a pair agrees by construction. It is where a
     standardised map exceeds a learned rarity, so that every patch keeps a few vessel pixels: under
@@ -84,9 +85,10 @@ class CompositionalHead(nn.Module):
     def forward(self, features: Tensor, grain: Tensor) -> Tensor:
         """Features ``(n, c, H/2, W/2)`` to ``(n, 2, H, W)``."""
         background, contrast, field, rarity, amplitude = self.last(features).chunk(5, dim=1)
-        level = RARITY + rarity.mean((2, 3), keepdim=True)
+        level = RARITY + torch.tanh(rarity.mean((2, 3), keepdim=True))
         vessel = torch.sigmoid(SHARPNESS * (F.instance_norm(field) - level))
-        image = background + F.softplus(contrast) * vessel + F.softplus(amplitude - 2) * grain
+        noise = MOST_NOISE * torch.sigmoid(amplitude - 1) * grain
+        image = background + F.softplus(contrast) * vessel + noise
         return torch.cat([torch.tanh(image), 2 * vessel - 1], dim=1)
 
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from benchmark.data.phantom.raster import Drawn
-from benchmark.data.phantom.settings import Scanner, Triple
-from benchmark.data.phantom.texture import smooth_noise
+from benchmark.data.phantom.settings import Scanner
+from benchmark.data.phantom.texture import noise_at
 
 Field = NDArray[np.float32]
-BIAS_GRAIN_MM = 60.0
+BIAS_GRAIN_MM = 55.0
 HIGHEST = 4095
 
 
@@ -25,17 +25,16 @@ def acquire(
     rng: np.random.Generator,
     tissue: Field,
     drawn: Drawn,
-    height_mm: Field,
+    adult: list[Field],
     scanner: Scanner,
-    spacing_mm: Triple,
 ) -> NDArray[np.int16]:
-    """Scans once. ``height_mm`` is each voxel's height over the circle of Willis."""
+    """Scans once. ``adult`` are the voxels' coordinates in an adult's mm."""
     gain = scanner.gain * float(np.exp(scanner.gain_spread * rng.standard_normal()))
     blood = np.float32(scanner.blood * rng.normal(1, 0.05)) * drawn.flow
-    blood *= np.exp(np.float32(-scanner.inflow_loss_per_mm) * height_mm)
+    blood *= np.exp(np.float32(-scanner.inflow_loss_per_mm) * adult[2])
     signal = tissue + drawn.coverage * (blood - tissue)
     gaussian_filter(signal, scanner.blur_voxels, output=signal, truncate=3)
-    field = smooth_noise(rng, signal.shape, spacing_mm, grain_mm=BIAS_GRAIN_MM)
+    field = noise_at(rng, adult, grain_mm=BIAS_GRAIN_MM)
     signal *= np.exp(np.float32(scanner.bias) * field)
     return _stored(rng, signal, gain, scanner.noise)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.phantom.head import BRAIN, SKIN, Ellipsoid
 from benchmark.data.phantom.settings import Scanner, Triple
-from benchmark.data.phantom.texture import smooth_noise
+from benchmark.data.phantom.texture import noise_at, smooth_noise
 
 Field = NDArray[np.float32]
 
@@ -27,6 +27,8 @@ SELLA = Ellipsoid(centre_mm=(0, -14, -22), radii_mm=(36, 30, 28))
 CORE = Ellipsoid(centre_mm=(0, -16, 20), radii_mm=(22, 40, 15))
 STEM = Ellipsoid(centre_mm=(0, -29, -14), radii_mm=(16, 14, 34))
 CISTERN = Ellipsoid(centre_mm=(0, -2, -4), radii_mm=(19, 15, 9))
+CLIVUS = Ellipsoid(centre_mm=(0, -3, -26), radii_mm=(24, 13, 19))
+MARROW = Ellipsoid(centre_mm=(0, -9, -24), radii_mm=(10, 5, 13))
 HORN = Ellipsoid(centre_mm=(11, -8, 24), radii_mm=(6, 32, 8))
 ATRIUM = Ellipsoid(centre_mm=(23, -50, 14), radii_mm=(7, 17, 11))
 THIRD = Ellipsoid(centre_mm=(0, -14, 9), radii_mm=(2.5, 15, 10))
@@ -71,70 +73,76 @@ def build_head(
     noise = _Noise(rng, adult[0].shape, spacing_mm, scale)
     folded = [np.abs(adult[0]), adult[1], adult[2]]
     inside = _inside_skull(adult, folded) + 1.0 * noise(30.0)
-    signal = _brain(adult, folded, inside, noise, scanner)
-    signal += scanner.texture * (0.6 * noise(16.0) + 0.6 * noise(5.0) + 0.5 * noise(1.6))
-    _wrap(signal, inside, SKIN.depth_mm(adult) + 1.0 * noise(25.0), folded, noise, scanner)
+    signal = _outside(adult, folded, inside, noise, scanner)
+    _blend(signal, inside, _brain(adult, folded, inside, noise, scanner))
     return Head(np.maximum(signal, 0), inside > 0)
 
 
 def _inside_skull(adult: list[Field], folded: list[Field]) -> Field:
+    """Depth beneath the inner face of the skull."""
     inside = BRAIN.depth_mm(adult)
     # The brain's ellipsoid ends at the base, where the lobes below hang from it.
-    inside = np.minimum(inside, adult[2] + 14 - 0.25 * np.maximum(adult[1], 0))
-    for depth in (
-        TEMPORAL.depth_mm(folded),
-        HINDBRAIN.depth_mm(adult),
-        SELLA.depth_mm(adult),
-    ):
-        inside = np.maximum(inside, depth)
-    return inside
+    orbit_roof = 5 * np.maximum(1 - ((folded[0] - 32) / 20) ** 2, 0)
+    floor = adult[2] + 14 - orbit_roof - 0.25 * np.maximum(adult[1], 0)
+    inside = np.minimum(inside, floor)
+    for lobe in (TEMPORAL, HINDBRAIN, SELLA):
+        inside = np.maximum(inside, lobe.depth_mm(folded))
+    return np.asarray(inside, np.float32)
 
 
 def _brain(
     adult: list[Field], folded: list[Field], inside: Field, noise: _Noise, scanner: Scanner
 ) -> Field:
+    """Fluid, grey and white matter by depth; deep nuclei; what lies at the base; ventricles."""
     depth = np.minimum(inside - 2.0, _to_fissures(adult, folded, noise))
-    sulci = 6.0 * np.abs(noise(7.0)) + 0.5 * np.maximum(depth - 13, 0)
-    depth = np.minimum(depth, sulci - 0.4)
+    depth = np.minimum(depth, _to_sulci(adult, depth, noise))
     levels = (scanner.fluid, scanner.grey, scanner.grey, 1.0)
-    signal = np.interp(depth, (0.0, 1.6, 3.2, 4.6), levels).astype(np.float32)
+    signal: Field = np.interp(depth, (0.0, 1.6, 3.2, 4.6), levels).astype(np.float32)
     for nucleus in (THALAMUS, PUTAMEN):
         _blend(signal, nucleus.depth_mm(folded), 0.4 * scanner.grey + 0.6)
+    _blend(signal, CLIVUS.depth_mm(adult) + 1.5 * noise(9.0), 0.9 * scanner.fluid)
+    _blend(signal, MARROW.depth_mm(adult) + noise(9.0), 0.6 * scanner.fat)
     for ventricle in (HORN, ATRIUM, THIRD, FOURTH, CISTERN):
         _blend(signal, ventricle.depth_mm(folded) + 0.6 * noise(12.0), scanner.fluid)
+    signal += scanner.texture * (1.0 * noise(16.0) + 0.5 * noise(5.0) + 0.4 * noise(1.6))
     return signal
+
+
+def _to_sulci(adult: list[Field], depth: Field, noise: _Noise) -> Field:
+    """Distance to the sulci: sheets that run inwards from the surface and end by and by."""
+    ball = [
+        (a - np.float32(c)) / np.float32(r)
+        for a, c, r in zip(adult, BRAIN.centre_mm, BRAIN.radii_mm, strict=True)
+    ]
+    outwards = (ball[0] ** 2 + ball[1] ** 2 + ball[2] ** 2 + np.float32(0.01)) ** np.float32(-0.35)
+    places = [b * outwards * np.float32(r) for b, r in zip(ball, BRAIN.radii_mm, strict=True)]
+    sheet = np.abs(noise_at(noise.rng, places, grain_mm=8.5) + 0.25 * noise(5.0))
+    ends = np.maximum(1.1 * noise(14.0), 0) + 0.6 * np.maximum(depth - 12, 0)
+    return np.asarray(7.0 * sheet + ends - 0.5, np.float32)
 
 
 def _to_fissures(adult: list[Field], folded: list[Field], noise: _Noise) -> Field:
     """Distance to the fissures between the hemispheres, lobes, cerebellum and brain stem."""
     x, y, z = folded
     core = np.maximum(CORE.depth_mm(adult), STEM.depth_mm(adult))
-    midline = np.maximum(np.abs(adult[0] + 0.8 * noise(30.0)) - 0.6, core)
+    midline = np.maximum(np.abs(adult[0] + 1.3 * noise(35.0)) - 0.6, core)
     bend = noise(20.0)
-    fold = z - 1 - 0.15 * (x - 30) + 0.3 * np.minimum(y, 0) + bend
-    sylvian = np.maximum.reduce([np.abs(fold) - 0.8, 18 - x, y - 24, -48 - y])
-    tent = np.maximum(np.abs(z + 9 + 0.3 * (x - 20) + bend) - 0.8, y + 36)
-    ambient = np.maximum(np.abs(STEM.depth_mm(adult) + 2) - 1.2, np.maximum(z - 12, -45 - y))
-    return np.asarray(np.minimum.reduce([midline, sylvian, tent, ambient]), np.float32)
+    fold = 0.8 * (z - 1 - 0.4 * (x - 32) + 0.4 * np.minimum(y, 0) + 3 * bend)
+    sylvian = np.maximum(np.maximum(np.abs(fold) - 0.8, 18 - x), np.abs(y + 12) - 36)
+    tent = np.maximum(0.8 * np.abs(z + 7 + 0.55 * (x - 20) + 2 * bend) - 0.8, y + 36)
+    around = np.abs(STEM.depth_mm(adult) + 2 + 1.5 * bend) - 0.8 - 0.6 * noise(12.0)
+    ambient = np.maximum(around, np.maximum(z - 12, -45 - y))
+    nearest = np.minimum(np.minimum(midline, sylvian), np.minimum(tent, ambient))
+    return np.asarray(nearest, np.float32)
 
 
-def _blend(signal: Field, depth: Field, value: float) -> None:
-    """Fills where the depth is positive, with a soft edge of one mm."""
-    share = np.clip(depth + 0.5, 0, 1)
-    signal += share * (value - signal)
-
-
-def _wrap(
-    signal: Field,
-    inside: Field,
-    skin: Field,
-    folded: list[Field],
-    noise: _Noise,
-    scanner: Scanner,
-) -> None:
-    """Replaces what is not brain: skull, soft tissue, orbits, sinuses, a rim of fat, air."""
+def _outside(
+    adult: list[Field], folded: list[Field], inside: Field, noise: _Noise, scanner: Scanner
+) -> Field:
+    """Skull with its marrow, soft tissue, orbits, sinuses, a rim of fat, air."""
+    skin = SKIN.depth_mm(adult) + 1.0 * noise(25.0)
     marrow = scanner.bone * (1 + 0.5 * noise(4.0))
-    outside = np.where(inside > -SKULL_MM, marrow, scanner.muscle * (1 + 0.25 * noise(5.0)))
+    signal = np.where(inside > -SKULL_MM, marrow, scanner.muscle * (1 + 0.25 * noise(5.0)))
     for part, value in (
         (ORBIT, 0.8 * scanner.fat),
         (EYE, scanner.fluid),
@@ -142,10 +150,13 @@ def _wrap(
         (SPHENOID, 0.05),
         (MASTOID, 0.15),
     ):
-        _blend(outside, part.depth_mm(folded) + noise(9.0), value)
-    rim = scanner.fat * (1 + 0.12 * noise(6.0))
-    share = np.clip(SCALP_MM + 1.2 * noise(25.0) - skin + 0.5, 0, 1)
-    outside += share * (rim - outside)
-    _blend(outside, -skin, 0.0)
-    share = np.clip(0.5 - inside, 0, 1)
-    signal += share * (outside - signal)
+        _blend(signal, part.depth_mm(folded) + noise(9.0), value)
+    _blend(signal, SCALP_MM + 1.2 * noise(25.0) - skin, scanner.fat * (1 + 0.12 * noise(6.0)))
+    _blend(signal, -skin, 0.0)
+    return signal
+
+
+def _blend(signal: Field, depth: Field, value: Field | float) -> None:
+    """Fills where the depth is positive, with a soft edge of one mm."""
+    share = np.clip(depth + 0.5, 0, 1)
+    signal += share * (value - signal)

@@ -7,14 +7,26 @@ and every patient's own jitter makes the two differ. They follow textbook propor
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.phantom.head import BRAIN
+from benchmark.data.phantom.head import BRAIN, SKIN
 
 Points = NDArray[np.float64]
 Span = tuple[float, float]
+
+
+class Ground(Protocol):
+    """What an artery feeds: where its ends lie, and how many it has in a small tree."""
+
+    @property
+    def leaves(self) -> int:
+        """Ends in a tree of richness 1."""
+
+    def draw(self, rng: np.random.Generator, count: int, side: int) -> Points:
+        """The ends ``(count, 3)`` in an adult's mm; ``side`` is 1 (right) or -1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +34,7 @@ class Convexity:
     """Ground on the outside of a hemisphere, in the brain's unit ball.
 
     Attributes:
-        leaves: How many ends the artery has here.
+        leaves: Ends in a tree of richness 1.
         azimuth_deg: From the front (0) over the side (90) to the back (180).
         elevation_deg: From the base (-90) to the crown (90).
         depth: The ball's radius at which the ends lie.
@@ -33,13 +45,13 @@ class Convexity:
     elevation_deg: Span
     depth: Span
 
-    def draw(self, rng: np.random.Generator, side: int) -> Points:
-        """The ends ``(leaves, 3)`` in an adult's mm; ``side`` is 1 or -1."""
-        azimuth = np.deg2rad(_evenly(rng, self.azimuth_deg, self.leaves))
-        elevation = np.deg2rad(rng.uniform(*self.elevation_deg, self.leaves))
+    def draw(self, rng: np.random.Generator, count: int, side: int) -> Points:
+        """Ends spread evenly over the azimuth and at random otherwise."""
+        azimuth = np.deg2rad(_evenly(rng, self.azimuth_deg, count))
+        elevation = np.deg2rad(rng.uniform(*self.elevation_deg, count))
         level = np.cos(elevation)
         ball = (side * level * np.sin(azimuth), level * np.cos(azimuth), np.sin(elevation))
-        return BRAIN.from_ball(rng.uniform(*self.depth, (self.leaves, 1)) * np.stack(ball, axis=1))
+        return BRAIN.from_ball(rng.uniform(*self.depth, (count, 1)) * np.stack(ball, axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +66,12 @@ class Medial:
     depth: Span
     gap_mm: Span = (2.0, 8.0)
 
-    def draw(self, rng: np.random.Generator, side: int) -> Points:
-        """The ends ``(leaves, 3)`` in an adult's mm; ``side`` is 1 or -1."""
-        angle = np.deg2rad(_evenly(rng, self.angle_deg, self.leaves))
+    def draw(self, rng: np.random.Generator, count: int, side: int) -> Points:
+        """Ends spread evenly over the angle and at random otherwise."""
+        angle = np.deg2rad(_evenly(rng, self.angle_deg, count))
         ball = np.stack([np.zeros_like(angle), np.cos(angle), np.sin(angle)], axis=1)
-        points = BRAIN.from_ball(ball * rng.uniform(*self.depth, (self.leaves, 1)))
-        points[:, 0] = side * rng.uniform(*self.gap_mm, self.leaves)
+        points = BRAIN.from_ball(ball * rng.uniform(*self.depth, (count, 1)))
+        points[:, 0] = side * rng.uniform(*self.gap_mm, count)
         return points
 
 
@@ -70,6 +82,12 @@ def _evenly(rng: np.random.Generator, span: Span, count: int) -> Points:
 
 def _points(*rows: tuple[float, float, float]) -> Points:
     return np.array(rows, dtype=np.float64)
+
+
+def _in_scalp(*rows: tuple[float, float, float]) -> Points:
+    """The points moved along the head's radius to just beneath the skin."""
+    ball = SKIN.to_ball(_points(*rows))
+    return SKIN.from_ball(0.965 * ball / np.linalg.norm(ball, axis=1, keepdims=True))
 
 
 CAROTID = _points(
@@ -96,10 +114,10 @@ POSTERIOR_1 = _points((0, -16, -4), (5, -14, 0), (11, -16, 1))
 POSTERIOR_2 = _points((11, -16, 1), (17, -23, 2), (19, -33, 4), (16, -43, 8))
 CEREBELLAR = _points((0, -16, -4), (7, -17, -7), (15, -24, -8), (19, -34, -7))
 COMMUNICATING_FRONT = _points((2.5, 10, 7), (0, 11, 7.5), (-2.5, 10, 7))
-COMMUNICATING_BACK = _points((11, 0, -1), (11, -8, -1), (11, -16, 1))
+COMMUNICATING_BACK = _points((12, -3, 3), (11, -8, -1), (11, -16, 1))
 
 UPPER_GROUND = Convexity(
-    leaves=17, azimuth_deg=(40, 130), elevation_deg=(8, 65), depth=(0.86, 0.97)
+    leaves=17, azimuth_deg=(35, 130), elevation_deg=(8, 65), depth=(0.86, 0.97)
 )
 LOWER_GROUND = Convexity(
     leaves=15, azimuth_deg=(80, 155), elevation_deg=(-18, 30), depth=(0.86, 0.97)
@@ -113,10 +131,9 @@ CEREBELLAR_GROUND = Convexity(
     leaves=5, azimuth_deg=(130, 175), elevation_deg=(-48, -26), depth=(0.75, 0.95)
 )
 
-SCALP_ARTERY = _points(
-    (77, -25, -50), (77, -25, -28), (76, -22, -8), (73, -16, 18), (66, -8, 44), (54, 4, 64)
-)
-SCALP_BRANCH = _points((76, -22, -8), (71, 2, 8), (62, 28, 22), (47, 52, 30))
+SCALP_TRUNK = _in_scalp((90, -3, -60), (90, -3, -40), (90, -2, -24), (90, 0, -8))
+SCALP_BACK = _in_scalp((90, 0, -8), (86, 6, 18), (72, 12, 44), (55, 20, 64))
+SCALP_FRONT = _in_scalp((90, 0, -8), (82, 26, 8), (68, 50, 22), (45, 75, 30))
 SAGITTAL_SINUS = _points(
     (0, 58, 20), (0, 40, 52), (0, 5, 72), (0, -40, 71), (0, -78, 52), (0, -98, 25), (0, -101, 2)
 )

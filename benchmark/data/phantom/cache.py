@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmark.data.phantom.cohort import DEFAULT_SEED, Progress, write_embedded
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the phantom's bytes change."""
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 from benchmark.core.errors import UsageError
-from benchmark.data.phantom.settings import HOSPITALS, UNSEEN, Scanner, find_size
+from benchmark.data.phantom.settings import HOSPITALS, UNSEEN, Scanner, Size, find_size
 
 DEFAULT_SEED = 2022
 SPLIT_SIZES = {"train": 16, "val": 4, "test": 6}
@@ -27,7 +28,7 @@ class Job:
     seed: int
     index: int
     scanner: Scanner
-    size: str
+    size: Size
     split: str = ""
 
     @property
@@ -40,7 +41,7 @@ class Job:
         from benchmark.data.phantom.nifti import write_patient
         from benchmark.data.phantom.patient import simulate
 
-        phantom = simulate(self.seed, self.index, self.scanner, find_size(self.size))
+        phantom = simulate(self.seed, self.index, self.scanner, self.size)
         write_patient(self.root, self.identity, phantom)
 
 
@@ -60,18 +61,19 @@ def write_cohort(
         patients: How many; positive.
         size: ``quick`` (128x144x40, a small head) or ``pegasus`` (312x384x127).
         seed: Decides every voxel, together with the patient's number.
-        jobs: Worker processes; it changes no byte.
+        jobs: Worker processes; their number changes no byte.
         progress: Called with the patients done and all of them.
 
     Raises:
-        UsageError: For no patients, an unknown size, or a folder that is not empty.
+        UsageError: For a number that is out of range, an unknown size, or a folder that is not
+            empty.
     """
     if patients < 1:
         raise UsageError(f"Expected patients of at least 1, got {patients}.")
-    find_size(size)
-    _check_free(root)
+    found = find_size(size)
+    _check(root, seed, jobs)
     todo = [
-        Job(root=root, seed=seed, index=i, scanner=HOSPITALS[i % len(HOSPITALS)], size=size)
+        Job(root=root, seed=seed, index=i, scanner=HOSPITALS[i % len(HOSPITALS)], size=found)
         for i in range(patients)
     ]
     _run(todo, jobs, progress)
@@ -85,28 +87,31 @@ def write_embedded(
     The cohort's three hospitals are mixed in each split; ``shifted`` is one unseen scanner.
 
     Raises:
-        UsageError: If the folder is not empty.
+        UsageError: For a number that is out of range, or a folder that is not empty.
     """
-    _check_free(root)
+    _check(root, seed, jobs)
     _run([*_embedded_jobs(root / "cohort", root / "shifted", seed)], jobs, progress)
 
 
 def _embedded_jobs(cohort: Path, shifted: Path, seed: int) -> Iterator[Job]:
-    index = 0
+    common = Job(root=cohort, seed=seed, index=0, scanner=UNSEEN, size=find_size("quick"))
+    index = itertools.count()
     for split, count in SPLIT_SIZES.items():
-        for i in range(count):
-            scanner = HOSPITALS[i % len(HOSPITALS)]
-            yield Job(
-                root=cohort, seed=seed, index=index, scanner=scanner, size="quick", split=split
-            )
-            index += 1
-    for i in range(index, index + SHIFTED_PATIENTS):
-        yield Job(root=shifted, seed=seed, index=i, scanner=UNSEEN, size="quick", split="test")
+        for scanner in itertools.islice(itertools.cycle(HOSPITALS), count):
+            yield replace(common, index=next(index), scanner=scanner, split=split)
+    for _ in range(SHIFTED_PATIENTS):
+        yield replace(common, root=shifted, index=next(index), split="test")
 
 
-def _check_free(root: Path) -> None:
-    if root.is_file() or (root.is_dir() and any(root.iterdir())):
-        raise UsageError(f"{root} exists and is not empty; name a new folder for the phantoms.")
+def _check(root: Path, seed: int, jobs: int) -> None:
+    if seed < 0:
+        raise UsageError(f"Expected a seed of at least 0, got {seed}.")
+    if jobs < 1:
+        raise UsageError(f"Expected jobs of at least 1, got {jobs}.")
+    if root.is_dir() and any(root.iterdir()):
+        raise UsageError(f"{root}: the folder is not empty; name a new one for the phantoms.")
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"{root}: this is a file; name a new folder for the phantoms.")
 
 
 def _run(todo: list[Job], jobs: int, progress: Progress | None) -> None:
@@ -125,8 +130,11 @@ def _finished(todo: list[Job], jobs: int) -> Iterator[None]:
         return
     workers = min(jobs, len(todo))
     with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
-        for future in as_completed([pool.submit(job.run) for job in todo]):
-            yield future.result()
+        try:
+            for future in as_completed([pool.submit(job.run) for job in todo]):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _describe(root: Path, jobs: list[Job]) -> None:

@@ -1,22 +1,28 @@
 """Growing arterial trees under Murray's law.
 
-At a branching r₀³ = r₁³ + r₂³ (Murray 1926): the cube of the radius is shared out in proportion
-to the leaves that each branch feeds. Between branchings an artery tapers a little.
+At a branching r₀³ = r₁³ + r₂³ (Murray 1926): the cube of the radius is shared out, among the
+branches without landmarks in proportion to the leaves that each feeds. Between branchings an
+artery tapers a little.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.phantom import curves
+from benchmark.data.phantom.arteries import Ground
 
 Points = NDArray[np.float64]
+
 ROOT = -1
 LEAST_RADIUS_MM = 0.2
-TAPER = 0.95
+TRUNK_TAPER, BRANCH_TAPER, LEAF_TAPER = 0.97, 0.985, 0.75
+JITTER_MM = 1.0
+TRUNK_BENDS_MM, BRANCH_BENDS_MM = 0.9, 2.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,53 +46,75 @@ class Segment:
 
 @dataclass
 class Forest:
-    """The segments grown so far; parents come before their children."""
+    """The segments grown so far; parents come before their children.
+
+    Guarantees:
+        * Murray's law holds wherever the shares given to a segment's branches add up to one.
+        * No radius is below ``LEAST_RADIUS_MM``.
+    """
 
     rng: np.random.Generator
+    richness: float = 1.0
     segments: list[Segment] = field(default_factory=list)
 
-    def add(self, points: Points, radius_mm: tuple[float, float], parent: int = ROOT) -> int:
-        """Adds a segment that tapers from the first radius to the second; returns its index."""
-        radius = np.maximum(np.linspace(*radius_mm, len(points)), LEAST_RADIUS_MM)
+    def root(self, landmarks: Points, side: int, radius_mm: float) -> int:
+        """Adds a trunk through jittered landmarks; returns its index."""
+        curve = self._through(landmarks * (side, 1, 1))
+        return self._add(curve, radius_mm, TRUNK_TAPER, ROOT)
+
+    def artery(self, landmarks: Points, side: int, parent: int, *, share: float = 1.0) -> int:
+        """Adds an artery through jittered landmarks, from its parent's end; returns its index."""
+        curve = self._through(landmarks * (side, 1, 1), start=self.segments[parent].points[-1])
+        return self._add(curve, self._shared(parent, share), TRUNK_TAPER, parent)
+
+    def bridge(self, landmarks: Points, radius_mm: float, start: int, end: int) -> int:
+        """Adds an artery between the ends of two others, outside of any tree."""
+        a, b = self.segments[start].points[-1], self.segments[end].points[-1]
+        side = 1 if a[0] > 0 else -1
+        curve = self._through(landmarks * (side, 1, 1), start=a, end=b)
+        return self._add(curve, radius_mm, 1.0, ROOT)
+
+    def feed(self, parent: int, ground: Ground, side: int, *, share: float = 1.0) -> None:
+        """Branches from a segment's end, with a share of its cubed radius, over a ground."""
+        count = max(2, round(self.richness * ground.leaves))
+        self._divide(parent, ground.draw(self.rng, count, side), share)
+
+    def _through(
+        self, landmarks: Points, start: Points | None = None, end: Points | None = None
+    ) -> Points:
+        moved = landmarks + self.rng.normal(0, JITTER_MM, landmarks.shape)
+        moved[0] = moved[0] if start is None else start
+        moved[-1] = moved[-1] if end is None else end
+        return curves.wander(curves.through(moved), self.rng, amplitude_mm=TRUNK_BENDS_MM)
+
+    def _add(self, points: Points, radius_mm: float, taper: float, parent: int) -> int:
+        radius = np.linspace(radius_mm, taper * radius_mm, len(points))
+        radius = np.maximum(radius, LEAST_RADIUS_MM)
         self.segments.append(Segment(points=points, radius_mm=radius, parent=parent))
         return len(self.segments) - 1
 
-    def artery(
-        self, landmarks: Points, side: int, radius_mm: tuple[float, float], parent: int = ROOT
-    ) -> int:
-        """Adds an artery through jittered landmarks, joined to its parent's end."""
-        moved = landmarks * (side, 1, 1) + self.rng.normal(0, 1.0, landmarks.shape)
-        if parent != ROOT:
-            moved[0] = self.segments[parent].points[-1]
-        curve = curves.wander(curves.through(moved), self.rng, amplitude_mm=0.7)
-        return self.add(curve, radius_mm, parent)
+    def _shared(self, parent: int, share: float) -> float:
+        return float(self.segments[parent].radius_mm[-1] * share ** (1 / 3))
 
-    def radius_mm(self, index: int) -> float:
-        """A segment's radius at its far end."""
-        return float(self.segments[index].radius_mm[-1])
+    def _divide(self, parent: int, leaves: Points, share: float = 1.0) -> None:
+        for group in self._halves(leaves):
+            self._reach(parent, group, self._shared(parent, share * len(group) / len(leaves)))
 
-    def grow(self, parent: int, leaves: Points, *, share: float = 1.0) -> None:
-        """Branches from a segment's end, with a share of its cubed radius, to every leaf."""
-        groups = self._halves(leaves) if len(leaves) > 1 else [leaves]
-        for group in groups:
-            radius = self.radius_mm(parent) * (share * len(group) / len(leaves)) ** (1 / 3)
-            self._reach(parent, group, radius)
-
-    def _reach(self, parent: int, leaves: Points, radius: float) -> None:
+    def _reach(self, parent: int, leaves: Points, radius_mm: float) -> None:
         before = self.segments[parent].points
         heading = (before[-1] - before[-3]) / np.linalg.norm(before[-1] - before[-3])
         path = curves.along_surface(before[-1], heading, leaves.mean(axis=0))
-        if len(leaves) == 1:
-            path = curves.wander(path, self.rng, amplitude_mm=2.2)
-            self.add(path, (radius, 0.7 * radius), parent)
-            return
-        path = path[: max(4, int(self.rng.uniform(0.3, 0.6) * len(path)))]
-        path = curves.wander(path, self.rng, amplitude_mm=2.2)
-        self.grow(self.add(path, (radius, TAPER * radius), parent), leaves)
+        if len(leaves) > 1:
+            path = path[: max(4, int(self.rng.uniform(0.3, 0.6) * len(path)))]
+        path = curves.wander(path, self.rng, amplitude_mm=BRANCH_BENDS_MM)
+        taper = BRANCH_TAPER if len(leaves) > 1 else LEAF_TAPER
+        index = self._add(path, radius_mm, taper, parent)
+        if len(leaves) > 1:
+            self._divide(index, leaves)
 
-    def _halves(self, leaves: Points) -> list[Points]:
-        axis = np.argmax(leaves.var(axis=0))
+    def _halves(self, leaves: Points) -> Sequence[Points]:
+        axis = int(np.argmax(leaves.var(axis=0)))
         order = np.argsort(leaves[:, axis], kind="stable")
-        low = max(1, round(0.3 * len(leaves)))
-        cut = int(self.rng.integers(low, len(leaves) - low, endpoint=True))
-        return [leaves[order[:cut]], leaves[order[cut:]]]
+        low = max(1, round(0.35 * len(leaves)))
+        cut = int(self.rng.integers(low, max(low, len(leaves) - low), endpoint=True))
+        return leaves[order[:cut]], leaves[order[cut:]]

@@ -38,7 +38,7 @@ class Ellipsoid:
 
     def depth_mm(self, adult: list[Field]) -> Field:
         """How far beneath the surface each voxel lies, along the radius; negative outside."""
-        squared, ratio = np.float32(1e-3), np.float32(1e-6)
+        squared = ratio = np.full_like(adult[0], 1e-6)
         for a, c, r in zip(adult, self.centre_mm, self.radii_mm, strict=True):
             offset = (a - np.float32(c)) ** 2
             squared = squared + offset

@@ -13,7 +13,7 @@ from benchmark.data.phantom.head import draw_pose
 from benchmark.data.phantom.raster import draw
 from benchmark.data.phantom.settings import Scanner, Size, Triple, spacing_mm
 from benchmark.data.phantom.streams import Purpose, stream
-from benchmark.data.phantom.vessels import grow_arteries, grow_others
+from benchmark.data.phantom.vessels import grow_vessels
 
 
 class Phantom(NamedTuple):
@@ -32,14 +32,10 @@ def simulate(seed: int, patient: int, scanner: Scanner, size: Size) -> Phantom:
     adult = pose.adult_grid(size.shape, spacing)
     tissue = stream(seed, Purpose.TISSUE, patient)
     head = build_head(tissue, adult, spacing, scanner, scale=size.head_scale)
-    feeder = size.feeder_radius_mm
-    segments = [
-        *grow_arteries(stream(seed, Purpose.ARTERIES, patient), feeder_radius_mm=feeder),
-        *grow_others(stream(seed, Purpose.OTHERS, patient), feeder_radius_mm=feeder),
-    ]
+    segments = grow_vessels(stream(seed, Purpose.VESSELS, patient), size)
     slow = scanner.slow_radius_mm
     drawn = draw(segments, pose, size.shape, spacing, slow_radius_mm=slow)
     scan = stream(seed, Purpose.SCAN, patient)
-    image = acquire(scan, head.signal, drawn, adult[2], scanner, spacing)
+    image = acquire(scan, head.signal, drawn, adult, scanner)
     vessels = (drawn.label & head.brain).astype(np.uint8)
     return Phantom(image, vessels, head.brain.astype(np.uint8), spacing)

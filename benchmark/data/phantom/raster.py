@@ -23,7 +23,7 @@ Points = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 LABELLED_STEP = 0.5
-LABELLED_SHARE = 0.22
+LABELLED_SIGNAL = 0.40
 
 
 class Drawn(NamedTuple):
@@ -50,8 +50,8 @@ def draw(
 ) -> Drawn:
     """Draws every segment; a voxel belongs to the vessel that covers most of it.
 
-    A voxel is labelled where the tube's wall passes its middle, unless the tube is so thin that
-    it covers less than ``LABELLED_SHARE`` of a voxel even when centred on it.
+    A voxel is labelled where the step passes its middle, unless the tube is so thin and slow that
+    coverage · flow stays below ``LABELLED_SIGNAL``: nobody marks what cannot be seen.
     """
     drawn = Drawn(np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, bool))
     for segment in segments:
@@ -64,16 +64,18 @@ def _draw_segment(
     drawn: Drawn, segment: Segment, points: Points, spacing: Points, slow_radius_mm: float
 ) -> None:
     points, radius = _resampled(points, segment.radius_mm, 0.5 * float(spacing.min()))
-    voxel = float(np.sqrt(spacing[0] * spacing[1] / np.pi))
-    index, distance, nearest = _neighbours(points, radius, spacing, voxel, drawn.coverage.shape)
-    r = radius[nearest]
+    voxel = _voxel_radius(points, spacing)
+    index, distance, nearest = _neighbours(points, radius + voxel, spacing, drawn.coverage.shape)
+    r, voxel = radius[nearest], voxel[nearest]
     most = np.minimum(1.0, (r / voxel) ** 2)
     step = np.clip((r + voxel - distance) / (2 * np.minimum(r, voxel)), 0, 1)
     step = step**2 * (3 - 2 * step)
     flow = segment.flow / (1 + (slow_radius_mm / r) ** 2)
-    _merge(drawn, index, (most * step).astype(np.float32), flow.astype(np.float32))
+    share = most * step
+    _merge(drawn, index, share.astype(np.float32), flow.astype(np.float32))
     if segment.is_labelled:
-        drawn.label.flat[index[(step >= LABELLED_STEP) & (most >= LABELLED_SHARE)]] = True
+        seen = (step >= LABELLED_STEP) & (most * flow >= LABELLED_SIGNAL)
+        drawn.label.flat[index[seen]] = True
 
 
 def _merge(
@@ -94,14 +96,21 @@ def _resampled(points: Points, radius: Points, step_mm: float) -> tuple[Points, 
     return np.stack(columns, axis=1), np.interp(fine, at, radius)
 
 
+def _voxel_radius(points: Points, spacing: Points) -> Points:
+    """Radius of the disc with a voxel's cross-section across the tube, at each of its points."""
+    along = np.abs(np.gradient(points, axis=0))
+    chord = (along * spacing).sum(axis=1) / np.linalg.norm(along, axis=1)
+    return np.asarray(np.sqrt(spacing.prod() / chord / np.pi))
+
+
 def _neighbours(
-    points: Points, radius: Points, spacing: Points, voxel: float, shape: tuple[int, ...]
+    points: Points, reach: Points, spacing: Points, shape: tuple[int, ...]
 ) -> tuple[Index, Points, Index]:
-    """Voxels near the points: their flat index, their distance and which point it is to."""
-    reach = np.ceil((radius.max() + voxel) / spacing).astype(int)
-    sides = np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij")
+    """Voxels in reach of the points: their flat index, their distance and which point it is to."""
+    counts = np.ceil(reach.max() / spacing).astype(int)
+    sides = np.meshgrid(*(np.arange(-n, n + 1) for n in counts), indexing="ij")
     stencil = np.stack(sides, axis=-1).reshape(-1, 3)
     voxels = np.rint(points / spacing).astype(np.intp)[:, None] + stencil
     distance = np.sqrt(((voxels * spacing - points[:, None]) ** 2).sum(axis=-1))
-    near = (distance < radius[:, None] + voxel) & ((voxels >= 0) & (voxels < shape)).all(axis=-1)
+    near = (distance < reach[:, None]) & ((voxels >= 0) & (voxels < shape)).all(axis=-1)
     return np.ravel_multi_index(tuple(voxels[near].T), shape), distance[near], np.nonzero(near)[0]

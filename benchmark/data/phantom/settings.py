@@ -22,6 +22,7 @@ class Size:
         spacing_mm: A voxel's nominal sides; a scanner departs from them by its ``voxel_scale``.
         head_scale: The head's size over an adult's.
         feeder_radius_mm: The radius of a carotid artery where it divides.
+        richness: Leaves of the arterial trees over those of the smallest ones.
         slab_bottom_mm: Where the lowest slice lies, below the circle of Willis, in an adult's mm.
     """
 
@@ -29,6 +30,7 @@ class Size:
     spacing_mm: Triple
     head_scale: float
     feeder_radius_mm: float
+    richness: float
     slab_bottom_mm: float
 
 
@@ -37,14 +39,16 @@ SIZES = {
         shape=(128, 144, 40),
         spacing_mm=(0.80, 0.80, 1.00),
         head_scale=0.57,
-        feeder_radius_mm=1.15,
+        feeder_radius_mm=1.50,
+        richness=1.0,
         slab_bottom_mm=-24.0,
     ),
     "pegasus": Size(
         shape=(312, 384, 127),
         spacing_mm=(0.50, 0.50, 0.70),
         head_scale=0.93,
-        feeder_radius_mm=1.50,
+        feeder_radius_mm=2.00,
+        richness=3.5,
         slab_bottom_mm=-34.0,
     ),
 }
@@ -78,13 +82,13 @@ class Scanner:
     fat: float = 1.90
     muscle: float = 0.75
     bone: float = 0.18
-    blood: float = 2.60
-    inflow_loss_per_mm: float = 0.004
-    slow_radius_mm: float = 0.15
-    texture: float = 0.08
-    bias: float = 0.20
-    noise: float = 0.07
-    blur_voxels: float = 0.50
+    blood: float = 2.80
+    inflow_loss_per_mm: float = 0.006
+    slow_radius_mm: float = 0.10
+    texture: float = 0.06
+    bias: float = 0.22
+    noise: float = 0.025
+    blur_voxels: float = 0.38
 
 
 HOSPITALS = (
@@ -96,10 +100,10 @@ HOSPITALS = (
         grey=0.90,
         fluid=0.58,
         fat=1.60,
-        blood=2.35,
-        texture=0.09,
-        bias=0.28,
-        noise=0.09,
+        blood=2.60,
+        texture=0.07,
+        bias=0.25,
+        noise=0.03,
     ),
     Scanner(
         name="hill",
@@ -108,12 +112,12 @@ HOSPITALS = (
         grey=0.82,
         fluid=0.42,
         fat=2.20,
-        blood=2.85,
-        inflow_loss_per_mm=0.006,
-        texture=0.07,
-        bias=0.16,
-        noise=0.06,
-        blur_voxels=0.60,
+        blood=3.00,
+        inflow_loss_per_mm=0.008,
+        texture=0.05,
+        bias=0.20,
+        noise=0.022,
+        blur_voxels=0.42,
     ),
 )
 
@@ -124,12 +128,12 @@ UNSEEN = Scanner(
     grey=0.94,
     fluid=0.66,
     fat=1.45,
-    blood=2.20,
-    inflow_loss_per_mm=0.007,
-    texture=0.11,
-    bias=0.34,
-    noise=0.12,
-    blur_voxels=0.62,
+    blood=2.45,
+    inflow_loss_per_mm=0.008,
+    texture=0.08,
+    bias=0.25,
+    noise=0.04,
+    blur_voxels=0.46,
 )
 
 

@@ -11,10 +11,9 @@ class Purpose(IntEnum):
     """What a stream is for; a number keeps its meaning for as long as the phantom's version."""
 
     HEAD = 1
-    ARTERIES = 2
+    VESSELS = 2
     TISSUE = 3
-    OTHERS = 4
-    SCAN = 5
+    SCAN = 4
 
 
 def stream(seed: int, purpose: Purpose, patient: int) -> np.random.Generator:

@@ -1,6 +1,6 @@
 """Smooth random fields: white noise on a coarse lattice, interpolated by cubic B-splines.
 
-Every step is elementwise NumPy, so no number of threads changes a bit.
+Every step is elementwise, so no number of threads changes a bit.
 """
 
 from __future__ import annotations
@@ -9,8 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 Field = NDArray[np.float32]
+
+# A cubic B-spline of white noise has the mean variance 151/315 along each axis.
+_SPLINE_STD = float(np.sqrt(151 / 315))
 
 
 def smooth_noise(
@@ -29,8 +33,15 @@ def smooth_noise(
     return field / np.float32(_SPLINE_STD**3)
 
 
-# A cubic B-spline of white noise has the mean variance (151/315) along each axis.
-_SPLINE_STD = float(np.sqrt(151 / 315))
+def noise_at(rng: np.random.Generator, positions_mm: Sequence[Field], *, grain_mm: float) -> Field:
+    """Such a field where the positions are; they need not lie on a grid."""
+    lattice = [np.float32(1 / grain_mm) * p for p in positions_mm]
+    for place in lattice:
+        place += np.float32(2 - np.floor(place.min()))
+    counts = [int(place.max()) + 4 for place in lattice]
+    white = rng.standard_normal(counts, dtype=np.float32)
+    field = map_coordinates(white, lattice, order=3, prefilter=False, output=np.float32)
+    return np.asarray(field / np.float32(_SPLINE_STD**3))
 
 
 def _interpolate(field: Field, positions: NDArray[np.float64], axis: int) -> Field:

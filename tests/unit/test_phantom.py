@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from benchmark.core.errors import UsageError
+from benchmark.data import phantom
+from benchmark.data.phantom import cache, cohort, patient, settings
+from benchmark.data.phantom.forest import LEAST_RADIUS_MM, ROOT, Segment
+from benchmark.data.phantom.head import Pose
+from benchmark.data.phantom.patient import Phantom, simulate
+from benchmark.data.phantom.raster import draw
+from benchmark.data.phantom.settings import HOSPITALS, SIZES, UNSEEN, Size, spacing_mm
+from benchmark.data.phantom.texture import noise_at, smooth_noise
+from benchmark.data.phantom.vessels import grow_vessels
+
+TINY = Size(
+    shape=(34, 38, 12),
+    spacing_mm=(3.0, 3.0, 3.4),
+    head_scale=0.57,
+    feeder_radius_mm=1.5,
+    richness=0.5,
+    slab_bottom_mm=-24.0,
+)
+
+
+@pytest.fixture(scope="module")
+def patients() -> list[Phantom]:
+    return [simulate(0, i, scanner, SIZES["quick"]) for i, scanner in enumerate(HOSPITALS)]
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(settings.SIZES, "quick", TINY)
+
+
+@pytest.fixture(params=[0, 1, 2])
+def segments(request: pytest.FixtureRequest) -> list[Segment]:
+    return grow_vessels(np.random.default_rng(request.param), SIZES["quick"])
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(root)): f.read_bytes() for f in root.rglob("*") if f.is_file()}
+
+
+def table(root: Path) -> list[dict[str, str]]:
+    with (root / "participants.tsv").open(newline="") as lines:
+        return list(csv.DictReader(lines, delimiter="\t"))
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+# Vessels
+
+
+def test_murrays_law_holds_at_every_branching(segments: list[Segment]) -> None:
+    branches = defaultdict(list)
+    for segment in segments:
+        if segment.parent != ROOT and segment.is_labelled:
+            branches[segment.parent].append(segment.radius_mm[0])
+    assert len(branches) > 100
+    for parent, radii in branches.items():
+        before = segments[parent].radius_mm[-1]
+        assert sum(r**3 for r in radii) == pytest.approx(before**3)
+
+
+def test_radii_stay_between_the_least_and_the_feeder(segments: list[Segment]) -> None:
+    arteries = [s.radius_mm for s in segments if s.is_labelled]
+    assert min(r.min() for r in arteries) >= LEAST_RADIUS_MM
+    assert max(r.max() for r in arteries) <= 1.25 * SIZES["quick"].feeder_radius_mm
+    assert all((np.diff(r) <= 1e-12).all() for r in arteries)
+
+
+def test_a_branch_starts_where_its_parent_ends(segments: list[Segment]) -> None:
+    for segment in segments[: sum(s.is_labelled for s in segments)]:
+        if segment.parent != ROOT:
+            before = segments[segment.parent].points[-1]
+            np.testing.assert_allclose(segment.points[0], before, atol=1e-9)
+
+
+def test_both_hemispheres_are_fed_alike(segments: list[Segment]) -> None:
+    x = np.concatenate([s.points[:, 0] for s in segments if s.is_labelled])
+    assert 0.35 < (x > 0).mean() < 0.65
+    assert x.min() < -40
+    assert x.max() > 40
+
+
+@pytest.mark.parametrize("radius_mm", [0.2, 0.3, 0.5, 1.0, 2.0])
+def test_a_tubes_coverage_sums_to_its_volume(radius_mm: float) -> None:
+    shape, sides, length = (40, 40, 30), (0.8, 0.8, 1.0), 20.0
+    points = np.linspace([15.3, 16.1, 5.0], [15.3, 16.1, 5.0 + length], 50)
+    tube = Segment(points=points, radius_mm=np.full(50, radius_mm))
+    pose = Pose(rotation=np.eye(3), stretch=np.ones(3), centre_mm=np.zeros(3))
+    covered = draw([tube], pose, shape, sides, slow_radius_mm=0.1).coverage[:, :, 8:22]
+    assert covered.sum() * 0.64 * 1.0 == pytest.approx(14.0 * np.pi * radius_mm**2, rel=0.15)
+
+
+def test_no_vessel_is_drawn_or_labelled_outside_of_the_grid() -> None:
+    points = np.linspace([-20.0, 5, 5], [60.0, 5, 5], 80)
+    tube = Segment(points=points, radius_mm=np.full(80, 1.0))
+    pose = Pose(rotation=np.eye(3), stretch=np.ones(3), centre_mm=np.zeros(3))
+    label = draw([tube], pose, (20, 12, 12), (1.0, 1.0, 1.0), slow_radius_mm=0.1).label
+    assert label[:, 5, 5].all()
+    assert not label[:, 9:].any()
+
+
+# Fields
+
+
+@pytest.mark.parametrize("grain_mm", [1.6, 5.0])
+def test_noise_is_standard_whatever_its_grain(grain_mm: float) -> None:
+    field = smooth_noise(np.random.default_rng(0), (60, 60, 60), (1.0, 1.0, 1.0), grain_mm=grain_mm)
+    assert abs(field.mean()) < 0.1
+    assert field.std() == pytest.approx(1.0, abs=0.1)
+
+
+def test_noise_at_the_points_of_a_grid_is_smooth_and_standard() -> None:
+    grid = [g.astype(np.float32) for g in np.meshgrid(*[np.arange(60.0)] * 3, indexing="ij")]
+    field = noise_at(np.random.default_rng(0), grid, grain_mm=5.0)
+    assert field.std() == pytest.approx(1.0, abs=0.1)
+    assert np.abs(np.diff(field, axis=0)).mean() < 0.25
+
+
+# Patients
+
+
+def test_the_vessels_are_about_one_percent_of_the_brain(patients: list[Phantom]) -> None:
+    shares = [p.vessels.sum() / p.brain.sum() for p in patients]
+    assert all(0.006 < share < 0.03 for share in shares)
+
+
+def test_masks_are_binary_and_the_vessels_lie_in_the_brain(patients: list[Phantom]) -> None:
+    for one in patients:
+        assert one.image.shape == one.vessels.shape == one.brain.shape
+        assert set(np.unique(one.vessels)) == set(np.unique(one.brain)) == {0, 1}
+        assert not (one.vessels & (1 - one.brain)).any()
+
+
+def test_walls_have_partial_volume(patients: list[Phantom]) -> None:
+    from scipy.ndimage import binary_dilation, binary_erosion
+
+    for one in patients:
+        vessels, brain = one.vessels > 0, one.brain > 0
+        core, rim = binary_erosion(vessels), binary_dilation(vessels) & ~vessels & brain
+        wall = vessels & ~core
+        rest = np.median(one.image[brain & ~binary_dilation(vessels, iterations=3)])
+        bright = [float(np.median(one.image[where])) for where in (core, wall, rim)]
+        assert bright[0] > bright[1] > bright[2]
+        assert rest < bright[1] < bright[0]
+
+
+def test_air_holds_rician_noise(patients: list[Phantom]) -> None:
+    for one in patients:
+        air = one.image[:6, :6].astype(float)
+        assert air.std() / air.mean() == pytest.approx(np.sqrt(4 / np.pi - 1), abs=0.05)
+
+
+def test_no_one_threshold_finds_the_vessels(patients: list[Phantom]) -> None:
+    image, vessels = (
+        np.concatenate([getattr(p, name)[p.brain > 0] for p in patients])
+        for name in ("image", "vessels")
+    )
+    thresholds = np.percentile(image, np.linspace(90, 99.9, 60))
+    assert max(dice(image > t, vessels > 0) for t in thresholds) < 0.7
+
+
+def test_blood_is_brighter_than_brain_and_fat_outshines_brain(patients: list[Phantom]) -> None:
+    for one in patients:
+        brain = one.image[(one.brain > 0) & (one.vessels == 0)]
+        assert np.median(one.image[one.vessels > 0]) > np.percentile(brain, 95)
+        assert np.percentile(one.image[one.brain == 0], 99) > np.percentile(brain, 98)
+
+
+def test_a_patient_is_a_function_of_seed_number_and_scanner() -> None:
+    def image(seed: int, patient: int, scanner: settings.Scanner) -> bytes:
+        return simulate(seed, patient, scanner, TINY).image.tobytes()
+
+    first = image(0, 0, HOSPITALS[0])
+    assert image(0, 0, HOSPITALS[0]) == first
+    assert len({first, image(1, 0, HOSPITALS[0]), image(0, 1, HOSPITALS[0])}) == 3
+    assert image(0, 0, UNSEEN) != first
+
+
+def test_every_scanner_has_its_own_name_and_spacing() -> None:
+    scanners = (*HOSPITALS, UNSEEN)
+    assert len({s.name for s in scanners}) == 4
+    for size in SIZES.values():
+        assert len({spacing_mm(size, s) for s in scanners}) == 4
+
+
+# Files
+
+
+def test_a_cohort_is_bids_with_the_true_geometry(tmp_path: Path) -> None:
+    root = tmp_path / "new" / "cohort"
+    cohort.write_cohort(root, patients=1)
+    derivatives = root / "derivatives"
+    for path, kind in (
+        (root / "sub-01/anat/sub-01_angio.nii.gz", np.int16),
+        (derivatives / "vessels/sub-01/anat/sub-01_desc-vessel_mask.nii.gz", np.uint8),
+        (derivatives / "brain/sub-01/anat/sub-01_desc-brain_mask.nii.gz", np.uint8),
+    ):
+        file = nib.load(path)
+        assert file.get_data_dtype() == kind
+        assert file.shape == SIZES["quick"].shape
+        assert nib.aff2axcodes(file.affine) == ("R", "A", "S")
+        zooms = spacing_mm(SIZES["quick"], HOSPITALS[0])
+        np.testing.assert_allclose(file.header.get_zooms(), zooms, rtol=1e-6)
+    for folder in (root, derivatives / "vessels", derivatives / "brain"):
+        assert json.loads((folder / "dataset_description.json").read_text())["Name"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_sites_take_turns_and_no_split_is_given(tmp_path: Path) -> None:
+    cohort.write_cohort(tmp_path / "c", patients=4)
+    names = [s.name for s in HOSPITALS]
+    assert [row["site"] for row in table(tmp_path / "c")] == [*names, names[0]]
+    assert "split" not in table(tmp_path / "c")[0]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_number_of_jobs_changes_no_byte(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    cohort.write_cohort(tmp_path / "one", patients=2, seed=5)
+    cohort.write_cohort(
+        tmp_path / "two", patients=2, seed=5, jobs=2, progress=lambda *done: told.append(done)
+    )
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert told == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"patients": 0}, "patients of at least 1, got 0"),
+        ({"patients": 1, "size": "quik"}, "Did you mean 'quick'"),
+        ({"patients": 1, "size": "?"}, "There are: quick, pegasus"),
+        ({"patients": 1, "seed": -1}, "seed of at least 0, got -1"),
+        ({"patients": 1, "jobs": 0}, "jobs of at least 1, got 0"),
+    ],
+)
+def test_an_error_is_one_sentence_and_writes_nothing(
+    tmp_path: Path, options: dict[str, int], words: str
+) -> None:
+    with pytest.raises(UsageError, match=r"[.]$") as error:
+        cohort.write_cohort(tmp_path / "c", **options)
+    assert words in str(error.value)
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_folder_in_use_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("mine")
+    for root, words in ((tmp_path, "not empty"), (tmp_path / "note", "a file")):
+        with pytest.raises(UsageError, match=words):
+            cohort.write_cohort(root, patients=1)
+        with pytest.raises(UsageError, match=words):
+            cohort.write_embedded(root)
+    assert contents(tmp_path) == {"note": b"mine"}
+
+
+# The embedded cohort
+
+
+def test_the_embedded_cohort_mixes_hospitals_in_every_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = np.zeros((2, 2, 2), np.uint8)
+    blank = Phantom(empty.astype(np.int16), empty, empty, (1.0, 1.0, 1.0))
+    monkeypatch.setattr(patient, "simulate", lambda *_: blank)
+    root = phantom.embedded(tmp_path / "cache", seed=3)
+    rows, shifted = table(root / "cohort"), table(root / "shifted")
+    splits = defaultdict(list)
+    for row in rows:
+        splits[row["split"]].append(row["site"])
+    counts = {name: len(sites) for name, sites in splits.items()}
+    assert counts == {"train": 16, "val": 4, "test": 6}
+    hospitals = {s.name for s in HOSPITALS}
+    assert all(set(sites) == hospitals for sites in splits.values())
+    assert [(row["site"], row["split"]) for row in shifted] == [(UNSEEN.name, "test")] * 6
+    identities = [row["participant_id"] for row in (*rows, *shifted)]
+    assert len(set(identities)) == 32
+    assert len(list(root.glob("*/sub-*/anat/*_angio.nii.gz"))) == 32
+
+
+def test_the_embedded_cohort_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def write(root: Path, **_: object) -> None:
+        made.append(root)
+        root.mkdir()
+
+    monkeypatch.setattr(cache, "write_embedded", write)
+    first = phantom.embedded(tmp_path, seed=1)
+    assert phantom.embedded(tmp_path, seed=1) == first
+    assert len(made) == 1
+    assert made[0] != first
+    assert phantom.embedded(tmp_path, seed=2) != first
+    assert f"v{phantom.VERSION}" in first.name
+
+
+def test_of_several_at_once_one_makes_the_cohort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def write(root: Path, **_: object) -> None:
+        made.append(root)
+        time.sleep(0.1)
+        root.mkdir()
+
+    monkeypatch.setattr(cache, "write_embedded", write)
+    with ThreadPoolExecutor(4) as pool:
+        folders = set(pool.map(phantom.embedded, [tmp_path] * 4))
+    assert len(folders) == len(made) == 1
+
+
+def test_a_half_written_cohort_is_never_taken_for_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(root: Path, **_: object) -> None:
+        (root / "cohort").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    def write(root: Path, **_: object) -> None:
+        root.mkdir()
+        (root / "whole").touch()
+
+    monkeypatch.setattr(cache, "write_embedded", die)
+    with pytest.raises(KeyboardInterrupt):
+        phantom.embedded(tmp_path)
+    assert not [f for f in tmp_path.iterdir() if not f.name.startswith(".")]
+    monkeypatch.setattr(cache, "write_embedded", write)
+    assert [f.name for f in phantom.embedded(tmp_path).iterdir()] == ["whole"]
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, benchmark.data.phantom\n"
+        "sys.exit(', '.join({'scipy', 'nibabel', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert not done.stderr.strip()
