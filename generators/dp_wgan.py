@@ -45,8 +45,8 @@ class DpWgan(Wgan):
     Params: ClassVar[type[Settings]] = DpWganParams
     presets: ClassVar[Mapping[str, Settings]] = {
         "quick": DpWganParams(),
-        "standard": DpWganParams(**STANDARD),
-        "paper": DpWganParams(**PAPER, clip_norm=1.0, accountant="rdp"),
+        "standard": DpWganParams(**STANDARD.as_dict()),
+        "paper": DpWganParams(**PAPER.as_dict(), clip_norm=1.0, accountant="rdp"),
     }
     smoke: ClassVar[Settings] = DpWganParams(
         latent=4, generator_width=4, critic_width=4, batch=8, generator_steps=2

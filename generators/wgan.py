@@ -45,8 +45,9 @@ class WganParams(Settings):
     bound: Annotated[float, FloatDistribution(1e-3, 10.0, log=True)] = 2.0
     optimiser: Annotated[str, CategoricalDistribution(["adam", "rmsprop"])] = "adam"
     generator_rate: Annotated[float, FloatDistribution(1e-5, 1e-1, log=True)] = 2e-3
-    critic_rate: Annotated[float, FloatDistribution(1e-5, 1e-1, log=True)] = 2e-3
-    batch: Annotated[int, IntDistribution(1, 4096, log=True)] = 256
+    critic_rate: Annotated[float, FloatDistribution(1e-5, 1e-1, log=True)] = 5e-3
+    schedule: Annotated[str, CategoricalDistribution(["constant", "cosine"])] = "cosine"
+    batch: Annotated[int, IntDistribution(1, 4096, log=True)] = 512
     fakes: Annotated[int, IntDistribution(1, 4096, log=True)] = 64
     patients_per_step: Annotated[int, IntDistribution(1, 4096, log=True)] = 8
     critic_steps: Annotated[int, IntDistribution(1, 20)] = 1
@@ -54,29 +55,30 @@ class WganParams(Settings):
     averaging: Annotated[float, FloatDistribution(0.0, 0.9999)] = 0.98
 
 
-PAPER = {
-    "latent": 128,
-    "levels": 5,
-    "generator_width": 96,
-    "critic_width": 96,
-    "upsampling": "transposed",
-    "head": "plain",
-    "critic_norm": "instance",
-    "loss": "wasserstein",
-    "constraint": "weights",
-    "bound": 0.01,
-    "optimiser": "rmsprop",
-    "generator_rate": 5e-5,
-    "critic_rate": 5e-5,
-    "batch": 32,
-    "fakes": 32,
-    "critic_steps": 5,
-    "generator_steps": 12_812,  # 50 epochs of 41,000 patches in batches of 32, five to a step
-    "averaging": 0.0,
-}
+PAPER = WganParams(
+    latent=128,
+    levels=5,
+    generator_width=96,
+    critic_width=96,
+    upsampling="transposed",
+    head="plain",
+    critic_norm="instance",
+    loss="wasserstein",
+    constraint="weights",
+    bound=0.01,
+    optimiser="rmsprop",
+    generator_rate=5e-5,
+    critic_rate=5e-5,
+    schedule="constant",
+    batch=32,
+    fakes=32,
+    critic_steps=5,
+    generator_steps=12_812,  # 50 epochs of 41,000 patches in batches of 32, five to a step
+    averaging=0.0,
+)
 """Kossen et al. (2022) and their released code."""
 
-STANDARD = {"levels": 4, "generator_steps": 600}
+STANDARD = WganParams(levels=4, generator_steps=600)
 
 
 class Wgan(Generator):
@@ -89,8 +91,8 @@ class Wgan(Generator):
     Params: ClassVar[type[Settings]] = WganParams
     presets: ClassVar[Mapping[str, Settings]] = {
         "quick": WganParams(),
-        "standard": WganParams(**STANDARD),
-        "paper": WganParams(**PAPER),
+        "standard": STANDARD,
+        "paper": PAPER,
     }
     smoke: ClassVar[Settings] = WganParams(
         latent=4, generator_width=4, critic_width=4, batch=8, generator_steps=2

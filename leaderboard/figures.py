@@ -16,6 +16,8 @@ TRADE_OFF, PATCHES = "trade-off.png", "patches.png"
 BOOKENDS = {"real": "real patches", "simulator": "data-free simulator (ε = 0)"}
 LABEL_WIDTH, ROW_GAP = 150, 6
 
+Panel = alt.LayerChart | alt.FacetChart
+
 
 def draw_trade_off(rows: Sequence[Row], path: Path) -> None:
     """Writes the chart: a panel of Dice for each test set, and one of the distance."""
@@ -31,7 +33,7 @@ def draw_trade_off(rows: Sequence[Row], path: Path) -> None:
     chart.save(str(path), scale_factor=2)
 
 
-def _dice_panel(rows: Sequence[Row], name: str) -> alt.LayerChart:
+def _dice_panel(rows: Sequence[Row], name: str) -> Panel:
     title = f"Dice on '{name}' (mean over patients, 95 % interval)"
     scale = alt.Scale(domain=[0, 1])
     levels = [_point(r, r.dice, r.dice_low, r.dice_high) for r in rows if not _is_bookend(r)]
@@ -42,7 +44,7 @@ def _dice_panel(rows: Sequence[Row], name: str) -> alt.LayerChart:
     return alt.layer(*layers).properties(width=260, height=240)
 
 
-def _distance_panel(rows: Sequence[Row]) -> alt.LayerChart:
+def _distance_panel(rows: Sequence[Row]) -> Panel:
     has_fid = any(row.fid is not None for row in rows)
     title = (
         f"FID (n = {rows[0].fid_n}, {rows[0].fid_dims} dims)"
@@ -61,7 +63,7 @@ def _distance_panel(rows: Sequence[Row]) -> alt.LayerChart:
 
 def _levels(points: list[dict[str, Any]], title: str, scale: alt.Scale) -> Iterator[alt.Chart]:
     order = [p["epsilon"] for p in sorted(points, key=lambda p: p["rank"])]
-    base = alt.Chart(alt.Data(values=points)).encode(
+    base = alt.Chart({"values": points}).encode(
         x=alt.X(
             "epsilon:O", sort=list(dict.fromkeys(order)), title="ε", axis=alt.Axis(labelAngle=0)
         ),
@@ -76,7 +78,7 @@ def _levels(points: list[dict[str, Any]], title: str, scale: alt.Scale) -> Itera
 
 
 def _bands(points: list[dict[str, Any]], title: str, scale: alt.Scale) -> Iterator[alt.Chart]:
-    base = alt.Chart(alt.Data(values=points)).encode(color=alt.Color("generator:N", title=None))
+    base = alt.Chart({"values": points}).encode(color=alt.Color("generator:N", title=None))
     if any(p["low"] is not None for p in points):
         low, high = alt.Y("mean(low):Q", title=title, scale=scale), alt.Y2("mean(high):Q")
         yield base.mark_rect(opacity=0.12).encode(y=low, y2=high)

@@ -82,7 +82,7 @@ class Patient:
             raise DataError(
                 f"{self.image}: the brain is constant ({low:g}); nothing can be scaled."
             )
-        scaled = np.clip((image - low) * (2 / (high - low)) - 1, -1, 1).astype(np.float32)
+        scaled: NDArray[np.float32] = np.clip((image - low) * (2 / (high - low)) - 1, -1, 1)
         scaled[~brain] = -1
         return scaled
 

@@ -79,7 +79,8 @@ def _corners(
     rest = _choose(np.flatnonzero(brain), recipe.per_patient - len(centred), rng)
     centres = np.unravel_index(np.concatenate([centred, rest]), vessels.shape)
     half = recipe.size // 2
-    return np.stack(centres, axis=1).astype(np.int64) - np.array([half, half, 0])
+    corners: NDArray[np.int64] = np.stack(centres, axis=1) - np.array([half, half, 0])
+    return corners
 
 
 def _allowed(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:

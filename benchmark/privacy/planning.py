@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from benchmark.core.budget import Guarantee
 from benchmark.privacy.accounting import account, calibrate
@@ -25,9 +26,20 @@ def plan_poisson_gaussian(
     Raises:
         UsageError: If no noise reaches the target.
     """
-    steps = {"sampling_rate": plain.sampling_rate, "steps": plain.steps}
-    sigma = calibrate(epsilon=epsilon, delta=plain.delta, accountant=accountant, **steps)
-    spent = account(noise_multiplier=sigma, delta=plain.delta, accountant=accountant, **steps)
+    sigma = calibrate(
+        epsilon=epsilon,
+        sampling_rate=plain.sampling_rate,
+        steps=plain.steps,
+        delta=plain.delta,
+        accountant=accountant,
+    )
+    spent = account(
+        noise_multiplier=sigma,
+        sampling_rate=plain.sampling_rate,
+        steps=plain.steps,
+        delta=plain.delta,
+        accountant=accountant,
+    )
     planned = replace(
         plain,
         target_epsilon=epsilon,
@@ -40,7 +52,7 @@ def plan_poisson_gaussian(
 
 
 def _with_other_unit(planned: Guarantee) -> Guarantee:
-    mechanism = {
+    mechanism: dict[str, Any] = {
         "noise_multiplier": planned.noise_multiplier,
         "sampling_rate": planned.sampling_rate,
         "steps": planned.steps,

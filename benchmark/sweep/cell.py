@@ -154,7 +154,7 @@ def _score(
     segmenter: Segmenter, name: str, patients: Sequence[Patient], listener: Listener
 ) -> dict[str, Any]:
     """Every patient's scores, and their means with intervals over patients."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for done, patient in enumerate(patients, 1):
         volume = patient.read()
         found = segmenter.predict(volume.image, volume.spacing_mm) & volume.brain

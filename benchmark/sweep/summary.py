@@ -67,7 +67,8 @@ def _row(
     spec = outcome.spec
     result = result or {}
     guarantee, fid = result.get("guarantee", {}), result.get("fid", {})
-    scores = next((t for t in result.get("test_sets", ()) if t["name"] == test_set), {})
+    tests = {tested["name"]: tested for tested in result.get("test_sets", ())}
+    scores = tests.get(test_set, {})
     dice = scores.get("dice", {})
     return Row(
         generator=spec.generator.name,

@@ -7,6 +7,8 @@ or private as the guarantee says; nothing else reads a patient.
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,6 +39,10 @@ LOSSES: dict[str, tuple[Loss, Loss]] = {
 }
 CONSTRAINTS = {"weights": bound_weights, "spectral": project_spectrally}
 OPTIMISERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda played: 1.0,
+    "cosine": lambda played: (1 + math.cos(math.pi * played)) / 2,
+}
 
 
 class Game:
@@ -70,6 +76,7 @@ class Game:
                 self._critic_step()
             loss = self._generator_step()
             self._average(done)
+            self._slow_down(done / total)
             self.context.progress(done, total, {"generator_loss": loss})
         return self.averaged.eval()
 
@@ -95,6 +102,11 @@ class Game:
         _assign(self.generator, flat_gradient(self.generator, loss))
         self.generator_optimiser.step()
         return float(loss.detach())
+
+    def _slow_down(self, played: float) -> None:
+        factor = SCHEDULES[self.params.schedule](played)
+        _set_rate(self.critic_optimiser, factor * self.params.critic_rate)
+        _set_rate(self.generator_optimiser, factor * self.params.generator_rate)
 
     @torch.no_grad()
     def _average(self, done: int) -> None:
@@ -142,6 +154,11 @@ def critic_step(params: WganParams, guarantee: Guarantee) -> Step:
         clip_norm=guarantee.clip_norm,
         noise_multiplier=guarantee.noise_multiplier,
     )
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
 
 
 def _as_tensor(patches: Patches) -> Tensor:
