@@ -1,0 +1,28 @@
+#!/bin/sh
+# Builds the wheel, installs it where the sources are not, and uses it once.
+# The dependencies are those of the environment that builds; only the five packages are fresh.
+set -eu
+python="$PWD/.venv/bin/python"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+"$python" -m build --wheel --outdir "$scratch" . >"$scratch/build.log" 2>&1 || {
+    cat "$scratch/build.log"
+    exit 1
+}
+"$python" -m pip install --quiet --no-deps --target "$scratch/site" "$scratch"/angiobench-*.whl
+cd "$scratch"
+export PYTHONPATH="$scratch/site"
+"$python" - <<'PYTHON'
+import pathlib
+
+import benchmark
+import generators
+import leaderboard
+import segmenters
+
+homes = {pathlib.Path(p.__file__).parents[1] for p in (benchmark, generators, leaderboard, segmenters)}
+assert homes == {pathlib.Path.cwd() / "site"}, f"not the wheel's own packages: {homes}"
+PYTHON
+"$python" -m benchmark list
+"$python" -m benchmark data phantom "$scratch/cohort" --patients 2 --seed 1
+echo "wheel: installed, listed, made a cohort"
