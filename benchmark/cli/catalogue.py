@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import click
+
+from benchmark.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchmark.core.settings import Settings
 
 
 @click.command("list")
@@ -18,18 +26,36 @@ def list_() -> None:
 @click.argument("name")
 @click.option("--preset", default="quick", show_default=True, metavar="NAME")
 def show(name: str, preset: str) -> None:
-    """Print a plug-in's settings, their ranges and its source."""
-    from benchmark.core.errors import UsageError
+    """Print a plug-in's settings, their ranges and its source.
+
+    `protocol` is what belongs to no plug-in: patches, samples, FID's numbers.
+    """
+    import inspect
+
     from benchmark.core.registry import generators, segmenters, unknown
-    from benchmark.core.settings import describe
+    from benchmark.sweep.planning import PROTOCOL
+    from benchmark.sweep.presets import PROTOCOLS, Protocol
 
     registry = next((r for r in (generators, segmenters) if name in r.names()), None)
-    if registry is None:
-        raise UsageError(unknown("plug-in", name, generators.names() + segmenters.names()))
-    kind = registry.get(name)
-    if preset not in kind.presets:
-        raise UsageError(unknown(f"preset of {name}", preset, list(kind.presets)))
-    click.echo(f"{name} (version {kind.version}): {kind.citation}")
-    click.echo(f"presets: {', '.join(kind.presets)}; shown: {preset}")
-    for field in kind.presets[preset].fields():
+    if name == PROTOCOL:
+        click.echo(f"{PROTOCOL}: {inspect.getdoc(Protocol)}")
+        _settings(PROTOCOL, PROTOCOLS, preset)
+    elif registry is not None:
+        kind = registry.get(name)
+        click.echo(f"{name} (version {kind.version}): {inspect.getdoc(kind)}")
+        click.echo(f"Source: {kind.citation}")
+        _settings(name, kind.presets, preset)
+    else:
+        known = [*generators.names(), *segmenters.names(), PROTOCOL]
+        raise UsageError(unknown("plug-in", name, known))
+
+
+def _settings(name: str, presets: Mapping[str, Settings], preset: str) -> None:
+    from benchmark.core.registry import unknown
+    from benchmark.core.settings import describe
+
+    if preset not in presets:
+        raise UsageError(unknown(f"preset of {name}", preset, list(presets)))
+    click.echo(f"Presets: {', '.join(presets)}; shown: {preset}")
+    for field in presets[preset].fields():
         click.echo(f"  {name}.{field.name} = {field.value}   ({describe(field.range)})")

@@ -14,10 +14,20 @@ def data() -> None:
 
 @data.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--patients", type=click.IntRange(1), default=10, show_default=True)
-@click.option("--size", type=click.Choice(["quick", "pegasus"]), default="quick", show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--patients", type=click.IntRange(1), default=10, show_default=True, help="How many.")
+@click.option(
+    "--size",
+    type=click.Choice(["quick", "pegasus"]),
+    default="quick",
+    show_default=True,
+    help="Volumes a second each, or of the paper's 312x384x127 voxels.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, others."
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Patients at a time."
+)
 def phantom(out: Path, patients: int, size: str, seed: int, jobs: int) -> None:
     """Write a phantom TOF-MRA cohort (BIDS, NIfTI) into OUT."""
     from rich.progress import Progress

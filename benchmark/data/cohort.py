@@ -77,7 +77,8 @@ class Patient:
         return np.asarray(mask > 0)
 
     def _scale(self, image: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
-        low, high = np.percentile(image[brain], (LOW_PERCENTILE, HIGH_PERCENTILE))
+        ends = np.percentile(image[brain], (LOW_PERCENTILE, HIGH_PERCENTILE))
+        low, high = (float(end) for end in ends)  # as Python's, they leave float32 alone
         if not high > low:
             raise DataError(
                 f"{self.image}: the brain is constant ({low:g}); nothing can be scaled."

@@ -29,7 +29,7 @@ Loss = Callable[[Tensor], Tensor]
 """Scores ``(n,)`` to losses ``(n,)``, sample by sample."""
 
 CHUNK = 64
-MIXING = (nn.modules.batchnorm._BatchNorm,)
+BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 
 
 class Batch(NamedTuple):
@@ -85,7 +85,7 @@ class Step:
         owners, counts = torch.unique(batch.owner, return_counts=True)
         if (counts == 1).all():
             return clipped_sum(critic, self.real_loss, batch.real, self.clip_norm)
-        total = torch.zeros(_size(critic))
+        total = _zeros(critic)
         for owner in owners:
             mean = self.real_loss(critic(batch.real[batch.owner == owner])).mean()
             total += clip(flat_gradient(critic, mean)[None], self.clip_norm)[0]
@@ -99,7 +99,7 @@ def refuse_mixing(critic: nn.Module) -> None:
         UsageError: Naming the layer.
     """
     for module in critic.modules():
-        if isinstance(module, MIXING):
+        if isinstance(module, BATCH_NORMS) or getattr(module, "track_running_stats", False):
             raise UsageError(
                 f"{type(module).__name__} mixes patients in a batch, so a critic with it cannot be "
                 "trained privately; use GroupNorm."
@@ -108,7 +108,7 @@ def refuse_mixing(critic: nn.Module) -> None:
 
 def clipped_sum(critic: nn.Module, loss: Loss, samples: Tensor, clip_norm: float) -> Tensor:
     """Σ_i clip(∇ loss(critic(x_i)), C): flat, zero for no samples."""
-    total = torch.zeros(_size(critic))
+    total = _zeros(critic)
     for chunk in torch.split(samples, CHUNK) if len(samples) else ():
         total += clip(per_sample_gradients(critic, loss, chunk), clip_norm).sum(0)
     return total
@@ -130,8 +130,8 @@ def clip(gradients: Tensor, clip_norm: float) -> Tensor:
     """Rows ``(n, p)`` scaled to norm C at most; a row that is not finite becomes zero."""
     norms = gradients.norm(dim=1, keepdim=True)
     finite = torch.isfinite(norms)
-    scale = torch.where(finite, clip_norm / norms.clamp(min=clip_norm), torch.zeros(()))
-    return torch.where(finite, gradients, torch.zeros(())) * scale
+    scale = torch.where(finite, clip_norm / norms.clamp(min=clip_norm), gradients.new_zeros(()))
+    return torch.where(finite, gradients, gradients.new_zeros(())) * scale
 
 
 def flat_gradient(critic: nn.Module, loss: Tensor) -> Tensor:
@@ -140,5 +140,7 @@ def flat_gradient(critic: nn.Module, loss: Tensor) -> Tensor:
     return torch.cat([g.flatten() for g in grads])
 
 
-def _size(critic: nn.Module) -> int:
-    return sum(p.numel() for p in critic.parameters())
+def _zeros(critic: nn.Module) -> Tensor:
+    """A flat gradient of zeros."""
+    weights = list(critic.parameters())
+    return weights[0].new_zeros(sum(p.numel() for p in weights))

@@ -157,7 +157,10 @@ def _first(latent: int, channels: int, base: int) -> nn.Module:
 def _double(before: int, after: int, upsampling: str) -> nn.Module:
     if upsampling == "transposed":
         return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)
-    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1, bias=False))
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(before, after, 3, 1, 1, bias=False, padding_mode="reflect"),
+    )
 
 
 def _normed(channels: int) -> list[nn.Module]:

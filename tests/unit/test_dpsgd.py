@@ -202,4 +202,6 @@ def test_a_patch_that_is_not_a_number_contributes_nothing() -> None:
 def test_a_critic_that_mixes_patients_is_refused_by_its_layer() -> None:
     with pytest.raises(UsageError, match="BatchNorm2d mixes patients"):
         refuse_mixing(nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4)))
+    with pytest.raises(UsageError, match="InstanceNorm2d mixes patients"):
+        refuse_mixing(nn.Sequential(nn.InstanceNorm2d(4, track_running_stats=True)))
     refuse_mixing(critic("instance"))
