@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from statistics import fmean
 
 from rich.table import Table
 from rich.text import Text
@@ -11,52 +12,91 @@ from rich.text import Text
 from benchmark.sweep.summary import Row
 
 MEANINGLESS = 10.0
+"""Above this an ε says next to nothing; it is shown as it is, and said."""
 
 
 def sweep_table(rows: Sequence[Row]) -> Table:
-    """One line a cell, every test set beside the others."""
+    """One line for each generator, segmenter and ε: test sets side by side, seeds as a mean."""
     sets = list(dict.fromkeys(row.test_set for row in rows))
-    cells: dict[str, list[Row]] = {}
+    lines: dict[tuple[str, str, float], list[Row]] = {}
     for row in rows:
-        cells.setdefault(row.run_key, []).append(row)
-    table = Table(title=None, header_style="bold", pad_edge=False)
-    seeds = len({row.seed for row in rows}) > 1
-    for heading in ("generator", "ε asked (unit)", "ε spent: patch", "patient"):
-        table.add_column(heading, justify="left" if heading == "generator" else "right")
+        lines.setdefault((row.generator, row.segmenter, row.epsilon), []).append(row)
+    several = len({row.segmenter for row in rows}) > 1
+    table = Table(
+        header_style="bold", pad_edge=False, caption=Text(_caption(rows)), caption_justify="left"
+    )
+    table.add_column("generator")
+    for heading in ("ε asked (unit)", "ε spent: patch", "patient"):
+        table.add_column(heading, justify="right")
     for name in sets:
         table.add_column(f"Dice, {name}", justify="right")
     for heading in ("of real", _distance_heading(rows), "95HD mm", "s"):
         table.add_column(heading, justify="right")
-    for group in sorted(cells.values(), key=lambda g: _order(g[0])):
-        table.add_row(*_line(group, seeds))
+    for group in sorted(lines.values(), key=lambda g: _order(g[0])):
+        table.add_row(*_line(group, sets, several))
     return table
 
 
-def _order(row: Row) -> tuple[str, float, int]:
+def _caption(rows: Sequence[Row]) -> str:
+    seeds = len({row.seed for row in rows})
+    brackets = (
+        "[95 % interval over patients]"
+        if seeds == 1
+        else f"mean of {seeds} seeds [lowest–highest seed]"
+    )
+    spent = [e for row in rows for e in (row.epsilon_patch, row.epsilon_patient) if e is not None]
+    words = [f"Dice: {brackets}.", f"δ = {rows[0].delta:.3g}."] if rows else []
+    if any(MEANINGLESS < epsilon < math.inf for epsilon in spent):
+        words.append(f"An ε above {MEANINGLESS:g} is no meaningful guarantee.")
+    return " ".join(words)
+
+
+def _order(row: Row) -> tuple[str, str, float]:
     rank = {"real": "0", "simulator": "2"}.get(row.generator, "1")
-    return rank + row.generator, -row.epsilon, row.seed
+    return rank + row.generator, row.segmenter, -row.epsilon
 
 
-def _line(group: Sequence[Row], seeds: bool) -> list[str | Text]:
-    row = group[0]
-    name = row.generator + (f" (seed {row.seed})" if seeds else "")
-    head: list[str | Text] = [name, _asked(row)]
-    if row.status != "done":
-        return [*head, Text(row.status, "red")]
-    distance = row.offline_distance if row.fid is None else row.fid
+def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str | Text]:
+    first = group[0]
+    name = first.generator + (f" + {first.segmenter}" if several else "")
+    done = [row for row in group if row.status == "done"]
+    seeds, left = len({row.seed for row in group}), len({row.seed for row in done})
+    head: list[str | Text] = [name, _asked(first)]
+    if not done:
+        return [*head, Text(first.status, "red")]
+    if left < seeds:
+        head[0] = Text(f"{name} ({left} of {seeds} seeds)", "red")
+    main = [row for row in done if row.test_set == sets[0]]
     return [
         *head,
-        _epsilon(row.epsilon_patch),
-        _epsilon(row.epsilon_patient),
-        *(
-            f"{_number(r.dice, 3)} [{_number(r.dice_low, 2)}–{_number(r.dice_high, 2)}]"
-            for r in group
-        ),
-        _number(row.fraction_of_real, 2),
-        _number(distance, 2),
-        _number(row.hd95_mm, 1),
-        _number(row.seconds, 0),
+        _epsilon(_worst(main, lambda row: row.epsilon_patch)),
+        _epsilon(_worst(main, lambda row: row.epsilon_patient)),
+        *(_dice([row for row in done if row.test_set == name]) for name in sets),
+        _number(_mean(main, lambda row: row.fraction_of_real), 2),
+        _number(_mean(main, lambda row: row.offline_distance if row.fid is None else row.fid), 2),
+        _number(_mean(main, lambda row: row.hd95_mm), 1),
+        _number(_mean(main, lambda row: row.seconds), 0),
     ]
+
+
+def _dice(rows: Sequence[Row]) -> str:
+    scores = [row.dice for row in rows if row.dice is not None]
+    if len(scores) == 1:
+        low, high = rows[0].dice_low, rows[0].dice_high
+    else:
+        low, high = min(scores, default=None), max(scores, default=None)
+    mean = _number(fmean(scores) if scores else None, 3)
+    return f"{mean} [{_number(low, 2)}–{_number(high, 2)}]"
+
+
+def _mean(rows: Sequence[Row], of: Callable[[Row], float | None]) -> float | None:
+    values = [value for value in map(of, rows) if value is not None]
+    return fmean(values) if values else None
+
+
+def _worst(rows: Sequence[Row], of: Callable[[Row], float | None]) -> float | None:
+    values = [of(row) for row in rows]
+    return None if None in values else max(value for value in values if value is not None)
 
 
 def _distance_heading(rows: Sequence[Row]) -> str:

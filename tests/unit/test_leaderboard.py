@@ -1,0 +1,109 @@
+"""The table and the pictures that a sweep ends with."""
+
+import io
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rich.console
+from PIL import Image
+
+from benchmark.core.patches import Patches
+from benchmark.sweep.pictures import save_strip
+from benchmark.sweep.summary import Row
+from leaderboard.figures import draw_patches, draw_trade_off
+from leaderboard.table import sweep_table
+
+ROW = Row(
+    generator="dp-wgan",
+    segmenter="unet",
+    epsilon=2.0,
+    unit="patch",
+    epsilon_patch=1.999,
+    epsilon_patient=86489.5,
+    delta=6.25e-6,
+    seed=0,
+    sites=1,
+    test_set="test",
+    dice=0.7,
+    dice_low=0.65,
+    dice_high=0.75,
+    fraction_of_real=0.8,
+    hd95_mm=4.0,
+    fid=None,
+    fid_dims=None,
+    fid_n=None,
+    offline_distance=0.12,
+    seconds=100.0,
+    status="done",
+    run_key="a",
+)
+REAL = replace(ROW, generator="real", epsilon=math.inf, epsilon_patch=math.inf, run_key="r")
+FAILED = replace(ROW, dice=None, status="failed", run_key="f", epsilon_patch=None, seed=1)
+
+
+def text(rows: list[Row]) -> str:
+    console = rich.console.Console(width=200, file=io.StringIO())
+    with console.capture() as shown:
+        console.print(sweep_table(rows))
+    return shown.get()
+
+
+def test_the_table_shows_what_was_spent_by_patch_and_by_patient() -> None:
+    shown = text([ROW, REAL])
+    assert "2 (patch)" in shown
+    assert "1.999" in shown
+    assert "8.6e+04" in shown
+    assert "An ε above 10 is no meaningful guarantee." in shown
+    assert "0.700 [0.65–0.75]" in shown
+    assert "offline distance" in shown
+    assert "FID" not in shown
+
+
+def test_an_fid_is_named_with_its_numbers() -> None:
+    assert "FID (n=512, 64-d)" in text([replace(ROW, fid=3.0, fid_n=512, fid_dims=64)])
+
+
+def test_seeds_are_a_mean_with_the_lowest_and_the_highest() -> None:
+    other = replace(ROW, seed=1, dice=0.8, run_key="b", epsilon_patch=2.0)
+    shown = text([ROW, other])
+    assert "0.750 [0.70–0.80]" in shown
+    assert "mean of 2 seeds [lowest–highest seed]" in shown
+    assert shown.count("dp-wgan") == 1
+
+
+def test_a_failed_cell_is_shown_and_missing_seeds_are_counted() -> None:
+    assert "failed" in text([FAILED])
+    assert "dp-wgan (1 of 2 seeds)" in text([ROW, FAILED])
+
+
+@pytest.mark.parametrize("fid", [None, 3.0])
+@pytest.mark.parametrize("rows", [[ROW], [REAL], [ROW, REAL, FAILED, replace(ROW, epsilon=7.4)]])
+def test_the_trade_off_is_drawn_for_any_sweep(rows: list[Row], fid: float, tmp_path: Path) -> None:
+    file = tmp_path / "trade-off.png"
+    numbers = {"fid": fid, "fid_n": 512, "fid_dims": 64}
+    draw_trade_off([replace(row, **numbers) for row in rows], file)
+    picture = np.asarray(Image.open(file).convert("L"))
+    assert picture.std() > 10
+
+
+def test_a_sweep_that_wholly_failed_draws_nothing(tmp_path: Path) -> None:
+    draw_trade_off([FAILED], tmp_path / "a.png")
+    draw_patches([("x", tmp_path / "absent.png")], tmp_path / "b.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_strip_shows_images_above_their_masks(tmp_path: Path) -> None:
+    masks = np.zeros((3, 1, 32, 32), np.uint8)
+    masks[1, :, 8:24, 8:24] = 1
+    images = (masks * 2.0 - 1).astype(np.float32)
+    save_strip(tmp_path / "strip.png", Patches(images=images, masks=masks))
+    picture = np.asarray(Image.open(tmp_path / "strip.png"))
+    above, below = np.split(picture, 2)
+    assert np.array_equal(above, below)
+    assert above[:, : above.shape[1] // 3].max() == 255, "the one with vessels comes first"
+    draw_patches([("one", tmp_path / "strip.png")], tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.height >= picture.shape[0]
