@@ -16,6 +16,7 @@ TRADE_OFF, PATCHES = "trade-off.png", "patches.png"
 BOOKENDS = {"real": "real patches", "simulator": "data-free simulator (ε = 0)"}
 LABEL_WIDTH, ROW_GAP = 150, 6
 
+COLOUR = alt.Color("generator:N", title=None, legend=alt.Legend(symbolOpacity=1, orient="bottom"))
 Panel = alt.LayerChart | alt.FacetChart
 
 
@@ -27,14 +28,21 @@ def draw_trade_off(rows: Sequence[Row], path: Path) -> None:
     sets = list(dict.fromkeys(row.test_set for row in done))
     panels = [_dice_panel([r for r in done if r.test_set == name], name) for name in sets]
     panels.append(_distance_panel([r for r in done if r.test_set == sets[0]]))
-    unit = done[0].unit
-    title = f"What privacy costs: seeds {len({r.seed for r in done})}, ε protects one {unit}"
-    chart = alt.hconcat(*panels, title=title).configure_axis(grid=False)
+    chart = alt.hconcat(*panels, title=_title(done)).configure_axis(grid=False)
     chart.save(str(path), scale_factor=2)
 
 
+def _title(rows: Sequence[Row]) -> alt.TitleParams:
+    seeds = len({row.seed for row in rows})
+    subtitle = (
+        f"ε protects one {rows[0].unit}, δ = {rows[0].delta:.3g}; mean over patients with 95 % "
+        f"interval{f', {seeds} seeds' if seeds > 1 else ''}; dashed: the bookends"
+    )
+    return alt.TitleParams("What privacy costs", subtitle=subtitle, anchor="start")
+
+
 def _dice_panel(rows: Sequence[Row], name: str) -> Panel:
-    title = f"Dice on '{name}' (mean over patients, 95 % interval)"
+    title = f"Dice, {name} patients"
     scale = alt.Scale(domain=[0, 1])
     levels = [_point(r, r.dice, r.dice_low, r.dice_high) for r in rows if not _is_bookend(r)]
     ends = [_point(r, r.dice, r.dice_low, r.dice_high) for r in rows if _is_bookend(r)]
@@ -67,7 +75,7 @@ def _levels(points: list[dict[str, Any]], title: str, scale: alt.Scale) -> Itera
         x=alt.X(
             "epsilon:O", sort=list(dict.fromkeys(order)), title="ε", axis=alt.Axis(labelAngle=0)
         ),
-        color=alt.Color("generator:N", title=None),
+        color=COLOUR,
     )
     y = alt.Y("mean(value):Q", title=title, scale=scale)
     yield base.mark_line(strokeWidth=2).encode(y=y)
@@ -78,7 +86,7 @@ def _levels(points: list[dict[str, Any]], title: str, scale: alt.Scale) -> Itera
 
 
 def _bands(points: list[dict[str, Any]], title: str, scale: alt.Scale) -> Iterator[alt.Chart]:
-    base = alt.Chart({"values": points}).encode(color=alt.Color("generator:N", title=None))
+    base = alt.Chart({"values": points}).encode(color=COLOUR)
     if any(p["low"] is not None for p in points):
         low, high = alt.Y("mean(low):Q", title=title, scale=scale), alt.Y2("mean(high):Q")
         yield base.mark_rect(opacity=0.12).encode(y=low, y2=high)
