@@ -26,7 +26,7 @@ from generators.wgan import PAPER, STANDARD, Wgan, WganParams
 class DpWganParams(WganParams):
     """The WGAN's settings, the clip norm C, and whose upper bound on ε is reported."""
 
-    clip_norm: Annotated[float, FloatDistribution(1e-3, 100.0, log=True)] = 0.5
+    clip_norm: Annotated[float, FloatDistribution(1e-3, 100.0, log=True)] = 0.25
     accountant: Annotated[str, CategoricalDistribution(["prv", "rdp", "pld"])] = "prv"
 
 

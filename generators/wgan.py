@@ -47,11 +47,11 @@ class WganParams(Settings):
     generator_rate: Annotated[float, FloatDistribution(1e-5, 1e-1, log=True)] = 2e-3
     critic_rate: Annotated[float, FloatDistribution(1e-5, 1e-1, log=True)] = 5e-3
     schedule: Annotated[str, CategoricalDistribution(["constant", "cosine"])] = "cosine"
-    batch: Annotated[int, IntDistribution(1, 4096, log=True)] = 512
+    batch: Annotated[int, IntDistribution(1, 4096, log=True)] = 256
     fakes: Annotated[int, IntDistribution(1, 4096, log=True)] = 64
     patients_per_step: Annotated[int, IntDistribution(1, 4096, log=True)] = 8
-    critic_steps: Annotated[int, IntDistribution(1, 20)] = 1
-    generator_steps: Annotated[int, IntDistribution(1, 1_000_000, log=True)] = 300
+    critic_steps: Annotated[int, IntDistribution(1, 20)] = 4
+    generator_steps: Annotated[int, IntDistribution(1, 1_000_000, log=True)] = 250
     averaging: Annotated[float, FloatDistribution(0.0, 0.9999)] = 0.98
 
 
@@ -78,7 +78,7 @@ PAPER = WganParams(
 )
 """Kossen et al. (2022) and their released code."""
 
-STANDARD = WganParams(levels=4, generator_steps=600)
+STANDARD = WganParams(levels=4, generator_steps=400)
 
 
 class Wgan(Generator):

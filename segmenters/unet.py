@@ -30,7 +30,7 @@ SLICES_AT_ONCE = 8
 class UnetParams(Settings):
     """Settings of the U-Net; the preset ``paper`` has the paper's."""
 
-    width: Annotated[int, IntDistribution(2, 64)] = 8
+    width: Annotated[int, IntDistribution(2, 64)] = 12
     levels: Annotated[int, IntDistribution(3, 6)] = 3
     dropout: Annotated[float, FloatDistribution(0.0, 0.9)] = 0.0
     loss: Annotated[str, CategoricalDistribution(["dice+bce", "dice"])] = "dice+bce"
