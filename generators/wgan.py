@@ -51,8 +51,8 @@ class WganParams(Settings):
     fakes: Annotated[int, IntDistribution(1, 4096, log=True)] = 64
     patients_per_step: Annotated[int, IntDistribution(1, 4096, log=True)] = 8
     critic_steps: Annotated[int, IntDistribution(1, 20)] = 4
-    generator_steps: Annotated[int, IntDistribution(1, 1_000_000, log=True)] = 250
-    averaging: Annotated[float, FloatDistribution(0.0, 0.9999)] = 0.98
+    generator_steps: Annotated[int, IntDistribution(1, 1_000_000, log=True)] = 300
+    averaging: Annotated[float, FloatDistribution(0.0, 0.9999)] = 0.99
 
 
 PAPER = WganParams(
