@@ -30,6 +30,7 @@ class Real(Generator):
     name: ClassVar[str] = "real"
     version: ClassVar[int] = 1
     is_private: ClassVar[bool] = False
+    holds_patients: ClassVar[bool] = True
     citation: ClassVar[str] = "The patches of the training patients"
     Params: ClassVar[type[Settings]] = RealParams
     presets: ClassVar[Mapping[str, Settings]] = {

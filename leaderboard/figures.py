@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import altair as alt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from benchmark.sweep.summary import Row
 
 TRADE_OFF, PATCHES = "trade-off.png", "patches.png"
 BOOKENDS = {"real": "real patches", "simulator": "data-free simulator (ε = 0)"}
-LABEL_WIDTH, ROW_GAP = 150, 6
+LABEL_WIDTH, ROW_GAP = 130, 6
 
 COLOUR = alt.Color("generator:N", title=None, legend=alt.Legend(symbolOpacity=1, orient="bottom"))
 Panel = alt.LayerChart | alt.FacetChart
@@ -114,15 +115,26 @@ def _is_bookend(row: Row) -> bool:
 
 def draw_patches(strips: Sequence[tuple[str, Path]], path: Path) -> None:
     """Writes one picture of labelled strips, one below the other; missing strips are left out."""
-    pictures = [(text, Image.open(file)) for text, file in strips if file.exists()]
-    if not pictures:
-        return
-    width = LABEL_WIDTH + max(picture.width for _, picture in pictures)
-    height = sum(picture.height + ROW_GAP for _, picture in pictures)
-    sheet = Image.new("L", (width, height), 255)
-    pen, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(16), 0
-    for text, picture in pictures:
-        pen.text((8, top + picture.height // 2), text, fill=0, font=font, anchor="lm")
-        sheet.paste(picture, (LABEL_WIDTH, top))
-        top += picture.height + ROW_GAP
-    sheet.save(path)
+    rows = [alt.hconcat(_label(text), _picture(file)) for text, file in strips if file.exists()]
+    if rows:
+        chart = alt.vconcat(*rows, spacing=ROW_GAP).configure_view(strokeWidth=0)
+        chart.save(str(path))
+
+
+def _label(text: str) -> alt.Chart:
+    data = {"values": [{"text": text}]}
+    chart: alt.Chart = alt.Chart(data, width=LABEL_WIDTH, height=2).mark_text(
+        align="right", fontSize=14
+    )
+    return chart.encode(text="text:N", x=alt.value(LABEL_WIDTH))
+
+
+def _picture(file: Path) -> alt.Chart:
+    with Image.open(file) as picture:
+        width, height = picture.size
+    url = "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode()
+    data = {"values": [{"url": url}]}
+    chart: alt.Chart = alt.Chart(data, width=width, height=height).mark_image(
+        width=width, height=height
+    )
+    return chart.encode(url="url:N", x=alt.value(width / 2), y=alt.value(height / 2))

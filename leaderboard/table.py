@@ -32,7 +32,7 @@ def sweep_table(rows: Sequence[Row]) -> Table:
         table.add_column(f"Dice, {name}", justify="right")
     for heading in ("of real", _distance_heading(rows), "95HD mm", "s"):
         table.add_column(heading, justify="right")
-    for group in sorted(lines.values(), key=lambda g: _order(g[0])):
+    for group in sorted(lines.values(), key=_order_of):
         table.add_row(*_line(group, sets, several))
     return table
 
@@ -51,9 +51,14 @@ def _caption(rows: Sequence[Row]) -> str:
     return " ".join(words)
 
 
-def _order(row: Row) -> tuple[str, str, float]:
-    rank = {"real": "0", "simulator": "2"}.get(row.generator, "1")
-    return rank + row.generator, row.segmenter, -row.epsilon
+def order(generator: str, segmenter: str, epsilon: float) -> tuple[str, str, float]:
+    """Sorts what is shown: the upper bookend, the generators by falling ε, the lower bookend."""
+    rank = {"real": "0", "simulator": "2"}.get(generator, "1")
+    return rank + generator, segmenter, -epsilon
+
+
+def _order_of(group: Sequence[Row]) -> tuple[str, str, float]:
+    return order(group[0].generator, group[0].segmenter, group[0].epsilon)
 
 
 def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str | Text]:
@@ -73,7 +78,7 @@ def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str 
         _epsilon(_worst(main, lambda row: row.epsilon_patient)),
         *(_dice([row for row in done if row.test_set == name]) for name in sets),
         _number(_mean(main, lambda row: row.fraction_of_real), 2),
-        _number(_mean(main, lambda row: row.offline_distance if row.fid is None else row.fid), 2),
+        _number(_mean(main, lambda row: row.offline_distance if row.fid is None else row.fid), 3),
         _number(_mean(main, lambda row: row.hd95_mm), 1),
         _number(_mean(main, lambda row: row.seconds), 0),
     ]

@@ -61,10 +61,8 @@ class Console:
         from leaderboard.figures import PATCHES, TRADE_OFF, draw_patches, draw_trade_off
         from leaderboard.table import sweep_table
 
-        store = Store(out)
-        strips = [(label(o.spec, brief=True), store.folder(o.spec) / SAMPLES) for o in outcomes]
         draw_trade_off(table, out / TRADE_OFF)
-        draw_patches(strips, out / PATCHES)
+        draw_patches(_strips([o.spec for o in outcomes], Store(out)), out / PATCHES)
         self._out.print(sweep_table(table))
         for outcome in outcomes:
             if outcome.state == "failed":
@@ -108,9 +106,23 @@ class Console:
         self._out.print(f"{label(outcome.spec)}: {outcome.state}")
 
 
-def label(spec: RunSpec, *, brief: bool = False) -> str:
+def _strips(specs: Sequence[RunSpec], store: Store) -> list[tuple[str, Path]]:
+    """Labelled strips of one seed's cells, in the order of the table."""
+    from leaderboard.table import order
+
+    shown = sorted(
+        (spec for spec in specs if spec.seed == specs[0].seed),
+        key=lambda spec: order(spec.generator.name, spec.segmenter.name, spec.epsilon),
+    )
+    of = {(s.generator.name, s.epsilon): store.folder(s) / SAMPLES for s in shown}
+    return [(f"{name}, {_epsilon(epsilon)}", file) for (name, epsilon), file in of.items()]
+
+
+def label(spec: RunSpec) -> str:
     """A cell in a few words."""
-    epsilon = "∞" if math.isinf(spec.epsilon) else f"{spec.epsilon:g}"
-    if brief:
-        return f"{spec.generator.name}, ε = {epsilon}"
-    return f"{spec.generator.name}, ε = {epsilon}, {spec.segmenter.name}, seed {spec.seed}"
+    names = f"{spec.generator.name}, {_epsilon(spec.epsilon)}, {spec.segmenter.name}"
+    return f"{names}, seed {spec.seed}"
+
+
+def _epsilon(value: float) -> str:
+    return "ε = ∞" if math.isinf(value) else f"ε = {value:g}"

@@ -71,6 +71,8 @@ class Generator(ABC):
         version: Raised whenever the meaning of the same settings changes.
         is_private: Whether ``fit`` honours a finite ε.
         needs_data: Whether ``fit`` reads patients at all.
+        holds_patients: Whether what ``save`` writes are patients' own patches; then no result
+            keeps a copy.
         citation: The source, author and year.
         Params: The class of its settings.
         presets: Settings by name; ``quick``, ``standard`` and ``paper``.
@@ -81,6 +83,7 @@ class Generator(ABC):
     version: ClassVar[int]
     is_private: ClassVar[bool]
     needs_data: ClassVar[bool] = True
+    holds_patients: ClassVar[bool] = False
     citation: ClassVar[str]
     Params: ClassVar[type[Settings]]
     presets: ClassVar[Mapping[str, Settings]]

@@ -93,7 +93,7 @@ def run_cell(
         tests = [_score(segmenter, name, p, listener) for name, p in inputs.tests.items()]
     with watch.stage("distances"):
         far = distances(spec, inputs, synthetic, setting.fid_weights, setting.cache)
-    if may_be_seen:
+    if may_be_seen and not generator.holds_patients:
         (setting.folder / GENERATOR).mkdir(exist_ok=True)
         generator.save(setting.folder / GENERATOR)
     write_json(setting.folder / CURVES, watch.curves)
