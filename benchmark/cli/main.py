@@ -10,7 +10,7 @@ import click
 from benchmark.cli import catalogue, data, run, ui, weights
 from benchmark.core.errors import BenchError
 
-USAGE, INTERRUPTED = 2, 130
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,7 +25,7 @@ for command in (run.run, catalogue.list_, catalogue.show, data.data, ui.ui, weig
 
 
 def main() -> None:
-    """Runs a command; a mendable error is one sentence and exit code 2."""
+    """Runs a command; a mendable error is one sentence, with exit code 2 if it is usage."""
     try:
         code = bench.main(standalone_mode=False)
     except click.ClickException as error:
@@ -34,9 +34,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted; what was finished is kept, the same command goes on.", err=True)
         sys.exit(INTERRUPTED)
-    except BenchError as error:
+    except (BenchError, OSError) as error:
         if "--debug" in sys.argv:
             traceback.print_exc()
         click.echo(f"bench: {error}", err=True)
-        sys.exit(USAGE)
+        sys.exit(USAGE if isinstance(error, BenchError) else FAILED)
     sys.exit(code if isinstance(code, int) else 0)

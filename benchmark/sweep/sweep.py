@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.planning import Request, cells, check, guarantee_of, reference_of
@@ -14,7 +15,7 @@ from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
 from benchmark.sweep.summary import SUMMARY, Row, rows, write_summary
 from benchmark.sweep.tracking import Tracker, default_uri
-from benchmark.sweep.worker import Task
+from benchmark.sweep.worker import Task, check_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,7 @@ def run_sweep(
         BenchError: For wrong usage or unusable data, before anything is computed.
     """
     check(request)
+    _check(place)
     found = weights.find(place.fid_weights, place.cache)
     place = replace(place, fid_weights=found)
     inputs = gather(
@@ -90,6 +92,12 @@ def run_sweep(
     table = rows(outcomes, references, store)
     write_summary(place.out / SUMMARY, table)
     return table, outcomes
+
+
+def _check(place: Place) -> None:
+    for folder in (place.out, place.cache):
+        check_writable(folder)
+    check_device(place.device)
 
 
 def _tasks(

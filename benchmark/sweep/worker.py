@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.budget import Guarantee
+from benchmark.core.errors import UsageError
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import RESULT, Store, write_json
@@ -62,6 +63,22 @@ def work(task: Task, events: Connection) -> None:
             write_json(folder / RESULT, {**result, **_fraction(task, store, result)})
         except Exception:
             store.fail(task.spec, traceback.format_exc())
+
+
+def check_device(name: str) -> None:
+    """Refuses a device that torch does not know or does not find.
+
+    Raises:
+        UsageError: With what to ask for instead.
+    """
+    import torch
+
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(
+            f"torch cannot compute on {name!r} here; ask for --device cpu or another."
+        ) from error
 
 
 def _run(task: Task, folder: Path, events: Connection) -> dict[str, Any]:

@@ -45,6 +45,8 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
         ([*RUN, "--unit", "hospital"], "'hospital' is not one of 'patch', 'patient'"),
         (["run", "--generator", ","], "at least one name"),
         ([*RUN, "--data", "absent"], "absent: there is no such folder."),
+        ([*RUN, "--device", "abacus"], "torch cannot compute on 'abacus' here; ask for --device"),
+        ([*RUN, "--out", f"{__file__}/runs"], "is a file, so nothing can be written there."),
         ([*RUN, "--fid-weights", "absent.pth"], "absent.pth: there is no such file"),
         (["show", "unett"], "No plug-in is called 'unett'. Did you mean 'unet'?"),
         (["ui", "--out", "absent"], "does not exist; `bench run` makes it"),
