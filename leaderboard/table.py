@@ -26,7 +26,7 @@ def sweep_table(rows: Sequence[Row]) -> Table:
         header_style="bold", pad_edge=False, caption=Text(_caption(rows)), caption_justify="left"
     )
     table.add_column("generator")
-    for heading in ("ε asked (unit)", "ε spent: patch", "patient"):
+    for heading in ("ε asked (unit)", "ε spent, patch", "ε spent, patient"):
         table.add_column(heading, justify="right")
     for name in sets:
         table.add_column(f"Dice, {name}", justify="right")

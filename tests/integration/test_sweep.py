@@ -162,6 +162,22 @@ def test_mlflow_has_one_parent_and_a_child_for_each_cell(swept: Path) -> None:
     private = next(r for r in children if r.data.params["epsilon"] == "5.0")
     assert private.info.run_name == "dp-wgan ε=5 patch seed 0"
     assert len(client.get_metric_history(private.info.run_id, "generator_loss")) == 3
+    took = (private.info.end_time - private.info.start_time) / 1000
+    assert took == pytest.approx(private.data.metrics["seconds"], abs=0.01)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_cell_that_mlflow_has_half_is_logged_again_whole(swept: Path) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{swept / 'runs' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("angiobench").experiment_id
+    cells = client.search_runs([experiment], "params.epsilon = '5.0'")
+    client.update_run(cells[0].info.run_id, status="RUNNING")
+    assert bench(*SWEEP, cwd=swept).returncode == 0
+    again = client.search_runs([experiment], "params.epsilon = '5.0'")
+    assert [r.info.status for r in again] == ["FINISHED"]
+    assert again[0].info.run_id != cells[0].info.run_id
 
 
 def test_mlflow_down_loses_no_result(swept: Path) -> None:
@@ -171,8 +187,9 @@ def test_mlflow_down_loses_no_result(swept: Path) -> None:
     assert len(rows(swept)) == 5
 
 
+@pytest.mark.parametrize(("blow", "exit_code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_a_killed_sweep_dies_whole_and_the_same_command_resumes_it(
-    tiny_cohort: Path, tmp_path: Path
+    tiny_cohort: Path, tmp_path: Path, blow: signal.Signals, exit_code: int
 ) -> None:
     arguments = ["run", "--generator", "dp-wgan", "--epsilon", "2,3,5", "--data", "cohort"]
     arguments += [*SMALL, "--set", "dp-wgan.generator_steps=40", "--jobs", "1"]
@@ -181,8 +198,8 @@ def test_a_killed_sweep_dies_whole_and_the_same_command_resumes_it(
     sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
     wait_for(lambda: len(results(tmp_path)) >= 2)
     wait_for(lambda: len(list(tmp_path.glob("runs/*/*/spec.json"))) > len(results(tmp_path)))
-    sweep.send_signal(signal.SIGKILL)
-    sweep.wait()
+    sweep.send_signal(blow)
+    assert sweep.wait() == exit_code
     wait_for(lambda: not processes_in(tmp_path))
     finished = {f.parent: stamps_of(f.parent) for f in tmp_path.glob("runs/*/*/result.json")}
     assert 2 <= len(finished) < 5
