@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.errors import UsageError
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import CURVES, GENERATOR, RESULT, SAMPLES, read_result
 
@@ -104,8 +105,7 @@ class Tracker:
             return str(found.experiment_id)
         local = self._uri == default_uri(self._out)
         where = (self._out / ARTIFACTS).absolute().as_uri() if local else None
-        tags = {"mlflow.experimentKind": "custom_model_development"}  # opens on the table of runs
-        return str(self._client.create_experiment(EXPERIMENT, artifact_location=where, tags=tags))
+        return str(self._client.create_experiment(EXPERIMENT, artifact_location=where))
 
     def _parent_run(self, sweep_key: str) -> str:
         found = self._runs(f"tags.sweep_key = '{sweep_key}'")
@@ -162,6 +162,24 @@ class Tracker:
                 self._client.log_artifact(identity, str(path))
             elif path.is_dir():
                 self._client.log_artifacts(identity, str(path), name)
+
+
+def runs_page(uri: str) -> str:
+    """Where MLflow's UI shows the runs, after its host and port.
+
+    Raises:
+        UsageError: If the store cannot be read or has no sweep.
+    """
+    quiet()
+    from mlflow import MlflowClient
+
+    try:
+        found = MlflowClient(tracking_uri=uri).get_experiment_by_name(EXPERIMENT)
+    except Exception as error:
+        raise UsageError(f"{uri}: MLflow cannot read this store ({error}).") from error
+    if found is None:
+        raise UsageError(f"{uri}: no sweep was logged there; `bench run` does.")
+    return f"/#/experiments/{found.experiment_id}/runs?workflowType=machine_learning"
 
 
 def run_name(result: Mapping[str, Any]) -> str:

@@ -5,9 +5,11 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -178,6 +180,31 @@ def test_a_cell_that_mlflow_has_half_is_logged_again_whole(swept: Path) -> None:
     again = client.search_runs([experiment], "params.epsilon = '5.0'")
     assert [r.info.status for r in again] == ["FINISHED"]
     assert again[0].info.run_id != cells[0].info.run_id
+
+
+def test_the_ui_shows_the_sweep_on_this_machine_alone(swept: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "benchmark", "ui", "--port", str(port)]
+    ui = subprocess.Popen(
+        command, cwd=swept, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert f"http://127.0.0.1:{port}/#/experiments/" in ui.stdout.readline()
+        url = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get-by-name"
+        wait_for(lambda: b"angiobench" in fetched(f"{url}?experiment_name=angiobench"))
+    finally:
+        ui.terminate()
+        ui.communicate(timeout=30)
+
+
+def fetched(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.read()
+    except OSError:
+        return b""
 
 
 def test_mlflow_down_loses_no_result(swept: Path) -> None:
