@@ -219,7 +219,8 @@ def test_a_killed_sweep_dies_whole_and_the_same_command_resumes_it(
     tiny_cohort: Path, tmp_path: Path, blow: signal.Signals, exit_code: int
 ) -> None:
     arguments = ["run", "--generator", "dp-wgan", "--epsilon", "2,3,5", "--data", "cohort"]
-    arguments += [*SMALL, "--set", "dp-wgan.generator_steps=40", "--jobs", "1"]
+    arguments += [*SMALL, "--set", "dp-wgan.generator_steps=40", "--set", "dp-wgan.batch=16"]
+    arguments += ["--set", "dp-wgan.critic_steps=1", "--jobs", "1"]
     arguments += ["--noise", "seeded", "--tracking-uri", "none"]
     command = [sys.executable, "-m", "benchmark", *arguments]
     sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
