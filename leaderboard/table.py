@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -23,10 +24,16 @@ def sweep_table(rows: Sequence[Row]) -> Table:
         lines.setdefault((row.generator, row.segmenter, row.epsilon), []).append(row)
     several = len({row.segmenter for row in rows}) > 1
     table = Table(
-        header_style="bold", pad_edge=False, caption=Text(_caption(rows)), caption_justify="left"
+        header_style="bold",
+        pad_edge=False,
+        caption=Text(_caption(rows)),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
     )
     table.add_column("generator")
-    for heading in ("ε asked (unit)", "ε spent, patch", "ε spent, patient"):
+    unit = rows[0].unit if rows else "patch"
+    for heading in (f"ε asked, {unit}", "spent, patch", "spent, patient"):
         table.add_column(heading, justify="right")
     for name in sets:
         table.add_column(f"Dice, {name}", justify="right")
@@ -66,7 +73,7 @@ def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str 
     name = first.generator + (f" + {first.segmenter}" if several else "")
     done = [row for row in group if row.status == "done"]
     seeds, left = len({row.seed for row in group}), len({row.seed for row in done})
-    head: list[str | Text] = [name, _asked(first)]
+    head: list[str | Text] = [name, _epsilon(first.epsilon)]
     if not done:
         return [*head, Text(first.status, "red")]
     if left < seeds:
@@ -78,7 +85,7 @@ def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str 
         _epsilon(_worst(main, lambda row: row.epsilon_patient)),
         *(_dice([row for row in done if row.test_set == name]) for name in sets),
         _number(_mean(main, lambda row: row.fraction_of_real), 2),
-        _number(_mean(main, lambda row: row.offline_distance if row.fid is None else row.fid), 3),
+        _short(_mean(main, lambda row: row.offline_distance if row.fid is None else row.fid)),
         _number(_mean(main, lambda row: row.hd95_mm), 1),
         _number(_mean(main, lambda row: row.seconds), 0),
     ]
@@ -111,16 +118,16 @@ def _distance_heading(rows: Sequence[Row]) -> str:
     return f"FID (n={with_fid.fid_n}, {with_fid.fid_dims}-d)"
 
 
-def _asked(row: Row) -> str:
-    return "0" if row.epsilon == 0 else f"{_epsilon(row.epsilon)} ({row.unit})"
-
-
 def _epsilon(value: float | None) -> str:
     if value is None:
         return "unknown"
     if math.isinf(value):
         return "∞"
     return f"{value:.4g}" if value < MEANINGLESS * 100 else f"{value:.1e}"
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -10,6 +10,7 @@ from types import TracebackType
 import rich.console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.runner import Events, Outcome
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import SAMPLES, Store
@@ -64,6 +65,8 @@ class Console:
         draw_trade_off(table, out / TRADE_OFF)
         draw_patches(_strips([o.spec for o in outcomes], Store(out)), out / PATCHES)
         self._out.print(sweep_table(table))
+        if any(row.status == "done" and row.fid is None for row in table):
+            self._warn(missing_reason())
         for outcome in outcomes:
             if outcome.state == "failed":
                 last = outcome.error.strip().splitlines()[-1]

@@ -71,7 +71,7 @@ def fetch(to: Path) -> Path:
 def missing_reason() -> str:
     """Why FID is missing, and the remedy."""
     return (
-        f"The Inception weights ({WEIGHTS_NAME}) are not on this machine; "
+        f"FID is missing: the Inception weights ({WEIGHTS_NAME}) are not on this machine; "
         "run `bench weights fetch`, or pass --fid-weights FILE."
     )
 

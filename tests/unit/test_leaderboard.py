@@ -53,7 +53,7 @@ def text(rows: list[Row]) -> str:
 
 def test_the_table_shows_what_was_spent_by_patch_and_by_patient() -> None:
     shown = text([ROW, REAL])
-    assert "2 (patch)" in shown
+    assert "ε asked, patch" in shown
     assert "1.999" in shown
     assert "8.6e+04" in shown
     assert "An ε above 10 is no meaningful guarantee." in shown
