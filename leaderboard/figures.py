@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -118,7 +119,10 @@ def draw_patches(strips: Sequence[tuple[str, Path]], path: Path) -> None:
     rows = [alt.hconcat(_label(text), _picture(file)) for text, file in strips if file.exists()]
     if rows:
         chart = alt.vconcat(*rows, spacing=ROW_GAP).configure_view(strokeWidth=0)
-        chart.save(str(path))
+        drawn = io.BytesIO()
+        chart.save(drawn, format="png")
+        with Image.open(drawn) as picture:
+            picture.convert("L").save(path, optimize=True)
 
 
 def _label(text: str) -> alt.Chart:
