@@ -112,6 +112,9 @@ def test_scaling_uses_the_brains_own_values(tiny_cohort: Path) -> None:
     loud = nib.load(patient.image)
     save(patient.image, 7 * np.asarray(loud.dataobj) + 3, loud.affine)
     assert np.allclose(patient.read().image, volume.image, atol=1e-5)
+    fat = np.where(volume.brain, np.asarray(loud.dataobj), 5000)
+    save(patient.image, fat, loud.affine)
+    assert np.array_equal(patient.read().image, volume.image), "only the brain's values count"
 
 
 def test_a_constant_brain_is_refused(tiny_cohort: Path) -> None:

@@ -1,0 +1,106 @@
+"""From a request to cells: whose noise, how many cells, and an ε that is what the noise gives."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click import Context
+
+from benchmark.cli.run import _request, run
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.errors import UsageError
+from benchmark.privacy.accounting import epsilon_spent
+from benchmark.privacy.planning import plan_poisson_gaussian
+from benchmark.privacy.randomness import SeededNoise, SystemNoise
+from benchmark.sweep.cell import _noise
+from benchmark.sweep.planning import Request, _levels, check
+from benchmark.sweep.spec import PlugIn, RunSpec
+from generators.dp_wgan import DpWgan
+from generators.simulator import Simulator
+from generators.wgan import Wgan
+
+SPEC = RunSpec(
+    generator=PlugIn(name="dp-wgan", version=1, settings={}),
+    segmenter=PlugIn(name="unet", version=1, settings={}),
+    protocol={},
+    epsilon=2.0,
+    delta=1e-5,
+    unit="patch",
+    data="d",
+    test_data={},
+    fid_weights="",
+    noise="seeded",
+    seed=0,
+)
+
+
+def asked(*arguments: str) -> Request:
+    """What the command line makes of its words."""
+    parsed: Context = run.make_context("run", ["--generator", "dp-wgan", *arguments])
+    return _request(parsed.params)
+
+
+def test_the_noise_is_seeded_for_phantoms_and_the_systems_for_other_data() -> None:
+    assert asked().noise == "seeded"
+    assert asked("--data", "cohort").noise == "system"
+    assert asked("--data", "cohort", "--noise", "seeded").noise == "seeded"
+
+
+def test_a_cell_gets_the_noise_of_its_spec() -> None:
+    assert isinstance(_noise(SPEC), SeededNoise)
+    assert isinstance(_noise(replace(SPEC, noise="system")), SystemNoise)
+
+
+def test_seeded_noise_repeats_in_a_cell_and_is_independent_of_any_other() -> None:
+    draws = {}
+    for name, spec in {
+        "one": SPEC,
+        "again": SPEC,
+        "other epsilon": replace(SPEC, epsilon=5.0),
+        "other seed": replace(SPEC, seed=1),
+    }.items():
+        noise = _noise(spec)
+        draws[name] = noise.normal(4000)
+        assert not np.array_equal(draws[name], noise.normal(4000)), "fresh noise at every step"
+    assert np.array_equal(draws["one"], draws["again"])
+    for other in ("other epsilon", "other seed"):
+        assert abs(np.corrcoef(draws["one"], draws[other])[0, 1]) < 0.08
+
+
+@pytest.mark.parametrize("unit", ["patch", "patient"])
+@pytest.mark.parametrize("epsilon", [0.5, 2.0, 7.4])
+def test_the_planned_epsilon_is_what_the_planned_noise_gives(unit: str, epsilon: float) -> None:
+    public = PublicNumbers(patients=16, patches_per_patient=100, patch_size=32)
+    budget = Budget(epsilon=math.inf, delta=1e-5, unit=unit)
+    plain = replace(Guarantee.of(public, budget, epsilon=math.inf), sampling_rate=0.1, steps=50)
+    planned = plan_poisson_gaussian(plain, epsilon=epsilon, clip_norm=1.0, accountant="prv")
+    again = epsilon_spent(
+        noise_multiplier=planned.noise_multiplier,
+        sampling_rate=planned.sampling_rate,
+        steps=planned.steps,
+        delta=planned.delta,
+        accountant=planned.accountant,
+    )
+    assert again == planned.epsilon <= epsilon
+    own = planned.epsilon_patch if unit == "patch" else planned.epsilon_patient
+    assert own == planned.epsilon
+    assert planned.epsilon_patient != planned.epsilon_patch
+
+
+def test_a_generator_runs_at_the_levels_that_it_can_honour() -> None:
+    asked_for = [2.0, math.inf, 2.0]
+    assert _levels(DpWgan, asked_for) == [2.0, math.inf]
+    assert _levels(Wgan, asked_for) == [math.inf]
+    assert _levels(Simulator, asked_for) == [0.0]
+
+
+def test_a_non_private_generator_alone_is_refused_a_finite_epsilon() -> None:
+    with pytest.raises(UsageError, match="wgan is not private"):
+        check(Request(generators=["wgan"], epsilons=[2.0]))
+    check(Request(generators=["wgan", "dp-wgan"], epsilons=[2.0]))
+
+
+def test_an_unknown_setting_is_refused_before_any_data_are_read() -> None:
+    with pytest.raises(UsageError, match="dp-wgan: No setting is called 'clip'"):
+        check(Request(generators=["dp-wgan"], epsilons=[2.0], settings={"dp-wgan": {"clip": "1"}}))
