@@ -114,7 +114,7 @@ def test_a_training_patient_cannot_be_tested_on(
     assert "sub-77 of the test set 'twin' is also a training patient" in error
 
 
-def test_a_budget_that_no_noise_reaches_stops_the_sweep(
+def test_a_delta_above_its_law_stops_the_sweep(
     tiny_cohort: Path, capsys, monkeypatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -109,11 +109,11 @@ def test_scaling_uses_the_brains_own_values(tiny_cohort: Path) -> None:
     assert volume.image.dtype == np.float32
     assert (volume.image.min(), volume.image.max()) == (-1, 1)
     assert (volume.image[~volume.brain] == -1).all()
-    loud = nib.load(patient.image)
-    save(patient.image, 7 * np.asarray(loud.dataobj) + 3, loud.affine)
+    quiet = nib.load(patient.image)
+    voxels = quiet.get_fdata().astype(np.int16)
+    save(patient.image, 7 * voxels + 3, quiet.affine)
     assert np.allclose(patient.read().image, volume.image, atol=1e-5)
-    fat = np.where(volume.brain, np.asarray(loud.dataobj), 5000)
-    save(patient.image, fat, loud.affine)
+    save(patient.image, np.where(volume.brain, voxels, np.int16(5000)), quiet.affine)
     assert np.array_equal(patient.read().image, volume.image), "only the brain's values count"
 
 

@@ -89,6 +89,15 @@ def test_nothing_but_the_private_step_reads_a_patient(monkeypatch: pytest.Monkey
     assert np.array_equal(*drawn)
 
 
+def test_a_critic_that_mixes_patients_never_reaches_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = DpWgan(DpWganParams(**SMALL, generator_steps=1))
+    mixing = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 4), torch.nn.BatchNorm2d(4))
+    monkeypatch.setattr("generators.nets.adversarial.PatchCritic", lambda **_: mixing)
+    plan = made.plan(checks.PUBLIC, Budget(epsilon=5.0, delta=1e-3, unit="patch"))
+    with pytest.raises(UsageError, match="BatchNorm2d mixes patients"):
+        made.fit(checks.patches(), plan, context())
+
+
 def test_the_plan_counts_every_critic_step_at_the_public_rate() -> None:
     made = DpWgan(DpWganParams(batch=12, generator_steps=30, critic_steps=5, patients_per_step=2))
     patch = made.plan(checks.PUBLIC, Budget(epsilon=5.0, delta=1e-3, unit="patch"))
