@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.errors import DataError
-from benchmark.data.volume import read_volume
+from benchmark.data.volume import Volume, read_mask, read_volume
+
+T = TypeVar("T")
 
 SPLITS = ("train", "val", "test")
 SPLIT_SHARES = (0.60, 0.15, 0.25)
@@ -56,25 +60,40 @@ class Patient:
         """Reads, checks and scales the patient's volumes.
 
         Raises:
-            DataError: Naming the file that cannot be used, and why.
+            DataError: Naming the first file that cannot be used, and why.
         """
-        image, spacing_mm = read_volume(self.image)
-        vessels = self._read_mask(self.vessels, image.shape)
-        brain = (
-            foreground(image) if self.brain is None else self._read_mask(self.brain, image.shape)
-        )
+        found = self.examine()
+        if found.volume is None:
+            raise found.faults[0]
+        return found.volume
+
+    def examine(self) -> Examined:
+        """Reads all of the patient's files and collects everything that is wrong with them."""
+        faults: list[DataError] = []
+        image = _tried(lambda: read_volume(self.image), faults)
+        vessels = self._mask(self.vessels, image, faults)
+        brain = self._mask(self.brain, image, faults) if self.brain else None
+        if faults or image is None or vessels is None:
+            return Examined(None, image, faults)
+        inside = foreground(image.data) if brain is None else brain
+        volume = _tried(lambda: self._volume(image, vessels, inside), faults)
+        return Examined(volume, image, faults)
+
+    def _mask(
+        self, path: Path, image: Volume | None, faults: list[DataError]
+    ) -> NDArray[np.bool_] | None:
+        mask = _tried(lambda: read_mask(path), faults)
+        if mask is None or image is None:
+            return None
+        return _tried(lambda: _aligned(path, mask, image), faults)
+
+    def _volume(
+        self, image: Volume, vessels: NDArray[np.bool_], brain: NDArray[np.bool_]
+    ) -> PatientVolume:
         if not (vessels & brain).any():
             raise DataError(f"{self.vessels}: the vessel mask has no voxel in the brain.")
-        return PatientVolume(self._scale(image, brain), vessels & brain, brain, spacing_mm)
-
-    def _read_mask(self, path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        mask = read_volume(path).data
-        if mask.shape != shape:
-            ours, image = ("x".join(map(str, s)) for s in (mask.shape, shape))
-            raise DataError(
-                f"{path}: the mask is {ours} and the image {image}; they must have one shape."
-            )
-        return np.asarray(mask > 0)
+        scaled = self._scale(image.data, brain)
+        return PatientVolume(scaled, vessels & brain, brain, image.spacing_mm)
 
     def _scale(self, image: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
         ends = np.percentile(image[brain], (LOW_PERCENTILE, HIGH_PERCENTILE))
@@ -86,6 +105,44 @@ class Patient:
         scaled: NDArray[np.float32] = np.clip((image - low) * (2 / (high - low)) - 1, -1, 1)
         scaled[~brain] = -1
         return scaled
+
+
+class Examined(NamedTuple):
+    """What an examination found: the volume if there are no faults, the image if it is readable."""
+
+    volume: PatientVolume | None
+    image: Volume | None
+    faults: list[DataError]
+
+
+def _tried(act: Callable[[], T], faults: list[DataError]) -> T | None:
+    """The result, or ``None`` and one fault more."""
+    try:
+        return act()
+    except DataError as fault:
+        faults.append(fault)
+        return None
+
+
+def _aligned(path: Path, mask: Volume, image: Volume) -> NDArray[np.bool_]:
+    """The mask's voxels, if they are the image's.
+
+    Raises:
+        DataError: For another shape, or another place in the world.
+    """
+    if mask.data.shape != image.data.shape:
+        ours, theirs = ("x".join(map(str, v.data.shape)) for v in (mask, image))
+        raise DataError(
+            f"{path}: the mask is {ours} and the image {theirs}; they must have one shape."
+        )
+    ends = [(0, side - 1) for side in image.data.shape]
+    corners = np.array([(*corner, 1) for corner in itertools.product(*ends)])
+    apart = float(np.abs(corners @ (mask.affine - image.affine).T).max())
+    if apart > min(image.spacing_mm) / 2:
+        raise DataError(
+            f"{path}: the mask lies {apart:.1f} mm beside the image; their affines must agree."
+        )
+    return np.asarray(mask.data)
 
 
 def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
