@@ -75,7 +75,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     "--data",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="A cohort in BIDS layout.  [default: the embedded phantoms]",
+    help="A cohort.  [default: the embedded phantoms]",
 )
 @click.option(
     "--test-data",
@@ -84,6 +84,8 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     metavar="FOLDER",
     help="A further test set; repeatable.",
 )
+@click.option("--layout", metavar="NAME", help="How they lie.  [default: found out by looking]")
+@click.option("--skip-bad", is_flag=True, help="Leave out patients with faults, and list them.")
 @click.option(
     "--seeds",
     type=click.IntRange(1),
@@ -133,6 +135,8 @@ def run(**options: Any) -> int:
         cache=cache_folder(),
         data=options["data"],
         test_data=options["test_data"],
+        layout=options["layout"],
+        skip_bad=options["skip_bad"],
         fid_weights=options["fid_weights"],
         jobs=options["jobs"] or os.cpu_count() or 1,
         device=options["device"],

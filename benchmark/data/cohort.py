@@ -154,7 +154,6 @@ def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
 class Cohort:
     """Patients of one folder; every one has a split."""
 
-    name: str
     root: Path
     patients: tuple[Patient, ...]
 

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmark.core.errors import DataError
@@ -32,13 +33,7 @@ class Digests:
         except (OSError, ValueError):
             self._known = {}
 
-    def of(
-        self,
-        patients: Sequence[Patient],
-        *,
-        private: bool,
-        progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> tuple[str, list[str]]:
+    def of(self, patients: Sequence[Patient], *, private: bool) -> tuple[str, list[str]]:
         """The digest of some patients in their order, and that of each.
 
         A patient not yet known is read whole first, so that a digest is only ever of usable data.
@@ -46,17 +41,54 @@ class Digests:
         Raises:
             DataError: Naming the first file that cannot be used.
         """
-        each = []
-        for done, patient in enumerate(patients, 1):
-            each.append(self._of_patient(patient))
-            progress(done, len(patients))
+        each = [self._of_patient(patient) for patient in patients]
         self._remember()
         joined = ",".join(each).encode()
-        if private:
-            return hmac.new(self._secret(), joined, hashlib.sha256).hexdigest()[
-                :DIGEST_LENGTH
-            ], each
-        return hashlib.sha256(joined).hexdigest()[:DIGEST_LENGTH], each
+        key = self._secret() if private else b""
+        digest = hmac.new(key, joined, hashlib.sha256) if private else hashlib.sha256(joined)
+        return digest.hexdigest()[:DIGEST_LENGTH], each
+
+    def admit(
+        self,
+        patients: Sequence[Patient],
+        *,
+        faults: list[DataError] | None = None,
+        jobs: int = 1,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> tuple[Patient, ...]:
+        """The patients whose files can be used, each person once.
+
+        Args:
+            patients: Who is to be checked.
+            faults: Collects what is wrong with those left out; if ``None``, the first is raised.
+            jobs: Patients read at a time.
+            progress: Hears of every patient.
+
+        Raises:
+            DataError: The first fault, or if nobody is left.
+        """
+        kept: dict[str, Patient] = {}
+        with ThreadPoolExecutor(jobs) as pool:
+            checked = zip(patients, pool.map(self._tried, patients), strict=True)
+            for done, (patient, found) in enumerate(checked, 1):
+                progress(done, len(patients))
+                fault = found if isinstance(found, DataError) else _again(patient, found, kept)
+                if fault is None:
+                    continue
+                if faults is None:
+                    pool.shutdown(cancel_futures=True)
+                    raise fault
+                faults.append(fault)
+        self._remember()
+        if not kept:
+            raise DataError("No patient is left whose files can be used.")
+        return tuple(kept.values())
+
+    def _tried(self, patient: Patient) -> str | DataError:
+        try:
+            return self._of_patient(patient)
+        except DataError as fault:
+            return fault
 
     def _of_patient(self, patient: Patient) -> str:
         stamps = {str(f.absolute()): _stamp(f) for f in patient.files}
@@ -81,6 +113,16 @@ class Digests:
             temporary.write_text(secrets.token_hex(32))
             temporary.replace(file)
         return file.read_bytes()
+
+
+def _again(patient: Patient, digest: str, kept: dict[str, Patient]) -> DataError | None:
+    """Keeps a patient by the image's content; a fault if that is there already."""
+    first = kept.setdefault(digest.split("+")[0], patient)
+    if first is patient:
+        return None
+    return DataError(
+        f"{patient.image}: this is the volume of {first.id} again; a patient counts once."
+    )
 
 
 def _stamp(file: Path) -> list[str | int]:

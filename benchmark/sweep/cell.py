@@ -105,6 +105,7 @@ def run_cell(
         "test_sets": tests,
         **far,
         "private_data": inputs.private,
+        "skipped": list(inputs.skipped),
         "seconds": {**watch.seconds, "total": round(sum(watch.seconds.values()), 3)},
     }
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
-from benchmark.data.layouts.bids import read_cohort
+from benchmark.data.layouts import read_cohort
 from benchmark.data.phantom import embedded
 
 MAIN_TEST = "test"
@@ -26,6 +26,7 @@ class Inputs:
         data: Digest of the training patients.
         test_data: Digest of each test set.
         private: Whether the data are anything but phantoms.
+        skipped: What was wrong with the patients left out.
     """
 
     train: tuple[Patient, ...]
@@ -33,12 +34,29 @@ class Inputs:
     data: str
     test_data: Mapping[str, str]
     private: bool
+    skipped: tuple[str, ...] = ()
 
 
 def gather(
-    data: Path | None, test_data: Sequence[Path], *, cache: Path, jobs: int, progress: Progress
+    data: Path | None,
+    test_data: Sequence[Path],
+    *,
+    cache: Path,
+    jobs: int,
+    progress: Progress,
+    layout: str | None = None,
+    skip_bad: bool = False,
 ) -> Inputs:
     """Finds, checks and digests a sweep's data; the embedded cohort where none is given.
+
+    Args:
+        data: The cohort's folder.
+        test_data: Folders of further test sets.
+        cache: The cache folder.
+        jobs: Phantoms made at a time.
+        progress: Hears of every patient.
+        layout: The layout of all folders; found out by looking if ``None``.
+        skip_bad: Whether patients with faults are left out, instead of stopping everything.
 
     Raises:
         DataError: For unusable files, or for a patient who would be trained and tested on.
@@ -47,30 +65,41 @@ def gather(
     if data is None:
         root = embedded(cache, jobs=jobs, progress=lambda d, n: progress("Making phantoms", d, n))
         data, test_data = root / "cohort", [root / "shifted", *test_data]
-    cohort = read_cohort(data)
+    faults: list[DataError] | None = [] if skip_bad else None
+    cohort = read_cohort(data, layout=layout, faults=faults)
     tests = {MAIN_TEST: cohort.split("test")}
     for folder in test_data:
         name = folder.resolve().name
         if name in tests:
             raise DataError(f"{folder}: a test set is called {name!r} already; rename the folder.")
-        tests[name] = read_cohort(folder, all_test=True).split("test")
-    return _digested(cohort.split("train"), tests, private, Digests(cache), progress)
+        further = read_cohort(folder, layout=layout, all_test=True, faults=faults)
+        tests[name] = further.split("test")
+    digests = Digests(cache)
+
+    def admitted(patients: tuple[Patient, ...]) -> tuple[Patient, ...]:
+        return digests.admit(
+            patients,
+            faults=faults,
+            jobs=jobs,
+            progress=lambda done, total: progress("Checking volumes", done, total),
+        )
+
+    train = admitted(cohort.split("train"))
+    tests = {name: admitted(patients) for name, patients in tests.items()}
+    inputs = _digested(train, tests, private, digests)
+    return replace(inputs, skipped=tuple(str(fault) for fault in faults or ()))
 
 
 def _digested(
     train: tuple[Patient, ...],
-    tests: dict[str, tuple[Patient, ...]],
+    tests: Mapping[str, tuple[Patient, ...]],
     private: bool,
     digests: Digests,
-    progress: Progress,
 ) -> Inputs:
-    def told(done: int, total: int) -> None:
-        progress("Checking volumes", done, total)
-
-    digest, fitted = digests.of(train, private=private, progress=told)
+    digest, fitted = digests.of(train, private=private)
     test_digests = {}
     for name, patients in tests.items():
-        test_digests[name], held_out = digests.of(patients, private=private, progress=told)
+        test_digests[name], held_out = digests.of(patients, private=private)
         both = next((p.id for p, d in zip(patients, held_out, strict=True) if d in fitted), None)
         if both:
             raise DataError(

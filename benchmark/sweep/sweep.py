@@ -27,6 +27,8 @@ class Place:
         cache: The cache folder.
         data: A cohort's folder; ``None`` for the embedded one.
         test_data: Folders of further test sets.
+        layout: The layout of all folders; found out by looking if ``None``.
+        skip_bad: Whether patients with faults are left out.
         fid_weights: An Inception weights file; ``None`` to look in the usual places.
         jobs: Cells at a time.
         device: A torch device's name.
@@ -37,6 +39,8 @@ class Place:
     cache: Path
     data: Path | None = None
     test_data: Sequence[Path] = ()
+    layout: str | None = None
+    skip_bad: bool = False
     fid_weights: Path | None = None
     jobs: int = 1
     device: str = "cpu"
@@ -81,7 +85,11 @@ def run_sweep(
         cache=place.cache,
         jobs=place.jobs,
         progress=listener.preparing,
+        layout=place.layout,
+        skip_bad=place.skip_bad,
     )
+    for fault in inputs.skipped:
+        listener.warning(f"Left out: {fault}")
     specs = cells(request, inputs, weights.digest(found) if found else "")
     store = Store(place.out)
     references = {spec.key: reference_of(spec, specs) for spec in specs}

@@ -88,7 +88,7 @@ def empty(cohort: Path) -> None:
         (damage_shape, "the mask is 48x52x5 and the image 48x52x6; they must have one shape."),
         (damage_nan, "1 voxels are NaN or infinite"),
         (damage_gzip, "the file cannot be read whole"),
-        (empty, "there is no sub-*/anat/*_angio.nii.gz in this folder"),
+        (empty, "is in none of the layouts bids, ixi, nnunet, pegasus"),
     ],
 )
 def test_an_unusable_file_is_named_before_anything_is_computed(

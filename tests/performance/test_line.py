@@ -9,7 +9,7 @@ import torch
 
 from benchmark.core.patches import Patches
 from benchmark.core.segmenter import TrainContext
-from benchmark.data.layouts.bids import read_cohort
+from benchmark.data.layouts import read_cohort
 from benchmark.data.patching import Recipe, extract
 from benchmark.metrics.frechet import frechet_distance
 from benchmark.metrics.scattering import features

@@ -11,7 +11,7 @@ import pytest
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
-from benchmark.data.layouts.bids import read_cohort
+from benchmark.data.layouts import read_cohort
 from benchmark.data.patching import Recipe, extract
 from benchmark.data.volume import read_volume
 
@@ -39,7 +39,7 @@ def test_without_a_split_column_patients_are_dealt_60_15_25(tiny_cohort: Path) -
 def test_a_missing_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         read_cohort(tmp_path / "absent")
-    with pytest.raises(DataError, match="angio"):
+    with pytest.raises(DataError, match="in none of the layouts bids, ixi, nnunet, pegasus"):
         read_cohort(tmp_path)
 
 

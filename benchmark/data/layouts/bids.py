@@ -1,79 +1,74 @@
-"""BIDS: ``sub-X/anat/sub-X_angio.nii.gz``, masks under ``derivatives/``, ``participants.tsv``."""
+"""BIDS: ``sub-X[/ses-Y]/anat/sub-X[_ses-Y]_angio.nii.gz``, masks anywhere under ``derivatives/``.
+
+A mask is a vessel mask unless its name says ``brain``. Of a patient with several sessions the first
+is taken, so that a patient stays one unit of privacy.
+"""
 
 from __future__ import annotations
 
-import csv
-from dataclasses import replace
 from pathlib import Path
 
 from benchmark.core.errors import DataError
-from benchmark.data.cohort import Cohort, Patient, with_splits
+from benchmark.data.cohort import Patient
+from benchmark.data.layouts.listing import Listing, lonely, stem, volumes
 
-_SUFFIXES = (".nii.gz", ".nii")
-
-
-def read_cohort(root: Path, *, name: str = "", all_test: bool = False) -> Cohort:
-    """Finds the patients of a BIDS folder; reads no volume.
-
-    Args:
-        root: The folder.
-        name: What to call the cohort; the folder's name if empty.
-        all_test: Whether patients without a split are test patients, instead of being dealt.
-
-    Raises:
-        DataError: For a folder that is missing, holds no angiography, or lacks a vessel mask.
-    """
-    if not root.is_dir():
-        raise DataError(f"{root}: there is no such folder.")
-    images = sorted(f for s in _SUFFIXES for f in root.glob(f"sub-*/anat/*_angio{s}"))
-    if not images:
-        raise DataError(f"{root}: there is no sub-*/anat/*_angio.nii.gz in this folder.")
-    table = _participants(root / "participants.tsv")
-    patients = [_patient(root, image, table) for image in images]
-    if all_test:
-        patients = [replace(p, split=p.split or "test") for p in patients]
-    return Cohort(
-        name=name or root.resolve().name,
-        root=root,
-        patients=tuple(with_splits(root, patients)),
-    )
+_ENDINGS = ("_mask", "_dseg", "_seg")
 
 
-def _patient(root: Path, image: Path, table: dict[str, dict[str, str]]) -> Patient:
-    identity = image.parent.parent.name
-    row = table.get(identity, {})
-    vessels = _mask(root, identity, "vessel")
-    if vessels is None:
-        raise DataError(
-            f"{identity}: there is no derivatives/*/{identity}/anat/*vessel*_mask file."
+def recognises(root: Path) -> bool:
+    """Whether some ``sub-*`` folder holds an angiography."""
+    return bool(_images(root))
+
+
+def find(root: Path) -> Listing:
+    """Patients in the order of their names."""
+    by_patient: dict[str, list[Path]] = {}
+    for image in _images(root):
+        by_patient.setdefault(image.relative_to(root).parts[0], []).append(image)
+    listing = Listing([], [], [])
+    for identity, images in by_patient.items():
+        if len(images) > 1:
+            listing.notes.append(
+                f"{identity} has {len(images)} angiographies; {images[0].name} is taken."
+            )
+        _add(root, identity, images[0], listing)
+    masks = [mask for mask in _masks(root, "sub-*") if _owner(mask) not in by_patient]
+    listing.faults.extend(lonely(masks, "mask", "angiography"))
+    return listing
+
+
+def _images(root: Path) -> list[Path]:
+    return [f for p in ("sub-*/anat/*_angio", "sub-*/ses-*/anat/*_angio") for f in volumes(root, p)]
+
+
+def _masks(root: Path, identity: str) -> list[Path]:
+    found = volumes(root, f"derivatives/**/{identity}/**/*")
+    return [mask for mask in found if stem(mask).endswith(_ENDINGS)]
+
+
+def _owner(mask: Path) -> str:
+    return next(part for part in mask.parts if part.startswith("sub-"))
+
+
+def _add(root: Path, identity: str, image: Path, listing: Listing) -> None:
+    session = next((part for part in image.parts if part.startswith("ses-")), "")
+    masks = [mask for mask in _masks(root, identity) if session in mask.name or not session]
+    vessels = [mask for mask in masks if "brain" not in mask.name]
+    brain = [mask for mask in masks if "brain" in mask.name]
+    if any("vessel" in mask.name for mask in vessels):
+        vessels = [mask for mask in vessels if "vessel" in mask.name]
+    if not vessels:
+        listing.faults.append(
+            DataError(f"{identity}: there is no derivatives/*/{identity}/anat/*vessel*_mask file.")
         )
-    return Patient(
-        id=identity,
-        image=image,
-        vessels=vessels,
-        brain=_mask(root, identity, "brain"),
-        site=row.get("site", "") or "-",
-        split=row.get("split", "") or "",
+        return
+    several = next((found for found in (vessels, brain) if len(found) > 1), None)
+    if several:
+        files = ", ".join(str(mask.relative_to(root)) for mask in several)
+        listing.faults.append(
+            DataError(f"{identity}: there is more than one mask of a kind ({files}); keep one.")
+        )
+        return
+    listing.patients.append(
+        Patient(id=identity, image=image, vessels=vessels[0], brain=brain[0] if brain else None)
     )
-
-
-def _mask(root: Path, identity: str, what: str) -> Path | None:
-    pattern = f"derivatives/*/{identity}/anat/*{what}*_mask"
-    found = sorted(f for s in _SUFFIXES for f in root.glob(pattern + s))
-    if len(found) > 1:
-        names = ", ".join(str(f.relative_to(root)) for f in found)
-        raise DataError(f"{identity}: there is more than one {what} mask ({names}); keep one.")
-    return found[0] if found else None
-
-
-def _participants(path: Path) -> dict[str, dict[str, str]]:
-    if not path.exists():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.DictReader(lines, delimiter="\t"))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: the table cannot be read ({error}).") from error
-    if rows and "participant_id" not in rows[0]:
-        raise DataError(f"{path}: the table has no column participant_id.")
-    return {row["participant_id"]: row for row in rows}
