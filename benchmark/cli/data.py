@@ -1,15 +1,21 @@
-"""``bench data``: make a cohort."""
+"""``bench data``: make a cohort, or look at one."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from benchmark.data.inspection import Finding
 
 
 @click.group()
 def data() -> None:
-    """Make cohorts."""
+    """Make cohorts and look at them."""
 
 
 @data.command()
@@ -45,3 +51,76 @@ def phantom(out: Path, patients: int, size: str, seed: int, jobs: int) -> None:
             progress=lambda done, total: bar.update(task, completed=done),
         )
     click.echo(f"{patients} patients written to {out}")
+
+
+@data.command()
+@click.argument("cohort", type=click.Path(path_type=Path))
+@click.option("--layout", metavar="NAME", help="How it lies.  [default: found out by looking]")
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path),
+    default=Path("cohort.png"),
+    show_default=True,
+    help="Where the picture of all patients goes.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Patients at a time."
+)
+def inspect(cohort: Path, layout: str | None, picture: Path, jobs: int) -> int:
+    """Say what COHORT holds, and everything that is wrong with it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from benchmark.data.folders import check_writable
+    from benchmark.data.inspection import inspect as examine
+    from benchmark.data.inspection import save_picture
+
+    check_writable(picture.parent)
+    out = Console()
+    wide = out if out.is_terminal else Console(width=160)
+    with Progress(console=out, disable=not out.is_terminal, transient=True) as bar:
+        task = bar.add_task("Reading patients", total=None)
+        report = examine(
+            cohort,
+            layout=layout,
+            jobs=jobs,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    save_picture(report.findings, picture)
+    wide.print(_table(report.findings))
+    for note in report.notes:
+        click.echo(f"Note: {note}")
+    for fault in report.every_fault:
+        click.echo(f"Fault: {fault}")
+    readable = sum(found.vessel_fraction is not None for found in report.findings)
+    click.echo(f"{readable} patients can be used, {len(report.every_fault)} faults; see {picture}")
+    return 2 if report.every_fault else 0
+
+
+def _table(findings: list[Finding]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for heading in ("patient", "site", "split"):
+        table.add_column(heading)
+    for heading in ("voxels", "mm", "axes", "intensities", "vessels"):
+        table.add_column(heading, justify="right")
+    for found in findings:
+        table.add_row(*_row(found))
+    return table
+
+
+def _row(found: Finding) -> list[str]:
+    who = [found.patient.id, found.patient.site, found.patient.split or "-"]
+    if found.shape is None or found.spacing_mm is None:
+        return [*who, "unreadable", "", "", "", ""]
+    share = found.vessel_fraction
+    return [
+        *who,
+        "x".join(str(side) for side in found.shape),
+        "x".join(f"{side:.3g}" for side in found.spacing_mm),
+        found.orientation,
+        f"{found.low:g} to {found.high:g}",
+        "unusable" if share is None else f"{100 * share:.2f} %",
+    ]

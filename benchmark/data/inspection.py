@@ -1,0 +1,153 @@
+"""What a cohort holds and everything that is wrong with it, before hours are spent on it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.core.errors import DataError
+from benchmark.data.cohort import Examined, Patient
+from benchmark.data.layouts import list_patients
+
+TILE_PIXELS = 160
+MARK = (255, 60, 40)
+
+
+class Finding(NamedTuple):
+    """One patient.
+
+    Attributes:
+        patient: Where the files lie, site and split.
+        shape: The image's voxels, in RAS; ``None`` where it is unreadable.
+        spacing_mm: A voxel's sides.
+        orientation: The axes of the file itself.
+        low: The least intensity.
+        high: The greatest intensity.
+        vessel_fraction: Of the brain's voxels; ``None`` where something is wrong.
+        faults: What is wrong.
+        tile: A slice and a projection with the mask over them, uint8 ``(h, 2w, 3)``, if readable.
+        content: Digest of the image's voxels.
+    """
+
+    patient: Patient
+    shape: tuple[int, ...] | None = None
+    spacing_mm: tuple[float, float, float] | None = None
+    orientation: str = ""
+    low: float | None = None
+    high: float | None = None
+    vessel_fraction: float | None = None
+    faults: tuple[DataError, ...] = ()
+    tile: NDArray[np.uint8] | None = None
+    content: str = ""
+
+
+class Report(NamedTuple):
+    """A cohort: findings by patient, faults of the folder, and notes."""
+
+    findings: list[Finding]
+    faults: list[DataError]
+    notes: list[str]
+
+    @property
+    def every_fault(self) -> list[DataError]:
+        """The folder's and the patients'."""
+        return [*self.faults, *(fault for found in self.findings for fault in found.faults)]
+
+
+def inspect(
+    root: Path,
+    *,
+    layout: str | None = None,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
+    """Reads every patient of a folder, and stops at no fault.
+
+    Raises:
+        DataError: For a folder that is missing or in no known layout.
+    """
+    listing = list_patients(root, layout)
+    findings: list[Finding] = []
+    with ThreadPoolExecutor(jobs) as pool:
+        for found in pool.map(_finding, listing.patients):
+            findings.append(found)
+            progress(len(findings), len(listing.patients))
+    return Report(findings, [*listing.faults, *_twins(findings)], listing.notes)
+
+
+def save_picture(findings: Sequence[Finding], path: Path) -> None:
+    """Writes the tiles of all readable patients, four beside each other."""
+    tiles = [found.tile for found in findings if found.tile is not None]
+    if not tiles:
+        return
+    blank = np.zeros_like(tiles[0])
+    rows = [tiles[start : start + 4] for start in range(0, len(tiles), 4)]
+    full = [np.concatenate([*row, *[blank] * (min(4, len(tiles)) - len(row))], 1) for row in rows]
+    Image.fromarray(np.concatenate(full)).save(path, optimize=True)
+
+
+def _finding(patient: Patient) -> Finding:
+    examined = patient.examine()
+    if examined.image is None:
+        return Finding(patient, faults=tuple(examined.faults))
+    image, volume = examined.image, examined.volume
+    return Finding(
+        patient,
+        shape=image.data.shape,
+        spacing_mm=image.spacing_mm,
+        orientation=image.orientation,
+        low=float(image.data.min()),
+        high=float(image.data.max()),
+        vessel_fraction=float(volume.vessels.sum() / volume.brain.sum()) if volume else None,
+        faults=tuple(examined.faults),
+        tile=_tile(examined),
+        content=hashlib.sha256(image.data.tobytes()).hexdigest(),
+    )
+
+
+def _twins(findings: Sequence[Finding]) -> list[DataError]:
+    first: dict[str, Finding] = {}
+    faults = []
+    for found in findings:
+        twin = first.setdefault(found.content, found) if found.content else found
+        if twin is not found:
+            faults.append(
+                DataError(
+                    f"{found.patient.image}: this is the volume of {twin.patient.id} again; "
+                    "a patient counts once."
+                )
+            )
+    return faults
+
+
+def _tile(examined: Examined) -> NDArray[np.uint8] | None:
+    """The slice with most vessels, and the maximum along the body's axis."""
+    if examined.image is None:
+        return None
+    data = examined.image.data
+    vessels = examined.volume.vessels if examined.volume else np.zeros(data.shape, bool)
+    best = int(vessels.sum((0, 1)).argmax()) if vessels.any() else data.shape[2] // 2
+    top = float(np.percentile(data, 99.8))
+    low = float(data.min())
+    views = [(data[:, :, best], vessels[:, :, best]), (data.max(2), vessels.max(2))]
+    return np.concatenate([_view(image, mask, low, top) for image, mask in views], axis=1)
+
+
+def _view(
+    image: NDArray[np.float32], mask: NDArray[np.bool_], low: float, top: float
+) -> NDArray[np.uint8]:
+    grey = np.clip((image - low) / max(top - low, 1e-12), 0, 1) * 255
+    shown = np.repeat(grey[..., None], 3, axis=2)
+    shown[mask] = 0.4 * shown[mask] + 0.6 * np.array(MARK)
+    picture = Image.fromarray(np.rot90(shown).astype(np.uint8))
+    picture.thumbnail((TILE_PIXELS, TILE_PIXELS))
+    sheet = Image.new("RGB", (TILE_PIXELS, TILE_PIXELS))
+    sheet.paste(picture, ((TILE_PIXELS - picture.width) // 2, (TILE_PIXELS - picture.height) // 2))
+    return np.asarray(sheet)
