@@ -13,17 +13,26 @@ from numpy.typing import NDArray
 
 from benchmark.metrics import inception, scattering
 from benchmark.metrics.frechet import frechet_distance
+from benchmark.metrics.kid import kernel_distance
 from benchmark.metrics.weights import digest
 
 Images = NDArray[np.float32]
 
 
 class Fid(NamedTuple):
-    """A Fréchet Inception distance, with what it rests on: biased upwards for n below 2,048."""
+    """A Fréchet Inception distance, with what it rests on: biased upwards for n below 2,048.
+
+    Attributes:
+        value: The Fréchet distance.
+        n: How many synthetic images.
+        dims: Of the features.
+        kid: The kernel distance of the same features, unbiased.
+    """
 
     value: float
     n: int
     dims: int
+    kid: float
 
 
 def offline_distance(real: Images, synthetic: Images) -> float:
@@ -60,7 +69,8 @@ def fid(
         theirs = inception.features(network, real)
         _write(kept, theirs)
     ours = inception.features(network, synthetic)
-    return Fid(frechet_distance(theirs, ours), len(synthetic), dims)
+    kid = kernel_distance(theirs, ours)
+    return Fid(frechet_distance(theirs, ours), len(synthetic), dims, kid)
 
 
 def _read(file: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:

@@ -19,8 +19,33 @@ def dice(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
     Raises:
         ValueError: If the shapes differ.
     """
+    hits, marked, vessel = _counts(prediction, truth)
+    return 2 * hits / (marked + vessel) if marked + vessel else 1.0
+
+
+def precision(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
+    """|P ∩ T| / |P|: how much of what is marked is vessel; 0 for an empty prediction of something.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    hits, marked, vessel = _counts(prediction, truth)
+    return hits / marked if marked else float(vessel == 0)
+
+
+def recall(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
+    """|P ∩ T| / |T|: how much of the vessels is marked; 1 where there are none.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    hits, _, vessel = _counts(prediction, truth)
+    return hits / vessel if vessel else 1.0
+
+
+def _counts(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> tuple[int, int, int]:
+    """|P ∩ T|, |P| and |T|."""
     if prediction.shape != truth.shape:
         raise ValueError(f"Expected masks of one shape, got {prediction.shape} and {truth.shape}.")
     marked, vessel = prediction != 0, truth != 0
-    total = int(marked.sum()) + int(vessel.sum())
-    return 2 * int((marked & vessel).sum()) / total if total else 1.0
+    return int((marked & vessel).sum()), int(marked.sum()), int(vessel.sum())

@@ -21,8 +21,7 @@ from benchmark.core.segmenter import Segmenter, TrainContext
 from benchmark.data.cohort import Patient
 from benchmark.data.patching import Recipe, extract
 from benchmark.metrics.bootstrap import interval
-from benchmark.metrics.overlap import dice
-from benchmark.metrics.surface import hausdorff95
+from benchmark.metrics.scores import Scores, score
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.sweep.distances import distances
 from benchmark.sweep.inputs import Inputs
@@ -30,7 +29,6 @@ from benchmark.sweep.pictures import save_strip
 from benchmark.sweep.spec import RunSpec, plain
 from benchmark.sweep.store import CHARGE, CURVES, GENERATOR, SAMPLES, write_json
 
-SCORES = ("dice", "hd95_mm")
 Listener = Callable[[str, int, int], None]
 
 
@@ -159,15 +157,20 @@ def _score(
     for done, patient in enumerate(patients, 1):
         volume = patient.read()
         found = segmenter.predict(volume.image, volume.spacing_mm) & volume.brain
+        scores = score(found, volume.vessels, volume.spacing_mm)
         rows.append(
             {
                 "patient": patient.id,
                 "site": patient.site,
-                "dice": dice(found, volume.vessels),
-                "hd95_mm": hausdorff95(found, volume.vessels, volume.spacing_mm),
+                **scores._asdict(),
                 "empty": not bool(np.any(found)),
             }
         )
         listener(f"scoring {name}", done, len(patients))
-    means = {s: interval([row[s] for row in rows])._asdict() for s in SCORES}
-    return {"name": name, **means, "patients": rows}
+    return {"name": name, **{s: _mean(rows, s) for s in Scores._fields}, "patients": rows}
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], score: str) -> dict[str, float] | None:
+    """The mean with its interval, over the patients that have the score."""
+    values = [row[score] for row in rows if row[score] is not None]
+    return interval(values)._asdict() if values else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmark.core.budget import Budget, Unit
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised whenever the meaning of a cell changes without a plug-in's version saying so."""
 
 KEY_LENGTH = 12

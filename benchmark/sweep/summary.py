@@ -10,12 +10,14 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from benchmark.metrics.scores import Scores
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.spec import RunSpec, number
 from benchmark.sweep.store import Store, write_text
 from benchmark.sweep.worker import fraction
 
 SUMMARY = "summary.csv"
+APPENDED = [name for name in Scores._fields if name not in ("dice", "hd95_mm")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,14 @@ class Row:
     seconds: float | None
     status: str
     run_key: str
+    bavd_mm: float | None = None
+    cldice: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    dice_thin: float | None = None
+    dice_medium: float | None = None
+    dice_thick: float | None = None
+    kid: float | None = None
 
 
 def rows(
@@ -93,6 +103,8 @@ def _row(
         seconds=result.get("seconds", {}).get("total"),
         status="done" if outcome.state == "kept" else outcome.state,
         run_key=spec.key,
+        kid=fid.get("kid"),
+        **{name: (scores.get(name) or {}).get("mean") for name in APPENDED},
     )
 
 

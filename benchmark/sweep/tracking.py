@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import UsageError
+from benchmark.metrics.scores import Scores
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import CURVES, GENERATOR, RESULT, SAMPLES, read_result
 
@@ -204,11 +205,12 @@ def metrics(result: Mapping[str, Any]) -> dict[str, float]:
     guarantee, tests = result["guarantee"], result["test_sets"]
     # MLflow's comparison starts with the first metric: Dice.
     found: dict[str, Any] = {f"dice_{t['name']}": t["dice"]["mean"] for t in tests}
-    found |= {"fid": result["fid"]["value"], "offline_distance": result["offline_distance"]}
+    found |= {"fid": result["fid"]["value"], "kid": result["fid"].get("kid")}
+    found |= {"offline_distance": result["offline_distance"]}
     for test in tests:
         name = test["name"]
         found[f"fraction_of_real_{name}"] = (result["fraction_of_real"] or {}).get(name)
-        found[f"hd95_mm_{name}"] = test["hd95_mm"]["mean"]
+        found |= {f"{s}_{name}": (test.get(s) or {}).get("mean") for s in Scores._fields}
     found |= {n: guarantee[n] for n in ("epsilon_patch", "epsilon_patient", "noise_multiplier")}
     found["seconds"] = result["seconds"]["total"]
     return {n: float(v) for n, v in found.items() if v is not None and math.isfinite(float(v))}

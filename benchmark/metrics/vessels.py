@@ -1,0 +1,99 @@
+"""Scores that know what a vessel is: a tube with a centre line and a radius."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from scipy.spatial import KDTree
+
+from benchmark.metrics.window import around
+
+RADII_MM = (0.75, 1.5)
+"""Up to the first a vessel is thin, from the second on it is thick."""
+
+Mask = NDArray[np.bool_]
+
+
+class ByRadius(NamedTuple):
+    """Dice of thin, medium and thick vessels; ``None`` where the truth has none of them."""
+
+    thin: float | None
+    medium: float | None
+    thick: float | None
+
+
+def centre_line(mask: Mask) -> Mask:
+    """The one voxel wide skeleton of a mask ``(X, Y, Z)`` (Lee et al. 1994)."""
+    from skimage.morphology import skeletonize
+
+    line = np.zeros_like(mask)
+    if mask.any():
+        window = around(mask)
+        line[window] = skeletonize(mask[window])  # type: ignore[no-untyped-call]
+    return line
+
+
+def cldice(prediction: Mask, truth: Mask, truth_line: Mask | None = None) -> float:
+    """clDice: the harmonic mean of how much of each centre line lies in the other mask.
+
+    Reference: Shit et al. (2021), arXiv:2003.07311, Equation 2.
+
+    Args:
+        prediction: ``(X, Y, Z)``.
+        truth: ``(X, Y, Z)``.
+        truth_line: ``centre_line(truth)``, if it is known.
+
+    Returns:
+        In [0, 1]: 0 for an empty prediction of something, 1 where both are empty.
+    """
+    if not prediction.any() or not truth.any():
+        return float(prediction.any() == truth.any())
+    line = centre_line(truth) if truth_line is None else truth_line
+    found = centre_line(prediction)
+    precision = (found & truth).sum() / max(1, found.sum())
+    sensitivity = (line & prediction).sum() / max(1, line.sum())
+    total = precision + sensitivity
+    return float(2 * precision * sensitivity / total) if total else 0.0
+
+
+def dice_by_radius(
+    prediction: Mask,
+    truth: Mask,
+    spacing_mm: tuple[float, float, float],
+    truth_line: Mask | None = None,
+) -> ByRadius:
+    """Dice of each calibre, 2 TP / (2 TP + FN + FP).
+
+    A vessel voxel has the radius at the nearest point of the centre line: that point's distance to
+    the background, less half a voxel. A false voxel belongs to the vessel voxel that it is nearest.
+    """
+    if not truth.any():
+        return ByRadius(None, None, None)
+    line = centre_line(truth) if truth_line is None else truth_line
+    voxels, spacing = np.argwhere(truth), np.array(spacing_mm)
+    calibre = _calibres(truth, line, voxels, spacing)
+    hit = prediction[truth]
+    false = np.argwhere(prediction & ~truth)
+    of_false = calibre[KDTree(voxels * spacing).query(false * spacing)[1]] if len(false) else false
+    scores: list[float | None] = []
+    for kind in range(len(RADII_MM) + 1):
+        mine = calibre == kind
+        hits, wrong = 2 * int(hit[mine].sum()), int((~hit[mine]).sum() + (of_false == kind).sum())
+        scores.append(hits / (hits + wrong) if mine.any() else None)
+    return ByRadius(*scores)
+
+
+def _calibres(
+    truth: Mask, line: Mask, voxels: NDArray[np.int64], spacing: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """0, 1 or 2 (thin, medium, thick) for each vessel voxel."""
+    window = around(truth)
+    depth = distance_transform_edt(np.pad(truth[window], 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+    points = np.argwhere(line[window])
+    radius = depth[tuple(points.T)] - spacing.min() / 2
+    corner = np.array([side.start for side in window])
+    owner = KDTree((points + corner) * spacing).query(voxels * spacing)[1]
+    return np.asarray(np.digitize(radius[owner], RADII_MM))
