@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
-from scipy.spatial import KDTree
 
-from benchmark.metrics.window import around
+from benchmark.metrics.nearest import around, nearest
 
 PERCENTILE = 95
 
@@ -35,10 +34,9 @@ def hausdorff95(prediction: Mask, truth: Mask, spacing_mm: Spacing) -> float:
     known = _of_empty(prediction, truth, spacing_mm)
     if known is not None:
         return known
-    one, other = (_points(_surface(mask != 0), spacing_mm) for mask in (prediction, truth))
-    return max(
-        float(np.percentile(nearest(a, b), PERCENTILE)) for a, b in ((one, other), (other, one))
-    )
+    one, other = _surface(prediction != 0), _surface(truth != 0)
+    both = nearest(one, other, spacing_mm), nearest(other, one, spacing_mm)
+    return max(float(np.percentile(found.distance_mm, PERCENTILE)) for found in both)
 
 
 def balanced_average_hausdorff(prediction: Mask, truth: Mask, spacing_mm: Spacing) -> float:
@@ -62,14 +60,9 @@ def balanced_average_hausdorff(prediction: Mask, truth: Mask, spacing_mm: Spacin
     known = _of_empty(prediction, truth, spacing_mm)
     if known is not None:
         return known
-    found, real = (_points(mask != 0, spacing_mm) for mask in (prediction, truth))
-    return float((nearest(real, found).sum() + nearest(found, real).sum()) / (2 * len(real)))
-
-
-def nearest(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each point's distance ``(n,)`` to the nearest of the others ``(m, 3)``, m at least 1."""
-    distances: NDArray[np.float64] = KDTree(others).query(points)[0]
-    return distances
+    found, real = prediction != 0, truth != 0
+    both = nearest(real, found, spacing_mm), nearest(found, real, spacing_mm)
+    return float(sum(side.distance_mm.sum() for side in both) / (2 * real.sum()))
 
 
 def _of_empty(prediction: Mask, truth: Mask, spacing_mm: Spacing) -> float | None:
@@ -87,8 +80,3 @@ def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     shell = np.zeros_like(mask)
     shell[window] = mask[window] & ~binary_erosion(mask[window])
     return shell
-
-
-def _points(mask: NDArray[np.bool_], spacing_mm: Spacing) -> NDArray[np.float64]:
-    points: NDArray[np.float64] = np.argwhere(mask) * np.array(spacing_mm)
-    return points

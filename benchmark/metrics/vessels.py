@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from scipy.spatial import KDTree
 
-from benchmark.metrics.window import around
+from benchmark.metrics.nearest import around, nearest
 
 RADII_MM = (0.75, 1.5)
 """Up to the first a vessel is thin, from the second on it is thick."""
@@ -73,27 +72,26 @@ def dice_by_radius(
     if not truth.any():
         return ByRadius(None, None, None)
     line = centre_line(truth) if truth_line is None else truth_line
-    voxels, spacing = np.argwhere(truth), np.array(spacing_mm)
-    calibre = _calibres(truth, line, voxels, spacing)
-    hit = prediction[truth]
-    false = np.argwhere(prediction & ~truth)
-    of_false = calibre[KDTree(voxels * spacing).query(false * spacing)[1]] if len(false) else false
+    calibre = _calibres(truth, line, spacing_mm)
+    false = prediction & ~truth
+    of_false = calibre[tuple(nearest(false, truth, spacing_mm).voxel.T)]
     scores: list[float | None] = []
-    for kind in range(len(RADII_MM) + 1):
+    for kind in range(1, len(RADII_MM) + 2):
         mine = calibre == kind
-        hits, wrong = 2 * int(hit[mine].sum()), int((~hit[mine]).sum() + (of_false == kind).sum())
-        scores.append(hits / (hits + wrong) if mine.any() else None)
+        hits, missed = int(prediction[mine].sum()), int((~prediction[mine]).sum())
+        wrong = missed + int((of_false == kind).sum())
+        scores.append(2 * hits / (2 * hits + wrong) if hits + missed else None)
     return ByRadius(*scores)
 
 
-def _calibres(
-    truth: Mask, line: Mask, voxels: NDArray[np.int64], spacing: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """0, 1 or 2 (thin, medium, thick) for each vessel voxel."""
+def _calibres(truth: Mask, line: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.uint8]:
+    """1, 2 or 3 (thin, medium, thick) where there is a vessel, ``(X, Y, Z)``."""
     window = around(truth)
-    depth = distance_transform_edt(np.pad(truth[window], 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-    points = np.argwhere(line[window])
-    radius = depth[tuple(points.T)] - spacing.min() / 2
-    corner = np.array([side.start for side in window])
-    owner = KDTree((points + corner) * spacing).query(voxels * spacing)[1]
-    return np.asarray(np.digitize(radius[owner], RADII_MM))
+    inside = np.pad(truth[window], 1)
+    depth = np.zeros(truth.shape)
+    depth[window] = distance_transform_edt(inside, sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
+    owner = nearest(truth, line, spacing_mm).voxel
+    radius = depth[tuple(owner.T)] - min(spacing_mm) / 2
+    calibre = np.zeros(truth.shape, np.uint8)
+    calibre[truth] = 1 + np.digitize(radius, RADII_MM)
+    return calibre

@@ -10,6 +10,7 @@ from sklearn.metrics import pairwise_distances, precision_score, recall_score
 from sklearn.metrics.pairwise import polynomial_kernel
 
 from benchmark.metrics.kid import kernel_distance
+from benchmark.metrics.nearest import _by_transform, _by_tree, nearest
 from benchmark.metrics.overlap import precision, recall
 from benchmark.metrics.scores import Scores, score
 from benchmark.metrics.surface import balanced_average_hausdorff
@@ -130,3 +131,16 @@ def test_the_kernel_distance_is_unbiased_where_frechets_is_not() -> None:
     assert abs(np.mean(drawn)) < 3 * np.std(drawn) / math.sqrt(300)
     with pytest.raises(ValueError, match="2 samples or more"):
         kernel_distance(np.ones((1, 3)), np.ones((4, 3)))
+
+
+@pytest.mark.parametrize("share", [0.002, 0.4])
+def test_both_ways_to_the_nearest_voxel_agree(share: float) -> None:
+    one, two = blobs(3, share), blobs(4, share)
+    tree, transform = (way(one, two, np.array(SPACING_MM)) for way in (_by_tree, _by_transform))
+    assert np.allclose(tree.distance_mm, transform.distance_mm)
+    steps = (np.argwhere(one) - transform.voxel) * SPACING_MM
+    assert np.allclose(np.linalg.norm(steps, axis=1), tree.distance_mm)
+    assert two[tuple(transform.voxel.T)].all()
+    chosen = nearest(one, two, SPACING_MM)
+    assert np.allclose(chosen.distance_mm, tree.distance_mm)
+    assert two[tuple(chosen.voxel.T)].all()
