@@ -6,6 +6,7 @@ import base64
 import io
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,17 @@ def draw_trade_off(rows: Sequence[Row], path: Path) -> None:
     done = [row for row in rows if row.dice is not None]
     if not done:
         return
+    if len({row.segmenter for row in done}) > 1:
+        done = [replace(row, generator=_with_segmenter(row)) for row in done]
     sets = list(dict.fromkeys(row.test_set for row in done))
     panels = [_dice_panel([r for r in done if r.test_set == name], name) for name in sets]
     panels.append(_distance_panel([r for r in done if r.test_set == sets[0]]))
     chart = alt.hconcat(*panels, title=_title(done)).configure_axis(grid=False)
     chart.save(str(path), scale_factor=2)
+
+
+def _with_segmenter(row: Row) -> str:
+    return f"{BOOKENDS.get(row.generator, row.generator)} + {row.segmenter}"
 
 
 def _title(rows: Sequence[Row]) -> alt.TitleParams:
@@ -111,7 +118,7 @@ def _point(
 
 
 def _is_bookend(row: Row) -> bool:
-    return row.generator in BOOKENDS
+    return row.generator.split(" + ")[0] in {*BOOKENDS, *BOOKENDS.values()}
 
 
 def draw_patches(strips: Sequence[tuple[str, Path]], path: Path) -> None:

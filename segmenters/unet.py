@@ -8,41 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from torch import Tensor, nn
+from torch import nn
 
-from benchmark.core.errors import NotFittedError
-from benchmark.core.patches import Patches
-from benchmark.core.seeds import stream
-from benchmark.core.segmenter import Segmenter, TrainContext
 from benchmark.core.settings import Settings
-from segmenters.nets.training import AUGMENTATIONS, LOSSES, best_threshold
-
-SLICES_AT_ONCE = 8
+from segmenters.nets.slices import SliceParams, SliceSegmenter
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnetParams(Settings):
+class UnetParams(SliceParams):
     """Settings of the U-Net; the preset ``paper`` has the paper's."""
 
-    width: Annotated[int, IntDistribution(2, 64)] = 12
-    levels: Annotated[int, IntDistribution(3, 6)] = 3
-    dropout: Annotated[float, FloatDistribution(0.0, 0.9)] = 0.0
-    loss: Annotated[str, CategoricalDistribution(["dice+bce", "dice"])] = "dice+bce"
-    schedule: Annotated[str, CategoricalDistribution(["one-cycle", "constant"])] = "one-cycle"
-    learning_rate: Annotated[float, FloatDistribution(1e-6, 1e-1, log=True)] = 1e-2
-    batch: Annotated[int, IntDistribution(1, 512, log=True)] = 32
-    iterations: Annotated[int, IntDistribution(1, 1_000_000, log=True)] = 250
-    augmentation: Annotated[str, CategoricalDistribution(["flips", "affine"])] = "flips"
-    threshold: Annotated[str, CategoricalDistribution(["chosen", "half"])] = "chosen"
 
-
-class Unet(Segmenter):
+class Unet(SliceSegmenter):
     """Marks vessels slice by slice; two 3x3 convolutions a level, no normalisation."""
 
     name: ClassVar[str] = "unet"
@@ -67,90 +46,21 @@ class Unet(Segmenter):
     }
     smoke: ClassVar[Settings] = UnetParams(width=2, levels=3, batch=8, iterations=3)
 
-    def __init__(self, params: UnetParams) -> None:
-        self.params = params
-        self.threshold = 0.5
-        self._net: nn.Module | None = None
-        self._device = "cpu"
+    def network(self) -> nn.Module:
+        """MONAI's DynUNet without normalisation."""
+        from monai.networks.nets.dynunet import DynUNet
 
-    def fit(self, patches: Patches, context: TrainContext) -> None:
-        """Trains, then chooses on the same patches the threshold with the highest Dice."""
-        torch.manual_seed(stream(context.seed, "segmenter weights"))
-        rng = torch.Generator().manual_seed(stream(context.seed, "segmenter batches"))
-        self._device = context.device
-        net = _network(self.params).to(self._device)
-        images, masks = torch.from_numpy(patches.images), torch.from_numpy(patches.masks).float()
-        self._train(net, images, masks, rng, context)
-        self._net = net.eval()
-        if self.params.threshold == "chosen":
-            self.threshold = best_threshold(self._probabilities(self._net, images), masks)
-
-    def predict(
-        self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
-    ) -> NDArray[np.bool_]:
-        """Marks vessels in every axial slice."""
-        if self._net is None:
-            raise NotFittedError("unet must be fitted before it can predict.")
-        side = 2 ** (self.params.levels - 1)
-        pads = [(0, -length % side) for length in volume.shape[:2]]
-        padded = np.pad(volume, [*pads, (0, 0)], constant_values=-1.0)
-        slices = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)[:, None]))
-        marked = self._probabilities(self._net, slices)[:, 0].numpy() > self.threshold
-        return marked.transpose(1, 2, 0)[: volume.shape[0], : volume.shape[1]]
-
-    def _train(
-        self,
-        net: nn.Module,
-        images: Tensor,
-        masks: Tensor,
-        rng: torch.Generator,
-        context: TrainContext,
-    ) -> None:
         p = self.params
-        optimiser = torch.optim.Adam(net.parameters(), lr=p.learning_rate)
-        schedule = _schedule(optimiser, p)
-        for done in range(1, p.iterations + 1):
-            chosen = torch.randint(len(images), (p.batch,), generator=rng)
-            image, mask = AUGMENTATIONS[p.augmentation](images[chosen], masks[chosen], rng)
-            loss = LOSSES[p.loss](net(image.to(self._device)), mask.to(self._device))
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            optimiser.step()
-            schedule.step()
-            context.progress(done, p.iterations, {"segmenter_loss": float(loss.detach())})
-
-    @torch.no_grad()
-    def _probabilities(self, net: nn.Module, images: Tensor) -> Tensor:
-        at_once = max(SLICES_AT_ONCE, SLICES_AT_ONCE * 128**2 // images[0].numel())
-        chunks = [
-            net(chunk.to(self._device)).sigmoid().cpu() for chunk in torch.split(images, at_once)
-        ]
-        return torch.cat(chunks)
-
-
-def _network(params: UnetParams) -> nn.Module:
-    from monai.networks.nets.dynunet import DynUNet
-
-    net: nn.Module = DynUNet(
-        spatial_dims=2,
-        in_channels=1,
-        out_channels=1,
-        kernel_size=[3] * params.levels,
-        strides=[1] + [2] * (params.levels - 1),
-        upsample_kernel_size=[2] * (params.levels - 1),
-        filters=[params.width * 2**level for level in range(params.levels)],
-        dropout=params.dropout or None,
-        norm_name="",
-        act_name="relu",
-    )
-    return net
-
-
-def _schedule(
-    optimiser: torch.optim.Optimizer, params: UnetParams
-) -> torch.optim.lr_scheduler.LRScheduler:
-    if params.schedule == "constant":
-        return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, params.learning_rate, total_steps=max(4, params.iterations + 1)
-    )
+        net: nn.Module = DynUNet(
+            spatial_dims=2,
+            in_channels=1,
+            out_channels=1,
+            kernel_size=[3] * p.levels,
+            strides=[1] + [2] * (p.levels - 1),
+            upsample_kernel_size=[2] * (p.levels - 1),
+            filters=p.widths,
+            dropout=p.dropout or None,
+            norm_name="",
+            act_name="relu",
+        )
+        return net

@@ -72,3 +72,10 @@ def best_threshold(probabilities: Tensor, masks: Tensor) -> float:
     false_positive = false.bincount(minlength=size).flip(0).cumsum(0).flip(0)[1:]
     dice = 2 * true_positive / (true_positive + false_positive + vessel.sum()).clamp(min=1)
     return float(edges[dice.argmax()])
+
+
+def dice_at(threshold: float, probabilities: Tensor, masks: Tensor) -> float:
+    """Dice of what lies above a threshold, over all pixels."""
+    marked, vessel = probabilities > threshold, masks > 0.5
+    total = int(marked.sum()) + int(vessel.sum())
+    return 2 * int((marked & vessel).sum()) / total if total else 1.0

@@ -223,7 +223,12 @@ def test_a_killed_sweep_dies_whole_and_the_same_command_resumes_it(
     arguments += ["--set", "dp-wgan.critic_steps=1", "--jobs", "1"]
     arguments += ["--noise", "seeded", "--tracking-uri", "none"]
     command = [sys.executable, "-m", "benchmark", *arguments]
-    sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    sweep = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & ignores it
+    )
     wait_for(lambda: len(results(tmp_path)) >= 2)
     wait_for(lambda: len(list(tmp_path.glob("runs/*/*/spec.json"))) > len(results(tmp_path)))
     sweep.send_signal(blow)

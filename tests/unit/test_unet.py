@@ -7,7 +7,7 @@ import torch
 from benchmark.core.patches import Patches
 from benchmark.core.segmenter import TrainContext
 from segmenters.nets.training import affine, best_threshold, flips, soft_dice
-from segmenters.unet import Unet, UnetParams, _network
+from segmenters.unet import Unet, UnetParams
 
 
 def tubes(n: int) -> Patches:
@@ -27,7 +27,7 @@ def dice(found: np.ndarray, truth: np.ndarray) -> float:
 def test_the_paper_preset_has_the_papers_widths_and_takes_a_step() -> None:
     params = Unet.presets["paper"]
     assert isinstance(params, UnetParams)
-    net = _network(params)
+    net = Unet(params).network()
     widths = {m.out_channels for m in net.modules() if isinstance(m, torch.nn.Conv2d)}
     assert widths == {32, 64, 128, 256, 512, 1}
     assert not [m for m in net.modules() if "Norm" in type(m).__name__]
