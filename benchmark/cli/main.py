@@ -7,7 +7,7 @@ import traceback
 
 import click
 
-from benchmark.cli import catalogue, data, run, ui, weights
+from benchmark.cli import catalogue, check, data, doctor, run, ui, weights
 from benchmark.core.errors import BenchError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -20,7 +20,16 @@ def bench(debug: bool) -> None:
     """Benchmark generators of labelled brain angiography: Dice and FID against ε."""
 
 
-for command in (run.run, catalogue.list_, catalogue.show, data.data, ui.ui, weights.weights):
+for command in (
+    run.run,
+    catalogue.list_,
+    catalogue.show,
+    check.check,
+    data.data,
+    doctor.doctor,
+    ui.ui,
+    weights.weights,
+):
     bench.add_command(command)
 
 

@@ -49,7 +49,12 @@ class Registry:
         loaders = self._loaders()
         if name not in loaders:
             raise UsageError(unknown(self.kind, name, sorted(loaders)))
-        found = loaders[name]()
+        try:
+            found = loaders[name]()
+        except Exception as error:  # a plug-in's module may raise anything
+            raise UsageError(
+                f"The {self.kind} {name!r} cannot be imported ({type(error).__name__}: {error})."
+            ) from error
         if not (isinstance(found, type) and issubclass(found, self.base)):
             raise UsageError(f"The {self.kind} {name!r} is not a subclass of {self.base.__name__}.")
         return found

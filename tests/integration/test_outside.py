@@ -1,0 +1,117 @@
+"""Plug-ins from outside: installed by entry point, listed, checked, run; and bad ones are named."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[1] / "example_plug_in"
+RUN = ["run", "--generator", "stripes", "--segmenter", "bright", "--data", "cohort"]
+RUN += ["--set", "protocol.patches_per_patient=40", "--set", "protocol.samples=64"]
+RUN += ["--set", "protocol.fid_n=16", "--tracking-uri", "none"]
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment with this one's packages, and the example installed."""
+    home = tmp_path_factory.mktemp("fresh")
+    source = shutil.copytree(EXAMPLE, home / "source")
+    venv.create(home / "env", with_pip=False)
+    found = home / "env" / "bin" / "python"
+    site = next((home / "env" / "lib").glob("python*/site-packages"))
+    ours = sysconfig.get_paths()["purelib"]
+    (site / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
+    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run(
+        [sys.executable, *install, "--target", str(site), str(source)], check=True, timeout=300
+    )
+    return found
+
+
+def bench(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [str(python), "-m", "benchmark", *arguments]
+    return subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_an_installed_plug_in_is_listed_and_keeps_all_laws(python: Path, tmp_path: Path) -> None:
+    listed = bench(python, "list", cwd=tmp_path).stdout
+    assert "stripes" in listed
+    assert "bright" in listed
+    for name in ("stripes", "bright"):
+        checked = bench(python, "check", name, cwd=tmp_path)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        assert f"{name} keeps all laws." in checked.stdout
+
+
+def test_an_installed_plug_in_runs_in_a_sweep(
+    python: Path, tiny_cohort: Path, tmp_path: Path
+) -> None:
+    done = bench(python, *RUN, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with (tmp_path / "runs" / "summary.csv").open() as lines:
+        rows = {row["generator"]: row for row in csv.DictReader(lines)}
+    assert set(rows) == {"real", "simulator", "stripes"}
+    assert all(row["segmenter"] == "bright" for row in rows.values())
+    assert float(rows["stripes"]["dice"]) > 0.3
+
+
+BROKEN = {
+    "fit raises": ("fit", "raise RuntimeError('no luck')", "RuntimeError: no luck"),
+    "nothing is charged": ("fit", "self._size = patches.size; return guarantee", "BROKEN"),
+    "patches of another type": (
+        "sample",
+        "return Patches(images=np.zeros((n, 1, 32, 32)), masks=np.zeros((n, 1, 32, 32), np.uint8))",
+        "Expected images float32",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_law_is_named(fault: str, tmp_path: Path) -> None:
+    method, body, sentence = BROKEN[fault]
+    made = tmp_path / "plug-in"
+    shutil.copytree(EXAMPLE / "angiobench_example", made / "angiobench_example")
+    file = made / "angiobench_example" / "stripes.py"
+    head, sep, tail = file.read_text().partition(f"    def {method}(")
+    signature, colon, rest = tail.partition(":\n")
+    file.write_text(f"{head}{sep}{signature}{colon}        {body}\n{rest}")
+    declare(made, "stripes = angiobench_example.stripes:Stripes")
+    checked = checked_in(made, "stripes")
+    assert checked.returncode == 1, checked.stdout + checked.stderr
+    assert sentence in checked.stdout
+    assert "Traceback" not in checked.stderr
+
+
+def test_a_plug_in_that_cannot_be_imported_is_named_and_hides_no_other(tmp_path: Path) -> None:
+    declare(tmp_path, "torn = nowhere_to_be_found:Torn")
+    torn = checked_in(tmp_path, "torn")
+    assert torn.returncode == 2
+    assert "The generator 'torn' cannot be imported (ModuleNotFoundError" in torn.stderr
+    assert checked_in(tmp_path, "simulator").returncode == 0
+
+
+def declare(folder: Path, line: str) -> None:
+    info = folder / "guest-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Name: guest\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[angiobench.generators]\n{line}\n")
+
+
+def checked_in(path: Path, name: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmark", "check", name],
+        env={**os.environ, "PYTHONPATH": str(path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
