@@ -6,8 +6,14 @@ without duplicates, in axial slices, half a patch away from the border.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +22,10 @@ from benchmark.core.budget import PublicNumbers
 from benchmark.core.errors import DataError
 from benchmark.core.patches import Patches
 from benchmark.data.cohort import Patient, PatientVolume
+
+IMAGES, MASKS, OWNER = "images.npy", "masks.npy", "patient.npy"
+NOBODY = 0
+"""Owner of the rows that patients with few voxels leave empty; the first patient is 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,24 +51,105 @@ def extract(patients: Sequence[Patient], recipe: Recipe, *, seed: int) -> Patche
     Raises:
         DataError: Naming the patient whose volume is unusable or smaller than a patch.
     """
-    shape = (len(patients) * recipe.per_patient, 1, recipe.size, recipe.size)
-    images, masks = np.empty(shape, np.float32), np.empty(shape, np.uint8)
-    owner = np.empty(len(images), np.int64)
-    filled = 0
+    parts = list(_each(patients, recipe, seed))
+    images, masks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    owner = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+    return _patches(images, masks, owner, len(patients), recipe)
+
+
+def cached(
+    patients: Sequence[Patient], recipe: Recipe, *, seed: int, cache: Path, data: str
+) -> Patches:
+    """``extract``, kept as memory-mapped files for the next cell on the same data.
+
+    Memory stays flat however many patients there are. The files are the patients' own patches, so
+    their folder is its owner's alone.
+
+    Args:
+        patients: Whose patches.
+        recipe: Which patches.
+        seed: Chooses their centres.
+        cache: The cache folder.
+        data: Digest of the patients' files.
+
+    Raises:
+        DataError: As ``extract``.
+    """
+    key = f"{data}-{recipe.size}-{recipe.per_patient}-{seed}"
+    kept = cache / "patches" / hashlib.sha256(key.encode()).hexdigest()[:16]
+    found = _opened(kept, len(patients), recipe)
+    if found is not None:
+        return found
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=kept.parent, prefix=".partial-"))
+    try:
+        _write(partial, patients, recipe, seed)
+        shutil.rmtree(kept, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process was first, with the same patches
+            partial.rename(kept)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    made = _opened(kept, len(patients), recipe)
+    if made is None:
+        raise OSError(f"{kept}: the patches could not be read back; is the disk full?")
+    return made
+
+
+def _each(
+    patients: Sequence[Patient], recipe: Recipe, seed: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
+    """Images and masks ``(k, 1, size, size)`` of one patient after the other."""
     for index, patient in enumerate(patients):
         rng = np.random.default_rng((seed, index))
         volume = patient.read()
         corners = _corners(patient, volume, recipe, rng)
-        end = filled + len(corners)
-        _cut(volume.image, corners, images[filled:end])
-        _cut(volume.vessels, corners, masks[filled:end])
-        owner[filled:end] = index
-        filled = end
+        shape = (len(corners), 1, recipe.size, recipe.size)
+        images, masks = np.empty(shape, np.float32), np.empty(shape, np.uint8)
+        _cut(volume.image, corners, images)
+        _cut(volume.vessels, corners, masks)
+        yield images, masks
+
+
+def _write(folder: Path, patients: Sequence[Patient], recipe: Recipe, seed: int) -> None:
+    """Writes the patches as they come; each file is mapped for one patient at a time."""
+    most = len(patients) * recipe.per_patient
+    shape = (most, 1, recipe.size, recipe.size)
+    for name, sides, dtype in (
+        (IMAGES, shape, np.float32),
+        (MASKS, shape, np.uint8),
+        (OWNER, shape[:1], np.int64),
+    ):
+        np.lib.format.open_memmap(folder / name, mode="w+", dtype=dtype, shape=sides)
+    filled = 0
+    for index, (images, masks) in enumerate(_each(patients, recipe, seed)):
+        owner = np.full(len(images), index + 1)
+        for name, part in ((IMAGES, images), (MASKS, masks), (OWNER, owner)):
+            np.load(folder / name, mmap_mode="r+")[filled : filled + len(part)] = part
+        filled += len(images)
+
+
+def _opened(folder: Path, patients: int, recipe: Recipe) -> Patches | None:
+    """The kept patches; ``None`` where they are missing or damaged."""
+    try:
+        images, masks, owner = (
+            np.load(folder / name, mmap_mode="r", allow_pickle=False)
+            for name in (IMAGES, MASKS, OWNER)
+        )
+        filled = int((owner != NOBODY).sum())
+        rows = images[:filled], masks[:filled], owner[:filled] - 1
+        return _patches(*rows, patients, recipe)
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def _patches(
+    images: NDArray[Any], masks: NDArray[Any], owner: NDArray[Any], patients: int, recipe: Recipe
+) -> Patches:
     return Patches(
-        images=images[:filled],
-        masks=masks[:filled],
-        patient=owner[:filled],
-        patients=len(patients),
+        images=images,
+        masks=masks,
+        patient=owner,
+        patients=patients,
         patches_per_patient=recipe.per_patient,
     )
 

@@ -19,7 +19,7 @@ from benchmark.core.registry import generators, segmenters
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import Segmenter, TrainContext
 from benchmark.data.cohort import Patient
-from benchmark.data.patching import Recipe, extract
+from benchmark.data.patching import Recipe, cached
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import Scores, score
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
@@ -115,7 +115,13 @@ def _fit(
     generator: Generator = kind(kind.Params(**spec.generator.settings))
     with watch.stage("patches"):
         watch.listener("patches", 0, 1)
-        training = extract(inputs.train, recipe_of(spec), seed=stream(spec.seed, "patches"))
+        training = cached(
+            inputs.train,
+            recipe_of(spec),
+            seed=stream(spec.seed, "patches"),
+            cache=setting.cache,
+            data=inputs.data,
+        )
     context = FitContext(
         seed=spec.seed,
         noise=_noise(spec),

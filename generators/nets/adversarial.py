@@ -11,8 +11,10 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.core.budget import Guarantee
@@ -58,7 +60,7 @@ class Game:
         self.averaged = copy.deepcopy(self.generator)
         self._optimisers()
         self.step = critic_step(params, guarantee)
-        self.data = _as_tensor(patches).to(context.device)
+        self.patches = patches
         self.sampler = PoissonSampler(
             patches,
             unit=guarantee.unit,
@@ -87,10 +89,11 @@ class Game:
         self.generator_optimiser = make(self.generator.parameters(), lr=p.generator_rate, **betas)
 
     def _critic_step(self) -> None:
-        indices, owners = (torch.from_numpy(drawn) for drawn in self.sampler.draw())
+        indices, owners = self.sampler.draw()
         with torch.no_grad():
             fake = self.generator(*self.generator.latents(self.params.fakes, self.rng))
-        batch = Batch(self.data[indices], owners.to(fake.device), fake)
+        real = _as_tensor(self.patches, indices).to(fake.device)
+        batch = Batch(real, torch.from_numpy(owners).to(fake.device), fake)
         gradient = self.step.gradient(self.critic, batch, self.context.noise)
         _assign(self.critic, gradient)
         self.critic_optimiser.step()
@@ -161,8 +164,9 @@ def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _as_tensor(patches: Patches) -> Tensor:
-    images, masks = torch.from_numpy(patches.images), torch.from_numpy(patches.masks)
+def _as_tensor(patches: Patches, indices: NDArray[np.int64]) -> Tensor:
+    """Some labelled patches ``(n, 2, H, W)``; the others stay where they are."""
+    images, masks = (torch.from_numpy(a[indices]) for a in (patches.images, patches.masks))
     return torch.cat([images, masks.float() * 2 - 1], dim=1)
 
 

@@ -266,6 +266,22 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
+def test_bad_patients_can_be_left_out_and_are_listed(tiny_cohort: Path, tmp_path: Path) -> None:
+    (tiny_cohort / "sub-02/anat/sub-02_angio.nii.gz").write_bytes(b"no image")
+    arguments = ["run", "--generator", "simulator", "--segmenter", "frangi", "--data", "cohort"]
+    arguments += [*SMALL[:-2], "--no-bookends", "--tracking-uri", "none"]
+    refused = bench(*arguments, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "sub-02_angio.nii.gz" in refused.stderr
+    done = bench(*arguments, "--skip-bad", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Left out: cohort/sub-02" in done.stdout
+    (result,) = results(tmp_path)
+    assert len(result["skipped"]) == 1
+    assert "sub-02" in result["skipped"][0]
+    assert result["guarantee"]["patients"] == 2
+
+
 FAULTY = '''
 """A generator whose fit fails."""
 from generators.simulator import Simulator

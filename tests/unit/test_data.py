@@ -12,7 +12,7 @@ from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
 from benchmark.data.layouts import read_cohort
-from benchmark.data.patching import Recipe, extract
+from benchmark.data.patching import Recipe, cached, extract
 from benchmark.data.volume import read_volume
 
 
@@ -198,3 +198,41 @@ def test_an_unusable_file_has_no_digest(tiny_cohort: Path, tmp_path: Path) -> No
     patients[3].image.write_bytes(patients[3].image.read_bytes()[:500])
     with pytest.raises(DataError, match="sub-04"):
         digest(patients, tmp_path)
+
+
+def test_kept_patches_are_the_extracted_ones_and_are_taken_once(
+    tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patients = read_cohort(tiny_cohort).split("train")
+    fresh = extract(patients, RECIPE, seed=3)
+    for _ in range(2):
+        kept = cached(patients, RECIPE, seed=3, cache=tmp_path / "cache", data="d")
+        for name in ("images", "masks", "patient"):
+            assert np.array_equal(getattr(kept, name), getattr(fresh, name))
+        monkeypatch.setattr(Patient, "read", lambda self: pytest.fail("read twice"))
+    folder = next((tmp_path / "cache" / "patches").iterdir())
+    assert folder.stat().st_mode & 0o077 == 0, "others cannot look at patients' patches"
+
+
+def test_other_data_recipes_and_seeds_have_patches_of_their_own(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    patients = read_cohort(tiny_cohort).split("train")
+    for data, recipe, seed in (
+        ("d", RECIPE, 0),
+        ("e", RECIPE, 0),
+        ("d", replace(RECIPE, per_patient=10), 0),
+        ("d", RECIPE, 1),
+    ):
+        cached(patients, recipe, seed=seed, cache=tmp_path / "cache", data=data)
+    assert len(list((tmp_path / "cache" / "patches").iterdir())) == 4
+
+
+def test_damaged_kept_patches_are_taken_again(tiny_cohort: Path, tmp_path: Path) -> None:
+    patients = read_cohort(tiny_cohort).split("train")
+    one = cached(patients, RECIPE, seed=0, cache=tmp_path, data="d")
+    images = np.array(one.images)
+    file = next((tmp_path / "patches").iterdir()) / "images.npy"
+    file.write_bytes(file.read_bytes()[:500])
+    again = cached(patients, RECIPE, seed=0, cache=tmp_path, data="d")
+    assert np.array_equal(again.images, images)
