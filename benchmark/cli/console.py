@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 import rich.console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from benchmark.metrics.weights import missing_reason
@@ -70,12 +71,12 @@ class Console:
         for outcome in outcomes:
             if outcome.state == "failed":
                 last = outcome.error.strip().splitlines()[-1]
-                self._out.print(f"[red]{label(outcome.spec)} failed:[/] {last}")
+                self._out.print(f"[red]{label(outcome.spec)} failed:[/] {escape(last)}")
         files = [out / name for name in (SUMMARY, TRADE_OFF, PATCHES)]
         self._out.print(f"Files: {', '.join(str(file) for file in files if file.exists())}")
 
     def _warn(self, sentence: str) -> None:
-        self._out.print(f"[yellow]{sentence}[/]")
+        self._out.print(f"[yellow]{escape(sentence)}[/]")
 
     def _prepare(self, stage: str, done: int, total: int) -> None:
         if self._preparing is None or self._preparing[0] != stage:

@@ -9,6 +9,10 @@ class UsageError(BenchError, ValueError):
     """An option, name or value that cannot be meant."""
 
 
+class PlugInError(UsageError):
+    """A plug-in that cannot be imported or breaks its contract; others can still be used."""
+
+
 class DataError(BenchError, ValueError):
     """A file or a cohort that cannot be used as it is."""
 

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.generator import Generator
 from benchmark.core.segmenter import Segmenter
 
@@ -44,7 +44,8 @@ class Registry:
         """The plug-in's class.
 
         Raises:
-            UsageError: For an unknown name, or a plug-in that breaks the contract.
+            UsageError: For an unknown name.
+            PlugInError: For a plug-in that cannot be imported or breaks the contract.
         """
         loaders = self._loaders()
         if name not in loaders:
@@ -52,11 +53,16 @@ class Registry:
         try:
             found = loaders[name]()
         except Exception as error:  # a plug-in's module may raise anything
-            raise UsageError(
+            raise PlugInError(
                 f"The {self.kind} {name!r} cannot be imported ({type(error).__name__}: {error})."
             ) from error
         if not (isinstance(found, type) and issubclass(found, self.base)):
-            raise UsageError(f"The {self.kind} {name!r} is not a subclass of {self.base.__name__}.")
+            law = f"is not a subclass of {self.base.__name__}"
+            raise PlugInError(f"The {self.kind} {name!r} {law}.")
+        lacking = [said for said in self.base.__annotations__ if not hasattr(found, said)]
+        if lacking:
+            law = f"lacks the class attributes {', '.join(lacking)}"
+            raise PlugInError(f"The {self.kind} {name!r} {law}; see docs/plugins.md.")
         return found
 
     def _loaders(self) -> dict[str, Callable[[], Any]]:

@@ -10,10 +10,12 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,16 @@ from benchmark.data.cohort import Patient, PatientVolume
 IMAGES, MASKS, OWNER = "images.npy", "masks.npy", "patient.npy"
 NOBODY = 0
 """Owner of the rows that patients with few voxels leave empty; the first patient is 1."""
+
+PIXEL_BYTES = 5
+"""A float32 of the image and a byte of the mask."""
+
+
+class Cut(NamedTuple):
+    """One patient's patches: float32 and uint8 ``(k, 1, size, size)``."""
+
+    images: NDArray[np.float32]
+    masks: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +63,21 @@ def extract(patients: Sequence[Patient], recipe: Recipe, *, seed: int) -> Patche
     Raises:
         DataError: Naming the patient whose volume is unusable or smaller than a patch.
     """
-    parts = list(_each(patients, recipe, seed))
-    images, masks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    owner = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+    cuts = list(_each(patients, recipe, seed, jobs=1))
+    images, masks = (np.concatenate(arrays) for arrays in zip(*cuts, strict=True))
+    owner = np.repeat(np.arange(len(cuts)), [len(cut.images) for cut in cuts])
     return _patches(images, masks, owner, len(patients), recipe)
 
 
 def cached(
-    patients: Sequence[Patient], recipe: Recipe, *, seed: int, cache: Path, data: str
+    patients: Sequence[Patient],
+    recipe: Recipe,
+    *,
+    seed: int,
+    cache: Path,
+    data: str,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Patches:
     """``extract``, kept as memory-mapped files for the next cell on the same data.
 
@@ -71,9 +90,11 @@ def cached(
         seed: Chooses their centres.
         cache: The cache folder.
         data: Digest of the patients' files.
+        jobs: Patients read at a time; changes no patch.
+        progress: Hears of every patient.
 
     Raises:
-        DataError: As ``extract``.
+        DataError: As ``extract``, or if the disk is too full.
     """
     key = f"{data}-{recipe.size}-{recipe.per_patient}-{seed}"
     kept = cache / "patches" / hashlib.sha256(key.encode()).hexdigest()[:16]
@@ -81,9 +102,15 @@ def cached(
     if found is not None:
         return found
     kept.parent.mkdir(parents=True, exist_ok=True)
+    _check_space(kept.parent, len(patients), recipe)
     partial = Path(tempfile.mkdtemp(dir=kept.parent, prefix=".partial-"))
     try:
-        _write(partial, patients, recipe, seed)
+        _allot(partial, len(patients), recipe)
+        filled = 0
+        for done, cut in enumerate(_each(patients, recipe, seed, jobs), 1):
+            _put(partial, filled, cut, owner=done)
+            filled += len(cut.images)
+            progress(done, len(patients))
         shutil.rmtree(kept, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process was first, with the same patches
             partial.rename(kept)
@@ -95,24 +122,46 @@ def cached(
     return made
 
 
-def _each(
-    patients: Sequence[Patient], recipe: Recipe, seed: int
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
-    """Images and masks ``(k, 1, size, size)`` of one patient after the other."""
-    for index, patient in enumerate(patients):
-        rng = np.random.default_rng((seed, index))
-        volume = patient.read()
-        corners = _corners(patient, volume, recipe, rng)
-        shape = (len(corners), 1, recipe.size, recipe.size)
-        images, masks = np.empty(shape, np.float32), np.empty(shape, np.uint8)
-        _cut(volume.image, corners, images)
-        _cut(volume.vessels, corners, masks)
-        yield images, masks
+def _each(patients: Sequence[Patient], recipe: Recipe, seed: int, jobs: int) -> Iterator[Cut]:
+    """One patient after the other; no more than ``jobs`` are read ahead."""
+    ahead: deque[Future[Cut]] = deque()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for index, patient in enumerate(patients):
+                ahead.append(pool.submit(_cut, patient, recipe, (seed, index)))
+                if len(ahead) > jobs:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _write(folder: Path, patients: Sequence[Patient], recipe: Recipe, seed: int) -> None:
-    """Writes the patches as they come; each file is mapped for one patient at a time."""
-    most = len(patients) * recipe.per_patient
+def _cut(patient: Patient, recipe: Recipe, seed: tuple[int, int]) -> Cut:
+    volume = patient.read()
+    corners = _corners(patient, volume, recipe, np.random.default_rng(seed))
+    shape = (len(corners), 1, recipe.size, recipe.size)
+    cut = Cut(np.empty(shape, np.float32), np.empty(shape, np.uint8))
+    _copy(volume.image, corners, cut.images)
+    _copy(volume.vessels, corners, cut.masks)
+    return cut
+
+
+def _check_space(folder: Path, patients: int, recipe: Recipe) -> None:
+    """Refuses beforehand, as a full disk kills whoever writes to a mapped file."""
+    needed = patients * recipe.per_patient * recipe.size**2 * PIXEL_BYTES
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DataError(
+            f"{folder}: the training patches need {needed / 2**30:.3g} GiB and {free / 2**30:.3g} "
+            "are free; ask for fewer (--set protocol.patches_per_patient=N), or put the cache "
+            "elsewhere (ANGIOBENCH_CACHE)."
+        )
+
+
+def _allot(folder: Path, patients: int, recipe: Recipe) -> None:
+    """Files for as many patches as the cohort can have."""
+    most = patients * recipe.per_patient
     shape = (most, 1, recipe.size, recipe.size)
     for name, sides, dtype in (
         (IMAGES, shape, np.float32),
@@ -120,12 +169,13 @@ def _write(folder: Path, patients: Sequence[Patient], recipe: Recipe, seed: int)
         (OWNER, shape[:1], np.int64),
     ):
         np.lib.format.open_memmap(folder / name, mode="w+", dtype=dtype, shape=sides)
-    filled = 0
-    for index, (images, masks) in enumerate(_each(patients, recipe, seed)):
-        owner = np.full(len(images), index + 1)
-        for name, part in ((IMAGES, images), (MASKS, masks), (OWNER, owner)):
-            np.load(folder / name, mmap_mode="r+")[filled : filled + len(part)] = part
-        filled += len(images)
+
+
+def _put(folder: Path, start: int, cut: Cut, *, owner: int) -> None:
+    """Writes one patient's patches; the files are mapped for that long only."""
+    end = start + len(cut.images)
+    for name, rows in ((IMAGES, cut.images), (MASKS, cut.masks), (OWNER, owner)):
+        np.load(folder / name, mmap_mode="r+")[start:end] = rows
 
 
 def _opened(folder: Path, patients: int, recipe: Recipe) -> Patches | None:
@@ -191,7 +241,9 @@ def _choose(
     return rng.choice(candidates, min(count, len(candidates)), replace=False)
 
 
-def _cut(volume: NDArray[np.generic], corners: NDArray[np.int64], out: NDArray[np.generic]) -> None:
+def _copy(
+    volume: NDArray[np.generic], corners: NDArray[np.int64], out: NDArray[np.generic]
+) -> None:
     size = out.shape[-1]
     for patch, (x, y, z) in zip(out, corners, strict=True):
         patch[0] = volume[x : x + size, y : y + size, z]

@@ -115,13 +115,7 @@ def _fit(
     generator: Generator = kind(kind.Params(**spec.generator.settings))
     with watch.stage("patches"):
         watch.listener("patches", 0, 1)
-        training = cached(
-            inputs.train,
-            recipe_of(spec),
-            seed=stream(spec.seed, "patches"),
-            cache=setting.cache,
-            data=inputs.data,
-        )
+        training = training_patches(spec, inputs, setting.cache)
     context = FitContext(
         seed=spec.seed,
         noise=_noise(spec),
@@ -136,6 +130,26 @@ def _fit(
 
 def _noise(spec: RunSpec) -> Noise:
     return SeededNoise(spec.seed, spec.key) if spec.noise == "seeded" else SystemNoise()
+
+
+def training_patches(
+    spec: RunSpec,
+    inputs: Inputs,
+    cache: Path,
+    *,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Patches:
+    """The patches that the spec's generator is fitted on; kept for every cell that shares them."""
+    return cached(
+        inputs.train,
+        recipe_of(spec),
+        seed=stream(spec.seed, "patches"),
+        cache=cache,
+        data=inputs.data,
+        jobs=jobs,
+        progress=progress,
+    )
 
 
 def recipe_of(spec: RunSpec) -> Recipe:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmark.core.budget import Guarantee, Unit
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.generator import Generator
 from benchmark.core.registry import Registry, generators, segmenters, unknown
 from benchmark.core.settings import Settings
@@ -20,6 +20,9 @@ from benchmark.sweep.presets import PROTOCOLS
 from benchmark.sweep.spec import PlugIn, RunSpec
 
 UPPER, LOWER = "real", "simulator"
+UNUSABLE = 0
+"""The version of a plug-in that cannot be imported; its cells fail, and no others."""
+
 PROTOCOL = "protocol"
 
 
@@ -67,7 +70,8 @@ def check(request: Request) -> None:
     _protocol(request)
     for segmenter in request.segmenters:
         _plug_in(segmenters, segmenter, request)
-    plain = [n for n in request.generators if not generators.get(n).is_private]
+    usable = {name: _class(generators, name) for name in request.generators}
+    plain = [name for name, kind in usable.items() if kind and not kind.is_private]
     for name in _generator_names(request):
         _plug_in(generators, name, request)
     if len(plain) == len(request.generators) and math.inf not in request.epsilons:
@@ -117,7 +121,11 @@ def guarantee_of(spec: RunSpec, inputs: Inputs) -> Guarantee:
 
 
 def make(registry: Registry, plug_in: PlugIn) -> Any:
-    """The plug-in with its settings."""
+    """The plug-in with its settings.
+
+    Raises:
+        PlugInError: If it cannot be imported.
+    """
     kind = registry.get(plug_in.name)
     return kind(kind.Params(**plug_in.settings))
 
@@ -144,7 +152,7 @@ def _cells_of(
     check_delta(delta, units)
     for name in _generator_names(request):
         plug_in = _plug_in(generators, name, request)
-        for epsilon in _levels(generators.get(name), request.epsilons):
+        for epsilon in _levels(_class(generators, name), request.epsilons):
             yield replace(base, generator=plug_in, epsilon=epsilon, delta=delta)
 
 
@@ -153,19 +161,29 @@ def _generator_names(request: Request) -> list[str]:
     return list(dict.fromkeys([*bookends, *request.generators]))
 
 
-def _levels(kind: type[Generator], epsilons: Sequence[float]) -> list[float]:
-    """At which ε a generator runs: a private one at all, another once."""
-    if not kind.needs_data:
-        return [0.0]
-    return list(dict.fromkeys(epsilons)) if kind.is_private else [math.inf]
+def _levels(kind: type[Generator] | None, epsilons: Sequence[float]) -> list[float]:
+    """At which ε a generator runs: a private one, or an unusable one, at all; another once."""
+    if kind is None or (kind.is_private and kind.needs_data):
+        return list(dict.fromkeys(epsilons))
+    return [math.inf] if kind.needs_data else [0.0]
 
 
 def _protocol(request: Request) -> Settings:
     return PROTOCOLS[request.preset].with_texts(request.settings.get(PROTOCOL, {}))
 
 
+def _class(registry: Registry, name: str) -> Any | None:
+    """The plug-in's class; ``None`` for one that cannot be imported."""
+    try:
+        return registry.get(name)
+    except PlugInError:
+        return None
+
+
 def _plug_in(registry: Registry, name: str, request: Request) -> PlugIn:
-    kind = registry.get(name)
+    kind = _class(registry, name)
+    if kind is None:
+        return PlugIn(name=name, version=UNUSABLE, settings={})
     if request.preset not in kind.presets:
         raise UsageError(
             f"{name} has no preset {request.preset!r}; it has: {', '.join(kind.presets)}."

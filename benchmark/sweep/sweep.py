@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmark.core.errors import BenchError, PlugInError
+from benchmark.core.registry import segmenters
 from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
+from benchmark.sweep.cell import recipe_of, training_patches
 from benchmark.sweep.inputs import Inputs, gather
-from benchmark.sweep.planning import Request, cells, check, guarantee_of, reference_of
+from benchmark.sweep.planning import Request, cells, check, guarantee_of, make, reference_of
 from benchmark.sweep.runner import Events, Outcome, run_tasks
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
@@ -95,8 +99,9 @@ def run_sweep(
     references = {spec.key: reference_of(spec, specs) for spec in specs}
     pending = [spec for spec in specs if store.result(spec) is None]
     listener.planned(specs, pending)
-    tasks = _tasks(pending, references, inputs, place, listener)
-    outcomes = _run(specs, tasks, place, listener)
+    tasks, unplanned = _tasks(pending, references, inputs, place, listener)
+    _cut_patches([task.spec for task in tasks], inputs, place, listener)
+    outcomes = _run(specs, tasks, unplanned, place, listener)
     table = rows(outcomes, references, store)
     write_summary(place.out / SUMMARY, table)
     return table, outcomes
@@ -114,15 +119,28 @@ def _tasks(
     inputs: Inputs,
     place: Place,
     listener: Listener,
-) -> list[Task]:
-    """Plans every cell's guarantee, so that a budget that cannot be honoured stops the sweep."""
-    tasks = []
+) -> tuple[list[Task], list[Outcome]]:
+    """Plans every cell's guarantee, so that a budget that cannot be honoured stops the sweep.
+
+    A cell whose plug-in fails here, by whatever error, has failed, and no other has.
+    """
+    tasks, failed = [], []
     for done, spec in enumerate(pending):
         listener.preparing("Calibrating noise", done, len(pending))
+        try:
+            guarantee = guarantee_of(spec, inputs)
+            make(segmenters, spec.segmenter)
+        except Exception as error:  # a plug-in may raise anything
+            if isinstance(error, BenchError) and not isinstance(error, PlugInError):
+                raise
+            reason = str(error) if isinstance(error, BenchError) else traceback.format_exc()
+            Store(place.out).fail(spec, reason)
+            failed.append(Outcome(spec, "failed", reason))
+            continue
         tasks.append(
             Task(
                 spec=spec,
-                guarantee=guarantee_of(spec, inputs),
+                guarantee=guarantee,
                 reference=references[spec.key],
                 inputs=inputs,
                 root=place.out,
@@ -131,11 +149,29 @@ def _tasks(
                 device=place.device,
             )
         )
-    return tasks
+    return tasks, failed
+
+
+def _cut_patches(
+    specs: Sequence[RunSpec], inputs: Inputs, place: Place, listener: Listener
+) -> None:
+    """Fills the cache once for all the cells that share their patches."""
+    for spec in {(recipe_of(spec), spec.seed): spec for spec in specs}.values():
+        training_patches(
+            spec,
+            inputs,
+            place.cache,
+            jobs=place.jobs,
+            progress=lambda done, total: listener.preparing("Cutting patches", done, total),
+        )
 
 
 def _run(
-    specs: Sequence[RunSpec], tasks: Sequence[Task], place: Place, listener: Listener
+    specs: Sequence[RunSpec],
+    tasks: Sequence[Task],
+    unplanned: Sequence[Outcome],
+    place: Place,
+    listener: Listener,
 ) -> list[Outcome]:
     """Runs the tasks, and shows MLflow every cell, also those kept from before."""
     tracker = _tracker(specs, place, listener)
@@ -149,8 +185,11 @@ def _run(
         tracker.cell(store.folder(outcome.spec))
         listener.events.ended(outcome)
 
+    for outcome in unplanned:
+        listener.events.ended(outcome)
     events = replace(listener.events, ended=ended)
-    by_key = {o.spec.key: o for o in run_tasks(tasks, jobs=place.jobs, events=events)}
+    ran = run_tasks(tasks, jobs=place.jobs, events=events)
+    by_key = {o.spec.key: o for o in [*unplanned, *ran]}
     outcomes = [by_key.get(spec.key, Outcome(spec, "kept")) for spec in specs]
     tracker.close(any(outcome.state == "failed" for outcome in outcomes))
     return outcomes

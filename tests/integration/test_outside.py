@@ -99,6 +99,27 @@ def test_a_plug_in_that_cannot_be_imported_is_named_and_hides_no_other(tmp_path:
     assert checked_in(tmp_path, "simulator").returncode == 0
 
 
+def test_in_a_sweep_unusable_plug_ins_fail_their_own_cells_alone(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    made = tmp_path / "plug-in"
+    shutil.copytree(EXAMPLE / "angiobench_example", made / "angiobench_example")
+    stripes = made / "angiobench_example" / "stripes.py"
+    stripes.write_text(stripes.read_text().replace("    def plan(", "    def forgotten(", 1))
+    declare(made, "torn = nowhere_to_be_found:Torn\nhalf = angiobench_example.stripes:Stripes")
+    quick = ["--set", "protocol.patches_per_patient=40", "--set", "protocol.samples=64"]
+    quick += ["--set", "protocol.fid_n=16", "--tracking-uri", "none", "--segmenter", "frangi"]
+    run = ["run", "--generator", "torn,half", "--epsilon", "5", "--data", str(tiny_cohort)]
+    done = run_in(made, *run, *quick, "--out", str(tmp_path / "runs"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "torn, ε = 5, frangi, seed 0 failed: The generator 'torn' cannot be" in done.stdout
+    assert "half, ε = 0, frangi, seed 0 failed: TypeError: Can't instantiate" in done.stdout
+    assert "Traceback" not in done.stderr
+    with (tmp_path / "runs" / "summary.csv").open() as lines:
+        states = {row["generator"]: row["status"] for row in csv.DictReader(lines)}
+    assert states == {"real": "done", "simulator": "done", "torn": "failed", "half": "failed"}
+
+
 def declare(folder: Path, line: str) -> None:
     info = folder / "guest-1.dist-info"
     info.mkdir(parents=True)
@@ -107,8 +128,12 @@ def declare(folder: Path, line: str) -> None:
 
 
 def checked_in(path: Path, name: str) -> subprocess.CompletedProcess[str]:
+    return run_in(path, "check", name)
+
+
+def run_in(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "benchmark", "check", name],
+        [sys.executable, "-m", "benchmark", *arguments],
         env={**os.environ, "PYTHONPATH": str(path)},
         capture_output=True,
         text=True,

@@ -1,6 +1,7 @@
 """From files to patches: what is read, what is refused, what patches are."""
 
 import gzip
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -205,13 +206,43 @@ def test_kept_patches_are_the_extracted_ones_and_are_taken_once(
 ) -> None:
     patients = read_cohort(tiny_cohort).split("train")
     fresh = extract(patients, RECIPE, seed=3)
+    heard: list[tuple[int, int]] = []
     for _ in range(2):
-        kept = cached(patients, RECIPE, seed=3, cache=tmp_path / "cache", data="d")
+        kept = cached(
+            patients,
+            RECIPE,
+            seed=3,
+            cache=tmp_path / "cache",
+            data="d",
+            jobs=2,
+            progress=lambda done, total: heard.append((done, total)),
+        )
         for name in ("images", "masks", "patient"):
             assert np.array_equal(getattr(kept, name), getattr(fresh, name))
         monkeypatch.setattr(Patient, "read", lambda self: pytest.fail("read twice"))
     folder = next((tmp_path / "cache" / "patches").iterdir())
     assert folder.stat().st_mode & 0o077 == 0, "others cannot look at patients' patches"
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_patches_that_the_disk_cannot_hold_are_refused_before_anything_is_read(
+    tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patients = read_cohort(tiny_cohort).split("train")
+    free = shutil.disk_usage(tmp_path).free
+    monkeypatch.setattr(Patient, "read", lambda self: pytest.fail("read"))
+    many = replace(RECIPE, per_patient=free // (5 * 32 * 32 * len(patients)) + 10)
+    with pytest.raises(DataError, match="need .* GiB and .* are free; ask for fewer"):
+        cached(patients, many, seed=0, cache=tmp_path, data="d")
+    assert not list((tmp_path / "patches").iterdir())
+
+
+def test_a_bad_patient_leaves_no_half_written_patches(tiny_cohort: Path, tmp_path: Path) -> None:
+    patients = read_cohort(tiny_cohort).split("train")
+    patients[1].image.write_bytes(b"torn")
+    with pytest.raises(DataError, match="sub-02"):
+        cached(patients, RECIPE, seed=0, cache=tmp_path, data="d", jobs=2)
+    assert not list((tmp_path / "patches").iterdir())
 
 
 def test_other_data_recipes_and_seeds_have_patches_of_their_own(

@@ -1,5 +1,6 @@
 """Cohorts as the public sets ship them, and everything that can be wrong with one."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -138,6 +139,76 @@ def test_ct_beside_mr_is_left_out_and_the_labelled_test_set_is_for_testing(tmp_p
     ]
 
 
+DESCRIPTIONS = {
+    "nnU-Net 2": {"channel_names": {"0": "MRA"}, "numTraining": 2, "file_ending": ".nii.gz"},
+    "nnU-Net 2 with files": {
+        "dataset": {
+            f"case{i}": {
+                "images": [f"imagesTr/case{i}_0000.nii.gz"],
+                "label": f"labelsTr/case{i}.nii.gz",
+            }
+            for i in range(2)
+        }
+    },
+    "nnU-Net 1": {
+        "modality": {"0": "MRI"},
+        "training": [
+            {"image": f"./imagesTr/case{i}.nii.gz", "label": f"./labelsTr/case{i}.nii.gz"}
+            for i in range(2)
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("form", DESCRIPTIONS)
+def test_a_description_in_any_of_nnunets_forms_leads_to_the_same_patients(
+    form: str, tmp_path: Path
+) -> None:
+    nnunet_with_test_set(tmp_path)
+    bare = list_patients(tmp_path)
+    (tmp_path / "dataset.json").write_text(json.dumps(DESCRIPTIONS[form]))
+    described = list_patients(tmp_path)
+    assert described.patients == bare.patients
+    assert not described.faults
+
+
+def test_the_channel_called_angiography_is_the_one_that_is_read(tmp_path: Path) -> None:
+    nnunet_with_test_set(tmp_path)
+    for case in ("Tr/case0", "Tr/case1", "Ts/case2", "Ts/case3"):
+        shutil.copy(tmp_path / f"images{case}_0000.nii.gz", tmp_path / f"images{case}_0001.nii.gz")
+    (tmp_path / "dataset.json").write_text('{"channel_names": {"0": "T1", "1": "TOF-MRA"}}')
+    assert all("_0001.nii" in p.image.name for p in list_patients(tmp_path).patients)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("{torn", "this is no nnU-Net description"),
+        ('{"training": [{"image": 3}]}', "this is no nnU-Net description"),
+        ("[]", "this is no nnU-Net description"),
+        ('{"file_ending": ".mha"}', "file_ending is '.mha'; volumes must be NIfTI"),
+        (
+            '{"training": [{"image": "imagesTr/none.nii.gz", "label": "labelsTr/none.nii.gz"}]}',
+            "dataset.json lists this file and it is not there",
+        ),
+        (
+            '{"dataset": {"x": {"images": ["../out.nii.gz"], "label": "labelsTr/case0.nii.gz"}}}',
+            "this leads out of the cohort",
+        ),
+    ],
+)
+def test_a_description_that_cannot_be_followed_is_named(
+    said: str, sentence: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "cohort"
+    nnunet_with_test_set(root)
+    write(tmp_path / "out.nii.gz", image(9))
+    (root / "dataset.json").write_text(said)
+    assert [fault for fault in list_patients(root).faults if sentence in str(fault)]
+    with pytest.raises(DataError, match="dataset.json|out of the cohort"):
+        read_cohort(root)
+
+
 def test_a_layout_can_be_named_and_an_unknown_one_is_answered(tmp_path: Path) -> None:
     pegasus(tmp_path)
     assert len(read_cohort(tmp_path, layout="pegasus").patients) == 3
@@ -256,6 +327,16 @@ def test_a_fault_is_named_alone_and_the_others_can_still_be_used(
     assert sentence in str(report.every_fault[0])
     unharmed = {f.patient.id for f in report.findings if f.vessel_fraction is not None}
     assert {"sub-00", "sub-02"} <= unharmed
+
+
+def test_ds003949s_images_that_are_called_masks_are_named(tmp_path: Path) -> None:
+    bids(tmp_path)
+    (tmp_path / MASK).unlink()
+    for called in ("desc-brain_mask", "N4bfc_mask"):
+        shutil.copy(tmp_path / ANGIO, tmp_path / MASK.replace("desc-vessel_mask", called))
+    faults = inspect(tmp_path).every_fault
+    assert len(faults) == 2
+    assert all("this is an image (values from" in str(fault) for fault in faults)
 
 
 def test_all_faults_are_said_at_once(tmp_path: Path) -> None:
