@@ -18,6 +18,8 @@ from benchmark.data.layouts import list_patients
 
 TILE_PIXELS = 160
 MARK = (255, 60, 40)
+DOUBTFUL_FRACTION = 0.2
+"""Vessels fill a few per cent of a brain."""
 
 
 class Finding(NamedTuple):
@@ -79,7 +81,8 @@ def inspect(
         for found in pool.map(_finding, listing.patients):
             findings.append(found)
             progress(len(findings), len(listing.patients))
-    return Report(findings, [*listing.faults, *_twins(findings)], listing.notes)
+    faults = [*listing.faults, *_twins(findings)]
+    return Report(findings, faults, [*listing.notes, *_doubts(findings)])
 
 
 def save_picture(findings: Sequence[Finding], path: Path) -> None:
@@ -125,6 +128,16 @@ def _twins(findings: Sequence[Finding]) -> list[DataError]:
                 )
             )
     return faults
+
+
+def _doubts(findings: Sequence[Finding]) -> list[str]:
+    """What can be read but is hardly meant: a brain or tissue mask in the vessels' place."""
+    return [
+        f"{found.patient.id}: {100 * found.vessel_fraction:.0f} % of the brain are vessels; is "
+        f"{found.patient.vessels.name} a vessel mask, and is there a brain mask?"
+        for found in findings
+        if found.vessel_fraction is not None and found.vessel_fraction > DOUBTFUL_FRACTION
+    ]
 
 
 def _tile(examined: Examined) -> NDArray[np.uint8] | None:

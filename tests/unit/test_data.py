@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -232,7 +233,7 @@ def test_patches_that_the_disk_cannot_hold_are_refused_before_anything_is_read(
     free = shutil.disk_usage(tmp_path).free
     monkeypatch.setattr(Patient, "read", lambda self: pytest.fail("read"))
     many = replace(RECIPE, per_patient=free // (5 * 32 * 32 * len(patients)) + 10)
-    with pytest.raises(DataError, match="need .* GiB and .* are free; ask for fewer"):
+    with pytest.raises(DataError, match=r"need .* GiB and .* are free; ask for fewer"):
         cached(patients, many, seed=0, cache=tmp_path, data="d")
     assert not list((tmp_path / "patches").iterdir())
 
@@ -267,3 +268,23 @@ def test_damaged_kept_patches_are_taken_again(tiny_cohort: Path, tmp_path: Path)
     file.write_bytes(file.read_bytes()[:500])
     again = cached(patients, RECIPE, seed=0, cache=tmp_path, data="d")
     assert np.array_equal(again.images, images)
+
+
+def traced_peak(patients: tuple[Patient, ...], recipe: Recipe, cache: Path) -> int:
+    tracemalloc.start()
+    cached(patients, recipe, seed=0, cache=cache, data=str(len(patients)), jobs=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_memory_stays_flat_however_many_patients_there_are(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    one = read_cohort(tiny_cohort).split("train")[0]
+    few, many = (tuple(replace(one, id=str(i)) for i in range(n)) for n in (10, 60))
+    recipe = replace(RECIPE, per_patient=200)
+    peak = traced_peak(many, recipe, tmp_path)
+    assert peak < 1.5 * traced_peak(few, recipe, tmp_path)
+    patches = len(many) * recipe.per_patient * 5 * recipe.size**2
+    assert peak < patches / 4, "or else this shows nothing"

@@ -205,7 +205,7 @@ def test_a_description_that_cannot_be_followed_is_named(
     write(tmp_path / "out.nii.gz", image(9))
     (root / "dataset.json").write_text(said)
     assert [fault for fault in list_patients(root).faults if sentence in str(fault)]
-    with pytest.raises(DataError, match="dataset.json|out of the cohort"):
+    with pytest.raises(DataError, match=r"dataset\.json|out of the cohort"):
         read_cohort(root)
 
 
@@ -360,6 +360,14 @@ def test_a_finding_says_what_the_files_hold(tmp_path: Path) -> None:
     assert found.spacing_mm == pytest.approx((0.5, 0.5, 0.8))
     assert (found.low, found.high) == (image(1).min(), image(1).max())
     assert found.vessel_fraction == pytest.approx(54 / np.prod(SHAPE), abs=0.01)
+
+
+def test_a_brain_mask_in_the_vessels_place_is_doubted_and_not_refused(tmp_path: Path) -> None:
+    bids(tmp_path)
+    write(tmp_path / MASK, np.ones(SHAPE, np.uint8))
+    report = inspect(tmp_path)
+    assert not report.every_fault
+    assert any("sub-01: 100 % of the brain are vessels" in note for note in report.notes)
 
 
 def test_the_picture_marks_the_vessels(tmp_path: Path) -> None:

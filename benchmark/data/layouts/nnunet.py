@@ -56,7 +56,7 @@ def find(root: Path) -> Listing:
 
 
 def _tried(root: Path, listing: Listing) -> Dataset:
-    """``dataset.json``; what is wrong with it is a fault of the folder, which is still looked at."""
+    """``dataset.json``; where it is wrong, that is a fault, and the folder is still looked at."""
     path = root / DATASET
     if not path.exists():
         return Dataset()
