@@ -18,6 +18,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.settings import Settings
+from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES
 from benchmark.privacy.planning import plan_poisson_gaussian
 from generators.wgan import PAPER, STANDARD, Wgan, WganParams
 
@@ -28,6 +29,7 @@ class DpWganParams(WganParams):
 
     clip_norm: Annotated[float, FloatDistribution(1e-3, 100.0, log=True)] = 0.25
     accountant: Annotated[str, CategoricalDistribution(["prv", "rdp", "pld"])] = "prv"
+    dp_engine: Annotated[str, CategoricalDistribution([*ENGINES])] = DEFAULT_ENGINE
 
 
 class DpWgan(Wgan):
@@ -53,6 +55,11 @@ class DpWgan(Wgan):
     )
 
     params: DpWganParams
+
+    @property
+    def engine(self) -> str:
+        """How the clipped sum is computed: decides the speed alone."""
+        return self.params.dp_engine
 
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
         """Finds the noise for the budget; what is spent is recomputed from it, for both units."""

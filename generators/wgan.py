@@ -23,6 +23,7 @@ from benchmark.core.generator import FitContext, Generator
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings
+from benchmark.privacy.engines import DEFAULT_ENGINE
 from generators.nets.adversarial import Game, patch_generator
 from generators.nets.convolutional import PatchGenerator
 
@@ -106,6 +107,11 @@ class Wgan(Generator):
         self.params = params
         self._net: PatchGenerator | None = None
 
+    @property
+    def engine(self) -> str:
+        """How a clipped sum is computed, where there is one."""
+        return DEFAULT_ENGINE
+
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
         """Steps and sampling rate of a fit without privacy.
 
@@ -125,7 +131,7 @@ class Wgan(Generator):
         """Plays the adversarial game for the planned steps."""
         spent = replace(guarantee, seeded=context.noise.seeded)
         context.charge(spent)
-        self._net = Game(self.params, patches, spent, context).play()
+        self._net = Game(self.params, patches, spent, context, engine=self.engine).play()
         return spent
 
     @torch.no_grad()

@@ -15,7 +15,6 @@ Reference: Abadi et al. (2016), arXiv:1607.00133, Algorithm 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,11 +23,8 @@ from torch import Tensor, nn
 
 from benchmark.core.errors import UsageError
 from benchmark.core.generator import Noise
+from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES, Loss, Units, scores_of
 
-Loss = Callable[[Tensor], Tensor]
-"""Scores ``(n,)`` to losses ``(n,)``, sample by sample."""
-
-CHUNK = 64
 BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 
 
@@ -56,6 +52,7 @@ class Step:
         expected_units: B, from public numbers.
         clip_norm: C; ``inf`` for none.
         noise_multiplier: σ.
+        engine: A name of ``engines.ENGINES``; decides the speed alone.
     """
 
     real_loss: Loss
@@ -63,40 +60,51 @@ class Step:
     expected_units: float
     clip_norm: float
     noise_multiplier: float
+    engine: str = DEFAULT_ENGINE
 
     def gradient(self, critic: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         """The gradient, flat, in the order of ``critic.parameters()``."""
         if self.clip_norm == float("inf"):
             return self._plain(critic, batch)
-        real = self._real_sum(critic, batch)
-        drawn = torch.from_numpy(noise.normal(real.numel())).to(real)
-        fake = clipped_sum(critic, self.fake_loss, batch.fake, self.clip_norm)
-        noised = real + self.noise_multiplier * self.clip_norm * drawn
-        return noised / self.expected_units + fake / len(batch.fake)
+        units = self._units(batch)
+        samples = torch.cat([batch.real, batch.fake])
+        clipped = ENGINES[self.engine](critic, self._loss(batch), samples, units)
+        scale = self.noise_multiplier * self.clip_norm / self.expected_units
+        return clipped.add_(torch.from_numpy(noise.normal(len(clipped))).to(clipped), alpha=scale)
 
     def _plain(self, critic: nn.Module, batch: Batch) -> Tensor:
-        _, unit, counts = torch.unique(batch.owner, return_inverse=True, return_counts=True)
-        scores = critic(torch.cat([batch.real, batch.fake]))
-        real, fake = scores[: len(batch.real)], scores[len(batch.real) :]
-        loss = (self.real_loss(real) / counts[unit]).sum() / self.expected_units
-        return flat_gradient(critic, loss + self.fake_loss(fake).mean())
+        units = self._units(batch)
+        counts = torch.bincount(units.of_sample)
+        losses = self._loss(batch)(scores_of(critic, torch.cat([batch.real, batch.fake])))
+        loss = (losses * (units.share / counts)[units.of_sample]).sum()
+        return flat_gradient(critic, loss)
 
-    def _real_sum(self, critic: nn.Module, batch: Batch) -> Tensor:
-        owners, counts = torch.unique(batch.owner, return_counts=True)
-        if (counts == 1).all():
-            return clipped_sum(critic, self.real_loss, batch.real, self.clip_norm)
-        total = _zeros(critic)
-        for owner in owners:
-            mean = self.real_loss(critic(batch.real[batch.owner == owner])).mean()
-            total += clip(flat_gradient(critic, mean)[None], self.clip_norm)[0]
-        return total
+    def _loss(self, batch: Batch) -> Loss:
+        """Reals first, then fakes, each by its own loss."""
+        reals = len(batch.real)
+        return lambda scores: torch.cat(
+            [self.real_loss(scores[:reals]), self.fake_loss(scores[reals:])]
+        )
+
+    def _units(self, batch: Batch) -> Units:
+        """Real samples by their owner, 1/B each; every fake is its own, 1/F each."""
+        owners, real = torch.unique(batch.owner, return_inverse=True)
+        fakes = len(batch.fake)
+        fake = torch.arange(len(owners), len(owners) + fakes, device=real.device)
+        share = torch.full((len(owners) + fakes,), 1 / fakes, device=real.device)
+        share[: len(owners)] = 1 / self.expected_units
+        return Units(torch.cat([real, fake]), share, self.clip_norm)
 
 
-def refuse_mixing(critic: nn.Module) -> None:
+def refuse_mixing(critic: nn.Module, example: Tensor) -> None:
     """Refuses a critic in which one patient's values reach another's gradient.
 
+    Args:
+        critic: The critic.
+        example: Some samples that belong to nobody, at least two.
+
     Raises:
-        UsageError: Naming the layer.
+        UsageError: Naming the layer, or the samples that were seen to mix.
     """
     for module in critic.modules():
         if isinstance(module, BATCH_NORMS) or getattr(module, "track_running_stats", False):
@@ -104,43 +112,16 @@ def refuse_mixing(critic: nn.Module) -> None:
                 f"{type(module).__name__} mixes patients in a batch, so a critic with it cannot be "
                 "trained privately; use GroupNorm."
             )
-
-
-def clipped_sum(critic: nn.Module, loss: Loss, samples: Tensor, clip_norm: float) -> Tensor:
-    """Σ_i clip(∇ loss(critic(x_i)), C): flat, zero for no samples."""
-    total = _zeros(critic)
-    for chunk in torch.split(samples, CHUNK) if len(samples) else ():
-        total += clip(per_sample_gradients(critic, loss, chunk), clip_norm).sum(0)
-    return total
-
-
-def per_sample_gradients(critic: nn.Module, loss: Loss, samples: Tensor) -> Tensor:
-    """The gradient of each sample's loss, ``(n, parameters)``."""
-    weights = {name: p.detach() for name, p in critic.named_parameters()}
-
-    def one(weights: dict[str, Tensor], sample: Tensor) -> Tensor:
-        scores = torch.func.functional_call(critic, weights, (sample[None],))
-        return loss(scores)[0]
-
-    grads = torch.func.vmap(torch.func.grad(one), in_dims=(None, 0))(weights, samples)
-    return torch.cat([g.flatten(1) for g in grads.values()], dim=1)
-
-
-def clip(gradients: Tensor, clip_norm: float) -> Tensor:
-    """Rows ``(n, p)`` scaled to norm C at most; a row that is not finite becomes zero."""
-    norms = gradients.norm(dim=1, keepdim=True)
-    finite = torch.isfinite(norms)
-    scale = torch.where(finite, clip_norm / norms.clamp(min=clip_norm), gradients.new_zeros(()))
-    return torch.where(finite, gradients, gradients.new_zeros(())) * scale
+    example = example.detach().requires_grad_()
+    (reach,) = torch.autograd.grad(scores_of(critic, example)[0], example)
+    if reach[1:].any():
+        raise UsageError(
+            f"{type(critic).__name__} lets samples of a batch reach each other's score, so it "
+            "cannot be trained privately; every score must come from its own sample."
+        )
 
 
 def flat_gradient(critic: nn.Module, loss: Tensor) -> Tensor:
     """The gradient of one loss, flat, in the order of ``critic.parameters()``."""
     grads = torch.autograd.grad(loss, list(critic.parameters()))
     return torch.cat([g.flatten() for g in grads])
-
-
-def _zeros(critic: nn.Module) -> Tensor:
-    """A flat gradient of zeros."""
-    weights = list(critic.parameters())
-    return weights[0].new_zeros(sum(p.numel() for p in weights))

@@ -21,7 +21,8 @@ from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.privacy.dpsgd import Batch, Loss, Step, flat_gradient, refuse_mixing
+from benchmark.privacy.dpsgd import Batch, Step, flat_gradient, refuse_mixing
+from benchmark.privacy.engines import Loss, refuse_unruled
 from benchmark.privacy.sampling import PoissonSampler
 from generators.nets.convolutional import (
     PatchCritic,
@@ -51,7 +52,13 @@ class Game:
     """One fit: networks, optimisers, draws, and the running average of the generator's weights."""
 
     def __init__(
-        self, params: WganParams, patches: Patches, guarantee: Guarantee, context: FitContext
+        self,
+        params: WganParams,
+        patches: Patches,
+        guarantee: Guarantee,
+        context: FitContext,
+        *,
+        engine: str,
     ) -> None:
         self.params, self.guarantee, self.context = params, guarantee, context
         self.rng = torch.Generator(context.device)
@@ -59,7 +66,7 @@ class Game:
         self.generator, self.critic = networks(params, patches.size, context)
         self.averaged = copy.deepcopy(self.generator)
         self._optimisers()
-        self.step = critic_step(params, guarantee)
+        self.step = critic_step(params, guarantee, engine)
         self.patches = patches
         self.sampler = PoissonSampler(
             patches,
@@ -128,7 +135,8 @@ def networks(
     for net in (generator, critic):
         initialise(net, rng)
         net.to(context.device)
-    refuse_mixing(critic)
+    refuse_mixing(critic, torch.randn(2, 2, size, size, generator=rng).to(context.device))
+    refuse_unruled(critic)
     return generator, critic
 
 
@@ -144,7 +152,7 @@ def patch_generator(params: WganParams, size: int) -> PatchGenerator:
     )
 
 
-def critic_step(params: WganParams, guarantee: Guarantee) -> Step:
+def critic_step(params: WganParams, guarantee: Guarantee, engine: str) -> Step:
     """The critic's gradient rule that a guarantee asks for."""
     real, fake = LOSSES[params.loss]
     units = guarantee.patients
@@ -156,6 +164,7 @@ def critic_step(params: WganParams, guarantee: Guarantee) -> Step:
         expected_units=guarantee.sampling_rate * units,
         clip_norm=guarantee.clip_norm,
         noise_multiplier=guarantee.noise_multiplier,
+        engine=engine,
     )
 
 

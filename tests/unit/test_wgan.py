@@ -112,8 +112,9 @@ def test_the_step_gets_what_was_planned() -> None:
     made = DpWgan(DpWganParams(**SMALL, generator_steps=3, clip_norm=0.7))
     for unit, expected in (("patch", 12.0), ("patient", 6.0)):
         planned = made.plan(checks.PUBLIC, Budget(epsilon=5.0, delta=1e-3, unit=unit))
-        game = Game(made.params, checks.patches(), planned, context())
+        game = Game(made.params, checks.patches(), planned, context(), engine="opacus")
         assert game.step.noise_multiplier == planned.noise_multiplier > 0
+        assert game.step.engine == "opacus"
         assert game.step.clip_norm == planned.clip_norm == 0.7
         assert game.step.expected_units == pytest.approx(expected)
 

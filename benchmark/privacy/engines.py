@@ -1,0 +1,210 @@
+"""Clipped sums: two ways to Σ_u w_u g_u, where g_u is a unit's gradient and w_u clips it.
+
+``book-keeping`` (Bu et al. 2023, arXiv:2210.00038) runs the critic once forward and once backward
+to its layers' outputs; ``layers`` turns what was seen there into norms and sums. ``opacus`` holds
+every sample's whole gradient and is there to be compared with.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.core.errors import UsageError
+from benchmark.privacy.layers import RULES, Seen, Share
+
+Loss = Callable[[Tensor], Tensor]
+"""Scores ``(n,)`` to losses ``(n,)``, sample by sample."""
+
+
+class Units(NamedTuple):
+    """Whose gradients are averaged, clipped and summed.
+
+    Attributes:
+        of_sample: int64 ``(n,)`` in [0, U), the unit that each sample belongs to.
+        share: ``(U,)``, the weight of each unit's clipped gradient in the sum.
+        clip_norm: C, finite.
+    """
+
+    of_sample: Tensor
+    share: Tensor
+    clip_norm: float
+
+    def weights(self, norms: Tensor) -> Tensor:
+        """w_u = share_u · min(1, C / ‖g_u‖)."""
+        return self.share * self.clip_norm / norms.clamp(min=self.clip_norm)
+
+
+class Engine(Protocol):
+    """Σ_u share_u · clip(mean gradient of u's losses, C), flat in the critic's parameters' order.
+
+    A unit whose gradient is not finite counts as zero.
+    """
+
+    def __call__(self, critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tensor:
+        """The sum over the units of ``samples``, of which there is at least one."""
+
+
+def book_keeping(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tensor:
+    """One forward, one backward to the layers' outputs; no sample's gradient is ever whole."""
+    with _watching(critic) as passes:
+        losses = loss(scores_of(critic, samples))
+    outputs = [output for _, _, output in passes]
+    slopes = torch.autograd.grad(losses.sum(), outputs, materialize_grads=True)
+    seen = [Seen(layer, inputs, s) for (layer, inputs, _), s in zip(passes, slopes, strict=True)]
+    members = list(_members(units.of_sample))
+    shares, norms = _shares(seen, members, len(units.share))
+    bad = ~torch.isfinite(norms)
+    if bad.any():
+        seen = [_blanked(one, bad[units.of_sample]) for one in seen]
+        shares, norms = _shares(seen, members, len(units.share))
+    return _summed(critic, shares, units.weights(norms))
+
+
+def opacus(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tensor:
+    """Opacus's hooks: every sample's gradient at once.
+
+    On a copy in the default memory format: its convolutions are wrong for channels-last ones.
+    """
+    from opacus import GradSampleModule
+
+    plain = copy.deepcopy(critic)
+    for weight in plain.parameters():
+        weight.data = weight.data.contiguous()
+    wrapped = GradSampleModule(plain, loss_reduction="sum")
+    torch.autograd.backward(loss(scores_of(wrapped, samples.contiguous().requires_grad_())).sum())
+    grads = [p.grad_sample for p in plain.parameters()]  # type: ignore[attr-defined]
+    rows = torch.cat([g.flatten(1) for g in grads], dim=1)
+    counts = torch.bincount(units.of_sample, minlength=len(units.share))
+    means = rows.new_zeros(len(units.share), rows.shape[1])
+    means.index_add_(0, units.of_sample, rows / counts[units.of_sample, None])
+    norms = means.norm(dim=1)
+    finite = torch.isfinite(norms)
+    return units.weights(norms)[finite] @ means[finite]
+
+
+ENGINES: dict[str, Engine] = {"book-keeping": book_keeping, "opacus": opacus}
+DEFAULT_ENGINE = "book-keeping"
+
+
+def refuse_unruled(critic: nn.Module) -> None:
+    """Refuses a critic with parameters that book-keeping has no rule for.
+
+    Raises:
+        UsageError: Naming the layer.
+    """
+    for module in critic.modules():
+        if type(module) not in RULES and next(module.parameters(recurse=False), None) is not None:
+            known = ", ".join(sorted(kind.__name__ for kind in RULES))
+            raise UsageError(
+                f"{type(module).__name__} has no rule in benchmark/privacy/layers.py, so a critic "
+                f"with it cannot be trained privately by book-keeping; there are rules for {known}."
+            )
+
+
+def scores_of(critic: nn.Module, samples: Tensor) -> Tensor:
+    """The critic's scores.
+
+    Raises:
+        ValueError: Unless there is one for each sample, in one axis: ``(n, 1)`` would broadcast
+            against losses and leave gradients unclipped.
+    """
+    scores: Tensor = critic(samples)
+    if scores.shape != (len(samples),):
+        raise ValueError(
+            f"Expected one score for each sample, of shape ({len(samples)},), "
+            f"got {tuple(scores.shape)}."
+        )
+    return scores
+
+
+Pass = tuple[nn.Module, Tensor, Tensor]
+
+
+@contextmanager
+def _watching(critic: nn.Module) -> Iterator[list[Pass]]:
+    """Notes every layer with parameters, its input and its output, while the critic runs."""
+    passes: list[Pass] = []
+    versions: list[int] = []
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if any(layer is known for known, _, _ in passes):
+            raise UsageError(
+                f"The critic uses one {type(layer).__name__} twice; book-keeping needs each layer "
+                "used once."
+            )
+        passes.append((layer, inputs[0].detach(), output))
+        versions.extend((inputs[0]._version, output._version))
+
+    own = [m for m in critic.modules() if next(m.parameters(recurse=False), None) is not None]
+    hooks = [module.register_forward_hook(note) for module in own]
+    try:
+        yield passes
+    finally:
+        for hook in hooks:
+            hook.remove()
+    now = [t._version for _, inputs, output in passes for t in (inputs, output)]
+    if now != versions:
+        raise UsageError(
+            "The critic changes a layer's input or output in place; book-keeping needs them as "
+            "they were (inplace=False)."
+        )
+
+
+def _members(of_sample: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Units with equally many samples together: which units ``(U,)``, and their samples."""
+    counts = torch.bincount(of_sample)
+    order = torch.argsort(of_sample, stable=True)
+    for count in torch.unique(counts[counts > 0]).tolist():
+        units = torch.nonzero(counts == count)[:, 0]
+        yield units, order[(counts == count)[of_sample[order]]].view(len(units), count)
+
+
+def _shares(
+    seen: list[Seen], members: list[tuple[Tensor, Tensor]], units: int
+) -> tuple[list[tuple[nn.Module, Tensor, Share]], Tensor]:
+    """Every layer's share for every group of units, and the units' norms ``(U,)``."""
+    squares = seen[0].slopes.new_zeros(units)
+    shares: list[tuple[nn.Module, Tensor, Share]] = []
+    for group, samples in members:
+        for layer, inputs, slopes in seen:
+            mine = Seen(layer, _taken(inputs, samples), _taken(slopes, samples))
+            if samples.shape[1] > 1:
+                mine = mine._replace(slopes=mine.slopes / samples.shape[1])
+            for share in RULES[type(layer)](mine):
+                squares[group] += share.squared_norms()
+                shares.append((layer, group, share))
+    return shares, squares.sqrt()
+
+
+def _taken(values: Tensor, samples: Tensor) -> Tensor:
+    """``values[samples]``, without a copy where that is all of them in their order."""
+    flat = samples.flatten()
+    whole = len(flat) == len(values) and bool((flat[1:] > flat[:-1]).all())
+    return (values if whole else values[flat]).reshape(*samples.shape, *values.shape[1:])
+
+
+def _blanked(seen: Seen, bad: Tensor) -> Seen:
+    """The same without what belongs to some samples."""
+    return Seen(
+        seen.layer,
+        *(
+            t.masked_fill(bad.view(-1, *[1] * (t.ndim - 1)), 0.0)
+            for t in (seen.inputs, seen.slopes)
+        ),
+    )
+
+
+def _summed(
+    critic: nn.Module, shares: list[tuple[nn.Module, Tensor, Share]], weights: Tensor
+) -> Tensor:
+    sums = {id(weight): torch.zeros_like(weight) for weight in critic.parameters()}
+    for layer, group, share in shares:
+        for name, part in share.weighted_sum(weights[group]).items():
+            sums[id(getattr(layer, name))] += part
+    return torch.cat([sums[id(weight)].flatten() for weight in critic.parameters()])
