@@ -15,7 +15,7 @@ from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.runner import Events, Outcome
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import SAMPLES, Store
-from benchmark.sweep.summary import SUMMARY, Row
+from benchmark.sweep.summary import SUMMARY, Row, Together, together
 from benchmark.sweep.sweep import Listener
 
 PLAIN_WIDTH = 160
@@ -66,6 +66,7 @@ class Console:
         draw_trade_off(table, out / TRADE_OFF)
         draw_patches(_strips([o.spec for o in outcomes], Store(out)), out / PATCHES)
         self._out.print(sweep_table(table))
+        self._say_together(together(outcomes, Store(out)))
         if any(row.status == "done" and row.fid is None for row in table):
             self._warn(missing_reason())
         for outcome in outcomes:
@@ -74,6 +75,15 @@ class Console:
                 self._out.print(f"[red]{label(outcome.spec)} failed:[/] {escape(last)}")
         files = [out / name for name in (SUMMARY, TRADE_OFF, PATCHES)]
         self._out.print(f"Files: {', '.join(str(file) for file in files if file.exists())}")
+
+    def _say_together(self, whole: Together | None) -> None:
+        if whole is None:
+            return
+        patient = f" (a patient: {whole.epsilon_patient:.4g})" if whole.unit == "patch" else ""
+        self._out.print(
+            f"Whoever sees all {whole.fits} private fits has seen ε = {whole.epsilon:.4g} of a "
+            f"{whole.unit}{patient}, composed; δ = {whole.delta:.3g}."
+        )
 
     def _warn(self, sentence: str) -> None:
         self._out.print(f"[yellow]{escape(sentence)}[/]")

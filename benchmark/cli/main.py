@@ -7,7 +7,7 @@ import traceback
 
 import click
 
-from benchmark.cli import catalogue, check, data, doctor, run, ui, weights
+from benchmark.cli import catalogue, check, data, doctor, ledger, run, ui, weights
 from benchmark.core.errors import BenchError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -27,6 +27,7 @@ for command in (
     check.check,
     data.data,
     doctor.doctor,
+    ledger.ledger,
     ui.ui,
     weights.weights,
 ):

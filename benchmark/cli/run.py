@@ -127,12 +127,13 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 def run(**options: Any) -> int:
     """Fit, sample, segment and score: Dice and FID at each ε."""
     from benchmark.cli.console import Console
-    from benchmark.data.folders import cache_folder
+    from benchmark.data.folders import cache_folder, state_folder
     from benchmark.sweep.sweep import Place, run_sweep
 
     place = Place(
         out=options["out"],
         cache=cache_folder(),
+        state=state_folder(),
         data=options["data"],
         test_data=options["test_data"],
         layout=options["layout"],

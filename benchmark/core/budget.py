@@ -7,7 +7,8 @@ when one unit's contribution is zeroed out, the public counts staying as they ar
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from benchmark.core.errors import UsageError
@@ -123,6 +124,17 @@ class Guarantee:
             patients=public.patients,
             patches_per_patient=public.patches_per_patient,
         )
+
+    @classmethod
+    def from_dict(cls, said: Mapping[str, Any]) -> Guarantee:
+        """What ``as_dict`` gave, also from JSON, where infinities are texts."""
+        names = {field.name for field in fields(cls)}
+        numbers: dict[str, Any] = {
+            name: float(value) if value in ("inf", "nan") else value
+            for name, value in said.items()
+            if name in names
+        }
+        return cls(**numbers)
 
     def as_dict(self) -> dict[str, Any]:
         """The fields by name, infinities as floats."""

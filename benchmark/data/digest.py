@@ -11,21 +11,31 @@ import hashlib
 import hmac
 import json
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import numpy as np
 
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
 
 DIGEST_LENGTH = 16
+VOXELS_LENGTH = 32
+REMEMBERED = 4
+"""Of a file: its size, time of change, digest, and the digest of its patient's voxels."""
 
 
 class Digests:
-    """Remembers what was checked and hashed, in one JSON file of a cache folder."""
+    """Remembers what was checked and hashed, in one JSON file of a cache folder.
 
-    def __init__(self, cache: Path) -> None:
+    Args:
+        cache: The cache folder.
+        secret: Keys the digests of private data.
+    """
+
+    def __init__(self, cache: Path, secret: bytes) -> None:
+        self._secret = secret
         self._file = cache / "digests.json"
         self._cache = cache
         try:
@@ -44,8 +54,7 @@ class Digests:
         each = [self._of_patient(patient) for patient in patients]
         self._remember()
         joined = ",".join(each).encode()
-        key = self._secret() if private else b""
-        digest = hmac.new(key, joined, hashlib.sha256) if private else hashlib.sha256(joined)
+        digest = self._keyed(joined) if private else hashlib.sha256(joined)
         return digest.hexdigest()[:DIGEST_LENGTH], each
 
     def admit(
@@ -72,8 +81,9 @@ class Digests:
             checked = zip(patients, pool.map(self._tried, patients), strict=True)
             for done, (patient, found) in enumerate(checked, 1):
                 progress(done, len(patients))
-                fault = found if isinstance(found, DataError) else _again(patient, found, kept)
-                if fault is None:
+                again = isinstance(found, str) and _again(patient, self._voxels(patient), kept)
+                fault = found if isinstance(found, DataError) else again
+                if not fault:
                     continue
                 if faults is None:
                     pool.shutdown(cancel_futures=True)
@@ -84,6 +94,18 @@ class Digests:
             raise DataError("No patient is left whose files can be used.")
         return tuple(kept.values())
 
+    def of_voxels(self, patients: Sequence[Patient]) -> tuple[str, ...]:
+        """Keyed digests of the images' voxels: the same however a volume is stored or named."""
+        each = [self._voxels(patient).encode() for patient in patients]
+        return tuple(self._keyed(voxels).hexdigest()[:VOXELS_LENGTH] for voxels in each)
+
+    def _keyed(self, content: bytes) -> hmac.HMAC:
+        return hmac.new(self._secret, content, hashlib.sha256)
+
+    def _voxels(self, patient: Patient) -> str:
+        self._of_patient(patient)
+        return str(self._known[str(patient.image.absolute())][3])
+
     def _tried(self, patient: Patient) -> str | DataError:
         try:
             return self._of_patient(patient)
@@ -92,12 +114,14 @@ class Digests:
 
     def _of_patient(self, patient: Patient) -> str:
         stamps = {str(f.absolute()): _stamp(f) for f in patient.files}
-        fresh = [p for p, stamp in stamps.items() if self._known.get(p, [])[:2] != stamp]
-        if fresh:
-            patient.read()
+        fresh = [p for p, s in stamps.items() if self._known.get(p, [])[:2] != s or self._old(p)]
+        voxels = _voxels_of(patient) if fresh else ""
         for path in fresh:
-            self._known[path] = [*stamps[path], _sha256(Path(path))]
+            self._known[path] = [*stamps[path], _sha256(Path(path)), voxels]
         return "+".join(str(self._known[path][2]) for path in stamps)
+
+    def _old(self, path: str) -> bool:
+        return len(self._known[path]) < REMEMBERED
 
     def _remember(self) -> None:
         self._cache.mkdir(parents=True, exist_ok=True)
@@ -105,24 +129,29 @@ class Digests:
         temporary.write_text(json.dumps(self._known))
         temporary.replace(self._file)
 
-    def _secret(self) -> bytes:
-        file = self._cache / "secret"
-        if not file.exists():
-            temporary = file.with_suffix(f".{os.getpid()}")
-            temporary.touch(mode=0o600)
-            temporary.write_text(secrets.token_hex(32))
-            temporary.replace(file)
-        return file.read_bytes()
 
-
-def _again(patient: Patient, digest: str, kept: dict[str, Patient]) -> DataError | None:
-    """Keeps a patient by the image's content; a fault if that is there already."""
-    first = kept.setdefault(digest.split("+")[0], patient)
+def _again(patient: Patient, voxels: str, kept: dict[str, Patient]) -> DataError | None:
+    """Keeps a patient by the image's voxels; a fault if those are there already."""
+    first = kept.setdefault(voxels, patient)
     if first is patient:
         return None
     return DataError(
         f"{patient.image}: this is the volume of {first.id} again; a patient counts once."
     )
+
+
+def _voxels_of(patient: Patient) -> str:
+    """SHA-256 of the image's shape and voxels.
+
+    Raises:
+        DataError: Naming the first of the patient's files that cannot be used.
+    """
+    found = patient.examine()
+    if found.faults or found.image is None:
+        raise found.faults[0]
+    digest = hashlib.sha256(str(found.image.data.shape).encode())
+    digest.update(np.ascontiguousarray(found.image.data).data)
+    return digest.hexdigest()
 
 
 def _stamp(file: Path) -> list[str | int]:

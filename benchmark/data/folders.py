@@ -1,11 +1,19 @@
-"""Where the suite keeps what it can make again: one cache folder."""
+"""Where the suite keeps things.
+
+A cache folder holds what can be made again, a state folder what must stay: the ledger, and this
+machine's secret.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 from pathlib import Path
 
 from benchmark.core.errors import UsageError
+
+LEDGER = "ledger.db"
 
 
 def cache_folder() -> Path:
@@ -15,6 +23,29 @@ def cache_folder() -> Path:
         return Path(named).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "angiobench"
+
+
+def state_folder() -> Path:
+    """``$ANGIOBENCH_STATE``, else ``angiobench`` in the user's state folder."""
+    named = os.environ.get("ANGIOBENCH_STATE")
+    if named:
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "angiobench"
+
+
+def machine_secret(state: Path) -> bytes:
+    """The key of private data's digests and of the ledger's chain; made once, its owner's alone."""
+    file = state / "secret"
+    if not file.exists():
+        state.mkdir(parents=True, exist_ok=True)
+        temporary = state / f".secret.{os.getpid()}"
+        temporary.touch(mode=0o600)
+        temporary.write_text(secrets.token_hex(32))
+        with contextlib.suppress(FileExistsError):  # another process was first
+            os.link(temporary, file)
+        temporary.unlink()
+    return file.read_bytes()
 
 
 def check_writable(folder: Path) -> None:

@@ -39,9 +39,9 @@ Zeroing the patient out is the case v = 0, so the bound is no copy of the patien
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.core.errors import UsageError
 from benchmark.privacy.accounting import (
@@ -148,20 +148,63 @@ def _answer(run: Run, epsilon: Callable[[], float]) -> float:
 
 @lru_cache(maxsize=256)
 def _epsilon_of_mixture(run: Run, patches: int) -> float:
-    """Composes Σ_b P(B = b) N(b, σ²) against N(0, σ²), and the reverse."""
+    return composed_epsilon([patient_of_patch_run(run, patches)], run.delta)
+
+
+@lru_cache(maxsize=256)
+def _epsilon_of_replacement(run: Run) -> float:
+    return composed_epsilon([patch_of_patient_run(run)], run.delta)
+
+
+class Steps(NamedTuple):
+    """T steps, each dominated by one pair of distributions.
+
+    Attributes:
+        pair: The pair's privacy loss distribution on a grid of the given interval.
+        times: T.
+        distance: A step is no easier to tell apart than N(``distance``, σ²) from N(0, σ²).
+        noise_multiplier: σ.
+        interval: The grid that is as fine as is feasible.
+        beyond: A step leaves the pair with a probability of at most this.
+    """
+
+    pair: "Callable[[float], PrivacyLossDistribution]"
+    times: int
+    distance: float
+    noise_multiplier: float
+    interval: float
+    beyond: float = 0.0
+
+
+def own_unit(run: Run) -> Steps:
+    """(1 - q) N(0, σ²) + q N(1, σ²) against N(0, σ²), and the reverse: the run's own unit."""
+    from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
+
+    def pair(interval: float) -> "PrivacyLossDistribution":
+        return from_gaussian_mechanism(
+            run.noise_multiplier,
+            value_discretization_interval=interval,
+            sampling_prob=run.sampling_rate,
+            use_connect_dots=True,
+        )
+
+    interval = _interval(run, 1, run.sampling_rate)
+    return Steps(pair, run.steps, 1, run.noise_multiplier, interval)
+
+
+def patient_of_patch_run(run: Run, patches: int) -> Steps:
+    """Σ_b P(B = b) N(b, σ²) against N(0, σ²), and the reverse."""
     import numpy as np
     from dp_accounting.pld.privacy_loss_distribution import from_mixture_gaussian_mechanism
     from scipy.stats import binom
 
     law = binom(patches, run.sampling_rate)
     most = max(1, int(law.isf(_TAIL_SHARE * run.delta / run.steps)))
-    beyond = float(law.sf(most))
     least = int(law.ppf(_TAIL_SHARE * run.delta / run.steps))
     support = np.unique(np.linspace(least, most, _LENGTHS).round().astype(int))
     weights = np.diff(law.cdf(support), prepend=0.0)
-    interval = _interval(run, most, law.var() + law.mean() ** 2)
 
-    def pair() -> "PrivacyLossDistribution":
+    def pair(interval: float) -> "PrivacyLossDistribution":
         return from_mixture_gaussian_mechanism(
             run.noise_multiplier,
             support,
@@ -169,46 +212,64 @@ def _epsilon_of_mixture(run: Run, patches: int) -> float:
             value_discretization_interval=interval,
         )
 
-    delta = PLD_MARGIN * run.delta - run.steps * beyond
-    return _composed(run, pair, most, delta) - run.steps * math.log1p(-beyond)
+    interval = _interval(run, most, law.var() + law.mean() ** 2)
+    return Steps(pair, run.steps, most, run.noise_multiplier, interval, float(law.sf(most)))
 
 
-@lru_cache(maxsize=256)
-def _epsilon_of_replacement(run: Run) -> float:
-    """Composes (1 - q) N(0, σ²) + q N(1, σ²) against (1 - q) N(0, σ²) + q N(-1, σ²)."""
+def patch_of_patient_run(run: Run) -> Steps:
+    """(1 - q) N(0, σ²) + q N(1, σ²) against (1 - q) N(0, σ²) + q N(-1, σ²)."""
     from dp_accounting import NeighboringRelation
     from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
 
-    def pair() -> "PrivacyLossDistribution":
+    def pair(interval: float) -> "PrivacyLossDistribution":
         return from_gaussian_mechanism(
             run.noise_multiplier,
-            value_discretization_interval=_interval(run, 2, 4 * run.sampling_rate),
+            value_discretization_interval=interval,
             sampling_prob=run.sampling_rate,
             use_connect_dots=True,
             neighboring_relation=NeighboringRelation.REPLACE_ONE,
         )
 
-    return _composed(run, pair, 2, PLD_MARGIN * run.delta)
+    interval = _interval(run, 2, 4 * run.sampling_rate)
+    return Steps(pair, run.steps, 2, run.noise_multiplier, interval)
 
 
-def _composed(
-    run: Run, pair: "Callable[[], PrivacyLossDistribution]", distance: float, delta: float
-) -> float:
-    """Composes T steps of a pair, or of N(``distance``, σ²) against N(0, σ²) where that is less.
+def composed_epsilon(runs: Sequence[Steps], delta: float) -> float:
+    """The ε of several runs together, each chosen when the earlier ones were known.
 
-    The latter dominates the pair, and has a closed form. dp-accounting has no answer for losses
-    beyond floating point, nor for patches that are drawn in every step.
+    Composes the pairs of all steps, or the plain Gaussians that dominate them where that is less:
+    those have a closed form, and dp-accounting has no answer for losses beyond floating point, nor
+    for patches that are drawn in every step.
+
+    Args:
+        runs: At least one step in each; none gives 0.
+        delta: δ of the whole.
     """
-    mu = distance * math.sqrt(run.steps) / run.noise_multiplier
-    plain = least_epsilon(lambda epsilon: gaussian_delta(epsilon, mu), delta)
+    if not runs:
+        return 0.0
+    if any(run.noise_multiplier == 0 for run in runs):
+        return math.inf
+    lost = sum(run.times * run.beyond for run in runs)
+    spare = PLD_MARGIN * delta - lost
+    if spare <= 0:
+        return math.inf
+    mu = math.hypot(*(r.distance * math.sqrt(r.times) / r.noise_multiplier for r in runs))
+    plain = least_epsilon(lambda epsilon: gaussian_delta(epsilon, mu), spare)
+    interval = max(max(run.interval for run in runs), PLD_INTERVAL)
 
     def composed() -> float:
-        return least_epsilon(pair().self_compose(run.steps).get_delta_for_epsilon, delta)
+        whole = None
+        for run in runs:
+            one = run.pair(interval).self_compose(run.times)
+            whole = one if whole is None else whole.compose(one)
+        assert whole is not None  # noqa: S101  (there is at least one run)
+        return least_epsilon(whole.get_delta_for_epsilon, spare)
 
     try:
-        return min(plain, quietly(composed))
+        epsilon = min(plain, quietly(composed))
     except NoAnswerError:
-        return plain
+        epsilon = plain
+    return epsilon - sum(run.times * math.log1p(-run.beyond) for run in runs)
 
 
 def _interval(run: Run, distance: float, mean_square: float) -> float:

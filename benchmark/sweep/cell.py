@@ -19,9 +19,11 @@ from benchmark.core.registry import generators, segmenters
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import Segmenter, TrainContext
 from benchmark.data.cohort import Patient
+from benchmark.data.folders import LEDGER, machine_secret
 from benchmark.data.patching import Recipe, cached
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import Scores, score
+from benchmark.privacy.ledger import Ledger, Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.sweep.distances import distances
 from benchmark.sweep.inputs import Inputs
@@ -65,12 +67,14 @@ class Setting:
     Attributes:
         folder: The cell's own folder.
         cache: What can be computed again.
+        state: What must stay: the ledger.
         fid_weights: The Inception weights; ``None`` where they are missing.
         device: A torch device's name.
     """
 
     folder: Path
     cache: Path
+    state: Path
     fid_weights: Path | None
     device: str = "cpu"
 
@@ -119,13 +123,36 @@ def _fit(
     context = FitContext(
         seed=spec.seed,
         noise=_noise(spec),
-        charge=lambda charged: write_json(setting.folder / CHARGE, charged.as_dict()),
+        charge=lambda charged: _charge(spec, charged, inputs, setting),
         progress=watch.hears("fit"),
         device=setting.device,
     )
     with watch.stage("fit"):
         spent = generator.fit(training, planned, context)
     return generator, spent
+
+
+def ledger_in(state: Path) -> Ledger:
+    """This machine's ledger."""
+    return Ledger(state / LEDGER, machine_secret(state))
+
+
+def spending_of(spec: RunSpec, guarantee: Guarantee, inputs: Inputs) -> Spending:
+    """What a cell's fit asks the ledger for."""
+    return Spending(
+        kind="fit",
+        run=spec.key,
+        generator=spec.generator.name,
+        guarantee=guarantee,
+        patients=inputs.patients,
+        private=inputs.private,
+    )
+
+
+def _charge(spec: RunSpec, guarantee: Guarantee, inputs: Inputs, setting: Setting) -> None:
+    """Enters the fit into the ledger, durably, then notes which entry it was."""
+    entry = ledger_in(setting.state).charge(spending_of(spec, guarantee, inputs))
+    write_json(setting.folder / CHARGE, {**guarantee.as_dict(), "ledger_entry": entry})
 
 
 def _noise(spec: RunSpec) -> Noise:

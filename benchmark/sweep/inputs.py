@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
+from benchmark.data.folders import machine_secret
 from benchmark.data.layouts import read_cohort
 from benchmark.data.phantom import embedded
 
@@ -26,6 +27,7 @@ class Inputs:
         data: Digest of the training patients.
         test_data: Digest of each test set.
         private: Whether the data are anything but phantoms.
+        patients: Keyed digests of the training patients' voxels, as the ledger knows them.
         skipped: What was wrong with the patients left out.
     """
 
@@ -34,6 +36,7 @@ class Inputs:
     data: str
     test_data: Mapping[str, str]
     private: bool
+    patients: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
 
 
@@ -42,6 +45,7 @@ def gather(
     test_data: Sequence[Path],
     *,
     cache: Path,
+    state: Path,
     jobs: int,
     progress: Progress,
     layout: str | None = None,
@@ -53,6 +57,7 @@ def gather(
         data: The cohort's folder.
         test_data: Folders of further test sets.
         cache: The cache folder.
+        state: The state folder, whose secret keys the digests.
         jobs: Phantoms made at a time.
         progress: Hears of every patient.
         layout: The layout of all folders; found out by looking if ``None``.
@@ -74,7 +79,7 @@ def gather(
             raise DataError(f"{folder}: a test set is called {name!r} already; rename the folder.")
         further = read_cohort(folder, layout=layout, all_test=True, faults=faults)
         tests[name] = further.split("test")
-    digests = Digests(cache)
+    digests = Digests(cache, machine_secret(state))
 
     def admitted(patients: tuple[Patient, ...]) -> tuple[Patient, ...]:
         return digests.admit(
@@ -87,7 +92,11 @@ def gather(
     train = admitted(cohort.split("train"))
     tests = {name: admitted(patients) for name, patients in tests.items()}
     inputs = _digested(train, tests, private, digests)
-    return replace(inputs, skipped=tuple(str(fault) for fault in faults or ()))
+    return replace(
+        inputs,
+        patients=digests.of_voxels(train),
+        skipped=tuple(str(fault) for fault in faults or ()),
+    )
 
 
 def _digested(

@@ -8,9 +8,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from benchmark.core.budget import Guarantee, Unit
 from benchmark.metrics.scores import Scores
+from benchmark.privacy.ledger import total_epsilon
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.spec import RunSpec, number
 from benchmark.sweep.store import Store, write_text
@@ -56,6 +58,24 @@ class Row:
     kid: float | None = None
 
 
+class Together(NamedTuple):
+    """The composed ε of whoever sees every private fit of a sweep.
+
+    Attributes:
+        fits: Fits with a finite ε; those without have none to compose.
+        unit: Their unit.
+        delta: δ of the whole.
+        epsilon: Composed, for the unit.
+        epsilon_patient: Composed, for a patient.
+    """
+
+    fits: int
+    unit: Unit
+    delta: float
+    epsilon: float
+    epsilon_patient: float
+
+
 def rows(
     outcomes: Sequence[Outcome], references: dict[str, RunSpec | None], store: Store
 ) -> list[Row]:
@@ -69,6 +89,23 @@ def rows(
         for name in spec.test_data:
             made.append(_row(outcome, name, result, (shares or {}).get(name)))
     return made
+
+
+def together(outcomes: Sequence[Outcome], store: Store) -> Together | None:
+    """What all private fits of the sweep cost together; ``None`` where there are fewer than two."""
+    results = (store.result(outcome.spec) for outcome in outcomes)
+    found = [Guarantee.from_dict(result["guarantee"]) for result in results if result]
+    private = [g for g in found if 0 < g.epsilon < math.inf]
+    if len(private) < 2:
+        return None
+    delta = max(g.delta for g in private)
+    return Together(
+        fits=len(private),
+        unit=private[0].unit,
+        delta=delta,
+        epsilon=total_epsilon(private, delta, unit=private[0].unit),
+        epsilon_patient=total_epsilon(private, delta),
+    )
 
 
 def _row(

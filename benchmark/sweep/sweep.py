@@ -11,7 +11,7 @@ from benchmark.core.errors import BenchError, PlugInError
 from benchmark.core.registry import segmenters
 from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
-from benchmark.sweep.cell import recipe_of, training_patches
+from benchmark.sweep.cell import ledger_in, recipe_of, spending_of, training_patches
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.planning import Request, cells, check, guarantee_of, make, reference_of
 from benchmark.sweep.runner import Events, Outcome, run_tasks
@@ -29,6 +29,7 @@ class Place:
     Attributes:
         out: The store's folder.
         cache: The cache folder.
+        state: The state folder: the ledger and this machine's secret.
         data: A cohort's folder; ``None`` for the embedded one.
         test_data: Folders of further test sets.
         layout: The layout of all folders; found out by looking if ``None``.
@@ -41,6 +42,7 @@ class Place:
 
     out: Path
     cache: Path
+    state: Path
     data: Path | None = None
     test_data: Sequence[Path] = ()
     layout: str | None = None
@@ -87,6 +89,7 @@ def run_sweep(
         place.data,
         place.test_data,
         cache=place.cache,
+        state=place.state,
         jobs=place.jobs,
         progress=listener.preparing,
         layout=place.layout,
@@ -100,6 +103,7 @@ def run_sweep(
     pending = [spec for spec in specs if store.result(spec) is None]
     listener.planned(specs, pending)
     tasks, unplanned = _tasks(pending, references, inputs, place, listener)
+    ledger_in(place.state).check([spending_of(t.spec, t.guarantee, inputs) for t in tasks])
     _cut_patches([task.spec for task in tasks], inputs, place, listener)
     outcomes = _run(specs, tasks, unplanned, place, listener)
     table = rows(outcomes, references, store)
@@ -108,7 +112,7 @@ def run_sweep(
 
 
 def _check(place: Place) -> None:
-    for folder in (place.out, place.cache):
+    for folder in (place.out, place.cache, place.state):
         check_writable(folder)
     check_device(place.device)
 
@@ -145,6 +149,7 @@ def _tasks(
                 inputs=inputs,
                 root=place.out,
                 cache=place.cache,
+                state=place.state,
                 fid_weights=place.fid_weights,
                 device=place.device,
             )

@@ -34,6 +34,7 @@ class Task:
         inputs: The sweep's data.
         root: The store's folder.
         cache: The cache folder.
+        state: The state folder.
         fid_weights: The Inception weights, if any.
         device: A torch device's name.
     """
@@ -44,6 +45,7 @@ class Task:
     inputs: Inputs
     root: Path
     cache: Path
+    state: Path
     fid_weights: Path | None
     device: str
 
@@ -88,7 +90,11 @@ def _run(task: Task, folder: Path, events: Connection) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     setting = Setting(
-        folder=folder, cache=task.cache, fid_weights=task.fid_weights, device=task.device
+        folder=folder,
+        cache=task.cache,
+        state=task.state,
+        fid_weights=task.fid_weights,
+        device=task.device,
     )
 
     def listener(stage: str, step: int, total: int) -> None:

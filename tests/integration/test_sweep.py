@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -111,6 +112,58 @@ def test_every_epsilon_can_be_recomputed_from_the_results_numbers(swept: Path) -
         assert g["seeded"] is True
         assert g["clip_norm"] > 0
         assert g["epsilon_patient"] > g["epsilon_patch"] == g["epsilon"]
+
+
+def test_every_fit_is_in_the_ledger_and_their_composed_epsilon_is_said(
+    module_cohort: Path, swept: Path
+) -> None:
+    assert bench("ledger", "verify", cwd=swept).stdout.endswith("none changed.\n")
+    shown = bench("ledger", "show", cwd=swept).stdout
+    for result in results(swept):
+        charge = swept / "runs" / result["spec"]["generator"]["name"] / result["run_key"]
+        entry = json.loads((charge / "charge.json").read_text())["ledger_entry"]
+        lines = [
+            line
+            for line in shown.splitlines()
+            if line.split()[:1] == [str(entry)] and result["run_key"] in line
+        ]
+        assert len(lines) == 1
+    assert "3 patients have paid ε = ∞" in shown
+    twice = [
+        "run",
+        "--generator",
+        "dp-wgan",
+        "--epsilon",
+        "2,5",
+        "--data",
+        "cohort",
+        "--out",
+        "two",
+    ]
+    done = bench(*twice, *SMALL, *STEPS, "--no-bookends", cwd=swept)
+    said = re.search(r"all 2 private fits has seen ε = (\S+) of a patch", done.stdout)
+    assert said, done.stdout
+    assert 5 < float(said[1]) < 7
+
+
+def test_a_cap_refuses_a_sweep_before_any_patch_is_cut(
+    tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("STATE", "CACHE"):
+        monkeypatch.setenv(f"ANGIOBENCH_{name}", str(tmp_path / name))
+    capped = ["run", "--generator", "dp-wgan", "--epsilon", "2", "--unit", "patient"]
+    capped += [*SMALL, *STEPS, "--data", str(tiny_cohort), "--no-bookends"]
+    assert bench("ledger", "cap", "2.6", cwd=tmp_path).returncode == 0
+    refused = bench(*capped, "--epsilon", "2,2.5", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "above the cap of 2.6" in refused.stderr
+    assert not list((tmp_path / "CACHE").glob("patches/*"))
+    assert not list(tmp_path.glob("runs/*/*/result.json"))
+    assert bench(*capped, cwd=tmp_path).returncode == 0
+    again = bench(*capped, cwd=tmp_path)
+    assert again.returncode == 0, "what is done costs nothing again"
+    assert bench(*capped, "--seeds", "2", cwd=tmp_path).returncode == 2
+    assert "above the cap" in bench(*capped, "--set", "unet.iterations=31", cwd=tmp_path).stderr
 
 
 def test_the_charge_was_on_disk_before_the_result(swept: Path) -> None:

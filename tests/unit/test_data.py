@@ -13,6 +13,7 @@ import pytest
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
+from benchmark.data.folders import machine_secret
 from benchmark.data.layouts import read_cohort
 from benchmark.data.patching import Recipe, cached, extract
 from benchmark.data.volume import read_volume
@@ -167,7 +168,7 @@ def test_a_patch_larger_than_the_volume_is_refused(tiny_cohort: Path) -> None:
 
 
 def digest(patients: tuple[Patient, ...], cache: Path, *, private: bool = False) -> str:
-    return Digests(cache).of(patients, private=private)[0]
+    return Digests(cache, machine_secret(cache)).of(patients, private=private)[0]
 
 
 def test_the_digest_follows_the_content_and_not_the_place(
@@ -193,6 +194,32 @@ def test_a_private_digest_is_keyed_by_a_secret_of_the_machine(
     assert here != digest(patients, tmp_path / "two", private=True)
     assert here != digest(patients, tmp_path / "one")
     assert (tmp_path / "one" / "secret").stat().st_mode & 0o077 == 0
+
+
+def test_a_volume_that_is_exported_again_is_the_same_patient_to_the_ledger(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    def known(cohort: Path) -> list[str]:
+        patients = read_cohort(cohort).patients
+        return list(Digests(tmp_path / "cache", b"key").of_voxels(patients))
+
+    before = known(tiny_cohort)
+    again = tmp_path / "again"
+    shutil.copytree(tiny_cohort, again)
+    for file in again.rglob("*_angio.nii.gz"):
+        image = nib.load(file)
+        flipped = nib.as_closest_canonical(image).as_reoriented(np.array([[1, 1], [0, -1], [2, 1]]))
+        out = nib.Nifti1Image(np.asarray(flipped.dataobj).astype(np.float64), flipped.affine)
+        out.header["descrip"] = b"exported again"
+        file.unlink()
+        nib.save(out, file.with_name(file.name.removesuffix(".gz")))
+    for file in again.rglob("*_mask.nii.gz"):
+        image = nib.load(file)
+        flipped = image.as_reoriented(np.array([[1, 1], [0, -1], [2, 1]]))
+        nib.save(flipped, file)
+    assert known(again) == before
+    assert len(set(before)) == len(before)
+    assert Digests(tmp_path / "cache", b"other").of_voxels(read_cohort(again).patients) != before
 
 
 def test_an_unusable_file_has_no_digest(tiny_cohort: Path, tmp_path: Path) -> None:

@@ -1,0 +1,113 @@
+"""``bench ledger``: what every patient's data have paid on this machine."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from benchmark.privacy.ledger import Entry, Ledger
+
+
+@click.group()
+def ledger() -> None:
+    """See, check and cap what patients' data have paid."""
+
+
+@ledger.command()
+@click.option("--phantoms", is_flag=True, help="Also entries that concern phantoms alone.")
+def show(phantoms: bool) -> None:
+    """Every entry, and the composed total of the worst patient."""
+    from rich.console import Console
+
+    from benchmark.privacy.ledger import DELTA
+
+    book = _ledger()
+    entries = book.entries()
+    shown = [e for e in entries if phantoms or e.said.get("private", True)]
+    out = Console()
+    (out if out.is_terminal else Console(width=160)).print(_table(shown))
+    hidden = len(entries) - len(shown)
+    if hidden:
+        click.echo(f"{hidden} more entries concern phantoms alone (--phantoms shows them).")
+    for total in book.totals():
+        numbers = ", ".join(str(number) for number in total.entries)
+        click.echo(
+            f"{total.patients} patients have paid ε = {_number(total.epsilon)} at δ = {DELTA:g} "
+            f"(entries {numbers}, composed, each patient as a whole)."
+        )
+    cap = book.cap()
+    click.echo("There is no cap." if math.isinf(cap) else f"The cap is ε = {cap:g} for a patient.")
+
+
+@ledger.command()
+def verify() -> int:
+    """Check that no entry was changed, removed or put in."""
+    from benchmark.privacy.ledger import LedgerError
+
+    try:
+        count = _ledger().verify()
+    except LedgerError as error:
+        click.echo(str(error), err=True)
+        return 1
+    click.echo(f"{count} entries, none changed.")
+    return 0
+
+
+@ledger.command()
+@click.argument("epsilon")
+def cap(epsilon: str) -> None:
+    """Refuse, from now on, what would take a patient's total above EPSILON (inf: no cap)."""
+    from benchmark.core.budget import parse_epsilon
+    from benchmark.privacy.ledger import DELTA
+
+    value = parse_epsilon(epsilon)
+    _ledger().set_cap(value)
+    said = "lifted" if math.isinf(value) else f"ε = {value:g} at δ = {DELTA:g} for a patient"
+    click.echo(f"Cap: {said}.")
+
+
+def _ledger() -> Ledger:
+    from benchmark.data.folders import LEDGER, machine_secret, state_folder
+    from benchmark.privacy.ledger import Ledger
+
+    state = state_folder()
+    return Ledger(state / LEDGER, machine_secret(state))
+
+
+def _table(entries: list[Entry]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for heading in ("entry", "time", "for", "by", "patients", "unit", "ε", "ε of a patient", "run"):
+        table.add_column(heading)
+    for entry in entries:
+        table.add_row(str(entry.number), entry.time, *_words(entry))
+    return table
+
+
+def _words(entry: Entry) -> list[str]:
+    said = entry.said
+    if "guarantee" not in said:
+        return [str(said["kind"]), "", "", "", _number(said["epsilon"]), "", ""]
+    guarantee = said["guarantee"]
+    return [
+        str(said["kind"]),
+        str(said["generator"]),
+        str(len(said["patients"])),
+        str(guarantee["unit"]),
+        _number(guarantee["epsilon"]),
+        _number(guarantee["epsilon_patient"]),
+        str(said["run"]),
+    ]
+
+
+def _number(value: float | str | None) -> str:
+    if value is None:
+        return "unknown"
+    return "∞" if math.isinf(float(value)) else f"{float(value):.4g}"

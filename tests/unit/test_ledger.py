@@ -1,0 +1,225 @@
+"""The ledger: durable, chained, composed by the accountant, and never overspent."""
+
+import contextlib
+import math
+import multiprocessing
+import random
+import sqlite3
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.privacy.accounting import epsilon_spent
+from benchmark.privacy.ledger import (
+    DELTA,
+    Ledger,
+    LedgerError,
+    OverCapError,
+    Spending,
+    total_epsilon,
+)
+
+SECRET = b"a secret"
+PUBLIC = PublicNumbers(patients=3, patches_per_patient=10, patch_size=32)
+NONE = Guarantee.of(PUBLIC, Budget(epsilon=math.inf, delta=1e-5, unit="patient"), epsilon=math.inf)
+FIT = replace(
+    NONE,
+    epsilon=1.0,
+    epsilon_patient=1.0,
+    noise_multiplier=4.0,
+    sampling_rate=0.1,
+    steps=100,
+    clip_norm=1.0,
+    accountant="prv",
+)
+BLIND = Guarantee.of(PUBLIC, Budget(epsilon=0.0, delta=1e-5, unit="patient"), epsilon=0.0)
+
+
+def spending(guarantee: Guarantee = FIT, **changes) -> Spending:
+    said = Spending(
+        kind="fit",
+        run="0123456789ab",
+        generator="dp-wgan",
+        guarantee=guarantee,
+        patients=("p1", "p2"),
+        private=True,
+    )
+    return replace(said, **changes)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "state" / "ledger.db", SECRET)
+
+
+def test_an_entry_says_who_spent_what_on_whom(ledger: Ledger) -> None:
+    assert ledger.entries() == []
+    assert ledger.charge(spending()) == 1
+    assert ledger.charge(spending(kind="tuning", patients=("p2", "p3"))) == 2
+    one, two = ledger.entries()
+    assert (one.number, one.said["kind"], one.said["patients"]) == (1, "fit", ["p1", "p2"])
+    assert two.said["guarantee"]["noise_multiplier"] == 4.0
+    assert ledger.verify() == 2
+
+
+def test_totals_are_composed_by_the_accountant_and_not_added() -> None:
+    once, twice = (total_epsilon([FIT] * n) for n in (1, 2))
+    for count, total in ((1, once), (2, twice)):
+        alone = epsilon_spent(
+            noise_multiplier=4.0,
+            sampling_rate=0.1,
+            steps=100 * count,
+            delta=DELTA,
+            accountant="pld",
+        )
+        assert total == pytest.approx(alone, rel=0.01)
+    assert once < twice < 2 * once
+
+
+def test_different_mechanisms_compose_to_less_than_their_sum_and_more_than_each() -> None:
+    other = replace(FIT, noise_multiplier=2.0, sampling_rate=0.05, steps=50)
+    both = total_epsilon([FIT, other])
+    apart = [total_epsilon([guarantee]) for guarantee in (FIT, other)]
+    assert max(apart) < both < sum(apart)
+    assert total_epsilon([FIT, BLIND]) == pytest.approx(total_epsilon([FIT]))
+    assert total_epsilon([]) == 0
+    assert total_epsilon([FIT, NONE]) == math.inf
+
+
+def test_a_fit_whose_unit_is_the_patch_enters_by_what_it_costs_a_patient() -> None:
+    patch = replace(FIT, unit="patch", patches_per_patient=10)
+    assert total_epsilon([patch]) > 3 * total_epsilon([FIT])
+    assert total_epsilon([patch]) < total_epsilon([replace(patch, patches_per_patient=30)])
+
+
+def test_a_cohorts_total_is_its_worst_patients(ledger: Ledger) -> None:
+    ledger.charge(spending(patients=("p1", "p2", "p3")))
+    ledger.charge(spending(patients=("p2",)))
+    ledger.charge(spending(NONE, private=False, patients=("phantom",)))
+    worst, rest = ledger.totals()
+    assert (worst.patients, worst.entries) == (1, (1, 2))
+    assert (rest.patients, rest.entries) == (2, (1,))
+    assert worst.epsilon > rest.epsilon
+
+
+def test_what_would_go_over_the_cap_is_refused_and_not_written(ledger: Ledger) -> None:
+    cap = total_epsilon([FIT, FIT]) * 1.01
+    ledger.set_cap(cap)
+    ledger.check([spending(), spending()])
+    with pytest.raises(OverCapError, match="dp-wgan would take a patient's total to ε = "):
+        ledger.check([spending()] * 3)
+    ledger.charge(spending())
+    ledger.charge(spending())
+    with pytest.raises(OverCapError, match="above the cap"):
+        ledger.charge(spending(patients=("p2", "p9")))
+    with pytest.raises(OverCapError, match="ε = inf"):
+        ledger.charge(spending(NONE, patients=("p9",)))
+    ledger.charge(spending(NONE, private=False))
+    ledger.charge(spending(patients=("p9",)))
+    ledger.set_cap(math.inf)
+    ledger.charge(spending())
+    assert [e.said["kind"] for e in ledger.entries()] == ["cap", *["fit"] * 4, "cap", "fit"]
+    assert ledger.verify() == 7
+
+
+def _charge_many(path: Path, count: int, done) -> None:
+    for _ in range(count):
+        with contextlib.suppress(OverCapError):
+            done.send(Ledger(path, SECRET).charge(spending()))
+    done.close()
+
+
+def test_two_processes_at_once_cannot_overspend(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    allowed = 3
+    Ledger(path, SECRET).set_cap(total_epsilon([FIT] * allowed) * 1.001)
+    context = multiprocessing.get_context("spawn")
+    ends = [context.Pipe(duplex=False) for _ in range(2)]
+    workers = [context.Process(target=_charge_many, args=(path, 3, end[1])) for end in ends]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert len(Ledger(path, SECRET).entries()) == 1 + allowed
+    assert Ledger(path, SECRET).verify() == 1 + allowed
+
+
+def test_a_kill_at_any_point_neither_loses_nor_halves_an_entry(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    rng = random.Random(0)
+    path = tmp_path / "ledger.db"
+    said = 0
+    for _ in range(6):
+        receiver, sender = context.Pipe(duplex=False)
+        worker = context.Process(target=_charge_many, args=(path, 10_000, sender))
+        worker.start()
+        sender.close()
+        assert receiver.poll(60)
+        time.sleep(rng.uniform(0, 0.1))
+        worker.kill()
+        worker.join()
+        with contextlib.suppress(EOFError):
+            while receiver.poll(1):
+                said = receiver.recv()
+        count = Ledger(path, SECRET).verify()
+        assert said <= count <= said + 1, "what was said is there; at most one was not yet said"
+
+
+def test_one_changed_byte_is_found(ledger: Ledger, tmp_path: Path) -> None:
+    for _ in range(4):
+        ledger.charge(spending())
+    path = tmp_path / "state" / "ledger.db"
+    whole, before = path.read_bytes(), ledger.entries()
+    text = whole.index(b'{"generator"')
+    places = [*range(text, text + 400, 7), *random.Random(0).sample(range(len(whole)), 200)]
+    found = 0
+    for place in places:
+        changed = bytearray(whole)
+        changed[place] ^= 0x01
+        path.write_bytes(changed)
+        try:
+            ledger.verify()
+        except LedgerError:
+            found += 1
+        else:
+            assert ledger.entries() == before, f"byte {place} changed what the ledger says"
+            assert place not in range(text, text + 400)
+    assert found >= 50
+    path.write_bytes(whole)
+    assert ledger.verify() == 4
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM entries WHERE number = 4",
+        "DELETE FROM entries WHERE number = 2",
+        "UPDATE entries SET entry = replace(entry, '4.0', '9.0') WHERE number = 3",
+        "DELETE FROM spending WHERE number = 1",
+        "UPDATE spending SET patient = 'p7' WHERE patient = 'p1'",
+        "DELETE FROM head",
+    ],
+)
+def test_what_is_changed_removed_or_put_in_by_hand_is_found(
+    damage: str, ledger: Ledger, tmp_path: Path
+) -> None:
+    for _ in range(4):
+        ledger.charge(spending())
+    with contextlib.closing(sqlite3.connect(tmp_path / "state" / "ledger.db")) as by_hand:
+        if "entries" in damage:
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                by_hand.execute(damage)
+        by_hand.executescript("DROP TRIGGER no_change; DROP TRIGGER no_removal;")
+        by_hand.execute(damage)
+        by_hand.commit()
+    with pytest.raises(LedgerError, match=r"changed|removed"):
+        ledger.verify()
+
+
+def test_another_secret_cannot_forge_the_chain(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.charge(spending())
+    with pytest.raises(LedgerError, match="entry 1 was changed"):
+        Ledger(tmp_path / "state" / "ledger.db", b"another").verify()
