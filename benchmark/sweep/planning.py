@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from benchmark.core.budget import Guarantee, Unit
@@ -16,6 +17,7 @@ from benchmark.data.patching import public_numbers
 from benchmark.privacy.units import check_delta, default_delta
 from benchmark.sweep.cell import recipe_of
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.plans import planned
 from benchmark.sweep.presets import PROTOCOLS
 from benchmark.sweep.spec import PlugIn, RunSpec
 
@@ -110,14 +112,15 @@ def reference_of(spec: RunSpec, specs: Sequence[RunSpec]) -> RunSpec | None:
     )
 
 
-def guarantee_of(spec: RunSpec, inputs: Inputs) -> Guarantee:
-    """What the cell's fit would be, from public numbers alone.
+def guarantee_of(spec: RunSpec, inputs: Inputs, cache: Path) -> Guarantee:
+    """What the cell's fit would be, from public numbers alone; remembered in the cache folder.
 
     Raises:
         UsageError: If the generator cannot honour the budget or the patch size.
     """
     generator: Generator = make(generators, spec.generator)
-    return generator.plan(public_numbers(inputs.train, recipe_of(spec)), spec.budget)
+    public = public_numbers(inputs.train, recipe_of(spec))
+    return planned(spec.generator, generator, public, spec.budget, cache)
 
 
 def make(registry: Registry, plug_in: PlugIn) -> Any:

@@ -132,7 +132,7 @@ def _tasks(
     for done, spec in enumerate(pending):
         listener.preparing("Calibrating noise", done, len(pending))
         try:
-            guarantee = guarantee_of(spec, inputs)
+            guarantee = guarantee_of(spec, inputs, place.cache)
             make(segmenters, spec.segmenter)
         except Exception as error:  # a plug-in may raise anything
             if isinstance(error, BenchError) and not isinstance(error, PlugInError):

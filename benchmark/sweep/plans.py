@@ -1,0 +1,69 @@
+"""Plans that were made before: calibrating noise takes seconds, and its answer never changes.
+
+A plan is kept under everything that decides it, the source of the accounting included, so that no ε
+outlives a change of the rules it was computed by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from dataclasses import asdict
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import benchmark.privacy
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.generator import Generator
+from benchmark.sweep.spec import PlugIn, canonical
+from benchmark.sweep.store import write_json
+
+LIBRARIES = ("opacus", "dp-accounting", "numpy", "scipy")
+
+
+def planned(
+    plug_in: PlugIn, generator: Generator, public: PublicNumbers, budget: Budget, cache: Path
+) -> Guarantee:
+    """``generator.plan``, remembered in the cache folder.
+
+    Raises:
+        UsageError: As ``plan`` does.
+    """
+    decides = {
+        "plug_in": asdict(plug_in),
+        "public": asdict(public),
+        "budget": asdict(budget),
+        "rules": _rules(type(generator)),
+    }
+    key = hashlib.sha256(canonical(decides).encode()).hexdigest()[:24]
+    file = cache / "plans" / f"{key}.json"
+    kept = _read(file, budget)
+    if kept is not None:
+        return kept
+    made = generator.plan(public, budget)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, made.as_dict())
+    return made
+
+
+def _read(file: Path, budget: Budget) -> Guarantee | None:
+    """A kept plan that is whole and within the budget."""
+    try:
+        kept = Guarantee.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    fits = kept.epsilon <= budget.epsilon
+    return kept if fits and (kept.unit, kept.delta) == (budget.unit, budget.delta) else None
+
+
+@lru_cache
+def _rules(kind: type[Generator]) -> str:
+    """A digest of the accounting's source, of the plug-in's, and of the libraries' versions."""
+    ours = [file for folder in benchmark.privacy.__path__ for file in Path(folder).glob("*.py")]
+    theirs = [Path(inspect.getfile(base)) for base in kind.__mro__[:-1] if base.__module__ != "abc"]
+    digest = hashlib.sha256(",".join(version(name) for name in LIBRARIES).encode())
+    for file in sorted({*ours, *theirs}):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
