@@ -131,8 +131,9 @@ class Wgan(Generator):
         """Plays the adversarial game for the planned steps."""
         spent = replace(guarantee, seeded=context.noise.seeded)
         context.charge(spent)
-        self._net = Game(self.params, patches, spent, context, engine=self.engine).play()
-        return spent
+        self._net, tally = Game(self.params, patches, spent, context, engine=self.engine).play()
+        lost = tally.lost * self.params.critic_steps
+        return replace(spent, interruptions=tally.interruptions, lost_steps=lost)
 
     @torch.no_grad()
     def sample(self, n: int, *, seed: int) -> Patches:

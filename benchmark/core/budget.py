@@ -82,6 +82,8 @@ class Guarantee:
         seeded: Whether noise and draws came from a seed, as in a benchmark and never in a release.
         patients: The public number of patients.
         patches_per_patient: The public most patches of a patient.
+        interruptions: How often the fit was killed and went on as another draw of the mechanism.
+        lost_steps: Private steps, among ``steps``, that a kill may have lost.
         relation: The neighbouring relation.
         covers: What was private.
     """
@@ -100,6 +102,8 @@ class Guarantee:
     seeded: bool
     patients: int
     patches_per_patient: int
+    interruptions: int = 0
+    lost_steps: int = 0
     relation: str = RELATION
     covers: str = "fit"
 

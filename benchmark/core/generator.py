@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,12 @@ class Noise(Protocol):
     def normal(self, n: int) -> NDArray[np.float32]:
         """``n`` independent standard normal numbers."""
 
+    def state(self) -> Mapping[str, Any] | None:
+        """Where a seeded source stands, for JSON; ``None`` for one that nobody can repeat."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to where a seeded source stood."""
+
 
 class Progress(Protocol):
     """Hears of a fit's progress; curves hold non-private or post-processed quantities only."""
@@ -41,6 +47,10 @@ def silent(step: int, total: int, curves: Mapping[str, float], /) -> None:
     """Progress that nobody listens to."""
 
 
+def unseen(inner_workings: Any) -> None:
+    """Nobody looks into a fit."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitContext:
     """What a fit needs and must not invent.
@@ -51,6 +61,9 @@ class FitContext:
         charge: Called once with the planned guarantee, and durable, before the first private
             batch is read.
         progress: Hears of every step.
+        checkpoint: A ``benchmark.privacy.checkpoint.Checkpoint``, for fits that can go on after a
+            kill; ``None`` for nowhere.
+        inspect: Called with a fit's inner workings before its first step, by audits alone.
         device: A torch device's name.
     """
 
@@ -58,6 +71,8 @@ class FitContext:
     noise: Noise
     charge: Callable[[Guarantee], None]
     progress: Progress = silent
+    checkpoint: Any = None
+    inspect: Callable[[Any], None] = unseen
     device: str = "cpu"
 
 

@@ -129,6 +129,10 @@ class Ledger:
             self._check_cap(open_file, [spending])
             return self._append(open_file, said)
 
+    def has(self, number: Any, run: str) -> bool:
+        """Whether an entry of that number belongs to the run."""
+        return any(e.number == number and e.said.get("run") == run for e in self.entries())
+
     def check(self, spendings: Sequence[Spending]) -> None:
         """Refuses spendings that would together go over the cap; writes nothing.
 

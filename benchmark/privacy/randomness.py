@@ -10,6 +10,7 @@ Both sources follow :class:`benchmark.core.generator.Noise`.
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,15 @@ class SeededNoise:
         """Draws ``n`` independent standard normal numbers."""
         return self._noise.standard_normal(n, dtype=np.float32)
 
+    def state(self) -> dict[str, str]:
+        """Where both streams stand."""
+        return {"batches": state_of(self._batches), "noise": state_of(self._noise)}
+
+    def restore(self, state: Mapping[str, str]) -> None:
+        """Goes back to where both streams stood."""
+        restore(self._batches, state["batches"])
+        restore(self._noise, state["noise"])
+
 
 class SystemNoise:
     """Draws from the operating system's cryptographic source; no seed, no state, safe to fork.
@@ -83,6 +93,23 @@ class SystemNoise:
             block = drawn[start : start + _NORMALS_PER_BLOCK]
             block[:] = _normals(len(block))
         return drawn
+
+    def state(self) -> None:
+        """Nobody can repeat it."""
+
+    def restore(self, state: Mapping[str, str]) -> None:
+        """Refused, always: the same noise with another batch would betray the difference."""
+        raise ValueError("Noise from the operating system cannot be repeated.")
+
+
+def state_of(rng: np.random.Generator) -> str:
+    """Where a generator stands, as JSON."""
+    return json.dumps(rng.bit_generator.state, default=lambda numbers: numbers.tolist())
+
+
+def restore(rng: np.random.Generator, state: str) -> None:
+    """Goes back to where a generator stood."""
+    rng.bit_generator.state = json.loads(state)
 
 
 def _stream(*key: int | str) -> np.random.Generator:

@@ -43,7 +43,7 @@ class PoissonSampler:
         self._per_draw = patches_per_draw
         self._patients, self._slots = patches.patients, patches.patches_per_patient
         self._of_patient = [np.flatnonzero(patches.patient == p) for p in range(patches.patients)]
-        self._rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(seed)
 
     def draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Indices of the drawn patches, and the unit that each belongs to; both may be empty."""
@@ -67,4 +67,4 @@ class PoissonSampler:
         return np.concatenate([empty, *chosen]), np.concatenate([empty, *owners])
 
     def _some(self, mine: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self._rng.choice(mine, min(self._per_draw, len(mine)), replace=False)
+        return self.rng.choice(mine, min(self._per_draw, len(mine)), replace=False)

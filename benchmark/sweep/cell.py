@@ -23,13 +23,22 @@ from benchmark.data.folders import LEDGER, machine_secret
 from benchmark.data.patching import Recipe, cached
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import Scores, score
+from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.ledger import Ledger, Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.sweep.distances import distances
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.pictures import save_strip
 from benchmark.sweep.spec import RunSpec, plain
-from benchmark.sweep.store import CHARGE, CURVES, GENERATOR, SAMPLES, write_json
+from benchmark.sweep.store import (
+    CHARGE,
+    CHECKPOINT,
+    CURVES,
+    GENERATOR,
+    SAMPLES,
+    read_json,
+    write_json,
+)
 
 Listener = Callable[[str, int, int], None]
 
@@ -120,11 +129,13 @@ def _fit(
     with watch.stage("patches"):
         watch.listener("patches", 0, 1)
         training = training_patches(spec, inputs, setting.cache)
+    checkpoint = Checkpoint(setting.folder / CHECKPOINT, planned)
     context = FitContext(
         seed=spec.seed,
         noise=_noise(spec),
-        charge=lambda charged: _charge(spec, charged, inputs, setting),
+        charge=lambda charged: _charge(spec, charged, inputs, setting, checkpoint),
         progress=watch.hears("fit"),
+        checkpoint=checkpoint,
         device=setting.device,
     )
     with watch.stage("fit"):
@@ -149,10 +160,22 @@ def spending_of(spec: RunSpec, guarantee: Guarantee, inputs: Inputs) -> Spending
     )
 
 
-def _charge(spec: RunSpec, guarantee: Guarantee, inputs: Inputs, setting: Setting) -> None:
-    """Enters the fit into the ledger, durably, then notes which entry it was."""
-    entry = ledger_in(setting.state).charge(spending_of(spec, guarantee, inputs))
-    write_json(setting.folder / CHARGE, {**guarantee.as_dict(), "ledger_entry": entry})
+def _charge(
+    spec: RunSpec,
+    guarantee: Guarantee,
+    inputs: Inputs,
+    setting: Setting,
+    checkpoint: Checkpoint,
+) -> None:
+    """Enters the fit into the ledger, durably, and notes which entry it was.
+
+    A fit that goes on from its checkpoint goes on under its own entry.
+    """
+    ledger, note = ledger_in(setting.state), setting.folder / CHARGE
+    if checkpoint.state is not None and ledger.has(read_json(note).get("ledger_entry"), spec.key):
+        return
+    entry = ledger.charge(spending_of(spec, guarantee, inputs))
+    write_json(note, {**guarantee.as_dict(), "ledger_entry": entry})
 
 
 def _noise(spec: RunSpec) -> Noise:

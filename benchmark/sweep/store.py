@@ -18,6 +18,7 @@ from typing import Any
 from benchmark.sweep.spec import RunSpec, plain
 
 SPEC, CHARGE, CURVES, SAMPLES = "spec.json", "charge.json", "curves.json", "samples.png"
+CHECKPOINT = "checkpoint.safetensors"
 GENERATOR, RESULT, ERROR, LOCK = "generator", "result.json", "error.txt", ".lock"
 
 
@@ -68,12 +69,17 @@ class Store:
 
 def read_result(folder: Path) -> dict[str, Any] | None:
     """A folder's result; ``None`` for a missing or damaged one, which is then computed again."""
+    result = read_json(folder / RESULT)
+    return result if result.get("run_key") == folder.name else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; an empty one for a file that is missing or damaged."""
     try:
-        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    valid = isinstance(result, dict) and result.get("run_key") == folder.name
-    return result if valid else None
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -17,7 +17,7 @@ from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.store import RESULT, Store, write_json
+from benchmark.sweep.store import CHECKPOINT, RESULT, Store, write_json
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BELOW = 1 << 30
@@ -63,6 +63,7 @@ def work(task: Task, events: Connection) -> None:
         try:
             result = _run(task, folder, events)
             write_json(folder / RESULT, {**result, **_fraction(task, store, result)})
+            (folder / CHECKPOINT).unlink(missing_ok=True)  # it holds a critic that saw patients
         except Exception:
             store.fail(task.spec, traceback.format_exc())
 

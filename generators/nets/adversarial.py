@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,8 +21,10 @@ from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
+from benchmark.privacy.checkpoint import State, Tally
 from benchmark.privacy.dpsgd import Batch, Step, flat_gradient, refuse_mixing
 from benchmark.privacy.engines import Loss, refuse_unruled
+from benchmark.privacy.randomness import restore, state_of
 from benchmark.privacy.sampling import PoissonSampler
 from generators.nets.convolutional import (
     PatchCritic,
@@ -77,17 +79,73 @@ class Game:
             seed=stream(context.seed, "patches within a patient"),
         )
 
-    def play(self) -> PatchGenerator:
-        """Trains to the planned number of private steps; returns the averaged generator."""
+    def play(self) -> tuple[PatchGenerator, Tally]:
+        """Trains for the planned rounds, in strides; returns the averaged generator."""
+        self.context.inspect(self)
+        tally = self._resumed() or Tally(total=self.params.generator_steps)
+        while tally.begun < tally.total:
+            self._keep(tally)
+            for begun in range(tally.begun, tally.until):
+                self._round(begun + 1, begun + 1 - tally.lost)
+            tally = tally.done()
+        self._keep(tally)
+        return self.averaged.eval(), tally
+
+    def _round(self, begun: int, useful: int) -> None:
+        """Critic steps and a generator step; ``begun`` counts lost rounds too."""
         total = self.params.generator_steps
-        for done in range(1, total + 1):
-            for _ in range(self.params.critic_steps):
-                self._critic_step()
-            loss = self._generator_step()
-            self._average(done)
-            self._slow_down(done / total)
-            self.context.progress(done, total, {"generator_loss": loss})
-        return self.averaged.eval()
+        for _ in range(self.params.critic_steps):
+            self._critic_step()
+        loss = self._generator_step()
+        self._average(useful)
+        self._slow_down(begun / total)
+        self.context.progress(begun, total, {"generator_loss": loss})
+
+    def _keep(self, tally: Tally) -> None:
+        if self.context.checkpoint is not None:
+            self.context.checkpoint.save(State(tally, self._tensors(), self._facts()))
+
+    def _resumed(self) -> Tally | None:
+        """Goes back to the checkpoint, if there is one."""
+        kept: State | None = self.context.checkpoint and self.context.checkpoint.state
+        if kept is None:
+            return None
+        for name, net in self._nets().items():
+            net.load_state_dict(_below(name, kept.tensors))
+        for name, optimiser in self._optimisers_by_name().items():
+            for i, weight in enumerate(optimiser.param_groups[0]["params"]):
+                optimiser.state[weight] = _below(f"{name}.{i}", kept.tensors)
+        self.rng.set_state(kept.tensors["latents"])
+        restore(self.sampler.rng, kept.facts["within patients"])
+        exact = kept.facts["noise"] is not None
+        if exact:
+            self.context.noise.restore(kept.facts["noise"])
+        tally = kept.tally.resumed(exact=exact)
+        if tally.begun > 0:
+            self._slow_down(tally.begun / tally.total)
+        return tally
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """All that training changes: weights, the optimisers' moments, the latents' stream."""
+        nets = self._nets().items()
+        found = {f"{name}.{k}": t for name, net in nets for k, t in net.state_dict().items()}
+        for name, optimiser in self._optimisers_by_name().items():
+            for i, weight in enumerate(optimiser.param_groups[0]["params"]):
+                moments = optimiser.state[weight].items()
+                found |= {f"{name}.{i}.{key}": tensor for key, tensor in moments}
+        return {**found, "latents": self.rng.get_state()}
+
+    def _nets(self) -> dict[str, torch.nn.Module]:
+        return {"generator": self.generator, "averaged": self.averaged, "critic": self.critic}
+
+    def _optimisers_by_name(self) -> dict[str, torch.optim.Optimizer]:
+        return {"of critic": self.critic_optimiser, "of generator": self.generator_optimiser}
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "noise": self.context.noise.state(),
+            "within patients": state_of(self.sampler.rng),
+        }
 
     def _optimisers(self) -> None:
         make, p = OPTIMISERS[self.params.optimiser], self.params
@@ -166,6 +224,12 @@ def critic_step(params: WganParams, guarantee: Guarantee, engine: str) -> Step:
         noise_multiplier=guarantee.noise_multiplier,
         engine=engine,
     )
+
+
+def _below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``name`` and a dot, without that."""
+    start = f"{name}."
+    return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
