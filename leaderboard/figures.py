@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import altair as alt
 from PIL import Image
 
+from benchmark.audit.membership import Curve
 from benchmark.sweep.summary import Row
 
 TRADE_OFF, PATCHES = "trade-off.png", "patches.png"
@@ -119,6 +120,28 @@ def _point(
 
 def _is_bookend(row: Row) -> bool:
     return row.generator.split(" + ")[0] in {*BOOKENDS, *BOOKENDS.values()}
+
+
+def draw_membership(curves: Mapping[str, Curve], path: Path) -> None:
+    """Writes the attack's curves on logarithmic axes, where low false-positive rates are seen."""
+    least = min(1 / len(curve.false) for curve in curves.values())
+    points = [
+        {"by": f"{name} (area {curve.area:.2f})", "false": max(f, least), "true": max(t, least)}
+        for name, curve in curves.items()
+        for f, t in zip(curve.false.tolist(), curve.true.tolist(), strict=True)
+    ]
+    scale = alt.Scale(type="log", domain=[least, 1])
+    x = alt.X("false:Q", title="false-positive rate", scale=scale)
+    y = alt.Y("true:Q", title="true-positive rate", scale=scale)
+    lines = alt.Chart({"values": points}).mark_line(interpolate="step-after", clip=True)
+    chance = [{"false": rate, "true": rate} for rate in (least, 1.0)]
+    dashed = alt.Chart({"values": chance}).mark_line(strokeDash=[5, 3], color="grey")
+    layers = [dashed.encode(x=x, y=y), lines.encode(x=x, y=y, color=alt.Color("by:N", title=None))]
+    title = alt.TitleParams(
+        "Membership inference", subtitle="distance to the closest synthetic patch; dashed: chance"
+    )
+    chart = alt.layer(*layers, title=title).properties(width=300, height=300)
+    chart.save(str(path), scale_factor=2)
 
 
 def draw_patches(strips: Sequence[tuple[str, Path]], path: Path) -> None:

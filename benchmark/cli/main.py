@@ -7,7 +7,7 @@ import traceback
 
 import click
 
-from benchmark.cli import catalogue, check, data, doctor, ledger, run, ui, weights
+from benchmark.cli import audit, catalogue, check, data, doctor, ledger, run, ui, weights
 from benchmark.core.errors import BenchError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -22,6 +22,7 @@ def bench(debug: bool) -> None:
 
 for command in (
     run.run,
+    audit.audit,
     catalogue.list_,
     catalogue.show,
     check.check,

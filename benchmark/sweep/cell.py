@@ -204,9 +204,13 @@ def training_patches(
 
 def recipe_of(spec: RunSpec) -> Recipe:
     """How the spec's training patches are taken."""
+    return protocol_recipe(spec.protocol)
+
+
+def protocol_recipe(protocol: Mapping[str, Any]) -> Recipe:
+    """How a protocol's patches are taken."""
     return Recipe(
-        size=int(spec.protocol["patch_size"]),
-        per_patient=int(spec.protocol["patches_per_patient"]),
+        size=int(protocol["patch_size"]), per_patient=int(protocol["patches_per_patient"])
     )
 
 

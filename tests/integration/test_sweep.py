@@ -269,10 +269,11 @@ def test_mlflow_down_loses_no_result(swept: Path) -> None:
 
 @pytest.mark.parametrize(("blow", "exit_code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_a_killed_sweep_dies_whole_and_the_same_command_resumes_it(
-    tiny_cohort: Path, tmp_path: Path, blow: signal.Signals, exit_code: int
+    tiny_cohort: Path, tmp_path: Path, monkeypatch, blow: signal.Signals, exit_code: int
 ) -> None:
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
     arguments = ["run", "--generator", "dp-wgan", "--epsilon", "2,3,5", "--data", "cohort"]
-    arguments += [*SMALL, "--set", "dp-wgan.generator_steps=40", "--set", "dp-wgan.batch=16"]
+    arguments += [*SMALL, "--set", "dp-wgan.generator_steps=80", "--set", "dp-wgan.batch=16"]
     arguments += ["--set", "dp-wgan.critic_steps=1", "--jobs", "1"]
     arguments += ["--noise", "seeded", "--tracking-uri", "none"]
     command = [sys.executable, "-m", "benchmark", *arguments]
@@ -283,7 +284,7 @@ def test_a_killed_sweep_dies_whole_and_the_same_command_resumes_it(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & ignores it
     )
     wait_for(lambda: len(results(tmp_path)) >= 2)
-    wait_for(lambda: len(list(tmp_path.glob("runs/*/*/spec.json"))) > len(results(tmp_path)))
+    wait_for(lambda: list(tmp_path.glob("runs/*/*/checkpoint.safetensors")))
     sweep.send_signal(blow)
     assert sweep.wait() == exit_code
     wait_for(lambda: not processes_in(tmp_path))
@@ -295,6 +296,10 @@ def test_a_killed_sweep_dies_whole_and_the_same_command_resumes_it(
     assert len(results(tmp_path)) == 5
     for folder, before in finished.items():
         assert stamps_of(folder) == before
+    assert not list(tmp_path.glob("runs/*/*/checkpoint.safetensors")), "a critic is not kept"
+    shown = bench("ledger", "show", cwd=tmp_path).stdout
+    for result in results(tmp_path):
+        assert shown.count(result["run_key"]) == 1, "a resumed fit goes on under its own entry"
 
 
 def stamps_of(folder: Path) -> dict[str, int]:

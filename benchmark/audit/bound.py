@@ -1,0 +1,102 @@
+"""What a number of right guesses proves about ε: the bound of a one-run audit.
+
+m canaries enter a fit, each with probability ½ on its own; afterwards r ≤ m guesses are made about
+who did, r fixed beforehand, and v are right. If the fit is (ε, δ)-DP, then
+
+    P(V ≥ v) ≤ P(B ≥ v) + 2 m δ · max_{1 ≤ i ≤ v} P(v - i ≤ B < v) / i,
+
+    B ~ Binomial(r, e^ε / (1 + e^ε)),
+
+whatever depends on what within the run (Steinke, Nasr and Jagielski 2023, arXiv:2305.08846, theorem
+5.2). The least ε at which that is not below 5 % is a lower bound with a confidence of 95 %.
+"""
+
+from __future__ import annotations
+
+import math
+
+from benchmark.core.errors import UsageError
+
+CONFIDENCE = 0.95
+LARGEST = 50.0
+
+
+def chance(*, canaries: int, guesses: int, right: int, epsilon: float, delta: float) -> float:
+    """The most probable that (ε, δ)-DP lets ``right`` or more of ``guesses`` be right.
+
+    Raises:
+        UsageError: Unless 0 ≤ right ≤ guesses ≤ canaries.
+    """
+    if not 0 <= right <= guesses <= canaries:
+        raise UsageError(
+            f"Expected right <= guesses <= canaries, got {right}, {guesses} and {canaries}."
+        )
+    from scipy.stats import binom
+
+    law = binom(guesses, 1 / (1 + math.exp(-epsilon)))
+    beyond = float(law.sf(right - 1))
+    steepest = (
+        max(
+            ((float(law.cdf(right - 1)) - float(law.cdf(right - i - 1))) / i)
+            for i in range(1, right + 1)
+        )
+        if right
+        else 0.0
+    )
+    return min(1.0, beyond + 2 * canaries * delta * steepest)
+
+
+def lower_bound(
+    *, canaries: int, guesses: int, right: int, delta: float, confidence: float = CONFIDENCE
+) -> float:
+    """The largest ε that the guesses refute, at least 0."""
+
+    def refuted(epsilon: float) -> bool:
+        found = chance(
+            canaries=canaries, guesses=guesses, right=right, epsilon=epsilon, delta=delta
+        )
+        return found < 1 - confidence
+
+    low, high = 0.0, LARGEST
+    if not refuted(low):
+        return 0.0
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        low, high = (middle, high) if refuted(middle) else (low, middle)
+    return low
+
+
+def largest_bound(*, canaries: int, guesses: int, delta: float) -> float:
+    """What the audit would prove if every guess were right: it cannot see an ε above this."""
+    return lower_bound(canaries=canaries, guesses=guesses, right=guesses, delta=delta)
+
+
+def best_number_of_guesses(canaries: int, *, claim: float, separation: float, delta: float) -> int:
+    """How many guesses promise the most, from public numbers alone.
+
+    Among numbers that could refute the claim, if there are any.
+
+    Args:
+        canaries: m.
+        claim: The ε to be refuted.
+        separation: Expected distance between the scores of those in and those out, in their
+            standard deviations.
+        delta: δ.
+    """
+    from scipy.stats import norm
+
+    def promised(guesses: int) -> float:
+        share = guesses / canaries / 2
+        low, high = -10.0, 10.0 + separation
+        while high - low > 1e-6:
+            cut = (low + high) / 2
+            above = (norm.sf(cut) + norm.sf(cut - separation)) / 2
+            low, high = (cut, high) if above > share else (low, cut)
+        accuracy = norm.sf(low - separation) / (norm.sf(low) + norm.sf(low - separation))
+        right = math.floor(guesses * accuracy)
+        return lower_bound(canaries=canaries, guesses=guesses, right=right, delta=delta)
+
+    shares = (1, 0.75, 0.5, 0.25, 0.125)
+    choices = sorted({min(canaries, max(2, 2 * round(canaries * s / 2))) for s in shares})
+    able = [n for n in choices if largest_bound(canaries=canaries, guesses=n, delta=delta) > claim]
+    return max(able or choices, key=promised)

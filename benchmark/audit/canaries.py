@@ -1,0 +1,216 @@
+"""A one-run audit: canaries among the training patches, and who of them was there, guessed.
+
+The auditor sees every private step and has put a trap into the critic: one more linear layer, whose
+weight c moves the score of canary c alone, and steeply. So a canary's whole clipped gradient points
+along an axis of its own, as far as clipping lets it, and the sum of that axis over all steps is its
+score: N(q T C, σ² C² T) or so for one that is in, N(0, σ² C² T) for one that is not. Sampling,
+clipping, noise and steps are the fit's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmark.audit.bound import best_number_of_guesses, largest_bound, lower_bound
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
+from benchmark.core.errors import UsageError
+from benchmark.core.generator import FitContext, Generator
+from benchmark.core.patches import Patches
+from benchmark.core.seeds import stream
+from benchmark.privacy.dpsgd import Batch
+
+COARSE = 4
+"""A canary's random squares have this side in pixels."""
+
+STEEPNESS = 1e4
+"""Of a canary's axis: its gradient is then far longer than any clip norm, or other gradient."""
+
+
+class Verdict(NamedTuple):
+    """What one run of an audit says.
+
+    Attributes:
+        claim: The guarantee of the fit.
+        canaries: m.
+        guesses: r, fixed beforehand.
+        right: v.
+        bound: The ε that is refuted with a confidence of 95 %.
+        largest: The bound had all guesses been right.
+    """
+
+    claim: Guarantee
+    canaries: int
+    guesses: int
+    right: int
+    bound: float
+    largest: float
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the claim is refuted."""
+        return self.bound > self.claim.epsilon
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """Patches with canaries among them.
+
+    Attributes:
+        patches: Known patches, and the canaries that are in.
+        public: What may be declared: slots for every canary, in or not.
+        canaries: Labelled canaries ``(m, 2, H, W)``.
+        included: ``(m,)``, whether each is in.
+    """
+
+    patches: Patches
+    public: PublicNumbers
+    canaries: Tensor
+    included: NDArray[np.bool_]
+
+
+def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> Trial:
+    """Puts canaries among known patches: each is one unit, in or out by a coin.
+
+    Args:
+        known: Real or phantom patches.
+        unit: What a canary is.
+        canaries: m.
+        seed: Draws canaries and coins.
+    """
+    rng = np.random.default_rng(stream(seed, "canaries"))
+    images, masks = _drawn(canaries, known.size, rng)
+    included = rng.random(canaries) < 0.5
+    slots = known.patches_per_patient
+    each = slots if unit == "patient" else 1
+    hosts = np.arange(canaries) // (1 if unit == "patient" else slots)
+    owner = known.patients + np.repeat(hosts[included], each)
+    patients = known.patients + int(hosts[-1]) + 1
+    if known.patient is None:
+        raise ValueError("Patches of no known patient cannot be audited.")
+    patches = Patches(
+        images=np.concatenate([known.images, np.repeat(images[included], each, axis=0)]),
+        masks=np.concatenate([known.masks, np.repeat(masks[included], each, axis=0)]),
+        patient=np.concatenate([known.patient, owner]),
+        patients=patients,
+        patches_per_patient=slots,
+    )
+    public = PublicNumbers(patients=patients, patches_per_patient=slots, patch_size=known.size)
+    labelled = np.concatenate([images, 2.0 * masks - 1], axis=1).astype(np.float32)
+    return Trial(
+        patches=patches,
+        public=public,
+        canaries=torch.from_numpy(labelled),
+        included=included,
+    )
+
+
+def audit(
+    generator: Generator,
+    budget: Budget,
+    among: Trial,
+    context: FitContext,
+    *,
+    plant: Callable[[Any], None] = lambda game: None,
+) -> Verdict:
+    """Fits the generator on the trial's patches, and guesses.
+
+    Args:
+        generator: Its fit must show its game to ``context.inspect``, as the WGANs' do.
+        budget: The claim to test.
+        among: The patches.
+        context: As for any fit.
+        plant: Puts a fault into the fit, to see whether the audit finds it.
+    """
+    planned = generator.plan(among.public, budget)
+    separation = planned.sampling_rate * math.sqrt(planned.steps) / planned.noise_multiplier
+    guesses = best_number_of_guesses(
+        len(among.canaries), claim=planned.epsilon, separation=separation, delta=planned.delta
+    )
+    watchers: list[Watcher] = []
+
+    def inspect(game: Any) -> None:
+        plant(game)
+        game.critic = Trap(game.critic, among.canaries)
+        watchers.append(Watcher(game.step, game.critic))
+        game.step = watchers[-1]
+
+    spent = generator.fit(among.patches, planned, replace(context, inspect=inspect))
+    if not watchers:
+        raise UsageError(f"{generator.name} shows no private step to an audit, so it has no audit.")
+    right = _right(watchers[0].scores, among.included, guesses)
+    count, delta = len(among.canaries), planned.delta
+    return Verdict(
+        claim=spent,
+        canaries=count,
+        guesses=guesses,
+        right=right,
+        bound=lower_bound(canaries=count, guesses=guesses, right=right, delta=delta),
+        largest=largest_bound(canaries=count, guesses=guesses, delta=delta),
+    )
+
+
+class Trap(nn.Module):
+    """A critic that gives every canary an axis of its own; other samples score as before.
+
+    Args:
+        critic: The critic.
+        canaries: ``(m, 2, H, W)``.
+    """
+
+    def __init__(self, critic: nn.Module, canaries: Tensor) -> None:
+        super().__init__()
+        self.critic = critic
+        self.axes = nn.Linear(len(canaries), 1, bias=False)
+        self._canaries = canaries.flatten(1)
+        self.reset()
+
+    def reset(self) -> None:
+        """Every canary scores so badly that no loss is flat for it."""
+        nn.init.constant_(self.axes.weight, -1.0)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Scores ``(n,)``, each from its own sample alone."""
+        # A canary's values are all ±1: no other patch in [-1, 1] has so large a product with it.
+        same = samples.flatten(1) @ self._canaries.to(samples).T > self._canaries.shape[1] - 0.5
+        scores: Tensor = self.critic(samples) + self.axes(STEEPNESS * same.float())[:, 0]
+        return scores
+
+
+class Watcher:
+    """Stands in for a game's step: lets it be, and adds up every canary's axis."""
+
+    def __init__(self, step: Any, trap: Trap) -> None:
+        self._step, self._trap = step, trap
+        self.scores = np.zeros(trap.axes.in_features)
+
+    def gradient(self, critic: nn.Module, batch: Batch, noise: Any) -> Tensor:
+        """The step's own gradient; a canary that is in pulls its axis up, so down in this."""
+        self._trap.reset()
+        found: Tensor = self._step.gradient(critic, batch, noise)
+        self.scores -= found[-len(self.scores) :].cpu().numpy()
+        return found
+
+
+def _drawn(
+    count: int, size: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Random squares in black and white, with masks of random squares: no patch is like them."""
+    coarse = (count, 1, -(-size // COARSE), -(-size // COARSE))
+    spread = np.ones((1, 1, COARSE, COARSE))
+    image, mask = (np.kron(rng.integers(0, 2, coarse), spread)[..., :size, :size] for _ in "im")
+    return (2 * image - 1).astype(np.float32), mask.astype(np.uint8)
+
+
+def _right(scores: NDArray[np.float64], included: NDArray[np.bool_], guesses: int) -> int:
+    """The highest scores are guessed in, the lowest out."""
+    order = np.argsort(scores)
+    out, in_ = order[: guesses // 2], order[len(order) - (guesses - guesses // 2) :]
+    return int((~included[out]).sum() + included[in_].sum())

@@ -1,0 +1,184 @@
+"""Laws that every private step keeps exactly, measured on the game that a fit is about to play.
+
+An audit's bound is weak and needs a whole fit; these need a few steps each, and catch a fault by
+what it changes: the noise, the most that one unit moves, the divisor, the batches, the rate, and
+whether samples reach each other. Each law takes the game and its guarantee and answers a sentence
+where it is broken. Statistical ones err with a probability below 1e-6.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.errors import UsageError
+from benchmark.privacy.accounting import account
+from benchmark.privacy.dpsgd import Batch, refuse_mixing
+from benchmark.privacy.randomness import SeededNoise
+
+DEVIATIONS = 5.0
+"""Standard deviations that are chance no more."""
+
+DRAWS = 60
+ROUNDING = 1e-4
+LOUD = 50.0
+
+Law = Callable[[Any, Guarantee], str]
+
+
+def the_noise_is_that_which_was_accounted(game: Any, claim: Guarantee) -> str:
+    """An empty batch's gradient is σ C / B times standard normal numbers, new ones each time."""
+    first, second = (_gradient(game, 0, SeededNoise(i, "law")) for i in (1, 2))
+    quiet = _gradient(game, 0, Silence())
+    drawn = torch.cat([first - quiet, second - quiet]).double()
+    expected = claim.noise_multiplier * claim.clip_norm / _units_expected(claim)
+    found = float(drawn.std())
+    if abs(found / expected - 1) > DEVIATIONS / math.sqrt(2 * len(drawn)):
+        return f"the noise has {found:.3g} for its standard deviation, and {expected:.3g} was paid"
+    both = torch.corrcoef(torch.stack([first - quiet, second - quiet]))
+    if abs(float(both[0, 1])) > DEVIATIONS / math.sqrt(len(first)):
+        return "two steps have the same noise"
+    return ""
+
+
+def one_unit_moves_the_sum_by_the_clip_norm_at_most(game: Any, claim: Guarantee) -> str:
+    """Without noise, zeroing out a unit moves the sum by C at most, whatever the unit holds."""
+    whole = _gradient(game, 4, Silence(), loud=True)
+    less = _gradient(game, 4, Silence(), loud=True, without=0)
+    moved = float((whole - less).norm()) * _units_expected(claim)
+    if moved > claim.clip_norm * (1 + ROUNDING):
+        return f"one {claim.unit} moves the sum by {moved:.3g}, more than C = {claim.clip_norm:g}"
+    return ""
+
+
+def the_divisor_is_public(game: Any, claim: Guarantee) -> str:
+    """Twice the units, twice the sum: a divisor that follows the batch would betray its size."""
+    none, some, more = (_gradient(game, n, Silence(), alike=True) for n in (0, 2, 4))
+    one, two = some - none, more - none
+    if float((two - 2 * one).norm()) > 1e-3 * max(float(two.norm()), 1e-12):
+        return "the sum of twice as many units is not twice the sum"
+    return ""
+
+
+def every_step_draws_its_own_batch(game: Any, claim: Guarantee) -> str:
+    """Consecutive batches share units as often as chance has it, q of each."""
+    batches = [_drawn(game) for _ in range(DRAWS)]
+    pairs = [(a, b) for a, b in itertools.pairwise(batches) if len(a)]
+    drawn = sum(len(a) for a, _ in pairs)
+    shared = sum(len(np.intersect1d(a, b)) for a, b in pairs)
+    spread = math.sqrt(max(drawn * claim.sampling_rate * (1 - claim.sampling_rate), 1.0))
+    if shared - drawn * claim.sampling_rate > DEVIATIONS * spread:
+        return f"consecutive batches share {shared} of {drawn} units"
+    return ""
+
+
+def units_are_drawn_at_the_rate_that_was_accounted(game: Any, claim: Guarantee) -> str:
+    """Batch sizes are binomial with the public N and the accounted q."""
+    sizes = [len(_drawn(game)) for _ in range(DRAWS)]
+    units = _units(game, claim)
+    expected = DRAWS * units * claim.sampling_rate
+    spread = math.sqrt(expected * (1 - claim.sampling_rate)) or 1e-9
+    if abs(sum(sizes) - expected) > DEVIATIONS * spread:
+        found = sum(sizes) / DRAWS / units
+        return (
+            f"a unit is drawn with probability {found:.3g}, and {claim.sampling_rate:.3g} is paid"
+        )
+    return ""
+
+
+def no_sample_reaches_anothers_score(game: Any, claim: Guarantee) -> str:
+    """Each score comes from its own sample."""
+    try:
+        refuse_mixing(game.critic, _samples(game, 3))
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+def the_epsilon_follows_from_the_mechanisms_numbers(game: Any, claim: Guarantee) -> str:
+    """The printed ε is what the accountant answers for σ, q, T and δ, and within the target."""
+    again = account(
+        noise_multiplier=game.step.noise_multiplier,
+        sampling_rate=claim.sampling_rate,
+        steps=game.params.generator_steps * game.params.critic_steps,
+        delta=claim.delta,
+        accountant=claim.accountant,
+    ).epsilon
+    if again > claim.epsilon * (1 + 1e-9) or claim.epsilon > claim.target_epsilon:
+        return f"the step's numbers cost ε = {again:.4g}, and {claim.epsilon:.4g} is printed"
+    return ""
+
+
+LAWS: dict[str, Law] = {
+    law.__name__: law
+    for law in (
+        the_noise_is_that_which_was_accounted,
+        one_unit_moves_the_sum_by_the_clip_norm_at_most,
+        the_divisor_is_public,
+        every_step_draws_its_own_batch,
+        units_are_drawn_at_the_rate_that_was_accounted,
+        no_sample_reaches_anothers_score,
+        the_epsilon_follows_from_the_mechanisms_numbers,
+    )
+}
+
+
+def broken(game: Any, claim: Guarantee) -> dict[str, str]:
+    """The laws that the game breaks, with a sentence each."""
+    found = {name: law(game, claim) for name, law in LAWS.items()}
+    return {name: sentence for name, sentence in found.items() if sentence}
+
+
+class Silence:
+    """No noise, to look at the sum alone."""
+
+    def normal(self, n: int) -> NDArray[np.float32]:
+        """Zeros."""
+        return np.zeros(n, np.float32)
+
+
+def _gradient(
+    game: Any,
+    units: int,
+    noise: Any,
+    *,
+    loud: bool = False,
+    alike: bool = False,
+    without: int | None = None,
+) -> Tensor:
+    """The step's answer to made-up units of as many samples as the guarantee's unit has."""
+    each = 3 if game.guarantee.unit == "patient" else 1
+    samples = _samples(game, each).repeat(units, 1, 1, 1) if alike else _samples(game, units * each)
+    owner = torch.arange(units).repeat_interleave(each)
+    kept = owner != (-1 if without is None else without)
+    batch = Batch((LOUD if loud else 1.0) * samples[kept], owner[kept], _samples(game, 4, seed=1))
+    found: Tensor = game.step.gradient(game.critic, batch, noise)
+    return found
+
+
+def _samples(game: Any, n: int, seed: int = 0) -> Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    size = game.patches.size
+    return torch.rand(n, 2, size, size, generator=rng) * 2 - 1
+
+
+def _drawn(game: Any) -> NDArray[np.int64]:
+    return np.unique(game.sampler.draw()[1])
+
+
+def _units(game: Any, claim: Guarantee) -> int:
+    """Units that can be drawn at all: slots that nobody fills are drawn and seen by nobody."""
+    return claim.patients if claim.unit == "patient" else len(game.patches)
+
+
+def _units_expected(claim: Guarantee) -> float:
+    per = 1 if claim.unit == "patient" else claim.patches_per_patient
+    return claim.sampling_rate * claim.patients * per

@@ -1,0 +1,130 @@
+"""One audit from a request to its report: laws, canaries, membership."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmark.audit.canaries import Verdict, audit, trial
+from benchmark.audit.laws import broken
+from benchmark.audit.membership import Curve, membership
+from benchmark.core.budget import Budget, Unit
+from benchmark.core.errors import UsageError
+from benchmark.core.generator import FitContext, Generator, Noise, Progress
+from benchmark.core.patches import Patches
+from benchmark.core.registry import generators
+from benchmark.core.seeds import stream
+from benchmark.data.patching import cached, extract
+from benchmark.privacy.ledger import Spending
+from benchmark.privacy.randomness import SeededNoise, SystemNoise
+from benchmark.privacy.units import default_delta
+from benchmark.sweep.cell import ledger_in, protocol_recipe
+from benchmark.sweep.inputs import MAIN_TEST, Inputs
+from benchmark.sweep.presets import PROTOCOLS
+
+RECORDS = 500
+"""Members, and others, that the black-box attack is tried on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What is to be audited.
+
+    Attributes:
+        generator: A private generator's name.
+        epsilon: The claim.
+        unit: What it is said to protect.
+        preset: Settings to start from.
+        settings: Texts that override the preset's.
+        canaries: m.
+        seed: Draws canaries, coins and, on phantoms, noise.
+    """
+
+    generator: str
+    epsilon: float
+    unit: Unit
+    preset: str = "quick"
+    settings: dict[str, str]
+    canaries: int = 200
+    seed: int = 0
+
+
+class Report(NamedTuple):
+    """What an audit found.
+
+    Attributes:
+        verdict: Of the canaries.
+        laws: The laws that the step breaks, with a sentence each; none for an honest one.
+        curves: Of membership inference, by images and by masks.
+    """
+
+    verdict: Verdict
+    laws: dict[str, str]
+    curves: dict[str, Curve]
+
+
+def run_audit(
+    asked: Audit, inputs: Inputs, *, cache: Path, state: Path, progress: Progress
+) -> Report:
+    """Fits once with canaries, and attacks what comes out.
+
+    Raises:
+        UsageError: For a generator that is not private, or shows no game to an audit.
+        OverCapError: If the data are private and the fit would go over the ledger's cap.
+    """
+    generator = _made(asked)
+    recipe = protocol_recipe(PROTOCOLS[asked.preset].as_dict())
+    seed = stream(asked.seed, "patches")
+    known = cached(inputs.train, recipe, seed=seed, cache=cache, data=inputs.data)
+    among = trial(known, asked.unit, canaries=asked.canaries, seed=asked.seed)
+    delta = default_delta(among.public.units(asked.unit))
+    budget = Budget(epsilon=asked.epsilon, delta=delta, unit=asked.unit)
+    laws: dict[str, str] = {}
+
+    def charge(guarantee: Any) -> None:
+        spending = Spending(
+            kind="fit",
+            run=f"audit of {asked.generator}",
+            generator=asked.generator,
+            guarantee=guarantee,
+            patients=inputs.patients,
+            private=inputs.private,
+        )
+        ledger_in(state).charge(spending)
+
+    noise: Noise = SystemNoise() if inputs.private else SeededNoise(asked.seed, "audit")
+    context = FitContext(seed=asked.seed, noise=noise, charge=charge, progress=progress)
+    verdict = audit(
+        generator,
+        budget,
+        among,
+        context,
+        plant=lambda game: laws.update(broken(game, game.guarantee)),
+    )
+    others = extract(inputs.tests[MAIN_TEST], recipe, seed=seed)
+    synthetic = generator.sample(4 * RECORDS, seed=asked.seed)
+    picked = np.random.default_rng(stream(asked.seed, "records"))
+    curves = membership(synthetic, _some(known, picked), _some(others, picked))
+    return Report(verdict, laws, curves)
+
+
+def _made(asked: Audit) -> Generator:
+    kind = generators.get(asked.generator)
+    if not (kind.is_private and kind.needs_data):
+        raise UsageError(
+            f"{asked.generator} claims no ε that could be refuted; audit a private generator."
+        )
+    if asked.preset not in kind.presets:
+        raise UsageError(f"{asked.generator} has no preset {asked.preset!r}.")
+    generator: Generator = kind(kind.presets[asked.preset].with_texts(asked.settings))
+    return generator
+
+
+def _some(patches: Patches, rng: np.random.Generator) -> Patches:
+    chosen = rng.choice(len(patches), min(RECORDS, len(patches)), replace=False)
+    return replace(
+        patches, images=patches.images[chosen], masks=patches.masks[chosen], patient=None
+    )

@@ -1,0 +1,100 @@
+"""Faults that have been seen in private training, each planted into a game about to be played."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.privacy.dpsgd import Batch
+
+
+class Other:
+    """A step that answers otherwise than the honest one it stands in for."""
+
+    def __init__(self, honest: Any, answer: Callable[..., Tensor]) -> None:
+        self._honest, self._answer = honest, answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._honest, name)
+
+    def gradient(self, critic: nn.Module, batch: Batch, noise: Any) -> Tensor:
+        return self._answer(self._honest, critic, batch, noise)
+
+
+def no_clipping(game: Any) -> None:
+    def answer(honest, critic, batch, noise):
+        quiet = replace(honest, clip_norm=math.inf).gradient(critic, batch, noise)
+        scale = honest.noise_multiplier * honest.clip_norm / honest.expected_units
+        return quiet + scale * torch.from_numpy(noise.normal(len(quiet)))
+
+    game.step = Other(game.step, answer)
+
+
+def half_the_noise(game: Any) -> None:
+    def answer(honest, critic, batch, noise):
+        half = replace(honest, noise_multiplier=honest.noise_multiplier / 2)
+        return half.gradient(critic, batch, noise)
+
+    game.step = Other(game.step, answer)
+
+
+def one_batch_for_all_critic_steps(game: Any) -> None:
+    draw, times, kept = game.sampler.draw, [0], []
+
+    def again():
+        if times[0] % max(2, game.params.critic_steps) == 0:
+            kept[:] = [draw()]
+        times[0] += 1
+        return kept[0]
+
+    game.sampler.draw = again
+
+
+class WithBatchNorm(nn.Module):
+    def __init__(self, critic: nn.Module) -> None:
+        super().__init__()
+        self.critic, self.norm = critic, nn.BatchNorm2d(2, affine=False)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return self.critic(self.norm(samples))
+
+
+def batch_norm_in_the_critic(game: Any) -> None:
+    game.critic = WithBatchNorm(game.critic)
+
+
+def the_rate_accounted_as_half(game: Any) -> None:
+    game.sampler._rate *= 2
+
+
+def the_realised_batch_as_divisor(game: Any) -> None:
+    def answer(honest, critic, batch, noise):
+        realised = max(1, len(torch.unique(batch.owner)))
+        return replace(honest, expected_units=realised).gradient(critic, batch, noise)
+
+    game.step = Other(game.step, answer)
+
+
+def patients_clipped_patch_by_patch(game: Any) -> None:
+    def answer(honest, critic, batch, noise):
+        apart = batch._replace(owner=torch.arange(len(batch.owner)))
+        return honest.gradient(critic, apart, noise)
+
+    game.step = Other(game.step, answer)
+
+
+FAULTS: dict[Callable[[Any], None], tuple[str, ...]] = {
+    no_clipping: ("patch", "patient"),
+    half_the_noise: ("patch", "patient"),
+    one_batch_for_all_critic_steps: ("patch", "patient"),
+    batch_norm_in_the_critic: ("patch", "patient"),
+    the_rate_accounted_as_half: ("patch", "patient"),
+    the_realised_batch_as_divisor: ("patch", "patient"),
+    patients_clipped_patch_by_patch: ("patient",),
+}
+"""Each fault, and the units for which it is one."""
