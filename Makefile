@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.complete
 
-.PHONY: env demo test test-all lint format check bench wheel-smoke clean
+.PHONY: env demo test test-all lint format check bench audit wheel-smoke clean
 
 env: $(STAMP)
 
@@ -35,7 +35,15 @@ format: env
 check: format lint test
 
 bench: env
-	$(BIN)/pytest tests/performance --benchmark-enable --benchmark-only
+	mkdir -p .benchmarks
+	$(BIN)/pytest tests/performance --benchmark-enable --benchmark-only \
+		--benchmark-json .benchmarks/pinned.json
+	ANGIOBENCH_BENCH_MALLOC=default $(BIN)/pytest tests/performance/test_private_step.py \
+		--benchmark-enable --benchmark-only --benchmark-json .benchmarks/default.json
+	$(BIN)/python tests/performance/ratios.py .benchmarks/pinned.json .benchmarks/default.json
+
+audit: env
+	PYTHONPATH=tests/audit $(BIN)/python tests/audit/test_planted_faults.py
 
 wheel-smoke: env
 	sh tests/wheel_smoke.sh

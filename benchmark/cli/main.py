@@ -7,7 +7,7 @@ import traceback
 
 import click
 
-from benchmark.cli import audit, catalogue, check, data, doctor, ledger, run, ui, weights
+from benchmark.cli import audit, catalogue, check, data, doctor, explain, ledger, run, ui, weights
 from benchmark.core.errors import BenchError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -28,6 +28,7 @@ for command in (
     check.check,
     data.data,
     doctor.doctor,
+    explain.explain,
     ledger.ledger,
     ui.ui,
     weights.weights,

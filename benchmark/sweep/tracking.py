@@ -197,6 +197,7 @@ def parameters(result: Mapping[str, Any]) -> dict[str, str]:
     for kind in ("generator", "segmenter"):
         flat[kind] = spec[kind]["name"]
         flat |= {f"{kind}.{n}": str(v) for n, v in spec[kind]["settings"].items()}
+    flat |= {f"guarantee.{n}": str(v) for n, v in result["guarantee"].items()}
     return flat | {f"protocol.{n}": str(v) for n, v in spec["protocol"].items()}
 
 

@@ -146,6 +146,15 @@ def test_every_fit_is_in_the_ledger_and_their_composed_epsilon_is_said(
     assert 5 < float(said[1]) < 7
 
 
+def test_a_result_is_explained_by_its_key_or_its_folder(swept: Path) -> None:
+    for result in results(swept):
+        name, key = result["spec"]["generator"]["name"], result["run_key"]
+        said = bench("explain", key, cwd=swept).stdout
+        assert said == bench("explain", f"runs/{name}/{key}", cwd=swept).stdout
+        assert said.startswith(f"What was done?\nThe generator {name} was fitted on 3 patients")
+        assert "What is not covered?" in said
+
+
 def test_a_cap_refuses_a_sweep_before_any_patch_is_cut(
     tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

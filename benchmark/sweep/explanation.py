@@ -1,0 +1,123 @@
+"""A result's privacy in words for a data-protection officer: what is promised, and what is not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from benchmark.core.budget import Guarantee
+
+MEANINGFUL = 10.0
+"""An ε above this says nothing that anybody could rely on."""
+
+REPLACED = {"patch": "one image patch with its vessel mask", "patient": "one patient"}
+
+
+def explain(result: Mapping[str, Any]) -> str:
+    """Paragraphs, each headed by its question."""
+    guarantee = Guarantee.from_dict(result["guarantee"])
+    spec = result["spec"]
+    parts = {
+        "What was done?": _done(spec, guarantee, bool(result["private_data"])),
+        "What is promised?": _promise(guarantee),
+        "And for a whole patient?": _patient(guarantee),
+        "What does it rest on?": _mechanism(guarantee),
+        "Is it a release?": _release(guarantee, bool(result["private_data"])),
+        "What is not covered?": _not_covered(),
+    }
+    return "\n\n".join(f"{question}\n{' '.join(said)}" for question, said in parts.items())
+
+
+def _done(spec: Mapping[str, Any], guarantee: Guarantee, private: bool) -> Iterator[str]:
+    whose = "patients" if private else "phantoms (simulated patients)"
+    yield (
+        f"The generator {spec['generator']['name']} was fitted on {guarantee.patients} {whose}, up "
+        f"to {guarantee.patches_per_patient} patches of each. It then drew synthetic patches, and "
+        f"the segmenter {spec['segmenter']['name']} learnt from those alone."
+    )
+
+
+def _promise(guarantee: Guarantee) -> Iterator[str]:
+    epsilon, unit = guarantee.epsilon, guarantee.unit
+    if epsilon == 0:
+        yield "Everything: the generator looked at no patient, so it can betray nobody (ε = 0)."
+    elif math.isinf(epsilon):
+        yield "Nothing. There is no bound on what the generator betrays (ε = ∞)."
+    else:
+        yield (
+            f"ε = {epsilon:.4g} at δ = {guarantee.delta:.3g} for {REPLACED[unit]}: whoever sees "
+            "the synthetic patches, and whatever is made of them later, finds no event more than "
+            f"e^ε = {math.exp(epsilon):.3g} times as likely, or as unlikely, as if the data of "
+            f"that {unit} had been blank, but for a probability of δ."
+        )
+        yield (
+            f"An attacker who holds it for as likely as not that a certain {unit} was in will be "
+            f"at most {1 / (1 + math.exp(-epsilon)):.1%} sure of it afterwards."
+        )
+        if epsilon > MEANINGFUL:
+            yield "That is no meaningful guarantee."
+
+
+def _patient(guarantee: Guarantee) -> Iterator[str]:
+    epsilon = guarantee.epsilon_patient
+    if epsilon is None:
+        yield "No bound is known for a patient with all patches."
+    elif guarantee.unit == "patient" or epsilon == 0:
+        yield "The promise is for a patient as a whole, with all patches."
+    elif math.isinf(epsilon):
+        yield "Nothing is promised."
+    else:
+        yield (
+            f"A patient has up to {guarantee.patches_per_patient} patches, and for all of them "
+            f"together the bound is ε = {epsilon:.4g}."
+        )
+        if epsilon > MEANINGFUL:
+            yield "That is no meaningful guarantee: the promise does not protect a patient."
+
+
+def _mechanism(guarantee: Guarantee) -> Iterator[str]:
+    if not 0 < guarantee.epsilon < math.inf:
+        yield "No noise was needed, or none was added."
+        return
+    yield (
+        f"In each of {guarantee.steps} steps, every {guarantee.unit} entered with probability "
+        f"{guarantee.sampling_rate:.4g}, moved the step by {guarantee.clip_norm:.4g} at most, and "
+        f"Gaussian noise of {guarantee.noise_multiplier:.4g} times that was added. The "
+        f"{guarantee.accountant} accountant gives ε as an upper bound; anybody can recompute it "
+        f"from these numbers. Data sets are neighbours by {guarantee.relation}."
+    )
+    if guarantee.interruptions:
+        yield (
+            f"The fit was interrupted {guarantee.interruptions} times and went on as another draw; "
+            f"up to {guarantee.lost_steps} of the steps were lost and are counted all the same."
+        )
+
+
+def _release(guarantee: Guarantee, private: bool) -> Iterator[str]:
+    if guarantee.epsilon == 0:
+        yield "Nothing of any patient is in it."
+    elif math.isinf(guarantee.epsilon):
+        yield "No: without a finite ε nothing may leave that was made from patients."
+    elif guarantee.seeded:
+        yield (
+            "No: the noise and the draws came from a seed, so that the benchmark can be repeated, "
+            "and whoever knows the seed can undo them. The ε holds for the same run with noise "
+            "from the operating system (--noise system)."
+        )
+    else:
+        yield (
+            "It could be: noise and draws came from the operating system's cryptographic source. "
+            "What may leave is the synthetic patches and the generator; the scores may not."
+        )
+    if not private:
+        yield "The data were phantoms, so nobody is concerned by it."
+
+
+def _not_covered() -> Iterator[str]:
+    yield (
+        "The scores: they were measured on held-out patients, outside of the promise, and those "
+        "patients were never fitted on. Other fits on the same patients: each costs again "
+        "(`bench ledger show` adds them up, by the accountant). Settings that somebody chose by "
+        "looking at these patients. What can be said of people whether or not they took part."
+    )
