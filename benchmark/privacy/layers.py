@@ -107,12 +107,20 @@ class Gram(Share):
         blocks = _blocks(self._layer, self._inputs, self._padding, rows, columns)
         around = (0, reach[1], 0, reach[0])
         slopes = _last(F.pad(self._slopes.flatten(0, 1), around)).reshape(units, -1, len(self))
-        offsets = [y * columns + x for y in range(reach[0] + 1) for x in range(reach[1] + 1)]
-        count = samples * rows * columns - max(offsets)
-        products = torch.bmm(blocks, blocks.mT)
-        heads = slopes[:, :count]
-        near = sum(products[:, o : o + count, o : o + count] for o in offsets)
-        return (near * torch.bmm(heads, heads.mT)).sum((1, 2)).clamp(min=0)
+        # In a flat N×N matrix, (t + o, t' + o) lies o (N + 1) behind (t, t'); what runs over an end
+        # meets a slope of zero.
+        strides = [
+            (y * columns + x) * (samples * rows * columns + 1)
+            for y in range(reach[0] + 1)
+            for x in range(reach[1] + 1)
+        ]
+        products = torch.bmm(blocks, blocks.mT).flatten(1)
+        rises = torch.bmm(slopes, slopes.mT).flatten(1)
+        length = products.shape[1] - max(strides)
+        near = products[:, :length].clone()
+        for stride in strides[1:]:
+            near += products[:, stride : stride + length]
+        return near.mul_(rises[:, :length]).sum(1).clamp(min=0)
 
     def __len__(self) -> int:
         return self._layer.out_channels
