@@ -14,8 +14,15 @@ from typing import NamedTuple
 from packaging.requirements import Requirement
 
 from benchmark.core.errors import UsageError
-from benchmark.data.folders import cache_folder, check_writable
+from benchmark.data.folders import (
+    LEDGER,
+    cache_folder,
+    check_writable,
+    machine_secret,
+    state_folder,
+)
 from benchmark.metrics import weights
+from benchmark.privacy.ledger import Ledger, LedgerError
 from benchmark.sweep.tracking import DATABASE
 
 DISTRIBUTION = "angiobench"
@@ -43,6 +50,7 @@ def examine(out: Path) -> list[Finding]:
         _disk("cache", cache_folder()),
         _inception(),
         _store(out),
+        _ledger(),
         _gpu(),
     ]
 
@@ -132,6 +140,17 @@ def _store(out: Path) -> Finding:
         sound = False
     advice = "is sound." if sound else "is damaged; delete it, the next `bench run` rebuilds it."
     return Finding("MLflow", sound, f"{file} {advice}")
+
+
+def _ledger() -> Finding:
+    state = state_folder()
+    if not (state / LEDGER).exists():
+        return Finding("ledger", None, f"no entry in {state} yet; the first fit makes one.")
+    try:
+        count = Ledger(state / LEDGER, machine_secret(state)).verify()
+    except LedgerError as error:
+        return Finding("ledger", False, f"{error} Restore it from a copy before you fit again.")
+    return Finding("ledger", True, f"{state / LEDGER}, {count} entries, none changed.")
 
 
 def _gpu() -> Finding:

@@ -148,6 +148,21 @@ def test_every_engine_gives_the_same_sum(kind: str, owners: str) -> None:
         assert (one - two).norm() <= 1e-5 * two.norm()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("owners", OWNERS)
+@pytest.mark.parametrize("kind", NETS)
+def test_on_a_gpu_the_gradient_is_the_cpus(kind: str, owners: str) -> None:
+    net, whole = wide(NETS[kind]()), batch()
+    one = Batch(whole.real, OWNERS[owners], whole.fake)
+    private = step(noise_multiplier=1.0)
+    here = private.gradient(net, one, SeededNoise(0, "gpu"))
+    there = private.gradient(
+        copy.deepcopy(net).cuda(), Batch(*(t.cuda() for t in one)), SeededNoise(0, "gpu")
+    )
+    assert (here - there.cpu()).norm() <= 1e-3 * here.norm()
+
+
 def test_removing_a_unit_moves_the_sum_by_the_clip_norm_at_most_and_replacing_it_by_twice() -> None:
     net, whole = critic(), batch()
     real, fake = LOSSES["wasserstein"]

@@ -53,3 +53,13 @@ def test_little_memory_is_a_note_with_advice(
     (memory,) = found(tmp_path, "memory")
     assert memory.healthy is None
     assert "--jobs 1" in memory.sentence
+
+
+def test_a_ledger_that_is_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path))
+    (ledger,) = found(tmp_path, "ledger")
+    assert ledger.healthy is None
+    (tmp_path / "ledger.db").write_bytes(b"no ledger at all, only some text" * 200)
+    (ledger,) = found(tmp_path, "ledger")
+    assert ledger.healthy is False
+    assert "Restore it from a copy" in ledger.sentence
