@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmark.core.budget import Budget, Unit
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised whenever the meaning of a cell changes without a plug-in's version saying so."""
 
 KEY_LENGTH = 12
