@@ -16,22 +16,15 @@ import json
 import math
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from benchmark.core.budget import Guarantee, Unit
+from benchmark.core.budget import Guarantee
 from benchmark.core.errors import BenchError, UsageError
-from benchmark.privacy.accounting import checked_run
-from benchmark.privacy.units import (
-    Steps,
-    composed_epsilon,
-    own_unit,
-    patient_of_patch_run,
-)
+from benchmark.privacy.composition import total_epsilon
 
 Kind = Literal["fit", "statistics", "tuning", "selection"]
 KINDS: tuple[Kind, ...] = ("fit", "statistics", "tuning", "selection")
@@ -178,7 +171,7 @@ class Ledger:
         for numbers in of_patient.values():
             alike[tuple(numbers)] = alike.get(tuple(numbers), 0) + 1
         totals = [
-            Total(count, numbers, total_epsilon([_guarantee(said[n]) for n in numbers]))
+            Total(count, numbers, total_epsilon([_guarantee(said[n]) for n in numbers], DELTA))
             for numbers, count in alike.items()
         ]
         return sorted(totals, key=lambda total: -total.epsilon)
@@ -227,7 +220,8 @@ class Ledger:
         said = {number: json.loads(text) for number, text, _ in _rows(open_file)}
         for history in histories:
             total = total_epsilon(
-                [planned[-n - 1].guarantee if n < 0 else _guarantee(said[n]) for n in history]
+                [planned[-n - 1].guarantee if n < 0 else _guarantee(said[n]) for n in history],
+                DELTA,
             )
             if total > cap:
                 names = ", ".join(dict.fromkeys(s.generator for s in planned))
@@ -273,40 +267,6 @@ class Ledger:
         except sqlite3.Error as error:
             raise LedgerError(f"{self._path}: the ledger cannot be opened ({error}).") from error
         return made
-
-
-def total_epsilon(
-    guarantees: Sequence[Guarantee], delta: float = DELTA, *, unit: Unit = "patient"
-) -> float:
-    """The ε of several fits together for one unit that is in all of them, by the accountant.
-
-    Args:
-        guarantees: The fits.
-        delta: δ of the whole.
-        unit: ``patient``, whatever the fits' own units; or ``patch``, if it is theirs.
-    """
-    steps_of: Counter[_Mechanism] = Counter()
-    for said in guarantees:
-        if said.epsilon > 0:
-            patches = 0 if said.unit == unit else said.patches_per_patient
-            steps_of[_Mechanism(said.noise_multiplier, said.sampling_rate, patches)] += said.steps
-    if any(mechanism.noise_multiplier == 0 for mechanism in steps_of):
-        return math.inf
-    share = delta / (10 * max(1, len(steps_of)))
-    return composed_epsilon([_steps(m, count, share) for m, count in steps_of.items()], delta)
-
-
-class _Mechanism(NamedTuple):
-    """σ, q, and how many of the fit's units a patient has; 0 if the fit's own unit is asked for."""
-
-    noise_multiplier: float
-    sampling_rate: float
-    patches: int
-
-
-def _steps(mechanism: _Mechanism, count: int, delta: float) -> Steps:
-    run = checked_run(mechanism.noise_multiplier, mechanism.sampling_rate, count, delta)
-    return patient_of_patch_run(run, mechanism.patches) if mechanism.patches else own_unit(run)
 
 
 def _rows(open_file: sqlite3.Connection) -> list[tuple[int, str, str]]:

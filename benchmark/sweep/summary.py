@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from benchmark.core.budget import Guarantee, Unit
 from benchmark.metrics.scores import Scores
-from benchmark.privacy.ledger import total_epsilon
+from benchmark.privacy.composition import total_epsilon
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.spec import RunSpec, number
 from benchmark.sweep.store import Store, write_text

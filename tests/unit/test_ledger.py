@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.privacy import composition
 from benchmark.privacy.accounting import epsilon_spent
 from benchmark.privacy.ledger import (
     DELTA,
@@ -19,10 +20,15 @@ from benchmark.privacy.ledger import (
     LedgerError,
     OverCapError,
     Spending,
-    total_epsilon,
 )
 
 SECRET = b"a secret"
+
+
+def total_epsilon(guarantees: list[Guarantee]) -> float:
+    return composition.total_epsilon(guarantees, DELTA)
+
+
 PUBLIC = PublicNumbers(patients=3, patches_per_patient=10, patch_size=32)
 NONE = Guarantee.of(PUBLIC, Budget(epsilon=math.inf, delta=1e-5, unit="patient"), epsilon=math.inf)
 FIT = replace(
@@ -93,6 +99,14 @@ def test_a_fit_whose_unit_is_the_patch_enters_by_what_it_costs_a_patient() -> No
     patch = replace(FIT, unit="patch", patches_per_patient=10)
     assert total_epsilon([patch]) > 3 * total_epsilon([FIT])
     assert total_epsilon([patch]) < total_epsilon([replace(patch, patches_per_patient=30)])
+
+
+def test_patches_of_fits_whose_unit_is_the_patch_are_composed_and_of_others_not() -> None:
+    patch = replace(FIT, unit="patch")
+    both = composition.total_epsilon([patch, patch], DELTA, unit="patch")
+    assert both == pytest.approx(total_epsilon([FIT, FIT]))
+    with pytest.raises(ValueError, match="whose unit is the patch"):
+        composition.total_epsilon([patch, FIT], DELTA, unit="patch")
 
 
 def test_a_cohorts_total_is_its_worst_patients(ledger: Ledger) -> None:
