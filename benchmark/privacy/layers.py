@@ -89,8 +89,8 @@ class Rows(Share):
 class Gram(Share):
     """A convolution's weight, without any unit's gradient.
 
-    With stride s, pixels are taken together in blocks of s×s, so that the kernel moves by one
-    block. Then ⟨A_t, A_t'⟩ is a sum of products of blocks, over the offsets o within the kernel,
+    With stride s, pixels are taken together in blocks of s×s, so that the kernel, whose side is a
+    multiple of s, moves by one block. Then ⟨A_t, A_t'⟩ is a sum of products of blocks, over the offsets o within the kernel,
     and no pixel's product is computed twice.
     """
 
@@ -102,7 +102,7 @@ class Gram(Share):
         """Σ_o Σ_{t,t'} ⟨block_{t+o}, block_{t'+o}⟩ ⟨S_t, S_t'⟩."""
         (step_y, step_x), kernel = self._layer.stride, self._layer.kernel_size
         units, samples, _, height, width = self._slopes.shape
-        reach = -(-kernel[0] // step_y) - 1, -(-kernel[1] // step_x) - 1
+        reach = kernel[0] // step_y - 1, kernel[1] // step_x - 1
         rows, columns = height + reach[0], width + reach[1]
         blocks = _blocks(self._layer, self._inputs, self._padding, rows, columns)
         around = (0, reach[1], 0, reach[0])
@@ -154,7 +154,8 @@ def _prefers_gram(layer: nn.Conv2d, slopes: Tensor) -> bool:
     """Whether two Gram matrices are cheaper than a row for each unit."""
     positions = slopes.shape[1] * slopes.shape[3] * slopes.shape[4]
     length, out = layer.weight[0].numel(), layer.out_channels
-    simple = layer.groups == 1 and layer.dilation == (1, 1) and out >= VECTOR
+    whole = all(k % s == 0 for k, s in zip(layer.kernel_size, layer.stride, strict=True))
+    simple = whole and layer.groups == 1 and layer.dilation == (1, 1) and out >= VECTOR
     return simple and positions**2 * (length + out) <= GRAM_ADVANTAGE * length * out
 
 

@@ -98,6 +98,13 @@ class Flat(nn.Sequential):
 NETS = {
     **{kind: lambda kind=kind: PatchCritic(**CRITICS[kind]) for kind in CRITICS},
     "wide enough for Gram matrices": lambda: PatchCritic(levels=4, width=16, norm="none"),
+    "wide, with instance norm": lambda: PatchCritic(levels=4, width=16, norm="instance"),
+    "a kernel that is no multiple of its stride": lambda: Flat(
+        nn.Conv2d(2, 16, 8, 8), nn.Tanh(), nn.Conv2d(16, 16, 3, 2, 1)
+    ),
+    "a kernel smaller than its stride": lambda: Flat(
+        nn.Conv2d(2, 16, 8, 8), nn.Tanh(), nn.Conv2d(16, 16, 1, 2)
+    ),
     "no padding, odd stride": lambda: Flat(
         nn.Conv2d(2, 16, 5, (3, 2)), nn.ReLU(), nn.Conv2d(16, 24, (2, 3), (2, 3), (1, 2))
     ),
