@@ -90,8 +90,8 @@ class Gram(Share):
     """A convolution's weight, without any unit's gradient.
 
     With stride s, pixels are taken together in blocks of s×s, so that the kernel, whose side is a
-    multiple of s, moves by one block. Then ⟨A_t, A_t'⟩ is a sum of products of blocks, over the offsets o within the kernel,
-    and no pixel's product is computed twice.
+    multiple of s, moves by one block. Then ⟨A_t, A_t'⟩ is a sum of products of blocks, over the
+    offsets o within the kernel, and no pixel's product is computed twice.
     """
 
     def __init__(self, layer: nn.Conv2d, inputs: Tensor, slopes: Tensor, padding: Padding) -> None:
