@@ -38,7 +38,7 @@ def machine_secret(state: Path) -> bytes:
     """The key of private data's digests and of the ledger's chain; made once, its owner's alone."""
     file = state / "secret"
     if not file.exists():
-        state.mkdir(parents=True, exist_ok=True)
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = state / f".secret.{os.getpid()}"
         temporary.touch(mode=0o600)
         temporary.write_text(secrets.token_hex(32))

@@ -106,6 +106,7 @@ class Checkpoint:
         said = {"owner": self._owner, "tally": asdict(state.tally), "facts": state.facts}
         temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
+        temporary.touch(mode=0o600)  # it holds a critic that saw patients
         save_file(tensors, temporary, metadata={"said": json.dumps(said)})
         with temporary.open("rb") as written:
             os.fsync(written.fileno())

@@ -248,7 +248,7 @@ class Ledger:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that no other process can come between; durable when it ends."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with closing(self._open()) as open_file:
             open_file.execute("BEGIN IMMEDIATE")
             try:

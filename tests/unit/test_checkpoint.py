@@ -117,7 +117,7 @@ def test_a_finished_fit_that_is_killed_before_its_result_runs_nothing_again(tmp_
 def test_a_checkpoint_is_durable_before_the_first_private_batch(tmp_path: Path) -> None:
     _, _, steps = fit(tmp_path, SystemNoise(), kill_at=0)
     assert steps == 0
-    assert (tmp_path / "checkpoint.safetensors").exists()
+    assert (tmp_path / "checkpoint.safetensors").stat().st_mode & 0o077 == 0, "its owner's alone"
 
 
 @given(total=st.integers(1, 500), kills=st.lists(st.integers(0, 30), max_size=40))
