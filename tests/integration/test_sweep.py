@@ -155,6 +155,27 @@ def test_a_result_is_explained_by_its_key_or_its_folder(swept: Path) -> None:
         assert "What is not covered?" in said
 
 
+def test_an_audit_says_what_it_proves_and_is_charged_on_own_data(
+    tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
+    asked = ["audit", "--generator", "dp-wgan", "--epsilon", "5", "--canaries", "16"]
+    asked += ["--set", "generator_steps=4", "--set", "batch=64", "--data", str(tiny_cohort)]
+    done = bench(*asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Claim: ε = " in done.stdout
+    assert "guesses on 16 canaries, which prove" in done.stdout
+    assert "The claim is not refuted." in done.stdout
+    assert "All 7 exact laws of the private step hold." in done.stdout
+    assert done.stdout.count("Membership by ") == 2
+    assert (tmp_path / "membership.png").stat().st_size > 1000
+    shown = bench("ledger", "show", cwd=tmp_path).stdout
+    assert "audit of dp-wgan" in shown
+    assert "3 patients have paid" in shown
+    bench("ledger", "cap", "0.5", cwd=tmp_path)
+    assert "above the cap" in bench(*asked, cwd=tmp_path).stderr
+
+
 def test_a_cap_refuses_a_sweep_before_any_patch_is_cut(
     tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
