@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,9 +114,10 @@ def run_audit(
 
 def _made(asked: Audit) -> Generator:
     kind = generators.get(asked.generator)
-    if not (kind.is_private and kind.needs_data):
+    if not (kind.is_private and kind.needs_data and math.isfinite(asked.epsilon)):
         raise UsageError(
-            f"{asked.generator} claims no ε that could be refuted; audit a private generator."
+            f"{asked.generator} at ε = {asked.epsilon:g} claims nothing that could be refuted; audit "
+            "a private generator that reads data, at a finite ε."
         )
     if asked.preset not in kind.presets:
         raise UsageError(f"{asked.generator} has no preset {asked.preset!r}.")

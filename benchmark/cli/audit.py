@@ -94,6 +94,10 @@ def audit(**options: Any) -> int:
     for line in _words(found):
         click.echo(line)
     click.echo(f"Curves: {options['picture']}")
+    if inputs.private:
+        click.echo(
+            "The figures were measured on your patients, outside of any guarantee: keep them."
+        )
     return 1 if found.verdict.contradicts or found.laws else 0
 
 

@@ -169,6 +169,7 @@ def test_an_audit_says_what_it_proves_and_is_charged_on_own_data(
     assert "All 7 exact laws of the private step hold." in done.stdout
     assert done.stdout.count("Membership by ") == 2
     assert (tmp_path / "membership.png").stat().st_size > 1000
+    assert "measured on your patients, outside of any guarantee" in done.stdout
     shown = bench("ledger", "show", cwd=tmp_path).stdout
     assert "audit of dp-wgan" in shown
     assert "3 patients have paid" in shown

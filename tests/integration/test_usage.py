@@ -50,8 +50,12 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
         ([*RUN, "--fid-weights", "absent.pth"], "absent.pth: there is no such file"),
         (["show", "unett"], "No plug-in is called 'unett'. Did you mean 'unet'?"),
         (["explain", "0123"], "0123: there is no finished run of this name; runs has: none."),
-        (["audit", "--generator", "wgan", "--epsilon", "2"], "wgan claims no ε that could be"),
+        (
+            ["audit", "--generator", "wgan", "--epsilon", "2"],
+            "wgan at ε = 2 claims nothing that could",
+        ),
         (["audit", "--generator", "dp-wgan", "--epsilon", "no"], "got 'no'."),
+        (["audit", "--generator", "dp-wgan", "--epsilon", "inf"], "at ε = inf claims nothing"),
         (["ledger", "cap", "none"], "got 'none'."),
         (["ui", "--out", "absent"], "does not exist; `bench run` makes it"),
     ],
