@@ -116,8 +116,8 @@ def _made(asked: Audit) -> Generator:
     kind = generators.get(asked.generator)
     if not (kind.is_private and kind.needs_data and math.isfinite(asked.epsilon)):
         raise UsageError(
-            f"{asked.generator} at ε = {asked.epsilon:g} claims nothing that could be refuted; audit "
-            "a private generator that reads data, at a finite ε."
+            f"{asked.generator} at ε = {asked.epsilon:g} claims nothing that could be refuted; "
+            "audit a private generator that reads data, at a finite ε."
         )
     if asked.preset not in kind.presets:
         raise UsageError(f"{asked.generator} has no preset {asked.preset!r}.")
