@@ -48,7 +48,7 @@ def _promise(guarantee: Guarantee) -> Iterator[str]:
         yield (
             f"ε = {epsilon:.4g} at δ = {guarantee.delta:.3g} for {REPLACED[unit]}: whoever sees "
             "the synthetic patches, and whatever is made of them later, finds no event more than "
-            f"e^ε = {math.exp(epsilon):.3g} times as likely, or as unlikely, as if the data of "
+            f"e^ε = {_times(epsilon)} times as likely, or as unlikely, as if the data of "
             f"that {unit} had been blank, but for a probability of δ."
         )
         yield (
@@ -57,6 +57,14 @@ def _promise(guarantee: Guarantee) -> Iterator[str]:
         )
         if epsilon > MEANINGFUL:
             yield "That is no meaningful guarantee."
+
+
+def _times(epsilon: float) -> str:
+    """e^ε, without powers of ten where people can still read it."""
+    if epsilon > math.log(1e6):
+        return f"10^{epsilon / math.log(10):.0f}"
+    factor = math.exp(epsilon)
+    return f"{factor:.3g}" if factor < 1000 else f"{factor:,.0f}"
 
 
 def _patient(guarantee: Guarantee) -> Iterator[str]:

@@ -45,6 +45,8 @@ def test_a_patch_level_promise_is_not_sold_as_a_patients() -> None:
     assert "the promise does not protect a patient" in said
     assert "at most 88.1% sure" in said
     assert "e^ε = 7.38 times" in said
+    assert "e^ε = 1,636 times" in words(replace(PATCH, epsilon=7.4))
+    assert "e^ε = 10^434 times" in words(replace(PATCH, epsilon=1000.0))
 
 
 def test_the_mechanisms_numbers_are_there_to_be_recomputed() -> None:
