@@ -24,8 +24,9 @@ from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings
 from benchmark.privacy.engines import DEFAULT_ENGINE
-from generators.nets.adversarial import Game, patch_generator
+from generators.nets.adversarial import Game
 from generators.nets.convolutional import PatchGenerator
+from generators.nets.players import patch_generator
 
 SAMPLE_CHUNK = 256
 

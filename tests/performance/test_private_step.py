@@ -19,8 +19,8 @@ from benchmark.privacy.ledger import Ledger, Spending
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.sweep.worker import keep_memory
 from generators.dp_wgan import DpWgan, DpWganParams
-from generators.nets.adversarial import LOSSES, OPTIMISERS, _assign
 from generators.nets.convolutional import PatchCritic, initialise
+from generators.nets.players import LOSSES, OPTIMISERS, _assign
 
 SIZES = {"quick": 32, "standard": 64, "paper": 96}
 PAPER_BATCH = 8

@@ -14,8 +14,8 @@ from benchmark.core.errors import UsageError
 from benchmark.privacy.dpsgd import Batch, Step, refuse_mixing
 from benchmark.privacy.engines import ENGINES, Loss, Units, book_keeping, refuse_unruled
 from benchmark.privacy.randomness import SeededNoise
-from generators.nets.adversarial import LOSSES
 from generators.nets.convolutional import PatchCritic, initialise
+from generators.nets.players import LOSSES
 
 pytestmark = pytest.mark.filterwarnings("ignore:Full backward hook")  # Opacus's, of its last layer
 

@@ -13,8 +13,9 @@ from benchmark.core.errors import UsageError
 from benchmark.core.generator import FitContext
 from benchmark.privacy.randomness import SeededNoise
 from generators.dp_wgan import DpWgan, DpWganParams
-from generators.nets.adversarial import Game, networks
+from generators.nets.adversarial import Game
 from generators.nets.convolutional import PatchCritic, bound_weights, project_spectrally
+from generators.nets.players import networks
 from generators.wgan import Wgan, WganParams
 
 SMALL = {"latent": 4, "generator_width": 4, "critic_width": 4, "batch": 12, "fakes": 6}
@@ -92,7 +93,7 @@ def test_nothing_but_the_private_step_reads_a_patient(monkeypatch: pytest.Monkey
 def test_a_critic_that_mixes_patients_never_reaches_one(monkeypatch: pytest.MonkeyPatch) -> None:
     made = DpWgan(DpWganParams(**SMALL, generator_steps=1))
     mixing = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 4), torch.nn.BatchNorm2d(4))
-    monkeypatch.setattr("generators.nets.adversarial.PatchCritic", lambda **_: mixing)
+    monkeypatch.setattr("generators.nets.players.PatchCritic", lambda **_: mixing)
     plan = made.plan(checks.PUBLIC, Budget(epsilon=5.0, delta=1e-3, unit="patch"))
     with pytest.raises(UsageError, match="BatchNorm2d mixes patients"):
         made.fit(checks.patches(), plan, context())

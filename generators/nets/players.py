@@ -1,0 +1,219 @@
+"""The two networks of a WGAN, how each takes a step, and all that training changes.
+
+A critic step draws fakes, takes ``benchmark.privacy.dpsgd``'s gradient, plain or private, and is
+the only one that sees patients; a generator step sees the critic alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.generator import FitContext, Noise
+from benchmark.core.patches import Patches
+from benchmark.core.seeds import stream
+from benchmark.privacy.dpsgd import Batch, Step, flat_gradient, refuse_mixing
+from benchmark.privacy.engines import Loss, refuse_unruled
+from benchmark.privacy.sampling import PoissonSampler
+from generators.nets.convolutional import (
+    PatchCritic,
+    PatchGenerator,
+    bound_weights,
+    initialise,
+    project_spectrally,
+)
+
+if TYPE_CHECKING:
+    from generators.wgan import WganParams
+
+# Per-sample losses of a critic's scores, for real samples and for fakes.
+LOSSES: dict[str, tuple[Loss, Loss]] = {
+    "wasserstein": (torch.neg, lambda scores: scores),
+    "hinge": (lambda scores: F.relu(1 - scores), lambda scores: F.relu(1 + scores)),
+}
+CONSTRAINTS = {"weights": bound_weights, "spectral": project_spectrally}
+OPTIMISERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda played: 1.0,
+    "cosine": lambda played: (1 + math.cos(math.pi * played)) / 2,
+}
+
+
+class How(NamedTuple):
+    """How a critic's gradient is taken, and where its noise comes from."""
+
+    step: Step
+    noise: Noise
+
+
+class Players:
+    """Both networks with their optimisers, and the running average of the generator's weights.
+
+    Args:
+        params: The WGAN's settings.
+        size: The side of a patch.
+        context: Its seed initialises the weights.
+    """
+
+    def __init__(self, params: WganParams, size: int, context: FitContext) -> None:
+        self.params = params
+        self.generator, self.critic = networks(params, size, context)
+        self.averaged = copy.deepcopy(self.generator)
+        make = OPTIMISERS[params.optimiser]
+        betas = {"betas": (0.5, 0.99)} if params.optimiser == "adam" else {}
+        self.critic_optimiser = make(self.critic.parameters(), lr=params.critic_rate, **betas)
+        self.generator_optimiser = make(
+            self.generator.parameters(), lr=params.generator_rate, **betas
+        )
+
+    def critic_step(self, real: Tensor, owner: Tensor, rng: torch.Generator, how: How) -> None:
+        """One step of the critic on real samples ``(n, 2, H, W)`` and as many fakes as is set."""
+        with torch.no_grad():
+            fake = self.generator(*self.generator.latents(self.params.fakes, rng))
+        batch = Batch(real.to(fake.device), owner.to(fake.device), fake)
+        _assign(self.critic, how.step.gradient(self.critic, batch, how.noise))
+        self.critic_optimiser.step()
+        CONSTRAINTS[self.params.constraint](self.critic, self.params.bound)
+
+    def generator_step(self, rng: torch.Generator) -> float:
+        """One step of the generator against the critic; returns its loss."""
+        fake = self.generator(*self.generator.latents(self.params.fakes, rng))
+        loss = -self.critic(fake).mean()
+        _assign(self.generator, flat_gradient(self.generator, loss))
+        self.generator_optimiser.step()
+        return float(loss.detach())
+
+    def slow_down(self, played: float) -> None:
+        """Sets both learning rates for what comes after a share of the fit."""
+        factor = SCHEDULES[self.params.schedule](played)
+        _set_rate(self.critic_optimiser, factor * self.params.critic_rate)
+        _set_rate(self.generator_optimiser, factor * self.params.generator_rate)
+
+    @torch.no_grad()
+    def average(self, done: int) -> None:
+        """Lets the running average follow the generator after its step number ``done``."""
+        decay = min(self.params.averaging, done / (done + 10))
+        for mean, now in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
+            mean.lerp_(now, 1 - decay)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that training changes: weights and the optimisers' moments."""
+        nets = self._nets().items()
+        found = {f"{name}.{k}": t for name, net in nets for k, t in net.state_dict().items()}
+        for name, optimiser in self._optimisers_by_name().items():
+            for i, weight in enumerate(optimiser.param_groups[0]["params"]):
+                moments = optimiser.state[weight].items()
+                found |= {f"{name}.{i}.{key}": tensor for key, tensor in moments}
+        return found
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Goes back to what ``tensors`` gave; what is not among them stays as it is."""
+        for name, net in self._nets().items():
+            if below := _below(name, tensors):
+                net.load_state_dict(below)
+        for name, optimiser in self._optimisers_by_name().items():
+            for i, weight in enumerate(optimiser.param_groups[0]["params"]):
+                if below := _below(f"{name}.{i}", tensors):
+                    optimiser.state[weight] = below
+
+    def _nets(self) -> dict[str, torch.nn.Module]:
+        return {"generator": self.generator, "averaged": self.averaged, "critic": self.critic}
+
+    def _optimisers_by_name(self) -> dict[str, torch.optim.Optimizer]:
+        return {"of critic": self.critic_optimiser, "of generator": self.generator_optimiser}
+
+
+def networks(
+    params: WganParams, size: int, context: FitContext
+) -> tuple[PatchGenerator, PatchCritic]:
+    """Freshly initialised generator and critic."""
+    rng = torch.Generator().manual_seed(stream(context.seed, "initial weights"))
+    generator = patch_generator(params, size)
+    critic = PatchCritic(levels=params.levels, width=params.critic_width, norm=params.critic_norm)
+    for net in (generator, critic):
+        initialise(net, rng)
+        net.to(context.device)
+    refuse_mixing(critic, torch.randn(2, 2, size, size, generator=rng).to(context.device))
+    refuse_unruled(critic)
+    return generator, critic
+
+
+def patch_generator(params: WganParams, size: int) -> PatchGenerator:
+    """The generator's network, not yet initialised."""
+    return PatchGenerator(
+        latent=params.latent,
+        size=size,
+        levels=params.levels,
+        width=params.generator_width,
+        upsampling=params.upsampling,
+        head=params.head,
+    )
+
+
+def critic_step(params: WganParams, guarantee: Guarantee, engine: str) -> Step:
+    """The critic's gradient rule that a guarantee asks for."""
+    real, fake = LOSSES[params.loss]
+    units = guarantee.patients
+    if guarantee.unit == "patch":
+        units *= guarantee.patches_per_patient
+    return Step(
+        real_loss=real,
+        fake_loss=fake,
+        expected_units=guarantee.sampling_rate * units,
+        clip_norm=guarantee.clip_norm,
+        noise_multiplier=guarantee.noise_multiplier,
+        engine=engine,
+    )
+
+
+def sampler_of(
+    params: WganParams, patches: Patches, guarantee: Guarantee, context: FitContext
+) -> PoissonSampler:
+    """The Poisson draws that a guarantee rests on."""
+    return PoissonSampler(
+        patches,
+        unit=guarantee.unit,
+        rate=guarantee.sampling_rate,
+        patches_per_draw=max(1, params.batch // params.patients_per_step),
+        noise=context.noise,
+        seed=stream(context.seed, "patches within a patient"),
+    )
+
+
+def latents_of(context: FitContext) -> torch.Generator:
+    """The stream that a fit's fakes are drawn from."""
+    rng = torch.Generator(context.device)
+    return rng.manual_seed(stream(context.seed, "latents"))
+
+
+def labelled(patches: Patches, indices: NDArray[np.int64]) -> Tensor:
+    """Some labelled patches ``(n, 2, H, W)``; the others stay where they are."""
+    images, masks = (torch.from_numpy(a[indices]) for a in (patches.images, patches.masks))
+    return torch.cat([images, masks.float() * 2 - 1], dim=1)
+
+
+def _below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``name`` and a dot, without that."""
+    start = f"{name}."
+    return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+def _assign(net: torch.nn.Module, gradient: Tensor) -> None:
+    start = 0
+    for weight in net.parameters():
+        weight.grad = gradient[start : start + weight.numel()].view_as(weight)
+        start += weight.numel()
