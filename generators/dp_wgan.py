@@ -61,9 +61,9 @@ class DpWgan(Wgan):
         """How the clipped sum is computed: decides the speed alone."""
         return self.params.dp_engine
 
-    def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
+    def _plan(self, public: PublicNumbers, budget: Budget, steps: int) -> Guarantee:
         """Finds the noise for the budget; what is spent is recomputed from it, for both units."""
-        plain = super().plan(public, replace(budget, epsilon=math.inf))
+        plain = super()._plan(public, replace(budget, epsilon=math.inf), steps)
         if math.isinf(budget.epsilon):
             return plain
         return plan_poisson_gaussian(

@@ -19,13 +19,16 @@ from safetensors.torch import load_file, save_file
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import NotFittedError, UsageError
-from benchmark.core.generator import FitContext, Generator
+from benchmark.core.federation import Arrays, FederatedGenerator, Schedule
+from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
+from benchmark.core.registry import unknown
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings
 from benchmark.privacy.engines import DEFAULT_ENGINE
 from generators.nets.adversarial import Game
 from generators.nets.convolutional import PatchGenerator
+from generators.nets.federated import DESIGNS, WganServer, WganSite, only, tensors
 from generators.nets.players import patch_generator
 
 SAMPLE_CHUNK = 256
@@ -83,12 +86,13 @@ PAPER = WganParams(
 STANDARD = WganParams(levels=4, generator_steps=400)
 
 
-class Wgan(Generator):
+class Wgan(FederatedGenerator):
     """Draws labelled patches from a WGAN; its critic saw the patients as they are."""
 
     name: ClassVar[str] = "wgan"
     version: ClassVar[int] = 1
     is_private: ClassVar[bool] = False
+    designs: ClassVar[Mapping[str, str]] = DESIGNS
     citation: ClassVar[str] = "Kossen et al. (2022), Frontiers in AI 5:813842"
     Params: ClassVar[type[Settings]] = WganParams
     presets: ClassVar[Mapping[str, Settings]] = {
@@ -99,6 +103,8 @@ class Wgan(Generator):
     smoke: ClassVar[Settings] = WganParams(
         latent=4, generator_width=4, critic_width=4, batch=8, generator_steps=2
     )
+
+    params: WganParams
 
     def __init__(self, params: Settings) -> None:
         if not isinstance(params, WganParams):
@@ -114,18 +120,22 @@ class Wgan(Generator):
         return DEFAULT_ENGINE
 
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
-        """Steps and sampling rate of a fit without privacy.
+        """Steps and sampling rate of a fit; what they cost, where a fit is private.
 
         Raises:
-            UsageError: For a finite ε, or a patch whose side cannot be doubled up to.
+            UsageError: If the budget cannot be honoured, or for a patch whose side cannot be
+                doubled up to.
         """
+        return self._plan(public, budget, self.params.generator_steps * self.params.critic_steps)
+
+    def _plan(self, public: PublicNumbers, budget: Budget, steps: int) -> Guarantee:
         if math.isfinite(budget.epsilon):
             raise UsageError(f"{self.name} is not private: it can honour ε = inf alone.")
         self._check_size(public.patch_size)
         return replace(
             Guarantee.of(public, budget, epsilon=math.inf),
             sampling_rate=self._sampling_rate(public, budget),
-            steps=self.params.generator_steps * self.params.critic_steps,
+            steps=steps,
         )
 
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
@@ -135,6 +145,47 @@ class Wgan(Generator):
         self._net, tally = Game(self.params, patches, spent, context, engine=self.engine).play()
         lost = tally.lost * self.params.critic_steps
         return replace(spent, interruptions=tally.interruptions, lost_steps=lost)
+
+    def schedule(
+        self, *, design: str, rounds: int | None = None, local_steps: int | None = None
+    ) -> Schedule:
+        """By default a round for every generator step; else the same steps in fewer rounds.
+
+        Raises:
+            UsageError: For an unknown design, or less than one round or step.
+        """
+        if design not in self.designs:
+            raise UsageError(unknown("design", design, list(self.designs)))
+        steps = self.params.generator_steps * self.params.critic_steps
+        if rounds is None:
+            rounds = -(-steps // (local_steps or self.params.critic_steps))
+        local_steps = local_steps or max(1, round(steps / rounds))
+        return Schedule(design=design, rounds=rounds, local_steps=local_steps)
+
+    def at_site(self, share: float) -> Self:
+        """A site brings its share of every batch, so that q is the same at all sites."""
+        names = ("batch", "fakes", "patients_per_step")
+        mine = {name: max(1, round(share * getattr(self.params, name))) for name in names}
+        return type(self)(replace(self.params, **mine))
+
+    def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
+        """A fit of as many steps as the site takes in all rounds, of which the server sees all."""
+        return self._plan(public, budget, schedule.steps)
+
+    def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> WganSite:
+        """The critic's steps, or both players', on one site's patients."""
+        return WganSite(self.params, patches, guarantee, schedule, engine=self.engine)
+
+    def server_side(self, size: int, schedule: Schedule, context: FitContext) -> WganServer:
+        """Averages, and in ``averaged-critics`` the generator's steps."""
+        return WganServer(self.params, size, schedule, context)
+
+    def close(self, state: Arrays, size: int) -> None:
+        """Keeps the running average of the generator."""
+        self._net = patch_generator(self.params, size)
+        weights = tensors(only(state, "averaged."))
+        self._net.load_state_dict({n.removeprefix("averaged."): t for n, t in weights.items()})
+        self._net.eval()
 
     @torch.no_grad()
     def sample(self, n: int, *, seed: int) -> Patches:

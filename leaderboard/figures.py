@@ -39,7 +39,7 @@ def draw_trade_off(rows: Sequence[Row], path: Path) -> None:
 
 
 def _with_segmenter(row: Row) -> str:
-    return f"{BOOKENDS.get(row.generator, row.generator)} + {row.segmenter}"
+    return f"{BOOKENDS.get(row.generator, row.who)} + {row.segmenter}"
 
 
 def _title(rows: Sequence[Row]) -> alt.TitleParams:
@@ -109,7 +109,7 @@ def _point(
     row: Row, value: float | None, low: float | None = None, high: float | None = None
 ) -> dict[str, Any]:
     return {
-        "generator": BOOKENDS.get(row.generator, row.generator),
+        "generator": BOOKENDS.get(row.generator, row.who),
         "epsilon": "∞" if math.isinf(row.epsilon) else f"{row.epsilon:g}",
         "rank": row.epsilon if math.isfinite(row.epsilon) else 1e308,
         "value": value,

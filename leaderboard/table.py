@@ -21,7 +21,7 @@ def sweep_table(rows: Sequence[Row]) -> Table:
     sets = list(dict.fromkeys(row.test_set for row in rows))
     lines: dict[tuple[str, str, float], list[Row]] = {}
     for row in rows:
-        lines.setdefault((row.generator, row.segmenter, row.epsilon), []).append(row)
+        lines.setdefault((row.who, row.segmenter, row.epsilon), []).append(row)
     several = len({row.segmenter for row in rows}) > 1
     table = Table(
         header_style="bold",
@@ -65,12 +65,12 @@ def order(generator: str, segmenter: str, epsilon: float) -> tuple[str, str, flo
 
 
 def _order_of(group: Sequence[Row]) -> tuple[str, str, float]:
-    return order(group[0].generator, group[0].segmenter, group[0].epsilon)
+    return order(group[0].who, group[0].segmenter, group[0].epsilon)
 
 
 def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str | Text]:
     first = group[0]
-    name = first.generator + (f" + {first.segmenter}" if several else "")
+    name = first.who + (f" + {first.segmenter}" if several else "")
     done = [row for row in group if row.status == "done"]
     seeds, left = len({row.seed for row in group}), len({row.seed for row in done})
     head: list[str | Text] = [name, _epsilon(first.epsilon)]

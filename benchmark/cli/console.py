@@ -13,9 +13,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.runner import Events, Outcome
+from benchmark.sweep.sites import alone_at
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import SAMPLES, Store
-from benchmark.sweep.summary import SUMMARY, Row, Together, together
+from benchmark.sweep.summary import ALL, SUMMARY, Row, Together, together, who
 from benchmark.sweep.sweep import Listener
 
 PLAIN_WIDTH = 160
@@ -126,16 +127,20 @@ def _strips(specs: Sequence[RunSpec], store: Store) -> list[tuple[str, Path]]:
 
     shown = sorted(
         (spec for spec in specs if spec.seed == specs[0].seed),
-        key=lambda spec: order(spec.generator.name, spec.segmenter.name, spec.epsilon),
+        key=lambda spec: order(_who(spec), spec.segmenter.name, spec.epsilon),
     )
-    of = {(s.generator.name, s.epsilon): store.folder(s) / SAMPLES for s in shown}
+    of = {(_who(s), s.epsilon): store.folder(s) / SAMPLES for s in shown}
     return [(f"{name}, {_epsilon(epsilon)}", file) for (name, epsilon), file in of.items()]
 
 
 def label(spec: RunSpec) -> str:
     """A cell in a few words."""
-    names = f"{spec.generator.name}, {_epsilon(spec.epsilon)}, {spec.segmenter.name}"
+    names = f"{_who(spec)}, {_epsilon(spec.epsilon)}, {spec.segmenter.name}"
     return f"{names}, seed {spec.seed}"
+
+
+def _who(spec: RunSpec) -> str:
+    return who(spec.generator.name, spec.sites, alone_at(spec) or ALL)
 
 
 def _epsilon(value: float) -> str:

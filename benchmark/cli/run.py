@@ -13,6 +13,7 @@ from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from benchmark.sweep.planning import Request
+    from benchmark.sweep.sites import Federation
 
 
 def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
@@ -104,6 +105,51 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     type=click.Choice(["seeded", "system"]),
     help="Where private noise comes from.  [default: seeded for phantoms, else system]",
 )
+@click.option(
+    "--sites",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Train across so many simulated sites.",
+)
+@click.option(
+    "--partition",
+    default="site",
+    show_default=True,
+    metavar="HOW",
+    help="Whose patients are whose: site (the cohort's own), scanner, size-skew:A,B[,…], "
+    "dirichlet:ALPHA.",
+)
+@click.option("--rounds", type=click.IntRange(1), help="Federated rounds.  [default: by settings]")
+@click.option(
+    "--local-steps",
+    type=click.IntRange(1),
+    help="Critic steps of a site in each round.  [default: by settings]",
+)
+@click.option(
+    "--design",
+    default="",
+    metavar="NAME",
+    help="How sites train together: averaged-critics or fedgan.  [default: the generator's first]",
+)
+@click.option(
+    "--baselines", is_flag=True, help="Run each site alone, and all patients pooled, too."
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["in-process", "ray"]),
+    default="in-process",
+    show_default=True,
+    help="Where the sites of a simulation run.",
+)
+@click.option(
+    "--site-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a site may take for a round.",
+)
 @click.option("--jobs", type=click.IntRange(1), help="Cells at a time.  [default: the cores]")
 @click.option("--device", default="cpu", show_default=True, help="A torch device.")
 @click.option(
@@ -141,6 +187,8 @@ def run(**options: Any) -> int:
         fid_weights=options["fid_weights"],
         jobs=options["jobs"] or os.cpu_count() or 1,
         device=options["device"],
+        backend=options["backend"],
+        site_timeout_s=options["site_timeout"],
         tracking_uri=options["tracking_uri"],
     )
     console = Console()
@@ -166,7 +214,20 @@ def _request(options: Mapping[str, Any]) -> Request:
         seeds=options["seeds"],
         bookends=options["bookends"],
         noise=options["noise"] or ("system" if private else "seeded"),
+        federation=_federation(options),
     )
+
+
+def _federation(options: Mapping[str, Any]) -> Federation:
+    from benchmark.sweep.sites import Federation
+
+    of_sites = ("partition", "rounds", "local_steps", "design", "baselines")
+    asked = Federation(sites=options["sites"], **{name: options[name] for name in of_sites})
+    if not asked.asked and asked != Federation():
+        raise UsageError(
+            "--partition, --rounds, --local-steps, --design and --baselines need --sites."
+        )
+    return asked
 
 
 def _settings(texts: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core.budget import Guarantee
+from benchmark.core.files import plain, read_json, write_json
 from benchmark.core.generator import FitContext, Generator, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.registry import generators, segmenters
@@ -29,16 +30,19 @@ from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.sweep.distances import distances
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.pictures import save_strip
-from benchmark.sweep.spec import RunSpec, plain
-from benchmark.sweep.store import (
-    CHARGE,
-    CHECKPOINT,
-    CURVES,
-    GENERATOR,
-    SAMPLES,
-    read_json,
-    write_json,
+from benchmark.sweep.rounds import RoundWatch
+from benchmark.sweep.sites import (
+    Where,
+    fit_across_sites,
+    inputs_of,
+    is_federated,
+    partition_of,
+    site_plans,
+    split,
+    worst,
 )
+from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.store import CHARGE, CHECKPOINT, CURVES, GENERATOR, SAMPLES
 
 Listener = Callable[[str, int, int], None]
 
@@ -78,6 +82,8 @@ class Setting:
         cache: What can be computed again.
         state: What must stay: the ledger.
         fid_weights: The Inception weights; ``None`` where they are missing.
+        backend: Where the sites of a federated cell run.
+        site_timeout_s: How long a site may take for an answer.
         device: A torch device's name.
     """
 
@@ -85,6 +91,8 @@ class Setting:
     cache: Path
     state: Path
     fid_weights: Path | None
+    backend: str = "in-process"
+    site_timeout_s: float = 600.0
     device: str = "cpu"
 
 
@@ -93,7 +101,12 @@ def run_cell(
 ) -> dict[str, Any]:
     """Runs one cell and returns its result; every intermediate file lands in its folder."""
     watch = Watch(listener)
-    generator, guarantee = _fit(spec, planned, inputs, setting, watch)
+    across: dict[str, Any] = {}
+    if is_federated(spec):
+        generator, guarantee, across = _fit_across_sites(spec, inputs, setting, watch)
+    else:
+        mine = inputs_of(spec, inputs)
+        generator, guarantee = _fit(spec, planned, mine, setting, watch)
     with watch.stage("sample"):
         synthetic = generator.sample(int(spec.protocol["samples"]), seed=spec.seed)
     may_be_seen = not inputs.private or math.isfinite(guarantee.epsilon)
@@ -115,6 +128,7 @@ def run_cell(
         "guarantee": plain(guarantee.as_dict()),
         "test_sets": tests,
         **far,
+        **across,
         "private_data": inputs.private,
         "skipped": list(inputs.skipped),
         "seconds": {**watch.seconds, "total": round(sum(watch.seconds.values()), 3)},
@@ -143,13 +157,44 @@ def _fit(
     return generator, spent
 
 
+def _fit_across_sites(
+    spec: RunSpec, inputs: Inputs, setting: Setting, watch: Watch
+) -> tuple[Generator, Guarantee, dict[str, Any]]:
+    """The federated fit; what the result says of its sites and rounds."""
+    may_be_seen = not inputs.private or math.isfinite(spec.epsilon)
+    hears = RoundWatch(
+        setting.folder, watch.hears("rounds"), seed=spec.seed, may_be_seen=may_be_seen
+    )
+    where = Where(
+        folder=setting.folder,
+        cache=setting.cache,
+        state=setting.state,
+        backend=setting.backend,
+        timeout_s=setting.site_timeout_s,
+        device=setting.device,
+    )
+    with watch.stage("fit"):
+        generator, guarantees = fit_across_sites(spec, inputs, where, hears)
+    sites = [{"site": n, "guarantee": plain(g.as_dict())} for n, g in guarantees.items()]
+    return generator, worst(list(guarantees.values())), {"sites": sites, "rounds": hears.totals()}
+
+
 def ledger_in(state: Path) -> Ledger:
     """This machine's ledger."""
     return Ledger(state / LEDGER, machine_secret(state))
 
 
-def spending_of(spec: RunSpec, guarantee: Guarantee, inputs: Inputs) -> Spending:
-    """What a cell's fit asks the ledger for."""
+def spendings_of(
+    spec: RunSpec, guarantee: Guarantee, inputs: Inputs, cache: Path
+) -> list[Spending]:
+    """What a cell's fit asks the ledger for: once, or once for each site."""
+    if not is_federated(spec):
+        return [_spending(spec, guarantee, inputs_of(spec, inputs))]
+    mine, plans = split(partition_of(spec), inputs), site_plans(spec, inputs, cache)
+    return [_spending(spec, plans[site], one) for site, one in mine.items()]
+
+
+def _spending(spec: RunSpec, guarantee: Guarantee, inputs: Inputs) -> Spending:
     return Spending(
         kind="fit",
         run=spec.key,
@@ -174,7 +219,7 @@ def _charge(
     ledger, note = ledger_in(setting.state), setting.folder / CHARGE
     if checkpoint.state is not None and ledger.has(read_json(note).get("ledger_entry"), spec.key):
         return
-    entry = ledger.charge(spending_of(spec, guarantee, inputs))
+    entry = ledger.charge(_spending(spec, guarantee, inputs))
     write_json(note, {**guarantee.as_dict(), "ledger_entry": entry})
 
 

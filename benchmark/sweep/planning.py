@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmark.core.budget import Guarantee, Unit
 from benchmark.core.errors import PlugInError, UsageError
+from benchmark.core.federation import federated
 from benchmark.core.generator import Generator
 from benchmark.core.registry import Registry, generators, segmenters, unknown
 from benchmark.core.settings import Settings
@@ -19,7 +20,9 @@ from benchmark.sweep.cell import recipe_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plans import planned
 from benchmark.sweep.presets import PROTOCOLS
+from benchmark.sweep.sites import Federation, inputs_of, is_federated, site_plans, split, worst
 from benchmark.sweep.spec import PlugIn, RunSpec
+from federation.partition import Partition
 
 UPPER, LOWER = "real", "simulator"
 UNUSABLE = 0
@@ -43,6 +46,7 @@ class Request:
         seeds: How many seeds, from 0.
         bookends: Whether ``real`` and ``simulator`` run too.
         noise: ``seeded`` or ``system``.
+        federation: Across which sites, and how.
     """
 
     generators: Sequence[str]
@@ -55,6 +59,7 @@ class Request:
     seeds: int = 1
     bookends: bool = True
     noise: str = "seeded"
+    federation: Federation = field(default_factory=Federation)
 
 
 def check(request: Request) -> None:
@@ -76,6 +81,8 @@ def check(request: Request) -> None:
     plain = [name for name, kind in usable.items() if kind and not kind.is_private]
     for name in _generator_names(request):
         _plug_in(generators, name, request)
+    if request.federation.asked:
+        _check_federation(request)
     if len(plain) == len(request.generators) and math.inf not in request.epsilons:
         raise UsageError(
             f"{', '.join(plain)} is not private, so it cannot run at a finite epsilon; "
@@ -118,8 +125,10 @@ def guarantee_of(spec: RunSpec, inputs: Inputs, cache: Path) -> Guarantee:
     Raises:
         UsageError: If the generator cannot honour the budget or the patch size.
     """
+    if is_federated(spec):
+        return worst(list(site_plans(spec, inputs, cache).values()))
     generator: Generator = make(generators, spec.generator)
-    public = public_numbers(inputs.train, recipe_of(spec))
+    public = public_numbers(inputs_of(spec, inputs).train, recipe_of(spec))
     return planned(spec.generator, generator, public, spec.budget, cache)
 
 
@@ -156,7 +165,33 @@ def _cells_of(
     for name in _generator_names(request):
         plug_in = _plug_in(generators, name, request)
         for epsilon in _levels(_class(generators, name), request.epsilons):
-            yield replace(base, generator=plug_in, epsilon=epsilon, delta=delta)
+            pooled = replace(base, generator=plug_in, epsilon=epsilon, delta=delta)
+            if request.federation.asked and name not in (UPPER, LOWER):
+                yield from _across_sites(pooled, request.federation, inputs)
+            else:
+                yield pooled
+
+
+def _across_sites(pooled: RunSpec, how: Federation, inputs: Inputs) -> Iterator[RunSpec]:
+    """The federated cell, and what it is compared with."""
+    made = federated(make(generators, pooled.generator))
+    yield replace(pooled, sites=how.sites, federation=how.of(made))
+    if how.baselines:
+        yield pooled
+        for site in split(Partition(text=how.partition, sites=how.sites), inputs):
+            yield replace(pooled, federation=how.alone(site))
+
+
+def _check_federation(request: Request) -> None:
+    """Refuses sites that cannot be, before any data are looked at."""
+    how = request.federation
+    Partition(text=how.partition, sites=how.sites)
+    for name in request.generators:
+        if name in (UPPER, LOWER):
+            continue
+        kind = _class(generators, name)
+        if kind is not None:
+            how.of(federated(make(generators, _plug_in(generators, name, request))))
 
 
 def _generator_names(request: Request) -> list[str]:

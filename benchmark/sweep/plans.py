@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
 from importlib.metadata import version
@@ -16,20 +17,25 @@ from pathlib import Path
 
 import benchmark.privacy
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.files import write_json
 from benchmark.core.generator import Generator
 from benchmark.sweep.spec import PlugIn, canonical
-from benchmark.sweep.store import write_json
 
 LIBRARIES = ("opacus", "dp-accounting", "numpy", "scipy")
 
 
 def planned(
-    plug_in: PlugIn, generator: Generator, public: PublicNumbers, budget: Budget, cache: Path
+    plug_in: PlugIn,
+    generator: Generator,
+    public: PublicNumbers,
+    budget: Budget,
+    cache: Path,
+    plan: Callable[[], Guarantee] | None = None,
 ) -> Guarantee:
-    """``generator.plan``, remembered in the cache folder.
+    """``generator.plan``, or another plan that its settings decide, remembered in the cache folder.
 
     Raises:
-        UsageError: As ``plan`` does.
+        UsageError: As the plan does.
     """
     decides = {
         "plug_in": asdict(plug_in),
@@ -42,7 +48,7 @@ def planned(
     kept = _read(file, budget)
     if kept is not None:
         return kept
-    made = generator.plan(public, budget)
+    made = plan() if plan else generator.plan(public, budget)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, made.as_dict())
     return made

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmark.core.budget import Budget, Unit
+from benchmark.core.files import plain
 
 SCHEMA = 3
 """Raised whenever the meaning of a cell changes without a plug-in's version saying so."""
@@ -41,7 +41,8 @@ class RunSpec:
         test_data: Digest of each test set, by its name.
         fid_weights: Digest of the Inception weights; empty where they are missing.
         noise: ``seeded`` or ``system``.
-        sites: Into how many sites the training patients are split.
+        sites: How many sites train the generator together.
+        federation: How they do, or which of them is alone; ``None`` where all patients are pooled.
         seed: Seeds everything but a system's noise.
         schema: The meaning of all this.
     """
@@ -58,6 +59,7 @@ class RunSpec:
     noise: str
     seed: int
     sites: int = 1
+    federation: Mapping[str, Any] | None = None
     schema: int = SCHEMA
 
     @property
@@ -78,19 +80,6 @@ def canonical(value: Any) -> str:
     '{"a":"inf","b":2}'
     """
     return json.dumps(plain(value, exact=True), sort_keys=True, separators=(",", ":"))
-
-
-def plain(value: Any, *, exact: bool = False) -> Any:
-    """A copy that JSON can hold; with ``exact``, whole floats become integers."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(item, exact=exact) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item, exact=exact) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if exact and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
 
 
 def number(value: Any) -> float | None:

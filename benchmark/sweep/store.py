@@ -7,15 +7,14 @@ done. A cell is held by its process through ``flock``, which a dead process lets
 from __future__ import annotations
 
 import fcntl
-import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.sweep.spec import RunSpec, plain
+from benchmark.core.files import read_json, write_json, write_text
+from benchmark.sweep.spec import RunSpec
 
 SPEC, CHARGE, CURVES, SAMPLES = "spec.json", "charge.json", "curves.json", "samples.png"
 CHECKPOINT = "checkpoint.safetensors"
@@ -71,27 +70,3 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     """A folder's result; ``None`` for a missing or damaged one, which is then computed again."""
     result = read_json(folder / RESULT)
     return result if result.get("run_key") == folder.name else None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; an empty one for a file that is missing or damaged."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON durably: a reader sees the old file or the new one, never a part."""
-    write_text(path, json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file by a temporary neighbour, synced, then put in place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -5,20 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.core.budget import Guarantee, Unit
+from benchmark.core.files import write_text
 from benchmark.metrics.scores import Scores
 from benchmark.privacy.composition import total_epsilon
 from benchmark.sweep.runner import Outcome
+from benchmark.sweep.sites import alone_at
 from benchmark.sweep.spec import RunSpec, number
-from benchmark.sweep.store import Store, write_text
+from benchmark.sweep.store import Store
 from benchmark.sweep.worker import fraction
 
 SUMMARY = "summary.csv"
+ALL = "all"
+"""Where a generator was trained, if not at one site alone."""
+
 APPENDED = [name for name in Scores._fields if name not in ("dice", "hd95_mm")]
 
 
@@ -56,6 +61,13 @@ class Row:
     dice_medium: float | None = None
     dice_thick: float | None = None
     kid: float | None = None
+    trained_at: str = ALL
+    epsilon_sites: str | None = None
+
+    @property
+    def who(self) -> str:
+        """The generator, and at which sites it was trained."""
+        return who(self.generator, self.sites, self.trained_at)
 
 
 class Together(NamedTuple):
@@ -76,6 +88,13 @@ class Together(NamedTuple):
     epsilon_patient: float
 
 
+def who(generator: str, sites: int, trained_at: str) -> str:
+    """A generator's name with the sites that it was trained at, unless all patients were pooled."""
+    if sites > 1:
+        return f"{generator}, {sites} sites"
+    return generator if trained_at == ALL else f"{generator}, {trained_at} alone"
+
+
 def rows(
     outcomes: Sequence[Outcome], references: dict[str, RunSpec | None], store: Store
 ) -> list[Row]:
@@ -92,20 +111,32 @@ def rows(
 
 
 def together(outcomes: Sequence[Outcome], store: Store) -> Together | None:
-    """What all private fits of the sweep cost together; ``None`` where there are fewer than two."""
-    results = (store.result(outcome.spec) for outcome in outcomes)
-    found = [Guarantee.from_dict(result["guarantee"]) for result in results if result]
-    private = [g for g in found if 0 < g.epsilon < math.inf]
-    if len(private) < 2:
+    """What all private fits of the sweep cost together; ``None`` where there are fewer than two.
+
+    Sites have patients of their own: each site's fits are composed, and the largest total counts.
+    """
+    fits = [fit for o in outcomes if (result := store.result(o.spec)) and (fit := _fit(o, result))]
+    if len(fits) < 2:
         return None
-    delta = max(g.delta for g in private)
+    first = next(iter(fits[0].values()))
+    unit, delta = first.unit, max(said.delta for fit in fits for said in fit.values())
+    sites = {site for fit in fits for site in fit if site != ALL}
+    seen = [[fit[s] for fit in fits for s in (site, ALL) if s in fit] for site in sites or {ALL}]
     return Together(
-        fits=len(private),
-        unit=private[0].unit,
+        fits=len(fits),
+        unit=unit,
         delta=delta,
-        epsilon=total_epsilon(private, delta, unit=private[0].unit),
-        epsilon_patient=total_epsilon(private, delta),
+        epsilon=max(total_epsilon(each, delta, unit=unit) for each in seen),
+        epsilon_patient=max(total_epsilon(each, delta) for each in seen),
     )
+
+
+def _fit(outcome: Outcome, result: Mapping[str, Any]) -> dict[str, Guarantee]:
+    """A private fit's guarantees by the site whose patients they are of, or of all alike."""
+    said = {one["site"]: one["guarantee"] for one in result.get("sites", ())}
+    said = said or {alone_at(outcome.spec) or ALL: result["guarantee"]}
+    found = {site: Guarantee.from_dict(words) for site, words in said.items()}
+    return found if all(0 < one.epsilon < math.inf for one in found.values()) else {}
 
 
 def _row(
@@ -141,8 +172,17 @@ def _row(
         status="done" if outcome.state == "kept" else outcome.state,
         run_key=spec.key,
         kid=fid.get("kid"),
+        trained_at=alone_at(spec) or ALL,
+        epsilon_sites=_by_site(result.get("sites")),
         **{name: (scores.get(name) or {}).get("mean") for name in APPENDED},
     )
+
+
+def _by_site(sites: Sequence[Mapping[str, Any]] | None) -> str | None:
+    """What was spent at each site, for its unit."""
+    if sites is None:
+        return None
+    return " ".join(f"{one['site']}={float(one['guarantee']['epsilon']):.4g}" for one in sites)
 
 
 def write_summary(path: Path, table: Sequence[Row]) -> None:

@@ -11,10 +11,11 @@ from benchmark.core.errors import BenchError, PlugInError
 from benchmark.core.registry import segmenters
 from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
-from benchmark.sweep.cell import ledger_in, recipe_of, spending_of, training_patches
+from benchmark.sweep.cell import ledger_in, recipe_of, spendings_of, training_patches
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.planning import Request, cells, check, guarantee_of, make, reference_of
 from benchmark.sweep.runner import Events, Outcome, run_tasks
+from benchmark.sweep.sites import fitted_on
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
 from benchmark.sweep.summary import SUMMARY, Row, rows, write_summary
@@ -37,6 +38,8 @@ class Place:
         fid_weights: An Inception weights file; ``None`` to look in the usual places.
         jobs: Cells at a time.
         device: A torch device's name.
+        backend: Where the sites of federated cells run.
+        site_timeout_s: How long a site may take for an answer.
         tracking_uri: MLflow's store; ``None`` for the one in ``out``, ``none`` for none.
     """
 
@@ -50,6 +53,8 @@ class Place:
     fid_weights: Path | None = None
     jobs: int = 1
     device: str = "cpu"
+    backend: str = "in-process"
+    site_timeout_s: float = 600.0
     tracking_uri: str | None = None
 
 
@@ -103,7 +108,9 @@ def run_sweep(
     pending = [spec for spec in specs if store.result(spec) is None]
     listener.planned(specs, pending)
     tasks, unplanned = _tasks(pending, references, inputs, place, listener)
-    ledger_in(place.state).check([spending_of(t.spec, t.guarantee, inputs) for t in tasks])
+    ledger_in(place.state).check(
+        [s for t in tasks for s in spendings_of(t.spec, t.guarantee, inputs, place.cache)]
+    )
     _cut_patches([task.spec for task in tasks], inputs, place, listener)
     outcomes = _run(specs, tasks, unplanned, place, listener)
     table = rows(outcomes, references, store)
@@ -152,6 +159,8 @@ def _tasks(
                 state=place.state,
                 fid_weights=place.fid_weights,
                 device=place.device,
+                backend=place.backend,
+                site_timeout_s=place.site_timeout_s,
             )
         )
     return tasks, failed
@@ -161,10 +170,15 @@ def _cut_patches(
     specs: Sequence[RunSpec], inputs: Inputs, place: Place, listener: Listener
 ) -> None:
     """Fills the cache once for all the cells that share their patches."""
-    for spec in {(recipe_of(spec), spec.seed): spec for spec in specs}.values():
+    cuts = {
+        (recipe_of(spec), spec.seed, mine.data): (spec, mine)
+        for spec in specs
+        for mine in fitted_on(spec, inputs)
+    }
+    for spec, mine in cuts.values():
         training_patches(
             spec,
-            inputs,
+            mine,
             place.cache,
             jobs=place.jobs,
             progress=lambda done, total: listener.preparing("Cutting patches", done, total),

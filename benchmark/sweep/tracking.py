@@ -17,8 +17,10 @@ from typing import Any
 
 from benchmark.core.errors import UsageError
 from benchmark.metrics.scores import Scores
+from benchmark.sweep.rounds import FOLDER as ROUNDS
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import CURVES, GENERATOR, RESULT, SAMPLES, read_result
+from benchmark.sweep.summary import ALL, who
 
 EXPERIMENT = "angiobench"
 DATABASE = "mlflow.db"
@@ -157,7 +159,7 @@ class Tracker:
 
     def _artifacts(self, identity: str, folder: Path, result: dict[str, Any]) -> None:
         self._client.log_dict(identity, without_patients(result), RESULT)
-        for name in (SAMPLES, GENERATOR):
+        for name in (SAMPLES, GENERATOR, ROUNDS):
             path = folder / name
             if path.is_file():
                 self._client.log_artifact(identity, str(path))
@@ -187,7 +189,8 @@ def run_name(result: Mapping[str, Any]) -> str:
     """A cell's name in MLflow's lists."""
     spec = result["spec"]
     epsilon = "∞" if spec["epsilon"] == "inf" else f"{spec['epsilon']:g}"
-    return f"{spec['generator']['name']} ε={epsilon} {spec['unit']} seed {spec['seed']}"
+    name = who(spec["generator"]["name"], spec["sites"], _trained_at(spec))
+    return f"{name} ε={epsilon} {spec['unit']} seed {spec['seed']}"
 
 
 def parameters(result: Mapping[str, Any]) -> dict[str, str]:
@@ -197,6 +200,7 @@ def parameters(result: Mapping[str, Any]) -> dict[str, str]:
     for kind in ("generator", "segmenter"):
         flat[kind] = spec[kind]["name"]
         flat |= {f"{kind}.{n}": str(v) for n, v in spec[kind]["settings"].items()}
+    flat |= {f"federation.{n}": str(v) for n, v in (spec.get("federation") or {}).items()}
     flat |= {f"guarantee.{n}": str(v) for n, v in result["guarantee"].items()}
     return flat | {f"protocol.{n}": str(v) for n, v in spec["protocol"].items()}
 
@@ -213,8 +217,13 @@ def metrics(result: Mapping[str, Any]) -> dict[str, float]:
         found[f"fraction_of_real_{name}"] = (result["fraction_of_real"] or {}).get(name)
         found |= {f"{s}_{name}": (test.get(s) or {}).get("mean") for s in Scores._fields}
     found |= {n: guarantee[n] for n in ("epsilon_patch", "epsilon_patient", "noise_multiplier")}
+    found |= {f"epsilon_{s['site']}": s["guarantee"]["epsilon"] for s in result.get("sites", ())}
     found["seconds"] = result["seconds"]["total"]
     return {n: float(v) for n, v in found.items() if v is not None and math.isfinite(float(v))}
+
+
+def _trained_at(spec: Mapping[str, Any]) -> str:
+    return (spec.get("federation") or {}).get("alone") or ALL
 
 
 def without_patients(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,14 @@ from typing import Any
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
+from benchmark.core.files import write_json
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.store import CHECKPOINT, RESULT, Store, write_json
+from benchmark.sweep.store import CHECKPOINT, RESULT, Store
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BELOW = 1 << 30
+REPLIES = "sites/*/reply.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,8 @@ class Task:
         state: The state folder.
         fid_weights: The Inception weights, if any.
         device: A torch device's name.
+        backend: Where the sites of a federated cell run.
+        site_timeout_s: How long a site may take for an answer.
     """
 
     spec: RunSpec
@@ -48,6 +52,8 @@ class Task:
     state: Path
     fid_weights: Path | None
     device: str
+    backend: str = "in-process"
+    site_timeout_s: float = 600.0
 
 
 def work(task: Task, events: Connection) -> None:
@@ -63,9 +69,15 @@ def work(task: Task, events: Connection) -> None:
         try:
             result = _run(task, folder, events)
             write_json(folder / RESULT, {**result, **_fraction(task, store, result)})
-            (folder / CHECKPOINT).unlink(missing_ok=True)  # it holds a critic that saw patients
+            _forget(folder)
         except Exception:
             store.fail(task.spec, traceback.format_exc())
+
+
+def _forget(folder: Path) -> None:
+    """Removes what a fit went on from: it holds critics that saw patients."""
+    for file in (folder / CHECKPOINT, *folder.glob(REPLIES)):
+        file.unlink(missing_ok=True)
 
 
 def check_device(name: str) -> None:
@@ -95,6 +107,8 @@ def _run(task: Task, folder: Path, events: Connection) -> dict[str, Any]:
         cache=task.cache,
         state=task.state,
         fid_weights=task.fid_weights,
+        backend=task.backend,
+        site_timeout_s=task.site_timeout_s,
         device=task.device,
     )
 

@@ -42,6 +42,7 @@ LOSSES: dict[str, tuple[Loss, Loss]] = {
 }
 CONSTRAINTS = {"weights": bound_weights, "spectral": project_spectrally}
 OPTIMISERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
+MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda played: 1.0,
     "cosine": lambda played: (1 + math.cos(math.pi * played)) / 2,
@@ -105,6 +106,13 @@ class Players:
         for mean, now in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
             mean.lerp_(now, 1 - decay)
 
+    def begin_moments(self) -> None:
+        """Gives both optimisers the zero moments that their first steps would begin with."""
+        for optimiser in self._optimisers_by_name().values():
+            for weight in optimiser.param_groups[0]["params"]:
+                zeros = {name: torch.zeros_like(weight) for name in MOMENTS[self.params.optimiser]}
+                optimiser.state[weight] = {"step": torch.zeros(()), **zeros}
+
     def tensors(self) -> dict[str, Tensor]:
         """All that training changes: weights and the optimisers' moments."""
         nets = self._nets().items()
@@ -116,11 +124,15 @@ class Players:
         return found
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Goes back to what ``tensors`` gave; what is not among them stays as it is."""
+        """Goes back to what ``tensors`` gave.
+
+        A network that is not among them stays as it is, an optimiser's moments are forgotten.
+        """
         for name, net in self._nets().items():
             if below := _below(name, tensors):
                 net.load_state_dict(below)
         for name, optimiser in self._optimisers_by_name().items():
+            optimiser.state.clear()
             for i, weight in enumerate(optimiser.param_groups[0]["params"]):
                 if below := _below(f"{name}.{i}", tensors):
                     optimiser.state[weight] = below

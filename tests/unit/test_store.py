@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.core.files import write_json, write_text
 from benchmark.sweep.spec import PlugIn, RunSpec, canonical
-from benchmark.sweep.store import ERROR, RESULT, Store, write_json, write_text
+from benchmark.sweep.store import ERROR, RESULT, Store
 from benchmark.sweep.tracking import metrics, without_patients
 
 SPEC = RunSpec(

@@ -1,0 +1,47 @@
+"""Small files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; an empty one for a file that is missing or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON durably: a reader sees the old file or the new one, never a part."""
+    write_text(path, json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file by a temporary neighbour, synced, then put in place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def plain(value: Any, *, exact: bool = False) -> Any:
+    """A copy that JSON can hold; with ``exact``, whole floats become integers."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(item, exact=exact) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, exact=exact) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if exact and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

@@ -1,0 +1,277 @@
+"""A cell across sites: whose patients are whose, what each site plans, and the federated fit."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.errors import UsageError
+from benchmark.core.federation import FederatedGenerator, Schedule
+from benchmark.core.generator import Generator
+from benchmark.privacy.checkpoint import Checkpoint
+from benchmark.sweep.inputs import MAIN_TEST, Inputs
+from benchmark.sweep.plans import planned
+from benchmark.sweep.spec import PlugIn, RunSpec
+from benchmark.sweep.store import CHECKPOINT
+from federation.job import Job
+from federation.partition import Partition, check_disjoint
+from federation.sites import Post
+
+FOLDER = "sites"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Federation:
+    """How a sweep's federated cells are run.
+
+    Attributes:
+        sites: How many sites; 1 for none.
+        partition: Which patients are whose.
+        design: A name among the generator's designs; its first if empty.
+        rounds: How many; by the settings if ``None``.
+        local_steps: Private steps of a site in a round; by the settings if ``None``.
+        baselines: Whether each site alone, and all patients pooled, are run too.
+    """
+
+    sites: int = 1
+    partition: str = "site"
+    design: str = ""
+    rounds: int | None = None
+    local_steps: int | None = None
+    baselines: bool = False
+
+    @property
+    def asked(self) -> bool:
+        """Whether there are sites at all."""
+        return self.sites > 1
+
+    def of(self, generator: FederatedGenerator) -> dict[str, Any]:
+        """What decides a federated cell, for its spec."""
+        design = self.design or next(iter(generator.designs))
+        schedule = generator.schedule(
+            design=design, rounds=self.rounds, local_steps=self.local_steps
+        )
+        return {"partition": self.partition, **asdict(schedule)}
+
+    def alone(self, site: str) -> dict[str, Any]:
+        """What decides the cell of one site alone, for its spec."""
+        return {"partition": self.partition, "of": self.sites, "alone": site}
+
+
+def is_federated(spec: RunSpec) -> bool:
+    """Whether several sites train the cell's generator."""
+    return spec.federation is not None and "alone" not in spec.federation
+
+
+def alone_at(spec: RunSpec) -> str | None:
+    """The site whose patients alone the cell is fitted on."""
+    found = (spec.federation or {}).get("alone")
+    return None if found is None else str(found)
+
+
+def split(partition: Partition, inputs: Inputs) -> dict[str, Inputs]:
+    """Each site's own training patients, with digests of their own.
+
+    Raises:
+        UsageError: If the cohort cannot be split so, or a patient is at two sites.
+    """
+    voxels = dict(zip((p.id for p in inputs.train), inputs.patients, strict=True))
+    made = {}
+    for name, patients in partition.split(inputs.train).items():
+        said = f"{inputs.data} {partition.text} {partition.sites} {name}"
+        made[name] = replace(
+            inputs,
+            train=patients,
+            patients=tuple(voxels[patient.id] for patient in patients),
+            data=hashlib.sha256(said.encode()).hexdigest()[:16],
+        )
+    check_disjoint({name: mine.patients for name, mine in made.items()})
+    return made
+
+
+def partition_of(spec: RunSpec) -> Partition:
+    """The partition of a cell that has one."""
+    said = spec.federation or {}
+    return Partition(text=said["partition"], sites=int(said.get("of", spec.sites)))
+
+
+def inputs_of(spec: RunSpec, inputs: Inputs) -> Inputs:
+    """The data that the cell is fitted on: all, or those of one site alone."""
+    site = alone_at(spec)
+    return inputs if site is None else split(partition_of(spec), inputs)[site]
+
+
+def fitted_on(spec: RunSpec, inputs: Inputs) -> list[Inputs]:
+    """The data whose patches the cell cuts: those of each site, or of all together."""
+    if is_federated(spec):
+        return list(split(partition_of(spec), inputs).values())
+    return [inputs_of(spec, inputs)]
+
+
+def held_out_sites(partition: Partition, inputs: Inputs) -> dict[str, str]:
+    """The site of every held-out patient of the main test set, as the partition would have it."""
+    try:
+        groups = partition.split(inputs.tests[MAIN_TEST])
+    except UsageError:
+        return {}
+    return {patient.id: name for name, patients in groups.items() for patient in patients}
+
+
+def schedule_of(spec: RunSpec) -> Schedule:
+    """The rounds of a federated cell."""
+    said = spec.federation or {}
+    return Schedule(
+        design=said["design"], rounds=int(said["rounds"]), local_steps=int(said["local_steps"])
+    )
+
+
+def job_of(spec: RunSpec) -> Job:
+    """What server and sites agree on."""
+    return Job(
+        run=spec.key,
+        generator=spec.generator.name,
+        version=spec.generator.version,
+        settings=spec.generator.settings,
+        patch_size=int(spec.protocol["patch_size"]),
+        patches_per_patient=int(spec.protocol["patches_per_patient"]),
+        epsilon=spec.epsilon,
+        delta=spec.delta,
+        unit=spec.unit,
+        seed=spec.seed,
+        noise=spec.noise,
+        schedule=schedule_of(spec),
+    )
+
+
+def site_plans(spec: RunSpec, inputs: Inputs, cache: Path) -> dict[str, Guarantee]:
+    """Each site's guarantee, from its public numbers alone.
+
+    Raises:
+        UsageError: If a site cannot honour the budget.
+    """
+    job, mine = job_of(spec), split(partition_of(spec), inputs)
+    whole, plans = sum(len(one.train) for one in mine.values()), {}
+    for name, one in mine.items():
+        generator = job.made().at_site(len(one.train) / whole)
+        settings = {**generator.params.as_dict(), "schedule": asdict(job.schedule)}
+        plug_in = PlugIn(name=job.generator, version=job.version, settings=settings)
+        public = job.public(len(one.train))
+
+        def plan(of: FederatedGenerator = generator, public: Any = public) -> Guarantee:
+            return of.plan_at_site(public, job.budget(), job.schedule)
+
+        plans[name] = planned(plug_in, generator, public, job.budget(), cache, plan)
+    return plans
+
+
+def worst(guarantees: Sequence[Guarantee]) -> Guarantee:
+    """What holds for the patients of every site: the largest ε of each kind.
+
+    The mechanism's numbers are those of the site with the largest ε.
+    """
+    largest = max(guarantees, key=lambda said: (said.epsilon, said.epsilon_patient or math.inf))
+    return replace(
+        largest,
+        epsilon_patch=_largest([said.epsilon_patch for said in guarantees]),
+        epsilon_patient=_largest([said.epsilon_patient for said in guarantees]),
+    )
+
+
+def posts(
+    spec: RunSpec, inputs: Inputs, plans: Mapping[str, Guarantee], where: Where
+) -> list[Post]:
+    """Where each site works in a simulation on this machine."""
+    return [
+        Post(
+            index=index,
+            name=name,
+            patients=mine.train,
+            voxels=mine.patients,
+            data=mine.data,
+            private=inputs.private,
+            folder=where.folder / FOLDER / name,
+            cache=where.cache,
+            state=where.state,
+            seeded_allowed=True,
+            planned=plans[name],
+            device=where.device,
+        )
+        for index, (name, mine) in enumerate(split(partition_of(spec), inputs).items())
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Where and how a federated cell runs; decides no result.
+
+    Attributes:
+        folder: The cell's own folder.
+        cache: What can be computed again.
+        state: What must stay: the ledger.
+        backend: ``in-process`` or ``ray``.
+        timeout_s: How long a site may take for an answer.
+        device: A torch device's name.
+    """
+
+    folder: Path
+    cache: Path
+    state: Path
+    backend: str
+    timeout_s: float
+    device: str
+
+
+def fit_across_sites(
+    spec: RunSpec,
+    inputs: Inputs,
+    where: Where,
+    done: Callable[[Any, Callable[[], Generator]], None],
+) -> tuple[Generator, dict[str, Guarantee]]:
+    """Trains the generator across sites; returns it with each site's guarantee.
+
+    Args:
+        spec: The cell.
+        inputs: All patients.
+        where: Where it runs.
+        done: Hears of every ``federation.strategy.Round``, and may ask for the generator as it is
+            then.
+
+    Raises:
+        FederationError: If a site fails; the last whole round is kept.
+    """
+    from federation.backend import simulate
+    from federation.strategy import Rules
+
+    job = job_of(spec)
+    generator = job.made()
+    everyone = posts(spec, inputs, site_plans(spec, inputs, where.cache), where)
+
+    def finished(turn: Any) -> None:
+        def now() -> Generator:
+            generator.close(turn.state, job.patch_size)
+            return generator
+
+        done(turn, now)
+
+    rules = Rules(
+        sites=len(everyone),
+        timeout_s=where.timeout_s,
+        checkpoint=lambda members: Checkpoint(
+            where.folder / CHECKPOINT, worst([m.guarantee for m in members])
+        ),
+        done=finished,
+        device=where.device,
+    )
+    state, members = simulate(where.backend, job, everyone, rules)
+    generator.close(state, job.patch_size)
+    return generator, {member.facts.site: member.guarantee for member in members}
+
+
+def _largest(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return max(known) if len(known) == len(values) else None

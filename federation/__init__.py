@@ -1,0 +1,1 @@
+"""Training across sites with Flower: no patient leaves a site, and every site keeps its own ε."""

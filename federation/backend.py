@@ -1,0 +1,181 @@
+"""Where the sites of a simulation run: in this process, or in Ray's workers through Flower."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid, ServerApp
+
+from benchmark.core.errors import UsageError
+from benchmark.core.federation import Arrays
+from federation.client_app import client_app
+from federation.job import Job
+from federation.sites import Post
+from federation.strategy import FederationError, Member, Rules, train
+
+IN_PROCESS, RAY = "in-process", "ray"
+SERVER = 1
+RAY_START_S = 120.0
+
+Trained = tuple[Arrays, list[Member]]
+
+
+def quiet() -> None:
+    """Before Flower or Ray start: no telemetry, no look for updates, few words."""
+    for name, value in {
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+
+
+def simulate(backend: str, job: Job, posts: Sequence[Post], rules: Rules) -> Trained:
+    """A federated fit whose sites are all on this machine.
+
+    Raises:
+        UsageError: For an unknown backend.
+        FederationError: If it stopped.
+    """
+    if backend not in BACKENDS:
+        raise UsageError(f"Expected a backend of {', '.join(BACKENDS)}; got {backend!r}.")
+    quiet()
+    return BACKENDS[backend](job, posts, rules)
+
+
+def _in_process(job: Job, posts: Sequence[Post], rules: Rules) -> Trained:
+    return train(OneProcess(posts_app(posts), len(posts)), job, rules)
+
+
+def _ray(job: Job, posts: Sequence[Post], rules: Rules) -> Trained:
+    from flwr.simulation import run_simulation
+
+    found: list[Trained] = []
+    failed: list[Exception] = []
+    server = ServerApp()
+
+    @server.main()
+    def main(grid: Grid, context: Context) -> None:
+        try:
+            found.append(train(grid, job, rules))
+        except Exception as error:  # Flower's thread would keep it
+            failed.append(error)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run_simulation(
+            server_app=server,
+            client_app=posts_app(posts),
+            num_supernodes=len(posts),
+            backend_config={
+                "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+                "init_args": {
+                    "log_to_driver": False,
+                    "logging_level": "error",
+                    "include_dashboard": False,
+                },
+            },
+        )
+    if failed:
+        raise failed[0]
+    if not found:
+        raise FederationError("Flower's simulation ended without a result.")
+    return found[0]
+
+
+BACKENDS: Mapping[str, Callable[[Job, Sequence[Post], Rules], Trained]] = {
+    IN_PROCESS: _in_process,
+    RAY: _ray,
+}
+
+
+def posts_app(posts: Sequence[Post]) -> ClientApp:
+    """The sites' app in a simulation: the node's number says whose post it is."""
+    by_index = {post.index: post for post in posts}
+    return client_app(lambda context, run: by_index[int(context.node_config["partition-id"])])
+
+
+class OneProcess(Grid):
+    """Flower's grid without a network: every node's app is called, one after the other.
+
+    The calls are made in one thread of their own, so that an answer can be late.
+
+    Args:
+        app: The sites' app.
+        nodes: How many.
+    """
+
+    def __init__(self, app: ClientApp, nodes: int) -> None:
+        from flwr.supercore.task_identity import TaskIdentity  # Message asks it who sends
+
+        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = SERVER, SERVER, SERVER
+        self._app = app
+        self._contexts = {
+            SERVER + 1 + k: Context(
+                run_id=SERVER,
+                node_id=SERVER + 1 + k,
+                node_config={"partition-id": k, "num-partitions": nodes},
+                state=RecordDict(),
+                run_config={},
+            )
+            for k in range(nodes)
+        }
+        self._asked: queue.Queue[tuple[Message, queue.Queue[Message]]] = queue.Queue()
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """The answers that came in time, each node's time being its own."""
+        answers = []
+        for message in messages:
+            box: queue.Queue[Message] = queue.Queue(1)
+            self._asked.put((message, box))
+            try:
+                answers.append(box.get(timeout=timeout))
+            except queue.Empty:
+                break
+        return answers
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Every node's number."""
+        return list(self._contexts)
+
+    def _work(self) -> None:
+        while True:
+            message, box = self._asked.get()
+            try:
+                answer = self._app(message, self._contexts[message.metadata.dst_node_id])
+            except Exception as error:
+                answer = Message(Error(0, str(type(error))), reply_to=message)
+            box.put(answer)
+
+    def set_run(self, run: Any) -> None:
+        """There is one run only."""
+
+    @property
+    def run(self) -> Any:
+        """There is one run only."""
+        raise NotImplementedError
+
+    def create_message(self, *args: Any, **kwargs: Any) -> Message:
+        """Deprecated in Flower."""
+        raise NotImplementedError
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Answers come at once here."""
+        raise NotImplementedError
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Answers come at once here."""
+        raise NotImplementedError

@@ -1,0 +1,164 @@
+"""Which patients are whose: a cohort's own sites, or a simulated split of it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+
+from benchmark.core.errors import UsageError
+from benchmark.data.cohort import Patient
+
+SEED = 20220211
+"""Of the shuffles: the same split for every cell of every sweep."""
+
+KINDS = {
+    "site": "the cohort's own sites",
+    "size-skew:A,B[,…]": "shuffled, in these shares",
+    "scanner": "by voxel sizes and volume shape, so that each site has its own",
+    "dirichlet:ALPHA": "shuffled, in shares from a symmetric Dirichlet law",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partition:
+    """How patients are split.
+
+    Attributes:
+        text: As the user said it.
+        sites: How many sites.
+    """
+
+    text: str
+    sites: int
+
+    def __post_init__(self) -> None:
+        if self.sites < 2:
+            raise UsageError(f"Expected at least 2 sites, got {self.sites}; leave --sites out.")
+        self._shares()
+
+    def split(self, patients: Sequence[Patient]) -> dict[str, tuple[Patient, ...]]:
+        """Patients by site; disjoint, none left out, at least one at each site.
+
+        Raises:
+            UsageError: If the cohort has not enough patients, or not that many sites of its own.
+        """
+        if self.text == "site":
+            return self._own_sites(patients)
+        if len(patients) < self.sites:
+            raise UsageError(
+                f"{len(patients)} patients cannot be split over {self.sites} sites; every site "
+                "needs one."
+            )
+        ends = np.cumsum(_sizes(self._shares(), len(patients)))
+        ordered = self._ordered(patients)
+        groups = [tuple(ordered[a:b]) for a, b in itertools.pairwise([0, *ends])]
+        return {f"site-{k}": group for k, group in enumerate(groups, 1)}
+
+    def _own_sites(self, patients: Sequence[Patient]) -> dict[str, tuple[Patient, ...]]:
+        names = sorted({patient.site for patient in patients})
+        if len(names) != self.sites or names == ["-"]:
+            has = "no sites" if names == ["-"] else f"{len(names)} sites ({', '.join(names)})"
+            raise UsageError(
+                f"--sites {self.sites}: the cohort's training patients have {has} of their own; "
+                "ask for that many, give participants.tsv a column `site`, or simulate a split, "
+                f"as --partition size-skew:{','.join('1' * self.sites)}."
+            )
+        return {name: tuple(p for p in patients if p.site == name) for name in names}
+
+    def _shares(self) -> list[float]:
+        kind, _, numbers = self.text.partition(":")
+        find = _SHARES.get(kind)
+        if find is None:
+            raise UsageError(
+                f"Expected --partition to be one of {', '.join(KINDS)}; got {self.text!r}."
+            )
+        shares = find(numbers, self.sites)
+        if shares is None:
+            raise UsageError(
+                f"--partition {self.text}: expected numbers above 0, one for each of the "
+                f"{self.sites} sites, or one ALPHA for dirichlet, and none for the others."
+            )
+        return shares
+
+    def _ordered(self, patients: Sequence[Patient]) -> list[Patient]:
+        if self.text == "scanner":
+            return sorted(patients, key=lambda patient: (*_acquisition(patient), patient.id))
+        order = np.random.default_rng(SEED).permutation(len(patients))
+        by_name = sorted(patients, key=lambda patient: patient.id)
+        return [by_name[i] for i in order]
+
+
+def check_disjoint(sites: Mapping[str, Sequence[str]]) -> None:
+    """Refuses a patient who is at two sites.
+
+    Args:
+        sites: Digests of the patients' voxels, by site.
+
+    Raises:
+        UsageError: Naming the sites.
+    """
+    seen: dict[str, str] = {}
+    for site, digests in sites.items():
+        for digest in digests:
+            if seen.setdefault(digest, site) != site:
+                raise UsageError(
+                    f"A patient is at two sites, {seen[digest]} and {site}; the guarantee of each "
+                    "site holds for its own patients only, so they must be disjoint."
+                )
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        return []
+    return found if all(0 < number < math.inf for number in found) else []
+
+
+def _equal(text: str, sites: int) -> list[float] | None:
+    return None if text else [1.0] * sites
+
+
+def _given(text: str, sites: int) -> list[float] | None:
+    shares = _numbers(text)
+    return shares if len(shares) == sites else None
+
+
+def _dirichlet(text: str, sites: int) -> list[float] | None:
+    alpha = _numbers(text)
+    if len(alpha) != 1:
+        return None
+    return [float(s) for s in np.random.default_rng(SEED).dirichlet([alpha[0]] * sites)]
+
+
+_SHARES: dict[str, Callable[[str, int], list[float] | None]] = {
+    "site": _equal,
+    "scanner": _equal,
+    "size-skew": _given,
+    "dirichlet": _dirichlet,
+}
+
+
+def _sizes(shares: Sequence[float], patients: int) -> list[int]:
+    """Whole numbers in these shares, each at least 1: the rest goes where most is missing."""
+    wanted = np.array(shares) / sum(shares) * patients
+    sizes = np.maximum(1, np.floor(wanted)).astype(int)
+    while sizes.sum() != patients:
+        missing = wanted - sizes
+        if sizes.sum() < patients:
+            sizes[np.argmax(missing)] += 1
+        else:
+            missing[sizes == 1] = math.inf
+            sizes[np.argmin(missing)] -= 1
+    return [int(size) for size in sizes]
+
+
+def _acquisition(patient: Patient) -> tuple[float, ...]:
+    """Voxel sizes in mm and the volume's shape, from the header alone."""
+    header = nib.load(patient.image).header
+    return (*(round(float(z), 3) for z in header.get_zooms()[:3]), *header.get_data_shape()[:3])

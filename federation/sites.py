@@ -1,0 +1,189 @@
+"""A site: its patients, its own plan, its own ledger, its own noise.
+
+A site trusts nobody: it plans the guarantee from its own public numbers, charges it to its own
+ledger before the first private batch, counts the rounds, and never runs one twice on other weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.errors import UsageError
+from benchmark.core.federation import Arrays, SiteSide
+from benchmark.core.files import read_json, write_json
+from benchmark.core.generator import FitContext, Noise
+from benchmark.core.patches import Patches
+from benchmark.core.seeds import stream
+from benchmark.data.cohort import Patient
+from benchmark.data.folders import LEDGER, machine_secret
+from benchmark.data.patching import Recipe, cached
+from benchmark.privacy.checkpoint import Checkpoint, State, Tally
+from benchmark.privacy.ledger import Ledger, Spending
+from benchmark.privacy.randomness import SeededNoise, SystemNoise
+from federation.job import Job
+
+CHARGE, REPLY = "charge.json", "reply.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Post:
+    """Where a site works; decides no result but by its patients.
+
+    Attributes:
+        index: The site's number, from 0.
+        name: Its name.
+        patients: Its training patients.
+        voxels: Keyed digests of their voxels, as the ledger knows them.
+        data: Digest of their files.
+        private: Whether they are anything but phantoms.
+        folder: What the site keeps of this run.
+        cache: What can be made again.
+        state: Where its ledger is.
+        seeded_allowed: Whether noise may come from the server's seed, as in a benchmark.
+        planned: The guarantee, if it was planned before.
+        device: A torch device's name.
+    """
+
+    index: int
+    name: str
+    patients: tuple[Patient, ...]
+    voxels: tuple[str, ...]
+    data: str
+    private: bool
+    folder: Path
+    cache: Path
+    state: Path
+    seeded_allowed: bool
+    planned: Guarantee | None = None
+    device: str = "cpu"
+
+
+class Site:
+    """One site in one run.
+
+    Args:
+        post: Where it works.
+        job: What was agreed on.
+        share: Its public share of all patients.
+
+    Raises:
+        UsageError: If the job cannot be done, or not by this site's rules.
+    """
+
+    def __init__(self, post: Post, job: Job, share: float) -> None:
+        if job.noise != "system" and not post.seeded_allowed:
+            raise UsageError(
+                "This site draws its noise from its operating system only; the server asked for "
+                "seeded noise, which its seed could undo."
+            )
+        self.post, self.job = post, job
+        self._generator = job.made().at_site(share)
+        planned = post.planned or self._generator.plan_at_site(
+            job.public(len(post.patients)), job.budget(), job.schedule
+        )
+        self.guarantee = replace(planned, seeded=job.noise != "system")
+        self._charged = False
+
+    def compute(self, number: int, state: Arrays) -> Arrays:
+        """The reply of a round.
+
+        With the operating system's noise the reply is kept before it is sent: asked again for the
+        same round on the same weights, the site sends it again. A round that was not answered left
+        nothing behind, and is drawn anew.
+
+        Raises:
+            UsageError: For a round that is not the next one.
+            OverCapError: If the ledger's cap does not allow the run.
+        """
+        torch.set_num_threads(1)
+        if not 1 <= number <= self.job.schedule.rounds:
+            raise UsageError(f"Round {number} is not among {self.job.schedule.rounds}.")
+        self.post.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.job.noise != "system":
+            self._charge(anew=False)
+            return self._side.compute(number, state, self._context(number))
+        return self._computed_once(number, state)
+
+    def _computed_once(self, number: int, state: Arrays) -> Arrays:
+        kept, order = Checkpoint(self.post.folder / REPLY, self.guarantee), digest(state)
+        last = kept.state.tally.begun if kept.state else 0
+        if kept.state and last == number and kept.state.facts["order"] == order:
+            return {name: tensor.numpy() for name, tensor in kept.state.tensors.items()}
+        if number not in (1, last + 1):
+            raise UsageError(f"Round {number} does not follow round {last} of this run.")
+        self._charge(anew=number <= last)
+        reply = self._side.compute(number, state, self._context(number))
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in reply.items()}
+        rounds = Tally(total=self.job.schedule.rounds, begun=number, useful=number)
+        kept.save(State(rounds, tensors, {"order": order}))
+        return reply
+
+    def _context(self, number: int) -> FitContext:
+        return FitContext(
+            seed=stream(self.job.seed, f"site {self.post.index} round {number}"),
+            noise=self._noise(number),
+            charge=lambda charged: None,  # done by now
+            device=self.post.device,
+        )
+
+    def _noise(self, number: int) -> Noise:
+        if self.job.noise == "system":
+            return SystemNoise()
+        return SeededNoise(self.job.seed, self.job.run, "site", self.post.index, "round", number)
+
+    def _charge(self, *, anew: bool) -> None:
+        """An entry for the whole run, durable before its first private batch."""
+        if self._charged and not anew:
+            return
+        ledger = Ledger(self.post.state / LEDGER, machine_secret(self.post.state))
+        note = self.post.folder / CHARGE
+        kept = read_json(note).get("ledger_entry")
+        if not anew and ledger.has(kept, self.job.run):
+            self._charged = True
+            return
+        spending = Spending(
+            kind="fit",
+            run=self.job.run,
+            generator=self.job.generator,
+            guarantee=self.guarantee,
+            patients=self.post.voxels,
+            private=self.post.private,
+        )
+        entry = ledger.charge(spending)
+        write_json(note, {"site": self.post.name, "ledger_entry": entry})
+        self._charged = True
+
+    @cached_property
+    def _side(self) -> SiteSide:
+        return self._generator.site_side(self._patches, self.guarantee, self.job.schedule)
+
+    @cached_property
+    def _patches(self) -> Patches:
+        return patches_of(self.post, self.job)
+
+
+def patches_of(post: Post, job: Job) -> Patches:
+    """A site's training patches, kept in its cache."""
+    return cached(
+        post.patients,
+        Recipe(size=job.patch_size, per_patient=job.patches_per_patient),
+        seed=stream(job.seed, "patches"),
+        cache=post.cache,
+        data=post.data,
+    )
+
+
+def digest(state: Arrays) -> str:
+    """SHA-256 of a state's names, shapes and values."""
+    whole = hashlib.sha256()
+    for name, array in sorted(state.items()):
+        whole.update(f"{name}{array.shape}{array.dtype}".encode())
+        whole.update(np.ascontiguousarray(array).tobytes())
+    return whole.hexdigest()

@@ -1,0 +1,234 @@
+"""The server's rounds: every site answers every one in time, as it should, or the run stops.
+
+Flower goes on without a site that failed; a benchmark that did so would report another federation
+than the one that was asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.errors import BenchError
+from benchmark.core.federation import Arrays, ServerSide
+from benchmark.core.generator import FitContext
+from benchmark.privacy.checkpoint import Checkpoint, State, Tally
+from benchmark.privacy.randomness import SystemNoise
+from federation import messages
+from federation.job import Job, versions
+
+POLL_S = 0.2
+
+
+class FederationError(BenchError):
+    """A federated run that stopped, naming site and round."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What the server knows of a finished round; nothing that a patient decided.
+
+    Attributes:
+        number: From 1.
+        total: How many there are.
+        seconds: From sending to the next state.
+        sent: Bytes of tensors to all sites.
+        received: Bytes of tensors from all sites.
+        state: The state after it.
+    """
+
+    number: int
+    total: int
+    seconds: float
+    sent: int
+    received: int
+    state: Arrays
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How the server proceeds; decides no result.
+
+    Attributes:
+        sites: How many sites must take part.
+        timeout_s: How long any answer may take, and how long sites are waited for.
+        checkpoint: Where the state after every round is kept; ``None`` for nowhere.
+        done: Hears of every round.
+        device: A torch device's name.
+    """
+
+    sites: int
+    timeout_s: float
+    checkpoint: Callable[[Sequence[Member]], Checkpoint] | None = None
+    done: Callable[[Round], None] = field(default=lambda finished: None)
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A site that takes part.
+
+    Attributes:
+        node: Flower's number of it, another one at every start.
+        facts: Its public facts.
+        share: Of all patients.
+        guarantee: What the whole run is for its patients.
+    """
+
+    node: int
+    facts: messages.Hello
+    share: float
+    guarantee: Guarantee
+
+
+def train(grid: Grid, job: Job, rules: Rules) -> tuple[Arrays, list[Member]]:
+    """Runs the rounds that are left; returns the last state and the sites, in their own order.
+
+    Raises:
+        FederationError: If a site is missing, late, fails or answers with anything unexpected.
+    """
+    torch.set_num_threads(1)
+    members = _joined(grid, job, rules)
+    context = FitContext(
+        seed=job.seed, noise=SystemNoise(), charge=lambda charged: None, device=rules.device
+    )
+    side = job.made().server_side(job.patch_size, job.schedule, context)
+    checkpoint = rules.checkpoint(members) if rules.checkpoint else None
+    kept = checkpoint.state if checkpoint else None
+    state = {n: t.numpy() for n, t in kept.tensors.items()} if kept else side.begin()
+    for number in range(kept.tally.begun + 1 if kept else 1, job.schedule.rounds + 1):
+        finished = _round(grid, job, rules, members, side, number, state)
+        state = finished.state
+        if checkpoint:
+            tally = Tally(total=job.schedule.rounds, begun=number, useful=number)
+            tensors = {name: torch.from_numpy(array) for name, array in state.items()}
+            checkpoint.save(State(tally, tensors, {}))
+        rules.done(finished)
+    return state, members
+
+
+def _round(
+    grid: Grid,
+    job: Job,
+    rules: Rules,
+    members: Sequence[Member],
+    side: ServerSide,
+    number: int,
+    state: Arrays,
+) -> Round:
+    start = time.perf_counter()
+    sent = side.sent(state)
+    asked = {m.node: messages.order(job, m.share, number, sent) for m in members}
+    names = {m.node: m.facts.site for m in members}
+    answers = _ask(grid, messages.ROUND, asked, names, rules.timeout_s, f"round {number}")
+    expected, replies = side.returned(state), []
+    for member in members:
+        try:
+            replies.append(messages.reply_of(answers[member.node], number, expected))
+        except messages.ReplyError as error:
+            raise _stopped(member.facts.site, f"round {number}", str(error)) from None
+    new = side.combine(number, state, replies, [m.share for m in members])
+    return Round(
+        number=number,
+        total=job.schedule.rounds,
+        seconds=time.perf_counter() - start,
+        sent=sum(a.nbytes for a in sent.values()) * len(members),
+        received=messages.size(list(answers.values())),
+        state=new,
+    )
+
+
+def _joined(grid: Grid, job: Job, rules: Rules) -> list[Member]:
+    """Every site's consent, in the order of their numbers."""
+    nodes = _nodes(grid, rules)
+    unknown = {node: f"node {node}" for node in nodes}
+    about = "the first message"
+    answers = _ask(
+        grid, messages.HELLO, {n: messages.hello() for n in nodes}, unknown, rules.timeout_s, about
+    )
+    facts = {
+        node: messages.hello_of(messages.checked(messages.HELLO, answers[node])) for node in nodes
+    }
+    _check_sites(facts, rules)
+    patients = sum(said.patients for said in facts.values())
+    shares = {node: said.patients / patients for node, said in facts.items()}
+    names = {node: said.site for node, said in facts.items()}
+    asked = {node: messages.join(job, share) for node, share in shares.items()}
+    consents = _ask(grid, messages.JOIN, asked, names, rules.timeout_s, "joining")
+    return [
+        Member(
+            node,
+            facts[node],
+            shares[node],
+            messages.guarantee_of(messages.checked(messages.JOIN, consents[node])),
+        )
+        for node in sorted(nodes, key=lambda node: facts[node].index)
+    ]
+
+
+def _nodes(grid: Grid, rules: Rules) -> list[int]:
+    """The sites that are there, once they are as many as asked for."""
+    until = time.monotonic() + rules.timeout_s
+    while len(nodes := list(grid.get_node_ids())) != rules.sites:
+        if len(nodes) > rules.sites or time.monotonic() > until:
+            raise FederationError(
+                f"Expected {rules.sites} sites, {len(nodes)} are there after waiting for "
+                f"{rules.timeout_s:g} s; start those that are missing."
+            )
+        time.sleep(POLL_S)
+    return nodes
+
+
+def _check_sites(facts: Mapping[int, messages.Hello], rules: Rules) -> None:
+    ours = versions()
+    for said in facts.values():
+        other = [f"{n} {v} (here {ours[n]})" for n, v in said.versions.items() if v != ours.get(n)]
+        if other or said.versions.keys() != ours.keys():
+            raise _stopped(said.site, "the first message", f"has {', '.join(other)}")
+        if said.patients < 1:
+            raise _stopped(said.site, "the first message", "has no patients")
+    for what in ("index", "site"):
+        if len({getattr(said, what) for said in facts.values()}) < rules.sites:
+            said_all = ", ".join(str(getattr(said, what)) for said in facts.values())
+            raise FederationError(f"Two sites have the same {what} ({said_all}).")
+
+
+def _ask(
+    grid: Grid,
+    kind: str,
+    contents: Mapping[int, RecordDict],
+    names: Mapping[int, str],
+    timeout_s: float,
+    when: str,
+) -> dict[int, Message]:
+    """One checked answer from each site."""
+    asked = [Message(content, node, kind, ttl=timeout_s) for node, content in contents.items()]
+    answers: dict[int, Message] = {}
+    for answer in grid.send_and_receive(asked, timeout=timeout_s):
+        node = answer.metadata.src_node_id
+        if node not in names:
+            raise FederationError(f"Somebody who was not asked answered {when}.")
+        if node in answers:
+            raise _stopped(names[node], when, "answered twice")
+        try:
+            messages.checked(kind, answer)
+        except messages.ReplyError as error:
+            raise _stopped(names[node], when, str(error)) from None
+        answers[node] = answer
+    for node, name in names.items():
+        if node not in answers:
+            raise _stopped(name, when, f"did not answer within {timeout_s:g} s")
+    return answers
+
+
+def _stopped(site: str, when: str, what: str) -> FederationError:
+    return FederationError(
+        f"Site {site}, {when}: it {what}. The run stops here; the same command goes on from the "
+        "last round that all sites answered."
+    )

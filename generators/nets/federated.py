@@ -1,0 +1,159 @@
+"""The WGANs across sites: what a site computes from its patients, and what the server does.
+
+Two designs. ``averaged-critics``: sites train the critic they were sent on their own patients, the
+server averages the critics and trains the generator against the average, which is post-processing.
+``fedgan`` (Rasouli, Sun and Rajagopal 2020, arXiv:2006.07228): sites train both, and the server
+averages both. The optimisers' moments travel with the weights and are averaged like them, as they
+are functions of the same private gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.federation import Arrays, Schedule
+from benchmark.core.generator import FitContext
+from benchmark.core.patches import Patches
+from benchmark.core.seeds import stream
+from generators.nets.players import How, Players, critic_step, labelled, latents_of, sampler_of
+
+if TYPE_CHECKING:
+    from generators.wgan import WganParams
+
+AVERAGED_CRITICS, FEDGAN = "averaged-critics", "fedgan"
+DESIGNS = {
+    AVERAGED_CRITICS: "sites train the critic, the server averages it and trains the generator",
+    FEDGAN: "sites train critic and generator, the server averages both",
+}
+CRITIC = ("critic.", "of critic.")
+GENERATOR = ("generator.", "of generator.")
+
+
+def generator_steps(params: WganParams, schedule: Schedule) -> int:
+    """Steps of the generator in a round: one for every ``critic_steps`` of the critic's."""
+    return max(1, round(schedule.local_steps / params.critic_steps))
+
+
+class WganSite:
+    """A site: its critic, or both players, on its own patients.
+
+    Args:
+        params: The settings of this site.
+        patches: Its patients' patches.
+        guarantee: Of this site.
+        schedule: Of the federated fit.
+        engine: How a clipped sum is computed.
+    """
+
+    def __init__(
+        self,
+        params: WganParams,
+        patches: Patches,
+        guarantee: Guarantee,
+        schedule: Schedule,
+        *,
+        engine: str,
+    ) -> None:
+        self.params, self.patches, self.guarantee = params, patches, guarantee
+        self.schedule = schedule
+        self.step = critic_step(params, guarantee, engine)
+        self._players: Players | None = None
+
+    def compute(self, number: int, state: Arrays, context: FitContext) -> Arrays:
+        """The round's private steps, from the server's state to this site's."""
+        players = self._players = self._players or Players(self.params, self.patches.size, context)
+        players.load(tensors(state))
+        players.slow_down((number - 1) / self.schedule.rounds)
+        rng, how = latents_of(context), How(self.step, context.noise)
+        sampler = sampler_of(self.params, self.patches, self.guarantee, context)
+        both = self.schedule.design == FEDGAN
+        turns = generator_steps(self.params, self.schedule)
+        for step in range(1, self.schedule.local_steps + 1):
+            indices, owners = sampler.draw()
+            real = labelled(self.patches, indices)
+            players.critic_step(real, torch.from_numpy(owners), rng, how)
+            if both and step * turns % self.schedule.local_steps < turns:
+                players.generator_step(rng)
+        return only(arrays(players), *CRITIC, *(GENERATOR if both else ()))
+
+
+class WganServer:
+    """The server: averages, and in ``averaged-critics`` trains the generator.
+
+    Args:
+        params: The settings as they are for all patients.
+        size: The side of a patch.
+        schedule: Of the federated fit.
+        context: Seeds the weights and the latent draws.
+    """
+
+    def __init__(
+        self, params: WganParams, size: int, schedule: Schedule, context: FitContext
+    ) -> None:
+        self.params, self.schedule, self.context = params, schedule, context
+        self.players = Players(params, size, context)
+
+    def begin(self) -> Arrays:
+        """Freshly initialised players, their optimisers' moments zero."""
+        self.players.begin_moments()
+        return arrays(self.players)
+
+    def sent(self, state: Arrays) -> Arrays:
+        """The critic with its moments, and the generator; its moments only if sites train it."""
+        if self.schedule.design == FEDGAN:
+            return only(state, *CRITIC, *GENERATOR)
+        return only(state, *CRITIC, "generator.")
+
+    def returned(self, state: Arrays) -> Arrays:
+        """What sites train."""
+        return only(state, *CRITIC, *(GENERATOR if self.schedule.design == FEDGAN else ()))
+
+    def combine(
+        self, number: int, state: Arrays, replies: Sequence[Arrays], weights: Sequence[float]
+    ) -> Arrays:
+        """Averages the replies, trains the generator if it is the server's, follows it."""
+        players = self.players
+        players.load(tensors({**state, **mean(replies, weights)}))
+        players.slow_down((number - 1) / self.schedule.rounds)
+        turns = generator_steps(self.params, self.schedule)
+        if self.schedule.design == FEDGAN:
+            players.average((number - 1) * turns + 1)
+        else:
+            here = replace(self.context, seed=stream(self.context.seed, f"round {number}"))
+            rng = latents_of(here)
+            for turn in range(1, turns + 1):
+                players.generator_step(rng)
+                players.average((number - 1) * turns + turn)
+        return arrays(players)
+
+
+def mean(replies: Sequence[Arrays], weights: Sequence[float]) -> Arrays:
+    """Σ_k weight_k · reply_k, in float64 and in the sites' order: no bit depends on luck."""
+    return {
+        name: sum(
+            (w * reply[name].astype(np.float64) for w, reply in zip(weights, replies, strict=True)),
+            start=np.zeros(like.shape),
+        ).astype(like.dtype)
+        for name, like in replies[0].items()
+    }
+
+
+def only(state: Arrays, *beginnings: str) -> Arrays:
+    """The part of a state whose names begin so."""
+    return {name: array for name, array in state.items() if name.startswith(beginnings)}
+
+
+def arrays(players: Players) -> Arrays:
+    """All that training changes, as copies that later steps leave alone."""
+    return {name: tensor.cpu().numpy().copy() for name, tensor in players.tensors().items()}
+
+
+def tensors(state: Arrays) -> dict[str, torch.Tensor]:
+    """A state as tensors that share no memory with it."""
+    return {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
