@@ -250,12 +250,13 @@ def _pld(run: Run) -> float:
 def least_epsilon(delta_of: Callable[[float], float], delta: float) -> float:
     """Bisects for the least ε with δ(ε) ≤ ``delta``, from above, to one part in a million.
 
-    dp-accounting's own search overflows where ε is about 700.
+    A δ(ε) that is no number is more than any. dp-accounting's own search overflows where ε is
+    about 700.
     """
     low, high = 0.0, 1.0
     if delta_of(low) <= delta:
         return low
-    while delta_of(high) > delta:
+    while not delta_of(high) <= delta:
         low, high = high, 2 * high
         if high == math.inf:
             return high

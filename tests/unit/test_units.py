@@ -11,7 +11,7 @@ from scipy.stats import binom, norm
 
 from benchmark.core.errors import UsageError
 from benchmark.privacy import units
-from benchmark.privacy.accounting import epsilon_spent
+from benchmark.privacy.accounting import epsilon_spent, least_epsilon
 from benchmark.privacy.units import (
     check_delta,
     default_delta,
@@ -134,6 +134,23 @@ def test_the_patient_bound_rises_with_patches_rate_and_steps_and_falls_with_nois
         ]
     ]
     assert all(earlier < later for earlier, later in pairwise(rising))
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 1.5, 1.796, 2.5])
+@pytest.mark.parametrize("q", [0.016, 0.0512, 0.2])
+@pytest.mark.parametrize("patches", [20, 1000])
+def test_a_patient_is_never_said_to_be_safer_than_a_patch(sigma, q, patches):
+    """dp-accounting's mixtures lose their mass where patients have many patches in a batch."""
+    run = {"noise_multiplier": sigma, "sampling_rate": q, "steps": 1200, "delta": 6.25e-6}
+    patch = epsilon_spent(accountant="pld", **run)
+    plain = math.sqrt(1200) * binom(patches, q).isf(1e-12) / sigma
+    patient = patient_epsilon_of_patch_run(patches_per_patient=patches, **run)
+    assert patch < patient <= plain**2 / 2 + 8 * plain
+
+
+def test_what_is_no_number_bounds_nothing():
+    assert least_epsilon(lambda epsilon: math.nan, 1e-5) == math.inf
+    assert least_epsilon(lambda epsilon: math.nan if epsilon < 3 else 0.0, 1e-5) >= 3
 
 
 @pytest.mark.parametrize("run", [(0.7, 0.03, 639, 1e-6), (1.0, 1e-3, 10_000, 1e-6)])
