@@ -43,7 +43,7 @@ bench: env
 	$(BIN)/python tests/performance/ratios.py .benchmarks/pinned.json .benchmarks/default.json
 
 audit: env
-	PYTHONPATH=tests/audit $(BIN)/python tests/audit/test_planted_faults.py
+	PYTHONPATH=tests/audit:tests/federation $(BIN)/python tests/audit/test_planted_faults.py
 
 wheel-smoke: env
 	sh tests/wheel_smoke.sh

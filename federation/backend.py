@@ -23,7 +23,6 @@ from federation.strategy import FederationError, Member, Rules, train
 
 IN_PROCESS, RAY = "in-process", "ray"
 SERVER = 1
-RAY_START_S = 120.0
 
 Trained = tuple[Arrays, list[Member]]
 

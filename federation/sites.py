@@ -108,7 +108,7 @@ class Site:
         self.post.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.job.noise != "system":
             self._charge(anew=False)
-            return self._side.compute(number, state, self._context(number))
+            return self._side.compute(number, state, self.context(number))
         return self._computed_once(number, state)
 
     def _computed_once(self, number: int, state: Arrays) -> Arrays:
@@ -119,13 +119,14 @@ class Site:
         if number not in (1, last + 1):
             raise UsageError(f"Round {number} does not follow round {last} of this run.")
         self._charge(anew=number <= last)
-        reply = self._side.compute(number, state, self._context(number))
+        reply = self._side.compute(number, state, self.context(number))
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in reply.items()}
         rounds = Tally(total=self.job.schedule.rounds, begun=number, useful=number)
         kept.save(State(rounds, tensors, {"order": order}))
         return reply
 
-    def _context(self, number: int) -> FitContext:
+    def context(self, number: int) -> FitContext:
+        """Seed and noise of this site's round, and of no other."""
         return FitContext(
             seed=stream(self.job.seed, f"site {self.post.index} round {number}"),
             noise=self._noise(number),

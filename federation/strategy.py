@@ -57,7 +57,8 @@ class Rules:
 
     Attributes:
         sites: How many sites must take part.
-        timeout_s: How long any answer may take, and how long sites are waited for.
+        timeout_s: How long an answer may take.
+        start_s: How long sites may take to be there, and for their first answer.
         checkpoint: Where the state after every round is kept; ``None`` for nowhere.
         done: Hears of every round.
         device: A torch device's name.
@@ -65,6 +66,7 @@ class Rules:
 
     sites: int
     timeout_s: float
+    start_s: float = 120.0
     checkpoint: Callable[[Sequence[Member]], Checkpoint] | None = None
     done: Callable[[Round], None] = field(default=lambda finished: None)
     device: str = "cpu"
@@ -150,7 +152,7 @@ def _joined(grid: Grid, job: Job, rules: Rules) -> list[Member]:
     unknown = {node: f"node {node}" for node in nodes}
     about = "the first message"
     answers = _ask(
-        grid, messages.HELLO, {n: messages.hello() for n in nodes}, unknown, rules.timeout_s, about
+        grid, messages.HELLO, {n: messages.hello() for n in nodes}, unknown, rules.start_s, about
     )
     facts = {
         node: messages.hello_of(messages.checked(messages.HELLO, answers[node])) for node in nodes
@@ -174,12 +176,12 @@ def _joined(grid: Grid, job: Job, rules: Rules) -> list[Member]:
 
 def _nodes(grid: Grid, rules: Rules) -> list[int]:
     """The sites that are there, once they are as many as asked for."""
-    until = time.monotonic() + rules.timeout_s
+    until = time.monotonic() + rules.start_s
     while len(nodes := list(grid.get_node_ids())) != rules.sites:
         if len(nodes) > rules.sites or time.monotonic() > until:
             raise FederationError(
                 f"Expected {rules.sites} sites, {len(nodes)} are there after waiting for "
-                f"{rules.timeout_s:g} s; start those that are missing."
+                f"{rules.start_s:g} s; start those that are missing."
             )
         time.sleep(POLL_S)
     return nodes

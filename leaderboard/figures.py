@@ -14,9 +14,10 @@ import altair as alt
 from PIL import Image
 
 from benchmark.audit.membership import Curve
+from benchmark.sweep.matrix import Square
 from benchmark.sweep.summary import Row
 
-TRADE_OFF, PATCHES = "trade-off.png", "patches.png"
+TRADE_OFF, PATCHES, HEAT_MAP = "trade-off.png", "patches.png", "matrix.png"
 BOOKENDS = {"real": "real patches", "simulator": "data-free simulator (ε = 0)"}
 LABEL_WIDTH, ROW_GAP = 130, 6
 
@@ -120,6 +121,35 @@ def _point(
 
 def _is_bookend(row: Row) -> bool:
     return row.generator.split(" + ")[0] in {*BOOKENDS, *BOOKENDS.values()}
+
+
+def draw_matrix(squares: Sequence[Square], path: Path) -> None:
+    """Writes the cross-site matrix as heat maps, one for each ε."""
+    if not squares:
+        return
+    values = [
+        {
+            "trained": square.trained,
+            "tested": f"{square.tested} ({square.patients})",
+            "dice": square.dice,
+            "text": f"{square.dice:.2f}",
+            "by": f"{square.generator} + {square.segmenter}, ε = "
+            + ("∞" if math.isinf(square.epsilon) else f"{square.epsilon:g}"),
+        }
+        for square in squares
+    ]
+    base = alt.Chart({"values": values}).encode(
+        x=alt.X("tested:N", title="tested on (held-out patients)", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("trained:N", title="trained at", sort=None, axis=alt.Axis(labelLimit=240)),
+    )
+    scale = alt.Scale(domain=[0, 1], scheme="blues")
+    tiles = base.mark_rect().encode(color=alt.Color("dice:Q", title="Dice", scale=scale))
+    dark = alt.condition("datum.dice > 0.55", alt.value("white"), alt.value("black"))
+    words = base.mark_text(fontSize=13).encode(text="text:N", color=dark)
+    by = alt.Facet("by:N", title=None, columns=2, sort=None)
+    chart = alt.layer(tiles, words, data={"values": values}).properties(width=240, height=170)
+    title = "Trained at one site, tested on another's patients"
+    chart.facet(by, title=title).save(str(path), scale_factor=2)
 
 
 def draw_membership(curves: Mapping[str, Curve], path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.sweep.matrix import Square
 from benchmark.sweep.summary import Row
 
 MEANINGLESS = 10.0
@@ -42,6 +43,27 @@ def sweep_table(rows: Sequence[Row]) -> Table:
     for group in sorted(lines.values(), key=_order_of):
         table.add_row(*_line(group, sets, several))
     return table
+
+
+def matrix_tables(squares: Sequence[Square]) -> Iterator[Table]:
+    """One table for each generator, segmenter and ε: rows by training site, columns by testing."""
+    groups: dict[tuple[str, str, float], list[Square]] = {}
+    for square in squares:
+        groups.setdefault((square.generator, square.segmenter, square.epsilon), []).append(square)
+    tested = sorted({square.tested for square in squares})
+    for (generator, segmenter, epsilon), mine in groups.items():
+        title = (
+            f"{generator} + {segmenter}, ε = {_epsilon(epsilon)}: mean Dice on held-out patients"
+        )
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("trained at")
+        dice = {(square.trained, square.tested): square.dice for square in mine}
+        counts = {square.tested: square.patients for square in squares}
+        for site in tested:
+            table.add_column(f"{site} ({counts[site]})", justify="right")
+        for trained in dict.fromkeys(square.trained for square in mine):
+            table.add_row(trained, *(_number(dice.get((trained, site)), 3) for site in tested))
+        yield table
 
 
 def _caption(rows: Sequence[Row]) -> str:

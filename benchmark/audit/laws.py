@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
+from benchmark.core.generator import Noise
 from benchmark.privacy.accounting import account
 from benchmark.privacy.dpsgd import Batch, refuse_mixing
 from benchmark.privacy.randomness import SeededNoise
@@ -30,6 +31,7 @@ DEVIATIONS = 5.0
 DRAWS = 60
 ROUNDING = 1e-4
 LOUD = 50.0
+SITE_DRAWS = 4096
 
 Law = Callable[[Any, Guarantee], str]
 
@@ -182,3 +184,24 @@ def _units(game: Any, claim: Guarantee) -> int:
 def _units_expected(claim: Guarantee) -> float:
     per = 1 if claim.unit == "patient" else claim.patches_per_patient
     return claim.sampling_rate * claim.patients * per
+
+
+def every_site_draws_noise_of_its_own(noises: Sequence[Noise]) -> str:
+    """No two sites, and no two rounds of one, have the same noise or the same Poisson draws.
+
+    Shared, it would not average out between sites, and who holds one reply could take it from the
+    others.
+
+    Args:
+        noises: The sources of several sites or rounds, freshly made.
+    """
+    drawn = np.stack([noise.normal(SITE_DRAWS) for noise in noises])
+    entered = np.zeros_like(drawn)
+    for row, noise in zip(entered, noises, strict=True):
+        row[noise.poisson(SITE_DRAWS, 0.5)] = 1
+    for what, rows in (("noise", drawn), ("draws", entered)):
+        alike = np.abs(np.corrcoef(rows) - np.eye(len(rows)))
+        if alike.max() > DEVIATIONS * 1.2 / math.sqrt(SITE_DRAWS):
+            one, other = np.unravel_index(alike.argmax(), alike.shape)
+            return f"number {one + 1} and number {other + 1} have the same {what}"
+    return ""

@@ -12,12 +12,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from benchmark.metrics.weights import missing_reason
+from benchmark.sweep.matrix import MATRIX
 from benchmark.sweep.runner import Events, Outcome
 from benchmark.sweep.sites import alone_at
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import SAMPLES, Store
-from benchmark.sweep.summary import ALL, SUMMARY, Row, Together, together, who
-from benchmark.sweep.sweep import Listener
+from benchmark.sweep.summary import ALL, SUMMARY, Together, together, who
+from benchmark.sweep.sweep import Finished, Listener
 
 PLAIN_WIDTH = 160
 
@@ -59,22 +60,34 @@ class Console:
             preparing=self._prepare, planned=self._planned, events=events, warning=self._warn
         )
 
-    def report(self, table: Sequence[Row], outcomes: Sequence[Outcome], out: Path) -> None:
-        """The table, the pictures, the reasons of what failed, and where the files lie."""
-        from leaderboard.figures import PATCHES, TRADE_OFF, draw_patches, draw_trade_off
-        from leaderboard.table import sweep_table
+    def report(self, finished: Finished, out: Path) -> None:
+        """The tables, the pictures, the reasons of what failed, and where the files lie."""
+        from leaderboard.figures import (
+            HEAT_MAP,
+            PATCHES,
+            TRADE_OFF,
+            draw_matrix,
+            draw_patches,
+            draw_trade_off,
+        )
+        from leaderboard.table import matrix_tables, sweep_table
 
+        table, outcomes, matrix = finished
         draw_trade_off(table, out / TRADE_OFF)
         draw_patches(_strips([o.spec for o in outcomes], Store(out)), out / PATCHES)
         self._out.print(sweep_table(table))
         self._say_together(together(outcomes, Store(out)))
+        for one in matrix_tables(matrix):
+            self._out.print(one)
+        draw_matrix(matrix, out / HEAT_MAP)
         if any(row.status == "done" and row.fid is None for row in table):
             self._warn(missing_reason())
         for outcome in outcomes:
             if outcome.state == "failed":
                 last = outcome.error.strip().splitlines()[-1]
                 self._out.print(f"[red]{label(outcome.spec)} failed:[/] {escape(last)}")
-        files = [out / name for name in (SUMMARY, TRADE_OFF, PATCHES)]
+        names = [SUMMARY, TRADE_OFF, PATCHES, *([MATRIX, HEAT_MAP] if matrix else [])]
+        files = [out / name for name in names]
         self._out.print(f"Files: {', '.join(str(file) for file in files if file.exists())}")
 
     def _say_together(self, whole: Together | None) -> None:

@@ -193,9 +193,9 @@ def run(**options: Any) -> int:
     )
     console = Console()
     with console:
-        table, outcomes = run_sweep(_request(options), place, console.listener())
-    console.report(table, outcomes, place.out)
-    return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
+        finished = run_sweep(_request(options), place, console.listener())
+    console.report(finished, place.out)
+    return 1 if any(outcome.state == "failed" for outcome in finished.outcomes) else 0
 
 
 def _request(options: Mapping[str, Any]) -> Request:

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.core.errors import BenchError, PlugInError
 from benchmark.core.registry import segmenters
@@ -13,6 +14,7 @@ from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
 from benchmark.sweep.cell import ledger_in, recipe_of, spendings_of, training_patches
 from benchmark.sweep.inputs import Inputs, gather
+from benchmark.sweep.matrix import MATRIX, Square, cross_site, write_matrix
 from benchmark.sweep.planning import Request, cells, check, guarantee_of, make, reference_of
 from benchmark.sweep.runner import Events, Outcome, run_tasks
 from benchmark.sweep.sites import fitted_on
@@ -75,13 +77,16 @@ class Listener:
     warning: Callable[[str], None]
 
 
-def run_sweep(
-    request: Request, place: Place, listener: Listener
-) -> tuple[list[Row], list[Outcome]]:
-    """Runs what is not yet done and writes ``summary.csv``.
+class Finished(NamedTuple):
+    """A sweep that is over: the table's rows, how every cell ended, and the cross-site matrix."""
 
-    Returns:
-        The table's rows, and how every cell ended.
+    table: list[Row]
+    outcomes: list[Outcome]
+    matrix: list[Square]
+
+
+def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
+    """Runs what is not yet done; writes ``summary.csv``, and ``matrix.csv`` where there are sites.
 
     Raises:
         BenchError: For wrong usage or unusable data, before anything is computed.
@@ -115,7 +120,10 @@ def run_sweep(
     outcomes = _run(specs, tasks, unplanned, place, listener)
     table = rows(outcomes, references, store)
     write_summary(place.out / SUMMARY, table)
-    return table, outcomes
+    matrix = cross_site(outcomes, inputs, store)
+    if matrix:
+        write_matrix(place.out / MATRIX, matrix)
+    return Finished(table, outcomes, matrix)
 
 
 def _check(place: Place) -> None:

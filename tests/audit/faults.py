@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.privacy.dpsgd import Batch
+from benchmark.privacy.randomness import SeededNoise
 
 
 class Other:
@@ -98,3 +99,8 @@ FAULTS: dict[Callable[[Any], None], tuple[str, ...]] = {
     patients_clipped_patch_by_patch: ("patient",),
 }
 """Each fault, and the units for which it is one."""
+
+
+def one_noise_for_all_sites(patch: Any) -> None:
+    """As where every hospital was told the same seed; planted into the sites' module."""
+    patch.setattr("federation.sites.SeededNoise", lambda seed, run, *where: SeededNoise(seed, run))

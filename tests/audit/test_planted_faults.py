@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from faults import FAULTS, half_the_noise, no_clipping
+from faults import FAULTS, half_the_noise, no_clipping, one_noise_for_all_sites
+from tiny_sites import job_of, post_at
 
 from benchmark.audit.canaries import Verdict, audit, trial
-from benchmark.audit.laws import LAWS, broken
+from benchmark.audit.laws import LAWS, broken, every_site_draws_noise_of_its_own
 from benchmark.core.budget import Budget
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.privacy.randomness import SeededNoise
+from federation.sites import Site
 from generators.dp_wgan import DpWgan, DpWganParams
 
 SETTINGS = {"latent": 4, "generator_width": 4, "critic_width": 8, "batch": 48, "fakes": 16}
@@ -119,6 +121,22 @@ def test_half_the_noise_is_seen_by_more_right_guesses() -> None:
     assert audited(half_the_noise, "patch").right > audited(honest, "patch").right
 
 
+def shared_between_sites(unit: str, plant: Callable[[Any], None] = honest) -> str:
+    """What the sites' law says of three sites' first two rounds."""
+    with pytest.MonkeyPatch.context() as patch:
+        plant(patch)
+        sites = [Site(post_at(index), job_of(unit=unit), 1 / 3) for index in range(3)]
+        return every_site_draws_noise_of_its_own(
+            [site.context(number).noise for site in sites for number in (1, 2)]
+        )
+
+
+@pytest.mark.parametrize("unit", ["patch", "patient"])
+def test_one_noise_for_all_sites_breaks_the_sites_law(unit: str) -> None:
+    assert shared_between_sites(unit) == ""
+    assert "have the same noise" in shared_between_sites(unit, one_noise_for_all_sites)
+
+
 def table() -> None:
     """Every fault: the laws that it breaks, and what the audit proves, on the full scale."""
     print("| fault | unit | laws broken | audit: ε above | claim |\n|---|---|---|---|---|")
@@ -131,6 +149,10 @@ def table() -> None:
             mark = " **refuted**" if verdict.contradicts else ""
             proved = f"{verdict.bound:.2f} (at most {verdict.largest:.2f}){mark}"
         print(f"| {fault.__name__.replace('_', ' ')} | {unit} | {laws} | {proved} | {EPSILON:g} |")
+    name = every_site_draws_noise_of_its_own.__name__.replace("_", " ")
+    for unit in ("patch", "patient"):
+        law = name if shared_between_sites(unit, one_noise_for_all_sites) else "none"
+        print(f"| one noise for all sites | {unit} | {law} | sees one site only | {EPSILON:g} |")
 
 
 if __name__ == "__main__":

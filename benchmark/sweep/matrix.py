@@ -1,0 +1,100 @@
+"""The cross-site matrix: a generator trained at one site, tested on another's held-out patients."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from benchmark.core.files import write_text
+from benchmark.sweep.inputs import MAIN_TEST, Inputs
+from benchmark.sweep.runner import Outcome
+from benchmark.sweep.sites import alone_at, held_out_sites, is_federated, partition_of
+from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.store import Store
+
+MATRIX = "matrix.csv"
+TOGETHER, POOLED = "all sites, federated", "all patients, pooled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Square:
+    """One square of the matrix.
+
+    Attributes:
+        generator: Its name.
+        segmenter: The segmenter's name.
+        epsilon: The target.
+        trained: The site that it was trained at, ``TOGETHER`` or ``POOLED``.
+        tested: The site whose held-out patients it was tested on.
+        dice: Their mean Dice, over patients and seeds.
+        patients: How many they are.
+    """
+
+    generator: str
+    segmenter: str
+    epsilon: float
+    trained: str
+    tested: str
+    dice: float
+    patients: int
+
+
+def cross_site(outcomes: Sequence[Outcome], inputs: Inputs, store: Store) -> list[Square]:
+    """Every square that the sweep's cells fill; none where no cell is of several sites."""
+    across = next((o.spec for o in outcomes if is_federated(o.spec)), None)
+    if across is None:
+        return []
+    site_of = held_out_sites(partition_of(across), inputs)
+    names = {o.spec.generator.name for o in outcomes if is_federated(o.spec)}
+    found: dict[tuple[Any, ...], list[float]] = {}
+    for outcome in outcomes:
+        result = store.result(outcome.spec)
+        if result is None or outcome.spec.generator.name not in names:
+            continue
+        for tested, dice in _by_site(result, site_of):
+            key = (*_line(outcome.spec), tested)
+            found.setdefault(key, []).append(dice)
+    held_out = {site: list(site_of.values()).count(site) for site in site_of.values()}
+    return [
+        Square(
+            generator=generator,
+            segmenter=segmenter,
+            epsilon=epsilon,
+            trained=trained,
+            tested=tested,
+            dice=fmean(values),
+            patients=held_out[tested],
+        )
+        for (generator, segmenter, epsilon, trained, tested), values in sorted(
+            found.items(), key=lambda item: (item[0][:2], -item[0][2], item[0][3:])
+        )
+    ]
+
+
+def write_matrix(path: Path, squares: Sequence[Square]) -> None:
+    """Writes the squares as CSV, whole or not at all."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(Square.__dataclass_fields__)
+    for square in squares:
+        values: Mapping[str, Any] = {**vars(square), "dice": f"{square.dice:.6g}"}
+        writer.writerow(values.values())
+    write_text(path, out.getvalue())
+
+
+def _line(spec: RunSpec) -> tuple[str, str, float, str]:
+    trained = TOGETHER if is_federated(spec) else alone_at(spec) or POOLED
+    return spec.generator.name, spec.segmenter.name, spec.epsilon, trained
+
+
+def _by_site(result: Mapping[str, Any], site_of: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    """Dice of every held-out patient of the main test set, with the patient's site."""
+    main = next(test for test in result["test_sets"] if test["name"] == MAIN_TEST)
+    for row in main["patients"]:
+        if row["patient"] in site_of:
+            yield site_of[row["patient"]], float(row["dice"])

@@ -1,0 +1,288 @@
+"""The server's rounds: exact where all goes well, and a sentence where anything does not."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import ConfigRecord, Message, RecordDict
+from tiny_sites import job_of
+
+from benchmark.core.federation import Arrays
+from benchmark.privacy.checkpoint import Checkpoint
+from federation import messages
+from federation.backend import OneProcess, posts_app, simulate
+from federation.job import Job
+from federation.sites import Post, Site, digest
+from federation.strategy import FederationError, Member, Round, Rules, train
+
+Make = Callable[[str], list[Post]]
+
+
+def run(job: Job, posts: list[Post], backend: str = "in-process", **rules: Any) -> Arrays:
+    state, _ = simulate(backend, job, posts, Rules(sites=2, timeout_s=120, **rules))
+    return state
+
+
+def kept_in(folder: Path) -> Callable[[list[Member]], Checkpoint]:
+    return lambda members: Checkpoint(folder / "rounds.safetensors", members[0].guarantee)
+
+
+@pytest.mark.parametrize("design", ["averaged-critics", "fedgan"])
+@pytest.mark.parametrize("generator", ["wgan", "dp-wgan"])
+def test_a_federated_fit_repeats_itself_and_can_sample(
+    generator: str, design: str, more_posts: Make
+) -> None:
+    job = job_of(generator=generator, design=design, epsilon=np.inf if generator == "wgan" else 5.0)
+    states = [run(job, more_posts(name)) for name in ("one", "other")]
+    assert digest(states[0]) == digest(states[1])
+    assert digest(states[0]) != digest(run(replace(job, seed=1), more_posts("third")))
+    made = job.made()
+    made.close(states[0], job.patch_size)
+    assert made.sample(3, seed=0).images.shape == (3, 1, 16, 16)
+
+
+def test_ray_ends_in_the_same_model_bit_for_bit(more_posts: Make) -> None:
+    job = job_of()
+    assert digest(run(job, more_posts("one"))) == digest(run(job, more_posts("ray"), "ray"))
+
+
+def test_sites_are_averaged_by_their_public_sizes(posts: list[Post]) -> None:
+    job = job_of(rounds=1)
+    seen: dict[str, Any] = {}
+    compute = Site.compute
+
+    def watched(site: Site, number: int, state: Arrays) -> Arrays:
+        seen[site.post.name] = compute(site, number, state)
+        return seen[site.post.name]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Site, "compute", watched)
+        state = run(job, posts)
+    for name in ("critic.body.0.weight", "of critic.0.exp_avg"):
+        a, b = (seen[site][name].astype(np.float64) for site in "ab")
+        np.testing.assert_allclose(state[name], (2 * a + b) / 3, rtol=1e-6, atol=1e-12)
+
+
+def test_a_server_that_was_killed_goes_on_to_the_same_model(
+    more_posts: Make, tmp_path: Path
+) -> None:
+    job = job_of()
+    whole = run(job, more_posts("whole"))
+
+    def dies(finished: Round) -> None:
+        if finished.number == 2:
+            raise KeyboardInterrupt
+
+    posts, kept = more_posts("killed"), kept_in(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run(job, posts, checkpoint=kept, done=dies)
+    numbers: list[int] = []
+    state = run(job, posts, checkpoint=kept, done=lambda finished: numbers.append(finished.number))
+    assert numbers == [3]
+    assert digest(state) == digest(whole)
+
+
+def test_with_the_systems_noise_a_kill_costs_no_second_answer(
+    more_posts: Make, tmp_path: Path
+) -> None:
+    job, posts, kept = job_of(noise="system"), more_posts("killed"), kept_in(tmp_path)
+    answered: list[Arrays] = []
+
+    def dies(finished: Round) -> None:
+        answered.append(finished.state)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(job, posts, checkpoint=kept, done=dies)
+    (tmp_path / "rounds.safetensors").unlink()  # as if it was killed just before
+    with pytest.raises(KeyboardInterrupt):
+        run(job, posts, checkpoint=kept, done=dies)
+    assert digest(answered[0]) == digest(answered[1])
+
+
+Answer = Callable[[Message, Message], Message | None]
+
+
+class Faulty(OneProcess):
+    """A grid in which site ``b`` answers round 2 otherwise."""
+
+    def __init__(self, posts: list[Post], otherwise: Callable[[Message], list[Message]]) -> None:
+        super().__init__(posts_app(posts), len(posts))
+        self._otherwise = otherwise
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        for answer in super().send_and_receive(messages, timeout=timeout):
+            about = answer.content.config_records["about"] if answer.has_content() else {}
+            changed = about.get("round") == 2 and answer.metadata.src_node_id == 3
+            yield from self._otherwise(answer) if changed else [answer]
+
+
+def with_state(answer: Message, change: Callable[[dict[str, Any]], None]) -> list[Message]:
+    state = dict(messages.unpacked(answer.content.array_records["state"]))
+    change(state)
+    answer.content = messages.order_reply(2, state)
+    return [answer]
+
+
+NAME = "critic.body.0.weight"
+FAULTS: dict[str, tuple[Callable[[Message], list[Message]], str]] = {
+    "silence": (lambda answer: [], "did not answer within"),
+    "twice": (lambda answer: [answer, answer], "answered twice"),
+    "not a number": (
+        lambda answer: with_state(answer, lambda s: s.update({NAME: s[NAME] * np.nan})),
+        "not finite",
+    ),
+    "another shape": (
+        lambda answer: with_state(answer, lambda s: s.update({NAME: s[NAME][:1]})),
+        "other tensors",
+    ),
+    "another type": (
+        lambda answer: with_state(answer, lambda s: s.update({NAME: s[NAME].astype(np.float64)})),
+        "other tensors",
+    ),
+    "a tensor more": (
+        lambda answer: with_state(answer, lambda s: s.update(loss=np.zeros(3, np.float32))),
+        "other tensors",
+    ),
+    "a tensor less": (
+        lambda answer: with_state(answer, lambda s: s.pop(NAME)),
+        "other tensors",
+    ),
+    "a loss": (
+        lambda answer: (
+            answer.content.__setitem__("metrics", ConfigRecord({"loss": 0.3})) or [answer]
+        ),
+        "no reply may hold",
+    ),
+    "a field more": (
+        lambda answer: answer.content["about"].__setitem__("samples", 117) or [answer],
+        "no reply may hold",
+    ),
+    "another round": (
+        lambda answer: answer.content["about"].__setitem__("round", 1) or [answer],
+        "another round",
+    ),
+    "nothing": (
+        lambda answer: setattr(answer, "content", RecordDict({})) or [answer],
+        "no reply may hold",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_wrong_answer_stops_the_run_and_names_site_and_round(
+    fault: str, more_posts: Make, tmp_path: Path
+) -> None:
+    otherwise, said = FAULTS[fault]
+    posts, kept = more_posts("faulty"), kept_in(tmp_path)
+    rules = Rules(sites=2, timeout_s=60, checkpoint=kept)
+    with pytest.raises(FederationError, match=f"Site b, round 2: it .*{said}"):
+        train(Faulty(posts, otherwise), job_of(), rules)
+    assert digest(run(job_of(), posts, checkpoint=kept)) == digest(
+        run(job_of(), more_posts("whole"))
+    )
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    compute = Site.compute
+
+    def fails(site: Site, number: int, state: Arrays) -> Arrays:
+        if (site.post.name, number) == ("a", 2):
+            act()
+        return compute(site, number, state)
+
+    monkeypatch.setattr(Site, "compute", fails)
+
+
+def test_a_site_that_raises_says_that_it_failed_and_not_why(
+    posts: list[Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, lambda: {}["the vessel volume of sub-01"])
+    with pytest.raises(FederationError, match="Site a, round 2: it failed") as caught:
+        run(job_of(), posts)
+    assert "sub-01" not in str(caught.value)
+    assert "sub-01" in (posts[0].folder / "error.txt").read_text()
+
+
+def test_a_site_that_is_late_is_waited_for_no_longer(
+    posts: list[Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, lambda: time.sleep(30))
+    grid, start = OneProcess(posts_app(posts), 2), time.monotonic()
+    with pytest.raises(FederationError, match="Site a, round 2: it did not answer within 2 s"):
+        train(grid, job_of(), Rules(sites=2, timeout_s=2))
+    assert time.monotonic() - start < 25
+
+
+def test_a_ray_site_that_dies_stops_the_run(posts: list[Post], tmp_path: Path) -> None:
+    broken = replace(posts[1], patients=())  # it has nobody, which its plan cannot be for
+    with pytest.raises(FederationError, match="has no patients"):
+        run(job_of(), [posts[0], broken], "ray")
+
+
+def test_a_budget_that_is_spent_is_said(posts: list[Post]) -> None:
+    from benchmark.data.folders import LEDGER, machine_secret
+    from benchmark.privacy.ledger import Ledger
+
+    Ledger(posts[1].state / LEDGER, machine_secret(posts[1].state)).set_cap(0.5)
+    with pytest.raises(FederationError, match="Site b, round 1: it has no privacy budget left"):
+        run(job_of(unit="patient"), posts)
+
+
+def test_too_few_sites_are_waited_for_no_longer_than_allowed(posts: list[Post]) -> None:
+    with pytest.raises(FederationError, match=r"Expected 3 sites, 2 are there"):
+        train(OneProcess(posts_app(posts), 2), job_of(), Rules(sites=3, timeout_s=60, start_s=0.5))
+
+
+def test_other_versions_are_refused(posts: list[Post], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "federation.client_app.versions",
+        lambda: {"angiobench": "0.0", "flwr": "1", "torch": "1", "opacus": "1"},
+    )
+    with pytest.raises(FederationError, match=r"Site a, the first message: it has angiobench 0\.0"):
+        run(job_of(), posts)
+
+
+def test_two_sites_of_one_name_are_refused(posts: list[Post]) -> None:
+    with pytest.raises(FederationError, match="Two sites have the same site"):
+        run(job_of(), [posts[0], replace(posts[1], name="a")])
+
+
+def test_what_crosses_is_on_the_list(posts: list[Post]) -> None:
+    """Every record, field and tensor of every message, against the lists."""
+    crossed: list[tuple[str, Message]] = []
+
+    class Tapped(OneProcess):
+        def send_and_receive(
+            self, messages: Iterable[Message], *, timeout: float | None = None
+        ) -> Iterable[Message]:
+            for answer in super().send_and_receive(messages, timeout=timeout):
+                crossed.append((answer.metadata.message_type, answer))
+                yield answer
+
+    job = job_of()
+    state, _ = train(Tapped(posts_app(posts), 2), job, Rules(sites=2, timeout_s=60))
+    assert {kind for kind, _ in crossed} == set(messages.REPLIES)
+    for kind, answer in crossed:
+        fields = dict(answer.content.config_records["about"])
+        assert {name: type(value) for name, value in fields.items()} == dict(messages.REPLIES[kind])
+        assert set(answer.content) == ({"about", "state"} if kind == messages.ROUND else {"about"})
+        if kind == messages.ROUND:
+            tensors = messages.unpacked(answer.content.array_records["state"])
+            assert all(name.startswith(("critic.", "of critic.")) for name in tensors)
+            assert {n: a.shape for n, a in tensors.items()} == {n: state[n].shape for n in tensors}
+
+
+def test_no_reply_tells_how_many_were_drawn(posts: list[Post]) -> None:
+    """All that a site sends is the same whoever its patients are, but for noised tensors."""
+    sizes = set()
+    for seed in range(3):
+        state = run(replace(job_of(noise="system"), seed=seed, run=f"r{seed}"), posts)
+        sizes.add(sum(array.nbytes for array in state.values()))
+    assert len(sizes) == 1
