@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.complete
 
-.PHONY: env demo test test-all lint format check bench audit wheel-smoke clean
+.PHONY: env demo federation-demo test test-all lint format check bench audit wheel-smoke clean
 
 env: $(STAMP)
 
@@ -15,6 +15,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: env
 	$(BIN)/bench run --generator dp-wgan --epsilon 2,5,7.4,inf
+
+federation-demo: env
+	$(BIN)/python tests/federation/loopback.py --tls
 
 test: env
 	$(BIN)/pytest -m 'not slow and not gpu'

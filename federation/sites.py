@@ -27,6 +27,7 @@ from benchmark.data.patching import Recipe, cached
 from benchmark.privacy.checkpoint import Checkpoint, State, Tally
 from benchmark.privacy.ledger import Ledger, Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
+from benchmark.privacy.units import check_delta
 from federation.job import Job
 
 CHARGE, REPLY = "charge.json", "reply.safetensors"
@@ -83,6 +84,7 @@ class Site:
                 "This site draws its noise from its operating system only; the server asked for "
                 "seeded noise, which its seed could undo."
             )
+        check_delta(job.delta, job.public(len(post.patients)).units(job.unit))
         self.post, self.job = post, job
         self._generator = job.made().at_site(share)
         planned = post.planned or self._generator.plan_at_site(

@@ -89,14 +89,22 @@ class Member:
     guarantee: Guarantee
 
 
-def train(grid: Grid, job: Job, rules: Rules) -> tuple[Arrays, list[Member]]:
+def train(
+    grid: Grid, job: Job, rules: Rules, facts: Mapping[int, messages.Hello] | None = None
+) -> tuple[Arrays, list[Member]]:
     """Runs the rounds that are left; returns the last state and the sites, in their own order.
+
+    Args:
+        grid: Flower's way to the sites.
+        job: What they agree on.
+        rules: How to proceed.
+        facts: The sites' public facts, if they were greeted before.
 
     Raises:
         FederationError: If a site is missing, late, fails or answers with anything unexpected.
     """
     torch.set_num_threads(1)
-    members = _joined(grid, job, rules)
+    members = _joined(grid, job, rules, facts or greet(grid, rules))
     context = FitContext(
         seed=job.seed, noise=SystemNoise(), charge=lambda charged: None, device=rules.device
     )
@@ -146,18 +154,28 @@ def _round(
     )
 
 
-def _joined(grid: Grid, job: Job, rules: Rules) -> list[Member]:
-    """Every site's consent, in the order of their numbers."""
+def greet(grid: Grid, rules: Rules) -> dict[int, messages.Hello]:
+    """Every site's public facts, by its node.
+
+    Raises:
+        FederationError: If sites are missing, or are not what they should be.
+    """
     nodes = _nodes(grid, rules)
-    unknown = {node: f"node {node}" for node in nodes}
-    about = "the first message"
-    answers = _ask(
-        grid, messages.HELLO, {n: messages.hello() for n in nodes}, unknown, rules.start_s, about
-    )
+    names = {node: f"node {node}" for node in nodes}
+    asked = {node: messages.hello() for node in nodes}
+    answers = _ask(grid, messages.HELLO, asked, names, rules.start_s, "the first message")
     facts = {
-        node: messages.hello_of(messages.checked(messages.HELLO, answers[node])) for node in nodes
+        node: messages.hello_of(messages.checked(messages.HELLO, answer))
+        for node, answer in answers.items()
     }
     _check_sites(facts, rules)
+    return facts
+
+
+def _joined(
+    grid: Grid, job: Job, rules: Rules, facts: Mapping[int, messages.Hello]
+) -> list[Member]:
+    """Every site's consent, in the order of their numbers."""
     patients = sum(said.patients for said in facts.values())
     shares = {node: said.patients / patients for node, said in facts.items()}
     names = {node: said.site for node, said in facts.items()}
@@ -170,7 +188,7 @@ def _joined(grid: Grid, job: Job, rules: Rules) -> list[Member]:
             shares[node],
             messages.guarantee_of(messages.checked(messages.JOIN, consents[node])),
         )
-        for node in sorted(nodes, key=lambda node: facts[node].index)
+        for node in sorted(facts, key=lambda node: facts[node].index)
     ]
 
 

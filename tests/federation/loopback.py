@@ -1,0 +1,241 @@
+"""A consortium on this machine: a SuperLink and SuperNodes, each a process, over the loopback.
+
+As a program (``make federation-demo``): three hospitals of phantoms, two rounds, a check, and
+nothing left running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+BIN = Path(sys.executable).parent
+APP = Path(__file__).resolve().parents[2] / "federation"
+ENVIRONMENT = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "OMP_NUM_THREADS": "1",
+}
+ALLOWED = "phantom=true seeded-noise=true"
+STOP_S = 10.0
+RUN_S = 600.0
+
+
+class Loopback:
+    """A running consortium.
+
+    Args:
+        folder: Where everything lies.
+        hospitals: Each site's cohort.
+        tls: Whether over TLS, with registered node keys.
+    """
+
+    def __init__(self, folder: Path, hospitals: Mapping[str, Path], *, tls: bool = False) -> None:
+        self.folder, self.hospitals, self.tls = folder, hospitals, tls
+        path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"  # Flower starts its own commands
+        own = {"PATH": path, "FLWR_HOME": str(folder / "flwr")}
+        self._environment = {**os.environ, **ENVIRONMENT, **own}
+        self._port = _free_port()
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Loopback:
+        (self.folder / "flwr").mkdir(parents=True)
+        if self.tls:
+            _certificates(self.folder)
+        self._configure()
+        self.start_superlink()
+        for index, name in enumerate(self.hospitals):
+            self.start_supernode(index, name)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for name in [*self._started]:
+            self.stop(name)
+
+    def start_superlink(self) -> None:
+        secure = ["--insecure"]
+        if self.tls:
+            secure = [
+                *("--ssl-ca-certfile", str(self.folder / "ca.crt")),
+                *("--ssl-certfile", str(self.folder / "server.crt")),
+                *("--ssl-keyfile", str(self.folder / "server.key")),
+                "--enable-supernode-auth",
+            ]
+        database = str(self.folder / "superlink.db")
+        port = str(self._port)
+        where = ["--host", "127.0.0.1", "--port", port, "--database", database]
+        self._start("superlink", "flower-superlink", *secure, *where)
+        _wait_for(self._port)
+
+    def start_supernode(self, index: int, name: str) -> None:
+        secure = ["--insecure"]
+        if self.tls:
+            key = self.folder / f"{name}.key"
+            self._register(key)
+            secure = ["--root-certificates", str(self.folder / "ca.crt")]
+            secure += ["--auth-supernode-private-key", str(key)]
+        config = {
+            "site": name,
+            "data": str(self.hospitals[name]),
+            "state": str(self.folder / name / "state"),
+            "cache": str(self.folder / name / "cache"),
+        }
+        texts = " ".join(f'{key}="{value}"' for key, value in config.items())
+        texts += f" partition-id={index} {ALLOWED}"
+        where = ["--superlink", f"127.0.0.1:{self._port}", "--port", str(_free_port())]
+        self._start(name, "flower-supernode", *secure, *where, "--node-config", texts)
+
+    def stop(self, name: str) -> None:
+        """Ends what was started under that name, and whatever it started."""
+        process = self._started.pop(name)
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def kill(self, name: str) -> None:
+        """Ends it as a power cut would."""
+        process = self._started.pop(name)
+        process.kill()
+        process.wait()
+
+    def run(self, **config: Any) -> subprocess.CompletedProcess[str]:
+        """``flwr run``, to its end."""
+        settings = {"out": str(self.folder / "out"), "sites": len(self.hospitals), **config}
+        texts = " ".join(
+            f"{name.replace('_', '-')}={json.dumps(v)}" for name, v in settings.items()
+        )
+        return self._flwr("run", str(APP), "loopback", "--stream", "--run-config", texts)
+
+    def results(self) -> list[dict[str, Any]]:
+        found = sorted((self.folder / "out").glob("*/federation.json"))
+        return [json.loads(file.read_text()) for file in found]
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def _configure(self) -> None:
+        lines = ["[superlink]", 'default = "loopback"', "", "[superlink.loopback]"]
+        lines += [f'address = "127.0.0.1:{self._port}"']
+        certificate = f'root-certificates = "{self.folder / "ca.crt"}"'
+        lines += [certificate if self.tls else "insecure = true"]
+        (self.folder / "flwr" / "config.toml").write_text("\n".join(lines) + "\n")
+
+    def _register(self, key: Path) -> None:
+        if key.exists():
+            return
+        _call("ssh-keygen", "-q", "-t", "ecdsa", "-b", "384", "-N", "", "-f", str(key))
+        done = self._flwr("supernode", "register", f"{key}.pub", "loopback")
+        if done.returncode:
+            raise RuntimeError(f"The node's key was not registered: {done.stdout}{done.stderr}")
+
+    def _flwr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [BIN / "flwr", *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=RUN_S,
+            check=False,
+        )
+
+    def _start(self, name: str, program: str, *arguments: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._started[name] = subprocess.Popen(
+                [BIN / program, *arguments], env=self._environment, stdout=log, stderr=log
+            )
+
+
+def _certificates(folder: Path) -> None:
+    """An authority of our own, and a certificate for 127.0.0.1."""
+    authority = ["-keyout", str(folder / "ca.key"), "-out", str(folder / "ca.crt")]
+    new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes"]
+    _call(*new, "-x509", "-days", "2", "-subj", "/CN=consortium", *authority)
+    request = ["-keyout", str(folder / "server.key"), "-out", str(folder / "server.csr")]
+    _call(*new, "-subj", "/CN=127.0.0.1", *request)
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    _call(
+        *("openssl", "x509", "-req", "-days", "2", "-in", str(folder / "server.csr")),
+        *("-CA", str(folder / "ca.crt"), "-CAkey", str(folder / "ca.key"), "-CAcreateserial"),
+        *("-out", str(folder / "server.crt"), "-extfile", str(folder / "names")),
+    )
+
+
+def _call(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int, patience_s: float = 60.0) -> None:
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise TimeoutError(f"Nothing listens on port {port}.")
+
+
+def hospitals(folder: Path) -> dict[str, Path]:
+    """Three cohorts of phantoms."""
+    made = {}
+    for seed, name in enumerate(("north", "harbour", "hill")):
+        made[name] = folder / f"cohort-{name}"
+        command = ["data", "phantom", str(made[name]), "--patients", "4", "--seed", str(seed)]
+        subprocess.run([BIN / "bench", *command], check=True)
+    return made
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tls", action="store_true", help="with TLS and registered node keys")
+    tls = parser.parse_args().tls
+    folder = Path(tempfile.mkdtemp(prefix="angiobench-federation-"))
+    try:
+        cohorts = hospitals(folder)
+        start = time.monotonic()
+        with Loopback(folder, cohorts, tls=tls) as consortium:
+            done = consortium.run(rounds=2, local_steps=20, patches_per_patient=200)
+            found = consortium.results()
+        print(done.stdout[-2000:], done.stderr[-2000:])
+        if not found:
+            print("The run left no result; the logs:")
+            print(*(file.read_text()[-3000:] for file in folder.glob("*.log")), sep="\n")
+            return 1
+        for site in found[0]["sites"]:
+            guarantee = site["guarantee"]
+            print(f"{site['site']}: ε = {guarantee['epsilon']:.4g}, {site['patients']} patients")
+        generator = sorted(folder.glob("out/*/generator/weights.safetensors"))
+        print(f"Two rounds in {time.monotonic() - start:.0f} s; the generator: {generator[0].name}")
+        return 0 if len(found[0]["sites"]) == 3 and len(found[0]["rounds"]) == 2 else 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

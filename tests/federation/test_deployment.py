@@ -1,0 +1,147 @@
+"""The real thing on the loopback: a SuperLink, SuperNodes, TLS and registered keys."""
+
+import shutil
+import threading
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from loopback import Loopback
+
+from benchmark.data.folders import LEDGER, machine_secret
+from benchmark.privacy.ledger import Ledger
+from federation.backend import simulate
+from federation.deployment import post_of
+from federation.server_app import job_of
+from federation.strategy import Rules
+
+DEFAULTS = tomllib.loads((Path("federation") / "pyproject.toml").read_text())
+SMALL = {
+    "settings": "latent=4 generator_width=4 critic_width=4 batch=8",
+    "patch_size": 16,
+    "patches_per_patient": 20,
+    "local_steps": 2,
+    "noise": "seeded",
+}
+
+
+def configuration(**config: Any) -> dict[str, Any]:
+    defaults = DEFAULTS["tool"]["flwr"]["app"]["config"]
+    return {**defaults, **{name.replace("_", "-"): value for name, value in config.items()}}
+
+
+@pytest.fixture(scope="module")
+def cohorts(module_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two hospitals, each with the patients of one site of the tiny cohort."""
+    root, made = tmp_path_factory.mktemp("hospitals"), {}
+    head, *rows = (module_cohort / "participants.tsv").read_text().splitlines()
+    for site in "ab":
+        made[site] = root / site
+        mine = [row for row in rows if row.split("\t")[1] == site]
+        shutil.copytree(module_cohort, made[site])
+        for row in rows:
+            if row not in mine:
+                for folder in made[site].rglob(row.split("\t")[0]):
+                    shutil.rmtree(folder)
+        (made[site] / "participants.tsv").write_text("\n".join([head, *mine]) + "\n")
+    return made
+
+
+@pytest.fixture
+def consortium(cohorts: dict[str, Path], tmp_path: Path) -> Iterator[Loopback]:
+    with Loopback(tmp_path / "consortium", cohorts) as running:
+        yield running
+
+
+def simulated(cohorts: dict[str, Path], folder: Path, **config: Any) -> bytes:
+    """The weights that the same run ends with in one process."""
+    posts = [
+        post_of(
+            SimpleNamespace(
+                node_config={
+                    "site": name,
+                    "partition-id": index,
+                    "data": str(cohort),
+                    "state": str(folder / name / "state"),
+                    "cache": str(folder / name / "cache"),
+                    "phantom": True,
+                    "seeded-noise": True,
+                }
+            ),
+            "run",
+        )
+        for index, (name, cohort) in enumerate(cohorts.items())
+    ]
+    job = job_of(configuration(**config), patients=sum(len(post.patients) for post in posts))
+    state, _ = simulate("in-process", job, posts, Rules(sites=len(posts), timeout_s=60))
+    generator = job.made()
+    generator.close(state, job.patch_size)
+    generator.save(folder)
+    return (folder / "weights.safetensors").read_bytes()
+
+
+def weights(consortium: Loopback) -> bytes:
+    (found,) = (consortium.folder / "out").glob("*/generator/weights.safetensors")
+    return found.read_bytes()
+
+
+@pytest.mark.slow
+def test_over_tls_the_model_is_that_of_the_simulation_bit_for_bit(
+    cohorts: dict[str, Path], tmp_path: Path
+) -> None:
+    with Loopback(tmp_path / "consortium", cohorts, tls=True) as running:
+        done = running.run(rounds=2, **SMALL)
+        assert running.results(), done.stdout + done.stderr + running.log("superlink")
+        assert weights(running) == simulated(cohorts, tmp_path, rounds=2, **SMALL)
+    for site in "ab":
+        state = running.folder / site / "state"
+        (entry,) = Ledger(state / LEDGER, machine_secret(state)).entries()
+        assert entry.said["run"] == running.results()[0]["run"]
+
+
+@pytest.mark.slow
+def test_a_superlink_that_was_killed_goes_on_where_it_was(
+    cohorts: dict[str, Path], consortium: Loopback, tmp_path: Path
+) -> None:
+    running = threading.Thread(target=consortium.run, kwargs={"rounds": 4, **SMALL})
+    running.start()
+    until = time.monotonic() + 300
+    while not list((consortium.folder / "out").glob("*/checkpoint.safetensors")):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    for name in [*consortium.hospitals, "superlink"]:
+        consortium.kill(name)
+    running.join()
+    assert not consortium.results()
+    (consortium.folder / "superlink.db").unlink(missing_ok=True)
+    consortium.start_superlink()
+    for index, name in enumerate(consortium.hospitals):
+        consortium.start_supernode(index, name)
+    done = consortium.run(rounds=4, **SMALL)
+    assert consortium.results(), done.stdout + done.stderr + consortium.log("superlink")
+    assert len(consortium.results()[0]["rounds"]) < 4
+    assert weights(consortium) == simulated(cohorts, tmp_path, rounds=4, **SMALL)
+
+
+@pytest.mark.slow
+def test_a_site_that_is_not_there_is_named_in_a_sentence(consortium: Loopback) -> None:
+    consortium.stop("b")
+    consortium.run(rounds=2, start=25.0, timeout=60.0, **SMALL)
+    said = (consortium.folder / "out" / "error.txt").read_text()
+    assert "Expected 2 sites" in said or "did not answer" in said
+    assert not consortium.results()
+
+
+@pytest.mark.slow
+def test_a_site_without_seeded_noise_refuses_the_servers_seed(
+    cohorts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loopback.ALLOWED", "phantom=true")
+    with Loopback(tmp_path / "consortium", cohorts) as running:
+        running.run(rounds=2, **SMALL)
+        said = (running.folder / "out" / "error.txt").read_text()
+    assert "refuses the run by its own rules" in said
