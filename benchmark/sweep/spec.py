@@ -69,8 +69,14 @@ class RunSpec:
 
     @property
     def key(self) -> str:
-        """The first 12 hex digits of the SHA-256 of the canonical JSON."""
-        return hashlib.sha256(canonical(asdict(self)).encode()).hexdigest()[:KEY_LENGTH]
+        """The first 12 hex digits of the SHA-256 of the canonical JSON.
+
+        A cell whose patients are pooled says nothing of a federation.
+        """
+        said = asdict(self)
+        if self.federation is None:
+            del said["federation"]
+        return hashlib.sha256(canonical(said).encode()).hexdigest()[:KEY_LENGTH]
 
 
 def canonical(value: Any) -> str:
