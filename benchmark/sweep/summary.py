@@ -121,7 +121,7 @@ def together(outcomes: Sequence[Outcome], store: Store) -> Together | None:
     first = next(iter(fits[0].values()))
     unit, delta = first.unit, max(said.delta for fit in fits for said in fit.values())
     sites = {site for fit in fits for site in fit if site != ALL}
-    seen = [[fit[s] for fit in fits for s in (site, ALL) if s in fit] for site in sites or {ALL}]
+    seen = [[fit[s] for fit in fits for s in {site, ALL} & fit.keys()] for site in sites or {ALL}]
     return Together(
         fits=len(fits),
         unit=unit,
