@@ -23,7 +23,7 @@ def fastest(path: Path) -> dict[str, float]:
 
 
 def ratios(times: dict[str, float]) -> dict[str, float]:
-    """The private step over the best plain one, and over Opacus's, for each preset."""
+    """The private step over the best plain one and over Opacus's; sites over pooled patients."""
     steps = {m.groups(): t for name, t in times.items() if (m := STEP.fullmatch(name))}
     made = {}
     for preset in dict.fromkeys(preset for preset, _, _ in steps):
@@ -31,6 +31,9 @@ def ratios(times: dict[str, float]) -> dict[str, float]:
         private = steps[preset, "private", "contiguous"]
         made[f"{preset}: private / plain"] = private / plain
         made[f"{preset}: private / opacus"] = private / steps[preset, "opacus", "contiguous"]
+    for sites in (3, 20):
+        if f"test_sites[{sites}]" in times:
+            made[f"{sites} sites / pooled"] = times[f"test_sites[{sites}]"] / times["test_pooled"]
     return made
 
 
