@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -64,6 +65,35 @@ def matrix_tables(squares: Sequence[Square]) -> Iterator[Table]:
         for trained in dict.fromkeys(square.trained for square in mine):
             table.add_row(trained, *(_number(dice.get((trained, site)), 3) for site in tested))
         yield table
+
+
+def patients_table(tested: Mapping[str, Any]) -> Table:
+    """One line for each patient of a test set, and their means with intervals."""
+    said = (
+        "Measured on held-out patients, outside of any guarantee: it is yours to keep or to tell."
+    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=Text(said), caption_justify="left")
+    for heading in ("patient", "site", "Dice", "95HD mm", "clDice"):
+        table.add_column(heading, justify="left" if heading in ("patient", "site") else "right")
+    for row in tested["patients"]:
+        numbers = (_number(row["dice"], 3), _number(row["hd95_mm"], 1), _number(row["cldice"], 3))
+        table.add_row(row["patient"], row["site"], *numbers)
+    table.add_section()
+    table.add_row(
+        "mean",
+        "",
+        _with_interval(tested["dice"], 3),
+        *map(_with_interval, (tested["hd95_mm"], tested["cldice"]), (1, 3)),
+    )
+    return table
+
+
+def _with_interval(found: Mapping[str, float] | None, digits: int) -> str:
+    """The mean, with its 95 % interval over patients."""
+    if found is None:
+        return "–"
+    mean, low, high = (_number(found[name], digits) for name in ("mean", "low", "high"))
+    return f"{mean} [{low}–{high}]"
 
 
 def _caption(rows: Sequence[Row]) -> str:

@@ -10,6 +10,7 @@ from types import TracebackType
 import rich.console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.matrix import MATRIX
@@ -57,7 +58,7 @@ class Console:
         """What hears of the sweep."""
         events = Events(progress=self._progress, ended=self._ended)
         return Listener(
-            preparing=self._prepare, planned=self._planned, events=events, warning=self._warn
+            preparing=self.prepare, planned=self._planned, events=events, warning=self._warn
         )
 
     def report(self, finished: Finished, out: Path) -> None:
@@ -90,6 +91,10 @@ class Console:
         files = [out / name for name in names]
         self._out.print(f"Files: {', '.join(str(file) for file in files if file.exists())}")
 
+    def show(self, table: Table) -> None:
+        """Prints a table."""
+        self._out.print(table)
+
     def _say_together(self, whole: Together | None) -> None:
         if whole is None:
             return
@@ -102,7 +107,8 @@ class Console:
     def _warn(self, sentence: str) -> None:
         self._out.print(f"[yellow]{escape(sentence)}[/]")
 
-    def _prepare(self, stage: str, done: int, total: int) -> None:
+    def prepare(self, stage: str, done: int, total: int) -> None:
+        """Shows how much of a stage is done."""
         if self._preparing is None or self._preparing[0] != stage:
             self._drop()
             self._preparing = (stage, self._bars.add_task(stage, total=total))

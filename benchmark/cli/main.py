@@ -7,7 +7,19 @@ import traceback
 
 import click
 
-from benchmark.cli import audit, catalogue, check, data, doctor, explain, ledger, run, ui, weights
+from benchmark.cli import (
+    audit,
+    catalogue,
+    check,
+    data,
+    doctor,
+    explain,
+    ledger,
+    run,
+    score,
+    ui,
+    weights,
+)
 from benchmark.core.errors import BenchError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -30,6 +42,7 @@ for command in (
     doctor.doctor,
     explain.explain,
     ledger.ledger,
+    score.score,
     ui.ui,
     weights.weights,
 ):

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmark.core.budget import Guarantee
 from benchmark.core.files import plain, read_json, write_json
 from benchmark.core.generator import FitContext, Generator, Noise
 from benchmark.core.patches import Patches
-from benchmark.core.registry import generators, segmenters
+from benchmark.core.registry import generators
 from benchmark.core.seeds import stream
-from benchmark.core.segmenter import Segmenter, TrainContext
-from benchmark.data.cohort import Patient
+from benchmark.core.segmenter import TrainContext
 from benchmark.data.folders import LEDGER, machine_secret
 from benchmark.data.patching import Recipe, cached
-from benchmark.metrics.bootstrap import interval
-from benchmark.metrics.scores import Scores, score
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.ledger import Ledger, Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
@@ -43,8 +38,7 @@ from benchmark.sweep.sites import (
 )
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import CHARGE, CHECKPOINT, CURVES, GENERATOR, SAMPLES
-
-Listener = Callable[[str, int, int], None]
+from benchmark.sweep.testing import Listener, tested, trained
 
 
 @dataclass
@@ -112,9 +106,11 @@ def run_cell(
     may_be_seen = not inputs.private or math.isfinite(guarantee.epsilon)
     if may_be_seen:
         save_strip(setting.folder / SAMPLES, synthetic)
-    segmenter = _train(spec, synthetic, setting, watch)
+    context = TrainContext(seed=spec.seed, progress=watch.hears("segmenter"), device=setting.device)
+    with watch.stage("train"):
+        segmenter = trained(spec.segmenter, synthetic, context)
     with watch.stage("score"):
-        tests = [_score(segmenter, name, p, listener) for name, p in inputs.tests.items()]
+        tests = [tested(segmenter, name, p, listener) for name, p in inputs.tests.items()]
     with watch.stage("distances"):
         far = distances(spec, inputs, synthetic, setting.fid_weights, setting.cache)
     if may_be_seen and not generator.holds_patients:
@@ -257,39 +253,3 @@ def protocol_recipe(protocol: Mapping[str, Any]) -> Recipe:
     return Recipe(
         size=int(protocol["patch_size"]), per_patient=int(protocol["patches_per_patient"])
     )
-
-
-def _train(spec: RunSpec, synthetic: Patches, setting: Setting, watch: Watch) -> Segmenter:
-    kind = segmenters.get(spec.segmenter.name)
-    segmenter: Segmenter = kind(kind.Params(**spec.segmenter.settings))
-    context = TrainContext(seed=spec.seed, progress=watch.hears("segmenter"), device=setting.device)
-    with watch.stage("train"):
-        segmenter.fit(synthetic, context)
-    return segmenter
-
-
-def _score(
-    segmenter: Segmenter, name: str, patients: Sequence[Patient], listener: Listener
-) -> dict[str, Any]:
-    """Every patient's scores, and their means with intervals over patients."""
-    rows: list[dict[str, Any]] = []
-    for done, patient in enumerate(patients, 1):
-        volume = patient.read()
-        found = segmenter.predict(volume.image, volume.spacing_mm) & volume.brain
-        scores = score(found, volume.vessels, volume.spacing_mm)
-        rows.append(
-            {
-                "patient": patient.id,
-                "site": patient.site,
-                **scores._asdict(),
-                "empty": not bool(np.any(found)),
-            }
-        )
-        listener(f"scoring {name}", done, len(patients))
-    return {"name": name, **{s: _mean(rows, s) for s in Scores._fields}, "patients": rows}
-
-
-def _mean(rows: Sequence[Mapping[str, Any]], score: str) -> dict[str, float] | None:
-    """The mean with its interval, over the patients that have the score."""
-    values = [row[score] for row in rows if row[score] is not None]
-    return interval(values)._asdict() if values else None

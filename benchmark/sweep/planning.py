@@ -166,7 +166,8 @@ def _cells_of(
         plug_in = _plug_in(generators, name, request)
         for epsilon in _levels(_class(generators, name), request.epsilons):
             pooled = replace(base, generator=plug_in, epsilon=epsilon, delta=delta)
-            if request.federation.asked and name not in (UPPER, LOWER):
+            usable = plug_in.version != UNUSABLE
+            if request.federation.asked and usable and name not in (UPPER, LOWER):
                 yield from _across_sites(pooled, request.federation, inputs)
             else:
                 yield pooled

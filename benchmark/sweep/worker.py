@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.budget import Guarantee
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import BenchError, PlugInError, UsageError
 from benchmark.core.files import write_json
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.spec import RunSpec
@@ -70,8 +70,9 @@ def work(task: Task, events: Connection) -> None:
             result = _run(task, folder, events)
             write_json(folder / RESULT, {**result, **_fraction(task, store, result)})
             _forget(folder)
-        except Exception:
-            store.fail(task.spec, traceback.format_exc())
+        except Exception as error:
+            known = isinstance(error, BenchError) and not isinstance(error, PlugInError)
+            store.fail(task.spec, str(error) if known else traceback.format_exc())
 
 
 def _forget(folder: Path) -> None:

@@ -96,7 +96,9 @@ def test_pooled(benchmark) -> None:
 
     def fit() -> None:
         noise = SeededNoise(0, "bench")
-        generator.fit(patches, planned, FitContext(seed=0, noise=noise, charge=lambda charged: None))
+        generator.fit(
+            patches, planned, FitContext(seed=0, noise=noise, charge=lambda charged: None)
+        )
 
     benchmark.group = GROUP
     benchmark.pedantic(fit, rounds=MEASURED, warmup_rounds=1)

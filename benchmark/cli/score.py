@@ -1,0 +1,49 @@
+"""``bench score``: a released generator, on patients who must not leave where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FOLDER",
+    help="A cohort; its patients of the split `test` are tested on.",
+)
+@click.option("--layout", metavar="NAME", help="How it lies.  [default: found out by looking]")
+@click.option("--segmenter", default="unet", show_default=True, metavar="NAME")
+@click.option("--preset", default="quick", show_default=True, metavar="NAME")
+@click.option("--seed", default=0, show_default=True, help="Of the samples and the segmenter.")
+def score(
+    run: Path, data: Path, layout: str | None, segmenter: str, preset: str, seed: int
+) -> None:
+    """Test the generator in RUN's folder on your own held-out patients.
+
+    RUN is a cell of a sweep, or what a federation left at its server. A segmenter learns from the
+    generator's samples alone; nothing is written, and nothing leaves this machine.
+    """
+    import torch
+
+    from benchmark.cli.console import Console
+    from benchmark.sweep.released import score_released
+    from leaderboard.table import patients_table
+
+    torch.set_num_threads(1)
+    console = Console()
+    with console:
+        found = score_released(
+            run,
+            data,
+            layout=layout,
+            segmenter=segmenter,
+            preset=preset,
+            seed=seed,
+            listener=console.prepare,
+        )
+    console.show(patients_table(found))

@@ -1,0 +1,74 @@
+"""A generator that was released, tested where the patients are: by a site, for itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmark.core.errors import UsageError
+from benchmark.core.files import read_json
+from benchmark.core.generator import Generator
+from benchmark.core.registry import generators, segmenters, unknown
+from benchmark.core.segmenter import TrainContext
+from benchmark.data.layouts import read_cohort
+from benchmark.sweep.presets import PROTOCOLS
+from benchmark.sweep.spec import PlugIn
+from benchmark.sweep.store import GENERATOR, SPEC
+from benchmark.sweep.testing import Listener, tested, trained
+from federation.server_app import RESULT
+
+SPLIT = "test"
+
+
+def released(run: Path) -> Generator:
+    """The generator that a sweep's cell, or a deployed federation, left in its folder.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    said = read_json(run / RESULT).get("job") or read_json(run / SPEC)
+    name = said.get("generator")
+    name = name.get("name") if isinstance(name, dict) else name
+    if name is None or not (run / GENERATOR).is_dir():
+        raise UsageError(
+            f"{run}: there is no released generator; expected the folder of a run, with "
+            f"{GENERATOR}/ and {RESULT} or {SPEC} in it."
+        )
+    loaded: Generator = generators.get(str(name)).load(run / GENERATOR)
+    return loaded
+
+
+def score_released(
+    run: Path,
+    data: Path,
+    *,
+    layout: str | None,
+    segmenter: str,
+    preset: str,
+    seed: int,
+    listener: Listener,
+) -> dict[str, Any]:
+    """Trains a segmenter on a released generator's samples, tests it on a cohort's test patients.
+
+    Raises:
+        UsageError: If there is no such generator, segmenter or preset.
+        DataError: If the cohort cannot be used.
+    """
+    plug_in = _plug_in(segmenter, preset)
+    patients = read_cohort(data, layout=layout).split(SPLIT)
+    generator = released(run)
+    synthetic = generator.sample(int(PROTOCOLS[preset].as_dict()["samples"]), seed=seed)
+
+    def progress(step: int, total: int, curves: Any, /) -> None:
+        listener("segmenter", step, total)
+
+    found = trained(plug_in, synthetic, TrainContext(seed=seed, progress=progress))
+    return tested(found, SPLIT, patients, listener)
+
+
+def _plug_in(segmenter: str, preset: str) -> PlugIn:
+    kind = segmenters.get(segmenter)
+    presets = [name for name in PROTOCOLS if name in kind.presets]
+    if preset not in presets:
+        raise UsageError(unknown("preset", preset, presets))
+    return PlugIn(name=segmenter, version=kind.version, settings=kind.presets[preset].as_dict())
