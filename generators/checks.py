@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmark.core.budget import UNITS, Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import NotFittedError, UsageError
+from benchmark.core.federation import Arrays, FederatedGenerator
 from benchmark.core.generator import FitContext, Generator
 from benchmark.core.laws import LawBrokenError, hold
 from benchmark.core.patches import Patches
@@ -152,6 +153,39 @@ def is_blind_if_it_says_so(kind: type[Generator]) -> None:
     hold(_same(one.sample(4, seed=0), two.sample(4, seed=0)), "patients move no sample")
 
 
+def trains_across_sites_if_it_says_so(kind: type[Generator]) -> None:
+    """In every design: plans within the budget, rounds that repeat, replies as announced."""
+    if not issubclass(kind, FederatedGenerator):
+        return
+    for design in kind.designs:
+        one, two = _across_sites(kind, design), _across_sites(kind, design)
+        hold(_same(one.sample(8, seed=1), two.sample(8, seed=1)), f"{design} repeats")
+
+
+def _across_sites(kind: type[FederatedGenerator], design: str) -> FederatedGenerator:
+    """Two rounds of two sites."""
+    made, budget = kind(kind.smoke), budget_of(kind)
+    schedule = made.schedule(design=design, rounds=2, local_steps=1)
+    hold(schedule.steps == 2, "a schedule has the rounds and steps that were asked for")
+    site = made.at_site(1 / 2)
+    planned = site.plan_at_site(PUBLIC, budget, schedule)
+    hold(planned.epsilon <= budget.epsilon, "a site's planned ε is within the target")
+    server = made.server_side(PUBLIC.patch_size, schedule, _context())
+    state = server.begin()
+    for number in range(1, schedule.rounds + 1):
+        replies = []
+        for index in range(2):
+            side = site.site_side(patches(index), planned, schedule)
+            noise = SeededNoise(index, "conformance", number)
+            mine = FitContext(seed=index, noise=noise, charge=lambda charged: None)
+            replies.append(side.compute(number, server.sent(state), mine))
+        for reply in replies:
+            hold(_looks(reply) == _looks(server.returned(state)), "replies are as announced")
+        state = server.combine(number, state, replies, [1 / 2, 1 / 2])
+    made.close(state, PUBLIC.patch_size)
+    return made
+
+
 LAWS: dict[str, Law] = {
     law.__name__: law
     for law in (
@@ -164,12 +198,17 @@ LAWS: dict[str, Law] = {
         repeats_bit_for_bit,
         survives_saving,
         is_blind_if_it_says_so,
+        trains_across_sites_if_it_says_so,
     )
 }
 
 
 def _context(charge: Callable[[Guarantee], None] = lambda guarantee: None) -> FitContext:
     return FitContext(seed=0, noise=SeededNoise(0, "conformance"), charge=charge)
+
+
+def _looks(state: Arrays) -> dict[str, Any]:
+    return {name: (array.shape, array.dtype) for name, array in state.items()}
 
 
 def _same(one: Patches, two: Patches) -> bool:

@@ -125,8 +125,6 @@ def _is_bookend(row: Row) -> bool:
 
 def draw_matrix(squares: Sequence[Square], path: Path) -> None:
     """Writes the cross-site matrix as heat maps, one for each ε."""
-    if not squares:
-        return
     values = [
         {
             "trained": square.trained,
@@ -138,18 +136,23 @@ def draw_matrix(squares: Sequence[Square], path: Path) -> None:
         }
         for square in squares
     ]
-    base = alt.Chart({"values": values}).encode(
+    base = alt.Chart().encode(
         x=alt.X("tested:N", title="tested on (held-out patients)", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("trained:N", title="trained at", sort=None, axis=alt.Axis(labelLimit=240)),
+        y=alt.Y(
+            "trained:N",
+            title="trained at",
+            sort=list(dict.fromkeys(value["trained"] for value in values)),
+            axis=alt.Axis(labelLimit=240),
+        ),
     )
     scale = alt.Scale(domain=[0, 1], scheme="blues")
     tiles = base.mark_rect().encode(color=alt.Color("dice:Q", title="Dice", scale=scale))
     dark = alt.condition("datum.dice > 0.55", alt.value("white"), alt.value("black"))
     words = base.mark_text(fontSize=13).encode(text="text:N", color=dark)
-    by = alt.Facet("by:N", title=None, columns=2, sort=None)
+    by = alt.Facet("by:N", title=None, sort=list(dict.fromkeys(value["by"] for value in values)))
     chart = alt.layer(tiles, words, data={"values": values}).properties(width=240, height=170)
     title = "Trained at one site, tested on another's patients"
-    chart.facet(by, title=title).save(str(path), scale_factor=2)
+    chart.facet(by, columns=2, title=title).save(str(path), scale_factor=2)
 
 
 def draw_membership(curves: Mapping[str, Curve], path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -46,25 +46,28 @@ def sweep_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def matrix_tables(squares: Sequence[Square]) -> Iterator[Table]:
-    """One table for each generator, segmenter and ε: rows by training site, columns by testing."""
-    groups: dict[tuple[str, str, float], list[Square]] = {}
+def matrix_table(squares: Sequence[Square]) -> Table:
+    """The cross-site matrix: a line for each generator, ε and training site; columns by testing."""
+    tested = {square.tested: square.patients for square in squares}
+    lines: dict[tuple[str, str, float, str], dict[str, float]] = {}
     for square in squares:
-        groups.setdefault((square.generator, square.segmenter, square.epsilon), []).append(square)
-    tested = sorted({square.tested for square in squares})
-    for (generator, segmenter, epsilon), mine in groups.items():
-        title = (
-            f"{generator} + {segmenter}, ε = {_epsilon(epsilon)}: mean Dice on held-out patients"
-        )
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("trained at")
-        dice = {(square.trained, square.tested): square.dice for square in mine}
-        counts = {square.tested: square.patients for square in squares}
-        for site in tested:
-            table.add_column(f"{site} ({counts[site]})", justify="right")
-        for trained in dict.fromkeys(square.trained for square in mine):
-            table.add_row(trained, *(_number(dice.get((trained, site)), 3) for site in tested))
-        yield table
+        key = (square.generator, square.segmenter, square.epsilon, square.trained)
+        lines.setdefault(key, {})[square.tested] = square.dice
+    several = len({square.segmenter for square in squares}) > 1
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("generator", "ε", "trained at"):
+        table.add_column(heading, justify="right" if heading == "ε" else "left")
+    for site in sorted(tested):
+        table.add_column(f"Dice, {site} ({tested[site]})", justify="right")
+    before = None
+    for (generator, segmenter, epsilon, trained), dice in lines.items():
+        name, group = generator + (f" + {segmenter}" if several else ""), (generator, epsilon)
+        if before not in (None, group):
+            table.add_section()
+        before = group
+        cells = (_number(dice.get(site), 3) for site in sorted(tested))
+        table.add_row(name, _epsilon(epsilon), trained, *cells)
+    return table
 
 
 def patients_table(tested: Mapping[str, Any]) -> Table:

@@ -44,6 +44,8 @@ def show(name: str, preset: str) -> None:
         kind = registry.get(name)
         click.echo(f"{name} (version {kind.version}): {inspect.getdoc(kind)}")
         click.echo(f"Source: {kind.citation}")
+        for design, line in getattr(kind, "designs", {}).items():
+            click.echo(f"Across sites: --design {design}: {line}")
         _settings(name, kind.presets, preset)
     else:
         known = [*generators.names(), *segmenters.names(), PROTOCOL]

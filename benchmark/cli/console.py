@@ -71,16 +71,16 @@ class Console:
             draw_patches,
             draw_trade_off,
         )
-        from leaderboard.table import matrix_tables, sweep_table
+        from leaderboard.table import matrix_table, sweep_table
 
         table, outcomes, matrix = finished
         draw_trade_off(table, out / TRADE_OFF)
         draw_patches(_strips([o.spec for o in outcomes], Store(out)), out / PATCHES)
         self._out.print(sweep_table(table))
         self._say_together(together(outcomes, Store(out)))
-        for one in matrix_tables(matrix):
-            self._out.print(one)
-        draw_matrix(matrix, out / HEAT_MAP)
+        if matrix:
+            self._out.print(matrix_table(matrix))
+            draw_matrix(matrix, out / HEAT_MAP)
         if any(row.status == "done" and row.fid is None for row in table):
             self._warn(missing_reason())
         for outcome in outcomes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmark.core.budget import Guarantee
@@ -17,11 +17,11 @@ REPLACED = {"patch": "one image patch with its vessel mask", "patient": "one pat
 def explain(result: Mapping[str, Any]) -> str:
     """Paragraphs, each headed by its question."""
     guarantee = Guarantee.from_dict(result["guarantee"])
-    spec = result["spec"]
     parts = {
-        "What was done?": _done(spec, guarantee, bool(result["private_data"])),
+        "What was done?": _done(result, guarantee),
         "What is promised?": _promise(guarantee),
         "And for a whole patient?": _patient(guarantee),
+        **({"And at each site?": _sites(result["sites"])} if "sites" in result else {}),
         "What does it rest on?": _mechanism(guarantee),
         "Is it a release?": _release(guarantee, bool(result["private_data"])),
         "What is not covered?": _not_covered(),
@@ -29,10 +29,12 @@ def explain(result: Mapping[str, Any]) -> str:
     return "\n\n".join(f"{question}\n{' '.join(said)}" for question, said in parts.items())
 
 
-def _done(spec: Mapping[str, Any], guarantee: Guarantee, private: bool) -> Iterator[str]:
-    whose = "patients" if private else "phantoms (simulated patients)"
+def _done(result: Mapping[str, Any], guarantee: Guarantee) -> Iterator[str]:
+    spec, sites = result["spec"], result.get("sites", ())
+    whose = "patients" if result["private_data"] else "phantoms (simulated patients)"
+    many = sum(one["guarantee"]["patients"] for one in sites) or guarantee.patients
     yield (
-        f"The generator {spec['generator']['name']} was fitted on {guarantee.patients} {whose}, up "
+        f"The generator {spec['generator']['name']} was fitted on {many} {whose}, up "
         f"to {guarantee.patches_per_patient} patches of each. It then drew synthetic patches, and "
         f"the segmenter {spec['segmenter']['name']} learnt from those alone."
     )
@@ -82,6 +84,30 @@ def _patient(guarantee: Guarantee) -> Iterator[str]:
         )
         if epsilon > MEANINGFUL:
             yield "That is no meaningful guarantee: the promise does not protect a patient."
+
+
+def _sites(sites: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield (
+        f"{len(sites)} sites trained the generator together; each has patients of its own, itself "
+        "noised what it sent, and kept its own ledger. What is said above holds for the patients "
+        "of every site: its numbers are those of the site with the largest ε. Site by site:"
+    )
+    said = [(one["site"], Guarantee.from_dict(one["guarantee"])) for one in sites]
+    yield (
+        "; ".join(
+            f"{site}, {of.patients} patients, ε = {_epsilon(of.epsilon)} for a {of.unit} and "
+            f"{_epsilon(of.epsilon_patient)} for a patient"
+            for site, of in said
+        )
+        + ". It holds against the server and the other sites too, which see all that a site sends. "
+        "Whoever is a patient of two sites has paid at both."
+    )
+
+
+def _epsilon(value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return "∞" if math.isinf(value) else f"{value:.4g}"
 
 
 def _mechanism(guarantee: Guarantee) -> Iterator[str]:

@@ -26,7 +26,7 @@ from benchmark.privacy.ledger import Ledger, LedgerError
 from benchmark.sweep.tracking import DATABASE
 
 DISTRIBUTION = "angiobench"
-PACKAGES = ("benchmark", "generators", "segmenters", "leaderboard")
+PACKAGES = ("benchmark", "federation", "generators", "segmenters", "leaderboard")
 SWEEP_GIB, DISK_GIB = 4.0, 2.0
 GIB = 2**30
 

@@ -71,7 +71,7 @@ def cross_site(outcomes: Sequence[Outcome], inputs: Inputs, store: Store) -> lis
             patients=held_out[tested],
         )
         for (generator, segmenter, epsilon, trained, tested), values in sorted(
-            found.items(), key=lambda item: (item[0][:2], -item[0][2], item[0][3:])
+            found.items(), key=lambda item: _order(*item[0])
         )
     ]
 
@@ -85,6 +85,15 @@ def write_matrix(path: Path, squares: Sequence[Square]) -> None:
         values: Mapping[str, Any] = {**vars(square), "dice": f"{square.dice:.6g}"}
         writer.writerow(values.values())
     write_text(path, out.getvalue())
+
+
+def _order(
+    generator: str, segmenter: str, epsilon: float, trained: str, tested: str
+) -> tuple[Any, ...]:
+    """By falling ε; the sites by name, then all patients, pooled and federated."""
+    of_all = (POOLED, TOGETHER)
+    last = of_all.index(trained) + 1 if trained in of_all else 0
+    return generator, segmenter, -epsilon, last, trained, tested
 
 
 def _line(spec: RunSpec) -> tuple[str, str, float, str]:

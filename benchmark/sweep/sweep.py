@@ -117,12 +117,15 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         [s for t in tasks for s in spendings_of(t.spec, t.guarantee, inputs, place.cache)]
     )
     _cut_patches([task.spec for task in tasks], inputs, place, listener)
-    outcomes = _run(specs, tasks, unplanned, place, listener)
+    tracker = _tracker(specs, place, listener)
+    outcomes = _run(specs, tasks, unplanned, store, tracker, place.jobs, listener)
     table = rows(outcomes, references, store)
     write_summary(place.out / SUMMARY, table)
     matrix = cross_site(outcomes, inputs, store)
     if matrix:
         write_matrix(place.out / MATRIX, matrix)
+        tracker.matrix(place.out / MATRIX)
+    tracker.close(any(outcome.state == "failed" for outcome in outcomes))
     return Finished(table, outcomes, matrix)
 
 
@@ -197,12 +200,12 @@ def _run(
     specs: Sequence[RunSpec],
     tasks: Sequence[Task],
     unplanned: Sequence[Outcome],
-    place: Place,
+    store: Store,
+    tracker: Tracker,
+    jobs: int,
     listener: Listener,
 ) -> list[Outcome]:
     """Runs the tasks, and shows MLflow every cell, also those kept from before."""
-    tracker = _tracker(specs, place, listener)
-    store = Store(place.out)
     running = {task.spec.key for task in tasks}
     for spec in specs:
         if spec.key not in running:
@@ -215,11 +218,9 @@ def _run(
     for outcome in unplanned:
         listener.events.ended(outcome)
     events = replace(listener.events, ended=ended)
-    ran = run_tasks(tasks, jobs=place.jobs, events=events)
+    ran = run_tasks(tasks, jobs=jobs, events=events)
     by_key = {o.spec.key: o for o in [*unplanned, *ran]}
-    outcomes = [by_key.get(spec.key, Outcome(spec, "kept")) for spec in specs]
-    tracker.close(any(outcome.state == "failed" for outcome in outcomes))
-    return outcomes
+    return [by_key.get(spec.key, Outcome(spec, "kept")) for spec in specs]
 
 
 def _tracker(specs: Sequence[RunSpec], place: Place, listener: Listener) -> Tracker:

@@ -68,6 +68,10 @@ class Tracker:
         """Logs a finished cell, unless the sweep has it already."""
         self._safely(lambda: self._log(folder))
 
+    def matrix(self, file: Path) -> None:
+        """Logs the cross-site matrix with the parent run; MLflow shows it as a table."""
+        self._safely(lambda: self._client.log_artifact(self._parent, str(file)))
+
     def close(self, failed: bool) -> None:
         """Ends the parent run."""
         status = "FAILED" if failed else "FINISHED"

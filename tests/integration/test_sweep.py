@@ -1,6 +1,5 @@
 """The real command on a tiny cohort: what it leaves, what it computes once, what kills it."""
 
-import csv
 import json
 import math
 import os
@@ -9,44 +8,20 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
+from command import SMALL, STEPS, bench, plug_in, processes_in, results, rows, stamps_of, wait_for
 
 from benchmark.privacy.accounting import epsilon_spent
 
-SMALL = [
-    *("--set", "protocol.patches_per_patient=40"),
-    *("--set", "protocol.samples=64"),
-    *("--set", "protocol.fid_n=16"),
-    *("--set", "unet.iterations=30"),
-]
-STEPS = ["--set", "dp-wgan.generator_steps=3"]
 COLUMNS = (
     "generator,segmenter,epsilon,unit,epsilon_patch,epsilon_patient,delta,seed,sites,test_set,"
     "dice,dice_low,dice_high,fraction_of_real,hd95_mm,fid,fid_dims,fid_n,offline_distance,"
     "seconds,status,run_key,bavd_mm,cldice,precision,recall,dice_thin,dice_medium,dice_thick,kid,"
     "trained_at,epsilon_sites"
 )
-
-
-def bench(*arguments: str, cwd: Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmark", *arguments]
-    env = {**os.environ, "PYTHONPATH": str(path)} if path else None
-    return subprocess.run(
-        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
-    )
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "runs" / "summary.csv").open() as lines:
-        return list(csv.DictReader(lines))
-
-
-def results(folder: Path) -> list[dict]:
-    return [json.loads(f.read_text()) for f in sorted(folder.glob("runs/*/*/result.json"))]
 
 
 def stamps(folder: Path) -> dict[Path, int]:
@@ -334,28 +309,6 @@ def test_a_killed_sweep_dies_whole_and_the_same_command_resumes_it(
         assert shown.count(result["run_key"]) == 1, "a resumed fit goes on under its own entry"
 
 
-def stamps_of(folder: Path) -> dict[str, int]:
-    return {f.name: f.stat().st_mtime_ns for f in folder.iterdir() if f.name != ".lock"}
-
-
-def wait_for(holds, timeout_s: float = 120) -> None:
-    end = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def processes_in(folder: Path) -> list[str]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if (entry / "cwd").resolve() == folder.resolve():
-                found.append(entry.name)
-        except OSError:
-            continue
-    return found
-
-
 def test_bad_patients_can_be_left_out_and_are_listed(tiny_cohort: Path, tmp_path: Path) -> None:
     (tiny_cohort / "sub-02/anat/sub-02_angio.nii.gz").write_bytes(b"no image")
     arguments = ["run", "--generator", "simulator", "--segmenter", "frangi", "--data", "cohort"]
@@ -384,15 +337,9 @@ class Faulty(Simulator):
 
 
 def test_a_failed_cell_is_shown_and_stops_no_other(tiny_cohort: Path, tmp_path: Path) -> None:
-    plug_in = tmp_path / "plug-in"
-    (plug_in / "faulty-1.dist-info").mkdir(parents=True)
-    (plug_in / "faulty.py").write_text(FAULTY)
-    (plug_in / "faulty-1.dist-info" / "METADATA").write_text("Name: faulty\nVersion: 1\n")
-    (plug_in / "faulty-1.dist-info" / "entry_points.txt").write_text(
-        "[angiobench.generators]\nfaulty = faulty:Faulty\n"
-    )
+    folder = plug_in(tmp_path, "generators", "faulty", "Faulty", FAULTY)
     arguments = ["run", "--generator", "faulty", "--data", "cohort", *SMALL]
-    done = bench(*arguments, "--tracking-uri", "none", cwd=tmp_path, path=plug_in)
+    done = bench(*arguments, "--tracking-uri", "none", cwd=tmp_path, path=folder)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "this fit was never going to work" in done.stdout
     assert {r["generator"]: r["status"] for r in rows(tmp_path)} == {

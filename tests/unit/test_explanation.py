@@ -26,16 +26,30 @@ PATCH = replace(
 PATIENT = replace(PATCH, unit="patient", epsilon_patch=4.4, epsilon_patient=1.999)
 
 
-def words(guarantee: Guarantee, *, private: bool = True) -> str:
+def plain(guarantee: Guarantee) -> dict:
+    return {n: str(v) if v == math.inf else v for n, v in guarantee.as_dict().items()}
+
+
+def words(guarantee: Guarantee, *, private: bool = True, **more) -> str:
     return explain(
         {
-            "guarantee": {
-                n: str(v) if v == math.inf else v for n, v in guarantee.as_dict().items()
-            },
+            "guarantee": plain(guarantee),
             "spec": {"generator": {"name": "dp-wgan"}, "segmenter": {"name": "unet"}},
             "private_data": private,
+            **more,
         }
     )
+
+
+def test_a_federated_result_speaks_of_every_site_and_of_all_patients() -> None:
+    small = replace(PATCH, patients=4, epsilon=2.0, epsilon_patient=1.2e5)
+    sites = [{"site": n, "guarantee": plain(g)} for n, g in (("north", PATCH), ("hill", small))]
+    said = words(small, sites=sites)
+    assert "was fitted on 20 patients" in said
+    assert "north, 16 patients, ε = 1.999 for a patch and 9.1e+04 for a patient" in said
+    assert "hill, 4 patients, ε = 2 for a patch and 1.2e+05 for a patient" in said
+    assert "against the server and the other sites" in said
+    assert "And at each site?" not in words(PATCH)
 
 
 def test_a_patch_level_promise_is_not_sold_as_a_patients() -> None:

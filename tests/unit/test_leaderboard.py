@@ -11,10 +11,11 @@ import rich.console
 from PIL import Image
 
 from benchmark.core.patches import Patches
+from benchmark.sweep.matrix import Square
 from benchmark.sweep.pictures import save_strip
 from benchmark.sweep.summary import Row
-from leaderboard.figures import draw_patches, draw_trade_off
-from leaderboard.table import sweep_table
+from leaderboard.figures import draw_matrix, draw_patches, draw_trade_off
+from leaderboard.table import matrix_table, sweep_table
 
 ROW = Row(
     generator="dp-wgan",
@@ -93,6 +94,35 @@ def test_a_sweep_that_wholly_failed_draws_nothing(tmp_path: Path) -> None:
     draw_trade_off([FAILED], tmp_path / "a.png")
     draw_patches([("x", tmp_path / "absent.png")], tmp_path / "b.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_matrix_shows_every_epsilon_in_a_map_and_in_lines_of_its_own(tmp_path: Path) -> None:
+    squares = [
+        Square(
+            generator="dp-wgan",
+            segmenter="unet",
+            epsilon=epsilon,
+            trained=trained,
+            tested=tested,
+            dice=dice,
+            patients=3,
+        )
+        for epsilon, dice in ((math.inf, 1.0), (2.0, 0.0))
+        for trained in ("a", "b", "all patients, pooled")
+        for tested in ("a", "b")
+    ]
+    draw_matrix(squares, tmp_path / "matrix.png")
+    picture = np.asarray(Image.open(tmp_path / "matrix.png").convert("L"), float)
+    left, right = np.array_split(picture[picture.shape[0] // 4 : picture.shape[0] // 2], 2, axis=1)
+    assert np.median(left) < 100 < 200 < np.median(right), "1 is dark, 0 is bright"
+    console = rich.console.Console(width=200, file=io.StringIO())
+    with console.capture() as shown:
+        console.print(matrix_table(squares))
+    lines = [line.split() for line in shown.get().splitlines() if "pooled" in line]
+    assert lines == [
+        ["dp-wgan", "∞", "all", "patients,", "pooled", "1.000", "1.000"],
+        ["dp-wgan", "2", "all", "patients,", "pooled", "0.000", "0.000"],
+    ]
 
 
 def test_a_strip_shows_images_above_their_masks(tmp_path: Path) -> None:

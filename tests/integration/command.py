@@ -1,0 +1,68 @@
+"""The real command in a folder, and what it left there."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SMALL = [
+    *("--set", "protocol.patches_per_patient=40"),
+    *("--set", "protocol.samples=64"),
+    *("--set", "protocol.fid_n=16"),
+    *("--set", "unet.iterations=30"),
+]
+STEPS = ["--set", "dp-wgan.generator_steps=3"]
+
+
+def bench(*arguments: str, cwd: Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmark", *arguments]
+    env = {**os.environ, "PYTHONPATH": str(path)} if path else None
+    return subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "runs" / "summary.csv").open() as lines:
+        return list(csv.DictReader(lines))
+
+
+def results(folder: Path) -> list[dict]:
+    return [json.loads(f.read_text()) for f in sorted(folder.glob("runs/*/*/result.json"))]
+
+
+def stamps_of(folder: Path) -> dict[str, int]:
+    return {f.name: f.stat().st_mtime_ns for f in folder.iterdir() if f.name != ".lock"}
+
+
+def wait_for(holds: Callable[[], object], timeout_s: float = 120) -> None:
+    end = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def processes_in(folder: Path) -> list[str]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").resolve() == folder.resolve():
+                found.append(entry.name)
+        except OSError:
+            continue
+    return found
+
+
+def plug_in(folder: Path, kind: str, name: str, kind_name: str, code: str) -> Path:
+    """A distribution with one plug-in, for ``bench(path=...)``."""
+    where = folder / "plug-in"
+    about = where / f"{name}-1.dist-info"
+    about.mkdir(parents=True)
+    (where / f"{name}.py").write_text(code)
+    (about / "METADATA").write_text(f"Name: {name}\nVersion: 1\n")
+    (about / "entry_points.txt").write_text(f"[angiobench.{kind}]\n{name} = {name}:{kind_name}\n")
+    return where
