@@ -1,29 +1,49 @@
-"""Where a deployed site works, from what its SuperNode was started with."""
+"""Where a site works that Flower started: a deployed one, or one of Flower's own simulation.
+
+A deployed site is told by whoever started its SuperNode, and by no server, where its patients are.
+In Flower's simulation all sites are on one machine, so the run's configuration names the cohort.
+"""
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from flwr.app import Context
 
 from benchmark.core.errors import UsageError
+from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
-from benchmark.data.folders import cache_folder, machine_secret, state_folder
+from benchmark.data.folders import LEDGER, cache_folder, machine_secret, state_folder
 from benchmark.data.layouts import read_cohort
+from benchmark.privacy.ledger import Ledger
+from federation.partition import Partition, check_disjoint
 from federation.sites import Post
 
 KEYS = ("site", "partition-id", "data")
-"""What ``--node-config`` must have; ``state``, ``cache`` and ``seeded-noise`` it may have."""
+"""What ``--node-config`` must have; it may have the folders ``state`` and ``cache`` too, and say
+``phantom=true`` and ``seeded-noise=true``."""
 
 
 def post_of(context: Context, run: str) -> Post:
-    """The post that a node's configuration describes, in one run.
+    """The site's post in one run.
 
     Raises:
-        UsageError: If something is missing.
+        UsageError: If something is missing, or the site's own rules forbid the run.
         DataError: If the cohort cannot be used.
     """
+    return _simulated(context, run) if _in_a_simulation() else _deployed(context, run)
+
+
+def _in_a_simulation() -> bool:
+    """Whether Flower runs this site in a Ray worker; a server cannot bring that about."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
+def _deployed(context: Context, run: str) -> Post:
     config = context.node_config
     missing = [key for key in KEYS if key not in config]
     if missing:
@@ -33,22 +53,65 @@ def post_of(context: Context, run: str) -> Post:
         )
     state = _folder(config, "state", state_folder())
     cache = _folder(config, "cache", cache_folder())
+    phantom = bool(config.get("phantom", False))
+    if not phantom:
+        _check_cap(state)
+    patients = read_cohort(Path(str(config["data"]))).split("train")
+    name = str(config["site"])
+    return _post(int(config["partition-id"]), name, patients, run, state, cache, config)
+
+
+def _simulated(context: Context, run: str) -> Post:
+    config, node = context.run_config, context.node_config
+    if not Path(str(config["data"])).is_absolute():
+        raise UsageError(
+            f"data={str(config['data'])!r}: in Flower's simulation --run-config must name the "
+            "cohort's folder, absolute, as Flower runs the app elsewhere."
+        )
+    cohort = read_cohort(Path(str(config["data"]))).split("train")
+    partition = Partition(text=str(config["partition"]), sites=int(node["num-partitions"]))
+    sites = partition.split(cohort)
+    index, state, cache = int(node["partition-id"]), state_folder(), cache_folder()
     digests = Digests(cache, machine_secret(state))
-    patients = digests.admit(read_cohort(Path(str(config["data"]))).split("train"))
+    check_disjoint({name: digests.of_voxels(mine) for name, mine in sites.items()})
+    name, patients = list(sites.items())[index]
+    return _post(index, name, patients, run, state, cache, config)
+
+
+def _post(
+    index: int,
+    name: str,
+    patients: tuple[Patient, ...],
+    run: str,
+    state: Path,
+    cache: Path,
+    config: Mapping[str, object],
+) -> Post:
+    digests = Digests(cache, machine_secret(state))
+    patients = digests.admit(patients)
     phantom = bool(config.get("phantom", False))
     digest, _ = digests.of(patients, private=not phantom)
     return Post(
-        index=int(config["partition-id"]),
-        name=str(config["site"]),
+        index=index,
+        name=name,
         patients=patients,
         voxels=digests.of_voxels(patients),
         data=digest,
         private=not phantom,
-        folder=state / "federation" / str(config["site"]) / run,
+        folder=state / "federation" / name / run,
         cache=cache,
         state=state,
         seeded_allowed=bool(config.get("seeded-noise", False)),
     )
+
+
+def _check_cap(state: Path) -> None:
+    """A site with patients says itself how much may be spent: no server can be asked that."""
+    if math.isinf(Ledger(state / LEDGER, machine_secret(state)).cap()):
+        raise UsageError(
+            f"The ledger in {state} has no cap, so a server could spend any ε on these patients; "
+            "say how much a patient may pay: `bench ledger cap 8`."
+        )
 
 
 def _folder(config: Mapping[str, object], key: str, default: Path) -> Path:

@@ -131,8 +131,7 @@ def draw_matrix(squares: Sequence[Square], path: Path) -> None:
             "tested": f"{square.tested} ({square.patients})",
             "dice": square.dice,
             "text": f"{square.dice:.2f}",
-            "by": f"{square.generator} + {square.segmenter}, ε = "
-            + ("∞" if math.isinf(square.epsilon) else f"{square.epsilon:g}"),
+            "by": _by(square),
         }
         for square in squares
     ]
@@ -141,7 +140,7 @@ def draw_matrix(squares: Sequence[Square], path: Path) -> None:
         y=alt.Y(
             "trained:N",
             title="trained at",
-            sort=list(dict.fromkeys(value["trained"] for value in values)),
+            sort=list(dict.fromkeys(square.trained for square in squares)),
             axis=alt.Axis(labelLimit=240),
         ),
     )
@@ -149,10 +148,15 @@ def draw_matrix(squares: Sequence[Square], path: Path) -> None:
     tiles = base.mark_rect().encode(color=alt.Color("dice:Q", title="Dice", scale=scale))
     dark = alt.condition("datum.dice > 0.55", alt.value("white"), alt.value("black"))
     words = base.mark_text(fontSize=13).encode(text="text:N", color=dark)
-    by = alt.Facet("by:N", title=None, sort=list(dict.fromkeys(value["by"] for value in values)))
+    by = alt.Facet("by:N", title=None, sort=list(dict.fromkeys(map(_by, squares))))
     chart = alt.layer(tiles, words, data={"values": values}).properties(width=240, height=170)
     title = "Trained at one site, tested on another's patients"
     chart.facet(by, columns=2, title=title).save(str(path), scale_factor=2)
+
+
+def _by(square: Square) -> str:
+    epsilon = "∞" if math.isinf(square.epsilon) else f"{square.epsilon:g}"
+    return f"{square.generator} + {square.segmenter}, ε = {epsilon}"
 
 
 def draw_membership(curves: Mapping[str, Curve], path: Path) -> None:

@@ -7,9 +7,11 @@ nothing left running.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +36,45 @@ STOP_S = 10.0
 RUN_S = 600.0
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Quiet, without installing anything, and with Flower's own folder below ``folder``."""
+    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"  # Flower starts its own commands
+    return {**os.environ, **ENVIRONMENT, "PATH": path, "FLWR_HOME": str(folder / "flwr")}
+
+
+def run_in_flowers_simulation(
+    folder: Path, cohort: Path, sites: int, **config: Any
+) -> subprocess.CompletedProcess[str]:
+    """``flwr run`` on the SuperLink that Flower starts by itself, and ends the latter."""
+    own = {**environment(folder), "FLWR_LOCAL_CONTROL_API_PORT": str(_free_port())}
+    settings = {"out": str(folder / "out"), "sites": sites, "data": str(cohort), **config}
+    command = ["run", str(APP), "local", "--stream", "--run-config", _texts(settings)]
+    try:
+        return subprocess.run(
+            [BIN / "flwr", *command, "--federation-config", f"num-supernodes={sites}"],
+            env=own,
+            capture_output=True,
+            text=True,
+            timeout=RUN_S,
+            check=False,
+        )
+    finally:
+        _end_detached(folder / "flwr")
+
+
+def _texts(settings: Mapping[str, Any]) -> str:
+    return " ".join(f"{name.replace('_', '-')}={json.dumps(v)}" for name, v in settings.items())
+
+
+def _end_detached(home: Path) -> None:
+    """Ends the processes whose FLWR_HOME is this one: Flower's own SuperLink stays behind."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            said = (process / "environ").read_bytes().split(b"\0")
+            if f"FLWR_HOME={home}".encode() in said:
+                os.kill(int(process.name), signal.SIGTERM)
+
+
 class Loopback:
     """A running consortium.
 
@@ -45,9 +86,7 @@ class Loopback:
 
     def __init__(self, folder: Path, hospitals: Mapping[str, Path], *, tls: bool = False) -> None:
         self.folder, self.hospitals, self.tls = folder, hospitals, tls
-        path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"  # Flower starts its own commands
-        own = {"PATH": path, "FLWR_HOME": str(folder / "flwr")}
-        self._environment = {**os.environ, **ENVIRONMENT, **own}
+        self._environment = environment(folder)
         self._port = _free_port()
         self._started: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -122,10 +161,7 @@ class Loopback:
     def run(self, **config: Any) -> subprocess.CompletedProcess[str]:
         """``flwr run``, to its end."""
         settings = {"out": str(self.folder / "out"), "sites": len(self.hospitals), **config}
-        texts = " ".join(
-            f"{name.replace('_', '-')}={json.dumps(v)}" for name, v in settings.items()
-        )
-        return self._flwr("run", str(APP), "loopback", "--stream", "--run-config", texts)
+        return self._flwr("run", str(APP), "loopback", "--stream", "--run-config", _texts(settings))
 
     def results(self) -> list[dict[str, Any]]:
         found = sorted((self.folder / "out").glob("*/federation.json"))

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from loopback import Loopback
+from loopback import Loopback, run_in_flowers_simulation
 
 from benchmark.data.folders import LEDGER, machine_secret
 from benchmark.privacy.ledger import Ledger
@@ -104,6 +104,20 @@ def test_over_tls_the_model_is_that_of_the_simulation_bit_for_bit(
 
 
 @pytest.mark.slow
+def test_flowers_own_simulation_ends_in_the_same_model(
+    module_cohort: Path, cohorts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
+    allowed = {"phantom": True, "seeded_noise": True}
+    done = run_in_flowers_simulation(tmp_path, module_cohort, 2, rounds=2, **SMALL, **allowed)
+    found = list((tmp_path / "out").glob("*/generator/weights.safetensors"))
+    assert found, done.stdout + done.stderr
+    alone = tmp_path / "one process"
+    alone.mkdir()
+    assert found[0].read_bytes() == simulated(cohorts, alone, rounds=2, **SMALL)
+
+
+@pytest.mark.slow
 def test_a_superlink_that_was_killed_goes_on_where_it_was(
     cohorts: dict[str, Path], consortium: Loopback, tmp_path: Path
 ) -> None:
@@ -145,3 +159,26 @@ def test_a_site_without_seeded_noise_refuses_the_servers_seed(
         running.run(rounds=2, **SMALL)
         said = (running.folder / "out" / "error.txt").read_text()
     assert "refuses the run by its own rules" in said
+
+
+@pytest.mark.slow
+def test_a_site_with_patients_and_no_cap_lets_no_server_spend_anything(
+    cohorts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loopback.ALLOWED", "")
+    quiet = {**SMALL, "noise": "system", "unit": "patient"}
+    with Loopback(tmp_path / "consortium", cohorts) as running:
+        running.run(rounds=2, **quiet)
+        assert "refuses the run by its own rules" in (running.folder / "out/error.txt").read_text()
+        for site in cohorts:
+            state = running.folder / site / "state"
+            assert Ledger(state / LEDGER, machine_secret(state)).set_cap(8.0)
+        running.run(rounds=2, **quiet)
+        (found,) = running.results()
+        assert found["epsilon_patient"] <= 5
+        for site in cohorts:
+            state = running.folder / site / "state"
+            (total,) = {
+                one.epsilon for one in Ledger(state / LEDGER, machine_secret(state)).totals()
+            }
+            assert 0 < total <= 5
