@@ -16,12 +16,16 @@ export PYTHONPATH="$scratch/site"
 import pathlib
 
 import benchmark
+import federation
 import generators
 import leaderboard
 import segmenters
 
-homes = {pathlib.Path(p.__file__).parents[1] for p in (benchmark, generators, leaderboard, segmenters)}
+packages = (benchmark, federation, generators, leaderboard, segmenters)
+homes = {pathlib.Path(p.__file__).parents[1] for p in packages}
 assert homes == {pathlib.Path.cwd() / "site"}, f"not the wheel's own packages: {homes}"
+app = pathlib.Path(federation.__file__).parent
+assert (app / "pyproject.toml").exists() and (app / "LICENSE").exists(), "no Flower app"
 PYTHON
 "$python" -m benchmark list
 "$python" -m benchmark data phantom "$scratch/cohort" --patients 2 --seed 1

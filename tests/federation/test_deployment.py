@@ -1,5 +1,6 @@
 """The real thing on the loopback: a SuperLink, SuperNodes, TLS and registered keys."""
 
+import re
 import shutil
 import threading
 import time
@@ -182,3 +183,17 @@ def test_a_site_with_patients_and_no_cap_lets_no_server_spend_anything(
                 one.epsilon for one in Ledger(state / LEDGER, machine_secret(state)).totals()
             }
             assert 0 < total <= 5
+
+
+def test_the_guide_uses_no_option_that_the_loopback_does_not() -> None:
+    """What `docs/federation.md` tells a consortium to type is what the tests above ran."""
+    guide = (Path("docs") / "federation.md").read_text()
+    ran = (Path("tests") / "federation" / "loopback.py").read_text()
+    blocks = "\n".join(re.findall(r"```console\n(.*?)```", guide.split("## For real")[1], re.S))
+    typed = re.sub(r"\\\n", " ", blocks)
+    ours = [line for line in typed.splitlines() if re.match(r"\$ (flwr|flower-|openssl)", line)]
+    assert len(ours) >= 7
+    for option in {o for line in ours for o in re.findall(r"(?<= )--?[a-zA-Z][\w-]+", line)}:
+        assert f'"{option}"' in ran, f"{option} is in the guide and not tried"
+    for name, value in re.findall(r"(FLWR_\w+|OMP_\w+)=(\S+)", typed):
+        assert f'"{name}": "{value}"' in ran
