@@ -208,8 +208,10 @@ def _nodes(grid: Grid, rules: Rules) -> list[int]:
 def _check_sites(facts: Mapping[int, messages.Hello], rules: Rules) -> None:
     ours = versions()
     for said in facts.values():
-        other = [f"{n} {v} (here {ours[n]})" for n, v in said.versions.items() if v != ours.get(n)]
-        if other or said.versions.keys() != ours.keys():
+        names = sorted({*ours, *said.versions})
+        both = [(name, said.versions.get(name, "none"), ours.get(name, "none")) for name in names]
+        other = [f"{name} {there} (here {here})" for name, there, here in both if there != here]
+        if other:
             raise _stopped(said.site, "the first message", f"has {', '.join(other)}")
         if said.patients < 1:
             raise _stopped(said.site, "the first message", "has no patients")
