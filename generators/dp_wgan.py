@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
-from benchmark.core.settings import Settings
+from benchmark.core.settings import Settings, Tuned
 from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES
 from benchmark.privacy.planning import plan_poisson_gaussian
 from generators.wgan import PAPER, STANDARD, Wgan, WganParams
@@ -27,7 +27,11 @@ from generators.wgan import PAPER, STANDARD, Wgan, WganParams
 class DpWganParams(WganParams):
     """The WGAN's settings, the clip norm C, and whose upper bound on ε is reported."""
 
-    clip_norm: Annotated[float, FloatDistribution(1e-3, 100.0, log=True)] = 0.25
+    clip_norm: Annotated[
+        float,
+        FloatDistribution(1e-3, 100.0, log=True),
+        Tuned(FloatDistribution(0.05, 2.0, log=True)),
+    ] = 0.25
     accountant: Annotated[str, CategoricalDistribution(["prv", "rdp", "pld"])] = "prv"
     dp_engine: Annotated[str, CategoricalDistribution([*ENGINES])] = DEFAULT_ENGINE
 

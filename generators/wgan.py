@@ -24,7 +24,7 @@ from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.registry import unknown
 from benchmark.core.seeds import stream
-from benchmark.core.settings import Settings
+from benchmark.core.settings import Settings, Tuned
 from benchmark.privacy.engines import DEFAULT_ENGINE
 from generators.nets.adversarial import Game
 from generators.nets.convolutional import PatchGenerator
@@ -47,17 +47,35 @@ class WganParams(Settings):
     critic_norm: Annotated[str, CategoricalDistribution(["none", "instance"])] = "none"
     loss: Annotated[str, CategoricalDistribution(["hinge", "wasserstein"])] = "hinge"
     constraint: Annotated[str, CategoricalDistribution(["spectral", "weights"])] = "spectral"
-    bound: Annotated[float, FloatDistribution(1e-3, 10.0, log=True)] = 2.0
+    bound: Annotated[
+        float, FloatDistribution(1e-3, 10.0, log=True), Tuned(FloatDistribution(0.5, 8.0, log=True))
+    ] = 2.0
     optimiser: Annotated[str, CategoricalDistribution(["adam", "rmsprop"])] = "adam"
-    generator_rate: Annotated[float, FloatDistribution(1e-5, 1e-1, log=True)] = 2e-3
-    critic_rate: Annotated[float, FloatDistribution(1e-5, 1e-1, log=True)] = 5e-3
+    generator_rate: Annotated[
+        float,
+        FloatDistribution(1e-5, 1e-1, log=True),
+        Tuned(FloatDistribution(3e-4, 1e-2, log=True)),
+    ] = 2e-3
+    critic_rate: Annotated[
+        float,
+        FloatDistribution(1e-5, 1e-1, log=True),
+        Tuned(FloatDistribution(1e-3, 2e-2, log=True)),
+    ] = 5e-3
     schedule: Annotated[str, CategoricalDistribution(["constant", "cosine"])] = "cosine"
-    batch: Annotated[int, IntDistribution(1, 4096, log=True)] = 256
+    batch: Annotated[
+        int, IntDistribution(1, 4096, log=True), Tuned(IntDistribution(64, 512, log=True), "patch")
+    ] = 256
     fakes: Annotated[int, IntDistribution(1, 4096, log=True)] = 64
-    patients_per_step: Annotated[int, IntDistribution(1, 4096, log=True)] = 8
-    critic_steps: Annotated[int, IntDistribution(1, 20)] = 4
-    generator_steps: Annotated[int, IntDistribution(1, 1_000_000, log=True)] = 300
-    averaging: Annotated[float, FloatDistribution(0.0, 0.9999)] = 0.99
+    patients_per_step: Annotated[
+        int, IntDistribution(1, 4096, log=True), Tuned(IntDistribution(2, 16, log=True), "patient")
+    ] = 8
+    critic_steps: Annotated[int, IntDistribution(1, 20), Tuned(IntDistribution(2, 6))] = 4
+    generator_steps: Annotated[
+        int, IntDistribution(1, 1_000_000, log=True), Tuned(IntDistribution(150, 500, log=True))
+    ] = 300
+    averaging: Annotated[
+        float, FloatDistribution(0.0, 0.9999), Tuned(FloatDistribution(0.95, 0.998))
+    ] = 0.99
 
 
 PAPER = WganParams(

@@ -17,6 +17,7 @@ from benchmark.cli import (
     ledger,
     run,
     score,
+    tune,
     ui,
     weights,
 )
@@ -43,6 +44,7 @@ for command in (
     explain.explain,
     ledger.ledger,
     score.score,
+    tune.tune,
     ui.ui,
     weights.weights,
 ):

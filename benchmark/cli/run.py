@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from benchmark.sweep.sites import Federation
 
 
-def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in value.split(",") if name.strip())
-    if not names:
+def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    """Splits an option's names at commas."""
+    found = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not found:
         raise UsageError("Expected at least one name, separated by commas.")
-    return names
+    return found
 
 
 @click.command()
@@ -28,7 +29,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     "--generator",
     "generators",
     required=True,
-    callback=_names,
+    callback=names,
     metavar="NAME[,NAME]",
     help="Generators to compare; `bench list` has the names.",
 )
@@ -54,7 +55,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     "segmenters",
     default="unet",
     show_default=True,
-    callback=_names,
+    callback=names,
     metavar="NAME[,NAME]",
     help="Segmenters that learn from the synthetic patches.",
 )
@@ -210,7 +211,7 @@ def _request(options: Mapping[str, Any]) -> Request:
         delta=options["delta"],
         segmenters=options["segmenters"],
         preset=options["preset"],
-        settings=_settings(options["settings"]),
+        settings=settings_of(options["settings"]),
         seeds=options["seeds"],
         bookends=options["bookends"],
         noise=options["noise"] or ("system" if private else "seeded"),
@@ -230,7 +231,8 @@ def _federation(options: Mapping[str, Any]) -> Federation:
     return asked
 
 
-def _settings(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+def settings_of(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Reads what ``--set`` gives: texts by setting, by plug-in."""
     read: dict[str, dict[str, str]] = {}
     for text in texts:
         name, equals, value = text.partition("=")

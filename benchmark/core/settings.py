@@ -1,7 +1,8 @@
 """Settings of plug-ins: frozen dataclasses that carry their range beside their default.
 
 A field is written ``learning_rate: Annotated[float, FloatDistribution(1e-5, 1e-2)] = 1e-4``: the
-range is Optuna's, serves tuning, and is the law that a value given by a user is checked against.
+range is Optuna's, and the law that a value given by a user is checked against. A field that tuning
+may vary says ``Tuned()`` behind it, or ``Tuned(FloatDistribution(1e-4, 1e-3))`` for a narrower one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from benchmark.core.budget import Unit
 from benchmark.core.errors import UsageError
 
 
@@ -28,6 +30,18 @@ class Field(NamedTuple):
     kind: type
     range: BaseDistribution | None
     value: Any
+
+
+class Tuned(NamedTuple):
+    """Behind a setting's range: tuning may vary it.
+
+    Attributes:
+        range: Where; ``None`` for the whole range.
+        unit: The only protected unit for which the setting means anything; ``None`` for all.
+    """
+
+    range: BaseDistribution | None = None
+    unit: Unit | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,6 +69,19 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """The values by name."""
         return {field.name: field.value for field in self.fields()}
+
+    def search_space(self, unit: Unit) -> dict[str, BaseDistribution]:
+        """Where tuning looks, by name; each range holds the value that it starts from."""
+        hints = get_type_hints(type(self), include_extras=True)
+        space = {}
+        for field in self.fields():
+            note = next((n for n in get_args(hints[field.name]) if isinstance(n, Tuned)), None)
+            if note is not None and note.unit in (None, unit):
+                searched = note.range or field.range
+                if searched is None:
+                    raise TypeError(f"{field.name} is to be tuned and has no range.")
+                space[field.name] = _with(field.value, searched)
+        return space
 
     def with_texts(self, texts: Mapping[str, str]) -> Self:
         """A copy with some values read from texts, as ``--set`` gives them.
@@ -103,6 +130,14 @@ def _check(field: Field) -> None:
         inside = True
     if not inside:
         raise UsageError(f"Expected {field.name} {law}, got {value!r}.")
+
+
+def _with(value: Any, law: BaseDistribution) -> BaseDistribution:
+    """The range, widened to hold a value."""
+    if isinstance(law, (FloatDistribution, IntDistribution)):
+        low, high = min(law.low, value), max(law.high, value)
+        return type(law)(low=low, high=high, log=law.log)
+    return law
 
 
 def describe(law: BaseDistribution | None) -> str:

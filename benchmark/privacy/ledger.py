@@ -16,13 +16,13 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from benchmark.core.budget import Guarantee
+from benchmark.core.budget import Guarantee, Unit
 from benchmark.core.errors import BenchError, UsageError
 from benchmark.privacy.composition import total_epsilon
 
@@ -175,6 +175,22 @@ class Ledger:
             for numbers, count in alike.items()
         ]
         return sorted(totals, key=lambda total: -total.epsilon)
+
+    def total_of(self, runs: Collection[str], *, unit: Unit) -> float:
+        """What some runs cost together: the composed ε of the unit that paid most, at δ = 1e-5.
+
+        Args:
+            runs: Their keys; every entry of theirs counts, also of fits that were never finished.
+            unit: ``patient``; or ``patch``, if that is all the runs' unit.
+        """
+        said = {e.number: e.said for e in self.entries() if e.said.get("run") in runs}
+        of_patient: dict[str, list[int]] = {}
+        for number, words in said.items():
+            for patient in words["patients"]:
+                of_patient.setdefault(patient, []).append(number)
+        alike = {tuple(numbers) for numbers in of_patient.values()}
+        guarantees = ([_guarantee(said[number]) for number in numbers] for numbers in alike)
+        return max((total_epsilon(each, DELTA, unit=unit) for each in guarantees), default=0.0)
 
     def verify(self) -> int:
         """Checks every entry, the chain and its end; returns the number of entries.

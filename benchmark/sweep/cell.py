@@ -23,7 +23,7 @@ from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.ledger import Ledger, Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.sweep.distances import distances
-from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.inputs import VALIDATION, Inputs
 from benchmark.sweep.pictures import save_strip
 from benchmark.sweep.rounds import RoundWatch
 from benchmark.sweep.sites import (
@@ -192,7 +192,7 @@ def spendings_of(
 
 def _spending(spec: RunSpec, guarantee: Guarantee, inputs: Inputs) -> Spending:
     return Spending(
-        kind="fit",
+        kind="tuning" if VALIDATION in spec.test_data else "fit",
         run=spec.key,
         generator=spec.generator.name,
         guarantee=guarantee,

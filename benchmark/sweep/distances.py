@@ -11,7 +11,7 @@ from benchmark.core.seeds import stream
 from benchmark.data.patching import Recipe, extract
 from benchmark.metrics.distances import fid, offline_distance
 from benchmark.metrics.weights import missing_reason
-from benchmark.sweep.inputs import MAIN_TEST, Inputs
+from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.spec import RunSpec
 
 HELD_OUT_SEED = stream(0, "held-out patches")
@@ -22,13 +22,13 @@ def distances(
 ) -> dict[str, Any]:
     """FID where the Inception weights are at hand, and the offline distance always."""
     n, dims = int(spec.protocol["fid_n"]), int(spec.protocol["fid_dims"])
-    patients = inputs.tests[MAIN_TEST]
+    patients = inputs.tests[inputs.main]
     recipe = Recipe(size=int(spec.protocol["patch_size"]), per_patient=math.ceil(n / len(patients)))
     real = extract(patients, recipe, seed=HELD_OUT_SEED).images[:n]
     fake = synthetic.images[:n]
     result: dict[str, Any] = {"offline_distance": offline_distance(real, fake)}
     if weights is None:
         return {**result, "fid": {"value": None, "reason": missing_reason()}}
-    key = f"{inputs.test_data[MAIN_TEST]}-{recipe.size}-{n}"
+    key = f"{inputs.test_data[inputs.main]}-{recipe.size}-{n}"
     found = fid(real, fake, dims=dims, weights=weights, cache=cache / "fid", real_key=key)
     return {**result, "fid": found._asdict()}

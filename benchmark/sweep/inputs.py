@@ -11,9 +11,9 @@ from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
 from benchmark.data.folders import machine_secret
 from benchmark.data.layouts import read_cohort
-from benchmark.data.phantom import embedded
+from benchmark.data.phantom import DEFAULT_SEED, embedded
 
-MAIN_TEST = "test"
+MAIN_TEST, VALIDATION = "test", "val"
 Progress = Callable[[str, int, int], None]
 
 
@@ -39,6 +39,11 @@ class Inputs:
     patients: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
 
+    @property
+    def main(self) -> str:
+        """The name of the main test set."""
+        return next(iter(self.tests))
+
 
 def gather(
     data: Path | None,
@@ -50,6 +55,8 @@ def gather(
     progress: Progress,
     layout: str | None = None,
     skip_bad: bool = False,
+    held_out: str = MAIN_TEST,
+    seed: int = DEFAULT_SEED,
 ) -> Inputs:
     """Finds, checks and digests a sweep's data; the embedded cohort where none is given.
 
@@ -62,17 +69,23 @@ def gather(
         progress: Hears of every patient.
         layout: The layout of all folders; found out by looking if ``None``.
         skip_bad: Whether patients with faults are left out, instead of stopping everything.
+        held_out: The split to test on: ``test``, or ``val`` while something is chosen by it; nobody
+            of another split is read.
+        seed: Of the phantoms, where there are no other data.
 
     Raises:
         DataError: For unusable files, or for a patient who would be trained and tested on.
     """
     private = data is not None
     if data is None:
-        root = embedded(cache, jobs=jobs, progress=lambda d, n: progress("Making phantoms", d, n))
-        data, test_data = root / "cohort", [root / "shifted", *test_data]
+        root = embedded(
+            cache, seed=seed, jobs=jobs, progress=lambda d, n: progress("Making phantoms", d, n)
+        )
+        shifted = [root / "shifted"] if held_out == MAIN_TEST else []
+        data, test_data = root / "cohort", [*shifted, *test_data]
     faults: list[DataError] | None = [] if skip_bad else None
     cohort = read_cohort(data, layout=layout, faults=faults)
-    tests = {MAIN_TEST: cohort.split("test")}
+    tests = {held_out: cohort.split(held_out)}
     for folder in test_data:
         name = folder.resolve().name
         if name in tests:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
@@ -34,20 +34,23 @@ class Events:
     ended: Callable[[Outcome], None]
 
 
-def run_tasks(tasks: Sequence[Task], *, jobs: int, events: Events) -> list[Outcome]:
+def run_tasks(tasks: Iterable[Task], *, jobs: int, events: Events) -> list[Outcome]:
     """Runs every task in a process of its own, ``jobs`` at a time, in order.
 
-    A kill or an interrupt loses the running cells alone; finished ones are in the store.
+    Tasks are taken one by one, as there is room for them, so that they may depend on how earlier
+    ones ended. A kill or an interrupt loses the running cells alone; finished ones are in the
+    store.
     """
-    waiting = list(tasks)
+    waiting = iter(tasks)
     running: dict[Connection, tuple[ForkServerProcess, Task]] = {}
     outcomes = []
     try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                task = waiting.pop(0)
+        while True:
+            while len(running) < jobs and (task := next(waiting, None)):
                 process, receiver = _start(task)
                 running[receiver] = (process, task)
+            if not running:
+                break
             for ready in [r for r in wait(list(running)) if isinstance(r, Connection)]:
                 process, task = running[ready]
                 if _hear(ready, task, events):

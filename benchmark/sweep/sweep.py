@@ -21,7 +21,7 @@ from benchmark.sweep.sites import fitted_on
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
 from benchmark.sweep.summary import SUMMARY, Row, rows, write_summary
-from benchmark.sweep.tracking import Tracker, default_uri
+from benchmark.sweep.tracking import Parent, Tracker, default_uri
 from benchmark.sweep.worker import Task, check_device
 
 
@@ -124,7 +124,7 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
     matrix = cross_site(outcomes, inputs, store)
     if matrix:
         write_matrix(place.out / MATRIX, matrix)
-        tracker.matrix(place.out / MATRIX)
+        tracker.keep(place.out / MATRIX)
     tracker.close(any(outcome.state == "failed" for outcome in outcomes))
     return Finished(table, outcomes, matrix)
 
@@ -225,4 +225,4 @@ def _run(
 
 def _tracker(specs: Sequence[RunSpec], place: Place, listener: Listener) -> Tracker:
     uri = place.tracking_uri or default_uri(place.out)
-    return Tracker(uri, place.out, specs, listener.warning)
+    return Tracker(uri, place.out, Parent.of_sweep(specs), listener.warning)

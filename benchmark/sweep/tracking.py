@@ -12,6 +12,7 @@ import math
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +47,40 @@ def quiet() -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 
 
+@dataclass(frozen=True)
+class Parent:
+    """The run under which cells are logged.
+
+    Attributes:
+        key: The same for the same command.
+        name: What MLflow's lists show.
+        note: What its page says.
+    """
+
+    key: str
+    name: str
+    note: str
+
+    @classmethod
+    def of_sweep(cls, specs: Sequence[RunSpec]) -> Parent:
+        """That of a sweep, by its cells."""
+        key = hashlib.sha256(",".join(sorted(s.key for s in specs)).encode()).hexdigest()[:12]
+        names = list(dict.fromkeys(s.generator.name for s in specs))
+        return cls(key, f"sweep of {', '.join(names)}", DESCRIPTION)
+
+
 class Tracker:
-    """Logs a sweep's cells; after a first error it stays silent and says so once.
+    """Logs cells; after a first error it stays silent and says so once.
 
     Args:
         uri: MLflow's tracking URI; ``none`` for no tracking.
         out: The store's folder, where artifacts of a local database go.
-        specs: Every cell of the sweep.
+        parent: The run under which they come.
         warn: Told once, in a sentence, if MLflow fails.
     """
 
-    def __init__(
-        self, uri: str, out: Path, specs: Sequence[RunSpec], warn: Callable[[str], None]
-    ) -> None:
-        self._uri, self._out, self._specs, self._warn = uri, out, specs, warn
+    def __init__(self, uri: str, out: Path, parent: Parent, warn: Callable[[str], None]) -> None:
+        self._uri, self._out, self._under, self._warn = uri, out, parent, warn
         self._client: Any = None
         self._silent = uri == NO_TRACKING
         self._safely(self._open)
@@ -68,8 +89,8 @@ class Tracker:
         """Logs a finished cell, unless the sweep has it already."""
         self._safely(lambda: self._log(folder))
 
-    def matrix(self, file: Path) -> None:
-        """Logs the cross-site matrix with the parent run; MLflow shows it as a table."""
+    def keep(self, file: Path) -> None:
+        """Logs a file with the parent run; MLflow shows tables and pictures."""
         self._safely(lambda: self._client.log_artifact(self._parent, str(file)))
 
     def close(self, failed: bool) -> None:
@@ -98,8 +119,7 @@ class Tracker:
             Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         self._client = MlflowClient(tracking_uri=self._uri)
         self._experiment = self._experiment_id()
-        key = hashlib.sha256(",".join(sorted(s.key for s in self._specs)).encode())
-        self._parent = self._parent_run(key.hexdigest()[:12])
+        self._parent = self._parent_run()
         children = self._runs(f"tags.`mlflow.parentRunId` = '{self._parent}'")
         whole = [run for run in children if run.info.status == "FINISHED"]
         for half in (run for run in children if run not in whole):
@@ -114,15 +134,12 @@ class Tracker:
         where = (self._out / ARTIFACTS).absolute().as_uri() if local else None
         return str(self._client.create_experiment(EXPERIMENT, artifact_location=where))
 
-    def _parent_run(self, sweep_key: str) -> str:
-        found = self._runs(f"tags.sweep_key = '{sweep_key}'")
+    def _parent_run(self) -> str:
+        found = self._runs(f"tags.sweep_key = '{self._under.key}'")
         if found:
             return str(found[0].info.run_id)
-        names = list(dict.fromkeys(s.generator.name for s in self._specs))
-        tags = {"sweep_key": sweep_key, "mlflow.note.content": DESCRIPTION}
-        run = self._client.create_run(
-            self._experiment, run_name=f"sweep of {', '.join(names)}", tags=tags
-        )
+        tags = {"sweep_key": self._under.key, "mlflow.note.content": self._under.note}
+        run = self._client.create_run(self._experiment, run_name=self._under.name, tags=tags)
         return str(run.info.run_id)
 
     def _runs(self, query: str) -> list[Any]:

@@ -1,0 +1,150 @@
+"""``bench tune``: settings for each privacy level."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.cli.run import names, settings_of
+from benchmark.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchmark.sweep.studies import Order
+    from benchmark.sweep.sweep import Place
+
+
+@click.command()
+@click.option("--generator", "generators", required=True, callback=names, metavar="NAME[,NAME]")
+@click.option(
+    "--epsilon",
+    default="1,2,5,7.4,inf",
+    show_default=True,
+    metavar="E[,E]",
+    help="Privacy levels; a study for each.",
+)
+@click.option(
+    "--trials", type=click.IntRange(1), default=20, show_default=True, help="Of each study."
+)
+@click.option(
+    "--objective",
+    "objectives",
+    default="dice",
+    show_default=True,
+    callback=names,
+    metavar="NAME[,NAME]",
+    help="dice, fid, distance: on validation patients; the first decides the winner.",
+)
+@click.option(
+    "--on",
+    type=click.Choice(["phantom", "private"]),
+    default="phantom",
+    show_default=True,
+    help="Whose data decide: phantoms cost no privacy.",
+)
+@click.option("--leaky", is_flag=True, help="Needed by --on private: nobody accounts the choice.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="FOLDER", help="With --on private."
+)
+@click.option("--layout", metavar="NAME", help="How they lie.  [default: found out by looking]")
+@click.option("--skip-bad", is_flag=True, help="Leave out patients with faults.")
+@click.option("--unit", type=click.Choice(["patch", "patient"]), default="patch", show_default=True)
+@click.option("--segmenter", default="unet", show_default=True, metavar="NAME")
+@click.option("--preset", default="quick", show_default=True, metavar="NAME")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PLUGIN.NAME=VALUE",
+    help="Holds a setting fast, as `dp-wgan.batch=128`.",
+)
+@click.option("--sites", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--partition", default="site", show_default=True, metavar="HOW")
+@click.option("--jobs", type=click.IntRange(1), help="Trials at a time.  [default: the cores]")
+@click.option("--device", default="cpu", show_default=True, help="A torch device.")
+@click.option(
+    "--storage",
+    metavar="URL",
+    help="Optuna's store, which several machines can share.  [default: a file in OUT]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where trials, and OUT/tuned, go.",
+)
+@click.option(
+    "--tracking-uri",
+    metavar="URI",
+    help="MLflow's store; `none` for none.  [default: OUT/mlflow.db]",
+)
+def tune(**options: Any) -> None:
+    """Search for a generator's settings at each privacy level.
+
+    A killed search goes on with the same command; several may work on one --storage. `bench run
+    --tuned` uses what was found.
+    """
+    from benchmark.cli.console import Console
+    from benchmark.sweep.studies import run_studies
+    from leaderboard.tuning import draw_studies, tuning_table
+
+    order, place = _order(options), _place(options)
+    console = Console()
+    with console:
+        answers = run_studies(order, place, console.listener())
+    console.show(tuning_table([answer.found for answer in answers]))
+    files = [answer.file for answer in answers] + draw_studies(answers, place.out)
+    click.echo(f"Files: {', '.join(str(file) for file in files)}")
+
+
+def _order(options: Mapping[str, Any]) -> Order:
+    from benchmark.core.budget import parse_epsilon
+    from benchmark.sweep.planning import Request
+    from benchmark.sweep.sites import Federation
+    from benchmark.sweep.studies import Order
+
+    private = options["on"] == "private"
+    if private != options["leaky"]:
+        raise UsageError(
+            "--on private needs --leaky, and only that does: every trial spends privacy on the "
+            "patients, and the choice among them is not accounted; --on phantom costs nothing."
+        )
+    request = Request(
+        generators=options["generators"],
+        epsilons=[parse_epsilon(text) for text in options["epsilon"].split(",")],
+        unit=options["unit"],
+        segmenters=(options["segmenter"],),
+        preset=options["preset"],
+        settings=settings_of(options["settings"]),
+        bookends=False,
+        noise="system" if private else "seeded",
+        federation=Federation(sites=options["sites"], partition=options["partition"]),
+    )
+    return Order(
+        request=request,
+        objectives=options["objectives"],
+        trials=options["trials"],
+        storage=options["storage"],
+        private=private,
+    )
+
+
+def _place(options: Mapping[str, Any]) -> Place:
+    from benchmark.data.folders import cache_folder, state_folder
+    from benchmark.sweep.sweep import Place
+
+    return Place(
+        out=options["out"],
+        cache=cache_folder(),
+        state=state_folder(),
+        data=options["data"],
+        layout=options["layout"],
+        skip_bad=options["skip_bad"],
+        jobs=options["jobs"] or os.cpu_count() or 1,
+        device=options["device"],
+        tracking_uri=options["tracking_uri"],
+    )

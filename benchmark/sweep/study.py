@@ -1,0 +1,227 @@
+"""Studies: one for each generator, ε, unit and cohort; every trial is a cell of its own.
+
+The objective is read from *validation* patients: no test patient's file is opened. Optuna keeps the
+trials, in a file beside the results or in any store that several machines share; the cells keep
+their results, so that a study that was killed goes on and computes nothing twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmark.core.errors import UsageError
+from benchmark.core.registry import generators
+from benchmark.core.settings import Settings
+from benchmark.sweep.cell import ledger_in
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.planning import Request, cells
+from benchmark.sweep.runner import Events
+from benchmark.sweep.spec import RunSpec, canonical
+from benchmark.sweep.store import SPEC
+from benchmark.sweep.tuned import NOT_ACCOUNTED, Found, Provenance
+
+if TYPE_CHECKING:
+    import optuna
+
+Direction = Literal["maximize", "minimize"]
+PHANTOM_SEED = 21
+"""Of the phantoms that are tuned on: neither the embedded cohort's nor the experiments'."""
+
+HEARTBEAT_S, GRACE_S, RETRIES = 15, 60, 2
+"""A worker that is silent for so long is taken for dead, and its trial is tried again."""
+
+OBJECTIVES: Mapping[str, tuple[Direction, Callable[[Mapping[str, Any]], float | None]]] = {
+    "dice": ("maximize", lambda result: result["test_sets"][0]["dice"]["mean"]),
+    "fid": ("minimize", lambda result: result["fid"]["value"]),
+    "distance": ("minimize", lambda result: result["offline_distance"]),
+}
+FREE = "free of private data"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a study asks.
+
+    Attributes:
+        request: A sweep of one generator, one ε and one segmenter.
+        objectives: Names among ``OBJECTIVES``; the first decides the winner.
+        trials: How many are to be finished.
+    """
+
+    request: Request
+    objectives: Sequence[str] = ("dice",)
+    trials: int = 20
+
+    @property
+    def generator(self) -> str:
+        """The generator's name."""
+        return self.request.generators[0]
+
+    @property
+    def epsilon(self) -> float:
+        """The level."""
+        return self.request.epsilons[0]
+
+    def start(self) -> Settings:
+        """The settings that the search starts from."""
+        kind, texts = generators.get(self.generator), self.request.settings
+        preset: Settings = kind.presets[self.request.preset].with_texts(
+            texts.get(self.generator, {})
+        )
+        return preset
+
+    def space(self) -> dict[str, optuna.distributions.BaseDistribution]:
+        """Where it looks; what the user set is not varied.
+
+        Raises:
+            UsageError: If there is nothing to vary.
+        """
+        fixed = self.request.settings.get(self.generator, {})
+        space = self.start().search_space(self.request.unit)
+        left = {name: law for name, law in space.items() if name not in fixed}
+        if not left:
+            raise UsageError(f"{self.generator} has no setting that tuning may vary.")
+        return left
+
+    def spec(self, inputs: Inputs, settings: Mapping[str, Any]) -> RunSpec:
+        """The cell of a trial."""
+        texts = {name: str(value) for name, value in settings.items()}
+        ours = {**self.request.settings.get(self.generator, {}), **texts}
+        asked = {**self.request.settings, self.generator: ours}
+        (spec,) = cells(replace(self.request, settings=asked, bookends=False), inputs, "")
+        return spec
+
+    def name(self, inputs: Inputs) -> str:
+        """The study's: all that decides a trial, but its settings."""
+        base = self.spec(inputs, {})
+        said = canonical([base.key, list(self.objectives), sorted(self.space())])
+        digest = hashlib.sha256(said.encode()).hexdigest()[:8]
+        return f"{self.generator} ε={self.epsilon:g} {self.request.unit} {digest}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Where trials run, and what they run on.
+
+    Attributes:
+        inputs: Training patients, and validation patients to choose by.
+        root: The store of the study's cells, and of no other's.
+        cache: The cache folder.
+        state: The state folder: the ledger.
+        storage: The URL of Optuna's store.
+        jobs: Trials at a time.
+        device: A torch device's name.
+        fid_weights: The Inception weights, if any.
+        events: Hears of every stage of a trial's cell.
+    """
+
+    inputs: Inputs
+    root: Path
+    cache: Path
+    state: Path
+    storage: str
+    jobs: int = 1
+    device: str = "cpu"
+    fid_weights: Path | None = None
+    events: Events
+
+
+def study_of(question: Question, bench: Bench) -> optuna.Study:
+    """The study, made if it is new, with the settings it starts from as its first trial."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    name = question.name(bench.inputs)
+    study = optuna.create_study(
+        study_name=name,
+        storage=storage_at(bench.storage),
+        directions=[OBJECTIVES[objective][0] for objective in question.objectives],
+        sampler=optuna.samplers.TPESampler(seed=None, multivariate=True),
+        load_if_exists=True,
+    )
+    start = question.start().as_dict()
+    study.enqueue_trial({n: start[n] for n in question.space()}, skip_if_exists=True)
+    return study
+
+
+def best_of(study: optuna.Study) -> optuna.trial.FrozenTrial:
+    """The finished trial whose first objective is best.
+
+    Raises:
+        UsageError: If no trial was finished.
+    """
+    from optuna.study import StudyDirection
+    from optuna.trial import TrialState
+
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not done:
+        raise UsageError(f"{study.study_name}: every trial failed; their folders say why.")
+    sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
+    return max(done, key=lambda trial: (sign * trial.values[0], -trial.number))
+
+
+def found_by(question: Question, bench: Bench, study: optuna.Study) -> Found:
+    """The winner's settings with their provenance."""
+    best, first = best_of(study), _first(question, study)
+    private = bench.inputs.private
+    finished = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    return Found(
+        generator=question.generator,
+        version=generators.get(question.generator).version,
+        unit=question.request.unit,
+        epsilon=question.epsilon,
+        settings=best.params,
+        provenance=Provenance(
+            study=study.study_name,
+            preset=question.request.preset,
+            segmenter=question.request.segmenters[0],
+            trials=len(finished),
+            data=bench.inputs.data,
+            on="private" if private else "phantom",
+            selection=NOT_ACCOUNTED if private else FREE,
+            epsilon_of_all_trials=spent(question, bench) if private else 0.0,
+            score=best.values[0],
+            default=math.nan if first is None else first.values[0],
+        ),
+    )
+
+
+def spent(question: Question, bench: Bench) -> float:
+    """The ε of all trials, finished or not, composed, for the study's unit."""
+    runs = {file.parent.name for file in bench.root.glob(f"{question.generator}/*/{SPEC}")}
+    return ledger_in(bench.state).total_of(runs, unit=question.request.unit)
+
+
+def _first(question: Question, study: optuna.Study) -> optuna.trial.FrozenTrial | None:
+    """The finished trial of the settings that the search started from."""
+    start = question.start().as_dict()
+    done = (trial for trial in study.trials if trial.state.name == "COMPLETE")
+    return next((t for t in done if all(start[n] == v for n, v in t.params.items())), None)
+
+
+def storage_at(url: str) -> optuna.storages.RDBStorage:
+    """Optuna's store; a worker that dies is noticed, and its trial is tried again.
+
+    Raises:
+        UsageError: If it cannot be used.
+    """
+    from optuna.storages import RDBStorage, RetryFailedTrialCallback
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # heartbeats are called experimental
+            return RDBStorage(
+                url,
+                heartbeat_interval=HEARTBEAT_S,
+                grace_period=GRACE_S,
+                failed_trial_callback=RetryFailedTrialCallback(max_retry=RETRIES),
+            )
+    except Exception as error:  # SQLAlchemy and drivers raise their own
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"--storage {url}: Optuna cannot use this store ({reason}).") from error
