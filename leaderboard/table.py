@@ -13,6 +13,7 @@ from rich.text import Text
 
 from benchmark.sweep.matrix import Square
 from benchmark.sweep.summary import Row
+from benchmark.sweep.tuned import NOT_ACCOUNTED
 
 MEANINGLESS = 10.0
 """Above this an ε says next to nothing; it is shown as it is, and said."""
@@ -110,6 +111,8 @@ def _caption(rows: Sequence[Row]) -> str:
     words = [f"Dice: {brackets}.", f"δ = {rows[0].delta:.3g}."] if rows else []
     if any(MEANINGLESS < epsilon < math.inf for epsilon in spent):
         words.append(f"An ε above {MEANINGLESS:g} is no meaningful guarantee.")
+    if any(row.selection == NOT_ACCOUNTED for row in rows):
+        words.append(f"Tuned on patients; selection: {NOT_ACCOUNTED}.")
     return " ".join(words)
 
 

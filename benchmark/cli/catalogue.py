@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from benchmark.core.budget import Unit
     from benchmark.core.settings import Settings
 
 
@@ -25,7 +27,16 @@ def list_() -> None:
 @click.command()
 @click.argument("name")
 @click.option("--preset", default="quick", show_default=True, metavar="NAME")
-def show(name: str, preset: str) -> None:
+@click.option("--tuned", is_flag=True, help="Beside them, what was tuned for each ε.")
+@click.option("--unit", type=click.Choice(["patch", "patient"]), default="patch", show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where `bench tune` left OUT/tuned; what is shipped is shown too.",
+)
+def show(name: str, preset: str, tuned: bool, unit: Unit, out: Path) -> None:
     """Print a plug-in's settings, their ranges and its source.
 
     `protocol` is what belongs to no plug-in: patches, samples, FID's numbers.
@@ -47,6 +58,8 @@ def show(name: str, preset: str) -> None:
         for design, line in getattr(kind, "designs", {}).items():
             click.echo(f"Across sites: --design {design}: {line}")
         _settings(name, kind.presets, preset)
+        if tuned:
+            _tuned(name, kind.presets[preset].as_dict(), preset, unit, out)
     else:
         known = [*generators.names(), *segmenters.names(), PROTOCOL]
         raise UsageError(unknown("plug-in", name, known))
@@ -61,3 +74,20 @@ def _settings(name: str, presets: Mapping[str, Settings], preset: str) -> None:
     click.echo(f"Presets: {', '.join(presets)}; shown: {preset}")
     for field in presets[preset].fields():
         click.echo(f"  {name}.{field.name} = {field.value}   ({describe(field.range)})")
+
+
+def _tuned(name: str, start: Mapping[str, Any], preset: str, unit: Unit, out: Path) -> None:
+    from benchmark.sweep.tuned import FOLDER, SHIPPED, levels
+
+    found = levels([out / FOLDER, SHIPPED], name, unit, preset)
+    if not found:
+        click.echo(f"Tuned: nothing for {preset}, {unit}; `bench tune --generator {name}` does.")
+    for one in found:
+        how = one.provenance
+        click.echo(
+            f"Tuned for ε = {one.epsilon:g} ({unit}): {how.trials} trials on {how.on} data, "
+            f"validation Dice {how.default:.3f} → {how.score:.3f}; selection: {how.selection}"
+        )
+        for setting, value in one.settings.items():
+            said = f"{value:.4g}" if isinstance(value, float) else value
+            click.echo(f"  {name}.{setting} = {start[setting]} → {said}")

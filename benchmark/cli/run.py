@@ -74,6 +74,11 @@ def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     help="Overrides a setting, as `dp-wgan.clip_norm=1` or `protocol.samples=2000`.",
 )
 @click.option(
+    "--tuned",
+    is_flag=True,
+    help="Take settings that `bench tune` found, for the nearest level at or below each ε.",
+)
+@click.option(
     "--data",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
@@ -192,9 +197,9 @@ def run(**options: Any) -> int:
         site_timeout_s=options["site_timeout"],
         tracking_uri=options["tracking_uri"],
     )
-    console = Console()
+    console, request = Console(), _request(options)
     with console:
-        finished = run_sweep(_request(options), place, console.listener())
+        finished = run_sweep(request, place, console.listener())
     console.report(finished, place.out)
     return 1 if any(outcome.state == "failed" for outcome in finished.outcomes) else 0
 
@@ -202,6 +207,7 @@ def run(**options: Any) -> int:
 def _request(options: Mapping[str, Any]) -> Request:
     from benchmark.core.budget import parse_epsilon
     from benchmark.sweep.planning import Request
+    from benchmark.sweep.tuned import FOLDER, SHIPPED
 
     private = options["data"] is not None
     return Request(
@@ -216,6 +222,7 @@ def _request(options: Mapping[str, Any]) -> Request:
         bookends=options["bookends"],
         noise=options["noise"] or ("system" if private else "seeded"),
         federation=_federation(options),
+        tuned=(options["out"] / FOLDER, SHIPPED) if options["tuned"] else (),
     )
 
 

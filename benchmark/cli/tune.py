@@ -97,7 +97,11 @@ def tune(**options: Any) -> None:
     with console:
         answers = run_studies(order, place, console.listener())
     console.show(tuning_table([answer.found for answer in answers]))
-    files = [answer.file for answer in answers] + draw_studies(answers, place.out)
+    pictures = draw_studies(answers, place.out)
+    for answer in answers:
+        for picture in pictures:
+            answer.keep(picture)
+    files = [*(answer.file for answer in answers), *pictures]
     click.echo(f"Files: {', '.join(str(file) for file in files)}")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmark.core.budget import Guarantee
+from benchmark.sweep.tuned import NOT_ACCOUNTED
 
 MEANINGFUL = 10.0
 """An ε above this says nothing that anybody could rely on."""
@@ -24,7 +25,7 @@ def explain(result: Mapping[str, Any]) -> str:
         **({"And at each site?": _sites(result["sites"])} if "sites" in result else {}),
         "What does it rest on?": _mechanism(guarantee),
         "Is it a release?": _release(guarantee, bool(result["private_data"])),
-        "What is not covered?": _not_covered(),
+        "What is not covered?": _not_covered(result["spec"].get("tuned")),
     }
     return "\n\n".join(f"{question}\n{' '.join(said)}" for question, said in parts.items())
 
@@ -148,7 +149,12 @@ def _release(guarantee: Guarantee, private: bool) -> Iterator[str]:
         yield "The data were phantoms, so nobody is concerned by it."
 
 
-def _not_covered() -> Iterator[str]:
+def _not_covered(tuned: Mapping[str, Any] | None) -> Iterator[str]:
+    if tuned and tuned["selection"] == NOT_ACCOUNTED:
+        yield (
+            "**The choice of the settings: they were tuned on patients, and the selection is "
+            f"{NOT_ACCOUNTED}. Every trial of the study {tuned['study']} has spent privacy too.**"
+        )
     yield (
         "The scores: they were measured on held-out patients, outside of the promise, and those "
         "patients were never fitted on. Other fits on the same patients: each costs again "

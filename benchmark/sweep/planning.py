@@ -22,6 +22,7 @@ from benchmark.sweep.plans import planned
 from benchmark.sweep.presets import PROTOCOLS
 from benchmark.sweep.sites import Federation, inputs_of, is_federated, site_plans, split, worst
 from benchmark.sweep.spec import PlugIn, RunSpec
+from benchmark.sweep.tuned import Found, nearest
 from federation.partition import Partition
 
 UPPER, LOWER = "real", "simulator"
@@ -47,6 +48,7 @@ class Request:
         bookends: Whether ``real`` and ``simulator`` run too.
         noise: ``seeded`` or ``system``.
         federation: Across which sites, and how.
+        tuned: Folders of tuned settings, the first before the others; empty to use none.
     """
 
     generators: Sequence[str]
@@ -60,6 +62,7 @@ class Request:
     bookends: bool = True
     noise: str = "seeded"
     federation: Federation = field(default_factory=Federation)
+    tuned: Sequence[Path] = ()
 
 
 def check(request: Request) -> None:
@@ -166,11 +169,45 @@ def _cells_of(
         plug_in = _plug_in(generators, name, request)
         for epsilon in _levels(_class(generators, name), request.epsilons):
             pooled = replace(base, generator=plug_in, epsilon=epsilon, delta=delta)
+            pooled = _with_tuned(pooled, request)
             usable = plug_in.version != UNUSABLE
             if request.federation.asked and usable and name not in (UPPER, LOWER):
                 yield from _across_sites(pooled, request.federation, inputs)
             else:
                 yield pooled
+
+
+def _with_tuned(spec: RunSpec, request: Request) -> RunSpec:
+    """The cell with what was tuned for it; what the user set himself stays."""
+    found = tuned_for(request, spec.generator.name, spec.epsilon)
+    if found is None:
+        return spec
+    own = request.settings.get(found.generator, {})
+    news = {name: value for name, value in found.settings.items() if name not in own}
+    settings = {**spec.generator.settings, **news}
+    how = {
+        "epsilon": found.epsilon,
+        "study": found.provenance.study,
+        "on": found.provenance.on,
+        "selection": found.provenance.selection,
+    }
+    return replace(spec, generator=replace(spec.generator, settings=settings), tuned=how)
+
+
+def tuned_for(request: Request, generator: str, epsilon: float) -> Found | None:
+    """The tuned settings that a cell takes, if it is to take any and there are some.
+
+    Raises:
+        UsageError: If they are of another version of the generator.
+    """
+    found = nearest(request.tuned, generator, request.unit, epsilon, request.preset)
+    if found is not None and found.version != generators.get(generator).version:
+        raise UsageError(
+            f"The settings tuned for {generator} at ε = {found.epsilon:g} are of its version "
+            f"{found.version}, and this is {generators.get(generator).version}: what they mean has "
+            "changed. Tune again (`bench tune`), or leave --tuned out."
+        )
+    return found
 
 
 def _across_sites(pooled: RunSpec, how: Federation, inputs: Inputs) -> Iterator[RunSpec]:

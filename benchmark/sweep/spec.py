@@ -43,6 +43,7 @@ class RunSpec:
         noise: ``seeded`` or ``system``.
         sites: How many sites train the generator together.
         federation: How they do, or which of them is alone; ``None`` where all patients are pooled.
+        tuned: Whence tuned settings come, and how they were chosen; ``None`` for a preset's own.
         seed: Seeds everything but a system's noise.
         schema: The meaning of all this.
     """
@@ -60,6 +61,7 @@ class RunSpec:
     seed: int
     sites: int = 1
     federation: Mapping[str, Any] | None = None
+    tuned: Mapping[str, Any] | None = None
     schema: int = SCHEMA
 
     @property
@@ -71,11 +73,13 @@ class RunSpec:
     def key(self) -> str:
         """The first 12 hex digits of the SHA-256 of the canonical JSON.
 
-        A cell whose patients are pooled says nothing of a federation.
+        A cell whose patients are pooled says nothing of a federation, and one with a preset's own
+        settings nothing of tuning.
         """
         said = asdict(self)
-        if self.federation is None:
-            del said["federation"]
+        for name in ("federation", "tuned"):
+            if said[name] is None:
+                del said[name]
         return hashlib.sha256(canonical(said).encode()).hexdigest()[:KEY_LENGTH]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from benchmark.sweep.inputs import VALIDATION, Inputs, gather
 from benchmark.sweep.planning import LOWER, UPPER, Request, check
 from benchmark.sweep.runner import Events, Outcome
 from benchmark.sweep.store import Store
-from benchmark.sweep.study import OBJECTIVES, PHANTOM_SEED, Bench, Question, found_by
+from benchmark.sweep.study import OBJECTIVES, PHANTOM_SEED, Bench, Question, found_by, storage_at
 from benchmark.sweep.sweep import Listener, Place
 from benchmark.sweep.tracking import Parent, Tracker, default_uri
 from benchmark.sweep.trials import search
@@ -56,12 +56,19 @@ class Order:
 
 @dataclass(frozen=True)
 class Answer:
-    """A study that is over: what it asked, its trials, and the settings it found."""
+    """A study that is over.
 
-    question: Question
+    Attributes:
+        study: Its trials.
+        found: The settings it found.
+        file: Where they are.
+        keep: Logs a file, as a picture, with the study's run in MLflow.
+    """
+
     study: optuna.Study
     found: Found
     file: Path
+    keep: Callable[[Path], None]
 
 
 def run_studies(order: Order, place: Place, listener: Listener) -> list[Answer]:
@@ -74,6 +81,8 @@ def run_studies(order: Order, place: Place, listener: Listener) -> list[Answer]:
     for folder in (place.out, place.cache, place.state):
         check_writable(folder)
     check_device(place.device)
+    if order.storage is not None:
+        storage_at(order.storage)
     fid_weights = weights.find(place.fid_weights, place.cache)
     if "fid" in order.objectives and fid_weights is None:
         raise UsageError(f"--objective fid: {weights.missing_reason()}")
@@ -157,4 +166,4 @@ def _answered(
     file = found.write(place.out / FOLDER)
     tracker.keep(file)
     tracker.close(failed=False)
-    return Answer(question, study, found, file)
+    return Answer(study, found, file, tracker.keep)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from benchmark.sweep.planning import Request, cells
 from benchmark.sweep.runner import Events
 from benchmark.sweep.spec import RunSpec, canonical
 from benchmark.sweep.store import SPEC
-from benchmark.sweep.tuned import NOT_ACCOUNTED, Found, Provenance
+from benchmark.sweep.tuned import FREE, NOT_ACCOUNTED, Found, Provenance
 
 if TYPE_CHECKING:
     import optuna
@@ -36,12 +37,13 @@ PHANTOM_SEED = 21
 HEARTBEAT_S, GRACE_S, RETRIES = 15, 60, 2
 """A worker that is silent for so long is taken for dead, and its trial is tried again."""
 
+SETTLE_S = 1.0
+
 OBJECTIVES: Mapping[str, tuple[Direction, Callable[[Mapping[str, Any]], float | None]]] = {
     "dice": ("maximize", lambda result: result["test_sets"][0]["dice"]["mean"]),
     "fid": ("minimize", lambda result: result["fid"]["value"]),
     "distance": ("minimize", lambda result: result["offline_distance"]),
 }
-FREE = "free of private data"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,16 +140,28 @@ def study_of(question: Question, bench: Bench) -> optuna.Study:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     name = question.name(bench.inputs)
-    study = optuna.create_study(
-        study_name=name,
-        storage=storage_at(bench.storage),
-        directions=[OBJECTIVES[objective][0] for objective in question.objectives],
-        sampler=optuna.samplers.TPESampler(seed=None, multivariate=True),
-        load_if_exists=True,
-    )
-    start = question.start().as_dict()
-    study.enqueue_trial({n: start[n] for n in question.space()}, skip_if_exists=True)
+    storage = storage_at(bench.storage)
+    try:
+        study = optuna.create_study(
+            study_name=name,
+            storage=storage,
+            directions=[OBJECTIVES[objective][0] for objective in question.objectives],
+            sampler=_sampler(),
+        )
+    except optuna.exceptions.DuplicatedStudyError:
+        study = optuna.load_study(study_name=name, storage=storage, sampler=_sampler())
+        if not study.trials:
+            time.sleep(SETTLE_S)  # whoever made it is about to say where it starts
+    if not study.trials:
+        start = question.start().as_dict()
+        study.enqueue_trial({n: start[n] for n in question.space()})
     return study
+
+
+def _sampler() -> optuna.samplers.BaseSampler:
+    import optuna
+
+    return optuna.samplers.TPESampler(multivariate=True)
 
 
 def best_of(study: optuna.Study) -> optuna.trial.FrozenTrial:
@@ -212,16 +226,24 @@ def storage_at(url: str) -> optuna.storages.RDBStorage:
         UsageError: If it cannot be used.
     """
     from optuna.storages import RDBStorage, RetryFailedTrialCallback
+    from sqlalchemy.exc import SQLAlchemyError
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # heartbeats are called experimental
-            return RDBStorage(
-                url,
-                heartbeat_interval=HEARTBEAT_S,
-                grace_period=GRACE_S,
-                failed_trial_callback=RetryFailedTrialCallback(max_retry=RETRIES),
-            )
-    except Exception as error:  # SQLAlchemy and drivers raise their own
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"--storage {url}: Optuna cannot use this store ({reason}).") from error
+    made = RetryFailedTrialCallback(max_retry=RETRIES)
+    for patience in (SETTLE_S, SETTLE_S, 0.0):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # heartbeats are called experimental
+                return RDBStorage(
+                    url,
+                    heartbeat_interval=HEARTBEAT_S,
+                    grace_period=GRACE_S,
+                    failed_trial_callback=made,
+                )
+        except SQLAlchemyError as error:  # two workers that make a new store's tables at once
+            failed: Exception = error
+            time.sleep(patience)
+        except Exception as error:  # drivers raise their own
+            failed = error
+            break
+    reason = str(failed).strip().splitlines()[0]
+    raise UsageError(f"--storage {url}: Optuna cannot use this store ({reason}).") from failed

@@ -63,11 +63,13 @@ class Row:
     kid: float | None = None
     trained_at: str = ALL
     epsilon_sites: str | None = None
+    selection: str | None = None
 
     @property
     def who(self) -> str:
         """The generator, and at which sites it was trained."""
-        return who(self.generator, self.sites, self.trained_at)
+        tuned = "" if self.selection is None else ", tuned"
+        return who(self.generator, self.sites, self.trained_at) + tuned
 
 
 class Together(NamedTuple):
@@ -174,6 +176,7 @@ def _row(
         kid=fid.get("kid"),
         trained_at=alone_at(spec) or ALL,
         epsilon_sites=_by_site(result.get("sites")),
+        selection=(spec.tuned or {}).get("selection"),
         **{name: (scores.get(name) or {}).get("mean") for name in APPENDED},
     )
 

@@ -22,6 +22,7 @@ from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
 from benchmark.sweep.summary import SUMMARY, Row, rows, write_summary
 from benchmark.sweep.tracking import Parent, Tracker, default_uri
+from benchmark.sweep.tuned import FREE, NOT_ACCOUNTED
 from benchmark.sweep.worker import Task, check_device
 
 
@@ -108,6 +109,8 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
     for fault in inputs.skipped:
         listener.warning(f"Left out: {fault}")
     specs = cells(request, inputs, weights.digest(found) if found else "")
+    for sentence in _said_of_tuning(request, specs):
+        listener.warning(sentence)
     store = Store(place.out)
     references = {spec.key: reference_of(spec, specs) for spec in specs}
     pending = [spec for spec in specs if store.result(spec) is None]
@@ -127,6 +130,20 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         tracker.keep(place.out / MATRIX)
     tracker.close(any(outcome.state == "failed" for outcome in outcomes))
     return Finished(table, outcomes, matrix)
+
+
+def _said_of_tuning(request: Request, specs: Sequence[RunSpec]) -> list[str]:
+    """Whence every tuned generator's settings come, and for which there are none."""
+    said = {}
+    for spec in specs if request.tuned else ():
+        name = f"{spec.generator.name}, ε = {spec.epsilon:g}"
+        if spec.tuned:
+            how = "" if spec.tuned["selection"] == FREE else f"; selection: {NOT_ACCOUNTED}"
+            level = f"tuned at ε = {spec.tuned['epsilon']:g} on {spec.tuned['on']} data{how}."
+            said[name] = f"{name}: settings {level}"
+        elif spec.generator.name in request.generators:
+            said[name] = f"{name}: nothing was tuned at or below it; the preset's own settings."
+    return list(said.values())
 
 
 def _check(place: Place) -> None:

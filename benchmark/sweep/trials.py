@@ -53,6 +53,7 @@ class Trials:
     def __init__(self, question: Question, bench: Bench) -> None:
         self.study = study_of(question, bench)
         self._question, self._bench = question, bench
+        self._storage = storage_at(bench.storage)
         self._space, self._store = question.space(), Store(bench.root)
         self._running: dict[str, optuna.Trial] = {}
 
@@ -82,6 +83,7 @@ class Trials:
         """The cell of the next trial; ``None`` if its result is known, or it cannot be."""
         with _quietly():
             trial = self.study.ask()
+        self._storage.record_heartbeat(trial._trial_id)  # without one it could never be missed
         settings = {name: _suggested(trial, name, law) for name, law in self._space.items()}
         spec = self._question.spec(self._bench.inputs, settings)
         trial.set_user_attr("run_key", spec.key)
@@ -118,12 +120,11 @@ class Trials:
     def beating(self) -> Iterator[None]:
         """Tells Optuna that this worker lives; on the way out, gives back what it had begun."""
         over = threading.Event()
-        storage = storage_at(self._bench.storage)
 
         def beat() -> None:
             while not over.wait(HEARTBEAT_S):
                 for trial in list(self._running.values()):
-                    storage.record_heartbeat(trial._trial_id)
+                    self._storage.record_heartbeat(trial._trial_id)
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()

@@ -16,7 +16,7 @@ from benchmark.core.files import write_text
 
 FOLDER = "tuned"
 SHIPPED = Path(__file__).parents[1] / FOLDER
-NOT_ACCOUNTED = "not accounted"
+FREE, NOT_ACCOUNTED = "free of private data", "not accounted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,18 +103,31 @@ def file_of(root: Path, generator: str, unit: Unit, epsilon: float) -> Path:
     return root / generator / unit / f"{epsilon:g}.toml"
 
 
-def nearest(roots: Sequence[Path], generator: str, unit: Unit, epsilon: float) -> Found | None:
-    """The settings of the highest level at or below ``epsilon``; the first root's of two.
+def levels(roots: Sequence[Path], generator: str, unit: Unit, preset: str) -> list[Found]:
+    """What was tuned, by rising ε; of one level, the first root's.
 
-    A level above would have been tuned for less noise than there is.
+    Raises:
+        DataError: If a file is damaged.
     """
-    levels: dict[float, Path] = {}
+    found: dict[float, Found] = {}
     for root in roots:
         for file in sorted((root / generator / unit).glob("*.toml")):
-            level = float(file.stem)
-            if level <= epsilon:
-                levels.setdefault(level, file)
-    return Found.read(levels[max(levels)]) if levels else None
+            one = Found.read(file)
+            if one.provenance.preset == preset:
+                found.setdefault(one.epsilon, one)
+    return [found[epsilon] for epsilon in sorted(found)]
+
+
+def nearest(
+    roots: Sequence[Path], generator: str, unit: Unit, epsilon: float, preset: str
+) -> Found | None:
+    """The settings of the highest level at or below ``epsilon``.
+
+    A level above would have been tuned for less noise than there is, and another preset is another
+    network.
+    """
+    below = [one for one in levels(roots, generator, unit, preset) if one.epsilon <= epsilon]
+    return below[-1] if below else None
 
 
 def _table(name: str, values: Mapping[str, Any]) -> str:
