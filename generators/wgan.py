@@ -63,7 +63,7 @@ class WganParams(Settings):
     ] = 5e-3
     schedule: Annotated[str, CategoricalDistribution(["constant", "cosine"])] = "cosine"
     batch: Annotated[
-        int, IntDistribution(1, 4096, log=True), Tuned(IntDistribution(64, 512, log=True), "patch")
+        int, IntDistribution(1, 4096, log=True), Tuned(IntDistribution(64, 384, log=True), "patch")
     ] = 256
     fakes: Annotated[int, IntDistribution(1, 4096, log=True)] = 64
     patients_per_step: Annotated[
@@ -71,7 +71,7 @@ class WganParams(Settings):
     ] = 8
     critic_steps: Annotated[int, IntDistribution(1, 20), Tuned(IntDistribution(2, 6))] = 4
     generator_steps: Annotated[
-        int, IntDistribution(1, 1_000_000, log=True), Tuned(IntDistribution(150, 500, log=True))
+        int, IntDistribution(1, 1_000_000, log=True), Tuned(IntDistribution(150, 400, log=True))
     ] = 300
     averaging: Annotated[
         float, FloatDistribution(0.0, 0.9999), Tuned(FloatDistribution(0.95, 0.998))

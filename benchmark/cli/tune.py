@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     "--trials", type=click.IntRange(1), default=20, show_default=True, help="Of each study."
 )
 @click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="A trial's score is the mean over so many; one that falls behind is given up.",
+)
+@click.option(
     "--objective",
     "objectives",
     default="dice",
@@ -124,6 +131,7 @@ def _order(options: Mapping[str, Any]) -> Order:
         segmenters=(options["segmenter"],),
         preset=options["preset"],
         settings=settings_of(options["settings"]),
+        seeds=options["seeds"],
         bookends=False,
         noise="system" if private else "seeded",
         federation=Federation(sites=options["sites"], partition=options["partition"]),

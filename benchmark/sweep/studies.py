@@ -13,10 +13,11 @@ from benchmark.core.registry import unknown
 from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
 from benchmark.sweep.inputs import VALIDATION, Inputs, gather
+from benchmark.sweep.objectives import OBJECTIVES
 from benchmark.sweep.planning import LOWER, UPPER, Request, check
 from benchmark.sweep.runner import Events, Outcome
 from benchmark.sweep.store import Store
-from benchmark.sweep.study import OBJECTIVES, PHANTOM_SEED, Bench, Question, found_by, storage_at
+from benchmark.sweep.study import PHANTOM_SEED, Bench, Question, found_by, storage_at
 from benchmark.sweep.sweep import Listener, Place
 from benchmark.sweep.tracking import Parent, Tracker, default_uri
 from benchmark.sweep.trials import search
@@ -99,7 +100,13 @@ def run_studies(order: Order, place: Place, listener: Listener) -> list[Answer]:
         seed=PHANTOM_SEED,
     )
     place = replace(place, fid_weights=fid_weights)
-    return [_answered(question, order, inputs, place, listener) for question in questions]
+    answers: list[Answer] = []
+    for question in questions:
+        found = [answer.found for answer in answers]
+        hints = [one.settings for one in found if one.generator == question.generator]
+        question = replace(question, hints=hints)
+        answers.append(_answered(question, order, inputs, place, listener))
+    return answers
 
 
 def _questions(order: Order, place: Place) -> Iterator[Question]:

@@ -11,39 +11,37 @@ import hashlib
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from benchmark.core.errors import UsageError
 from benchmark.core.registry import generators
 from benchmark.core.settings import Settings
 from benchmark.sweep.cell import ledger_in
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.objectives import OBJECTIVES
 from benchmark.sweep.planning import Request, cells
 from benchmark.sweep.runner import Events
 from benchmark.sweep.spec import RunSpec, canonical
 from benchmark.sweep.store import SPEC
+from benchmark.sweep.trial import pruner
 from benchmark.sweep.tuned import FREE, NOT_ACCOUNTED, Found, Provenance
 
 if TYPE_CHECKING:
     import optuna
 
-Direction = Literal["maximize", "minimize"]
 PHANTOM_SEED = 21
 """Of the phantoms that are tuned on: neither the embedded cohort's nor the experiments'."""
 
+OVER = ("COMPLETE", "PRUNED")
 HEARTBEAT_S, GRACE_S, RETRIES = 15, 60, 2
 """A worker that is silent for so long is taken for dead, and its trial is tried again."""
 
 SETTLE_S = 1.0
-
-OBJECTIVES: Mapping[str, tuple[Direction, Callable[[Mapping[str, Any]], float | None]]] = {
-    "dice": ("maximize", lambda result: result["test_sets"][0]["dice"]["mean"]),
-    "fid": ("minimize", lambda result: result["fid"]["value"]),
-    "distance": ("minimize", lambda result: result["offline_distance"]),
-}
+STARTUP = 6
+"""Trials at random, the default among them, before the sampler learns from them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +49,17 @@ class Question:
     """What a study asks.
 
     Attributes:
-        request: A sweep of one generator, one ε and one segmenter.
+        request: A sweep of one generator, one ε and one segmenter; a trial's score is the mean
+            over its seeds.
         objectives: Names among ``OBJECTIVES``; the first decides the winner.
-        trials: How many are to be finished.
+        trials: How many are to be finished, or given up for falling behind.
+        hints: Settings to try right after the default's: what other levels found.
     """
 
     request: Request
     objectives: Sequence[str] = ("dice",)
     trials: int = 20
+    hints: Sequence[Mapping[str, Any]] = ()
 
     @property
     def generator(self) -> str:
@@ -78,6 +79,10 @@ class Question:
         )
         return preset
 
+    def starts_with(self, settings: Mapping[str, Any]) -> bool:
+        """Whether these are the settings that the search starts from."""
+        return settings.items() <= self.start().as_dict().items()
+
     def space(self) -> dict[str, optuna.distributions.BaseDistribution]:
         """Where it looks; what the user set is not varied.
 
@@ -91,18 +96,17 @@ class Question:
             raise UsageError(f"{self.generator} has no setting that tuning may vary.")
         return left
 
-    def spec(self, inputs: Inputs, settings: Mapping[str, Any]) -> RunSpec:
-        """The cell of a trial."""
+    def specs(self, inputs: Inputs, settings: Mapping[str, Any]) -> list[RunSpec]:
+        """The cells of a trial, by rising seed."""
         texts = {name: str(value) for name, value in settings.items()}
         ours = {**self.request.settings.get(self.generator, {}), **texts}
         asked = {**self.request.settings, self.generator: ours}
-        (spec,) = cells(replace(self.request, settings=asked, bookends=False), inputs, "")
-        return spec
+        return cells(replace(self.request, settings=asked, bookends=False), inputs, "")
 
     def name(self, inputs: Inputs) -> str:
         """The study's: all that decides a trial, but its settings."""
-        base = self.spec(inputs, {})
-        said = canonical([base.key, list(self.objectives), sorted(self.space())])
+        keys = [spec.key for spec in self.specs(inputs, {})]
+        said = canonical([keys, list(self.objectives), sorted(self.space())])
         digest = hashlib.sha256(said.encode()).hexdigest()[:8]
         return f"{self.generator} ε={self.epsilon:g} {self.request.unit} {digest}"
 
@@ -147,21 +151,25 @@ def study_of(question: Question, bench: Bench) -> optuna.Study:
             storage=storage,
             directions=[OBJECTIVES[objective][0] for objective in question.objectives],
             sampler=_sampler(),
+            pruner=pruner(),
         )
     except optuna.exceptions.DuplicatedStudyError:
-        study = optuna.load_study(study_name=name, storage=storage, sampler=_sampler())
+        study = optuna.load_study(
+            study_name=name, storage=storage, sampler=_sampler(), pruner=pruner()
+        )
         if not study.trials:
             time.sleep(SETTLE_S)  # whoever made it is about to say where it starts
     if not study.trials:
-        start = question.start().as_dict()
-        study.enqueue_trial({n: start[n] for n in question.space()})
+        space = question.space()
+        for settings in (question.start().as_dict(), *question.hints):
+            study.enqueue_trial({n: settings[n] for n in space}, skip_if_exists=True)
     return study
 
 
 def _sampler() -> optuna.samplers.BaseSampler:
     import optuna
 
-    return optuna.samplers.TPESampler(multivariate=True)
+    return optuna.samplers.TPESampler(multivariate=True, n_startup_trials=STARTUP)
 
 
 def best_of(study: optuna.Study) -> optuna.trial.FrozenTrial:
@@ -184,7 +192,7 @@ def found_by(question: Question, bench: Bench, study: optuna.Study) -> Found:
     """The winner's settings with their provenance."""
     best, first = best_of(study), _first(question, study)
     private = bench.inputs.private
-    finished = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    over = [trial for trial in study.trials if trial.state.name in OVER]
     return Found(
         generator=question.generator,
         version=generators.get(question.generator).version,
@@ -195,7 +203,8 @@ def found_by(question: Question, bench: Bench, study: optuna.Study) -> Found:
             study=study.study_name,
             preset=question.request.preset,
             segmenter=question.request.segmenters[0],
-            trials=len(finished),
+            trials=len(over),
+            seeds=question.request.seeds,
             data=bench.inputs.data,
             on="private" if private else "phantom",
             selection=NOT_ACCOUNTED if private else FREE,
@@ -214,9 +223,8 @@ def spent(question: Question, bench: Bench) -> float:
 
 def _first(question: Question, study: optuna.Study) -> optuna.trial.FrozenTrial | None:
     """The finished trial of the settings that the search started from."""
-    start = question.start().as_dict()
     done = (trial for trial in study.trials if trial.state.name == "COMPLETE")
-    return next((t for t in done if all(start[n] == v for n, v in t.params.items())), None)
+    return next((trial for trial in done if question.starts_with(trial.params)), None)
 
 
 def storage_at(url: str) -> optuna.storages.RDBStorage:
@@ -225,10 +233,9 @@ def storage_at(url: str) -> optuna.storages.RDBStorage:
     Raises:
         UsageError: If it cannot be used.
     """
-    from optuna.storages import RDBStorage, RetryFailedTrialCallback
+    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
     from sqlalchemy.exc import SQLAlchemyError
 
-    made = RetryFailedTrialCallback(max_retry=RETRIES)
     for patience in (SETTLE_S, SETTLE_S, 0.0):
         try:
             with warnings.catch_warnings():
@@ -237,7 +244,7 @@ def storage_at(url: str) -> optuna.storages.RDBStorage:
                     url,
                     heartbeat_interval=HEARTBEAT_S,
                     grace_period=GRACE_S,
-                    failed_trial_callback=made,
+                    heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(RETRIES),
                 )
         except SQLAlchemyError as error:  # two workers that make a new store's tables at once
             failed: Exception = error

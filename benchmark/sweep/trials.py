@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,14 @@ from benchmark.sweep.planning import guarantee_of
 from benchmark.sweep.runner import Outcome, run_tasks
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
-from benchmark.sweep.study import HEARTBEAT_S, OBJECTIVES, Bench, Question, storage_at, study_of
+from benchmark.sweep.study import HEARTBEAT_S, OVER, Bench, Question, storage_at, study_of
+from benchmark.sweep.trial import ERROR, Going
 from benchmark.sweep.worker import Task
 
 if TYPE_CHECKING:
     import optuna
 
 POLL_S = 2.0
-ERROR = "error"
 
 
 def search(question: Question, bench: Bench) -> optuna.Study:
@@ -55,11 +55,13 @@ class Trials:
         self._question, self._bench = question, bench
         self._storage = storage_at(bench.storage)
         self._space, self._store = question.space(), Store(bench.root)
-        self._running: dict[str, optuna.Trial] = {}
+        self._open: list[Going] = []
+        self._between: list[Going] = []
+        self._running: dict[str, Going] = {}
 
     def enough(self) -> bool:
-        """Whether all trials are finished, or nothing will be gained by more."""
-        return self._count("COMPLETE") >= self._question.trials
+        """Whether all trials are over, other workers' too."""
+        return self._count(*OVER) >= self._question.trials
 
     def tasks(self) -> Iterator[Task]:
         """The cells of trials, while any are left that no worker runs."""
@@ -68,53 +70,21 @@ class Trials:
         while True:
             with _quietly():
                 fail_stale_trials(self.study)
-            if self._count("COMPLETE", "RUNNING") >= self._question.trials:
+            going = self._between.pop(0) if self._between else self._asked()
+            if going is None:
                 return
-            if self._failed() >= self._question.trials:
-                raise UsageError(
-                    f"{self.study.study_name}: as many trials failed as were asked for; "
-                    f"{self._bench.root} has their reasons, in error.txt."
-                )
-            task = self._asked()
-            if task is not None:
+            if (task := self._next(going)) is not None:
                 yield task
-
-    def _asked(self) -> Task | None:
-        """The cell of the next trial; ``None`` if its result is known, or it cannot be."""
-        with _quietly():
-            trial = self.study.ask()
-        self._storage.record_heartbeat(trial._trial_id)  # without one it could never be missed
-        settings = {name: _suggested(trial, name, law) for name, law in self._space.items()}
-        spec = self._question.spec(self._bench.inputs, settings)
-        trial.set_user_attr("run_key", spec.key)
-        self._running[spec.key] = trial
-        try:
-            kept = self._store.result(spec)
-            task = None if kept else _task(spec, self._bench)
-        except BaseException:
-            self._give_back(self._running.pop(spec.key))
-            raise
-        if kept:
-            self._tell(spec)
-        return task
 
     def ended(self, outcome: Outcome) -> None:
         """A trial's cell ended."""
-        self._tell(outcome.spec, outcome.error if outcome.state == "failed" else "")
+        going = self._running.pop(outcome.spec.key)
+        result = self._store.result(outcome.spec)
+        if result is None:
+            self._over(going, outcome.error or "no result")
+        elif self._hear(going, result):
+            self._between.append(going)
         self._bench.events.ended(outcome)
-
-    def _tell(self, spec: RunSpec, error: str = "") -> None:
-        from optuna.trial import TrialState
-
-        trial = self._running.pop(spec.key)
-        result = self._store.result(spec) or {}
-        values = [OBJECTIVES[n][1](result) for n in self._question.objectives] if result else []
-        if not values or None in values:
-            reason = error or ("no FID without the Inception weights" if values else "no result")
-            trial.set_user_attr(ERROR, reason.strip().splitlines()[-1])
-            self.study.tell(trial, state=TrialState.FAIL)
-        else:
-            self.study.tell(trial, [float(value) for value in values if value is not None])
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -123,8 +93,8 @@ class Trials:
 
         def beat() -> None:
             while not over.wait(HEARTBEAT_S):
-                for trial in list(self._running.values()):
-                    self._storage.record_heartbeat(trial._trial_id)
+                for going in list(self._open):
+                    self._storage.record_heartbeat(going.trial._trial_id)
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -132,15 +102,55 @@ class Trials:
             yield
         finally:
             over.set()
-            for trial in self._running.values():
-                self._give_back(trial)
+            for going in self._open:
+                going.give_back()
 
-    def _give_back(self, trial: optuna.Trial) -> None:
-        """An interrupted trial is to be run again, by the next worker."""
-        from optuna.trial import TrialState
+    def _asked(self) -> Going | None:
+        """The next trial; ``None`` if all are over or run by somebody.
 
-        self.study.enqueue_trial(trial.params)
-        self.study.tell(trial, state=TrialState.FAIL)
+        Raises:
+            UsageError: If as many failed as were asked for.
+        """
+        if self._count(*OVER, "RUNNING") >= self._question.trials:
+            return None
+        if self._failed() >= self._question.trials:
+            raise UsageError(
+                f"{self.study.study_name}: as many trials failed as were asked for; "
+                f"{self._bench.root} has their reasons, in error.txt."
+            )
+        with _quietly():
+            trial = self.study.ask()
+        self._storage.record_heartbeat(trial._trial_id)  # without one it could never be missed
+        settings = {name: _suggested(trial, name, law) for name, law in self._space.items()}
+        specs = self._question.specs(self._bench.inputs, settings)
+        trial.set_user_attr("run_keys", [spec.key for spec in specs])
+        spared = self._question.starts_with(settings)
+        self._open.append(Going(trial, specs, self._question.objectives, spared))
+        return self._open[-1]
+
+    def _next(self, going: Going) -> Task | None:
+        """The trial's next cell; ``None`` if it is over, as the results of all are known."""
+        while (kept := self._store.result(going.next)) is not None:
+            if not self._hear(going, kept):
+                return None
+        task = _task(going.next, self._bench)
+        self._running[going.next.key] = going
+        return task
+
+    def _hear(self, going: Going, result: Mapping[str, Any]) -> bool:
+        """Whether the trial goes on after this result."""
+        try:
+            over = going.hear(result)
+        except UsageError as error:
+            self._over(going, str(error))
+            return False
+        if over:
+            self._open.remove(going)
+        return not over
+
+    def _over(self, going: Going, reason: str) -> None:
+        going.fail(reason)
+        self._open.remove(going)
 
     def _failed(self) -> int:
         """Trials whose cell failed; those that an interrupt gave back are none."""

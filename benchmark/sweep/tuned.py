@@ -27,7 +27,8 @@ class Provenance:
         study: The study's name.
         preset: The preset that it started from.
         segmenter: Whose Dice was maximised.
-        trials: Trials that were finished.
+        trials: Trials that were finished, or given up for falling behind.
+        seeds: Over how many seeds a finished trial's score is the mean.
         data: Digest of the training patients.
         on: ``phantom`` or ``private``.
         selection: ``free of private data``, or ``not accounted``.
@@ -40,6 +41,7 @@ class Provenance:
     preset: str
     segmenter: str
     trials: int
+    seeds: int
     data: str
     on: str
     selection: str

@@ -24,6 +24,7 @@ FOUND = Found(
         preset="quick",
         segmenter="unet",
         trials=20,
+        seeds=2,
         data="abc",
         on="phantom",
         selection=FREE,
