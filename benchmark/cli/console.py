@@ -58,7 +58,11 @@ class Console:
         """What hears of the sweep."""
         events = Events(progress=self._progress, ended=self._ended)
         return Listener(
-            preparing=self.prepare, planned=self._planned, events=events, warning=self._warn
+            preparing=self.prepare,
+            planned=self._planned,
+            events=events,
+            warning=self._warn,
+            news=self._say,
         )
 
     def report(self, finished: Finished, out: Path) -> None:
@@ -103,6 +107,9 @@ class Console:
             f"Whoever sees all {whole.fits} private fits has seen ε = {whole.epsilon:.4g} of a "
             f"{whole.unit}{patient}, composed; δ = {whole.delta:.3g}."
         )
+
+    def _say(self, sentence: str) -> None:
+        self._out.print(escape(sentence))
 
     def _warn(self, sentence: str) -> None:
         self._out.print(f"[yellow]{escape(sentence)}[/]")

@@ -166,6 +166,7 @@ def _answered(
         device=place.device,
         fid_weights=place.fid_weights,
         events=Events(progress=listener.events.progress, ended=ended),
+        news=listener.news,
     )
     place.out.mkdir(parents=True, exist_ok=True)
     study = search(question, bench)

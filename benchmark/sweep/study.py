@@ -11,7 +11,7 @@ import hashlib
 import math
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 PHANTOM_SEED = 21
 """Of the phantoms that are tuned on: neither the embedded cohort's nor the experiments'."""
 
-OVER = ("COMPLETE", "PRUNED")
+DONE = "COMPLETE"
+OVER = (DONE, "PRUNED")
 HEARTBEAT_S, GRACE_S, RETRIES = 15, 60, 2
 """A worker that is silent for so long is taken for dead, and its trial is tried again."""
 
@@ -125,6 +126,7 @@ class Bench:
         device: A torch device's name.
         fid_weights: The Inception weights, if any.
         events: Hears of every stage of a trial's cell.
+        news: Hears of every trial that is over.
     """
 
     inputs: Inputs
@@ -136,6 +138,7 @@ class Bench:
     device: str = "cpu"
     fid_weights: Path | None = None
     events: Events
+    news: Callable[[str], None]
 
 
 def study_of(question: Question, bench: Bench) -> optuna.Study:
@@ -223,7 +226,7 @@ def spent(question: Question, bench: Bench) -> float:
 
 def _first(question: Question, study: optuna.Study) -> optuna.trial.FrozenTrial | None:
     """The finished trial of the settings that the search started from."""
-    done = (trial for trial in study.trials if trial.state.name == "COMPLETE")
+    done = (trial for trial in study.trials if trial.state.name == DONE)
     return next((trial for trial in done if question.starts_with(trial.params)), None)
 
 

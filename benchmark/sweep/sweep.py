@@ -70,12 +70,14 @@ class Listener:
         planned: Every cell, and those still to run.
         events: What the cells do.
         warning: A sentence about something that costs no result.
+        news: A sentence about something that went well.
     """
 
     preparing: Callable[[str, int, int], None]
     planned: Callable[[list[RunSpec], list[RunSpec]], None]
     events: Events
     warning: Callable[[str], None]
+    news: Callable[[str], None]
 
 
 class Finished(NamedTuple):

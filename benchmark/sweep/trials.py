@@ -16,7 +16,16 @@ from benchmark.sweep.planning import guarantee_of
 from benchmark.sweep.runner import Outcome, run_tasks
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
-from benchmark.sweep.study import HEARTBEAT_S, OVER, Bench, Question, storage_at, study_of
+from benchmark.sweep.study import (
+    DONE,
+    HEARTBEAT_S,
+    OVER,
+    Bench,
+    Question,
+    best_of,
+    storage_at,
+    study_of,
+)
 from benchmark.sweep.trial import ERROR, Going
 from benchmark.sweep.worker import Task
 
@@ -145,12 +154,21 @@ class Trials:
             self._over(going, str(error))
             return False
         if over:
-            self._open.remove(going)
+            self._close(going)
         return not over
 
     def _over(self, going: Going, reason: str) -> None:
         going.fail(reason)
+        self._close(going)
+
+    def _close(self, going: Going) -> None:
         self._open.remove(going)
+        over = self.study.trials[going.trial.number]
+        best = f"; the best so far {best_of(self.study).values[0]:.4g}" if self._count(DONE) else ""
+        ended = {"COMPLETE": "scored", "PRUNED": "fell behind at"}.get(over.state.name, "failed")
+        scores = ", ".join(f"{score:.4g}" for score in over.values or ())
+        name, number = self.study.study_name, over.number + 1
+        self._bench.news(f"{name}: trial {number} {ended} {scores}".rstrip() + f"{best}.")
 
     def _failed(self) -> int:
         """Trials whose cell failed; those that an interrupt gave back are none."""

@@ -1,5 +1,6 @@
 """The real search on a tiny cohort: what it leaves, whom it reads, what kills it."""
 
+import json
 import os
 import re
 import shutil
@@ -130,6 +131,27 @@ def test_a_run_with_tuned_settings_says_whence_they_come(
     assert "the selection is not accounted" in explained
     shown = bench("show", "dp-wgan", "--tuned", cwd=tmp_path).stdout
     assert "Tuned for ε = 2 (patch): 4 trials on private data" in shown
+
+
+def test_two_goals_over_two_seeds_across_two_sites(tiny_cohort: Path, tmp_path: Path) -> None:
+    asked = ["--epsilon", "5", "--trials", "2", "--seeds", "2", "--objective", "dice,distance"]
+    sites = ["--sites", "2", "--partition", "size-skew:1,1"]
+    done = bench(*LEAKY, *asked, *sites, "--tracking-uri", "none", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (study,) = studies(tmp_path)
+    scores = {tuple(t.user_attrs["run_keys"]): t.values for t in study.trials}
+    by_key = {
+        json.loads(f.read_text())["run_key"]: json.loads(f.read_text()) for f in cells(tmp_path)
+    }
+    assert len(by_key) == 4
+    for keys, values in scores.items():
+        dice = [by_key[key]["test_sets"][0]["dice"]["mean"] for key in keys]
+        distance = [by_key[key]["offline_distance"] for key in keys]
+        assert values == pytest.approx([sum(dice) / 2, sum(distance) / 2])
+        assert [by_key[key]["spec"]["seed"] for key in keys] == [0, 1]
+        assert all(by_key[key]["spec"]["federation"]["partition"] for key in keys)
+    how = level(tmp_path, "5")["provenance"]
+    assert (how["seeds"], how["score"]) == (2, max(values[0] for values in scores.values()))
 
 
 @pytest.mark.parametrize(
