@@ -101,6 +101,13 @@ def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     help="How many seeds each cell is repeated with.",
 )
 @click.option(
+    "--first-seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="The first; settings are confirmed on others than those they were tuned on.",
+)
+@click.option(
     "--bookends/--no-bookends",
     default=True,
     show_default=True,
@@ -219,6 +226,7 @@ def _request(options: Mapping[str, Any]) -> Request:
         preset=options["preset"],
         settings=settings_of(options["settings"]),
         seeds=options["seeds"],
+        first_seed=options["first_seed"],
         bookends=options["bookends"],
         noise=options["noise"] or ("system" if private else "seeded"),
         federation=_federation(options),

@@ -44,7 +44,8 @@ class Request:
         segmenters: Names of segmenters.
         preset: The name of the settings to start from.
         settings: Texts by setting, by plug-in (or ``protocol``), that override the preset.
-        seeds: How many seeds, from 0.
+        seeds: How many seeds.
+        first_seed: The first of them.
         bookends: Whether ``real`` and ``simulator`` run too.
         noise: ``seeded`` or ``system``.
         federation: Across which sites, and how.
@@ -59,6 +60,7 @@ class Request:
     preset: str = "quick"
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     seeds: int = 1
+    first_seed: int = 0
     bookends: bool = True
     noise: str = "seeded"
     federation: Federation = field(default_factory=Federation)
@@ -101,7 +103,7 @@ def cells(request: Request, inputs: Inputs, fid_weights: str) -> list[RunSpec]:
     """
     made = [
         spec
-        for seed in range(request.seeds)
+        for seed in range(request.first_seed, request.first_seed + request.seeds)
         for segmenter in request.segmenters
         for spec in _cells_of(request, inputs, fid_weights, segmenter, seed)
     ]
