@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -49,6 +50,26 @@ def plan_poisson_gaussian(
         accountant=spent.accountant,
     )
     return _with_other_unit(planned)
+
+
+def recomputed(claimed: Guarantee) -> Guarantee:
+    """The guarantee that the mechanism's numbers in another one give, whatever that one claims.
+
+    Raises:
+        ValueError: If the accountant is not known, or the numbers are outside its domain.
+    """
+    if claimed.accountant == "none":
+        nothing = claimed.steps == 0
+        epsilon = 0.0 if nothing else math.inf
+        return replace(claimed, epsilon=epsilon, epsilon_patch=epsilon, epsilon_patient=epsilon)
+    spent = account(
+        noise_multiplier=claimed.noise_multiplier,
+        sampling_rate=claimed.sampling_rate,
+        steps=claimed.steps,
+        delta=claimed.delta,
+        accountant=claimed.accountant,
+    )
+    return _with_other_unit(replace(claimed, epsilon=spent.epsilon))
 
 
 def _with_other_unit(planned: Guarantee) -> Guarantee:

@@ -24,7 +24,7 @@ from benchmark.privacy.ledger import Ledger, Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.sweep.distances import distances
 from benchmark.sweep.inputs import VALIDATION, Inputs
-from benchmark.sweep.pictures import save_strip
+from benchmark.sweep.pictures import neighbours, save_picture, strip
 from benchmark.sweep.rounds import RoundWatch
 from benchmark.sweep.sites import (
     Where,
@@ -37,7 +37,8 @@ from benchmark.sweep.sites import (
     worst,
 )
 from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.store import CHARGE, CHECKPOINT, CURVES, GENERATOR, SAMPLES
+from benchmark.sweep.store import CHARGE, CHECKPOINT, CURVES, GENERATOR, NEIGHBOURS, SAMPLES
+from benchmark.sweep.suite import peak_mib, suite
 from benchmark.sweep.testing import Listener, tested, trained
 
 
@@ -105,7 +106,7 @@ def run_cell(
         synthetic = generator.sample(int(spec.protocol["samples"]), seed=spec.seed)
     may_be_seen = not inputs.private or math.isfinite(guarantee.epsilon)
     if may_be_seen:
-        save_strip(setting.folder / SAMPLES, synthetic)
+        save_picture(setting.folder / SAMPLES, strip(synthetic))
     context = TrainContext(seed=spec.seed, progress=watch.hears("segmenter"), device=setting.device)
     with watch.stage("train"):
         segmenter = trained(spec.segmenter, synthetic, context)
@@ -113,6 +114,9 @@ def run_cell(
         tests = [tested(segmenter, name, p, listener) for name, p in inputs.tests.items()]
     with watch.stage("distances"):
         far = distances(spec, inputs, synthetic, setting.fid_weights, setting.cache)
+    if not inputs.private:
+        real = training_patches(spec, inputs_of(spec, inputs), setting.cache)
+        save_picture(setting.folder / NEIGHBOURS, neighbours(synthetic, real))
     if may_be_seen and not generator.holds_patients:
         (setting.folder / GENERATOR).mkdir(exist_ok=True)
         generator.save(setting.folder / GENERATOR)
@@ -127,6 +131,8 @@ def run_cell(
         **across,
         "private_data": inputs.private,
         "skipped": list(inputs.skipped),
+        "suite": suite(),
+        "peak_mib": peak_mib(),
         "seconds": {**watch.seconds, "total": round(sum(watch.seconds.values()), 3)},
     }
 

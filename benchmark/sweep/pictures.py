@@ -1,4 +1,4 @@
-"""The strip of patches that a cell leaves: images above, masks below."""
+"""The pictures of patches that a cell leaves: its own, and the nearest of patients."""
 
 from __future__ import annotations
 
@@ -11,19 +11,42 @@ from PIL import Image
 from benchmark.core.patches import Patches
 
 COLUMNS = 12
+NEIGHBOURED = 6
+SCALE = 2
 
 
 def strip(patches: Patches, columns: int = COLUMNS) -> NDArray[np.uint8]:
     """Two rows of grey pixels: some images, and their masks; patches with vessels come first."""
-    with_vessels = np.argsort(patches.masks.max((1, 2, 3)) == 0, kind="stable")
-    chosen = with_vessels[:columns]
+    return tiles(patches, with_vessels(patches)[:columns])
+
+
+def with_vessels(patches: Patches) -> NDArray[np.int64]:
+    """The indices of all patches, those with vessels first."""
+    return np.argsort(patches.masks.max((1, 2, 3)) == 0, kind="stable")
+
+
+def tiles(patches: Patches, chosen: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Two rows of grey pixels: the chosen images, and their masks."""
     images = (patches.images[chosen, 0] + 1) * 127.5
     masks = patches.masks[chosen, 0] * 255.0
     rows = [np.concatenate([np.pad(p, 1) for p in row], axis=1) for row in (images, masks)]
     return np.concatenate(rows).round().astype(np.uint8)
 
 
-def save_strip(path: Path, patches: Patches) -> None:
-    """Writes the strip, twice as large as it is."""
-    picture = Image.fromarray(strip(patches))
-    picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST).save(path)
+def neighbours(synthetic: Patches, real: Patches, columns: int = NEIGHBOURED) -> NDArray[np.uint8]:
+    """Four rows: some synthetic patches with masks, and below each the real patch nearest to it.
+
+    Nearest by the Euclidean distance of the images.
+    """
+    chosen = with_vessels(synthetic)[:columns]
+    drawn = synthetic.images[chosen].reshape(len(chosen), -1)
+    held = real.images.reshape(len(real.images), -1)
+    squared = (held**2).sum(axis=1) - 2 * drawn @ held.T
+    return np.concatenate([tiles(synthetic, chosen), tiles(real, squared.argmin(axis=1))])
+
+
+def save_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Writes grey pixels, twice as large as they are."""
+    picture = Image.fromarray(pixels)
+    size = picture.width * SCALE, picture.height * SCALE
+    picture.resize(size, Image.Resampling.NEAREST).save(path, optimize=True)

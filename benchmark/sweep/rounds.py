@@ -16,7 +16,7 @@ from benchmark.core.patches import Patches
 from benchmark.core.registry import generators
 from benchmark.metrics.distances import offline_distance
 from benchmark.privacy.randomness import SystemNoise
-from benchmark.sweep.pictures import save_strip
+from benchmark.sweep.pictures import save_picture, strip
 
 FOLDER = "rounds"
 LOOKS = 10
@@ -68,7 +68,7 @@ class RoundWatch:
         """A strip of samples, and how far they lie from the data-free prior."""
         samples = generator.sample(LOOKED_AT, seed=self._seed)
         (self._folder / FOLDER).mkdir(exist_ok=True)
-        save_strip(self._folder / FOLDER / f"round-{number:04d}.png", samples)
+        save_picture(self._folder / FOLDER / f"round-{number:04d}.png", strip(samples))
         prior = _prior(samples.images.shape[-1], self._seed)
         return {"distance_to_prior": offline_distance(prior, samples.images)}
 

@@ -154,19 +154,27 @@ def site_plans(spec: RunSpec, inputs: Inputs, cache: Path) -> dict[str, Guarante
     Raises:
         UsageError: If a site cannot honour the budget.
     """
-    job, mine = job_of(spec), split(partition_of(spec), inputs)
-    whole, plans = sum(len(one.train) for one in mine.values()), {}
-    for name, one in mine.items():
-        generator = job.made().at_site(len(one.train) / whole)
-        settings = {**generator.params.as_dict(), "schedule": asdict(job.schedule)}
-        plug_in = PlugIn(name=job.generator, version=job.version, settings=settings)
-        public = job.public(len(one.train))
+    mine = split(partition_of(spec), inputs)
+    whole = sum(len(one.train) for one in mine.values())
+    return {name: plan_at_site(spec, len(one.train), whole, cache) for name, one in mine.items()}
 
-        def plan(of: FederatedGenerator = generator, public: Any = public) -> Guarantee:
-            return of.plan_at_site(public, job.budget(), job.schedule)
 
-        plans[name] = planned(plug_in, generator, public, job.budget(), cache, plan)
-    return plans
+def plan_at_site(spec: RunSpec, patients: int, whole: int, cache: Path) -> Guarantee:
+    """The guarantee of a site with so many of all sites' patients.
+
+    Raises:
+        UsageError: If it cannot honour the budget.
+    """
+    job = job_of(spec)
+    generator = job.made().at_site(patients / whole)
+    settings = {**generator.params.as_dict(), "schedule": asdict(job.schedule)}
+    plug_in = PlugIn(name=job.generator, version=job.version, settings=settings)
+    public = job.public(patients)
+
+    def plan() -> Guarantee:
+        return generator.plan_at_site(public, job.budget(), job.schedule)
+
+    return planned(plug_in, generator, public, job.budget(), cache, plan)
 
 
 def worst(guarantees: Sequence[Guarantee]) -> Guarantee:

@@ -83,6 +83,25 @@ class RunSpec:
         return hashlib.sha256(canonical(said).encode()).hexdigest()[:KEY_LENGTH]
 
 
+def spec_from(said: Mapping[str, Any]) -> RunSpec:
+    """The spec that a JSON file has; its key is the one that it had.
+
+    Raises:
+        ValueError: If it is no spec.
+    """
+    try:
+        return RunSpec(
+            **{
+                **said,
+                "generator": PlugIn(**said["generator"]),
+                "segmenter": PlugIn(**said["segmenter"]),
+                "epsilon": float(said["epsilon"]),
+            }
+        )
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"no spec of a run ({error})") from error
+
+
 def canonical(value: Any) -> str:
     """JSON with one form for each meaning: sorted names, ``2`` for 2.0, ``"inf"`` for infinity.
 

@@ -17,6 +17,7 @@ from benchmark.core.files import read_json, write_json, write_text
 from benchmark.sweep.spec import RunSpec
 
 SPEC, CHARGE, CURVES, SAMPLES = "spec.json", "charge.json", "curves.json", "samples.png"
+NEIGHBOURS = "neighbours.png"
 CHECKPOINT = "checkpoint.safetensors"
 GENERATOR, RESULT, ERROR, LOCK = "generator", "result.json", "error.txt", ".lock"
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from benchmark.metrics.scores import Scores
 from benchmark.sweep.rounds import FOLDER as ROUNDS
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import CURVES, GENERATOR, RESULT, SAMPLES, read_result
+from benchmark.sweep.suite import git_commit
 from benchmark.sweep.summary import ALL, who
 
 EXPERIMENT = "angiobench"
@@ -175,7 +175,7 @@ class Tracker:
             "generator": spec["generator"]["name"],
             "segmenter": spec["segmenter"]["name"],
             "unit": spec["unit"],
-            "git_commit": git_commit(),
+            "git_commit": result.get("suite", {}).get("commit") or git_commit(),
         }
 
     def _artifacts(self, identity: str, folder: Path, result: dict[str, Any]) -> None:
@@ -253,18 +253,6 @@ def without_patients(result: Mapping[str, Any]) -> dict[str, Any]:
         return dict(result)
     tests = [{n: v for n, v in t.items() if n != "patients"} for t in result["test_sets"]]
     return {**result, "test_sets": tests}
-
-
-def git_commit() -> str:
-    """The commit that the suite runs from; ``unknown`` where it is installed without one."""
-    here = Path(__file__)
-    git = ["git", "-C", str(here.parent)]
-    try:
-        ours = subprocess.run([*git, "ls-files", "--error-unmatch", here.name], capture_output=True)
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-    except OSError:
-        return "unknown"
-    return head.stdout.strip() if ours.returncode == 0 else "unknown"
 
 
 def _scores(result: Mapping[str, Any]) -> Iterator[Any]:

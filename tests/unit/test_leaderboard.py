@@ -12,7 +12,7 @@ from PIL import Image
 
 from benchmark.core.patches import Patches
 from benchmark.sweep.matrix import Square
-from benchmark.sweep.pictures import save_strip
+from benchmark.sweep.pictures import save_picture, strip
 from benchmark.sweep.summary import Row
 from leaderboard.figures import draw_matrix, draw_patches, draw_trade_off
 from leaderboard.table import matrix_table, sweep_table
@@ -129,7 +129,7 @@ def test_a_strip_shows_images_above_their_masks(tmp_path: Path) -> None:
     masks = np.zeros((3, 1, 32, 32), np.uint8)
     masks[1, :, 8:24, 8:24] = 1
     images = (masks * 2.0 - 1).astype(np.float32)
-    save_strip(tmp_path / "strip.png", Patches(images=images, masks=masks))
+    save_picture(tmp_path / "strip.png", strip(Patches(images=images, masks=masks)))
     picture = np.asarray(Image.open(tmp_path / "strip.png"))
     above, below = np.split(picture, 2)
     assert np.array_equal(above, below)

@@ -1,0 +1,111 @@
+"""``bench leaderboard``: build the page, publish a result, check published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from benchmark.core.errors import UsageError
+
+RESULTS = Path("leaderboard") / "results"
+PRIVATE = (
+    "Mean scores and distances were measured on patients, and no ε covers them: publish them only "
+    "if those who answer for the patients agree."
+)
+
+
+@click.group()
+def leaderboard() -> None:
+    """Put results on a board that strangers can check."""
+
+
+@leaderboard.command()
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("site"),
+    show_default=True,
+    help="Where index.html and report.md go.",
+)
+def build(runs: tuple[Path, ...], out: Path) -> None:
+    """Make one page from RUNS: folders of `bench run`, cells, or published files.
+
+    Without RUNS, from leaderboard/results and runs, where they are.
+    """
+    from leaderboard.board import tables_of
+    from leaderboard.entries import entries_of
+    from leaderboard.page import write_markdown, write_page
+
+    tables = tables_of(entries_of(runs or _default_runs()))
+    out.mkdir(parents=True, exist_ok=True)
+    files = out / "index.html", out / "report.md"
+    write_page(tables, files[0])
+    write_markdown(tables, files[1])
+    rows = sum(len(table.rows) for table in tables)
+    click.echo(f"{rows} rows in {len(tables)} tables. Files: {files[0]}, {files[1]}")
+
+
+def _default_runs() -> Sequence[Path]:
+    found = [path for path in (RESULTS, Path("runs")) if path.is_dir()]
+    if not found:
+        raise UsageError(f"Neither {RESULTS} nor runs is here; give the folders of your results.")
+    return found
+
+
+@leaderboard.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    default=RESULTS,
+    show_default=True,
+    help="Where the files go.",
+)
+def submit(runs: tuple[Path, ...], to: Path) -> None:
+    """Write a self-contained, checked result file for each finished cell of RUNS.
+
+    Scores of single patients and training curves stay at home, unless the data are phantoms.
+    """
+    from leaderboard.entries import entries_of, published
+
+    entries = entries_of(runs)
+    for entry in entries:
+        if entry.status == "done":
+            click.echo(f"{published(entry).write(to)}")
+        else:
+            click.echo(f"{entry.spec.generator.name} {entry.spec.key}: {entry.status}, left out.")
+    if any(entry.result.get("private_data") for entry in entries):
+        click.echo(PRIVATE)
+
+
+@leaderboard.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True))
+def verify(files: tuple[Path, ...]) -> int:
+    """Recompute what can be of published FILES, and refuse what does not add up.
+
+    Keys from specs, guarantees from settings, every ε from its mechanism's numbers, intervals from
+    patients' scores, digests from the phantoms. Without FILES, those in leaderboard/results.
+    """
+    from benchmark.cli.console import Console
+    from benchmark.data.folders import cache_folder, state_folder
+    from leaderboard.verification import verified_files
+
+    console = Console()
+    with console:
+        verdicts = verified_files(
+            files or (RESULTS,),
+            cache=cache_folder(),
+            state=state_folder(),
+            progress=console.prepare,
+        )
+    for file, verdict in verdicts.items():
+        for fault in verdict.faults:
+            click.echo(f"{file}: {fault}.")
+        for reason in verdict.unchecked:
+            click.echo(f"{file}: not recomputed: {reason}.")
+    bad = sum(bool(verdict.faults) for verdict in verdicts.values())
+    click.echo(f"{len(verdicts) - bad} of {len(verdicts)} results add up.")
+    return 1 if bad else 0

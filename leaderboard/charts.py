@@ -1,0 +1,180 @@
+"""The page's charts: Vega-Lite specifications without data, which the page's script gives them.
+
+Each is drawn for the table and the test set that a reader has chosen. The data sets are ``points``
+(a row on the test set), ``bands`` (the bookends), ``radius`` and ``sites`` (Dice by calibre and by
+site), and ``paper`` (what was published on other data).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+HEIGHT = 260
+PAPER = {7.4: 0.75, math.inf: 0.84}
+"""Kossen et al. (2022): Dice on real patients, by the ε of a patch."""
+
+UNUSABLE_BELOW = 5.0
+COLOUR = alt.Color(
+    "who:N", title=None, legend=alt.Legend(orient="bottom", columns=2, labelLimit=260)
+)
+DICE = alt.Scale(domain=[0, 1])
+TOOLTIP = [
+    alt.Tooltip("who:N", title="generator"),
+    alt.Tooltip("epsilon:N", title="ε asked"),
+    alt.Tooltip("spent:N", title="ε spent"),
+    alt.Tooltip("dice:Q", title="Dice", format=".3f"),
+    alt.Tooltip("low:Q", title="95 % from", format=".3f"),
+    alt.Tooltip("high:Q", title="to", format=".3f"),
+]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of the page.
+
+    Attributes:
+        name: For the page's script.
+        title: What it answers.
+        words: The same for who cannot see it.
+        spec: Vega-Lite.
+    """
+
+    name: str
+    title: str
+    words: str
+    spec: dict[str, Any]
+
+
+class Levels:
+    """Where an ε stands: on a logarithmic axis, ∞ to the right of all.
+
+    Args:
+        epsilons: All there are.
+    """
+
+    def __init__(self, epsilons: Sequence[float]) -> None:
+        self._finite = sorted({math.log10(e) for e in epsilons if 0 < e < math.inf})
+        self._shown = sorted({*self._finite, self.at(math.inf)})
+
+    def at(self, epsilon: float) -> float:
+        """Its place."""
+        if math.isfinite(epsilon):
+            return math.log10(epsilon)
+        return (self._finite[-1] if self._finite else 0.0) + 0.35
+
+    def axis(self, **more: Any) -> alt.X:
+        """The axis, which names every level that there is."""
+        last = self.at(math.inf)
+        label = f"datum.value > {last - 0.01} ? '∞' : format(pow(10, datum.value), '.3~g')"
+        domain = [min(self._shown[0], math.log10(UNUSABLE_BELOW)) - 0.1, last + 0.1]
+        return alt.X(
+            "x:Q",
+            title="ε (less is more private)",
+            scale=alt.Scale(domain=domain, nice=False, zero=False),
+            axis=alt.Axis(values=self._shown, labelExpr=label, labelOverlap=False, grid=False),
+            **more,
+        )
+
+
+def charts(levels: Levels, far: str) -> list[Chart]:
+    """All of them.
+
+    Args:
+        levels: The table's.
+        far: What the distance is called: FID with its numbers, or the offline distance.
+    """
+    return [
+        _drawn(
+            "trade-off",
+            "What privacy costs",
+            "Dice against ε for every generator, with the bookends as bands.",
+            _trade_off(levels),
+        ),
+        _drawn(
+            "distance",
+            f"Does {far} tell?",
+            f"{far} against Dice.",
+            _scatter("far", far, alt.Scale(zero=False)),
+        ),
+        _drawn(
+            "radius",
+            "Thin vessels suffer first",
+            "Dice by the radius of the vessels.",
+            _by("radius", "calibre", "vessels by radius", ["thin", "medium", "thick"]),
+        ),
+        _drawn(
+            "sites",
+            "At which site?",
+            "Dice by the site of the tested patients.",
+            _by("sites", "site", "site", None),
+        ),
+        _drawn(
+            "cost",
+            "What it costs to compute",
+            "Seconds of a cell against Dice.",
+            _scatter("seconds", "seconds a cell, one core", alt.Scale(type="log")),
+        ),
+    ]
+
+
+def _trade_off(levels: Levels) -> Any:
+    dice = alt.Y("dice:Q", title="Dice", scale=DICE)
+    low, high = alt.Y("low:Q", title="Dice", scale=DICE), alt.Y2("high:Q")
+    bands = _on("bands").encode(color=COLOUR, tooltip=TOOLTIP)
+    points = _on("points").encode(x=levels.axis(), color=COLOUR, tooltip=TOOLTIP, detail="row:N")
+    paper = _on("paper").encode(x=levels.axis())
+    return alt.layer(
+        _on("paper-low")
+        .mark_rect(opacity=0.08, color="grey", clip=True)
+        .encode(x=levels.axis(), x2="to:Q"),
+        bands.mark_rect(opacity=0.12).encode(y=low, y2=high),
+        bands.mark_rule(strokeDash=[5, 3], strokeWidth=1.5).encode(y=dice),
+        paper.mark_line(strokeDash=[2, 3], color="grey", point={"color": "grey"}).encode(
+            y=dice, tooltip=["words:N"]
+        ),
+        paper.mark_text(align="right", dy=-10, fontSize=11, color="grey").encode(
+            y=dice, text="label:N"
+        ),
+        _on("points")
+        .mark_line(strokeWidth=2)
+        .encode(x=levels.axis(), y=alt.Y("mean(dice):Q", title="Dice", scale=DICE), color=COLOUR),
+        points.mark_rule(opacity=0.5).encode(y=low, y2=high),
+        points.mark_point(filled=True, size=70, opacity=1).encode(y=dice),
+    )
+
+
+def _scatter(field: str, title: str, scale: alt.Scale) -> Any:
+    x = alt.X(f"{field}:Q", title=title, scale=scale)
+    shown = f"isValid(datum['{field}'])"
+    base = _on("all").transform_filter(shown)
+    tooltip = [*TOOLTIP, alt.Tooltip(f"{field}:Q", title=title, format=".3~g")]
+    y = alt.Y("dice:Q", title="Dice", scale=DICE)
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x=x, y=y, color=COLOUR, tooltip=tooltip
+    )
+    words = base.mark_text(align="left", dx=7, fontSize=11, color="grey").encode(
+        x=x, y=y, text="epsilon:N"
+    )
+    return alt.layer(dots, words)
+
+
+def _by(data: str, field: str, title: str, sort: list[str] | None) -> Any:
+    x = alt.X(f"{field}:N", title=title, sort=sort, axis=alt.Axis(labelAngle=0))
+    y = alt.Y("dice:Q", title="Dice", scale=DICE)
+    tooltip = [*TOOLTIP[:3], alt.Tooltip(f"{field}:N"), alt.Tooltip("dice:Q", format=".3f")]
+    base = _on(data).encode(x=x, y=y, color=COLOUR, detail="row:N", tooltip=tooltip)
+    return alt.layer(base.mark_line(opacity=0.5), base.mark_point(filled=True, size=60, opacity=1))
+
+
+def _on(data: str) -> alt.Chart:
+    return alt.Chart(alt.NamedData(data))
+
+
+def _drawn(name: str, title: str, words: str, chart: Any) -> Chart:
+    spec = chart.properties(width="container", height=HEIGHT).to_dict()
+    return Chart(name, title, words, spec)

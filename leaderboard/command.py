@@ -1,0 +1,114 @@
+"""The command that computes a cell again."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.registry import Registry, generators, segmenters
+from benchmark.core.settings import Settings
+from benchmark.privacy.units import default_delta
+from benchmark.sweep.planning import LOWER, PROTOCOL
+from benchmark.sweep.presets import PROTOCOLS
+from benchmark.sweep.spec import PlugIn, RunSpec
+
+DEFAULT_SEGMENTER, DEFAULT_PRESET, DEFAULT_UNIT = "unet", "quick", "patch"
+OF_SCHEDULE = {"design": "--design", "rounds": "--rounds", "local_steps": "--local-steps"}
+
+
+def command_of(spec: RunSpec, guarantee: Guarantee | None, *, phantoms: bool) -> str:
+    """The shortest ``bench run`` with the spec's key; ``COHORT`` stands for the reader's folder.
+
+    Args:
+        spec: The cell's.
+        guarantee: For the public numbers of its data; ``None`` if the cell is not done.
+        phantoms: Whether its data are the embedded ones.
+    """
+    words = [word for part in _parts(spec, guarantee, phantoms) for word in part]
+    return shlex.join(["bench", "run", *words])
+
+
+def _parts(spec: RunSpec, guarantee: Guarantee | None, phantoms: bool) -> Iterator[tuple[str, ...]]:
+    name = spec.generator.name
+    yield "--generator", name
+    yield "--epsilon", "inf" if math.isinf(spec.epsilon) or name == LOWER else f"{spec.epsilon!r}"
+    if spec.unit != DEFAULT_UNIT:
+        yield "--unit", spec.unit
+    if guarantee is None or spec.delta != _default_delta(spec, guarantee):
+        yield "--delta", repr(spec.delta)
+    if spec.segmenter.name != DEFAULT_SEGMENTER:
+        yield "--segmenter", spec.segmenter.name
+    yield from _settings(spec)
+    if spec.tuned is not None:
+        yield ("--tuned",)
+    if not phantoms:
+        yield "--data", "COHORT"
+        yield from (("--test-data", name.upper()) for name in list(spec.test_data)[1:])
+    if spec.noise != ("seeded" if phantoms else "system"):
+        yield "--noise", spec.noise
+    if spec.seed:
+        yield "--first-seed", str(spec.seed)
+    yield from _sites(spec.federation, spec.sites)
+    yield ("--no-bookends",)
+
+
+def _default_delta(spec: RunSpec, guarantee: Guarantee) -> float:
+    patients = guarantee.patients
+    patches = patients * int(spec.protocol["patches_per_patient"])
+    return default_delta(patients if spec.unit == "patient" else patches)
+
+
+def _settings(spec: RunSpec) -> Iterator[tuple[str, ...]]:
+    """The preset that is nearest, and what differs from it."""
+    presets = {preset: list(_differences(spec, preset)) for preset in PROTOCOLS}
+    nearest = min(presets, key=lambda preset: len(presets[preset]))
+    if nearest != DEFAULT_PRESET:
+        yield "--preset", nearest
+    yield from (("--set", text) for text in presets[nearest])
+
+
+def _differences(spec: RunSpec, preset: str) -> Iterator[str]:
+    said = {
+        **_changed(generators, spec.generator, preset),
+        **_changed(segmenters, spec.segmenter, preset),
+    }
+    protocol = PROTOCOLS[preset].as_dict()
+    said |= {
+        f"{PROTOCOL}.{name}": value
+        for name, value in spec.protocol.items()
+        if protocol.get(name) != value
+    }
+    yield from (f"{name}={value}" for name, value in said.items())
+
+
+def changed_settings(plug_in: PlugIn, preset: str = DEFAULT_PRESET) -> Mapping[str, Any]:
+    """Which settings differ from a preset's; all, where no such plug-in is installed."""
+    registry = generators if plug_in.name in generators.names() else segmenters
+    return {
+        name.split(".", 1)[1]: value for name, value in _changed(registry, plug_in, preset).items()
+    }
+
+
+def _changed(registry: Registry, plug_in: PlugIn, preset: str) -> dict[str, Any]:
+    settings: Mapping[str, Any] = {}
+    if plug_in.name in registry.names():
+        presets: Mapping[str, Settings] = registry.get(plug_in.name).presets
+        settings = presets[preset].as_dict() if preset in presets else {}
+    return {
+        f"{plug_in.name}.{name}": value
+        for name, value in plug_in.settings.items()
+        if name not in settings or settings[name] != value
+    }
+
+
+def _sites(said: Mapping[str, Any] | None, sites: int) -> Iterator[tuple[str, ...]]:
+    if said is None:
+        return
+    yield "--sites", str(said.get("of", sites))
+    yield "--partition", str(said["partition"])
+    if "alone" in said:
+        yield ("--baselines",)
+    yield from ((flag, str(said[name])) for name, flag in OF_SCHEDULE.items() if name in said)

@@ -1,0 +1,141 @@
+"""What a board is made of: cells, from a store of runs or from published result files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmark.core.errors import UsageError
+from benchmark.core.files import read_json
+from benchmark.sweep.spec import RunSpec, spec_from
+from benchmark.sweep.store import CURVES, ERROR, NEIGHBOURS, SAMPLES, SPEC, read_result
+from benchmark.sweep.tracking import without_patients
+from leaderboard.published import Published
+
+Status = Literal["done", "failed", "missing"]
+Curves = Mapping[str, Sequence[tuple[int, float]]]
+PICTURES = {"samples": SAMPLES, "neighbours": NEIGHBOURS}
+POINTS = 60
+"""So many of a curve are enough for an eye."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One cell.
+
+    Attributes:
+        spec: What decided it.
+        status: ``done``, ``failed``, or ``missing``: begun, and neither.
+        result: What came of it, if it is done.
+        reason: Why it failed, in one line.
+        curves: Of its training, thinned.
+        pictures: PNG files by their names in ``PICTURES``.
+    """
+
+    spec: RunSpec
+    status: Status
+    result: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    curves: Curves = field(default_factory=dict)
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def entries_of(paths: Sequence[Path]) -> list[Entry]:
+    """The cells in stores, in cells' own folders and in published files, each key once.
+
+    Raises:
+        DataError: For a published file that breaks its schema.
+        UsageError: If a path has none.
+    """
+    found: dict[str, Entry] = {}
+    for path in paths:
+        for entry in _checked(path):
+            before = found.get(entry.spec.key)
+            if before is None or before.status != "done":
+                found[entry.spec.key] = entry
+    return list(found.values())
+
+
+def _checked(path: Path) -> list[Entry]:
+    entries = [*_entries(path)]
+    if not entries:
+        raise UsageError(
+            f"{path}: no result is here; give a folder of `bench run`, a cell's own folder, or a "
+            "file of `bench leaderboard submit`."
+        )
+    return entries
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    if path.is_file():
+        yield _published(path)
+    elif (path / SPEC).is_file():
+        yield entry_of(path)
+    else:
+        yield from map(_published, sorted(path.glob("*.json")))
+        yield from (entry_of(file.parent) for file in sorted(path.glob(f"*/*/{SPEC}")))
+
+
+def entry_of(folder: Path) -> Entry:
+    """The cell of a store's folder."""
+    spec, result = spec_from(read_json(folder / SPEC)), read_result(folder)
+    if result is not None:
+        files = {name: folder / file for name, file in PICTURES.items()}
+        pictures = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
+        curves = thinned(_points(folder / CURVES))
+        return Entry(spec=spec, status="done", result=result, curves=curves, pictures=pictures)
+    error = folder / ERROR
+    if error.is_file():
+        last = error.read_text(encoding="utf-8").strip().splitlines()[-1:]
+        return Entry(spec=spec, status="failed", reason="".join(last))
+    return Entry(spec=spec, status="missing")
+
+
+def published(entry: Entry) -> Published:
+    """A finished cell as its author may publish it.
+
+    Unless the data are phantoms, what was seen of single patients stays at home: their scores, who
+    was left out and why, and the training curves, which no noise protects.
+    """
+    said = without_patients(entry.result)
+    private = bool(said["private_data"])
+    return Published(
+        spec=entry.spec,
+        result={**said, "skipped": []} if private else said,
+        curves={} if private else entry.curves,
+        pictures=entry.pictures,
+    )
+
+
+def _published(file: Path) -> Entry:
+    one = Published.read(file)
+    return Entry(
+        spec=one.spec,
+        status="done",
+        result=one.result,
+        curves=one.curves,
+        pictures=one.pictures,
+    )
+
+
+def _points(file: Path) -> list[tuple[str, int, float]]:
+    try:
+        return [(str(n), int(s), float(v)) for n, s, v in json.loads(file.read_text("utf-8"))]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def thinned(points: Sequence[tuple[str, int, float]]) -> Curves:
+    """Curves by name, of few points each, the last among them; values to four digits."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for name, step, value in points:
+        curves.setdefault(name, []).append((step, float(f"{value:.4g}")))
+    return {name: _some(curve) for name, curve in curves.items()}
+
+
+def _some(curve: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    stride = -(-len(curve) // POINTS)
+    return curve[:: stride or 1] + ([curve[-1]] if stride > 1 else [])

@@ -1,0 +1,269 @@
+"use strict";
+// What a reader does with the board: chooses a table, asks for the best at an ε, sorts, filters and
+// opens rows. All texts go in as text, never as markup.
+
+const by = (id) => document.getElementById(id);
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const INFINITE = "∞";
+let view, table, testSet, order = { column: null, down: false };
+
+const make = (name, properties = {}, ...children) => {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+};
+const epsilon = (value) =>
+  value === null ? "unknown" : value === "inf" ? INFINITE : value > 1000 ? value.toExponential(1) : String(+value.toPrecision(4));
+const rank = (value) => (value === "inf" ? Infinity : value);
+const digits = (value, n) => (value === null || value === undefined ? "–" : value.toFixed(n));
+const short = (value) => (value === null || value === undefined ? "–" : String(+value.toPrecision(3)));
+const scores = (row) => row.tests[testSet];
+
+// The columns: a heading, what is shown, and what is sorted by.
+const interval = (name, n) => ({
+  cell: (row) => {
+    const found = scores(row)?.[name];
+    if (!found) return ["–"];
+    const [mean, low, high] = found.map((value) => value.toFixed(n));
+    return [mean, " ", make("span", { className: "interval" }, `[${low}–${high}]`)];
+  },
+  key: (row) => scores(row)?.[name]?.[0] ?? null,
+});
+const plain = (show, key = show) => ({ cell: (row) => [show(row)], key });
+const spent = (name) => plain((row) => epsilon(row[name]), (row) => rank(row[name]));
+const columns = () => [
+  ["generator", { cell: (row) => [row.who], key: (row) => row.who }],
+  ["ε asked", plain((row) => row.epsilon, (row) => rank(row.asked))],
+  ["Dice", interval("dice", 3)],
+  ["of real", plain((row) => digits(scores(row)?.real, 2), (row) => scores(row)?.real ?? null)],
+  ["over simulator", interval("over", 3)],
+  ["ε spent, patch", spent("patch")],
+  ["ε spent, patient", spent("patient")],
+  ["δ", plain((row) => row.delta.toExponential(2), (row) => row.delta)],
+  ["95HD mm", interval("hd95_mm", 1)],
+  ["bAVD mm", interval("bavd_mm", 2)],
+  ["clDice", interval("cldice", 3)],
+  ["FID", { cell: (row) => [make("span", { title: row.fid_note }, row.fid === null ? "missing" : short(row.fid))], key: (row) => row.fid }],
+  ["offline distance", plain((row) => short(row.distance), (row) => row.distance)],
+  ["seconds", plain((row) => short(row.seconds), (row) => row.seconds)],
+  ["peak MiB", plain((row) => short(row.peak), (row) => row.peak)],
+  ["seeds", plain((row) => row.seeds)],
+  ["selection", plain((row) => row.selection)],
+  ["noise", plain((row) => row.noise)],
+  ["sites", plain((row) => row.sites)],
+  ["version", plain((row) => row.version)],
+  ["commit", plain((row) => row.commit)],
+];
+
+const compare = (left, right) => {
+  if (left === null || left === undefined) return right === null || right === undefined ? 0 : 1;
+  if (right === null || right === undefined) return -1;
+  return (left > right) - (left < right);
+};
+
+function ordered() {
+  const words = by("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const text = (row) => [row.who, `ε=${row.epsilon}`, row.epsilon, row.status, row.selection, row.noise].join(" ").toLowerCase();
+  const rows = table.rows.filter((row) => words.every((word) => text(row).includes(word)));
+  if (order.column === null) return rows;
+  const { key } = columns()[order.column][1];
+  const nothing = (row) => key(row) === null || key(row) === undefined;
+  return [...rows].sort((a, b) => {
+    const found = compare(key(a), key(b));
+    return nothing(a) || nothing(b) || !order.down ? found : -found;
+  });
+}
+
+function drawHead() {
+  const cells = columns().map(([heading], number) => {
+    const button = make("button", { type: "button" }, heading);
+    button.addEventListener("click", () => sortBy(number));
+    const cell = make("th", { scope: "col" }, button);
+    const sorted = order.column === number;
+    cell.setAttribute("aria-sort", sorted ? (order.down ? "descending" : "ascending") : "none");
+    return cell;
+  });
+  document.querySelector("thead").replaceChildren(make("tr", {}, ...cells));
+}
+
+function sortBy(number) {
+  const same = order.column === number;
+  order = { column: number, down: same ? !order.down : number === 2 };
+  drawHead();
+  drawRows();
+  document.querySelectorAll("thead button")[number].focus();
+}
+
+function drawRows() {
+  const shown = columns();
+  const rows = ordered().map((row) => {
+    const name = make("button", { type: "button", title: "Details" }, row.who);
+    const cells = [make("th", { scope: "row" }, name)];
+    if (row.status !== "done") {
+      cells.push(make("td", {}, row.epsilon));
+      const words = `${row.status}: ${row.seeds} cells finished. ${row.reasons.join(" ")}`;
+      cells.push(make("td", { className: "bad", colSpan: shown.length - 2, style: "text-align:left" }, words));
+    } else {
+      for (const [, column] of shown.slice(1)) cells.push(make("td", {}, ...column.cell(row)));
+    }
+    const line = make("tr", {}, ...cells);
+    line.addEventListener("click", () => open(row));
+    return line;
+  });
+  document.querySelector("tbody").replaceChildren(...rows);
+  by("shown").textContent = `${rows.length} of ${table.rows.length} rows`;
+}
+
+// The answer: the best row whose spent ε is at most what is allowed.
+const levels = () =>
+  [...new Set(table.rows.filter((row) => !row.bookend && row.asked !== 0).map((row) => rank(row.asked)))].sort((a, b) => a - b);
+
+function answer() {
+  const found = levels();
+  const allowed = found[by("epsilon").value] ?? Infinity;
+  by("level").textContent = allowed === Infinity ? INFINITE : String(allowed);
+  const spends = (row) => rank(row[table.unit]) ?? Infinity;
+  const rows = table.rows.filter((row) => !row.bookend && scores(row) && spends(row) <= allowed);
+  by("answer").replaceChildren(...sentences(rows, allowed).map((text) => make("p", {}, text)));
+}
+
+function sentences(rows, allowed) {
+  const dice = (row) => scores(row).dice;
+  const best = rows.reduce((one, other) => (one && dice(one)[0] >= dice(other)[0] ? one : other), null);
+  if (!best) return ["No finished generator spends as little."];
+  const [mean, low, high] = dice(best);
+  const said = [`${best.who} (ε = ${best.epsilon}): Dice ${mean.toFixed(3)} [${low.toFixed(3)}–${high.toFixed(3)}] on ${testSet} patients.`];
+  const others = rows.filter((row) => row.who !== best.who);
+  const next = others.reduce((one, other) => (one && dice(one)[0] >= dice(other)[0] ? one : other), null);
+  if (next) {
+    const gap = mean - dice(next)[0];
+    const doubt = dice(next)[2] >= low ? "; their intervals overlap" : "";
+    said.push(`The next, ${next.who} (ε = ${next.epsilon}), is ${gap.toFixed(3)} behind${doubt}.`);
+  } else said.push("There is no other generator at so small an ε.");
+  said.push(...overSimulator(best, allowed));
+  return said;
+}
+
+function overSimulator(best, allowed) {
+  const over = scores(best).over;
+  if (!over) return ["There is no data-free simulator in this table to compare with."];
+  const [gain, low, high] = over.map((value) => value.toFixed(3));
+  if (over[1] > 0) return [`It beats the data-free simulator by ${gain} [${low}–${high}], patient by patient.`];
+  const bought = allowed === Infinity ? "Looking at patients" : "The privacy budget";
+  return [`${bought} bought nothing: it does not beat the data-free simulator (${gain} [${low}–${high}], patient by patient).`];
+}
+
+// Charts.
+const theme = () => {
+  const style = getComputedStyle(document.body);
+  const [front, soft, line] = ["--front", "--soft", "--line"].map((name) => style.getPropertyValue(name).trim());
+  const axis = { labelColor: soft, titleColor: front, gridColor: line, domainColor: soft, tickColor: soft };
+  return {
+    background: "transparent", axis, view: { stroke: null }, font: "system-ui, sans-serif",
+    legend: { labelColor: front, titleColor: front },
+    range: { category: dark.matches ? ["#7cc4ff", "#ffb454", "#7ee2a8", "#ff9db0", "#d2a8ff", "#e8d96b"] : ["#0b62b0", "#b35900", "#1a7f4b", "#b3264a", "#6f42c1", "#7a6a00"] },
+  };
+};
+
+async function drawCharts() {
+  const figures = table.charts.map((chart) => {
+    const plot = make("div", { className: "plot", id: `plot-${chart.name}` });
+    plot.setAttribute("role", "img");
+    plot.setAttribute("aria-label", chart.words);
+    const wide = chart.name === "trade-off" ? "wide" : "";
+    return [make("figure", { className: wide }, make("figcaption", {}, chart.title), plot), plot, chart];
+  });
+  by("charts").replaceChildren(...figures.map(([figure]) => figure));
+  const datasets = table.data[testSet];
+  const options = { actions: false, renderer: "svg", config: theme() };
+  await Promise.all(figures.map(([, plot, chart]) => vegaEmbed(plot, { ...chart.spec, datasets }, options)));
+  document.body.dataset.drawn = `${table.key} ${testSet}`;
+}
+
+// A row's detail.
+function curve(name, points) {
+  const xs = points.map((p) => p[0]), ys = points.map((p) => p[1]);
+  const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const at = ([x, y]) => `${(100 * (x - x0)) / (x1 - x0 || 1)},${38 - (36 * (y - y0)) / (y1 - y0 || 1)}`;
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  svg.setAttribute("viewBox", "0 0 100 40");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `${name}, from ${short(ys[0])} to ${short(ys.at(-1))}`);
+  const line = document.createElementNS(space, "polyline");
+  line.setAttribute("points", points.map(at).join(" "));
+  for (const [key, value] of Object.entries({ fill: "none", stroke: "currentColor", "vector-effect": "non-scaling-stroke" })) line.setAttribute(key, value);
+  svg.append(line);
+  return make("figure", {}, svg, make("figcaption", {}, `${name}: ${short(y0)} to ${short(y1)}, ${x1} steps`));
+}
+
+const PICTURES = {
+  samples: "Synthetic patches above, their vessel masks below",
+  neighbours: "Synthetic patches with masks, and below each the nearest real training patch with its mask (phantoms)",
+};
+
+function parts(row) {
+  const { detail } = row, made = [];
+  const add = (heading, ...content) => made.push(make("h3", {}, heading), ...content);
+  if (row.reasons.length) add("What failed", make("pre", { className: "bad" }, row.reasons.join("\n")));
+  if (detail.privacy) add("Privacy, in words", ...detail.privacy.split("\n\n").map((text) => make("p", { style: "white-space:pre-line" }, text)));
+  for (const [name, png] of Object.entries(detail.pictures)) {
+    const words = PICTURES[name] ?? name;
+    add(words, png ? make("img", { src: `data:image/png;base64,${png}`, alt: words }) : make("p", { className: "soft" }, view.no_picture));
+  }
+  const curves = Object.entries(detail.curves).filter(([, points]) => points.length > 1);
+  if (curves.length) add("Training", make("div", { className: "curves" }, ...curves.map(([name, points]) => curve(name, points))));
+  const settings = Object.entries(detail.settings).flatMap(([name, value]) => [
+    make("dt", {}, name),
+    make("dd", { className: detail.changed.includes(name) ? "changed" : "" }, value),
+  ]);
+  add("Settings (bold: other than the quick preset's)", make("dl", {}, ...settings));
+  add("The command that computes it again", make("pre", {}, detail.command));
+  add("Run keys, by seed", make("pre", {}, detail.keys.join(" ")));
+  return made;
+}
+
+function open(row) {
+  by("detail-title").textContent = `${row.who}, ε = ${row.epsilon}`;
+  by("detail-body").replaceChildren(...parts(row));
+  by("detail").showModal();
+  by("detail").scrollTop = 0;
+}
+
+// Choices.
+function chooseTestSet() {
+  testSet = by("test-set").value;
+  answer();
+  drawHead();
+  drawRows();
+  return drawCharts();
+}
+
+function chooseTable() {
+  table = view.tables[by("table").value];
+  by("notes").textContent = table.notes.join(" ");
+  by("unit").textContent = table.unit;
+  by("test-set").replaceChildren(...table.test_sets.map((name) => make("option", { value: name }, name)));
+  const found = levels();
+  Object.assign(by("epsilon"), { max: Math.max(found.length - 1, 0), value: found.length - 1, disabled: found.length < 2 });
+  return chooseTestSet();
+}
+
+async function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text.trim()), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+}
+
+async function start() {
+  view = await unpacked(by("view").textContent);
+  by("table").replaceChildren(...view.tables.map((one, number) => make("option", { value: number }, one.title)));
+  by("table").addEventListener("change", chooseTable);
+  by("test-set").addEventListener("change", chooseTestSet);
+  by("epsilon").addEventListener("input", answer);
+  by("filter").addEventListener("input", drawRows);
+  dark.addEventListener("change", drawCharts);
+  await chooseTable();
+}
+
+start();

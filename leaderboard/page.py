@@ -1,0 +1,86 @@
+"""The board as one HTML page that works offline, and as Markdown."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from markupsafe import Markup
+
+from benchmark.core.files import write_text
+from leaderboard.board import Row, Table
+from leaderboard.view import epsilon_text, notes_of, title_of, view_of
+
+HERE = Path(__file__).parent
+TITLE = "AngioBench leaderboard"
+LEAD = (
+    "Generators of labelled brain angiography: a segmenter learns from their synthetic patches "
+    "alone and is tested on held-out patients. More Dice is better; less ε is more private."
+)
+
+
+def write_page(tables: Sequence[Table], file: Path, *, title: str = TITLE) -> None:
+    """Writes the page, whole or not at all; it asks nothing of any other file or host."""
+    text = _environment().get_template("page.html.j2")
+    write_text(
+        file,
+        text.render(
+            title=title,
+            lead=LEAD,
+            css=_ours("page.css"),
+            script=_ours("page.js"),
+            vega=_vega(),
+            view=_packed(view_of(tables)),
+        ),
+    )
+
+
+def write_markdown(tables: Sequence[Table], file: Path, *, title: str = TITLE) -> None:
+    """Writes the same tables as Markdown."""
+    text = _environment().get_template("report.md.j2")
+    write_text(file, text.render(title=title, lead=LEAD, tables=tables))
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=select_autoescape(("html.j2",)),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {"title": title_of, "notes": notes_of, "epsilon": epsilon_text, "dice": _dice}
+    return made
+
+
+def _ours(name: str) -> Markup:
+    return Markup((HERE / name).read_text(encoding="utf-8"))  # noqa: S704  (our own file)
+
+
+@cache
+def _vega() -> Markup:
+    """Vega, Vega-Lite and their embedding, which vl-convert brings along."""
+    import vl_convert
+
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return Markup(bundle.replace("</script", "<\\/script"))  # noqa: S704  (the library's own code)
+
+
+def _packed(view: dict[str, Any]) -> str:
+    """Compressed, as a thousand rows' sentences are much alike; also, no text of it is markup."""
+    text = json.dumps(view, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def _dice(row: Row, test_set: str) -> str:
+    if test_set not in row.tests:
+        return row.cells[0].status
+    found = row.tests[test_set].dice
+    return f"{found.mean:.3f} [{found.low:.3f}–{found.high:.3f}]"

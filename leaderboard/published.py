@@ -1,0 +1,114 @@
+"""Published results: one self-contained JSON file for each cell, checked before it is believed.
+
+A file comes from a stranger, so it must fit ``schema.json``, which knows no free text and no path;
+``verification`` says whether what it claims adds up.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmark.core.errors import DataError
+from benchmark.core.files import write_json
+from benchmark.sweep.spec import RunSpec, spec_from
+
+FORMAT = 1
+LARGEST = 2_000_000
+"""Bytes of a file; ours have about 60,000."""
+
+SCHEMA = Path(__file__).with_name("schema.json")
+SIDE = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A cell that its author published.
+
+    Attributes:
+        spec: What decided it.
+        result: What came of it; without patients' scores if the data are not phantoms.
+        curves: Of its training, thinned.
+        pictures: PNG files.
+    """
+
+    spec: RunSpec
+    result: Mapping[str, Any]
+    curves: Mapping[str, Sequence[tuple[int, float]]]
+    pictures: Mapping[str, bytes]
+
+    def write(self, folder: Path) -> Path:
+        """Writes ``<generator>-<key>.json``; returns it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{self.spec.generator.name}-{self.spec.key}.json"
+        pictures = {name: base64.b64encode(png).decode() for name, png in self.pictures.items()}
+        said = {
+            "format": FORMAT,
+            "result": self.result,
+            "curves": self.curves,
+            "pictures": pictures,
+        }
+        write_json(file, said)
+        return file
+
+    @classmethod
+    def read(cls, file: Path) -> Published:
+        """What ``write`` wrote, if it fits the schema.
+
+        Raises:
+            DataError: Otherwise, with what is wrong.
+        """
+        try:
+            if file.stat().st_size > LARGEST:
+                raise ValueError(f"it has more than {LARGEST:,} bytes")
+            said = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_constant)
+            _check_schema(said)
+            pictures = {n: _picture(n, text) for n, text in said["pictures"].items()}
+            spec = spec_from(said["result"]["spec"])
+        except (OSError, ValueError, RecursionError) as error:
+            raise DataError(f"{file}: this is no published result: {error}.") from error
+        curves = {n: [(s, v) for s, v in curve] for n, curve in said["curves"].items()}
+        return cls(spec=spec, result=said["result"], curves=curves, pictures=pictures)
+
+
+def _check_schema(said: Any) -> None:
+    error = next(
+        iter(sorted(_validator().iter_errors(said), key=lambda e: list(map(str, e.path)))), None
+    )
+    if error is not None:
+        where = "/".join(map(str, error.absolute_path)) or "the file"
+        raise ValueError(f"{where[:80]} breaks the schema's law `{error.validator}`")
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _picture(name: str, text: str) -> bytes:
+    """The PNG file, which is one, and none that grows beyond all measure."""
+    from PIL import Image
+
+    png = base64.b64decode(text, validate=True)
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+            fits = max(picture.size) <= SIDE
+            if fits:
+                picture.load()
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"the picture {name} is no PNG file") from error
+    if not fits:
+        raise ValueError(f"the picture {name} is larger than {SIDE} pixels")
+    return png

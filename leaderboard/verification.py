@@ -1,0 +1,202 @@
+"""Whether a published result adds up: what can be recomputed is, from its own numbers.
+
+The key from the spec; the guarantee from the plan that the spec's settings give, and every ε from
+its mechanism's numbers; means and intervals from the patients' scores; the digests of the embedded
+phantoms from the phantoms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmark.core.budget import Guarantee, PublicNumbers
+from benchmark.core.errors import BenchError, DataError, UsageError
+from benchmark.core.files import plain
+from benchmark.core.registry import generators
+from benchmark.metrics.bootstrap import interval
+from benchmark.metrics.scores import Scores
+from benchmark.privacy.planning import recomputed
+from benchmark.sweep.inputs import Inputs, Progress, gather
+from benchmark.sweep.planning import make
+from benchmark.sweep.plans import planned
+from benchmark.sweep.sites import is_federated, plan_at_site, worst
+from benchmark.sweep.spec import RunSpec
+from leaderboard.published import Published
+
+TOLERANCE = 1e-6
+EPSILONS = ("epsilon", "epsilon_patch", "epsilon_patient")
+
+
+class Verdict(NamedTuple):
+    """What does not add up, and what could not be recomputed."""
+
+    faults: list[str]
+    unchecked: list[str]
+
+
+def verified_files(
+    paths: Sequence[Path], *, cache: Path, state: Path, progress: Progress
+) -> dict[Path, Verdict]:
+    """The verdict on every published file, also below folders; a file that breaks the schema too.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    files = [file for path in paths for file in (sorted(path.glob("*.json")) or [path])]
+    files = [file for file in files if file.is_file()]
+    if not files:
+        raise UsageError(f"{', '.join(map(str, paths))}: there is no published result here.")
+    phantoms = gather(None, (), cache=cache, state=state, jobs=1, progress=progress)
+    verdicts = {}
+    for done, file in enumerate(files, 1):
+        try:
+            verdicts[file] = verified(Published.read(file), phantoms, cache)
+        except DataError as error:
+            verdicts[file] = Verdict([str(error)], [])
+        progress("Verifying results", done, len(files))
+    return verdicts
+
+
+def verified(one: Published, phantoms: Inputs, cache: Path) -> Verdict:
+    """Recomputes what can be.
+
+    Args:
+        one: The result.
+        phantoms: The embedded ones.
+        cache: Where plans are kept.
+    """
+    faults, unchecked = [*_of_spec(one), *_of_data(one, phantoms), *_of_scores(one)], []
+    faults += _of_epsilons(one)
+    try:
+        faults += _of_plan(one, cache)
+    except BenchError as error:
+        unchecked.append(f"the plan, as {error}")
+    if any("patients" not in tested for tested in one.result["test_sets"]):
+        unchecked.append("the intervals, as scores of single patients do not leave a hospital")
+    return Verdict(faults, unchecked)
+
+
+def _of_spec(one: Published) -> Iterator[str]:
+    said = one.result
+    if said["run_key"] != one.spec.key:
+        yield f"its key is {said['run_key']}, and its spec's is {one.spec.key}"
+    if plain(asdict(one.spec)) != plain(dict(said["spec"])):
+        yield "its spec is not written as the suite writes it"
+    names = [tested["name"] for tested in said["test_sets"]]
+    if sorted(names) != sorted(one.spec.test_data):
+        yield f"its test sets are {names}, and its spec's {list(one.spec.test_data)}"
+
+
+def _of_data(one: Published, phantoms: Inputs) -> Iterator[str]:
+    """Only phantoms may call themselves so: of them alone single patients are shown."""
+    spec = one.spec
+    if not one.result["private_data"] and (spec.data, spec.test_data) != (
+        phantoms.data,
+        phantoms.test_data,
+    ):
+        yield "it says that its data are the embedded phantoms, and their digests are others"
+
+
+def _of_epsilons(one: Published) -> Iterator[str]:
+    spec = one.spec
+    for at, guarantee in _guarantees(one.result).items():
+        if (guarantee.unit, guarantee.delta) != (spec.unit, spec.delta):
+            yield f"the guarantee{at} is for another unit or δ than the spec"
+        if guarantee.target_epsilon != spec.epsilon or guarantee.epsilon > spec.epsilon:
+            yield f"ε{at} is {guarantee.epsilon:g}, and the spec asks for {spec.epsilon:g}"
+        if 0 < guarantee.epsilon < math.inf and guarantee.seeded is not (spec.noise == "seeded"):
+            yield f"the guarantee{at} and the spec differ in whether the noise was seeded"
+        yield from _of_mechanism(guarantee, at)
+    if "sites" in one.result:
+        at_sites = [Guarantee.from_dict(site["guarantee"]) for site in one.result["sites"]]
+        if not _same_guarantee(worst(at_sites), Guarantee.from_dict(one.result["guarantee"])):
+            yield "its guarantee is not that of the site with the largest ε"
+
+
+def _of_mechanism(guarantee: Guarantee, at: str) -> Iterator[str]:
+    try:
+        again = recomputed(guarantee)
+    except ValueError as error:
+        yield f"ε{at} cannot be recomputed: {error}"
+        return
+    for name in EPSILONS:
+        claimed, found = getattr(guarantee, name), getattr(again, name)
+        if not _same(claimed, found):
+            yield f"{name}{at} is {claimed}, and its mechanism's numbers give {found}"
+
+
+def _of_plan(one: Published, cache: Path) -> Iterator[str]:
+    """The claimed mechanism must be the one that these settings make.
+
+    Raises:
+        BenchError: If no such generator is installed.
+    """
+    spec = one.spec
+    version = generators.get(spec.generator.name).version
+    if version != spec.generator.version:
+        raise BenchError(f"{spec.generator.name} is of version {version} here")
+    claimed = _guarantees(one.result)
+    whole = sum(said.patients for at, said in claimed.items() if at)
+    for at, said in claimed.items():
+        if at or not whole:
+            again = _planned(spec, said, whole, cache)
+            if not _same_guarantee(again, said):
+                yield f"the guarantee{at} is not the one that its settings give"
+
+
+def _planned(spec: RunSpec, said: Guarantee, whole: int, cache: Path) -> Guarantee:
+    public = PublicNumbers(
+        patients=said.patients,
+        patches_per_patient=int(spec.protocol["patches_per_patient"]),
+        patch_size=int(spec.protocol["patch_size"]),
+    )
+    if is_federated(spec):
+        return plan_at_site(spec, said.patients, whole, cache)
+    return planned(spec.generator, make(generators, spec.generator), public, spec.budget, cache)
+
+
+def _same_guarantee(one: Guarantee, other: Guarantee) -> bool:
+    """Whether they are the same but for what only the fit could say."""
+    left, right = (
+        replace(said, seeded=False, interruptions=0, lost_steps=0).as_dict()
+        for said in (one, other)
+    )
+    return all(
+        _same(left[name], right[name])
+        if isinstance(left[name], float)
+        else left[name] == right[name]
+        for name in left
+    )
+
+
+def _of_scores(one: Published) -> Iterator[str]:
+    for tested in one.result["test_sets"]:
+        rows = tested.get("patients")
+        for name in Scores._fields if rows else ():
+            values = [row[name] for row in rows if row[name] is not None]
+            again = interval(values)._asdict() if values else None
+            if not _same_interval(tested[name], again):
+                yield f"{name} on {tested['name']} is not that of its patients"
+
+
+def _same_interval(one: Mapping[str, float] | None, other: Mapping[str, float] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return all(_same(one[part], other[part]) for part in other)
+
+
+def _same(claimed: float | None, found: float | None) -> bool:
+    if claimed is None or found is None:
+        return claimed is found
+    return claimed == found or math.isclose(claimed, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+
+
+def _guarantees(result: Mapping[str, Any]) -> dict[str, Guarantee]:
+    """By where they hold: everywhere (``""``), and at each site."""
+    sites = {f" at {site['site']}": site["guarantee"] for site in result.get("sites", ())}
+    found = {"": result["guarantee"], **sites}
+    return {at: Guarantee.from_dict(words) for at, words in found.items()}
