@@ -8,7 +8,7 @@ site), and ``paper`` (what was published on other data).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,6 @@ PAPER = {7.4: 0.75, math.inf: 0.84}
 """Kossen et al. (2022): Dice on real patients, by the ε of a patch."""
 
 UNUSABLE_BELOW = 5.0
-COLOUR = alt.Color(
-    "who:N", title=None, legend=alt.Legend(orient="bottom", columns=2, labelLimit=260)
-)
 DICE = alt.Scale(domain=[0, 1])
 TOOLTIP = [
     alt.Tooltip("who:N", title="generator"),
@@ -81,93 +78,114 @@ class Levels:
         )
 
 
-def charts(levels: Levels, far: str) -> list[Chart]:
+def charts(levels: Levels, far: str, names: Sequence[str]) -> list[Chart]:
     """All of them.
 
     Args:
         levels: The table's.
         far: What the distance is called: FID with its numbers, or the offline distance.
+        names: Who has a colour, the same in every chart.
     """
+    colour = alt.Color(
+        "who:N",
+        title=None,
+        scale=alt.Scale(domain=list(names)),
+        legend=alt.Legend(orient="bottom", columns=2, labelLimit=260, symbolOpacity=1),
+    )
     return [
         _drawn(
             "trade-off",
             "What privacy costs",
             "Dice against ε for every generator, with the bookends as bands.",
-            _trade_off(levels),
+            _trade_off(levels, colour),
         ),
         _drawn(
             "distance",
             f"Does {far} tell?",
             f"{far} against Dice.",
-            _scatter("far", far, alt.Scale(zero=False)),
+            _scatter("far", far, alt.Scale(zero=False), colour),
         ),
         _drawn(
             "radius",
             "Thin vessels suffer first",
             "Dice by the radius of the vessels.",
-            _by("radius", "calibre", "vessels by radius", ["thin", "medium", "thick"]),
+            _by("radius", "calibre", "vessels by radius", colour),
         ),
         _drawn(
             "sites",
             "At which site?",
             "Dice by the site of the tested patients.",
-            _by("sites", "site", "site", None),
+            _by("sites", "site", "site", colour),
         ),
         _drawn(
             "cost",
             "What it costs to compute",
             "Seconds of a cell against Dice.",
-            _scatter("seconds", "seconds a cell, one core", alt.Scale(type="log")),
+            _scatter("seconds", "seconds a cell, one core", alt.Scale(type="log"), colour),
         ),
     ]
 
 
-def _trade_off(levels: Levels) -> Any:
+def _trade_off(levels: Levels, colour: alt.Color) -> Any:
     dice = alt.Y("dice:Q", title="Dice", scale=DICE)
     low, high = alt.Y("low:Q", title="Dice", scale=DICE), alt.Y2("high:Q")
-    bands = _on("bands").encode(color=COLOUR, tooltip=TOOLTIP)
-    points = _on("points").encode(x=levels.axis(), color=COLOUR, tooltip=TOOLTIP, detail="row:N")
-    paper = _on("paper").encode(x=levels.axis())
+    points = _on("points").encode(x=levels.axis(), color=colour, tooltip=TOOLTIP, detail="row:N")
     return alt.layer(
-        _on("paper-low")
-        .mark_rect(opacity=0.08, color="grey", clip=True)
-        .encode(x=levels.axis(), x2="to:Q"),
-        bands.mark_rect(opacity=0.12).encode(y=low, y2=high),
-        bands.mark_rule(strokeDash=[5, 3], strokeWidth=1.5).encode(y=dice),
-        paper.mark_line(strokeDash=[2, 3], color="grey", point={"color": "grey"}).encode(
-            y=dice, tooltip=["words:N"]
-        ),
-        paper.mark_text(align="right", dy=-10, fontSize=11, color="grey").encode(
-            y=dice, text="label:N"
-        ),
+        *_paper(levels, dice),
+        *_bands(dice, low, high),
         _on("points")
         .mark_line(strokeWidth=2)
-        .encode(x=levels.axis(), y=alt.Y("mean(dice):Q", title="Dice", scale=DICE), color=COLOUR),
+        .encode(x=levels.axis(), y=alt.Y("mean(dice):Q", title="Dice", scale=DICE), color=colour),
         points.mark_rule(opacity=0.5).encode(y=low, y2=high),
         points.mark_point(filled=True, size=70, opacity=1).encode(y=dice),
     )
 
 
-def _scatter(field: str, title: str, scale: alt.Scale) -> Any:
+def _bands(dice: alt.Y, low: alt.Y, high: alt.Y2) -> Iterator[alt.Chart]:
+    """The bookends, with their names on them, as they are no level of any ε."""
+    bands = _on("bands").encode(tooltip=TOOLTIP)
+    yield bands.mark_rect(opacity=0.13, color="grey").encode(y=low, y2=high)
+    yield bands.mark_rule(strokeDash=[5, 3], strokeWidth=1.5, color="grey").encode(y=dice)
+    yield _words(_on("bands"), align="left", baseline="bottom").encode(
+        x=alt.value(4), y=dice, text="who:N"
+    )
+
+
+def _paper(levels: Levels, dice: alt.Y) -> Iterator[alt.Chart]:
+    """What was published, on other data."""
+    low, paper = _on("paper-low"), _on("paper").encode(x=levels.axis())
+    shade = low.mark_rect(opacity=0.08, color="grey", clip=True)
+    yield shade.encode(x=levels.axis(), x2="to:Q")
+    yield _words(low, align="right", baseline="bottom", dx=-4).encode(
+        x=alt.X("to:Q"), y=alt.datum(0.02, scale=DICE), text="label:N"
+    )
+    line = paper.mark_line(strokeDash=[2, 3], color="grey", point={"color": "grey"})
+    yield line.encode(y=dice, tooltip=["words:N"])
+    yield _words(paper, align="right", dy=16).encode(y=dice, text="label:N")
+
+
+def _scatter(field: str, title: str, scale: alt.Scale, colour: alt.Color) -> Any:
     x = alt.X(f"{field}:Q", title=title, scale=scale)
     shown = f"isValid(datum['{field}'])"
     base = _on("all").transform_filter(shown)
     tooltip = [*TOOLTIP, alt.Tooltip(f"{field}:Q", title=title, format=".3~g")]
     y = alt.Y("dice:Q", title="Dice", scale=DICE)
     dots = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=x, y=y, color=COLOUR, tooltip=tooltip
+        x=x, y=y, color=colour, tooltip=tooltip
     )
-    words = base.mark_text(align="left", dx=7, fontSize=11, color="grey").encode(
-        x=x, y=y, text="epsilon:N"
-    )
+    words = _words(base, align="left", dx=7).encode(x=x, y=y, text="epsilon:N")
     return alt.layer(dots, words)
 
 
-def _by(data: str, field: str, title: str, sort: list[str] | None) -> Any:
-    x = alt.X(f"{field}:N", title=title, sort=sort, axis=alt.Axis(labelAngle=0))
+def _words(chart: alt.Chart, **where: Any) -> Any:
+    return chart.mark_text(fontSize=11, **where)
+
+
+def _by(data: str, field: str, title: str, colour: alt.Color) -> Any:
+    x = alt.X(f"{field}:N", title=title, sort=None, axis=alt.Axis(labelAngle=0))
     y = alt.Y("dice:Q", title="Dice", scale=DICE)
     tooltip = [*TOOLTIP[:3], alt.Tooltip(f"{field}:N"), alt.Tooltip("dice:Q", format=".3f")]
-    base = _on(data).encode(x=x, y=y, color=COLOUR, detail="row:N", tooltip=tooltip)
+    base = _on(data).encode(x=x, y=y, color=colour, detail="row:N", tooltip=tooltip)
     return alt.layer(base.mark_line(opacity=0.5), base.mark_point(filled=True, size=60, opacity=1))
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
-from benchmark.core.files import read_json
+from benchmark.core.files import plain, read_json
 from benchmark.sweep.spec import RunSpec, spec_from
 from benchmark.sweep.store import CURVES, ERROR, NEIGHBOURS, SAMPLES, SPEC, read_result
+from benchmark.sweep.summary import SUMMARY
 from benchmark.sweep.tracking import without_patients
 from leaderboard.published import Published
 
 Status = Literal["done", "failed", "missing"]
 Curves = Mapping[str, Sequence[tuple[int, float]]]
 PICTURES = {"samples": SAMPLES, "neighbours": NEIGHBOURS}
+OUTDATED = "Computed by an earlier version of the suite, whose results mean something else."
 POINTS = 60
 """So many of a curve are enough for an eye."""
 
@@ -59,6 +63,14 @@ def entries_of(paths: Sequence[Path]) -> list[Entry]:
     return list(found.values())
 
 
+def entries_of_sweep(folder: Path) -> list[Entry]:
+    """The cells of the last sweep in a store, as its summary names them."""
+    with (folder / SUMMARY).open(encoding="utf-8") as lines:
+        cells = {(row["generator"], row["run_key"]): None for row in csv.DictReader(lines)}
+    found = (entry_of(folder / generator / key) for generator, key in cells)
+    return [*_whole(found)]
+
+
 def _checked(path: Path) -> list[Entry]:
     entries = [*_entries(path)]
     if not entries:
@@ -73,15 +85,24 @@ def _entries(path: Path) -> Iterator[Entry]:
     if path.is_file():
         yield _published(path)
     elif (path / SPEC).is_file():
-        yield entry_of(path)
+        yield from _whole([entry_of(path)])
     else:
         yield from map(_published, sorted(path.glob("*.json")))
-        yield from (entry_of(file.parent) for file in sorted(path.glob(f"*/*/{SPEC}")))
+        yield from _whole(entry_of(file.parent) for file in sorted(path.glob(f"*/*/{SPEC}")))
 
 
-def entry_of(folder: Path) -> Entry:
-    """The cell of a store's folder."""
-    spec, result = spec_from(read_json(folder / SPEC)), read_result(folder)
+def _whole(entries: Iterable[Entry | None]) -> Iterator[Entry]:
+    return (entry for entry in entries if entry is not None)
+
+
+def entry_of(folder: Path) -> Entry | None:
+    """The cell of a store's folder; ``None`` if a kill left no whole spec there."""
+    try:
+        spec, result = spec_from(read_json(folder / SPEC)), read_result(folder)
+    except ValueError:
+        return None
+    if result is not None and result["run_key"] != spec.key:
+        return Entry(spec=spec, status="failed", reason=OUTDATED)
     if result is not None:
         files = {name: folder / file for name, file in PICTURES.items()}
         pictures = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
@@ -100,7 +121,7 @@ def published(entry: Entry) -> Published:
     Unless the data are phantoms, what was seen of single patients stays at home: their scores, who
     was left out and why, and the training curves, which no noise protects.
     """
-    said = without_patients(entry.result)
+    said = _as_now(entry.spec, without_patients(entry.result))
     private = bool(said["private_data"])
     return Published(
         spec=entry.spec,
@@ -108,6 +129,21 @@ def published(entry: Entry) -> Published:
         curves={} if private else entry.curves,
         pictures=entry.pictures,
     )
+
+
+def _as_now(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result that an earlier version of the suite computed, with the fields that it lacks."""
+    sites = [{**site, "guarantee": _guarantee(site)} for site in result.get("sites", ())]
+    return {
+        **result,
+        "spec": plain(asdict(spec)),
+        "guarantee": _guarantee(result),
+        **({"sites": sites} if sites else {}),
+    }
+
+
+def _guarantee(said: Mapping[str, Any]) -> Any:
+    return plain(Guarantee.from_dict(said["guarantee"]).as_dict())
 
 
 def _published(file: Path) -> Entry:

@@ -160,8 +160,8 @@ const theme = () => {
   const axis = { labelColor: soft, titleColor: front, gridColor: line, domainColor: soft, tickColor: soft };
   return {
     background: "transparent", axis, view: { stroke: null }, font: "system-ui, sans-serif",
-    legend: { labelColor: front, titleColor: front },
-    range: { category: dark.matches ? ["#7cc4ff", "#ffb454", "#7ee2a8", "#ff9db0", "#d2a8ff", "#e8d96b"] : ["#0b62b0", "#b35900", "#1a7f4b", "#b3264a", "#6f42c1", "#7a6a00"] },
+    legend: { labelColor: front, titleColor: front }, text: { color: soft },
+    range: { category: dark.matches ? ["#7cc4ff", "#ffb454", "#7ee2a8", "#ff9db0", "#d2a8ff", "#e8d96b", "#b8c0c8", "#ff8f6b", "#5fd4d4", "#c5e07a"] : ["#0b62b0", "#b35900", "#1a7f4b", "#b3264a", "#6f42c1", "#7a6a00", "#57606a", "#a8401f", "#0b7a7a", "#567a0b"] },
   };
 };
 

@@ -72,7 +72,7 @@ class Published:
             pictures = {n: _picture(n, text) for n, text in said["pictures"].items()}
             spec = spec_from(said["result"]["spec"])
         except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"{file}: this is no published result: {error}.") from error
+            raise DataError(f"{file}: this is no published result ({error}).") from error
         curves = {n: [(s, v) for s, v in curve] for n, curve in said["curves"].items()}
         return cls(spec=spec, result=said["result"], curves=curves, pictures=pictures)
 
@@ -83,7 +83,8 @@ def _check_schema(said: Any) -> None:
     )
     if error is not None:
         where = "/".join(map(str, error.absolute_path)) or "the file"
-        raise ValueError(f"{where[:80]} breaks the schema's law `{error.validator}`")
+        law = error.message if error.validator == "required" else f"it breaks `{error.validator}`"
+        raise ValueError(f"at {where[:80]!r}, {law}")
 
 
 @cache

@@ -56,7 +56,7 @@ def verified_files(
         try:
             verdicts[file] = verified(Published.read(file), phantoms, cache)
         except DataError as error:
-            verdicts[file] = Verdict([str(error)], [])
+            verdicts[file] = Verdict([str(error).removeprefix(f"{file}: ").rstrip(".")], [])
         progress("Verifying results", done, len(files))
     return verdicts
 

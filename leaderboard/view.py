@@ -89,8 +89,18 @@ def _table(table: Table, pictures: Pictures) -> dict[str, Any]:
         "far": far,
         "rows": rows,
         "data": {name: _data(name, table, levels) for name in table.test_sets},
-        "charts": [vars(chart) for chart in charts(levels, far)],
+        "charts": [vars(chart) for chart in charts(levels, far, _names(table))],
     }
+
+
+def _names(table: Table) -> list[str]:
+    """Who is shown, the bookends last."""
+    rows = sorted(table.rows, key=lambda row: row.is_bookend)
+    return list(dict.fromkeys(_name(row) for row in rows))
+
+
+def _name(row: Row) -> str:
+    return LABELS.get(row.spec.generator.name, row.who)
 
 
 def far_name(table: Table) -> str:
@@ -197,7 +207,7 @@ def _point(number: int, table: Table, name: str, levels: Levels) -> dict[str, An
     said, dice = row.guarantee, row.tests[name].dice
     return {
         "row": number,
-        "who": LABELS.get(row.spec.generator.name, row.who),
+        "who": _name(row),
         "bookend": row.is_bookend,
         "epsilon": epsilon_text(row.spec.epsilon),
         "spent": epsilon_text(said.epsilon) if said else "unknown",
@@ -245,7 +255,9 @@ def _paper(levels: Levels) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         }
         for epsilon, dice in PAPER.items()
     ]
-    return points, [{"x": levels.at(min(1.0, UNUSABLE_BELOW)) - 1, "to": levels.at(UNUSABLE_BELOW)}]
+    below = f"“not usable” below {UNUSABLE_BELOW:g} (ibid.)"
+    low = {"x": levels.at(UNUSABLE_BELOW) - 9, "to": levels.at(UNUSABLE_BELOW), "label": below}
+    return points, [low]
 
 
 def _interval(found: Interval | None, digits: int) -> list[float] | None:

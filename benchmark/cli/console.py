@@ -67,6 +67,7 @@ class Console:
 
     def report(self, finished: Finished, out: Path) -> None:
         """The tables, the pictures, the reasons of what failed, and where the files lie."""
+        from leaderboard.entries import entries_of_sweep
         from leaderboard.figures import (
             HEAT_MAP,
             PATCHES,
@@ -75,6 +76,7 @@ class Console:
             draw_patches,
             draw_trade_off,
         )
+        from leaderboard.reports import write_report
         from leaderboard.table import matrix_table, sweep_table
 
         table, outcomes, matrix = finished
@@ -92,7 +94,7 @@ class Console:
                 last = outcome.error.strip().splitlines()[-1]
                 self._out.print(f"[red]{label(outcome.spec)} failed:[/] {escape(last)}")
         names = [SUMMARY, TRADE_OFF, PATCHES, *([MATRIX, HEAT_MAP] if matrix else [])]
-        files = [out / name for name in names]
+        files = [*(out / name for name in names), *write_report(entries_of_sweep(out), out)]
         self._out.print(f"Files: {', '.join(str(file) for file in files if file.exists())}")
 
     def show(self, table: Table) -> None:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.errors import UsageError
 from benchmark.core.files import read_json, write_json, write_text
 from benchmark.sweep.spec import RunSpec
 
@@ -65,6 +66,21 @@ class Store:
         """Leaves ``error.txt``; the next sweep tries the cell again."""
         self.folder(spec).mkdir(parents=True, exist_ok=True)
         write_text(self.folder(spec) / ERROR, reason)
+
+
+def find(run: str, out: Path) -> Path:
+    """The folder of a finished run, by its path or its key.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    folders = [Path(run), *out.glob(f"*/{run}")] if "/" not in run else [Path(run)]
+    found = next((folder for folder in folders if read_result(folder.resolve())), None)
+    if found is None:
+        known = sorted(file.parent.name for file in out.glob(f"*/*/{RESULT}"))
+        has = ", ".join(known) or "none"
+        raise UsageError(f"{run}: there is no finished run of this name; {out} has: {has}.")
+    return found.resolve()
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

@@ -1,0 +1,32 @@
+"""``bench report``: one sweep, or one run, as a page and as Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("what", default="runs", metavar="[SWEEP|RUN]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where a run given by its key is looked for.",
+)
+def report(what: str, out: Path) -> None:
+    """Write report.html and report.md for a sweep's folder, or for one run (a folder, or a key)."""
+    from benchmark.sweep.store import find
+    from benchmark.sweep.summary import SUMMARY
+    from leaderboard.entries import entries_of, entries_of_sweep
+    from leaderboard.reports import write_report
+
+    folder = Path(what)
+    if (folder / SUMMARY).is_file():
+        entries = entries_of_sweep(folder)
+    else:
+        folder = find(what, out)
+        entries = entries_of([folder])
+    click.echo(f"Files: {', '.join(str(file) for file in write_report(entries, folder))}")
