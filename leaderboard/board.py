@@ -165,7 +165,7 @@ def _worst(said: Sequence[Guarantee]) -> Guarantee | None:
 
 
 def _scored(name: str, done: Sequence[Entry], all_cells: Sequence[Entry]) -> Scored:
-    tests = [tested_on(name, cell) for cell in done]
+    tests = [scores_on(name, cell) for cell in done]
     scores = {score: _over(tests, score) for score in Scores._fields}
     dice, real = scores["dice"], _bookend(name, UPPER, all_cells)
     mean = real and fmean(test["dice"]["mean"] for test in real)
@@ -181,7 +181,7 @@ def _scored(name: str, done: Sequence[Entry], all_cells: Sequence[Entry]) -> Sco
     )
 
 
-def tested_on(name: str, cell: Entry) -> Mapping[str, Any]:
+def scores_on(name: str, cell: Entry) -> Mapping[str, Any]:
     """What a finished cell says of a test set."""
     found: Mapping[str, Any] = next(t for t in cell.result["test_sets"] if t["name"] == name)
     return found
@@ -189,7 +189,7 @@ def tested_on(name: str, cell: Entry) -> Mapping[str, Any]:
 
 def _bookend(name: str, bookend: str, cells: Sequence[Entry]) -> list[Mapping[str, Any]]:
     return [
-        tested_on(name, cell)
+        scores_on(name, cell)
         for cell in cells
         if cell.status == "done" and cell.spec.generator.name == bookend
     ]

@@ -14,7 +14,7 @@ from rich.text import Text
 from benchmark.metrics.bootstrap import Interval, interval
 from benchmark.metrics.scores import Scores
 from benchmark.sweep.spec import RunSpec
-from leaderboard.board import per_patient, tested_on
+from leaderboard.board import per_patient, scores_on
 from leaderboard.entries import Entry
 
 
@@ -70,7 +70,7 @@ def differences(left: Entry, right: Entry) -> list[Difference]:
 def _difference(test_set: str, score: str, left: Entry, right: Entry) -> Difference | None:
     from scipy.stats import wilcoxon
 
-    mine, theirs = (per_patient([tested_on(test_set, one)], score) for one in (left, right))
+    mine, theirs = (per_patient([scores_on(test_set, one)], score) for one in (left, right))
     patients = [patient for patient in mine if patient in theirs]
     if not patients:
         return None

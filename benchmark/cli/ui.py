@@ -24,11 +24,15 @@ HOST = "127.0.0.1"
 def ui(out: Path, tracking_uri: str | None, port: int) -> None:
     """Open MLflow's UI on the runs, at 127.0.0.1."""
     from benchmark.core.errors import UsageError
-    from benchmark.sweep.tracking import DATABASE, default_uri, runs_page
+    from benchmark.sweep.mlflow_pages import pages
+    from benchmark.sweep.tracking import DATABASE, default_uri
 
     if tracking_uri is None and not (out / DATABASE).exists():
         raise UsageError(f"{out / DATABASE} does not exist; `bench run` makes it.")
     uri = tracking_uri or default_uri(out)
-    click.echo(f"The runs: http://{HOST}:{port}{runs_page(uri)} (Ctrl-C ends MLflow)")
+    runs, compared = pages(uri)
+    click.echo(f"The runs: http://{HOST}:{port}{runs} (Ctrl-C ends MLflow)")
+    if compared is not None:
+        click.echo(f"The newest sweep, compared: http://{HOST}:{port}{compared}")
     command = ["ui", "--backend-store-uri", uri, "--host", HOST, "--port", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", *command])

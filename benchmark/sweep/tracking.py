@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.core.errors import UsageError
 from benchmark.metrics.scores import Scores
 from benchmark.sweep.rounds import FOLDER as ROUNDS
 from benchmark.sweep.spec import RunSpec
@@ -186,24 +185,6 @@ class Tracker:
                 self._client.log_artifact(identity, str(path))
             elif path.is_dir():
                 self._client.log_artifacts(identity, str(path), name)
-
-
-def runs_page(uri: str) -> str:
-    """Where MLflow's UI shows the runs, after its host and port.
-
-    Raises:
-        UsageError: If the store cannot be read or has no sweep.
-    """
-    quiet()
-    from mlflow import MlflowClient
-
-    try:
-        found = MlflowClient(tracking_uri=uri).get_experiment_by_name(EXPERIMENT)
-    except Exception as error:
-        raise UsageError(f"{uri}: MLflow cannot read this store ({error}).") from error
-    if found is None:
-        raise UsageError(f"{uri}: no sweep was logged there; `bench run` does.")
-    return f"/#/experiments/{found.experiment_id}/runs?workflowType=machine_learning"
 
 
 def run_name(result: Mapping[str, Any]) -> str:

@@ -8,11 +8,21 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
-from command import SMALL, STEPS, bench, plug_in, processes_in, results, rows, stamps_of, wait_for
+from command import (
+    SMALL,
+    STEPS,
+    bench,
+    fetched,
+    plug_in,
+    processes_in,
+    results,
+    rows,
+    stamps_of,
+    wait_for,
+)
 
 from benchmark.privacy.accounting import epsilon_spent
 
@@ -257,14 +267,6 @@ def test_the_ui_shows_the_sweep_on_this_machine_alone(swept: Path) -> None:
     finally:
         ui.terminate()
         ui.communicate(timeout=30)
-
-
-def fetched(url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.read()
-    except OSError:
-        return b""
 
 
 def test_mlflow_down_loses_no_result(swept: Path) -> None:

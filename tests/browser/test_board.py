@@ -1,0 +1,166 @@
+"""The page in a real Chromium: what a reader does with mouse, keys, a phone and a dark room."""
+
+import math
+import re
+from collections.abc import Iterator
+
+import pytest
+from made import entry, spec, specs, unfinished
+from test_page import HOSTILE
+from test_published import png
+
+from leaderboard.board import tables_of
+from leaderboard.page import write_page
+
+pytestmark = pytest.mark.browser
+
+DICE = {"real": 0.88, "simulator": 0.7, "dp-wgan": 0.8, "wgan": 0.82}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A board with three levels, one below the simulator, a failure, and another table."""
+    folder = tmp_path_factory.mktemp("site")
+    asked = {"generators": ("dp-wgan", "wgan"), "epsilons": (2.0, 5.0, math.inf), "bookends": True}
+    pictures = {"samples": png(40), "neighbours": png(50)}
+    made = []
+    for one in specs(**asked, seeds=2):
+        dice = DICE[one.generator.name] - (0.15 if one.epsilon == 2.0 else 0.0)
+        made.append(entry(one, folder, dice=dice, pictures=pictures))
+    tuned = spec(settings={"dp-wgan": {"batch": "64"}})
+    made += [unfinished(tuned, "failed", HOSTILE), entry(spec(unit="patient"), folder)]
+    write_page(tables_of(made), folder / "index.html")
+    return (folder / "index.html").as_uri()
+
+
+@pytest.fixture
+def page(chromium, address: str) -> Iterator:  # type: ignore[no-untyped-def]
+    """The open page; whatever it complains of, asks elsewhere or pops up is an error."""
+    wrong: list[str] = []
+    opened = chromium.new_page(viewport={"width": 1280, "height": 900})
+    opened.on("console", lambda said: wrong.append(f"{said.type}: {said.text}"))
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("dialog", lambda dialog: (wrong.append("a script ran"), dialog.dismiss()))
+    opened.on("request", lambda asked: wrong.append(asked.url) if outside(asked.url) else None)
+    opened.goto(address)
+    opened.wait_for_selector("body[data-drawn]")
+    yield opened
+    opened.close()
+    assert wrong == []
+
+
+def outside(url: str) -> bool:
+    return not url.startswith(("file:", "data:", "blob:"))
+
+
+def column(page, number: int) -> list[str]:  # type: ignore[no-untyped-def]
+    cells = page.locator(f"#rows ~ .scroll tbody tr > :nth-child({number})")
+    return [re.sub(r"\s.*", "", text) for text in cells.all_inner_texts()]
+
+
+def test_a_click_sorts_and_another_turns_it_round(page) -> None:  # type: ignore[no-untyped-def]
+    head = page.get_by_role("button", name="ε asked")
+    head.click()
+    assert column(page, 2) == ["0", "2", "5", "5", "∞", "∞", "∞"]
+    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("ε asked")
+    head.press("Enter")
+    assert column(page, 2) == ["∞", "∞", "∞", "5", "5", "2", "0"]
+    page.get_by_role("button", name="Dice", exact=True).click()
+    shown = [value for value in column(page, 3) if value.startswith("0.")]
+    assert shown == sorted(shown, reverse=True)
+
+
+def test_the_filter_shows_what_was_asked_for(page) -> None:  # type: ignore[no-untyped-def]
+    box = page.get_by_label("Show rows with")
+    box.fill("dp-wgan ε=5")
+    assert page.locator("tbody tr").count() == 2
+    assert "2 of 7 rows" in page.locator("#shown").inner_text()
+    box.fill("failed")
+    assert page.locator("tbody tr").count() == 1
+    box.fill("nobody")
+    assert page.locator("tbody tr").count() == 0
+
+
+def test_the_slider_answers_and_says_where_privacy_bought_nothing(page) -> None:  # type: ignore[no-untyped-def]
+    answer, slider = page.locator("#answer"), page.locator("#epsilon")
+    assert "wgan (ε = ∞): Dice 0." in answer.inner_text()
+    assert (
+        "The next, dp-wgan (ε = ∞), is 0.020 behind; their intervals overlap."
+        in answer.inner_text()
+    )
+    slider.focus()
+    slider.press("ArrowLeft")
+    assert page.locator("#level").inner_text() == "5"
+    assert "dp-wgan (ε = 5): Dice 0." in answer.inner_text()
+    assert "It beats the data-free simulator by 0.1" in answer.inner_text()
+    slider.press("ArrowLeft")
+    assert "The privacy budget bought nothing" in answer.inner_text()
+
+
+def test_the_other_test_patients_and_the_other_table_can_be_chosen(page) -> None:  # type: ignore[no-untyped-def]
+    page.get_by_label("Test patients").select_option("shifted")
+    assert "on shifted patients" in page.locator("#answer").inner_text()
+    tables = page.get_by_label("Compare")
+    assert tables.locator("option").count() == 2
+    tables.select_option("1")
+    assert page.locator("#unit").inner_text() == "patient"
+    assert page.locator("tbody tr").count() == 1
+    assert "no data-free simulator in this table" in page.locator("#answer").inner_text()
+
+
+def test_hovering_over_a_chart_tells_the_row(page) -> None:  # type: ignore[no-untyped-def]
+    page.locator("#plot-trade-off .mark-symbol.role-mark path").last.hover()
+    tip = page.locator("#vg-tooltip-element")
+    tip.wait_for(state="visible")
+    assert "ε spent" in tip.inner_text()
+    assert "wgan" in tip.inner_text()
+    assert page.locator("figure svg.marks").count() == 5
+
+
+def test_a_row_opens_by_mouse_and_by_keys(page) -> None:  # type: ignore[no-untyped-def]
+    dialog = page.locator("dialog")
+    page.locator("tbody tr", has_text="dp-wgan").nth(1).locator("td").nth(3).click()
+    assert dialog.is_visible()
+    text = dialog.inner_text()
+    for part in (
+        "What is promised?",
+        "bench run --generator dp-wgan",
+        "critic: ",
+        "generator_rate",
+    ):
+        assert part in text
+    assert dialog.locator("img").count() == 2
+    assert dialog.locator("img").evaluate_all("all => all.every(i => i.naturalWidth > 0 && i.alt)")
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    page.locator("tbody button").first.focus()
+    page.keyboard.press("Enter")
+    assert dialog.is_visible()
+
+
+def test_what_a_stranger_wrote_is_shown_and_never_run(page) -> None:  # type: ignore[no-untyped-def]
+    page.get_by_label("Show rows with").fill("failed")
+    assert HOSTILE in page.locator("tbody tr").inner_text()
+    page.locator("tbody button").click()
+    assert HOSTILE in page.locator("dialog").inner_text()
+    assert page.locator("dialog img").count() == 0
+
+
+def test_on_a_phone_nothing_but_the_table_scrolls_sideways(page) -> None:  # type: ignore[no-untyped-def]
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.wait_for_function("document.documentElement.scrollWidth <= 400")
+    page.locator("tbody button").first.click()
+    assert page.locator("dialog").bounding_box()["width"] <= 400
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("opened", [False, True], ids=["board", "detail"])
+def test_everybody_can_read_it(page, scheme: str, opened: bool) -> None:  # type: ignore[no-untyped-def]
+    """WCAG 2.1 AA by axe: contrast, labels, landmarks, names, alternative texts."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_timeout(300)
+    if opened:
+        page.locator("tbody button").nth(1).click()
+    found = axe.Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []

@@ -1,0 +1,75 @@
+"""MLflow's own compare page in a real Chromium, on a real store: it opens on what matters."""
+
+import math
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command import fetched, wait_for
+from made import entry, specs
+
+from benchmark.core.files import write_json
+from benchmark.sweep.store import RESULT, Store
+from benchmark.sweep.tracking import Parent, Tracker, default_uri
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # MLflow's own use of SQLAlchemy
+]
+LEVELS = (2.0, 5.0, 7.4, math.inf)
+
+
+@pytest.fixture
+def addresses(tmp_path: Path) -> Iterator[list[str]]:
+    """Those that ``bench ui`` prints: the runs, and the newest sweep compared."""
+    out = tmp_path / "runs"
+    cells = specs(generators=("dp-wgan", "wgan"), epsilons=LEVELS, bookends=True)
+    tracker = Tracker(default_uri(out), out, Parent.of_sweep(cells), pytest.fail)
+    for cell in cells:
+        folder = Store(out).folder(cell)
+        folder.mkdir(parents=True)
+        write_json(folder / RESULT, entry(cell, tmp_path).result)
+        tracker.cell(folder)
+    tracker.close(failed=False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "benchmark", "ui", "--port", str(port)]
+    server = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert server.stdout is not None
+    try:
+        found = [re.search(r"http\S+", server.stdout.readline()) for _ in range(2)]
+        wait_for(lambda: fetched(f"http://127.0.0.1:{port}/health"))
+        yield [one[0] for one in found if one]
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+def test_the_sweep_opens_compared_by_epsilon_and_dice(addresses: list[str], chromium) -> None:  # type: ignore[no-untyped-def]
+    page = chromium.new_page(viewport={"width": 1440, "height": 1000})
+    page.goto(addresses[1])
+    page.get_by_text("Comparing 7 Runs from 1 Experiment").wait_for()
+    plot = page.locator(".js-plotly-plot").first
+    plot.locator("text=dice_test").first.wait_for()
+    axes = plot.inner_text() + " ".join(plot.locator("text").all_text_contents())
+    for shown in ("epsilon", "dice_test", "7.4", "inf"):
+        assert shown in axes
+    assert "dp-wgan ε=7.4 patch seed 0" in page.content()
+    if "ANGIOBENCH_SCREENSHOTS" in os.environ:
+        page.screenshot(path=str(Path(os.environ["ANGIOBENCH_SCREENSHOTS"]) / "mlflow.png"))
+    page.close()
+
+
+def test_the_list_of_runs_opens_on_the_sweep(addresses: list[str], chromium) -> None:  # type: ignore[no-untyped-def]
+    page = chromium.new_page(viewport={"width": 1440, "height": 1000})
+    page.goto(addresses[0])
+    page.get_by_text("sweep of real, simulator").first.wait_for()
+    page.close()

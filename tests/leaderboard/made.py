@@ -1,0 +1,124 @@
+"""Results as the suite writes them, without computing any: plans are real, scores are made up."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.core.files import plain
+from benchmark.data.cohort import Patient
+from benchmark.metrics.bootstrap import interval
+from benchmark.metrics.scores import Scores
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.planning import Request, cells, guarantee_of
+from benchmark.sweep.sites import is_federated, site_plans, worst
+from benchmark.sweep.spec import RunSpec
+from leaderboard.entries import Entry, Status
+
+NOWHERE = Path("nowhere")
+SITES = ("harbour", "hill", "north")
+
+
+def patients(number: int, first: int = 1) -> tuple[Patient, ...]:
+    return tuple(
+        Patient(
+            id=f"sub-{first + k:02d}", image=NOWHERE, vessels=NOWHERE, site=SITES[k % len(SITES)]
+        )
+        for k in range(number)
+    )
+
+
+INPUTS = Inputs(
+    train=patients(16),
+    tests={"test": patients(6, 17), "shifted": patients(6, 23)},
+    data="0123456789abcdef",
+    test_data={"test": "00000000000000aa", "shifted": "00000000000000bb"},
+    private=False,
+    patients=tuple(f"{k:016x}" for k in range(16)),
+)
+
+
+def specs(**asked: Any) -> list[RunSpec]:
+    """The cells of a sweep of ``dp-wgan`` at ε = 5, or of what is asked."""
+    request = {"generators": ("dp-wgan",), "epsilons": (5.0,), "bookends": False, **asked}
+    return cells(Request(**request), INPUTS, "")
+
+
+def spec(**asked: Any) -> RunSpec:
+    (only,) = specs(**asked)
+    return only
+
+
+def entry(
+    made: RunSpec,
+    cache: Path,
+    *,
+    dice: float = 0.8,
+    private: bool = False,
+    pictures: Mapping[str, bytes] = {},
+) -> Entry:
+    """A finished cell, whose patients' Dice lie around ``dice``."""
+    guarantee, across = guarantee_of(made, INPUTS, cache), {}
+    if is_federated(made):
+        plans = site_plans(made, INPUTS, cache)
+        guarantee = worst(list(plans.values()))
+        across = {"sites": [{"site": n, "guarantee": plain(g.as_dict())} for n, g in plans.items()]}
+    said = plain(guarantee.as_dict())
+    said["seeded"] = made.noise == "seeded" and 0 < guarantee.epsilon < math.inf
+    for site in across.get("sites", ()):
+        site["guarantee"]["seeded"] = said["seeded"]
+    result = {
+        "run_key": made.key,
+        "status": "done",
+        "spec": plain(asdict(made)),
+        "guarantee": said,
+        "test_sets": [tested(name, dice, made.seed) for name in made.test_data],
+        "offline_distance": 0.05,
+        "fid": {"value": None, "reason": "FID is missing."},
+        **across,
+        "private_data": private,
+        "skipped": ["sub-99: /secret/place has no vessels"] if private else [],
+        "suite": {"version": "0.1.0", "commit": "unknown"},
+        "peak_mib": 900.0,
+        "seconds": {"fit": 30.0, "total": 50.0},
+        "fraction_of_real": None,
+    }
+    curves = {"critic": [(step, step / 7) for step in range(20)]}
+    return Entry(spec=made, status="done", result=result, curves=curves, pictures=pictures)
+
+
+def unfinished(made: RunSpec, status: Status, reason: str = "") -> Entry:
+    return Entry(spec=made, status=status, reason=reason)
+
+
+def tested(name: str, dice: float, seed: int) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    rows = [
+        {
+            "patient": patient.id,
+            "site": patient.site,
+            **Scores(
+                dice=min(1.0, dice + 0.02 * k + 0.01 * float(rng.uniform())),
+                hd95_mm=4.0 + k,
+                bavd_mm=0.5,
+                cldice=0.7,
+                precision=0.8,
+                recall=0.8,
+                dice_thin=0.6,
+                dice_medium=0.9,
+                dice_thick=None,
+            )._asdict(),
+            "empty": False,
+        }
+        for k, patient in enumerate(INPUTS.tests[name], -3)
+    ]
+    means = {
+        score: interval([row[score] for row in rows])._asdict()
+        if rows[0][score] is not None
+        else None
+        for score in Scores._fields
+    }
+    return {"name": name, **means, "patients": rows}

@@ -1,0 +1,139 @@
+"""What stands in one table, what a row is, and the command that a row gives."""
+
+import math
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made import INPUTS, SITES, entry, spec, specs, unfinished
+
+from benchmark.cli.run import _request, run
+from benchmark.metrics.bootstrap import interval
+from benchmark.sweep.planning import LOWER, UPPER, cells, guarantee_of
+from benchmark.sweep.sites import Federation
+from leaderboard.board import per_patient, scores_on, tables_of
+from leaderboard.command import command_of
+from leaderboard.page import write_markdown
+from leaderboard.view import notes_of, view_of
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("plans")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"unit": "patient"},
+        {"delta": 1e-6},
+        {"segmenters": ("frangi",)},
+        {"settings": {"unet": {"iterations": "10"}}},
+        {"settings": {"protocol": {"samples": "64"}}},
+    ],
+)
+def test_what_differs_in_more_than_what_is_compared_is_never_ranked(
+    asked: dict, cache: Path
+) -> None:
+    tables = tables_of([entry(spec(), cache), entry(spec(**asked), cache)])
+    assert [len(table.rows) for table in tables] == [1, 1]
+
+
+def test_other_patients_are_another_table(cache: Path) -> None:
+    mine = entry(spec(), cache)
+    data = replace(mine, spec=replace(mine.spec, data="f" * 16))
+    told = {"test": "f" * 16, "shifted": "e" * 16}
+    tests = replace(mine, spec=replace(mine.spec, test_data=told))
+    tables = tables_of([mine, data, tests])
+    assert [len(table.rows) for table in tables] == [1, 1, 1]
+    assert len({table.key for table in tables}) == 3
+
+
+def test_seeds_are_one_row_and_its_interval_is_over_patients(cache: Path) -> None:
+    made = [entry(one, cache, dice=0.7 + one.seed / 20) for one in specs(seeds=3)]
+    (table,) = tables_of(made)
+    (row,) = table.rows
+    means = per_patient([scores_on("test", one) for one in made], "dice")
+    assert len(means) == 6
+    assert row.tests["test"].dice == interval(list(means.values()))
+    assert row.tests["test"].dice.mean == pytest.approx(
+        sum(scores_on("test", one)["dice"]["mean"] for one in made) / 3
+    )
+    assert {*row.tests["test"].by_site} == {*SITES}
+
+
+def test_settings_levels_noise_sites_and_tuning_are_rows_of_their_own(cache: Path) -> None:
+    made = [
+        *specs(epsilons=(2.0, 5.0)),
+        spec(settings={"dp-wgan": {"batch": "64"}}),
+        spec(noise="system"),
+        spec(federation=Federation(sites=3)),
+        replace(spec(), tuned={"epsilon": 5.0, "study": "s", "on": "phantom", "selection": "free"}),
+    ]
+    (table,) = tables_of([entry(one, cache) for one in made])
+    assert len(table.rows) == len(made)
+    assert {row.who for row in table.rows} == {"dp-wgan", "dp-wgan, 3 sites", "dp-wgan, tuned"}
+
+
+def test_a_row_is_compared_with_both_bookends_patient_by_patient(cache: Path) -> None:
+    dice = {UPPER: 0.88, LOWER: 0.6, "dp-wgan": 0.8}
+    made = [
+        entry(one, cache, dice=dice[one.generator.name]) for one in specs(bookends=True, seeds=2)
+    ]
+    (table,) = tables_of(made)
+    assert [row.who for row in table.rows] == [UPPER, "dp-wgan", LOWER]
+    scored = table.rows[1].tests["test"]
+    assert scored.over_simulator is not None
+    assert scored.over_simulator.mean == pytest.approx(0.2, abs=1e-9)
+    assert scored.over_simulator.low == pytest.approx(0.2, abs=1e-9), "paired, so sure"
+    real = table.rows[0].tests["test"].dice.mean
+    assert scored.fraction_of_real == pytest.approx(scored.dice.mean / real)
+
+
+def test_what_failed_and_what_is_missing_is_shown_and_counted(cache: Path, tmp_path: Path) -> None:
+    one, other, third = specs(seeds=3)
+    failed = unfinished(other, "failed", "out of memory")
+    wgan = spec(generators=("wgan",), epsilons=(math.inf,))
+    (table,) = tables_of(
+        [entry(one, cache), failed, unfinished(wgan, "missing"), entry(third, cache)]
+    )
+    assert "2 of 6 cells are finished: 2 rows of 3 seeds." in notes_of(table)
+    rows = {row["who"]: row for row in view_of([table])["tables"][0]["rows"]}
+    assert rows["dp-wgan"]["seeds"] == "2 of 3"
+    assert rows["dp-wgan"]["reasons"] == ["out of memory"]
+    assert rows["wgan"]["status"] == "missing"
+    write_markdown([table], tmp_path / "report.md")
+    text = (tmp_path / "report.md").read_text()
+    assert "| wgan | ∞ | – | – | missing | missing | – | 0 of 3 |" in text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"epsilons": (7.4,), "seeds": 1, "first_seed": 3},
+        {"unit": "patient", "preset": "standard"},
+        {"delta": 1e-7, "noise": "system"},
+        {"segmenters": ("frangi",)},
+        {"settings": {"dp-wgan": {"batch": "64", "bound": "1.25"}, "protocol": {"samples": "64"}}},
+        {"generators": ("wgan",), "epsilons": (math.inf,)},
+        {"generators": ("simulator",), "epsilons": (math.inf,)},
+        {"federation": Federation(sites=3, rounds=5)},
+    ],
+)
+def test_the_command_of_a_row_computes_the_same_cell(asked: dict, cache: Path) -> None:
+    made = spec(**asked)
+    command = command_of(made, guarantee_of(made, INPUTS, cache), phantoms=True)
+    words = shlex.split(command)
+    assert words[:2] == ["bench", "run"]
+    options = run.make_context("run", words[2:]).params
+    assert [one.key for one in cells(_request(options), INPUTS, "")] == [made.key]
+
+
+def test_of_the_sites_alone_the_command_computes_all(cache: Path) -> None:
+    made = specs(federation=Federation(sites=3, baselines=True))
+    alone = next(one for one in made if "alone" in (one.federation or {}))
+    command = command_of(alone, guarantee_of(alone, INPUTS, cache), phantoms=True)
+    options = run.make_context("run", shlex.split(command)[2:]).params
+    assert alone.key in {one.key for one in cells(_request(options), INPUTS, "")}
