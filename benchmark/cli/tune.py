@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seeds",
     type=click.IntRange(1),
-    default=2,
+    default=3,
     show_default=True,
     help="A trial's score is the mean over so many; one that falls behind is given up.",
 )

@@ -69,8 +69,9 @@ def gather(
         progress: Hears of every patient.
         layout: The layout of all folders; found out by looking if ``None``.
         skip_bad: Whether patients with faults are left out, instead of stopping everything.
-        held_out: The split to test on: ``test``, or ``val`` while something is chosen by it; nobody
-            of another split is read.
+        held_out: The split to test on: ``test``, or ``val`` while something is chosen by it; no
+            patient of another split is read. Phantoms who are not trained on are all of ``val``
+            then, the shifted too, as they are in nobody's test set.
         seed: Of the phantoms, where there are no other data.
 
     Raises:
@@ -81,8 +82,7 @@ def gather(
         root = embedded(
             cache, seed=seed, jobs=jobs, progress=lambda d, n: progress("Making phantoms", d, n)
         )
-        shifted = [root / "shifted"] if held_out == MAIN_TEST else []
-        data, test_data = root / "cohort", [*shifted, *test_data]
+        data, test_data = root / "cohort", [root / "shifted", *test_data]
     faults: list[DataError] | None = [] if skip_bad else None
     cohort = read_cohort(data, layout=layout, faults=faults)
     tests = {held_out: cohort.split(held_out)}
@@ -93,6 +93,12 @@ def gather(
         further = read_cohort(folder, layout=layout, all_test=True, faults=faults)
         tests[name] = further.split("test")
     digests = Digests(cache, machine_secret(state))
+
+    if held_out == VALIDATION and not private:
+        others = [
+            patient for name, group in tests.items() if name != VALIDATION for patient in group
+        ]
+        tests = {VALIDATION: (*tests[VALIDATION], *cohort.split(MAIN_TEST), *others)}
 
     def admitted(patients: tuple[Patient, ...]) -> tuple[Patient, ...]:
         return digests.admit(
