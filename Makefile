@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.complete
 
-.PHONY: env demo federation-demo test test-all lint format check bench audit wheel-smoke clean
+.PHONY: env demo federation-demo test test-all test-browser lint format check bench audit wheel-smoke clean
 
 env: $(STAMP)
 
@@ -20,10 +20,15 @@ federation-demo: env
 	$(BIN)/python tests/federation/loopback.py --tls
 
 test: env
-	$(BIN)/pytest -m 'not slow and not gpu'
+	$(BIN)/pytest -m 'not slow and not gpu and not browser'
 
 test-all: env
 	$(BIN)/pytest
+
+test-browser: env
+	command -v chromium > /dev/null || { apt-get update && apt-get install --yes chromium; }
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,browser]'
+	$(BIN)/pytest -m browser
 
 lint: env
 	$(BIN)/ruff format --check .

@@ -45,7 +45,7 @@ def build(runs: tuple[Path, ...], out: Path) -> None:
     write_page(tables, files[0])
     write_markdown(tables, files[1])
     rows = sum(len(table.rows) for table in tables)
-    click.echo(f"{rows} rows in {len(tables)} tables. Files: {files[0]}, {files[1]}")
+    click.echo(f"Rows: {rows}; tables: {len(tables)}. Files: {files[0]}, {files[1]}")
 
 
 def _default_runs() -> Sequence[Path]:
