@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from benchmark.core.budget import Guarantee
@@ -85,23 +86,26 @@ def _differences(spec: RunSpec, preset: str) -> Iterator[str]:
 
 
 def changed_settings(plug_in: PlugIn, preset: str = DEFAULT_PRESET) -> Mapping[str, Any]:
-    """Which settings differ from a preset's; all, where no such plug-in is installed."""
-    registry = generators if plug_in.name in generators.names() else segmenters
-    return {
-        name.split(".", 1)[1]: value for name, value in _changed(registry, plug_in, preset).items()
-    }
+    """Which of a generator's settings differ from a preset's; all, where none is installed."""
+    changed = _changed(generators, plug_in, preset)
+    return {name.split(".", 1)[1]: value for name, value in changed.items()}
 
 
 def _changed(registry: Registry, plug_in: PlugIn, preset: str) -> dict[str, Any]:
-    settings: Mapping[str, Any] = {}
-    if plug_in.name in registry.names():
-        presets: Mapping[str, Settings] = registry.get(plug_in.name).presets
-        settings = presets[preset].as_dict() if preset in presets else {}
+    settings = _presets(registry, plug_in.name).get(preset, {})
     return {
         f"{plug_in.name}.{name}": value
         for name, value in plug_in.settings.items()
         if name not in settings or settings[name] != value
     }
+
+
+@cache
+def _presets(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
+    if name not in registry.names():
+        return {}
+    presets: Mapping[str, Settings] = registry.get(name).presets
+    return {preset: settings.as_dict() for preset, settings in presets.items()}
 
 
 def _sites(said: Mapping[str, Any] | None, sites: int) -> Iterator[tuple[str, ...]]:

@@ -78,18 +78,17 @@ class Published:
 
 
 def _check_schema(said: Any) -> None:
-    error = next(
-        iter(sorted(_validator().iter_errors(said), key=lambda e: list(map(str, e.path)))), None
-    )
+    error = next(iter(_validator().iter_errors(said)), None)
     if error is not None:
-        where = "/".join(map(str, error.absolute_path)) or "the file"
-        law = error.message if error.validator == "required" else f"it breaks `{error.validator}`"
-        raise ValueError(f"at {where[:80]!r}, {law}")
+        where = "/".join(map(str, error.instance_path)) or "the file"
+        law = type(error.kind).__name__
+        wrong = error.message if law == "Required" else f"it breaks `{law}`"
+        raise ValueError(f"at {where[:80]!r}, {wrong}")
 
 
 @cache
 def _validator() -> Any:
-    from jsonschema import Draft202012Validator
+    from jsonschema_rs import Draft202012Validator
 
     return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 
