@@ -13,7 +13,6 @@ from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.privacy.checkpoint import State, Tally
-from benchmark.privacy.randomness import restore, state_of
 from generators.nets.convolutional import PatchGenerator
 from generators.nets.players import How, Players, critic_step, labelled, latents_of, sampler_of
 
@@ -76,7 +75,7 @@ class Game(Players):
             return None
         self.load(kept.tensors)
         self.rng.set_state(kept.tensors["latents"])
-        restore(self.sampler.rng, kept.facts["within patients"])
+        self.sampler.draws = kept.facts["draws"]
         exact = kept.facts["noise"] is not None
         if exact:
             self.context.noise.restore(kept.facts["noise"])
@@ -88,5 +87,5 @@ class Game(Players):
     def _facts(self) -> dict[str, Any]:
         return {
             "noise": self.context.noise.state(),
-            "within patients": state_of(self.sampler.rng),
+            "draws": self.sampler.draws,
         }
