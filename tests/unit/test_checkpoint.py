@@ -32,7 +32,13 @@ def plan(made: DpWgan, unit: str) -> Guarantee:
 
 
 def fit(
-    folder: Path, noise: Noise, *, kill_at: int | None = None, unit: str = "patch", kind=DpWgan
+    folder: Path,
+    noise: Noise,
+    *,
+    kill_at: int | None = None,
+    unit: str = "patch",
+    kind=DpWgan,
+    device: str = "cpu",
 ) -> tuple[DpWgan, Guarantee, int]:
     """A fit that may be killed in a private step; counts the private steps it runs."""
     made = kind((DpWganParams if kind is DpWgan else WganParams)(**SMALL))
@@ -58,6 +64,7 @@ def fit(
         charge=lambda guarantee: None,
         checkpoint=Checkpoint(folder / "checkpoint.safetensors", planned),
         inspect=inspect,
+        device=device,
     )
     try:
         spent = made.fit(patches(), planned, context)
@@ -152,6 +159,32 @@ def test_a_checkpoint_of_another_plan_or_a_torn_one_is_not_gone_on_from(tmp_path
     assert Checkpoint(path, other).state is None
     path.write_bytes(path.read_bytes()[:-3])
     assert Checkpoint(path, planned).state is None
+
+
+def test_an_older_checkpoint_that_comes_back_brings_no_steps_back(tmp_path: Path) -> None:
+    path, counted = tmp_path / "c.safetensors", tmp_path / "state" / "counted.json"
+    planned = plan(DpWgan(DpWganParams(**SMALL)), "patch")
+    tally = Tally(total=200)
+    Checkpoint(path, planned, counted).save(State(tally, {"w": torch.zeros(1)}, {}))
+    old = path.read_bytes()
+    for _ in range(3):
+        tally = tally.done()
+        Checkpoint(path, planned, counted).save(State(tally, {"w": torch.zeros(1)}, {}))
+    path.write_bytes(old)
+    back = Checkpoint(path, planned, counted)
+    resumed = back.state.tally.resumed(exact=False, counted=back.counted())
+    assert (resumed.begun, resumed.useful) == (tally.until, 0)
+    assert back.state.tally.resumed(exact=True, counted=back.counted()).begun == 0
+    back.save(State(Tally(total=200), {"w": torch.zeros(1)}, {}))
+    assert back.counted() == 0, "another fit begins, under an entry of its own"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_fit_on_a_gpu_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    fit(tmp_path, SeededNoise(0, "k"), kill_at=17, device="cuda")
+    _, spent, steps = fit(tmp_path, SeededNoise(0, "k"), device="cuda")
+    assert 0 < steps < spent.steps
 
 
 def test_noise_of_the_operating_system_cannot_be_repeated() -> None:
