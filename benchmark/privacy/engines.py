@@ -53,7 +53,7 @@ class Engine(Protocol):
 def book_keeping(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tensor:
     """One forward, one backward to the layers' outputs; no sample's gradient is ever whole."""
     with _watching(critic) as passes:
-        losses = loss(scores_of(critic, samples))
+        losses = loss(scores_of(critic, _in_layout(samples)))
     outputs = [output for _, _, output in passes]
     slopes = torch.autograd.grad(losses.sum(), outputs, materialize_grads=True)
     seen = [Seen(layer, inputs, s) for (layer, inputs, _), s in zip(passes, slopes, strict=True)]
@@ -64,6 +64,11 @@ def book_keeping(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -
         seen = [_blanked(one, bad[units.of_sample]) for one in seen]
         shares, norms = _shares(seen, members, len(units.share))
     return _summed(critic, shares, units.weights(norms))
+
+
+def _in_layout(samples: Tensor) -> Tensor:
+    """Channels last, as columns want them; on a CPU narrow convolutions are faster so, too."""
+    return samples.contiguous(memory_format=torch.channels_last) if samples.ndim == 4 else samples
 
 
 def opacus(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tensor:

@@ -33,6 +33,12 @@ GRAM_ADVANTAGE = 25
 VECTOR = 16
 """Channels below which a convolution's own kernels waste most of a processor's vector."""
 
+AT_A_TIME = {"cpu": 1 << 19}
+"""So many numbers of columns stay in a processor's cache until they are used; elsewhere more are
+better."""
+
+ELSEWHERE = 1 << 26
+
 
 Padding = tuple[int, int]
 
@@ -140,10 +146,8 @@ def convolution(seen: Seen) -> list[Share]:
     if _prefers_gram(layer, seen.slopes):
         return [Gram(layer, inputs, seen.slopes, padding), *bias]
     units, (out, *kernel) = len(inputs), layer.weight.shape
-    if layer.groups == 1 and min(out, layer.in_channels) < VECTOR:
-        columns = _columns(layer, inputs, padding)
-        slopes = _last(seen.slopes.flatten(0, 1)).reshape(units, -1, out)
-        rows = torch.bmm(slopes.mT, columns).view(units, out, *kernel[1:], kernel[0])
+    if layer.groups == 1:
+        rows = _by_columns(layer, inputs, seen.slopes, padding)
         return [Rows("weight", rows, (0, 3, 1, 2)), *bias]
     joined, rise = (t.transpose(0, 1).flatten(1, 2) for t in (inputs, seen.slopes))
     rows = _weight_gradient(layer, joined, rise, padding, units=units)
@@ -215,6 +219,19 @@ def _weight_gradient(
         groups=units * layer.groups,
     )
     return found
+
+
+def _by_columns(layer: nn.Conv2d, inputs: Tensor, slopes: Tensor, padding: Padding) -> Tensor:
+    """The weight's gradient of each unit ``(U, out, ky, kx, C)``, some units at a time."""
+    units, (out, channels, *kernel) = len(inputs), layer.weight.shape
+    rise = _last(slopes.flatten(0, 1)).reshape(units, -1, out).mT
+    rows = slopes.new_empty(units, out, kernel[0] * kernel[1] * channels)
+    numbers = AT_A_TIME.get(slopes.device.type, ELSEWHERE)
+    some = max(1, numbers // (rise.shape[2] * rows.shape[2]))
+    for start in range(0, units, some):
+        now = slice(start, start + some)
+        torch.bmm(rise[now], _columns(layer, inputs[now], padding), out=rows[now])
+    return rows.view(units, out, *kernel, channels)
 
 
 def _last(maps: Tensor) -> Tensor:
