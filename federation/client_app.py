@@ -54,7 +54,7 @@ def _hello(post: Post) -> RecordDict:
 
 
 def _join(post: Post, message: Message) -> RecordDict:
-    return messages.join_reply(_site(post, message).guarantee)
+    return messages.join_reply(_site(post, message).consent())
 
 
 def _turn(post: Post, message: Message) -> RecordDict:

@@ -130,6 +130,7 @@ class Wgan(FederatedGenerator):
                 f"{self.name} takes {self.Params.__name__}, got {type(params).__name__}."
             )
         self.params = params
+        self._share = 1.0  # of all patients, at a site
         self._net: PatchGenerator | None = None
 
     @property
@@ -181,10 +182,11 @@ class Wgan(FederatedGenerator):
         return Schedule(design=design, rounds=rounds, local_steps=local_steps)
 
     def at_site(self, share: float) -> Self:
-        """A site brings its share of every batch, so that q is the same at all sites."""
-        names = ("batch", "fakes", "patients_per_step")
-        mine = {name: max(1, round(share * getattr(self.params, name))) for name in names}
-        return type(self)(replace(self.params, **mine))
+        """A site brings its share of every expected batch, so that q is the same at all sites."""
+        fakes = max(1, round(share * self.params.fakes))
+        made = type(self)(replace(self.params, fakes=fakes))
+        made._share = share
+        return made
 
     def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
         """A fit of as many steps as the site takes in all rounds, of which the server sees all."""
@@ -239,7 +241,7 @@ class Wgan(FederatedGenerator):
 
     def _sampling_rate(self, public: PublicNumbers, budget: Budget) -> float:
         expected = self.params.patients_per_step if budget.unit == "patient" else self.params.batch
-        return min(1.0, expected / public.units(budget.unit))
+        return min(1.0, self._share * expected / public.units(budget.unit))
 
     def _check_size(self, size: int) -> None:
         if size % 2**self.params.levels or size < 2 ** (self.params.levels + 1):

@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmark.core.budget import Guarantee
+from benchmark.core.files import put_in_place
 
 STRIDES = 20
 """Of a fit; a kill loses one at most."""
@@ -110,7 +111,7 @@ class Checkpoint:
         save_file(tensors, temporary, metadata={"said": json.dumps(said)})
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.replace(self._path)
+        put_in_place(temporary, self._path)
 
     def _load(self) -> State | None:
         try:

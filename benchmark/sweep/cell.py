@@ -219,9 +219,10 @@ def _charge(
     A fit that goes on from its checkpoint goes on under its own entry.
     """
     ledger, note = ledger_in(setting.state), setting.folder / CHARGE
-    if checkpoint.state is not None and ledger.has(read_json(note).get("ledger_entry"), spec.key):
+    spending = _spending(spec, guarantee, inputs)
+    if checkpoint.state is not None and ledger.has(read_json(note).get("ledger_entry"), spending):
         return
-    entry = ledger.charge(_spending(spec, guarantee, inputs))
+    entry = ledger.charge(spending)
     write_json(note, {**guarantee.as_dict(), "ledger_entry": entry})
 
 

@@ -166,8 +166,10 @@ def plan_at_site(spec: RunSpec, patients: int, whole: int, cache: Path) -> Guara
         UsageError: If it cannot honour the budget.
     """
     job = job_of(spec)
-    generator = job.made().at_site(patients / whole)
-    settings = {**generator.params.as_dict(), "schedule": asdict(job.schedule)}
+    share = patients / whole
+    generator = job.made().at_site(share)
+    how = {"schedule": asdict(job.schedule), "share": share}
+    settings = {**generator.params.as_dict(), **how}
     plug_in = PlugIn(name=job.generator, version=job.version, settings=settings)
     public = job.public(patients)
 

@@ -231,8 +231,11 @@ def test_a_budget_that_is_spent_is_said(posts: list[Post]) -> None:
     from benchmark.privacy.ledger import Ledger
 
     Ledger(posts[1].state / LEDGER, machine_secret(posts[1].state)).set_cap(0.5)
-    with pytest.raises(FederationError, match="Site b, round 1: it has no privacy budget left"):
+    with pytest.raises(FederationError, match="Site b, joining: it has no privacy budget left"):
         run(job_of(unit="patient"), posts)
+    for post in posts:
+        paid = Ledger(post.state / LEDGER, machine_secret(post.state)).totals()
+        assert not paid, "nobody has charged before all agreed"
 
 
 def test_too_few_sites_are_waited_for_no_longer_than_allowed(posts: list[Post]) -> None:
