@@ -6,9 +6,10 @@ than the one that was asked for.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from flwr.app import Message, RecordDict
@@ -143,7 +144,13 @@ def _round(
             replies.append(messages.reply_of(answers[member.node], number, expected))
         except messages.ReplyError as error:
             raise _stopped(member.facts.site, f"round {number}", str(error)) from None
-    new = side.combine(number, state, replies, [m.share for m in members])
+    try:
+        new = side.combine(number, state, replies, [m.share for m in members])
+    except Exception as error:  # a generator may raise anything
+        raise FederationError(
+            f"The server, round {number}: it failed ({type(error).__name__}: {error}). The run "
+            "stops here; the same command goes on from the round before."
+        ) from error
     return Round(
         number=number,
         total=job.schedule.rounds,
@@ -181,22 +188,36 @@ def _joined(
     names = {node: said.site for node, said in facts.items()}
     asked = {node: messages.join(job, share) for node, share in shares.items()}
     consents = _ask(grid, messages.JOIN, asked, names, rules.timeout_s, "joining")
-    return [
-        Member(
-            node,
-            facts[node],
-            shares[node],
-            messages.guarantee_of(messages.checked(messages.JOIN, consents[node])),
-        )
-        for node in sorted(facts, key=lambda node: facts[node].index)
-    ]
+    members = []
+    for node in sorted(facts, key=lambda node: facts[node].index):
+        said = messages.checked(messages.JOIN, consents[node])
+        try:
+            guarantee = messages.guarantee_of(said, _asked_of(job, facts[node], shares[node]))
+        except messages.ReplyError as error:
+            raise _stopped(names[node], "joining", str(error)) from None
+        members.append(Member(node, facts[node], shares[node], guarantee))
+    return members
+
+
+def _asked_of(job: Job, said: messages.Hello, share: float) -> Guarantee:
+    """What a site's consent must be, but for its noise and what that costs."""
+    site, free = job.made().at_site(share), replace(job.budget(), epsilon=math.inf)
+    plain = site.plan_at_site(job.public(said.patients), free, job.schedule)
+    asked = replace(plain, target_epsilon=job.epsilon, seeded=job.noise != "system")
+    clip_norm = job.settings.get("clip_norm", math.inf)
+    return asked if math.isinf(job.epsilon) else replace(asked, clip_norm=clip_norm)
 
 
 def _nodes(grid: Grid, rules: Rules) -> list[int]:
     """The sites that are there, once they are as many as asked for."""
     until = time.monotonic() + rules.start_s
     while len(nodes := list(grid.get_node_ids())) != rules.sites:
-        if len(nodes) > rules.sites or time.monotonic() > until:
+        if len(nodes) > rules.sites:
+            raise FederationError(
+                f"Expected {rules.sites} sites, {len(nodes)} are there; stop those that do not "
+                f"belong to the run, or ask for {len(nodes)}."
+            )
+        if time.monotonic() > until:
             raise FederationError(
                 f"Expected {rules.sites} sites, {len(nodes)} are there after waiting for "
                 f"{rules.start_s:g} s; start those that are missing."
@@ -231,6 +252,7 @@ def _ask(
 ) -> dict[int, Message]:
     """One checked answer from each site."""
     asked = [Message(content, node, kind, ttl=timeout_s) for node, content in contents.items()]
+    names = dict(names)
     answers: dict[int, Message] = {}
     for answer in grid.send_and_receive(asked, timeout=timeout_s):
         node = answer.metadata.src_node_id
@@ -239,13 +261,16 @@ def _ask(
         if node in answers:
             raise _stopped(names[node], when, "answered twice")
         try:
-            messages.checked(kind, answer)
+            fields = messages.checked(kind, answer)
         except messages.ReplyError as error:
-            raise _stopped(names[node], when, str(error)) from None
+            raise _stopped(error.site or names[node], when, str(error)) from None
+        names[node] = fields.get("site") or names[node]
         answers[node] = answer
     for node, name in names.items():
         if node not in answers:
-            raise _stopped(name, when, f"did not answer within {timeout_s:g} s")
+            others = ", ".join(sorted(names[other] for other in answers)) or "nobody"
+            late = f"did not answer within {timeout_s:g} s ({others} did)"
+            raise _stopped(name, when, late)
     return answers
 
 

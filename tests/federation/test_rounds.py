@@ -11,11 +11,13 @@ import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 from tiny_sites import job_of
 
+from benchmark.core.budget import Guarantee
 from benchmark.core.federation import Arrays
 from benchmark.privacy.checkpoint import Checkpoint
+from benchmark.privacy.sampling import PoissonSampler
 from federation import messages
 from federation.backend import OneProcess, posts_app, simulate
-from federation.job import Job
+from federation.job import Job, versions
 from federation.sites import Post, Site, digest
 from federation.strategy import FederationError, Member, Round, Rules, train
 
@@ -252,40 +254,116 @@ def test_other_versions_are_refused(posts: list[Post], monkeypatch: pytest.Monke
         run(job_of(), posts)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("patients", 7, "another fit"),
+        ("steps", 1, "another fit"),
+        ("delta", 0.5, "another fit"),
+        ("unit", "patient", "another fit"),
+        ("clip_norm", 1e9, "another fit"),
+        ("sampling_rate", 1.0, "another fit"),
+        ("patches_per_patient", 1, "another fit"),
+        ("covers", "everything", "another fit"),
+        ("epsilon", 50.0, "would spend ε = 50"),
+        ("epsilon", np.nan, "would spend"),
+        ("noise_multiplier", 0.0, "no reply may hold"),
+        ("accountant", "the loss was 0.31", "no reply may hold"),
+        ("epsilon", "5", "no reply may hold"),
+        ("loss", 0.3, "no reply may hold"),
+        ("covers", "x" * 65, "no reply may hold"),
+    ],
+)
+def test_a_consent_to_anything_else_is_refused(
+    field: str, value: Any, said: str, posts: list[Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply = messages.join_reply
+
+    def otherwise(guarantee: Guarantee) -> RecordDict:
+        content = reply(guarantee)
+        if guarantee.patients == len(posts[1].patients):
+            content.config_records["about"][field] = value
+        return content
+
+    monkeypatch.setattr(messages, "join_reply", otherwise)
+    with pytest.raises(FederationError, match=f"Site b, joining: it .*{said}"):
+        run(job_of(), posts)
+
+
+def test_what_a_fault_may_hold_is_listed_too(
+    posts: list[Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = messages.fault
+
+    def chatty(code: str, site: str) -> RecordDict:
+        content = fault(code, site)
+        content.config_records["fault"]["why"] = "sub-01"
+        return content
+
+    monkeypatch.setattr(messages, "fault", chatty)
+    failing(monkeypatch, lambda: {}["the vessel volume of sub-01"])
+    with pytest.raises(FederationError, match=r"Site a, round 2: it .*no reply may hold"):
+        run(job_of(), posts)
+
+
 def test_two_sites_of_one_name_are_refused(posts: list[Post]) -> None:
     with pytest.raises(FederationError, match="Two sites have the same site"):
         run(job_of(), [posts[0], replace(posts[1], name="a")])
 
 
+class Tapped(OneProcess):
+    """A grid that keeps every reply, by kind."""
+
+    def __init__(self, posts: list[Post]) -> None:
+        super().__init__(posts_app(posts), len(posts))
+        self.crossed: list[tuple[str, RecordDict]] = []
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        for answer in super().send_and_receive(messages, timeout=timeout):
+            self.crossed.append((answer.metadata.message_type, answer.content))
+            yield answer
+
+
 def test_what_crosses_is_on_the_list(posts: list[Post]) -> None:
-    """Every record, field and tensor of every message, against the lists."""
-    crossed: list[tuple[str, Message]] = []
-
-    class Tapped(OneProcess):
-        def send_and_receive(
-            self, messages: Iterable[Message], *, timeout: float | None = None
-        ) -> Iterable[Message]:
-            for answer in super().send_and_receive(messages, timeout=timeout):
-                crossed.append((answer.metadata.message_type, answer))
-                yield answer
-
-    job = job_of()
-    state, _ = train(Tapped(posts_app(posts), 2), job, Rules(sites=2, timeout_s=60))
-    assert {kind for kind, _ in crossed} == set(messages.REPLIES)
-    for kind, answer in crossed:
-        fields = dict(answer.content.config_records["about"])
+    """Every record, field, text and tensor of every reply, against the lists."""
+    job, tapped = job_of(), Tapped(posts)
+    state, _ = train(tapped, job, Rules(sites=2, timeout_s=60))
+    assert {kind for kind, _ in tapped.crossed} == set(messages.REPLIES)
+    words = {"a", "b", *versions().values(), "patch", "prv", "pld", "rdp", "zero-out", "fit"}
+    for kind, content in tapped.crossed:
+        fields = dict(content.config_records["about"])
         assert {name: type(value) for name, value in fields.items()} == dict(messages.REPLIES[kind])
-        assert set(answer.content) == ({"about", "state"} if kind == messages.ROUND else {"about"})
+        assert all(type(value) in (int, float, bool, str) for value in fields.values())
+        assert {value for value in fields.values() if isinstance(value, str)} <= words
+        assert set(content) == ({"about", "state"} if kind == messages.ROUND else {"about"})
         if kind == messages.ROUND:
-            tensors = messages.unpacked(answer.content.array_records["state"])
+            tensors = messages.unpacked(content.array_records["state"])
             assert all(name.startswith(("critic.", "of critic.")) for name in tensors)
             assert {n: a.shape for n, a in tensors.items()} == {n: state[n].shape for n in tensors}
 
 
-def test_no_reply_tells_how_many_were_drawn(posts: list[Post]) -> None:
-    """All that a site sends is the same whoever its patients are, but for noised tensors."""
-    sizes = set()
-    for seed in range(3):
-        state = run(replace(job_of(noise="system"), seed=seed, run=f"r{seed}"), posts)
-        sizes.add(sum(array.nbytes for array in state.values()))
-    assert len(sizes) == 1
+def test_no_reply_tells_how_many_were_drawn(
+    posts: list[Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is drawn and where everything is, replies have one form and one length."""
+
+    def forms(drawn: int) -> list[Any]:
+        monkeypatch.setattr(PoissonSampler, "draw", lambda sampler: (np.arange(drawn),) * 2)
+        tapped = Tapped(posts)
+        train(tapped, job_of(noise="system"), Rules(sites=2, timeout_s=60))
+        for post in posts:
+            (post.folder / "reply.safetensors").unlink()
+        return [(kind, *form(content)) for kind, content in tapped.crossed]
+
+    nothing, everything = forms(0), forms(20)
+    assert len(nothing) == 2 + 2 + 3 * 2
+    assert nothing == everything
+
+
+def form(content: RecordDict) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A reply's fields with their values, and its tensors but for theirs."""
+    tensors = content.array_records.get("state", {})
+    looks = {name: (array.dtype, array.shape, len(array.data)) for name, array in tensors.items()}
+    return {n: dict(record) for n, record in content.config_records.items()}, looks

@@ -1,5 +1,6 @@
 """A site keeps its own rules, whatever the server asks."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -234,7 +235,47 @@ def test_other_versions_and_jobs_are_refused(posts: list[Post]) -> None:
     for text in ("", "[]", "{}", '{"schedule": 3}'):
         with pytest.raises(UsageError, match="cannot be read"):
             Job.read(text)
-    assert Job.read(job_of().text()) == job_of()
+    job = job_of()
+    assert Job.read(job.text()) == job
+    with pytest.raises(UsageError, match="dp-wgan has no settings called heart"):
+        replace(job, settings={"heart": 1}).made()
+    for share in (0.0, 1.5, math.nan):
+        with pytest.raises(UsageError, match="share of all patients"):
+            Site(posts[0], job, share)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("run", "../../../etc/x"),
+        ("run", "0123456789ab/"),
+        ("run", "0123456789AB"),
+        ("run", 3),
+        ("generator", ""),
+        ("version", "1"),
+        ("settings", []),
+        ("patch_size", 0),
+        ("patches_per_patient", 1e9),
+        ("epsilon", 0),
+        ("epsilon", "5"),
+        ("epsilon", math.nan),
+        ("delta", 0),
+        ("delta", True),
+        ("unit", "patches"),
+        ("seed", -1),
+        ("noise", "none"),
+        ("design", 3),
+        ("rounds", 0),
+        ("rounds", 10**9),
+        ("local_steps", True),
+    ],
+)
+def test_every_field_of_a_job_has_a_law(name: str, value: object) -> None:
+    """What comes from a server names folders, and decides what is spent."""
+    said = json.loads(job_of().text())
+    (said["schedule"] if name in said["schedule"] else said)[name] = value
+    with pytest.raises(UsageError, match=f"Expected {name} to be .*, got"):
+        Job.read(json.dumps(said))
 
 
 def test_all_sites_have_the_pooled_fits_sampling_rate(posts: list[Post]) -> None:
