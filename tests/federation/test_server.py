@@ -1,5 +1,7 @@
 """The deployed server and site, each by itself: what they are told, and what they leave."""
 
+import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,8 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from flwr.app import Context, RecordDict
 
+from benchmark.cli.federate import federate
 from benchmark.core.errors import UsageError
 from benchmark.core.files import held, read_json
 from benchmark.data.folders import LEDGER, machine_secret
@@ -16,6 +20,7 @@ from benchmark.privacy.ledger import Ledger
 from federation import server_app
 from federation.backend import OneProcess, posts_app
 from federation.deployment import post_of
+from federation.launch import launch
 from federation.server_app import job_of
 from federation.sites import Post, Site
 from federation.strategy import FederationError
@@ -202,3 +207,43 @@ def test_patients_never_get_seeded_noise(node: dict[str, Any]) -> None:
     assert not at(real).seeded_allowed
     with pytest.raises(UsageError, match="seeded-noise=true is for phantoms"):
         at({**real, "seeded-noise": True})
+
+
+FLOWER = """#!/usr/bin/env python
+import sys, tomllib
+from pathlib import Path
+out = Path(tomllib.loads(sys.argv[-1])["out"])
+assert "not begin" in (out / "error.txt").read_text()
+Path({seen!r}).write_text("\\n".join(sys.argv[1:]))
+{does}
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "code", "said"),
+    [
+        ("(out / 'error.txt').unlink()", 0, "ended well"),
+        ("(out / 'error.txt').write_text('Site b, round 2: it failed.')", 1, "Site b, round 2"),
+        ("pass", 1, "did not begin"),
+        ("sys.exit(1)", 1, "did not begin"),
+    ],
+)
+def test_the_exit_code_says_whether_a_deployed_run_failed(
+    does: str, code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever Flower's own is: here it is 0 for a site that failed."""
+    program, seen = tmp_path / "flwr", tmp_path / "seen"
+    program.write_text(FLOWER.format(does=does, seen=str(seen)))
+    program.chmod(0o755)
+    monkeypatch.setattr("federation.launch.sys.executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    told = [str(tmp_path / "out"), "consortium", "--run-config", "sites=3"]
+    done = CliRunner().invoke(federate, told, standalone_mode=False)
+    assert done.return_value == code
+    assert said in done.output
+    assert seen.read_text().splitlines()[2:5] == ["consortium", "--run-config", "sites=3"]
+
+
+def test_a_run_is_not_launched_beside_another(tmp_path: Path) -> None:
+    with held(tmp_path):
+        assert "another run is at work" in (launch(tmp_path, ["consortium"]) or "")

@@ -145,7 +145,7 @@ def test_mlflow_has_the_rounds_the_sites_and_the_matrix(swept: Path) -> None:
     assert run.data.params["federation.rounds"] == "3"
     (private,) = [r for r in federated(swept) if r["spec"]["epsilon"] == 5]
     for site in private["sites"]:
-        assert run.data.metrics[f"epsilon_{site['site']}"] == site["guarantee"]["epsilon"]
+        assert run.data.metrics[f"site_epsilon.{site['site']}"] == site["guarantee"]["epsilon"]
     for curve in ("round_seconds", "round_bytes", "distance_to_prior"):
         history = client.get_metric_history(run.info.run_id, curve)
         assert [point.step for point in history] == [1, 2, 3]
@@ -153,7 +153,7 @@ def test_mlflow_has_the_rounds_the_sites_and_the_matrix(swept: Path) -> None:
     strips = {a.path for a in client.list_artifacts(run.info.run_id, "rounds")}
     assert strips == {f"rounds/round-000{number}.png" for number in (1, 2, 3)}
     parent = run.data.tags["mlflow.parentRunId"]
-    assert "matrix.csv" in {a.path for a in client.list_artifacts(parent)}
+    assert {"matrix.csv", "matrix.png"} <= {a.path for a in client.list_artifacts(parent)}
 
 
 def test_a_released_generator_is_scored_where_the_patients_are(swept: Path) -> None:
@@ -241,6 +241,16 @@ def test_a_failing_site_is_named_with_its_round_and_the_same_command_goes_on(
     assert result["guarantee"]["seeded"] is False
     shown = bench("ledger", "show", cwd=tmp_path).stdout
     assert shown.count(result["run_key"]) == 2
+
+
+def test_a_bookend_that_is_asked_for_across_sites_says_that_it_is_not(
+    module_cohort: Path, tmp_path: Path
+) -> None:
+    asked = ["run", "--generator", "simulator", "--data", str(module_cohort), *SMALL]
+    done = bench(*asked, "--sites", "2", "--no-bookends", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "simulator is a bookend" in " ".join(done.stdout.split())
+    assert [result["spec"]["sites"] for result in results(tmp_path)] == [1]
 
 
 PLAIN = '''
