@@ -168,7 +168,7 @@ def greet(grid: Grid, rules: Rules) -> dict[int, messages.Hello]:
         FederationError: If sites are missing, or are not what they should be.
     """
     nodes = _nodes(grid, rules)
-    names = {node: f"node {node}" for node in nodes}
+    names = {node: f"at node {node}" for node in nodes}
     asked = {node: messages.hello() for node in nodes}
     answers = _ask(grid, messages.HELLO, asked, names, rules.start_s, "the first message")
     facts = {

@@ -1,5 +1,7 @@
 """The server's rounds: exact where all goes well, and a sentence where anything does not."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -8,18 +10,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
 from tiny_sites import job_of
 
 from benchmark.core.budget import Guarantee
+from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.sampling import PoissonSampler
 from federation import messages
 from federation.backend import OneProcess, posts_app, simulate
+from federation.client_app import client_app
 from federation.job import Job, versions
 from federation.sites import Post, Site, digest
 from federation.strategy import FederationError, Member, Round, Rules, train
+from generators.nets.federated import WganServer
 
 Make = Callable[[str], list[Post]]
 
@@ -47,8 +53,9 @@ def test_a_federated_fit_repeats_itself_and_can_sample(
     assert made.sample(3, seed=0).images.shape == (3, 1, 16, 16)
 
 
-def test_ray_ends_in_the_same_model_bit_for_bit(more_posts: Make) -> None:
-    job = job_of()
+@pytest.mark.parametrize("design", ["averaged-critics", "fedgan"])
+def test_ray_ends_in_the_same_model_bit_for_bit(design: str, more_posts: Make) -> None:
+    job = job_of(design=design)
     assert digest(run(job, more_posts("one"))) == digest(run(job, more_posts("ray"), "ray"))
 
 
@@ -222,10 +229,82 @@ def test_a_site_that_is_late_is_waited_for_no_longer(
     assert time.monotonic() - start < 25
 
 
-def test_a_ray_site_that_dies_stops_the_run(posts: list[Post], tmp_path: Path) -> None:
-    broken = replace(posts[1], patients=())  # it has nobody, which its plan cannot be for
-    with pytest.raises(FederationError, match="has no patients"):
-        run(job_of(), [posts[0], broken], "ray")
+def test_a_ray_site_that_dies_in_a_round_stops_the_run_and_it_goes_on(
+    more_posts: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flower never replaces a dead actor, and would go on without the site."""
+    posts, kept, armed = more_posts("killed"), kept_in(tmp_path), tmp_path / "armed"
+
+    def deadly(posts: list[Post]) -> ClientApp:
+        def post_at(context: Context, run: str) -> Post:
+            index = int(context.node_config["partition-id"])
+            if index == 1 and armed.exists():
+                armed.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return posts[index]
+
+        return client_app(post_at)
+
+    monkeypatch.setattr("federation.backend.posts_app", deadly)
+    start, rules = time.monotonic(), {"checkpoint": kept, "done": lambda turn: armed.touch()}
+    with pytest.raises(FederationError, match=r"Site b, round 2: it (failed|did not answer)"):
+        simulate("ray", job_of(), posts, Rules(sites=2, timeout_s=40, **rules))
+    assert time.monotonic() - start < 110
+    armed.unlink(missing_ok=True)
+    monkeypatch.undo()
+    assert digest(run(job_of(), posts, checkpoint=kept)) == digest(
+        run(job_of(), more_posts("whole"))
+    )
+
+
+def test_a_site_without_patients_is_refused(posts: list[Post]) -> None:
+    with pytest.raises(FederationError, match="Site b, the first message: it has no patients"):
+        run(job_of(), [posts[0], replace(posts[1], patients=())])
+
+
+def test_a_server_that_fails_names_the_round_and_keeps_the_one_before(
+    more_posts: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posts, kept, combine = more_posts("failed"), kept_in(tmp_path), WganServer.combine
+
+    def fails(side: WganServer, number: int, *rest: Any) -> Arrays:
+        return combine(side, number, *rest) if number != 2 else 1 / 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WganServer, "combine", fails)
+        with pytest.raises(FederationError, match=r"The server, round 2: it failed \(ZeroDivision"):
+            run(job_of(), posts, checkpoint=kept)
+    numbers: list[int] = []
+    state = run(job_of(), posts, checkpoint=kept, done=lambda turn: numbers.append(turn.number))
+    assert numbers == [2, 3]
+    assert digest(state) == digest(run(job_of(), more_posts("whole")))
+
+
+def test_too_many_sites_are_said_at_once(posts: list[Post]) -> None:
+    start, three = time.monotonic(), OneProcess(posts_app(posts), 3)
+    with pytest.raises(FederationError, match="Expected 2 sites, 3 are there; stop those"):
+        train(three, job_of(), Rules(sites=2, timeout_s=60, start_s=60))
+    assert time.monotonic() - start < 5
+
+
+def test_who_does_not_answer_at_first_is_told_from_those_who_did(posts: list[Post]) -> None:
+    """A node that said nothing has no name yet."""
+
+    class Silent(OneProcess):
+        def send_and_receive(self, *asked: Any, **how: Any) -> Iterable[Message]:
+            return list(super().send_and_receive(*asked, **how))[:1]
+
+    with pytest.raises(FederationError, match=r"Site at node 3, the first.*within 5 s \(a did\)"):
+        train(Silent(posts_app(posts), 2), job_of(), Rules(sites=2, timeout_s=5, start_s=5))
+
+
+def test_a_site_that_cannot_take_its_post_is_named(posts: list[Post]) -> None:
+    def post_at(context: Context, run: str) -> Post:
+        context.node_config["site"] = "hill"
+        raise UsageError("The ledger has no cap.")
+
+    with pytest.raises(FederationError, match="Site hill, the first message: it refuses the run"):
+        train(OneProcess(client_app(post_at), 2), job_of(), Rules(sites=2, timeout_s=5))
 
 
 def test_a_budget_that_is_spent_is_said(posts: list[Post]) -> None:
