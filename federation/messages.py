@@ -183,8 +183,10 @@ def guarantee_of(fields: Mapping[str, Any], expected: Guarantee) -> Guarantee:
     unknown = {n: None for n in ("epsilon_patch", "epsilon_patient") if math.isnan(fields[n])}
     said = Guarantee(**{**fields, **unknown})
     private = math.isfinite(expected.target_epsilon)
-    theirs = {name: getattr(said, name) for name in CALIBRATED} if private else {}
-    if replace(expected, **theirs) != said:
+    free = {*CALIBRATED} if private else set()
+    if private and math.isinf(expected.clip_norm):  # no setting says it
+        free.add("clip_norm")
+    if replace(expected, **{name: getattr(said, name) for name in free}) != said:
         raise ReplyError("consents to another fit than the one that was asked for")
     own = said.epsilon_patch if said.unit == "patch" else said.epsilon_patient
     if not 0 <= said.epsilon <= said.target_epsilon or own != said.epsilon:

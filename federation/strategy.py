@@ -227,10 +227,8 @@ def _nodes(grid: Grid, rules: Rules) -> list[int]:
 
 
 def _check_sites(facts: Mapping[int, messages.Hello], rules: Rules) -> None:
-    ours = versions()
     for said in facts.values():
-        names = sorted({*ours, *said.versions})
-        both = [(name, said.versions.get(name, "none"), ours.get(name, "none")) for name in names]
+        both = [(name, said.versions[name], here) for name, here in versions().items()]
         other = [f"{name} {there} (here {here})" for name, there, here in both if there != here]
         if other:
             raise _stopped(said.site, "the first message", f"has {', '.join(other)}")
