@@ -254,6 +254,8 @@ def _ask(
     answers: dict[int, Message] = {}
     for answer in grid.send_and_receive(asked, timeout=timeout_s):
         node = answer.metadata.src_node_id
+        if node not in names and answer.has_error():
+            continue  # the SuperLink's word for a node that is gone
         if node not in names:
             raise FederationError(f"Somebody who was not asked answered {when}.")
         if node in answers:

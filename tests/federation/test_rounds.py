@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from tiny_sites import job_of
 
@@ -142,6 +142,10 @@ def with_state(answer: Message, change: Callable[[dict[str, Any]], None]) -> lis
 NAME = "critic.body.0.weight"
 FAULTS: dict[str, tuple[Callable[[Message], list[Message]], str]] = {
     "silence": (lambda answer: [], "did not answer within"),
+    "the SuperLink in its place": (  # for a SuperNode that is gone
+        lambda answer: [Message(Error(3, "Node unavailable"), reply_to=answer)],
+        r"did not answer within 60 s \(a did\)",
+    ),
     "twice": (lambda answer: [answer, answer], "answered twice"),
     "not a number": (
         lambda answer: with_state(answer, lambda s: s.update({NAME: s[NAME] * np.nan})),
