@@ -237,7 +237,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(port: int, patience_s: float = 60.0) -> None:
+def _wait_for(port: int, patience_s: float = 120.0) -> None:
     until = time.monotonic() + patience_s
     while time.monotonic() < until:
         with socket.socket() as probe:

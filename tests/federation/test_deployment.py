@@ -149,12 +149,13 @@ def test_a_supernode_that_dies_in_a_round_is_named_and_the_command_goes_on(
     cohorts: dict[str, Path], consortium: Loopback, tmp_path: Path
 ) -> None:
     ended: list[Any] = []
-    told = {"rounds": 4, "timeout": 45.0, **SMALL}
+    told = {"rounds": 4, "timeout": 120.0, **SMALL}
     running = threading.Thread(target=lambda: ended.append(consortium.run(**told)))
     running.start()
     until = time.monotonic() + 300
     while not list((consortium.folder / "out").glob("*/checkpoint.safetensors")):
         assert time.monotonic() < until
+        assert not ended, ended[0].stderr
         time.sleep(0.2)
     consortium.kill("b")
     running.join()
