@@ -193,7 +193,7 @@ class Site:
         """Whether an entry of the ledger is for this run's guarantee and these patients."""
         entry = kept.facts["entry"] if kept else None
         return entry is not None and (
-            entry == self._entry or self._ledger.has(entry, self._spending)
+            entry == self._entry or self._ledger.pays_for(entry, self._spending)
         )
 
     @property

@@ -17,7 +17,7 @@ import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from safetensors.torch import load_file, save_file
 
-from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import NotFittedError, UsageError
 from benchmark.core.federation import Arrays, FederatedGenerator, Schedule
 from benchmark.core.generator import FitContext
@@ -153,12 +153,17 @@ class Wgan(FederatedGenerator):
         self._check_size(public.patch_size)
         return replace(
             Guarantee.of(public, budget, epsilon=math.inf),
-            sampling_rate=self._sampling_rate(public, budget),
+            sampling_rate=self._sampling_rate(public.units(budget.unit), budget.unit),
             steps=steps,
         )
 
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
-        """Plays the adversarial game for the planned steps."""
+        """Plays the adversarial game for the planned steps.
+
+        Raises:
+            ValueError: For a plan of other settings, or of other patches, than these.
+        """
+        self._check_plan(patches, guarantee)
         spent = replace(guarantee, seeded=context.noise.seeded)
         context.charge(spent)
         self._net, tally = Game(self.params, patches, spent, context, engine=self.engine).play()
@@ -239,9 +244,21 @@ class Wgan(FederatedGenerator):
         made._net.eval()
         return made
 
-    def _sampling_rate(self, public: PublicNumbers, budget: Budget) -> float:
-        expected = self.params.patients_per_step if budget.unit == "patient" else self.params.batch
-        return min(1.0, self._share * expected / public.units(budget.unit))
+    def _sampling_rate(self, units: int, unit: Unit) -> float:
+        expected = self.params.patients_per_step if unit == "patient" else self.params.batch
+        return min(1.0, self._share * expected / units)
+
+    def _check_plan(self, patches: Patches, planned: Guarantee) -> None:
+        units = patches.patients
+        if planned.unit == "patch":
+            units *= patches.patches_per_patient
+        steps = self.params.generator_steps * self.params.critic_steps
+        rate = self._sampling_rate(units, planned.unit)
+        if (planned.steps, planned.sampling_rate) != (steps, rate):
+            raise ValueError(
+                f"Expected a plan of {steps} steps at a sampling rate of {rate:.4g}, as settings "
+                f"and patches have it, got {planned.steps} at {planned.sampling_rate:.4g}."
+            )
 
     def _check_size(self, size: int) -> None:
         if size % 2**self.params.levels or size < 2 ** (self.params.levels + 1):

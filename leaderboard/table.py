@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.core.budget import RELATION
 from benchmark.sweep.matrix import Square
 from benchmark.sweep.summary import Row
 from benchmark.sweep.tuned import NOT_ACCOUNTED
@@ -115,12 +116,26 @@ def _caption(rows: Sequence[Row]) -> str:
         else f"mean of {seeds} seeds [lowest–highest seed]"
     )
     spent = [e for row in rows for e in (row.epsilon_patch, row.epsilon_patient) if e is not None]
-    words = [f"Dice: {brackets}.", f"δ = {rows[0].delta:.3g}."] if rows else []
+    words = [f"Dice: {brackets}."] if rows else []
+    if rows:
+        noise = "seeded, so for a benchmark alone" if rows[0].noise == "seeded" else "the system's"
+        words.append(f"δ = {rows[0].delta:.3g}; neighbours: {RELATION}; noise: {noise}.")
     if any(MEANINGLESS < epsilon < math.inf for epsilon in spent):
         words.append(f"An ε above {MEANINGLESS:g} is no meaningful guarantee.")
     if any(row.selection == NOT_ACCOUNTED for row in rows):
         words.append(f"Tuned on patients; selection: {NOT_ACCOUNTED}.")
+    lost = [row for row in rows if row.lost_steps]
+    if lost:
+        most, cells = max(row.lost_steps or 0 for row in lost), sorted({_cell(row) for row in lost})
+        words.append(
+            f"Killed, and gone on as another draw, with up to {most} steps lost and counted: "
+            f"{', '.join(cells)}."
+        )
     return " ".join(words)
+
+
+def _cell(row: Row) -> str:
+    return f"{row.who} at ε = {_epsilon(row.epsilon)}, seed {row.seed}"
 
 
 def order(generator: str, segmenter: str, epsilon: float) -> tuple[str, str, float]:

@@ -26,6 +26,8 @@ from benchmark.core.generator import FitContext, Generator
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.privacy.dpsgd import Batch
+from benchmark.privacy.randomness import SeededNoise
+from generators import checks
 
 COARSE = 4
 """A canary's random squares have this side in pixels."""
@@ -79,6 +81,8 @@ class Trial:
 def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> Trial:
     """Puts canaries among known patches: each is one unit, in or out by a coin.
 
+    A patient who is a canary has one patch: more copies of it would average to the same gradient.
+
     Args:
         known: Real or phantom patches.
         unit: What a canary is.
@@ -88,21 +92,23 @@ def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> Trial:
     rng = np.random.default_rng(stream(seed, "canaries"))
     images, masks = _drawn(canaries, known.size, rng)
     included = rng.random(canaries) < 0.5
-    slots = known.patches_per_patient
-    each = slots if unit == "patient" else 1
-    hosts = np.arange(canaries) // (1 if unit == "patient" else slots)
-    owner = known.patients + np.repeat(hosts[included], each)
-    patients = known.patients + int(hosts[-1]) + 1
+    declared = PublicNumbers(
+        patients=known.patients,
+        patches_per_patient=known.patches_per_patient,
+        patch_size=known.size,
+    )
+    public = with_canaries(declared, unit, canaries)
+    hosts = np.arange(canaries) // _to_a_host(declared, unit)
+    owner = known.patients + hosts[included]
     if known.patient is None:
         raise ValueError("Patches of no known patient cannot be audited.")
     patches = Patches(
-        images=np.concatenate([known.images, np.repeat(images[included], each, axis=0)]),
-        masks=np.concatenate([known.masks, np.repeat(masks[included], each, axis=0)]),
+        images=np.concatenate([known.images, images[included]]),
+        masks=np.concatenate([known.masks, masks[included]]),
         patient=np.concatenate([known.patient, owner]),
-        patients=patients,
-        patches_per_patient=slots,
+        patients=public.patients,
+        patches_per_patient=public.patches_per_patient,
     )
-    public = PublicNumbers(patients=patients, patches_per_patient=slots, patch_size=known.size)
     labelled = np.concatenate([images, 2.0 * masks - 1], axis=1).astype(np.float32)
     return Trial(
         patches=patches,
@@ -110,6 +116,17 @@ def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> Trial:
         canaries=torch.from_numpy(labelled),
         included=included,
     )
+
+
+def with_canaries(declared: PublicNumbers, unit: Unit, canaries: int) -> PublicNumbers:
+    """The public numbers of patches among which canaries may be: with slots for all of them."""
+    hosts = -(-canaries // _to_a_host(declared, unit))
+    return replace(declared, patients=declared.patients + hosts)
+
+
+def _to_a_host(declared: PublicNumbers, unit: Unit) -> int:
+    """How many canaries a made-up patient has."""
+    return 1 if unit == "patient" else declared.patches_per_patient
 
 
 def audit(
@@ -123,12 +140,14 @@ def audit(
     """Fits the generator on the trial's patches, and guesses.
 
     Args:
-        generator: Its fit must show its game to ``context.inspect``, as the WGANs' do.
+        generator: Its fit must show its game to ``context.inspect``, as the WGANs' do; another one
+            is refused before it is fitted.
         budget: The claim to test.
         among: The patches.
         context: As for any fit.
         plant: Puts a fault into the fit, to see whether the audit finds it.
     """
+    refuse_without_a_game(generator)
     planned = generator.plan(among.public, budget)
     separation = planned.sampling_rate * math.sqrt(planned.steps) / planned.noise_multiplier
     guesses = best_number_of_guesses(
@@ -143,8 +162,6 @@ def audit(
         game.step = watchers[-1]
 
     spent = generator.fit(among.patches, planned, replace(context, inspect=inspect))
-    if not watchers:
-        raise UsageError(f"{generator.name} shows no private step to an audit, so it has no audit.")
     right = _right(watchers[0].scores, among.included, guesses)
     count, delta = len(among.canaries), planned.delta
     return Verdict(
@@ -155,6 +172,23 @@ def audit(
         bound=lower_bound(canaries=count, guesses=guesses, right=right, delta=delta),
         largest=largest_bound(canaries=count, guesses=guesses, delta=delta),
     )
+
+
+def refuse_without_a_game(generator: Generator) -> None:
+    """Refuses a generator whose fit shows an audit nothing, seen by a small fit on made-up patches.
+
+    Raises:
+        UsageError: Before any patient is touched.
+    """
+    shown: list[Any] = []
+    small = type(generator)(generator.smoke)
+    patches, budget = checks.patches(), Budget(epsilon=8.0, delta=1e-3, unit="patch")
+    context = FitContext(
+        seed=0, noise=SeededNoise("audit"), charge=lambda planned: None, inspect=shown.append
+    )
+    small.fit(patches, small.plan(checks.PUBLIC, budget), context)
+    if not shown:
+        raise UsageError(f"{generator.name} shows no private step to an audit, so it has no audit.")
 
 
 class Trap(nn.Module):

@@ -3,11 +3,12 @@
 An audit's bound is weak and needs a whole fit; these need a few steps each, and catch a fault by
 what it changes: the noise, the most that one unit moves, the divisor, the batches, the rate, and
 whether samples reach each other. Each law takes the game and its guarantee and answers a sentence
-where it is broken. Statistical ones err with a probability below 1e-6.
+where it is broken. Statistical ones take an honest step for a faulty one once in a million times.
 """
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import binom
 from torch import Tensor
 
 from benchmark.core.budget import Guarantee
@@ -27,6 +29,9 @@ from benchmark.privacy.randomness import SeededNoise
 
 DEVIATIONS = 5.0
 """Standard deviations that are chance no more."""
+
+CHANCE = 1e-6
+"""The probability of a count that is chance no more."""
 
 DRAWS = 60
 ROUNDING = 1e-4
@@ -73,26 +78,37 @@ def the_divisor_is_public(game: Any, claim: Guarantee) -> str:
 def every_step_draws_its_own_batch(game: Any, claim: Guarantee) -> str:
     """Consecutive batches share units as often as chance has it, q of each."""
     batches = [_drawn(game) for _ in range(DRAWS)]
-    pairs = [(a, b) for a, b in itertools.pairwise(batches) if len(a)]
+    pairs = list(itertools.pairwise(batches))
     drawn = sum(len(a) for a, _ in pairs)
     shared = sum(len(np.intersect1d(a, b)) for a, b in pairs)
-    spread = math.sqrt(max(drawn * claim.sampling_rate * (1 - claim.sampling_rate), 1.0))
-    if shared - drawn * claim.sampling_rate > DEVIATIONS * spread:
+    if binom.sf(shared - 1, drawn, claim.sampling_rate) < CHANCE:
         return f"consecutive batches share {shared} of {drawn} units"
     return ""
 
 
 def units_are_drawn_at_the_rate_that_was_accounted(game: Any, claim: Guarantee) -> str:
     """Batch sizes are binomial with the public N and the accounted q."""
-    sizes = [len(_drawn(game)) for _ in range(DRAWS)]
-    units = _units(game, claim)
-    expected = DRAWS * units * claim.sampling_rate
-    spread = math.sqrt(expected * (1 - claim.sampling_rate)) or 1e-9
-    if abs(sum(sizes) - expected) > DEVIATIONS * spread:
-        found = sum(sizes) / DRAWS / units
+    found, chances = sum(len(_drawn(game)) for _ in range(DRAWS)), DRAWS * _units(game, claim)
+    law = binom(chances, claim.sampling_rate)
+    if min(law.cdf(found), law.sf(found - 1)) < CHANCE / 2:
         return (
-            f"a unit is drawn with probability {found:.3g}, and {claim.sampling_rate:.3g} is paid"
+            f"a unit is drawn with probability {found / chances:.3g}, and "
+            f"{claim.sampling_rate:.3g} is paid"
         )
+    return ""
+
+
+def what_a_patient_holds_moves_no_others_draws(game: Any, claim: Guarantee) -> str:
+    """Without one patient's patches, the batches are the same but for that patient's."""
+    whole, without = (copy.copy(game.sampler) for _ in range(2))
+    for sampler in (whole, without):
+        sampler._noise = SeededNoise("law")
+    first = whole._of_patient[0]
+    without._of_patient = [first[:0], *whole._of_patient[1:]]
+    for _ in range(DRAWS):
+        here, there = (set(sampler.draw()[0].tolist()) for sampler in (whole, without))
+        if here - set(first.tolist()) != there:
+            return "zeroing out one patient changes which patches of the others are drawn"
     return ""
 
 
@@ -127,6 +143,7 @@ LAWS: dict[str, Law] = {
         the_divisor_is_public,
         every_step_draws_its_own_batch,
         units_are_drawn_at_the_rate_that_was_accounted,
+        what_a_patient_holds_moves_no_others_draws,
         no_sample_reaches_anothers_score,
         the_epsilon_follows_from_the_mechanisms_numbers,
     )

@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.audit.canaries import Verdict, audit, trial
+from benchmark.audit.canaries import Verdict, audit, refuse_without_a_game, trial, with_canaries
 from benchmark.audit.laws import broken
 from benchmark.audit.membership import Curve, membership
-from benchmark.core.budget import Budget, Unit
+from benchmark.core.budget import Budget, Guarantee, Unit
 from benchmark.core.errors import UsageError
 from benchmark.core.generator import FitContext, Generator, Noise, Progress
 from benchmark.core.patches import Patches
 from benchmark.core.registry import generators
 from benchmark.core.seeds import stream
-from benchmark.data.patching import cached, extract
+from benchmark.data.patching import cached, extract, public_numbers
 from benchmark.privacy.ledger import Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.privacy.units import default_delta
@@ -79,22 +79,17 @@ def run_audit(
     generator = _made(asked)
     recipe = protocol_recipe(PROTOCOLS[asked.preset].as_dict())
     seed = stream(asked.seed, "patches")
+    public = with_canaries(public_numbers(inputs.train, recipe), asked.unit, asked.canaries)
+    delta = default_delta(public.units(asked.unit))
+    budget = Budget(epsilon=asked.epsilon, delta=delta, unit=asked.unit)
+    refuse_without_a_game(generator)
+    ledger_in(state).check([_spending(asked, inputs, generator.plan(public, budget))])
     known = cached(inputs.train, recipe, seed=seed, cache=cache, data=inputs.data)
     among = trial(known, asked.unit, canaries=asked.canaries, seed=asked.seed)
-    delta = default_delta(among.public.units(asked.unit))
-    budget = Budget(epsilon=asked.epsilon, delta=delta, unit=asked.unit)
     laws: dict[str, str] = {}
 
-    def charge(guarantee: Any) -> None:
-        spending = Spending(
-            kind="fit",
-            run=f"audit of {asked.generator}",
-            generator=asked.generator,
-            guarantee=guarantee,
-            patients=inputs.patients,
-            private=inputs.private,
-        )
-        ledger_in(state).charge(spending)
+    def charge(guarantee: Guarantee) -> None:
+        ledger_in(state).charge(_spending(asked, inputs, guarantee))
 
     noise: Noise = SystemNoise() if inputs.private else SeededNoise(asked.seed, "audit")
     context = FitContext(seed=asked.seed, noise=noise, charge=charge, progress=progress)
@@ -110,6 +105,17 @@ def run_audit(
     picked = np.random.default_rng(stream(asked.seed, "records"))
     curves = membership(synthetic, _some(known, picked), _some(others, picked))
     return Report(verdict, laws, curves)
+
+
+def _spending(asked: Audit, inputs: Inputs, guarantee: Guarantee) -> Spending:
+    return Spending(
+        kind="fit",
+        run=f"audit of {asked.generator}",
+        generator=asked.generator,
+        guarantee=guarantee,
+        patients=inputs.patients,
+        private=inputs.private,
+    )
 
 
 def _made(asked: Audit) -> Generator:

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from benchmark.privacy.ledger import Entry, Ledger
 
 
+HEADINGS = (
+    *("entry", "time", "for", "by", "patients", "unit", "ε", "ε of a patient", "δ"),
+    *("σ", "q", "T", "noise", "run"),
+)
+
+
 @click.group()
 def ledger() -> None:
     """See, check and cap what patients' data have paid."""
@@ -84,7 +90,7 @@ def _table(entries: list[Entry]) -> Table:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for heading in ("entry", "time", "for", "by", "patients", "unit", "ε", "ε of a patient", "run"):
+    for heading in HEADINGS:
         table.add_column(heading)
     for entry in entries:
         table.add_row(str(entry.number), entry.time, *_words(entry))
@@ -94,7 +100,7 @@ def _table(entries: list[Entry]) -> Table:
 def _words(entry: Entry) -> list[str]:
     said = entry.said
     if "guarantee" not in said:
-        return [str(said["kind"]), "", "", "", _number(said["epsilon"]), "", ""]
+        return [str(said["kind"]), "", "", "", _number(said["epsilon"]), *[""] * 7]
     guarantee = said["guarantee"]
     return [
         str(said["kind"]),
@@ -103,6 +109,9 @@ def _words(entry: Entry) -> list[str]:
         str(guarantee["unit"]),
         _number(guarantee["epsilon"]),
         _number(guarantee["epsilon_patient"]),
+        *(_number(guarantee[name]) for name in ("delta", "noise_multiplier", "sampling_rate")),
+        str(guarantee["steps"]),
+        "seeded" if guarantee["seeded"] else "system",
         str(said["run"]),
     ]
 

@@ -1,7 +1,7 @@
 """Where the suite keeps things.
 
-A cache folder holds what can be made again, a state folder what must stay: the ledger, and this
-machine's secret.
+A cache folder holds what can be made again, a state folder what must stay: the ledger, how far fits
+have counted their steps, and this machine's secret.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 
 from benchmark.core.errors import UsageError
 
-LEDGER = "ledger.db"
+LEDGER, COUNTED = "ledger.db", "counted"
+SECRET_CHARACTERS = 64
 
 
 def cache_folder() -> Path:
@@ -35,17 +36,39 @@ def state_folder() -> Path:
 
 
 def machine_secret(state: Path) -> bytes:
-    """The key of private data's digests and of the ledger's chain; made once, its owner's alone."""
+    """The key of private data's digests and of the ledger's chain; made once, its owner's alone.
+
+    Raises:
+        UsageError: If it is lost or damaged: under a new one every patient would have paid nothing.
+    """
     file = state / "secret"
     if not file.exists():
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = state / f".secret.{os.getpid()}"
-        temporary.touch(mode=0o600)
-        temporary.write_text(secrets.token_hex(32))
-        with contextlib.suppress(FileExistsError):  # another process was first
-            os.link(temporary, file)
-        temporary.unlink()
-    return file.read_bytes()
+        if (state / LEDGER).exists():
+            raise UsageError(
+                f"{file} is gone, and without it the ledger beside it knows no patient; put it "
+                f"back from a copy, or move {LEDGER} away to begin at 0."
+            )
+        _make_secret(file)
+    secret = file.read_bytes()
+    if len(secret) < SECRET_CHARACTERS:
+        raise UsageError(
+            f"{file} has {len(secret)} characters, expected {SECRET_CHARACTERS}; put it back from "
+            "a copy."
+        )
+    return secret
+
+
+def _make_secret(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = file.with_name(f".secret.{os.getpid()}")
+    temporary.touch(mode=0o600)
+    with temporary.open("w") as opened:
+        opened.write(secrets.token_hex(SECRET_CHARACTERS // 2))
+        opened.flush()
+        os.fsync(opened.fileno())
+    with contextlib.suppress(FileExistsError):  # another process was first
+        os.link(temporary, file)
+    temporary.unlink()
 
 
 def check_writable(folder: Path) -> None:

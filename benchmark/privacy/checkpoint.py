@@ -9,6 +9,9 @@ process, so:
 * Noise from the operating system: the stride is lost and stays counted. The run goes on from the
   checkpoint's weights with fewer rounds left, so that no more than T private steps are ever run,
   and is another draw of the same mechanism.
+
+How far a run has counted is kept apart from its checkpoint too, where the ledger is: a checkpoint
+that comes back from an older copy brings none of the steps since then back.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmark.core.budget import Guarantee
-from benchmark.core.files import put_in_place
+from benchmark.core.files import read_json, sync_folder, write_json
 
 STRIDES = 20
 """Of a fit; a kill loses one at most."""
@@ -66,16 +69,17 @@ class Tally:
             interruptions=self.interruptions,
         )
 
-    def resumed(self, *, exact: bool) -> Tally:
-        """After a kill within the stride: it begins again if it is exactly the same, or is lost."""
+    def resumed(self, *, exact: bool, counted: int = 0) -> Tally:
+        """After a kill within the stride: it begins again if it is exactly the same, or is lost.
+
+        Args:
+            exact: Whether its draws are the same again.
+            counted: Rounds that the run is known to have counted, elsewhere than in this tally.
+        """
         if exact:
             return self
-        return Tally(
-            total=self.total,
-            begun=self.until,
-            useful=self.useful,
-            interruptions=self.interruptions + 1,
-        )
+        last = replace(self, begun=max(self.begun, counted))
+        return replace(last, begun=last.until, interruptions=self.interruptions + 1)
 
 
 class State(NamedTuple):
@@ -92,18 +96,20 @@ class Checkpoint:
     Args:
         path: The file.
         planned: The guarantee of the fit.
+        counted: Where the rounds counted so far are kept as well; ``None`` for nowhere.
 
     Attributes:
         state: What an earlier process left under the same guarantee; ``None`` if nothing usable.
     """
 
-    def __init__(self, path: Path, planned: Guarantee) -> None:
-        self._path = path
+    def __init__(self, path: Path, planned: Guarantee, counted: Path | None = None) -> None:
+        self._path, self._counted = path, counted
         self._owner = json.dumps({n: str(v) for n, v in planned.as_dict().items()}, sort_keys=True)
         self.state = self._load()
 
     def save(self, state: State) -> None:
         """Keeps a state durably: a reader sees the old one or this."""
+        self._count(state.tally.begun)
         said = {"owner": self._owner, "tally": asdict(state.tally), "facts": state.facts}
         temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
@@ -111,7 +117,17 @@ class Checkpoint:
         save_file(tensors, temporary, metadata={"said": json.dumps(said)})
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        put_in_place(temporary, self._path)
+        temporary.replace(self._path)
+        sync_folder(self._path.parent)
+
+    def counted(self) -> int:
+        """The most rounds that any checkpoint of this run counted, however old this one is."""
+        return int(read_json(self._counted).get("begun", 0)) if self._counted else 0
+
+    def _count(self, begun: int) -> None:
+        if self._counted is not None:
+            self._counted.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_json(self._counted, {"begun": begun and max(begun, self.counted())})
 
     def _load(self) -> State | None:
         try:

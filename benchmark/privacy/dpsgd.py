@@ -15,6 +15,7 @@ Reference: Abadi et al. (2016), arXiv:1607.00133, Algorithm 1.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ from benchmark.core.generator import Noise
 from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES, Loss, Units, scores_of
 
 BATCH_NORMS = nn.modules.batchnorm._BatchNorm
+SAME = 1e-9
+"""How far two computations of one score may lie apart, in double precision."""
 
 
 class Batch(NamedTuple):
@@ -101,7 +104,7 @@ def refuse_mixing(critic: nn.Module, example: Tensor) -> None:
 
     Args:
         critic: The critic.
-        example: Some samples that belong to nobody, at least two.
+        example: Some samples that belong to nobody, at least three.
 
     Raises:
         UsageError: Naming the layer, or the samples that were seen to mix.
@@ -112,13 +115,22 @@ def refuse_mixing(critic: nn.Module, example: Tensor) -> None:
                 f"{type(module).__name__} mixes patients in a batch, so a critic with it cannot be "
                 "trained privately; use GroupNorm."
             )
-    example = example.detach().requires_grad_()
-    (reach,) = torch.autograd.grad(scores_of(critic, example)[0], example)
-    if reach[1:].any():
+    if _mixes(copy.deepcopy(critic).double(), example.detach().double()):
         raise UsageError(
             f"{type(critic).__name__} lets samples of a batch reach each other's score, so it "
             "cannot be trained privately; every score must come from its own sample."
         )
+
+
+def _mixes(critic: nn.Module, samples: Tensor) -> bool:
+    """Whether a score differs from that of its sample alone, or moves with another sample."""
+    samples = samples.requires_grad_()
+    together = scores_of(critic, samples)
+    alone = torch.cat([scores_of(critic, sample[None]) for sample in samples])
+    if not torch.allclose(together, alone, rtol=SAME, atol=SAME):
+        return True
+    reach = [torch.autograd.grad(s, samples, retain_graph=True)[0] for s in together]
+    return any(bool(row.any()) for i, g in enumerate(reach) for j, row in enumerate(g) if j != i)
 
 
 def flat_gradient(critic: nn.Module, loss: Tensor) -> Tensor:

@@ -5,7 +5,11 @@ the one before it by a keyed hash, so that one changed byte is found. A patient 
 digest of the voxels; a file that is exported again, or renamed, is the same patient.
 
 A patient's total is composed by the accountant from the mechanisms' numbers, at patient level also
-where patches were the unit. Caps hold for private data; phantoms are recorded and never capped.
+where patches were the unit. Caps hold for private data; phantoms are recorded and never capped. A
+fit on private data with seeded noise counts as ε = ∞: whoever has the seed undoes it.
+
+What is changed, removed or put in is found by whoever has this machine's secret; a whole ledger put
+back from an older copy of itself is not.
 """
 
 from __future__ import annotations
@@ -27,23 +31,24 @@ from benchmark.core.errors import BenchError, UsageError
 from benchmark.privacy.composition import total_epsilon
 
 Kind = Literal["fit", "statistics", "tuning", "selection"]
-KINDS: tuple[Kind, ...] = ("fit", "statistics", "tuning", "selection")
 CAP = "cap"
 DELTA = 1e-5
 """δ of every total."""
 
 PATIENCE_S = 60.0
 _SCHEMA = """
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY, entry TEXT NOT NULL,
                                     hash TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS spending (patient TEXT NOT NULL, number INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS head (only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-                                 number INTEGER NOT NULL, hash TEXT NOT NULL);
+                                 number INTEGER NOT NULL, hash TEXT NOT NULL, seal TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS by_patient ON spending (patient);
 CREATE TRIGGER IF NOT EXISTS no_change BEFORE UPDATE ON entries
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS no_removal BEFORE DELETE ON entries
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+COMMIT;
 """
 
 
@@ -84,6 +89,14 @@ class Entry(NamedTuple):
     said: Mapping[str, Any]
 
 
+class Head(NamedTuple):
+    """The last entry's number and hash; the seal shows that nobody moved it back."""
+
+    number: int = 0
+    hash: str = ""
+    seal: str = ""
+
+
 class Total(NamedTuple):
     """What some patients have paid together: they have the same entries."""
 
@@ -96,12 +109,16 @@ class Ledger:
     """The entries in one sqlite file.
 
     Args:
-        path: The file; made at the first entry.
+        path: The file; made at the first entry, with a note beside it that there is one.
         secret: The key of the chain.
+
+    Raises:
+        LedgerError: From every method, for a file that cannot be read, or is gone.
     """
 
     def __init__(self, path: Path, secret: bytes) -> None:
         self._path, self._secret = path, secret
+        self._begun = path.with_suffix(".begun")
 
     def charge(self, spending: Spending) -> int:
         """Writes an entry durably, and returns its number.
@@ -110,24 +127,34 @@ class Ledger:
             OverCapError: If a cap is set, the data are private and some patient would go over it;
                 nothing is written then.
         """
-        with self._writing() as open_file:
-            self._check_cap(open_file, [spending])
-            return self._append(open_file, _said(spending))
+        while True:
+            checked = self.check([spending])
+            with self._writing() as open_file:
+                if self._head(open_file) == checked:  # nobody has spent since
+                    return self._append(open_file, _said(spending))
 
-    def has(self, number: Any, spending: Spending) -> bool:
+    def has(self, number: Any, run: str) -> bool:
+        """Whether an entry of that number belongs to the run."""
+        return any(e.number == number and e.said.get("run") == run for e in self.entries())
+
+    def pays_for(self, number: Any, spending: Spending) -> bool:
         """Whether the entry of that number is for this spending, to the last patient and number."""
         said = _said(spending)
         return any(entry.number == number and entry.said == said for entry in self.entries())
 
-    def check(self, spendings: Sequence[Spending]) -> None:
+    def check(self, spendings: Sequence[Spending]) -> Head:
         """Refuses spendings that would together go over the cap; writes nothing.
+
+        Returns:
+            Where the ledger stood: as long as it does, they may be charged.
 
         Raises:
             OverCapError: Naming cap and total.
         """
-        if self._path.exists():
-            with closing(self._open()) as open_file:
-                self._check_cap(open_file, spendings)
+        with self._reading() as open_file:
+            head = self._head(open_file)
+            self._check_cap(open_file, spendings)
+        return head
 
     def set_cap(self, epsilon: float) -> int:
         """From now on no patient's total may exceed ``epsilon``; inf lifts the cap."""
@@ -138,16 +165,12 @@ class Ledger:
 
     def cap(self) -> float:
         """The cap; inf if there is none."""
-        if not self._path.exists():
-            return math.inf
-        with closing(self._open()) as open_file:
+        with self._reading() as open_file:
             return _cap(open_file)
 
     def entries(self) -> list[Entry]:
         """Every entry, oldest first."""
-        if not self._path.exists():
-            return []
-        with closing(self._open()) as open_file:
+        with self._reading() as open_file:
             return [_entry(number, text) for number, text, _ in _rows(open_file)]
 
     def totals(self) -> list[Total]:
@@ -164,13 +187,15 @@ class Ledger:
         for numbers in of_patient.values():
             alike[tuple(numbers)] = alike.get(tuple(numbers), 0) + 1
         totals = [
-            Total(count, numbers, total_epsilon([_guarantee(said[n]) for n in numbers], DELTA))
+            Total(count, numbers, _paid([_guarantee(said[n]) for n in numbers]))
             for numbers, count in alike.items()
         ]
         return sorted(totals, key=lambda total: -total.epsilon)
 
     def total_of(self, runs: Collection[str], *, unit: Unit) -> float:
-        """What some runs cost together: the composed ε of the unit that paid most, at δ = 1e-5.
+        """What some runs cost together: the composed ε of the unit that paid most.
+
+        It holds at δ = 1e-5, or at the smallest δ of the runs where that is less.
 
         Args:
             runs: Their keys; every entry of theirs counts, also of fits that were never finished.
@@ -182,8 +207,10 @@ class Ledger:
             for patient in words["patients"]:
                 of_patient.setdefault(patient, []).append(number)
         alike = {tuple(numbers) for numbers in of_patient.values()}
-        guarantees = ([_guarantee(said[number]) for number in numbers] for numbers in alike)
-        return max((total_epsilon(each, DELTA, unit=unit) for each in guarantees), default=0.0)
+        fits = {number: _guarantee(words) for number, words in said.items()}
+        delta = min([DELTA, *(fit.delta for fit in fits.values())])
+        histories = ([fits[number] for number in numbers] for numbers in alike)
+        return max((total_epsilon(each, delta, unit=unit) for each in histories), default=0.0)
 
     def verify(self) -> int:
         """Checks every entry, the chain and its end; returns the number of entries.
@@ -191,13 +218,8 @@ class Ledger:
         Raises:
             LedgerError: Naming the first entry that was changed, removed or put in.
         """
-        if not self._path.exists():
-            return 0
-        with closing(self._open()) as open_file:
-            try:
-                return self._verified(open_file)
-            except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
-                raise LedgerError(f"{self._path}: the ledger cannot be read ({error}).") from error
+        with self._reading() as open_file:
+            return self._verified(open_file)
 
     def _verified(self, open_file: sqlite3.Connection) -> int:
         damage = open_file.execute("PRAGMA integrity_check").fetchone()[0]
@@ -209,8 +231,7 @@ class Ledger:
             if number != count or found != before:
                 raise LedgerError(f"{self._path}: entry {count} was changed, removed or put in.")
             spent += [(patient, number) for patient in json.loads(text).get("patients", ())]
-        head = open_file.execute("SELECT number, hash FROM head").fetchone() or (0, "")
-        if head != (count, before):
+        if self._head(open_file) != self._sealed(count, before):
             raise LedgerError(f"{self._path}: entries after number {count} were removed.")
         if sorted(spent) != sorted(open_file.execute("SELECT patient, number FROM spending")):
             raise LedgerError(f"{self._path}: the patients of some entry were changed.")
@@ -228,37 +249,51 @@ class Ledger:
         }
         said = {number: json.loads(text) for number, text, _ in _rows(open_file)}
         for history in histories:
-            total = total_epsilon(
-                [planned[-n - 1].guarantee if n < 0 else _guarantee(said[n]) for n in history],
-                DELTA,
+            total = _paid(
+                [planned[-n - 1].guarantee if n < 0 else _guarantee(said[n]) for n in history]
             )
             if total > cap:
                 names = ", ".join(dict.fromkeys(s.generator for s in planned))
                 raise OverCapError(
                     f"{names} would take a patient's total to ε = {total:.4g} at δ = {DELTA:g}, "
-                    f"above the cap of {cap:g}; ask for less (--epsilon, --no-bookends: `real` has "
-                    "no finite ε), or raise it (`bench ledger cap`)."
+                    f"above the cap of {cap:g}; ask for less (--epsilon; --no-bookends and --noise "
+                    "system: `real` and seeded noise have no finite ε), or raise it (`bench ledger "
+                    "cap`)."
                 )
 
     def _append(self, open_file: sqlite3.Connection, said: Mapping[str, Any]) -> int:
         stamped = {**said, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         text = json.dumps(stamped, sort_keys=True, separators=(",", ":"))
-        before = open_file.execute("SELECT number, hash FROM head").fetchone() or (0, "")
-        number, found = before[0] + 1, self._hash(before[1], text)
-        open_file.execute("INSERT INTO entries VALUES (?, ?, ?)", (number, text, found))
-        patients = [(patient, number) for patient in said.get("patients", ())]
+        last = self._head(open_file)
+        head = self._sealed(last.number + 1, self._hash(last.hash, text))
+        open_file.execute("INSERT INTO entries VALUES (?, ?, ?)", (head.number, text, head.hash))
+        patients = [(patient, head.number) for patient in said.get("patients", ())]
         open_file.executemany("INSERT INTO spending VALUES (?, ?)", patients)
-        open_file.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?)", (number, found))
-        return int(number)
+        open_file.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?)", head)
+        return head.number
+
+    def _head(self, open_file: sqlite3.Connection) -> Head:
+        return Head(*open_file.execute("SELECT number, hash, seal FROM head").fetchone() or ())
+
+    def _sealed(self, number: int, found: str) -> Head:
+        return Head(number, found, self._hash("head", f"{number} {found}") if number else "")
 
     def _hash(self, before: str, text: str) -> str:
         return hmac.new(self._secret, f"{before}\n{text}".encode(), hashlib.sha256).hexdigest()
 
     @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """The entries as they are now; none where nothing was ever written."""
+        with self._told(), closing(self._open()) as open_file:
+            open_file.execute("BEGIN")
+            yield open_file
+
+    @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that no other process can come between; durable when it ends."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with closing(self._open()) as open_file:
+        with self._told(), closing(self._open(make=True)) as open_file:
+            self._begun.touch(mode=0o600)
             open_file.execute("BEGIN IMMEDIATE")
             try:
                 yield open_file
@@ -267,14 +302,29 @@ class Ledger:
                 raise
             open_file.execute("COMMIT")
 
-    def _open(self) -> sqlite3.Connection:
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Whatever sqlite, or an entry that makes no sense, has to say, in one sentence."""
         try:
-            made = sqlite3.connect(self._path, timeout=PATIENCE_S, isolation_level=None)
-            made.execute("PRAGMA synchronous = EXTRA")
-            if not made.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-                made.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise LedgerError(f"{self._path}: the ledger cannot be opened ({error}).") from error
+            yield
+        except (sqlite3.Error, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise LedgerError(
+                f"{self._path}: the ledger cannot be used ({error}); put it back from a copy."
+            ) from error
+
+    def _open(self, *, make: bool = False) -> sqlite3.Connection:
+        there = self._path.exists()
+        if not there and self._begun.exists():
+            raise LedgerError(
+                f"{self._path}: the ledger is gone, and with it what patients have paid; put it "
+                f"back from a copy, or remove {self._begun.name} to begin at 0."
+            )
+        made = sqlite3.connect(
+            self._path if there or make else ":memory:", timeout=PATIENCE_S, isolation_level=None
+        )
+        made.execute("PRAGMA synchronous = EXTRA")
+        if not made.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            made.executescript(_SCHEMA)
         return made
 
 
@@ -314,6 +364,13 @@ def _said(spending: Spending) -> dict[str, Any]:
 
 def _guarantee(said: Mapping[str, Any]) -> Guarantee:
     return Guarantee.from_dict(said["guarantee"])
+
+
+def _paid(fits: Sequence[Guarantee]) -> float:
+    """What fits on private data cost a patient together, at ``DELTA``."""
+    if any(fit.seeded and fit.epsilon > 0 for fit in fits):
+        return math.inf
+    return total_epsilon(fits, DELTA)
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,9 @@
 
 Every unit enters a step independently with probability q. A patch slot that a patient did not fill
 (fewer vessel voxels than the declared count) is drawn all the same and contributes nothing, so that
-the rate does not depend on what the patients hold.
+the rate does not depend on what the patients hold. Which of their patches sampled patients bring is
+drawn for each from a stream of its own: from a shared one, a patient who brings fewer would move
+the others' patches too, and so the sum by more than the clip norm.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ class PoissonSampler:
         patches_per_draw: The most patches that a sampled patient brings (patient unit only).
         noise: The source of the Poisson draws.
         seed: Chooses the patches within a sampled patient, which may be public.
+
+    Attributes:
+        draws: How many batches were drawn.
     """
 
     def __init__(
@@ -43,10 +48,11 @@ class PoissonSampler:
         self._per_draw = patches_per_draw
         self._patients, self._slots = patches.patients, patches.patches_per_patient
         self._of_patient = [np.flatnonzero(patches.patient == p) for p in range(patches.patients)]
-        self.rng = np.random.default_rng(seed)
+        self._seed, self.draws = seed, 0
 
     def draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Indices of the drawn patches, and the unit that each belongs to; both may be empty."""
+        self.draws += 1
         return self._draw_patients() if self._unit == "patient" else self._draw_patches()
 
     def _draw_patches(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -61,10 +67,12 @@ class PoissonSampler:
 
     def _draw_patients(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         drawn = self._noise.poisson(self._patients, self._rate)
-        chosen = [self._some(self._of_patient[p]) for p in drawn]
+        chosen = [self._some_of(int(p)) for p in drawn]
         owners = [np.full(len(c), p, np.int64) for c, p in zip(chosen, drawn, strict=True)]
         empty = np.empty(0, np.int64)
         return np.concatenate([empty, *chosen]), np.concatenate([empty, *owners])
 
-    def _some(self, mine: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self.rng.choice(mine, min(self._per_draw, len(mine)), replace=False)
+    def _some_of(self, patient: int) -> NDArray[np.int64]:
+        mine = self._of_patient[patient]
+        rng = np.random.default_rng([self._seed, self.draws, patient])
+        return rng.choice(mine, min(self._per_draw, len(mine)), replace=False)

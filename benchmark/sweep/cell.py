@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchmark.core.budget import Guarantee
+from benchmark.core.errors import PlugInError
 from benchmark.core.files import plain, read_json, write_json
 from benchmark.core.generator import FitContext, Generator, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.registry import generators
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import TrainContext
-from benchmark.data.folders import LEDGER, machine_secret
+from benchmark.data.folders import COUNTED, LEDGER, machine_secret
 from benchmark.data.patching import Recipe, cached
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.ledger import Ledger, Spending
@@ -104,7 +105,7 @@ def run_cell(
         generator, guarantee = _fit(spec, planned, mine, setting, watch)
     with watch.stage("sample"):
         synthetic = generator.sample(int(spec.protocol["samples"]), seed=spec.seed)
-    may_be_seen = not inputs.private or math.isfinite(guarantee.epsilon)
+    may_be_seen = not inputs.private or _protects(guarantee)
     if may_be_seen:
         save_picture(setting.folder / SAMPLES, strip(synthetic))
     context = TrainContext(seed=spec.seed, progress=watch.hears("segmenter"), device=setting.device)
@@ -145,25 +146,58 @@ def _fit(
     with watch.stage("patches"):
         watch.listener("patches", 0, 1)
         training = training_patches(spec, inputs, setting.cache)
-    checkpoint = Checkpoint(setting.folder / CHECKPOINT, planned)
+    checkpoint = checkpoint_of(spec, planned, setting.folder, setting.state)
+    charged: list[Guarantee] = []
+
+    def charge(guarantee: Guarantee) -> None:
+        _charge(spec, guarantee, inputs, setting, planned)
+        charged.append(guarantee)
+
     context = FitContext(
         seed=spec.seed,
         noise=_noise(spec),
-        charge=lambda charged: _charge(spec, charged, inputs, setting, checkpoint),
+        charge=charge,
         progress=watch.hears("fit"),
         checkpoint=checkpoint,
         device=setting.device,
     )
     with watch.stage("fit"):
         spent = generator.fit(training, planned, context)
+    _check_charged(generator, charged, spent, charge)
     return generator, spent
+
+
+def _check_charged(
+    generator: Generator,
+    charged: Sequence[Guarantee],
+    spent: Guarantee,
+    charge: Callable[[Guarantee], None],
+) -> None:
+    """Refuses the result of a plug-in that used patients and did not say so beforehand.
+
+    Raises:
+        PlugInError: After what was spent is in the ledger all the same.
+    """
+    if not generator.needs_data:
+        return
+    if not charged:
+        charge(spent)
+        raise PlugInError(
+            f"{generator.name} fitted on patients without a call of context.charge before; the fit "
+            "is in the ledger now, and its result is not kept."
+        )
+    if spent.epsilon > max(guarantee.epsilon for guarantee in charged):
+        raise PlugInError(
+            f"{generator.name} charged ε = {charged[0].epsilon:.4g} and reports "
+            f"{spent.epsilon:.4g} of a {spent.unit}; what is charged must cover the fit."
+        )
 
 
 def _fit_across_sites(
     spec: RunSpec, inputs: Inputs, setting: Setting, watch: Watch
 ) -> tuple[Generator, Guarantee, dict[str, Any]]:
     """The federated fit; what the result says of its sites and rounds."""
-    may_be_seen = not inputs.private or math.isfinite(spec.epsilon)
+    may_be_seen = not inputs.private or (math.isfinite(spec.epsilon) and spec.noise == "system")
     hears = RoundWatch(
         setting.folder, watch.hears("rounds"), seed=spec.seed, may_be_seen=may_be_seen
     )
@@ -181,6 +215,16 @@ def _fit_across_sites(
     return generator, worst(list(guarantees.values())), {"sites": sites, "rounds": hears.totals()}
 
 
+def _protects(guarantee: Guarantee) -> bool:
+    """Whether anything of a fit on patients may leave: its ε is finite, and no seed undoes it."""
+    return math.isfinite(guarantee.epsilon) and not guarantee.seeded
+
+
+def checkpoint_of(spec: RunSpec, planned: Guarantee, folder: Path, state: Path) -> Checkpoint:
+    """What a cell's fit goes on from."""
+    return Checkpoint(folder / CHECKPOINT, planned, state / COUNTED / f"{spec.key}.json")
+
+
 def ledger_in(state: Path) -> Ledger:
     """This machine's ledger."""
     return Ledger(state / LEDGER, machine_secret(state))
@@ -196,12 +240,19 @@ def spendings_of(
     return [_spending(spec, plans[site], one) for site, one in mine.items()]
 
 
+def is_paid(spec: RunSpec, planned: Guarantee, folder: Path, state: Path) -> bool:
+    """Whether a cell's fit goes on from its checkpoint, and so under its own entry."""
+    checkpoint = checkpoint_of(spec, planned, folder, state)
+    entry = read_json(folder / CHARGE).get("ledger_entry")
+    return checkpoint.state is not None and ledger_in(state).has(entry, spec.key)
+
+
 def _spending(spec: RunSpec, guarantee: Guarantee, inputs: Inputs) -> Spending:
     return Spending(
         kind="tuning" if VALIDATION in spec.test_data else "fit",
         run=spec.key,
         generator=spec.generator.name,
-        guarantee=guarantee,
+        guarantee=replace(guarantee, seeded=spec.noise == "seeded"),
         patients=inputs.patients,
         private=inputs.private,
     )
@@ -212,18 +263,16 @@ def _charge(
     guarantee: Guarantee,
     inputs: Inputs,
     setting: Setting,
-    checkpoint: Checkpoint,
+    planned: Guarantee,
 ) -> None:
     """Enters the fit into the ledger, durably, and notes which entry it was.
 
     A fit that goes on from its checkpoint goes on under its own entry.
     """
-    ledger, note = ledger_in(setting.state), setting.folder / CHARGE
-    spending = _spending(spec, guarantee, inputs)
-    if checkpoint.state is not None and ledger.has(read_json(note).get("ledger_entry"), spending):
+    if is_paid(spec, planned, setting.folder, setting.state):
         return
-    entry = ledger.charge(spending)
-    write_json(note, {**guarantee.as_dict(), "ledger_entry": entry})
+    entry = ledger_in(setting.state).charge(_spending(spec, guarantee, inputs))
+    write_json(setting.folder / CHARGE, {**guarantee.as_dict(), "ledger_entry": entry})
 
 
 def _noise(spec: RunSpec) -> Noise:

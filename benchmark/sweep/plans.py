@@ -45,23 +45,27 @@ def planned(
     }
     key = hashlib.sha256(canonical(decides).encode()).hexdigest()[:24]
     file = cache / "plans" / f"{key}.json"
-    kept = _read(file, budget)
+    kept = _read(file, key)
     if kept is not None:
         return kept
     made = plan() if plan else generator.plan(public, budget)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, made.as_dict())
+    write_json(file, {"plan": made.as_dict(), "digest": _digest(key, made)})
     return made
 
 
-def _read(file: Path, budget: Budget) -> Guarantee | None:
-    """A kept plan that is whole and within the budget."""
+def _read(file: Path, key: str) -> Guarantee | None:
+    """A kept plan, as it was written under this key."""
     try:
-        kept = Guarantee.from_dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError):
+        said = json.loads(file.read_text(encoding="utf-8"))
+        kept = Guarantee.from_dict(said["plan"])
+        return kept if said["digest"] == _digest(key, kept) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    fits = kept.epsilon <= budget.epsilon
-    return kept if fits and (kept.unit, kept.delta) == (budget.unit, budget.delta) else None
+
+
+def _digest(key: str, plan: Guarantee) -> str:
+    return hashlib.sha256(f"{key} {canonical(plan.as_dict())}".encode()).hexdigest()
 
 
 @lru_cache

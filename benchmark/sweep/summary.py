@@ -64,6 +64,8 @@ class Row:
     trained_at: str = ALL
     epsilon_sites: str | None = None
     selection: str | None = None
+    noise: str = ""
+    lost_steps: int | None = None
 
     @property
     def who(self) -> str:
@@ -177,6 +179,8 @@ def _row(
         trained_at=alone_at(spec) or ALL,
         epsilon_sites=_by_site(result.get("sites")),
         selection=(spec.tuned or {}).get("selection"),
+        noise=spec.noise,
+        lost_steps=guarantee.get("lost_steps"),
         **{name: (scores.get(name) or {}).get("mean") for name in APPENDED},
     )
 

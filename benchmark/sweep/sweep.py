@@ -12,7 +12,7 @@ from benchmark.core.errors import BenchError, PlugInError
 from benchmark.core.registry import segmenters
 from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
-from benchmark.sweep.cell import ledger_in, recipe_of, spendings_of, training_patches
+from benchmark.sweep.cell import is_paid, ledger_in, recipe_of, spendings_of, training_patches
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.matrix import MATRIX, Square, cross_site, write_matrix
 from benchmark.sweep.planning import (
@@ -130,7 +130,12 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
     listener.planned(specs, pending)
     tasks, unplanned = _tasks(pending, references, inputs, place, listener)
     ledger_in(place.state).check(
-        [s for t in tasks for s in spendings_of(t.spec, t.guarantee, inputs, place.cache)]
+        [
+            spending
+            for task in tasks
+            if not is_paid(task.spec, task.guarantee, store.folder(task.spec), place.state)
+            for spending in spendings_of(task.spec, task.guarantee, inputs, place.cache)
+        ]
     )
     _cut_patches([task.spec for task in tasks], inputs, place, listener)
     tracker = _tracker(specs, place, listener)

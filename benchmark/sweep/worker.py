@@ -77,7 +77,8 @@ def work(task: Task, events: Connection) -> None:
 
 def _forget(folder: Path) -> None:
     """Removes what a fit went on from: it holds critics that saw patients."""
-    for file in (folder / CHECKPOINT, *folder.glob(REPLIES)):
+    torn = folder.glob(f".{CHECKPOINT}.*")  # a kill while one was written
+    for file in (folder / CHECKPOINT, *torn, *folder.glob(REPLIES)):
         file.unlink(missing_ok=True)
 
 

@@ -12,8 +12,7 @@ import torch
 from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
-from benchmark.privacy.checkpoint import State, Tally
-from benchmark.privacy.randomness import restore, state_of
+from benchmark.privacy.checkpoint import Checkpoint, State, Tally
 from generators.nets.convolutional import PatchGenerator
 from generators.nets.players import How, Players, critic_step, labelled, latents_of, sampler_of
 
@@ -71,16 +70,17 @@ class Game(Players):
 
     def _resumed(self) -> Tally | None:
         """Goes back to the checkpoint, if there is one."""
-        kept: State | None = self.context.checkpoint and self.context.checkpoint.state
-        if kept is None:
+        checkpoint: Checkpoint | None = self.context.checkpoint
+        if checkpoint is None or checkpoint.state is None:
             return None
+        kept = checkpoint.state
         self.load(kept.tensors)
         self.rng.set_state(kept.tensors["latents"])
-        restore(self.sampler.rng, kept.facts["within patients"])
+        self.sampler.draws = kept.facts["draws"]
         exact = kept.facts["noise"] is not None
         if exact:
             self.context.noise.restore(kept.facts["noise"])
-        tally = kept.tally.resumed(exact=exact)
+        tally = kept.tally.resumed(exact=exact, counted=checkpoint.counted())
         if tally.begun > 0:
             self.slow_down(tally.begun / tally.total)
         return tally
@@ -88,5 +88,5 @@ class Game(Players):
     def _facts(self) -> dict[str, Any]:
         return {
             "noise": self.context.noise.state(),
-            "within patients": state_of(self.sampler.rng),
+            "draws": self.sampler.draws,
         }

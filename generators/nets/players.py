@@ -43,6 +43,7 @@ LOSSES: dict[str, tuple[Loss, Loss]] = {
 CONSTRAINTS = {"weights": bound_weights, "spectral": project_spectrally}
 OPTIMISERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
 MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
+STEP = "step"  # an optimiser counts its steps on the CPU, wherever its weights are
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda played: 1.0,
     "cosine": lambda played: (1 + math.cos(math.pi * played)) / 2,
@@ -111,7 +112,7 @@ class Players:
         for optimiser in self._optimisers_by_name().values():
             for weight in optimiser.param_groups[0]["params"]:
                 zeros = {name: torch.zeros_like(weight) for name in MOMENTS[self.params.optimiser]}
-                optimiser.state[weight] = {"step": torch.zeros(()), **zeros}
+                optimiser.state[weight] = {STEP: torch.zeros(()), **zeros}
 
     def tensors(self) -> dict[str, Tensor]:
         """All that training changes: weights and the optimisers' moments."""
@@ -135,7 +136,10 @@ class Players:
             optimiser.state.clear()
             for i, weight in enumerate(optimiser.param_groups[0]["params"]):
                 if below := _below(f"{name}.{i}", tensors):
-                    optimiser.state[weight] = below
+                    optimiser.state[weight] = {
+                        key: moment if key == STEP else moment.to(weight.device)
+                        for key, moment in below.items()
+                    }
 
     def _nets(self) -> dict[str, torch.nn.Module]:
         return {"generator": self.generator, "averaged": self.averaged, "critic": self.critic}
@@ -154,7 +158,7 @@ def networks(
     for net in (generator, critic):
         initialise(net, rng)
         net.to(context.device)
-    refuse_mixing(critic, torch.randn(2, 2, size, size, generator=rng).to(context.device))
+    refuse_mixing(critic, torch.randn(3, 2, size, size, generator=rng).to(context.device))
     refuse_unruled(critic)
     return generator, critic
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -89,6 +90,22 @@ def patients_clipped_patch_by_patch(game: Any) -> None:
     game.step = Other(game.step, answer)
 
 
+def one_stream_for_all_patients_patches(game: Any) -> None:
+    sampler, shared = game.sampler, np.random.default_rng(0)
+    kind = type(sampler)
+
+    class Shared(kind):
+        def _some_of(self, patient: int):
+            mine = self._of_patient[patient]
+            return shared.choice(mine, min(self._per_draw, len(mine)), replace=False)
+
+    sampler.__class__ = Shared
+
+
+def more_steps_than_were_accounted(game: Any) -> None:
+    game.params = replace(game.params, critic_steps=2 * game.params.critic_steps)
+
+
 FAULTS: dict[Callable[[Any], None], tuple[str, ...]] = {
     no_clipping: ("patch", "patient"),
     half_the_noise: ("patch", "patient"),
@@ -97,8 +114,23 @@ FAULTS: dict[Callable[[Any], None], tuple[str, ...]] = {
     the_rate_accounted_as_half: ("patch", "patient"),
     the_realised_batch_as_divisor: ("patch", "patient"),
     patients_clipped_patch_by_patch: ("patient",),
+    one_stream_for_all_patients_patches: ("patient",),
+    more_steps_than_were_accounted: ("patch", "patient"),
 }
 """Each fault, and the units for which it is one."""
+
+CAUGHT_BY: dict[Callable[[Any], None], str] = {
+    no_clipping: "one_unit_moves_the_sum_by_the_clip_norm_at_most",
+    half_the_noise: "the_noise_is_that_which_was_accounted",
+    one_batch_for_all_critic_steps: "every_step_draws_its_own_batch",
+    batch_norm_in_the_critic: "no_sample_reaches_anothers_score",
+    the_rate_accounted_as_half: "units_are_drawn_at_the_rate_that_was_accounted",
+    the_realised_batch_as_divisor: "the_divisor_is_public",
+    patients_clipped_patch_by_patch: "one_unit_moves_the_sum_by_the_clip_norm_at_most",
+    one_stream_for_all_patients_patches: "what_a_patient_holds_moves_no_others_draws",
+    more_steps_than_were_accounted: "the_epsilon_follows_from_the_mechanisms_numbers",
+}
+"""The law that each fault breaks, whatever else it breaks."""
 
 
 def one_noise_for_all_sites(patch: Any) -> None:

@@ -1,7 +1,6 @@
 """The real command on a tiny cohort: what it leaves, what it computes once, what kills it."""
 
 import json
-import math
 import os
 import re
 import signal
@@ -30,7 +29,7 @@ COLUMNS = (
     "generator,segmenter,epsilon,unit,epsilon_patch,epsilon_patient,delta,seed,sites,test_set,"
     "dice,dice_low,dice_high,fraction_of_real,hd95_mm,fid,fid_dims,fid_n,offline_distance,"
     "seconds,status,run_key,bavd_mm,cldice,precision,recall,dice_thin,dice_medium,dice_thick,kid,"
-    "trained_at,epsilon_sites,selection"
+    "trained_at,epsilon_sites,selection,noise,lost_steps"
 )
 
 
@@ -152,7 +151,7 @@ def test_an_audit_says_what_it_proves_and_is_charged_on_own_data(
     assert "Claim: ε = " in done.stdout
     assert "guesses on 16 canaries, which prove" in done.stdout
     assert "The claim is not refuted." in done.stdout
-    assert "All 7 exact laws of the private step hold." in done.stdout
+    assert "All 8 exact laws of the private step hold." in done.stdout
     assert done.stdout.count("Membership by ") == 2
     assert (tmp_path / "membership.png").stat().st_size > 1000
     assert "measured on your patients, outside of any guarantee" in done.stdout
@@ -197,7 +196,7 @@ def test_patches_of_patients_and_unprotected_weights_stay_out_of_the_results(swe
     for result in results(swept):
         spec = result["spec"]
         folder = swept / "runs" / spec["generator"]["name"] / result["run_key"]
-        released = math.isfinite(float(spec["epsilon"]))
+        released = float(spec["epsilon"]) == 0  # a seed in the spec undoes every other fit
         assert (folder / "samples.png").exists() == released
         assert (folder / "generator").exists() == released
 
@@ -309,6 +308,58 @@ def test_a_killed_sweep_dies_whole_and_the_same_command_resumes_it(
     shown = bench("ledger", "show", cwd=tmp_path).stdout
     for result in results(tmp_path):
         assert shown.count(result["run_key"]) == 1, "a resumed fit goes on under its own entry"
+
+
+def test_a_capped_fit_that_was_killed_goes_on_under_its_own_entry_and_says_so(
+    tiny_cohort: Path, tmp_path: Path, monkeypatch
+) -> None:
+    from benchmark.data.folders import LEDGER, machine_secret
+    from benchmark.privacy.ledger import Ledger
+
+    state = tmp_path / "state"
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(state))
+    arguments = ["run", "--generator", "dp-wgan", "--epsilon", "2", "--unit", "patient"]
+    arguments += ["--no-bookends", "--data", "cohort", "--noise", "system", *SMALL]
+    arguments += ["--set", "dp-wgan.generator_steps=200", "--set", "dp-wgan.batch=16"]
+    arguments += ["--set", "dp-wgan.critic_steps=1", "--tracking-uri", "none"]
+    sweep = subprocess.Popen(
+        [sys.executable, "-m", "benchmark", *arguments], cwd=tmp_path, stdout=subprocess.DEVNULL
+    )
+    wait_for(lambda: list(tmp_path.glob("runs/*/*/checkpoint.safetensors")))
+    sweep.kill()
+    sweep.wait()
+    wait_for(lambda: not processes_in(tmp_path))
+    ledger = Ledger(state / LEDGER, machine_secret(state))
+    ledger.set_cap(1.001 * ledger.totals()[0].epsilon)
+    done = bench(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Killed, and gone on as another draw" in " ".join(done.stdout.split())
+    assert [entry.said["kind"] for entry in ledger.entries()] == ["fit", "cap"]
+
+
+SILENT = '''
+"""A generator that uses patients and does not say so."""
+from generators.real import Real
+
+class Silent(Real):
+    name = "silent"
+    def fit(self, patches, guarantee, context):
+        self._patches = patches
+        return guarantee
+'''
+
+
+def test_a_fit_that_charges_nothing_is_charged_and_its_result_is_not_kept(
+    tiny_cohort: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
+    folder = plug_in(tmp_path, "generators", "silent", "Silent", SILENT)
+    arguments = ["run", "--generator", "silent", "--data", "cohort", "--no-bookends", *SMALL]
+    done = bench(*arguments, "--tracking-uri", "none", cwd=tmp_path, path=folder)
+    assert done.returncode == 1
+    assert "silent fitted on patients without a call of context.charge" in done.stdout
+    assert results(tmp_path) == []
+    assert "silent" in bench("ledger", "show", cwd=tmp_path).stdout
 
 
 def test_bad_patients_can_be_left_out_and_are_listed(tiny_cohort: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The audit's bound against closed forms, and membership inference against scikit-learn."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,14 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from benchmark.audit.bound import best_number_of_guesses, chance, largest_bound, lower_bound
-from benchmark.audit.canaries import trial
+from benchmark.audit.canaries import refuse_without_a_game, trial
 from benchmark.audit.membership import membership, roc
+from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
+from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from generators.checks import patches
+from generators.dp_wgan import DpWgan
 
 
 @pytest.mark.parametrize(("canaries", "largest"), [(16, 1.6), (200, 4.2), (1000, 5.8)])
@@ -67,8 +71,7 @@ def test_canaries_are_units_of_their_own_and_about_half_are_in(unit: str) -> Non
     among = trial(known, unit, canaries=40, seed=1)
     entered = int(among.included.sum())
     assert 8 < entered < 32
-    each = known.patches_per_patient if unit == "patient" else 1
-    assert len(among.patches) == len(known) + each * entered
+    assert len(among.patches) == len(known) + entered
     hosts = 40 if unit == "patient" else math.ceil(40 / known.patches_per_patient)
     assert among.public.patients == among.patches.patients == known.patients + hosts
     assert set(np.unique(among.canaries)) == {-1.0, 1.0}
@@ -101,3 +104,18 @@ def test_copied_members_are_found_by_image_and_replicated_vessels_by_mask() -> N
     curves = membership(Patches(images=texture, masks=masks), *hidden)
     assert curves["masks"].area == 1.0
     assert 0.3 < curves["images"].area < 0.7
+
+
+class Blind(DpWgan):
+    """A fit that shows nobody its game."""
+
+    name = "blind"
+
+    def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
+        return super().fit(patches, guarantee, replace(context, inspect=lambda game: None))
+
+
+def test_a_generator_that_shows_no_game_is_refused_before_its_fit() -> None:
+    refuse_without_a_game(DpWgan(DpWgan.smoke))
+    with pytest.raises(UsageError, match="blind shows no private step"):
+        refuse_without_a_game(Blind(Blind.smoke))

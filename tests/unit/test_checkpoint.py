@@ -34,7 +34,13 @@ def plan(made: DpWgan, unit: str) -> Guarantee:
 
 
 def fit(
-    folder: Path, noise: Noise, *, kill_at: int | None = None, unit: str = "patch", kind=DpWgan
+    folder: Path,
+    noise: Noise,
+    *,
+    kill_at: int | None = None,
+    unit: str = "patch",
+    kind=DpWgan,
+    device: str = "cpu",
 ) -> tuple[DpWgan, Guarantee, int]:
     """A fit that may be killed in a private step; counts the private steps it runs."""
     made = kind((DpWganParams if kind is DpWgan else WganParams)(**SMALL))
@@ -60,6 +66,7 @@ def fit(
         charge=lambda guarantee: None,
         checkpoint=Checkpoint(folder / "checkpoint.safetensors", planned),
         inspect=inspect,
+        device=device,
     )
     try:
         spent = made.fit(patches(), planned, context)
@@ -170,6 +177,32 @@ def test_a_checkpoint_keeps_its_name_through_a_power_cut(
     monkeypatch.setattr(os, "fsync", watched)
     saved(path, plan(DpWgan(DpWganParams(**SMALL)), "patch"))
     assert synced == [(False, False), (True, True)]
+
+
+def test_an_older_checkpoint_that_comes_back_brings_no_steps_back(tmp_path: Path) -> None:
+    path, counted = tmp_path / "c.safetensors", tmp_path / "state" / "counted.json"
+    planned = plan(DpWgan(DpWganParams(**SMALL)), "patch")
+    tally = Tally(total=200)
+    Checkpoint(path, planned, counted).save(State(tally, {"w": torch.zeros(1)}, {}))
+    old = path.read_bytes()
+    for _ in range(3):
+        tally = tally.done()
+        Checkpoint(path, planned, counted).save(State(tally, {"w": torch.zeros(1)}, {}))
+    path.write_bytes(old)
+    back = Checkpoint(path, planned, counted)
+    resumed = back.state.tally.resumed(exact=False, counted=back.counted())
+    assert (resumed.begun, resumed.useful) == (tally.until, 0)
+    assert back.state.tally.resumed(exact=True, counted=back.counted()).begun == 0
+    back.save(State(Tally(total=200), {"w": torch.zeros(1)}, {}))
+    assert back.counted() == 0, "another fit begins, under an entry of its own"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_fit_on_a_gpu_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    fit(tmp_path, SeededNoise(0, "k"), kill_at=17, device="cuda")
+    _, spent, steps = fit(tmp_path, SeededNoise(0, "k"), device="cuda")
+    assert 0 < steps < spent.steps
 
 
 def test_noise_of_the_operating_system_cannot_be_repeated() -> None:

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from benchmark.core.errors import DataError
+from benchmark.core.errors import DataError, UsageError
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
 from benchmark.data.folders import machine_secret
@@ -194,6 +194,17 @@ def test_a_private_digest_is_keyed_by_a_secret_of_the_machine(
     assert here != digest(patients, tmp_path / "two", private=True)
     assert here != digest(patients, tmp_path / "one")
     assert (tmp_path / "one" / "secret").stat().st_mode & 0o077 == 0
+
+
+def test_a_secret_that_is_lost_is_not_made_anew_beside_a_ledger(tmp_path: Path) -> None:
+    machine_secret(tmp_path)
+    (tmp_path / "secret").write_bytes(b"")
+    with pytest.raises(UsageError, match="has 0 characters, expected 64"):
+        machine_secret(tmp_path)
+    (tmp_path / "secret").unlink()
+    (tmp_path / "ledger.db").touch()
+    with pytest.raises(UsageError, match="knows no patient; put it back"):
+        machine_secret(tmp_path)
 
 
 def test_a_volume_that_is_exported_again_is_the_same_patient_to_the_ledger(

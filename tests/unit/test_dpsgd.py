@@ -275,14 +275,33 @@ class Mixing(nn.Module):
         return self.first(samples - samples.mean(0)).mean((1, 2, 3))
 
 
+class Running(nn.Module):
+    """Scores that are means of all samples so far: the first one shows nothing of the others."""
+
+    def forward(self, samples: Tensor) -> Tensor:
+        scores = samples.mean((1, 2, 3))
+        return scores.cumsum(0) / torch.arange(1, len(scores) + 1)
+
+
+class Detached(nn.Module):
+    """Scores that are standardised by the batch's statistics, which no derivative shows."""
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return samples.mean((1, 2, 3)) / samples.detach().std()
+
+
+@pytest.mark.parametrize("mixing", [Mixing, Running, Detached])
+def test_a_critic_that_mixes_patients_unseen_is_refused(mixing: type[nn.Module]) -> None:
+    with pytest.raises(UsageError, match="lets samples of a batch reach each other"):
+        refuse_mixing(mixing(), batch().fake)
+
+
 def test_a_critic_that_mixes_patients_is_refused_by_its_layer() -> None:
     example = batch().fake
     with pytest.raises(UsageError, match="BatchNorm2d mixes patients"):
         refuse_mixing(nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4)), example)
     with pytest.raises(UsageError, match="InstanceNorm2d mixes patients"):
         refuse_mixing(nn.Sequential(nn.InstanceNorm2d(2, track_running_stats=True)), example)
-    with pytest.raises(UsageError, match="Mixing lets samples of a batch reach each other"):
-        refuse_mixing(Mixing(), example)
     for kind in CRITICS:
         refuse_mixing(critic(kind), example)
 

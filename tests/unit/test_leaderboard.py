@@ -52,12 +52,25 @@ def text(rows: list[Row]) -> str:
     return shown.get()
 
 
+def sentences(rows: list[Row]) -> str:
+    return " ".join(text(rows).split())
+
+
+def test_the_table_says_the_relation_whose_noise_it_was_and_what_was_interrupted() -> None:
+    shown = sentences([replace(ROW, noise="seeded")])
+    assert "δ = 6.25e-06; neighbours: zero-out; noise: seeded, so for a benchmark alone." in shown
+    assert "Killed" not in shown
+    shown = sentences([replace(ROW, noise="system", lost_steps=60), REAL])
+    assert "noise: the system's. " in shown
+    assert "another draw, with up to 60 steps lost and counted: dp-wgan at ε = 2, seed 0." in shown
+
+
 def test_the_table_shows_what_was_spent_by_patch_and_by_patient() -> None:
     shown = text([ROW, REAL])
     assert "ε asked, patch" in shown
     assert "1.999" in shown
     assert "8.6e+04" in shown
-    assert "An ε above 10 is no meaningful guarantee." in shown
+    assert "An ε above 10 is no meaningful guarantee." in sentences([ROW, REAL])
     assert "0.700 [0.65–0.75]" in shown
     assert "offline distance" in shown
     assert "FID" not in shown

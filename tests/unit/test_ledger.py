@@ -84,10 +84,10 @@ def test_an_entry_says_who_spent_what_on_whom(ledger: Ledger) -> None:
 )
 def test_an_entry_pays_for_one_spending_and_no_other(ledger: Ledger, change: dict) -> None:
     number = ledger.charge(spending())
-    assert ledger.has(number, spending(patients=("p2", "p1")))
-    assert not ledger.has(number + 1, spending())
-    assert not ledger.has(None, spending())
-    assert not ledger.has(number, spending(**change))
+    assert ledger.pays_for(number, spending(patients=("p2", "p1")))
+    assert not ledger.pays_for(number + 1, spending())
+    assert not ledger.pays_for(None, spending())
+    assert not ledger.pays_for(number, spending(**change))
 
 
 def test_totals_are_composed_by_the_accountant_and_not_added() -> None:
@@ -158,7 +158,9 @@ def test_what_would_go_over_the_cap_is_refused_and_not_written(ledger: Ledger) -
     assert ledger.verify() == 7
 
 
-def _charge_many(path: Path, count: int, done) -> None:
+def _charge_many(path: Path, count: int, done, together=None) -> None:
+    if together is not None:
+        together.wait(60)
     for _ in range(count):
         with contextlib.suppress(OverCapError):
             done.send(Ledger(path, SECRET).charge(spending()))
@@ -170,12 +172,17 @@ def test_two_processes_at_once_cannot_overspend(tmp_path: Path) -> None:
     allowed = 3
     Ledger(path, SECRET).set_cap(total_epsilon([FIT] * allowed) * 1.001)
     context = multiprocessing.get_context("spawn")
+    together = context.Barrier(2)
     ends = [context.Pipe(duplex=False) for _ in range(2)]
-    workers = [context.Process(target=_charge_many, args=(path, 3, end[1])) for end in ends]
+    workers = [
+        context.Process(target=_charge_many, args=(path, allowed, sender, together))
+        for _, sender in ends
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0, 0]
     assert len(Ledger(path, SECRET).entries()) == 1 + allowed
     assert Ledger(path, SECRET).verify() == 1 + allowed
 
@@ -199,6 +206,66 @@ def test_a_kill_at_any_point_neither_loses_nor_halves_an_entry(tmp_path: Path) -
                 said = receiver.recv()
         count = Ledger(path, SECRET).verify()
         assert said <= count <= said + 1, "what was said is there; at most one was not yet said"
+
+
+def test_a_kill_while_the_file_is_made_leaves_none_or_a_whole_one(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    rng = random.Random(0)
+    for attempt in range(8):
+        path = tmp_path / f"{attempt}.db"
+        receiver, sender = context.Pipe(duplex=False)
+        worker = context.Process(target=_charge_many, args=(path, 3, sender))
+        worker.start()
+        while not path.exists() and worker.is_alive():
+            time.sleep(0)
+        time.sleep(rng.uniform(0, 0.004))
+        worker.kill()
+        worker.join()
+        receiver.close()
+        count = Ledger(path, SECRET).verify()
+        assert Ledger(path, SECRET).charge(spending()) == count + 1
+
+
+def test_a_half_made_file_is_made_whole(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.touch()
+    assert Ledger(path, SECRET).entries() == []
+    assert Ledger(path, SECRET).charge(spending()) == 1
+
+
+def test_a_ledger_that_is_gone_is_not_an_empty_one(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.charge(spending())
+    (tmp_path / "state" / "ledger.db").unlink()
+    for use in (ledger.entries, ledger.verify, ledger.cap, lambda: ledger.charge(spending())):
+        with pytest.raises(LedgerError, match="the ledger is gone"):
+            use()
+
+
+def test_a_damaged_file_is_said_in_one_sentence(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.charge(spending())
+    (tmp_path / "state" / "ledger.db").write_bytes(b"no database at all" * 100)
+    for use in (ledger.entries, ledger.verify, ledger.cap, lambda: ledger.set_cap(3.0)):
+        with pytest.raises(LedgerError, match="cannot be used"):
+            use()
+
+
+def test_seeded_noise_on_patients_counts_as_no_privacy(ledger: Ledger) -> None:
+    seeded = replace(FIT, seeded=True)
+    ledger.charge(spending(seeded, private=False))
+    assert ledger.totals() == []
+    ledger.charge(spending(seeded))
+    assert [total.epsilon for total in ledger.totals()] == [math.inf]
+    ledger.set_cap(100.0)
+    with pytest.raises(OverCapError, match="--noise system"):
+        ledger.charge(spending(seeded, patients=("p9",)))
+
+
+def test_a_total_of_patches_holds_at_the_deltas_that_were_paid(ledger: Ledger) -> None:
+    patch = replace(FIT, unit="patch", delta=1e-7)
+    ledger.charge(spending(patch))
+    alone = composition.total_epsilon([patch], 1e-7, unit="patch")
+    assert ledger.total_of(["0123456789ab"], unit="patch") == alone
+    assert alone > composition.total_epsilon([patch], DELTA, unit="patch")
 
 
 def test_one_changed_byte_is_found(ledger: Ledger, tmp_path: Path) -> None:
@@ -234,6 +301,8 @@ def test_one_changed_byte_is_found(ledger: Ledger, tmp_path: Path) -> None:
         "DELETE FROM spending WHERE number = 1",
         "UPDATE spending SET patient = 'p7' WHERE patient = 'p1'",
         "DELETE FROM head",
+        "DELETE FROM entries WHERE number = 4; DELETE FROM spending WHERE number = 4;"
+        "UPDATE head SET number = 3, hash = (SELECT hash FROM entries WHERE number = 3)",
     ],
 )
 def test_what_is_changed_removed_or_put_in_by_hand_is_found(
@@ -244,9 +313,8 @@ def test_what_is_changed_removed_or_put_in_by_hand_is_found(
     with contextlib.closing(sqlite3.connect(tmp_path / "state" / "ledger.db")) as by_hand:
         if "entries" in damage:
             with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-                by_hand.execute(damage)
-        by_hand.executescript("DROP TRIGGER no_change; DROP TRIGGER no_removal;")
-        by_hand.execute(damage)
+                by_hand.executescript(damage)
+        by_hand.executescript(f"DROP TRIGGER no_change; DROP TRIGGER no_removal; {damage}")
         by_hand.commit()
     with pytest.raises(LedgerError, match=r"changed|removed"):
         ledger.verify()

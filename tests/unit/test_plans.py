@@ -64,12 +64,13 @@ def test_other_rules_make_the_plan_anew(tmp_path: Path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["{", '{"epsilon": 4}', {"epsilon": 5.1}, {"unit": "patient"}, {"delta": 0.5}]
+    "damage", ["{", '{"plan": 4}', {"epsilon": 4.9}, {"unit": "patient"}, {"noise_multiplier": 0.1}]
 )
-def test_a_kept_plan_that_is_torn_or_beyond_the_budget_is_made_anew(damage, tmp_path: Path) -> None:
+def test_a_kept_plan_that_is_torn_or_changed_is_made_anew(damage, tmp_path: Path) -> None:
     whole = made(tmp_path)
     (file,) = (tmp_path / "plans").iterdir()
-    changed = {**json.loads(file.read_text()), **damage} if isinstance(damage, dict) else None
+    kept = json.loads(file.read_text())
+    changed = {**kept, "plan": {**kept["plan"], **damage}} if isinstance(damage, dict) else None
     file.write_text(json.dumps(changed) if changed else damage)
     Counting.calls = 0
     assert made(tmp_path) == whole

@@ -79,6 +79,21 @@ def test_the_rate_does_not_depend_on_what_patients_hold() -> None:
         assert [i for i in kept if i in there] == [kept[j] for j in sparse.draw()[0]]
 
 
+def test_what_one_patient_holds_moves_no_other_patients_patches() -> None:
+    full, without = sampler("patient", 0.5), sampler("patient", 0.5, [0, *[SLOTS] * 7])
+    for _ in range(20):
+        (here, owners), (there, _) = full.draw(), without.draw()
+        assert (here[owners > 0] - SLOTS == there).all()
+
+
+def test_a_sampler_goes_on_where_another_stood() -> None:
+    one, two = sampler("patient", 1.0), sampler("patient", 1.0)
+    first, second = one.draw()[0], one.draw()[0]
+    assert not np.array_equal(first, second)
+    two.draws = 1
+    assert np.array_equal(two.draw()[0], second)
+
+
 def test_an_empty_batch_is_a_batch() -> None:
     for unit in ("patch", "patient"):
         indices, owners = sampler(unit, 1e-9).draw()

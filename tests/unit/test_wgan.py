@@ -1,6 +1,7 @@
 """The WGANs: equal at ε = inf, a fresh batch a step, the paper's shapes."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 import generators.checks as checks
-from benchmark.core.budget import Budget, PublicNumbers
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import UsageError
 from benchmark.core.generator import FitContext
 from benchmark.privacy.randomness import SeededNoise
@@ -158,3 +159,14 @@ def test_the_constraints_hold_the_critic(bound: float) -> None:
             weight.data *= 100
         constrain(net, bound)
         assert all(measure(w) <= bound * (1 + 1e-5) for w in net.parameters())
+
+
+def test_a_plan_of_other_settings_is_refused_before_any_patch_is_read() -> None:
+    short = DpWgan(replace(DpWgan.smoke, generator_steps=1))
+    long = DpWgan(replace(DpWgan.smoke, generator_steps=20))
+    planned = short.plan(checks.PUBLIC, Budget(epsilon=5.0, delta=1e-3, unit="patch"))
+    charged: list[Guarantee] = []
+    context = FitContext(seed=0, noise=SeededNoise("x"), charge=charged.append)
+    with pytest.raises(ValueError, match="Expected a plan of 80 steps"):
+        long.fit(checks.patches(), planned, context)
+    assert charged == []
