@@ -18,7 +18,7 @@ from benchmark.privacy.ledger import OverCapError
 from federation import messages
 from federation.deployment import post_of
 from federation.job import Job, versions
-from federation.sites import Post, Site
+from federation.sites import BusyError, Post, Site
 
 OPEN_AT_ONCE = 32
 ERROR = "error.txt"
@@ -54,7 +54,7 @@ def _hello(post: Post) -> RecordDict:
 
 
 def _join(post: Post, message: Message) -> RecordDict:
-    return messages.join_reply(_site(post, message).guarantee)
+    return messages.join_reply(_site(post, message).consent())
 
 
 def _turn(post: Post, message: Message) -> RecordDict:
@@ -84,7 +84,7 @@ def _answer(
         return Message(act(post), reply_to=message)
     except Exception as error:
         _note(post, error)
-        return Message(messages.fault(_code(error)), reply_to=message)
+        return Message(messages.fault(_code(error), _name(post, context)), reply_to=message)
 
 
 def _run_of(message: Message) -> str:
@@ -93,8 +93,14 @@ def _run_of(message: Message) -> str:
 
 
 def _code(error: Exception) -> str:
-    kinds = {OverCapError: "budget", DataError: "data", UsageError: "refused"}
+    kinds = {OverCapError: "budget", BusyError: "busy", DataError: "data", UsageError: "refused"}
     return next((code for kind, code in kinds.items() if isinstance(error, kind)), "error")
+
+
+def _name(post: Post | None, context: Context) -> str:
+    """The site's name: its post's, or what its SuperNode was told if it comes to none."""
+    name = post.name if post else str(context.node_config.get("site", ""))
+    return name if messages.is_short(name) else ""
 
 
 def _note(post: Post | None, error: Exception) -> None:

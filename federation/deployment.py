@@ -7,6 +7,7 @@ In Flower's simulation all sites are on one machine, so the run's configuration 
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from benchmark.privacy.ledger import Ledger
 from federation.partition import Partition, check_disjoint
 from federation.sites import Post
 
+NAME = re.compile(r"[^\W_][\w .-]{0,63}")
 KEYS = ("site", "partition-id", "data")
 """What ``--node-config`` must have; it may have the folders ``state`` and ``cache`` too, and say
 ``phantom=true`` and ``seeded-noise=true``."""
@@ -51,24 +53,25 @@ def _deployed(context: Context, run: str) -> Post:
             f"--node-config lacks {', '.join(missing)}; expected "
             """'site="NAME" partition-id=0 data="FOLDER"'."""
         )
-    state = _folder(config, "state", state_folder())
-    cache = _folder(config, "cache", cache_folder())
-    phantom = bool(config.get("phantom", False))
-    if not phantom:
+    state = _absolute(config, "state", state_folder())
+    cache = _absolute(config, "cache", cache_folder())
+    if not _flag(config, "phantom"):
         _check_cap(state)
-    patients = read_cohort(Path(str(config["data"]))).split("train")
-    name = str(config["site"])
-    return _post(int(config["partition-id"]), name, patients, run, state, cache, config)
+    index, name = config["partition-id"], str(config["site"])
+    if type(index) is not int or index < 0:
+        raise UsageError(f"Expected partition-id to be a whole number from 0, got {index!r}.")
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"site={name!r}: expected up to 64 letters, digits, spaces, dots and dashes, the first "
+            "a letter or digit; it names a folder too."
+        )
+    patients = read_cohort(_absolute(config, "data")).split("train")
+    return _post(index, name, patients, run, state, cache, config)
 
 
 def _simulated(context: Context, run: str) -> Post:
     config, node = context.run_config, context.node_config
-    if not Path(str(config["data"])).is_absolute():
-        raise UsageError(
-            f"data={str(config['data'])!r}: in Flower's simulation --run-config must name the "
-            "cohort's folder, absolute, as Flower runs the app elsewhere."
-        )
-    cohort = read_cohort(Path(str(config["data"]))).split("train")
+    cohort = read_cohort(_absolute(config, "data")).split("train")
     partition = Partition(text=str(config["partition"]), sites=int(node["num-partitions"]))
     sites = partition.split(cohort)
     index, state, cache = int(node["partition-id"]), state_folder(), cache_folder()
@@ -87,9 +90,14 @@ def _post(
     cache: Path,
     config: Mapping[str, object],
 ) -> Post:
+    phantom, seeded = _flag(config, "phantom"), _flag(config, "seeded-noise")
+    if seeded and not phantom:
+        raise UsageError(
+            "seeded-noise=true is for phantoms: whoever knows the seed undoes the noise of "
+            "patients; leave it out, or say phantom=true if they are none."
+        )
     digests = Digests(cache, machine_secret(state))
     patients = digests.admit(patients)
-    phantom = bool(config.get("phantom", False))
     digest, _ = digests.of(patients, private=not phantom)
     return Post(
         index=index,
@@ -101,8 +109,24 @@ def _post(
         folder=state / "federation" / name / run,
         cache=cache,
         state=state,
-        seeded_allowed=bool(config.get("seeded-noise", False)),
+        seeded_allowed=seeded,
     )
+
+
+def _flag(config: Mapping[str, object], key: str) -> bool:
+    value = config.get(key, False)
+    if not isinstance(value, bool):
+        raise UsageError(f"Expected {key} to be true or false, without quotes; got {value!r}.")
+    return value
+
+
+def _absolute(config: Mapping[str, object], key: str, default: Path | None = None) -> Path:
+    path = Path(str(config.get(key) or default or "")).expanduser()
+    if not path.is_absolute():
+        raise UsageError(
+            f"{key}={str(path)!r}: expected an absolute folder, as Flower runs the app elsewhere."
+        )
+    return path
 
 
 def _check_cap(state: Path) -> None:
@@ -112,7 +136,3 @@ def _check_cap(state: Path) -> None:
             f"The ledger in {state} has no cap, so a server could spend any ε on these patients; "
             "say how much a patient may pay: `bench ledger cap 8`."
         )
-
-
-def _folder(config: Mapping[str, object], key: str, default: Path) -> Path:
-    return Path(str(config[key])).expanduser() if key in config else default

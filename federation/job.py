@@ -2,17 +2,85 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
-from benchmark.core.budget import Budget, PublicNumbers, Unit
+from benchmark.core.budget import UNITS, Budget, PublicNumbers, Unit
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import FederatedGenerator, Schedule, federated
 from benchmark.core.files import plain
 from benchmark.core.registry import generators
+
+LARGEST = 1_000_000
+"""Of every count that a server may ask for: enough for all fits, and planned in finite time."""
+
+NO_RUN = 12 * "0"
+NOISES = ("seeded", "system")
+
+
+class Law(NamedTuple):
+    """What a field must be, in words and as a test."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def _whole(low: int) -> Law:
+    return Law(
+        f"a whole number from {low} to {LARGEST}",
+        lambda value: type(value) is int and low <= value <= LARGEST,
+    )
+
+
+def _number(words: str, holds: Callable[[float], bool]) -> Law:
+    return Law(words, lambda value: type(value) in (int, float) and holds(value))
+
+
+def _among(choices: tuple[str, ...]) -> Law:
+    return Law(f"one of {', '.join(choices)}", lambda value: value in choices)
+
+
+_NAME = Law("a name", lambda value: isinstance(value, str) and bool(value))
+_LAWS: Mapping[str, Law] = {
+    "run": Law(
+        "12 hexadecimal digits",
+        lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{12}", value) is not None,
+    ),
+    "generator": _NAME,
+    "version": _whole(1),
+    "settings": Law("settings by name", lambda value: isinstance(value, Mapping)),
+    "patch_size": _whole(1),
+    "patches_per_patient": _whole(1),
+    "epsilon": _number("a number above 0 or inf", lambda value: value > 0),
+    "delta": _number("a number in (0, 1)", lambda value: 0 < value < 1),
+    "unit": _among(UNITS),
+    "seed": Law("a whole number of at least 0", lambda value: type(value) is int and value >= 0),
+    "noise": _among(NOISES),
+    "design": _NAME,
+    "rounds": _whole(1),
+    "local_steps": _whole(1),
+    "sites": _whole(2),
+    "timeout": _number("a number of seconds above 0", lambda value: 0 < value < math.inf),
+    "start": _number("a number of seconds above 0", lambda value: 0 < value < math.inf),
+}
+"""Of every field of a job, and of what else a server's configuration says."""
+
+
+def lawful(name: str, value: Any) -> Any:
+    """The value, if the field may have it.
+
+    Raises:
+        UsageError: If not.
+    """
+    if not _LAWS[name].holds(value):
+        raise UsageError(f"Expected {name} to be {_LAWS[name].words}, got {value!r}.")
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +115,17 @@ class Job:
     noise: str
     schedule: Schedule
 
+    def __post_init__(self) -> None:
+        for name, value in {**vars(self), **vars(self.schedule)}.items():
+            if name in _LAWS:
+                lawful(name, value)
+
+    @classmethod
+    def of(cls, **said: Any) -> Job:
+        """A job whose run's key is a digest of all the rest."""
+        job = cls(run=NO_RUN, **said)
+        return replace(job, run=hashlib.sha256(job.text().encode()).hexdigest()[:12])
+
     def made(self) -> FederatedGenerator:
         """The generator with its settings.
 
@@ -59,6 +138,9 @@ class Job:
                 f"{self.generator} is version {kind.version} here and {self.version} at the "
                 "server; install the same everywhere."
             )
+        other = sorted(set(self.settings) - set(kind.Params.ranges()))
+        if other:
+            raise UsageError(f"{self.generator} has no settings called {', '.join(other)}.")
         return federated(kind(kind.Params(**self.settings)))
 
     def budget(self) -> Budget:
@@ -79,7 +161,7 @@ class Job:
 
     @classmethod
     def read(cls, text: str) -> Job:
-        """What ``text`` gave.
+        """What ``text`` gave, every field as it may be.
 
         Raises:
             UsageError: For anything else.
@@ -87,12 +169,17 @@ class Job:
         try:
             said = json.loads(text)
             schedule = Schedule(**said.pop("schedule"))
-            epsilon = float(said.pop("epsilon"))
-            return cls(schedule=schedule, epsilon=epsilon, **said)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            epsilon = math.inf if said["epsilon"] == "inf" else said["epsilon"]
+            return cls(**{**said, "schedule": schedule, "epsilon": epsilon})
+        except UsageError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise UsageError(f"The server's job cannot be read ({error}).") from error
+
+
+VERSIONED = ("angiobench", "flwr", "torch", "opacus")
 
 
 def versions() -> dict[str, str]:
     """What must be the same at every site and at the server."""
-    return {name: version(name) for name in ("angiobench", "flwr", "torch", "opacus")}
+    return {name: version(name) for name in VERSIONED}

@@ -1,36 +1,48 @@
 """What crosses between server and sites, and nothing else: every message is made and checked here.
 
 A reply holds public numbers, and tensors that are functions of noised sums. No loss, score, count,
-time or size that real patients decided is in any.
+time or size that real patients decided is in any. Every field has a name and a type, and the
+server knows beforehand what it must be, but for a site's name, its number of patients, the noise
+and what that costs.
 """
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, get_type_hints
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.federation import Arrays
-from benchmark.core.files import plain
-from federation.job import Job
+from benchmark.privacy.accounting import ACCOUNTANTS
+from federation.job import VERSIONED, Job
 
 HELLO, JOIN, ROUND = "query.hello", "query.join", "train.round"
 ABOUT, STATE, FAULT = "about", "state", "fault"
 
+_HINTS = get_type_hints(Guarantee)
+_OF_GUARANTEE: Mapping[str, type] = {
+    field.name: _HINTS[field.name] if _HINTS[field.name] in (int, bool, float) else str
+    for field in fields(Guarantee)
+} | {"epsilon_patch": float, "epsilon_patient": float}
+"""A guarantee's fields as they cross; NaN is an ε that nobody knows."""
+
 REPLIES: Mapping[str, Mapping[str, type]] = {
-    HELLO: {"index": int, "site": str, "patients": int, "versions": str},
-    JOIN: {"guarantee": str},
+    HELLO: {"index": int, "site": str, "patients": int} | dict.fromkeys(VERSIONED, str),
+    JOIN: _OF_GUARANTEE,
     ROUND: {"round": int},
 }
 """The fields of each kind of reply; a round's has tensors beside it."""
 
+LONGEST = 64
+"""Characters of a text in a reply: a name, a version, or a word of the guarantee."""
+
 FAULTS: Mapping[str, str] = {
-    "versions": "runs other versions than the server",
+    "busy": "is still at work on this run in another process",
     "refused": "refuses the run by its own rules",
     "budget": "has no privacy budget left for the run",
     "data": "cannot use its data",
@@ -39,8 +51,22 @@ FAULTS: Mapping[str, str] = {
 """All that a site says of a fault; the reason stays at the site, as it may betray patients."""
 
 
+UNLISTED = "answered with something that no reply may hold"
+CALIBRATED = ("noise_multiplier", "epsilon", "epsilon_patch", "epsilon_patient", "accountant")
+"""What a site finds out when it calibrates its noise."""
+
+
 class ReplyError(Exception):
-    """A reply that is not what it should be."""
+    """A reply that is not what it should be.
+
+    Args:
+        what: What is wrong, as said of the site.
+        site: The site's name, if the reply says it.
+    """
+
+    def __init__(self, what: str, site: str = "") -> None:
+        super().__init__(what)
+        self.site = site
 
 
 @dataclass(frozen=True)
@@ -60,8 +86,8 @@ def hello() -> RecordDict:
 
 def hello_reply(said: Hello) -> RecordDict:
     """The site's public facts."""
-    facts = {**said.__dict__, "versions": json.dumps(dict(said.versions), sort_keys=True)}
-    return RecordDict({ABOUT: ConfigRecord(facts)})
+    facts: dict[str, Any] = {"index": said.index, "site": said.site, "patients": said.patients}
+    return RecordDict({ABOUT: ConfigRecord({**facts, **said.versions})})
 
 
 def join(job: Job, share: float) -> RecordDict:
@@ -71,8 +97,11 @@ def join(job: Job, share: float) -> RecordDict:
 
 def join_reply(guarantee: Guarantee) -> RecordDict:
     """What the whole run is for the site's patients, from public numbers."""
-    text = json.dumps(plain(guarantee.as_dict()), sort_keys=True)
-    return RecordDict({ABOUT: ConfigRecord({"guarantee": text})})
+    said: dict[str, Any] = {
+        name: _OF_GUARANTEE[name](math.nan if value is None else value)
+        for name, value in guarantee.as_dict().items()
+    }
+    return RecordDict({ABOUT: ConfigRecord(said)})
 
 
 def order(job: Job, share: float, number: int, state: Arrays) -> RecordDict:
@@ -86,9 +115,9 @@ def order_reply(number: int, reply: Arrays) -> RecordDict:
     return RecordDict({ABOUT: ConfigRecord({"round": number}), STATE: packed(reply)})
 
 
-def fault(code: str) -> RecordDict:
-    """A fault, by its code among ``FAULTS``."""
-    return RecordDict({FAULT: ConfigRecord({"code": code})})
+def fault(code: str, site: str) -> RecordDict:
+    """A fault, by its code among ``FAULTS``, and the site's name as far as it is known."""
+    return RecordDict({FAULT: ConfigRecord({"code": code, "site": site})})
 
 
 def packed(state: Arrays) -> ArrayRecord:
@@ -117,25 +146,54 @@ def checked(kind: str, message: Message) -> Mapping[str, Any]:
     if message.has_error():
         raise ReplyError(FAULTS["error"])
     content = message.content
-    if FAULT in content:
-        code = str(content.config_records[FAULT].get("code"))
-        raise ReplyError(FAULTS.get(code, FAULTS["error"]))
-    records = {ABOUT, STATE} if kind == ROUND else {ABOUT}
-    fields = dict(content.config_records.get(ABOUT, ConfigRecord()))
-    kinds = {name: type(value) for name, value in fields.items()}
-    if set(content) != records or kinds != dict(REPLIES[kind]):
-        raise ReplyError("answered with something that no reply may hold")
-    return fields
+    if set(content) == {FAULT}:
+        said = _fields(content.config_records[FAULT], {"code": str, "site": str})
+        raise ReplyError(FAULTS.get(said["code"], FAULTS["error"]), said["site"])
+    if set(content) != ({ABOUT, STATE} if kind == ROUND else {ABOUT}):
+        raise ReplyError(UNLISTED)
+    return _fields(content.config_records.get(ABOUT, ConfigRecord()), REPLIES[kind])
+
+
+def _fields(record: ConfigRecord, kinds: Mapping[str, type]) -> dict[str, Any]:
+    found = dict(record)
+    if {name: type(value) for name, value in found.items()} != dict(kinds):
+        raise ReplyError(UNLISTED)
+    if not all(is_short(text) for text in found.values() if isinstance(text, str)):
+        raise ReplyError(UNLISTED)
+    return found
 
 
 def hello_of(fields: Mapping[str, Any]) -> Hello:
     """Reads what ``hello_reply`` wrote."""
-    return Hello(**{**fields, "versions": json.loads(fields["versions"])})
+    said = {name: fields[name] for name in ("index", "site", "patients")}
+    return Hello(**said, versions={name: fields[name] for name in VERSIONED})
 
 
-def guarantee_of(fields: Mapping[str, Any]) -> Guarantee:
-    """Reads what ``join_reply`` wrote."""
-    return Guarantee.from_dict(json.loads(fields["guarantee"]))
+def guarantee_of(fields: Mapping[str, Any], expected: Guarantee) -> Guarantee:
+    """Reads what ``join_reply`` wrote.
+
+    Args:
+        fields: Of the checked reply.
+        expected: What the job and the site's public numbers make of it before the noise is
+            calibrated: a site decides its noise and what that costs, and nothing else.
+
+    Raises:
+        ReplyError: If the site consents to something else, or would spend more than the target.
+    """
+    unknown = {n: None for n in ("epsilon_patch", "epsilon_patient") if math.isnan(fields[n])}
+    said = Guarantee(**{**fields, **unknown})
+    private = math.isfinite(expected.target_epsilon)
+    free = {*CALIBRATED} if private else set()
+    if private and math.isinf(expected.clip_norm):  # no setting says it
+        free.add("clip_norm")
+    if replace(expected, **{name: getattr(said, name) for name in free}) != said:
+        raise ReplyError("consents to another fit than the one that was asked for")
+    own = said.epsilon_patch if said.unit == "patch" else said.epsilon_patient
+    if not 0 <= said.epsilon <= said.target_epsilon or own != said.epsilon:
+        raise ReplyError(f"would spend ε = {said.epsilon:g}, not {said.target_epsilon:g} or less")
+    if private and not (said.noise_multiplier > 0 and said.accountant in ACCOUNTANTS):
+        raise ReplyError(UNLISTED)
+    return said
 
 
 def reply_of(message: Message, number: int, expected: Arrays) -> Arrays:
@@ -151,12 +209,20 @@ def reply_of(message: Message, number: int, expected: Arrays) -> Arrays:
     """
     if message.content.config_records[ABOUT]["round"] != number:
         raise ReplyError("answered for another round")
-    found = unpacked(message.content.array_records[STATE])
+    try:
+        found = unpacked(message.content.array_records[STATE])
+    except Exception as error:  # whatever bytes were sent
+        raise ReplyError("answered with tensors that cannot be read") from error
     if _looks(found) != _looks(expected):
         raise ReplyError("answered with other tensors than the round's")
     if not all(np.isfinite(array).all() for array in found.values()):
         raise ReplyError("answered with numbers that are not finite")
     return found
+
+
+def is_short(text: str) -> bool:
+    """Whether a reply may hold the text."""
+    return len(text) <= LONGEST and (not text or text.isprintable())
 
 
 def _looks(state: Arrays) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -19,7 +20,7 @@ SEED = 20220211
 KINDS = {
     "site": "the cohort's own sites",
     "size-skew:A,B[,…]": "shuffled, in these shares",
-    "scanner": "by voxel sizes and volume shape, so that each site has its own",
+    "scanner": "by voxel sizes and volume shape, so that no two sites have the same",
     "dirichlet:ALPHA": "shuffled, in shares from a symmetric Dirichlet law",
 }
 
@@ -54,10 +55,49 @@ class Partition:
                 f"{len(patients)} patients cannot be split over {self.sites} sites; every site "
                 "needs one."
             )
-        ends = np.cumsum(_sizes(self._shares(), len(patients)))
-        ordered = self._ordered(patients)
-        groups = [tuple(ordered[a:b]) for a, b in itertools.pairwise([0, *ends])]
-        return {f"site-{k}": group for k, group in enumerate(groups, 1)}
+        if self.text == "scanner":
+            return self._scanners(patients)
+        return self._shuffled(patients, least=1)
+
+    def held_out(
+        self, train: Sequence[Patient], others: Sequence[Patient]
+    ) -> dict[str, tuple[Patient, ...]]:
+        """Other patients by the sites of the training ones, and by the same rule.
+
+        Who is like nobody's training patients, by site or scanner, is left out; a site may be left
+        with nobody.
+        """
+        if self.text not in _LIKENESS:
+            return self._shuffled(others, least=0)
+        like = _LIKENESS[self.text]
+        sites = {name: {like(p) for p in mine} for name, mine in self.split(train).items()}
+        return {n: tuple(p for p in others if like(p) in alike) for n, alike in sites.items()}
+
+    def _shuffled(
+        self, patients: Sequence[Patient], *, least: int
+    ) -> dict[str, tuple[Patient, ...]]:
+        order = np.random.default_rng(SEED).permutation(len(patients))
+        by_name = sorted(patients, key=lambda patient: patient.id)
+        shuffled = [by_name[i] for i in order]
+        ends = np.cumsum(_sizes(self._shares(), len(patients), least))
+        groups = [tuple(shuffled[a:b]) for a, b in itertools.pairwise([0, *ends])]
+        return _named(groups)
+
+    def _scanners(self, patients: Sequence[Patient]) -> dict[str, tuple[Patient, ...]]:
+        """Whole scanners, the largest first, each to the site that has the fewest patients."""
+        scanners: dict[Any, list[Patient]] = {}
+        for patient in sorted(patients, key=lambda patient: patient.id):
+            scanners.setdefault(_LIKENESS["scanner"](patient), []).append(patient)
+        if len(scanners) < self.sites:
+            raise UsageError(
+                f"--partition scanner: {len(patients)} patients come from {len(scanners)} scanners "
+                f"by voxel sizes and volume shape, fewer than {self.sites} sites; ask for fewer "
+                f"sites, or a shuffled split, as size-skew:{','.join('1' * self.sites)}."
+            )
+        groups: list[list[Patient]] = [[] for _ in range(self.sites)]
+        for _, mine in sorted(scanners.items(), key=lambda found: (-len(found[1]), found[0])):
+            min(groups, key=len).extend(mine)
+        return _named([tuple(group) for group in groups])
 
     def _own_sites(self, patients: Sequence[Patient]) -> dict[str, tuple[Patient, ...]]:
         names = sorted({patient.site for patient in patients})
@@ -84,13 +124,6 @@ class Partition:
                 f"{self.sites} sites, or one ALPHA for dirichlet, and none for the others."
             )
         return shares
-
-    def _ordered(self, patients: Sequence[Patient]) -> list[Patient]:
-        if self.text == "scanner":
-            return sorted(patients, key=lambda patient: (*_acquisition(patient), patient.id))
-        order = np.random.default_rng(SEED).permutation(len(patients))
-        by_name = sorted(patients, key=lambda patient: patient.id)
-        return [by_name[i] for i in order]
 
 
 def check_disjoint(sites: Mapping[str, Sequence[str]]) -> None:
@@ -144,16 +177,20 @@ _SHARES: dict[str, Callable[[str, int], list[float] | None]] = {
 }
 
 
-def _sizes(shares: Sequence[float], patients: int) -> list[int]:
-    """Whole numbers in these shares, each at least 1: the rest goes where most is missing."""
+def _named(groups: Sequence[tuple[Patient, ...]]) -> dict[str, tuple[Patient, ...]]:
+    return {f"site-{k}": group for k, group in enumerate(groups, 1)}
+
+
+def _sizes(shares: Sequence[float], patients: int, least: int) -> list[int]:
+    """Whole numbers in these shares, none below the least: the rest goes where most is missing."""
     wanted = np.array(shares) / sum(shares) * patients
-    sizes = np.maximum(1, np.floor(wanted)).astype(int)
+    sizes = np.maximum(least, np.floor(wanted)).astype(int)
     while sizes.sum() != patients:
         missing = wanted - sizes
         if sizes.sum() < patients:
             sizes[np.argmax(missing)] += 1
         else:
-            missing[sizes == 1] = math.inf
+            missing[sizes == least] = math.inf
             sizes[np.argmin(missing)] -= 1
     return [int(size) for size in sizes]
 
@@ -162,3 +199,10 @@ def _acquisition(patient: Patient) -> tuple[float, ...]:
     """Voxel sizes in mm and the volume's shape, from the header alone."""
     header = nib.load(patient.image).header
     return (*(round(float(z), 3) for z in header.get_zooms()[:3]), *header.get_data_shape()[:3])
+
+
+_LIKENESS: dict[str, Callable[[Patient], Any]] = {
+    "site": lambda patient: patient.site,
+    "scanner": _acquisition,
+}
+"""What the patients of one site have in common, where a split is no shuffle."""

@@ -1,13 +1,13 @@
 """The server's side of the Flower app, for a deployment: rounds in, a generator out.
 
 Everything it needs comes with ``flwr run --run-config``; the defaults are in ``pyproject.toml``
-beside this file. It leaves ``OUT/<run>/federation.json`` and ``OUT/<run>/generator/``, goes on from
-its checkpoint if it was stopped, and leaves the reason in ``OUT/<run>/error.txt`` if it fails.
+beside this file. It leaves ``OUT/<run>/generator/`` and, last, ``OUT/<run>/federation.json``; where
+that is, the same command does nothing more. It goes on from its checkpoint if it was stopped.
+``OUT/error.txt`` is there from the start until the run ends well, and says what is wrong.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,15 @@ import torch
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from benchmark.core.budget import Unit, parse_epsilon
+from benchmark.core.budget import parse_epsilon
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import federated
-from benchmark.core.files import write_json, write_text
+from benchmark.core.files import held, read_json, write_json, write_text
 from benchmark.core.registry import generators, unknown
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.units import default_delta
-from federation.job import Job
+from federation.job import Job, lawful
+from federation.messages import Hello
 from federation.strategy import Member, Round, Rules, greet, train
 
 RESULT, ERROR, CHECKPOINT, GENERATOR = (
@@ -41,32 +42,46 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """One federated fit over the sites that are there."""
+    """One federated fit over the sites that are there; none if it is done."""
     torch.set_num_threads(1)
     config = context.run_config
     out = _out(config)
-    rules = Rules(
-        sites=int(config["sites"]),
-        timeout_s=float(config["timeout"]),
-        start_s=float(config["start"]),
-    )
-    try:
-        facts = greet(grid, rules)
-        job = job_of(config, patients=sum(said.patients for said in facts.values()))
-        folder = out / job.run
-        folder.mkdir(parents=True, exist_ok=True)
-        turns: list[Round] = []
-        rules = replace(rules, checkpoint=_kept_in(folder), done=turns.append)
-        state, members = train(grid, job, rules, facts)
-        _leave(folder, job, members, turns)
-        generator = job.made()
-        generator.close(state, job.patch_size)
-        (folder / GENERATOR).mkdir(exist_ok=True)
-        generator.save(folder / GENERATOR)
-        (folder / CHECKPOINT).unlink(missing_ok=True)
-    except Exception as error:
-        write_text(out / ERROR, f"{error}\n")
-        raise
+    with held(out) as mine:
+        if not mine:
+            raise UsageError(f"out={out}: another run is at work there; name another folder.")
+        write_text(out / ERROR, "The run began, and has not ended: it is at work, or was killed.\n")
+        try:
+            _run(grid, config, out)
+        except Exception as error:
+            write_text(out / ERROR, f"{error}\n")
+            raise
+        (out / ERROR).unlink()
+
+
+def _run(grid: Grid, config: Mapping[str, Any], out: Path) -> None:
+    rules = _rules(config)
+    facts = greet(grid, rules)
+    job = job_of(config, patients=sum(said.patients for said in facts.values()))
+    if not is_done(out / job.run):
+        (out / job.run).mkdir(exist_ok=True)
+        _fit(grid, job, rules, facts, out / job.run)
+
+
+def is_done(folder: Path) -> bool:
+    """Whether a run's folder has its result, which is written last."""
+    return read_json(folder / RESULT).get("run") == folder.name
+
+
+def _fit(grid: Grid, job: Job, rules: Rules, facts: Mapping[int, Hello], folder: Path) -> None:
+    turns: list[Round] = []
+    rules = replace(rules, checkpoint=_kept_in(folder), done=turns.append)
+    state, members = train(grid, job, rules, facts)
+    generator = job.made()
+    generator.close(state, job.patch_size)
+    (folder / GENERATOR).mkdir(exist_ok=True)
+    generator.save(folder / GENERATOR)
+    _leave(folder, job, members, turns)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def job_of(config: Mapping[str, Any], *, patients: int) -> Job:
@@ -79,29 +94,48 @@ def job_of(config: Mapping[str, Any], *, patients: int) -> Job:
     kind = generators.get(name)
     if preset not in kind.presets:
         raise UsageError(unknown("preset", preset, list(kind.presets)))
-    texts = dict(pair.split("=", 1) for pair in str(config["settings"]).split() if "=" in pair)
-    generator = federated(kind(kind.presets[preset].with_texts(texts)))
-    unit: Unit = "patient" if config["unit"] == "patient" else "patch"
-    each = int(config["patches-per-patient"])
-    job = Job(
-        run="",
+    generator = federated(kind(kind.presets[preset].with_texts(_texts(str(config["settings"])))))
+    unit = lawful("unit", config["unit"])
+    each = lawful("patches_per_patient", config["patches-per-patient"])
+    return Job.of(
         generator=name,
         version=kind.version,
         settings=generator.params.as_dict(),
-        patch_size=int(config["patch-size"]),
+        patch_size=config["patch-size"],
         patches_per_patient=each,
         epsilon=parse_epsilon(str(config["epsilon"])),
-        delta=float(config["delta"]) or default_delta(patients * (each if unit == "patch" else 1)),
+        delta=_if_said("delta", config["delta"])
+        or default_delta(patients * (each if unit == "patch" else 1)),
         unit=unit,
-        seed=int(config["seed"]),
-        noise="seeded" if config["noise"] == "seeded" else "system",
+        seed=config["seed"],
+        noise=config["noise"],
         schedule=generator.schedule(
             design=str(config["design"]) or next(iter(generator.designs)),
-            rounds=int(config["rounds"]) or None,
-            local_steps=int(config["local-steps"]) or None,
+            rounds=_if_said("rounds", config["rounds"]),
+            local_steps=_if_said("local_steps", config["local-steps"]),
         ),
     )
-    return replace(job, run=hashlib.sha256(job.text().encode()).hexdigest()[:12])
+
+
+def _if_said(name: str, value: Any) -> Any:
+    """A number; ``None`` for 0, which says nothing."""
+    return None if type(value) in (int, float) and value == 0 else lawful(name, value)
+
+
+def _texts(settings: str) -> dict[str, str]:
+    words = settings.split()
+    wrong = next((word for word in words if "=" not in word), None)
+    if wrong is not None:
+        raise UsageError(f"settings: expected NAME=VALUE, got {wrong!r}.")
+    return dict(word.split("=", 1) for word in words)
+
+
+def _rules(config: Mapping[str, Any]) -> Rules:
+    return Rules(
+        sites=lawful("sites", config["sites"]),
+        timeout_s=lawful("timeout", config["timeout"]),
+        start_s=lawful("start", config["start"]),
+    )
 
 
 def _out(config: Mapping[str, Any]) -> Path:
@@ -110,8 +144,6 @@ def _out(config: Mapping[str, Any]) -> Path:
         raise UsageError(
             f"out={str(out)!r}: expected an absolute folder, as Flower runs the app elsewhere."
         )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / ERROR).unlink(missing_ok=True)
     return out
 
 

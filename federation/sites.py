@@ -2,14 +2,18 @@
 
 A site trusts nobody: it plans the guarantee from its own public numbers, charges it to its own
 ledger before the first private batch, counts the rounds, and never runs one twice on other weights.
+An entry pays for one guarantee, one job and its own patients; where any of them is another, or the
+site's record of what it answered is lost, the run is charged anew.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +21,7 @@ import torch
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays, SiteSide
-from benchmark.core.files import read_json, write_json
+from benchmark.core.files import held
 from benchmark.core.generator import FitContext, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
@@ -30,7 +34,7 @@ from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.privacy.units import check_delta
 from federation.job import Job
 
-CHARGE, REPLY = "charge.json", "reply.safetensors"
+REPLY = "reply.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,10 @@ class Post:
     device: str = "cpu"
 
 
+class BusyError(UsageError):
+    """A run that another process of this site computes."""
+
+
 class Site:
     """One site in one run.
 
@@ -84,6 +92,8 @@ class Site:
                 "This site draws its noise from its operating system only; the server asked for "
                 "seeded noise, which its seed could undo."
             )
+        if not 0 < share <= 1:
+            raise UsageError(f"Expected a site's share of all patients in (0, 1], got {share}.")
         check_delta(job.delta, job.public(len(post.patients)).units(job.unit))
         self.post, self.job = post, job
         self._generator = job.made().at_site(share)
@@ -91,7 +101,8 @@ class Site:
             job.public(len(post.patients)), job.budget(), job.schedule
         )
         self.guarantee = replace(planned, seeded=job.noise != "system")
-        self._charged = False
+        self._job_digest = hashlib.sha256(job.text().encode()).hexdigest()
+        self._entry: int | None = None
 
     def compute(self, number: int, state: Arrays) -> Arrays:
         """The reply of a round.
@@ -102,29 +113,50 @@ class Site:
 
         Raises:
             UsageError: For a round that is not the next one.
+            BusyError: If another process computes this run.
             OverCapError: If the ledger's cap does not allow the run.
         """
         torch.set_num_threads(1)
         if not 1 <= number <= self.job.schedule.rounds:
             raise UsageError(f"Round {number} is not among {self.job.schedule.rounds}.")
         self.post.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self.job.noise != "system":
-            self._charge(anew=False)
-            return self._side.compute(number, state, self.context(number))
-        return self._computed_once(number, state)
+        with held(self.post.folder) as mine:
+            if not mine:
+                raise BusyError(
+                    f"{self.post.folder}: another process computes this run; wait until it ends."
+                )
+            return self._computed(number, state)
 
-    def _computed_once(self, number: int, state: Arrays) -> Arrays:
-        kept, order = Checkpoint(self.post.folder / REPLY, self.guarantee), digest(state)
-        last = kept.state.tally.begun if kept.state else 0
-        if kept.state and last == number and kept.state.facts["order"] == order:
-            return {name: tensor.numpy() for name, tensor in kept.state.tensors.items()}
-        if number not in (1, last + 1):
-            raise UsageError(f"Round {number} does not follow round {last} of this run.")
-        self._charge(anew=number <= last)
+    def consent(self) -> Guarantee:
+        """The guarantee, if the ledger has room for it or it is paid for; spends nothing.
+
+        Raises:
+            OverCapError: If the ledger's cap does not allow the run.
+        """
+        if not self._is_paid(self._kept(self._record())):
+            self._ledger.check([self._spending])
+        return self.guarantee
+
+    def _computed(self, number: int, state: Arrays) -> Arrays:
+        record, seeded = self._record(), self.job.noise != "system"
+        kept, order = self._kept(record), "" if seeded else digest(state)
+        last = kept.tally.begun if kept else 0
+        if kept and not seeded and (last, kept.facts["order"]) == (number, order):
+            return {name: tensor.numpy() for name, tensor in kept.tensors.items()}
+        if not seeded and number not in (1, last + 1):
+            raise UsageError(
+                f"Round {number} does not follow round {last}, the last that this site knows to "
+                "have answered; begin anew, without the checkpoint at the server."
+            )
+        anew = not seeded and number <= last
+        entry = kept.facts["entry"] if kept and self._is_paid(kept) and not anew else None
+        if entry is None:
+            entry = self._ledger.charge(self._spending)
+            self._keep(record, number - 1, {}, {"entry": entry, "order": ""})
+        self._entry = entry
         reply = self._side.compute(number, state, self.context(number))
-        tensors = {name: torch.from_numpy(np.array(array)) for name, array in reply.items()}
-        rounds = Tally(total=self.job.schedule.rounds, begun=number, useful=number)
-        kept.save(State(rounds, tensors, {"order": order}))
+        if not seeded:
+            self._keep(record, number, reply, {"entry": entry, "order": order})
         return reply
 
     def context(self, number: int) -> FitContext:
@@ -141,17 +173,37 @@ class Site:
             return SystemNoise()
         return SeededNoise(self.job.seed, self.job.run, "site", self.post.index, "round", number)
 
-    def _charge(self, *, anew: bool) -> None:
-        """An entry for the whole run, durable before its first private batch."""
-        if self._charged and not anew:
-            return
-        ledger = Ledger(self.post.state / LEDGER, machine_secret(self.post.state))
-        note = self.post.folder / CHARGE
-        kept = read_json(note).get("ledger_entry")
-        if not anew and ledger.has(kept, self.job.run):
-            self._charged = True
-            return
-        spending = Spending(
+    def _record(self) -> Checkpoint:
+        """What this site knows of the run: its entry, and the last reply that may have left."""
+        return Checkpoint(self.post.folder / REPLY, self.guarantee)
+
+    def _kept(self, record: Checkpoint) -> State | None:
+        """The record's state, if it is of this very job."""
+        kept = record.state
+        return kept if kept and kept.facts.get("job") == self._job_digest else None
+
+    def _keep(
+        self, record: Checkpoint, number: int, reply: Arrays, facts: Mapping[str, Any]
+    ) -> None:
+        rounds = Tally(total=self.job.schedule.rounds, begun=number, useful=number)
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in reply.items()}
+        record.save(State(rounds, tensors, {"job": self._job_digest, **facts}))
+
+    def _is_paid(self, kept: State | None) -> bool:
+        """Whether an entry of the ledger is for this run's guarantee and these patients."""
+        entry = kept.facts["entry"] if kept else None
+        return entry is not None and (
+            entry == self._entry or self._ledger.pays_for(entry, self._spending)
+        )
+
+    @property
+    def _ledger(self) -> Ledger:
+        return Ledger(self.post.state / LEDGER, machine_secret(self.post.state))
+
+    @property
+    def _spending(self) -> Spending:
+        """The whole run, as the ledger is asked for it."""
+        return Spending(
             kind="fit",
             run=self.job.run,
             generator=self.job.generator,
@@ -159,9 +211,6 @@ class Site:
             patients=self.post.voxels,
             private=self.post.private,
         )
-        entry = ledger.charge(spending)
-        write_json(note, {"site": self.post.name, "ledger_entry": entry})
-        self._charged = True
 
     @cached_property
     def _side(self) -> SiteSide:

@@ -6,9 +6,10 @@ than the one that was asked for.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from flwr.app import Message, RecordDict
@@ -143,7 +144,13 @@ def _round(
             replies.append(messages.reply_of(answers[member.node], number, expected))
         except messages.ReplyError as error:
             raise _stopped(member.facts.site, f"round {number}", str(error)) from None
-    new = side.combine(number, state, replies, [m.share for m in members])
+    try:
+        new = side.combine(number, state, replies, [m.share for m in members])
+    except Exception as error:  # a generator may raise anything
+        raise FederationError(
+            f"The server, round {number}: it failed ({type(error).__name__}: {error}). The run "
+            "stops here; the same command goes on from the round before."
+        ) from error
     return Round(
         number=number,
         total=job.schedule.rounds,
@@ -161,7 +168,7 @@ def greet(grid: Grid, rules: Rules) -> dict[int, messages.Hello]:
         FederationError: If sites are missing, or are not what they should be.
     """
     nodes = _nodes(grid, rules)
-    names = {node: f"node {node}" for node in nodes}
+    names = {node: f"at node {node}" for node in nodes}
     asked = {node: messages.hello() for node in nodes}
     answers = _ask(grid, messages.HELLO, asked, names, rules.start_s, "the first message")
     facts = {
@@ -181,22 +188,36 @@ def _joined(
     names = {node: said.site for node, said in facts.items()}
     asked = {node: messages.join(job, share) for node, share in shares.items()}
     consents = _ask(grid, messages.JOIN, asked, names, rules.timeout_s, "joining")
-    return [
-        Member(
-            node,
-            facts[node],
-            shares[node],
-            messages.guarantee_of(messages.checked(messages.JOIN, consents[node])),
-        )
-        for node in sorted(facts, key=lambda node: facts[node].index)
-    ]
+    members = []
+    for node in sorted(facts, key=lambda node: facts[node].index):
+        said = messages.checked(messages.JOIN, consents[node])
+        try:
+            guarantee = messages.guarantee_of(said, _asked_of(job, facts[node], shares[node]))
+        except messages.ReplyError as error:
+            raise _stopped(names[node], "joining", str(error)) from None
+        members.append(Member(node, facts[node], shares[node], guarantee))
+    return members
+
+
+def _asked_of(job: Job, said: messages.Hello, share: float) -> Guarantee:
+    """What a site's consent must be, but for its noise and what that costs."""
+    site, free = job.made().at_site(share), replace(job.budget(), epsilon=math.inf)
+    plain = site.plan_at_site(job.public(said.patients), free, job.schedule)
+    asked = replace(plain, target_epsilon=job.epsilon, seeded=job.noise != "system")
+    clip_norm = job.settings.get("clip_norm", math.inf)
+    return asked if math.isinf(job.epsilon) else replace(asked, clip_norm=clip_norm)
 
 
 def _nodes(grid: Grid, rules: Rules) -> list[int]:
     """The sites that are there, once they are as many as asked for."""
     until = time.monotonic() + rules.start_s
     while len(nodes := list(grid.get_node_ids())) != rules.sites:
-        if len(nodes) > rules.sites or time.monotonic() > until:
+        if len(nodes) > rules.sites:
+            raise FederationError(
+                f"Expected {rules.sites} sites, {len(nodes)} are there; stop those that do not "
+                f"belong to the run, or ask for {len(nodes)}."
+            )
+        if time.monotonic() > until:
             raise FederationError(
                 f"Expected {rules.sites} sites, {len(nodes)} are there after waiting for "
                 f"{rules.start_s:g} s; start those that are missing."
@@ -206,10 +227,8 @@ def _nodes(grid: Grid, rules: Rules) -> list[int]:
 
 
 def _check_sites(facts: Mapping[int, messages.Hello], rules: Rules) -> None:
-    ours = versions()
     for said in facts.values():
-        names = sorted({*ours, *said.versions})
-        both = [(name, said.versions.get(name, "none"), ours.get(name, "none")) for name in names]
+        both = [(name, said.versions[name], here) for name, here in versions().items()]
         other = [f"{name} {there} (here {here})" for name, there, here in both if there != here]
         if other:
             raise _stopped(said.site, "the first message", f"has {', '.join(other)}")
@@ -231,21 +250,27 @@ def _ask(
 ) -> dict[int, Message]:
     """One checked answer from each site."""
     asked = [Message(content, node, kind, ttl=timeout_s) for node, content in contents.items()]
+    names = dict(names)
     answers: dict[int, Message] = {}
     for answer in grid.send_and_receive(asked, timeout=timeout_s):
         node = answer.metadata.src_node_id
+        if node not in names and answer.has_error():
+            continue  # the SuperLink's word for a node that is gone
         if node not in names:
             raise FederationError(f"Somebody who was not asked answered {when}.")
         if node in answers:
             raise _stopped(names[node], when, "answered twice")
         try:
-            messages.checked(kind, answer)
+            fields = messages.checked(kind, answer)
         except messages.ReplyError as error:
-            raise _stopped(names[node], when, str(error)) from None
+            raise _stopped(error.site or names[node], when, str(error)) from None
+        names[node] = fields.get("site") or names[node]
         answers[node] = answer
     for node, name in names.items():
         if node not in answers:
-            raise _stopped(name, when, f"did not answer within {timeout_s:g} s")
+            others = ", ".join(sorted(names[other] for other in answers)) or "nobody"
+            late = f"did not answer within {timeout_s:g} s ({others} did)"
+            raise _stopped(name, when, late)
     return answers
 
 

@@ -130,6 +130,7 @@ class Wgan(FederatedGenerator):
                 f"{self.name} takes {self.Params.__name__}, got {type(params).__name__}."
             )
         self.params = params
+        self._share = 1.0  # of all patients, at a site
         self._net: PatchGenerator | None = None
 
     @property
@@ -186,10 +187,11 @@ class Wgan(FederatedGenerator):
         return Schedule(design=design, rounds=rounds, local_steps=local_steps)
 
     def at_site(self, share: float) -> Self:
-        """A site brings its share of every batch, so that q is the same at all sites."""
-        names = ("batch", "fakes", "patients_per_step")
-        mine = {name: max(1, round(share * getattr(self.params, name))) for name in names}
-        return type(self)(replace(self.params, **mine))
+        """A site brings its share of every expected batch, so that q is the same at all sites."""
+        fakes = max(1, round(share * self.params.fakes))
+        made = type(self)(replace(self.params, fakes=fakes))
+        made._share = share
+        return made
 
     def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
         """A fit of as many steps as the site takes in all rounds, of which the server sees all."""
@@ -244,7 +246,7 @@ class Wgan(FederatedGenerator):
 
     def _sampling_rate(self, units: int, unit: Unit) -> float:
         expected = self.params.patients_per_step if unit == "patient" else self.params.batch
-        return min(1.0, expected / units)
+        return min(1.0, self._share * expected / units)
 
     def _check_plan(self, patches: Patches, planned: Guarantee) -> None:
         units = patches.patients

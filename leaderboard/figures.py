@@ -130,7 +130,7 @@ def draw_matrix(squares: Sequence[Square], path: Path) -> None:
             "trained": square.trained,
             "tested": f"{square.tested} ({square.patients})",
             "dice": square.dice,
-            "text": f"{square.dice:.2f}",
+            "text": "–" if square.dice is None else f"{square.dice:.2f}",
             "by": _by(square),
         }
         for square in squares

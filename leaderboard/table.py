@@ -51,12 +51,19 @@ def sweep_table(rows: Sequence[Row]) -> Table:
 def matrix_table(squares: Sequence[Square]) -> Table:
     """The cross-site matrix: a line for each generator, ε and training site; columns by testing."""
     tested = {square.tested: square.patients for square in squares}
-    lines: dict[tuple[str, str, float, str], dict[str, float]] = {}
+    lines: dict[tuple[str, str, float, str], dict[str, float | None]] = {}
     for square in squares:
         key = (square.generator, square.segmenter, square.epsilon, square.trained)
         lines.setdefault(key, {})[square.tested] = square.dice
     several = len({square.segmenter for square in squares}) > 1
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    nobody = ", ".join(site for site in sorted(tested) if not tested[site])
+    table = Table(
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        caption=Text(f"No held-out patients at: {nobody}." if nobody else ""),
+        caption_justify="left",
+    )
     for heading in ("generator", "ε", "trained at"):
         table.add_column(heading, justify="right" if heading == "ε" else "left")
     for site in sorted(tested):

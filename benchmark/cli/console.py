@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from benchmark.metrics.weights import missing_reason
-from benchmark.sweep.matrix import MATRIX
+from benchmark.sweep.matrix import MATRIX, Square
 from benchmark.sweep.runner import Events, Outcome
 from benchmark.sweep.sites import alone_at
 from benchmark.sweep.spec import RunSpec
@@ -63,6 +63,7 @@ class Console:
             events=events,
             warning=self._warn,
             news=self._say,
+            drawn=self._drawn,
         )
 
     def report(self, finished: Finished, out: Path) -> None:
@@ -72,7 +73,6 @@ class Console:
             HEAT_MAP,
             PATCHES,
             TRADE_OFF,
-            draw_matrix,
             draw_patches,
             draw_trade_off,
         )
@@ -86,7 +86,6 @@ class Console:
         self._say_together(together(outcomes, Store(out)))
         if matrix:
             self._out.print(matrix_table(matrix))
-            draw_matrix(matrix, out / HEAT_MAP)
         if any(row.status == "done" and row.fid is None for row in table):
             self._warn(missing_reason())
         for outcome in outcomes:
@@ -129,6 +128,12 @@ class Console:
         if self._preparing is not None:
             self._bars.remove_task(self._preparing[1])
             self._preparing = None
+
+    def _drawn(self, matrix: Sequence[Square], out: Path) -> Path:
+        from leaderboard.figures import HEAT_MAP, draw_matrix
+
+        draw_matrix(matrix, out / HEAT_MAP)
+        return out / HEAT_MAP
 
     def _planned(self, specs: list[RunSpec], pending: list[RunSpec]) -> None:
         self._drop()

@@ -1,13 +1,17 @@
-"""Small files that are written whole or not at all."""
+"""Small files that are written whole or not at all, and folders that one process holds."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+LOCK = ".lock"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -42,6 +46,23 @@ def sync_folder(folder: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+@contextmanager
+def held(folder: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Holds a folder by ``flock``, which a dead process lets go.
+
+    Yields:
+        False where another holds it and ``wait`` is False.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def plain(value: Any, *, exact: bool = False) -> Any:

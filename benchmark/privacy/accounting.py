@@ -281,6 +281,7 @@ def _rough(run: Run) -> float:
 
 
 _ACCOUNTANTS: dict[str, Callable[[Run], float]] = {"prv": _prv, "pld": _pld, "rdp": _rdp}
+ACCOUNTANTS = tuple(_ACCOUNTANTS)
 
 
 def _smallest_noise(target: float, run: Run, accountant: str) -> float:

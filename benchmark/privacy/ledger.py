@@ -127,23 +127,20 @@ class Ledger:
             OverCapError: If a cap is set, the data are private and some patient would go over it;
                 nothing is written then.
         """
-        said = {
-            "kind": spending.kind,
-            "run": spending.run,
-            "generator": spending.generator,
-            "private": spending.private,
-            "guarantee": _plain(spending.guarantee.as_dict()),
-            "patients": sorted(set(spending.patients)),
-        }
         while True:
             checked = self.check([spending])
             with self._writing() as open_file:
                 if self._head(open_file) == checked:  # nobody has spent since
-                    return self._append(open_file, said)
+                    return self._append(open_file, _said(spending))
 
     def has(self, number: Any, run: str) -> bool:
         """Whether an entry of that number belongs to the run."""
         return any(e.number == number and e.said.get("run") == run for e in self.entries())
+
+    def pays_for(self, number: Any, spending: Spending) -> bool:
+        """Whether the entry of that number is for this spending, to the last patient and number."""
+        said = _said(spending)
+        return any(entry.number == number and entry.said == said for entry in self.entries())
 
     def check(self, spendings: Sequence[Spending]) -> Head:
         """Refuses spendings that would together go over the cap; writes nothing.
@@ -351,6 +348,18 @@ def _cap(open_file: sqlite3.Connection) -> float:
 def _entry(number: int, text: str) -> Entry:
     said = json.loads(text)
     return Entry(number, said.pop("time"), said)
+
+
+def _said(spending: Spending) -> dict[str, Any]:
+    """What an entry says of a spending."""
+    return {
+        "kind": spending.kind,
+        "run": spending.run,
+        "generator": spending.generator,
+        "private": spending.private,
+        "guarantee": _plain(spending.guarantee.as_dict()),
+        "patients": sorted(set(spending.patients)),
+    }
 
 
 def _guarantee(said: Mapping[str, Any]) -> Guarantee:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -31,7 +31,7 @@ class Square:
         epsilon: The target.
         trained: The site that it was trained at, ``TOGETHER`` or ``POOLED``.
         tested: The site whose held-out patients it was tested on.
-        dice: Their mean Dice, over patients and seeds.
+        dice: Their mean Dice, over patients and seeds; ``None`` if the site has none.
         patients: How many they are.
     """
 
@@ -40,7 +40,7 @@ class Square:
     epsilon: float
     trained: str
     tested: str
-    dice: float
+    dice: float | None
     patients: int
 
 
@@ -49,17 +49,16 @@ def cross_site(outcomes: Sequence[Outcome], inputs: Inputs, store: Store) -> lis
     across = next((o.spec for o in outcomes if is_federated(o.spec)), None)
     if across is None:
         return []
-    site_of = held_out_sites(partition_of(across), inputs)
+    held_out = held_out_sites(partition_of(across), inputs)
     names = {o.spec.generator.name for o in outcomes if is_federated(o.spec)}
     found: dict[tuple[Any, ...], list[float]] = {}
     for outcome in outcomes:
         result = store.result(outcome.spec)
         if result is None or outcome.spec.generator.name not in names:
             continue
-        for tested, dice in _by_site(result, site_of):
-            key = (*_line(outcome.spec), tested)
-            found.setdefault(key, []).append(dice)
-    held_out = {site: list(site_of.values()).count(site) for site in site_of.values()}
+        for tested, patients in held_out.items():
+            values = found.setdefault((*_line(outcome.spec), tested), [])
+            values += _dice_of(result, patients)
     return [
         Square(
             generator=generator,
@@ -67,8 +66,8 @@ def cross_site(outcomes: Sequence[Outcome], inputs: Inputs, store: Store) -> lis
             epsilon=epsilon,
             trained=trained,
             tested=tested,
-            dice=fmean(values),
-            patients=held_out[tested],
+            dice=fmean(values) if values else None,
+            patients=len(held_out[tested]),
         )
         for (generator, segmenter, epsilon, trained, tested), values in sorted(
             found.items(), key=lambda item: _order(*item[0])
@@ -82,7 +81,8 @@ def write_matrix(path: Path, squares: Sequence[Square]) -> None:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(Square.__dataclass_fields__)
     for square in squares:
-        values: Mapping[str, Any] = {**vars(square), "dice": f"{square.dice:.6g}"}
+        dice = "" if square.dice is None else f"{square.dice:.6g}"
+        values: Mapping[str, Any] = {**vars(square), "dice": dice}
         writer.writerow(values.values())
     write_text(path, out.getvalue())
 
@@ -101,9 +101,7 @@ def _line(spec: RunSpec) -> tuple[str, str, float, str]:
     return spec.generator.name, spec.segmenter.name, spec.epsilon, trained
 
 
-def _by_site(result: Mapping[str, Any], site_of: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    """Dice of every held-out patient of the main test set, with the patient's site."""
+def _dice_of(result: Mapping[str, Any], patients: Sequence[str]) -> list[float]:
+    """The Dice of some held-out patients of the main test set."""
     main = next(test for test in result["test_sets"] if test["name"] == MAIN_TEST)
-    for row in main["patients"]:
-        if row["patient"] in site_of:
-            yield site_of[row["patient"]], float(row["dice"])
+    return [float(row["dice"]) for row in main["patients"] if row["patient"] in patients]

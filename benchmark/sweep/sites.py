@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.budget import Guarantee
-from benchmark.core.errors import UsageError
 from benchmark.core.federation import FederatedGenerator, Schedule
 from benchmark.core.generator import Generator
 from benchmark.privacy.checkpoint import Checkpoint
@@ -113,13 +112,10 @@ def fitted_on(spec: RunSpec, inputs: Inputs) -> list[Inputs]:
     return [inputs_of(spec, inputs)]
 
 
-def held_out_sites(partition: Partition, inputs: Inputs) -> dict[str, str]:
-    """The site of every held-out patient of the main test set, as the partition would have it."""
-    try:
-        groups = partition.split(inputs.tests[MAIN_TEST])
-    except UsageError:
-        return {}
-    return {patient.id: name for name, patients in groups.items() for patient in patients}
+def held_out_sites(partition: Partition, inputs: Inputs) -> dict[str, tuple[str, ...]]:
+    """The held-out patients of the main test set at every site, as the partition would have it."""
+    groups = partition.held_out(inputs.train, inputs.tests[MAIN_TEST])
+    return {name: tuple(patient.id for patient in mine) for name, mine in groups.items()}
 
 
 def schedule_of(spec: RunSpec) -> Schedule:
@@ -166,8 +162,10 @@ def plan_at_site(spec: RunSpec, patients: int, whole: int, cache: Path) -> Guara
         UsageError: If it cannot honour the budget.
     """
     job = job_of(spec)
-    generator = job.made().at_site(patients / whole)
-    settings = {**generator.params.as_dict(), "schedule": asdict(job.schedule)}
+    share = patients / whole
+    generator = job.made().at_site(share)
+    how = {"schedule": asdict(job.schedule), "share": share}
+    settings = {**generator.params.as_dict(), **how}
     plug_in = PlugIn(name=job.generator, version=job.version, settings=settings)
     public = job.public(patients)
 

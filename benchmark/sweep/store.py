@@ -6,7 +6,6 @@ done. A cell is held by its process through ``flock``, which a dead process lets
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import UsageError
-from benchmark.core.files import read_json, write_json, write_text
+from benchmark.core.files import held, read_json, write_json, write_text
 from benchmark.sweep.spec import RunSpec
 
 SPEC, CHARGE, CURVES, SAMPLES = "spec.json", "charge.json", "curves.json", "samples.png"
 NEIGHBOURS = "neighbours.png"
 CHECKPOINT = "checkpoint.safetensors"
-GENERATOR, RESULT, ERROR, LOCK = "generator", "result.json", "error.txt", ".lock"
+GENERATOR, RESULT, ERROR = "generator", "result.json", "error.txt"
 
 
 @dataclass(frozen=True)
@@ -45,15 +44,8 @@ class Store:
     @contextmanager
     def held(self, spec: RunSpec, *, wait: bool = False) -> Iterator[bool]:
         """Holds the cell; yields False where another live process does and ``wait`` is False."""
-        folder = self.folder(spec)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+        with held(self.folder(spec), wait=wait) as mine:
+            yield mine
 
     def begin(self, spec: RunSpec) -> Path:
         """Writes the spec of a held cell and forgets an earlier failure."""

@@ -15,7 +15,16 @@ from benchmark.metrics import weights
 from benchmark.sweep.cell import is_paid, ledger_in, recipe_of, spendings_of, training_patches
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.matrix import MATRIX, Square, cross_site, write_matrix
-from benchmark.sweep.planning import Request, cells, check, guarantee_of, make, reference_of
+from benchmark.sweep.planning import (
+    LOWER,
+    UPPER,
+    Request,
+    cells,
+    check,
+    guarantee_of,
+    make,
+    reference_of,
+)
 from benchmark.sweep.runner import Events, Outcome, run_tasks
 from benchmark.sweep.sites import fitted_on
 from benchmark.sweep.spec import RunSpec
@@ -71,6 +80,7 @@ class Listener:
         events: What the cells do.
         warning: A sentence about something that costs no result.
         news: A sentence about something that went well.
+        drawn: Draws the cross-site matrix into a folder, and says where it is.
     """
 
     preparing: Callable[[str, int, int], None]
@@ -78,6 +88,7 @@ class Listener:
     events: Events
     warning: Callable[[str], None]
     news: Callable[[str], None]
+    drawn: Callable[[Sequence[Square], Path], Path]
 
 
 class Finished(NamedTuple):
@@ -111,7 +122,7 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
     for fault in inputs.skipped:
         listener.warning(f"Left out: {fault}")
     specs = cells(request, inputs, weights.digest(found) if found else "")
-    for sentence in _said_of_tuning(request, specs):
+    for sentence in [*_said_of_tuning(request, specs), *_said_of_sites(request)]:
         listener.warning(sentence)
     store = Store(place.out)
     references = {spec.key: reference_of(spec, specs) for spec in specs}
@@ -135,6 +146,7 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
     if matrix:
         write_matrix(place.out / MATRIX, matrix)
         tracker.keep(place.out / MATRIX)
+        tracker.keep(listener.drawn(matrix, place.out))
     tracker.close(any(outcome.state == "failed" for outcome in outcomes))
     return Finished(table, outcomes, matrix)
 
@@ -151,6 +163,13 @@ def _said_of_tuning(request: Request, specs: Sequence[RunSpec]) -> list[str]:
         elif spec.generator.name in request.generators:
             said[name] = f"{name}: nothing was tuned at or below it; the preset's own settings."
     return list(said.values())
+
+
+def _said_of_sites(request: Request) -> list[str]:
+    """Which generators that were asked for take no part in a federation."""
+    named = [name for name in request.generators if name in (UPPER, LOWER)]
+    law = "is a bookend: it runs once, on all patients pooled, and --sites does not concern it."
+    return [f"{name} {law}" for name in named if request.federation.asked]
 
 
 def _check(place: Place) -> None:

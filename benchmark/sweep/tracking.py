@@ -219,7 +219,9 @@ def metrics(result: Mapping[str, Any]) -> dict[str, float]:
         found[f"fraction_of_real_{name}"] = (result["fraction_of_real"] or {}).get(name)
         found |= {f"{s}_{name}": (test.get(s) or {}).get("mean") for s in Scores._fields}
     found |= {n: guarantee[n] for n in ("epsilon_patch", "epsilon_patient", "noise_multiplier")}
-    found |= {f"epsilon_{s['site']}": s["guarantee"]["epsilon"] for s in result.get("sites", ())}
+    found |= {
+        f"site_epsilon.{s['site']}": s["guarantee"]["epsilon"] for s in result.get("sites", ())
+    }
     found["seconds"] = result["seconds"]["total"]
     return {n: float(v) for n, v in found.items() if v is not None and math.isfinite(float(v))}
 

@@ -23,7 +23,6 @@ from types import TracebackType
 from typing import Any
 
 BIN = Path(sys.executable).parent
-APP = Path(__file__).resolve().parents[2] / "federation"
 ENVIRONMENT = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -45,13 +44,13 @@ def environment(folder: Path) -> dict[str, str]:
 def run_in_flowers_simulation(
     folder: Path, cohort: Path, sites: int, **config: Any
 ) -> subprocess.CompletedProcess[str]:
-    """``flwr run`` on the SuperLink that Flower starts by itself, and ends the latter."""
+    """``bench federate`` on the SuperLink that Flower starts by itself, and ends the latter."""
     own = {**environment(folder), "FLWR_LOCAL_CONTROL_API_PORT": str(_free_port())}
-    settings = {"out": str(folder / "out"), "sites": sites, "data": str(cohort), **config}
-    command = ["run", str(APP), "local", "--stream", "--run-config", _texts(settings)]
+    settings = _texts({"sites": sites, "data": str(cohort), **config})
+    command = [BIN / "bench", "federate", folder / "out", "local", "--run-config", settings]
     try:
         return subprocess.run(
-            [BIN / "flwr", *command, "--federation-config", f"num-supernodes={sites}"],
+            [*command, "--federation-config", f"num-supernodes={sites}"],
             env=own,
             capture_output=True,
             text=True,
@@ -91,6 +90,14 @@ class Loopback:
         self._started: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Loopback:
+        try:
+            self._begin()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def _begin(self) -> None:
         (self.folder / "flwr").mkdir(parents=True)
         if self.tls:
             _certificates(self.folder)
@@ -98,7 +105,6 @@ class Loopback:
         self.start_superlink()
         for index, name in enumerate(self.hospitals):
             self.start_supernode(index, name)
-        return self
 
     def __exit__(
         self,
@@ -106,6 +112,9 @@ class Loopback:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         for name in [*self._started]:
             self.stop(name)
 
@@ -159,9 +168,10 @@ class Loopback:
         process.wait()
 
     def run(self, **config: Any) -> subprocess.CompletedProcess[str]:
-        """``flwr run``, to its end."""
-        settings = {"out": str(self.folder / "out"), "sites": len(self.hospitals), **config}
-        return self._flwr("run", str(APP), "loopback", "--stream", "--run-config", _texts(settings))
+        """``bench federate``, to its end."""
+        settings = _texts({"sites": len(self.hospitals), **config})
+        out = str(self.folder / "out")
+        return self._call("bench", "federate", out, "loopback", "--run-config", settings)
 
     def results(self) -> list[dict[str, Any]]:
         found = sorted((self.folder / "out").glob("*/federation.json"))
@@ -181,13 +191,13 @@ class Loopback:
         if key.exists():
             return
         _call("ssh-keygen", "-q", "-t", "ecdsa", "-b", "384", "-N", "", "-f", str(key))
-        done = self._flwr("supernode", "register", f"{key}.pub", "loopback")
+        done = self._call("flwr", "supernode", "register", f"{key}.pub", "loopback")
         if done.returncode:
             raise RuntimeError(f"The node's key was not registered: {done.stdout}{done.stderr}")
 
-    def _flwr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [BIN / "flwr", *arguments],
+            [BIN / program, *arguments],
             env=self._environment,
             capture_output=True,
             text=True,
@@ -227,7 +237,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(port: int, patience_s: float = 60.0) -> None:
+def _wait_for(port: int, patience_s: float = 120.0) -> None:
     until = time.monotonic() + patience_s
     while time.monotonic() < until:
         with socket.socket() as probe:

@@ -73,7 +73,7 @@ def simulated(cohorts: dict[str, Path], folder: Path, **config: Any) -> bytes:
                     "seeded-noise": True,
                 }
             ),
-            "run",
+            "0123456789ab",
         )
         for index, (name, cohort) in enumerate(cohorts.items())
     ]
@@ -98,6 +98,8 @@ def test_over_tls_the_model_is_that_of_the_simulation_bit_for_bit(
         done = running.run(rounds=2, **SMALL)
         assert running.results(), done.stdout + done.stderr + running.log("superlink")
         assert weights(running) == simulated(cohorts, tmp_path, rounds=2, **SMALL)
+        again = running.run(rounds=2, **SMALL)
+        assert (done.returncode, again.returncode) == (0, 0), again.stdout + again.stderr
     for site in "ab":
         state = running.folder / site / "state"
         (entry,) = Ledger(state / LEDGER, machine_secret(state)).entries()
@@ -143,9 +145,34 @@ def test_a_superlink_that_was_killed_goes_on_where_it_was(
 
 
 @pytest.mark.slow
+def test_a_supernode_that_dies_in_a_round_is_named_and_the_command_goes_on(
+    cohorts: dict[str, Path], consortium: Loopback, tmp_path: Path
+) -> None:
+    ended: list[Any] = []
+    told = {"rounds": 4, "timeout": 120.0, **SMALL}
+    running = threading.Thread(target=lambda: ended.append(consortium.run(**told)))
+    running.start()
+    until = time.monotonic() + 300
+    while not list((consortium.folder / "out").glob("*/checkpoint.safetensors")):
+        assert time.monotonic() < until
+        assert not ended, ended[0].stderr
+        time.sleep(0.2)
+    consortium.kill("b")
+    running.join()
+    (failed,) = ended
+    assert failed.returncode == 1
+    assert re.search(r"Site b, round [234]: it (failed|did not answer)", failed.stderr)
+    assert not consortium.results()
+    consortium.start_supernode(1, "b")
+    done = consortium.run(**told)
+    assert done.returncode == 0, done.stdout + done.stderr + consortium.log("superlink")
+    assert weights(consortium) == simulated(cohorts, tmp_path, rounds=4, **SMALL)
+
+
+@pytest.mark.slow
 def test_a_site_that_is_not_there_is_named_in_a_sentence(consortium: Loopback) -> None:
     consortium.stop("b")
-    consortium.run(rounds=2, start=25.0, timeout=60.0, **SMALL)
+    assert consortium.run(rounds=2, start=25.0, timeout=60.0, **SMALL).returncode == 1
     said = (consortium.folder / "out" / "error.txt").read_text()
     assert "Expected 2 sites" in said or "did not answer" in said
     assert not consortium.results()
@@ -159,7 +186,7 @@ def test_a_site_without_seeded_noise_refuses_the_servers_seed(
     with Loopback(tmp_path / "consortium", cohorts) as running:
         running.run(rounds=2, **SMALL)
         said = (running.folder / "out" / "error.txt").read_text()
-    assert "refuses the run by its own rules" in said
+    assert re.search("Site [ab], joining: it refuses the run by its own rules", said)
 
 
 @pytest.mark.slow
@@ -191,7 +218,11 @@ def test_the_guide_uses_no_option_that_the_loopback_does_not() -> None:
     ran = (Path("tests") / "federation" / "loopback.py").read_text()
     blocks = "\n".join(re.findall(r"```console\n(.*?)```", guide.split("## For real")[1], re.S))
     typed = re.sub(r"\\\n", " ", blocks)
-    ours = [line for line in typed.splitlines() if re.match(r"\$ (flwr|flower-|openssl)", line)]
+    ours = [
+        line
+        for line in typed.splitlines()
+        if re.match(r"\$ (bench federate|flwr|flower-|openssl)", line)
+    ]
     assert len(ours) >= 7
     for option in {o for line in ours for o in re.findall(r"(?<= )--?[a-zA-Z][\w-]+", line)}:
         assert f'"{option}"' in ran, f"{option} is in the guide and not tried"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from benchmark.core.errors import UsageError
 from benchmark.data.cohort import Patient
 from benchmark.data.layouts import read_cohort
+from federation import partition
 from federation.partition import Partition, check_disjoint
 
 
@@ -48,6 +49,53 @@ def test_own_sites_keep_their_names() -> None:
     assert {name: len(group) for name, group in found.items()} == {"x": 3, "y": 2, "z": 2}
 
 
+@pytest.fixture
+def scanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patients whose site is their scanner."""
+    spacing = {"x": 0.3, "y": 0.5, "z": 0.7, "w": 0.9}
+    monkeypatch.setitem(partition._LIKENESS, "scanner", lambda p: (spacing[p.site],))
+
+
+@pytest.mark.usefixtures("scanned")
+@pytest.mark.parametrize("scanners", ["xxxxxyyz", "xyzw", "xxyyzw", "xyyyyyyy"])
+def test_no_scanner_is_at_two_sites(scanners: str) -> None:
+    everybody = patients(24, scanners)
+    found = Partition(text="scanner", sites=2).split(everybody)
+    assert {p.id for mine in found.values() for p in mine} == {p.id for p in everybody}
+    one, other = ({p.site for p in mine} for mine in found.values())
+    assert one
+    assert other
+    assert not one & other
+
+
+@pytest.mark.usefixtures("scanned")
+def test_fewer_scanners_than_sites_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"8 patients come from 2 scanners .* fewer than 3 sites"):
+        Partition(text="scanner", sites=3).split(patients(8, "xy"))
+
+
+@pytest.mark.usefixtures("scanned")
+@pytest.mark.parametrize("text", ["scanner", "site"])
+def test_held_out_patients_are_where_their_like_were_trained_on(text: str) -> None:
+    train, others = patients(8, "xyyz" if text == "scanner" else "xy"), patients(6, "xzw")
+    split = Partition(text=text, sites=2)
+    found, of = split.held_out(train, others), {}
+    for name, mine in split.split(train).items():
+        of |= {patient.site: name for patient in mine}
+    assert list(found) == list(split.split(train))
+    where = {p.id: name for name, mine in found.items() for p in mine}
+    assert where == {p.id: of[p.site] for p in others if p.site in of}
+    assert all(p.id not in where for p in others if p.site == "w"), "nobody's like"
+
+
+@given(st.integers(0, 9))
+def test_a_shuffled_site_may_have_no_held_out_patients(count: int) -> None:
+    split = Partition(text="size-skew:8,1,1", sites=3)
+    found = split.held_out(patients(10), patients(count))
+    assert list(found) == list(split.split(patients(10)))
+    assert sorted(p.id for mine in found.values() for p in mine) == [p.id for p in patients(count)]
+
+
 def test_scanners_tell_patients_apart_by_their_headers(module_cohort: Path) -> None:
     import nibabel as nib
     import numpy as np
@@ -57,7 +105,7 @@ def test_scanners_tell_patients_apart_by_their_headers(module_cohort: Path) -> N
     volume = nib.load(coarse.image)
     nib.save(nib.Nifti1Image(np.asarray(volume.dataobj), np.diag([0.9, 0.9, 0.9, 1])), coarse.image)
     found = Partition(text="scanner", sites=2).split(everybody)
-    assert coarse in found["site-2"]
+    assert found["site-2"] == (coarse,)
     nib.save(volume, coarse.image)
 
 

@@ -1,5 +1,7 @@
 """The server's rounds: exact where all goes well, and a sentence where anything does not."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -8,16 +10,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
 from tiny_sites import job_of
 
+from benchmark.core.budget import Guarantee
+from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays
 from benchmark.privacy.checkpoint import Checkpoint
+from benchmark.privacy.sampling import PoissonSampler
 from federation import messages
 from federation.backend import OneProcess, posts_app, simulate
-from federation.job import Job
+from federation.client_app import client_app
+from federation.job import Job, versions
 from federation.sites import Post, Site, digest
 from federation.strategy import FederationError, Member, Round, Rules, train
+from generators.nets.federated import WganServer
 
 Make = Callable[[str], list[Post]]
 
@@ -45,8 +53,9 @@ def test_a_federated_fit_repeats_itself_and_can_sample(
     assert made.sample(3, seed=0).images.shape == (3, 1, 16, 16)
 
 
-def test_ray_ends_in_the_same_model_bit_for_bit(more_posts: Make) -> None:
-    job = job_of()
+@pytest.mark.parametrize("design", ["averaged-critics", "fedgan"])
+def test_ray_ends_in_the_same_model_bit_for_bit(design: str, more_posts: Make) -> None:
+    job = job_of(design=design)
     assert digest(run(job, more_posts("one"))) == digest(run(job, more_posts("ray"), "ray"))
 
 
@@ -133,6 +142,10 @@ def with_state(answer: Message, change: Callable[[dict[str, Any]], None]) -> lis
 NAME = "critic.body.0.weight"
 FAULTS: dict[str, tuple[Callable[[Message], list[Message]], str]] = {
     "silence": (lambda answer: [], "did not answer within"),
+    "the SuperLink in its place": (  # for a SuperNode that is gone
+        lambda answer: [Message(Error(3, "Node unavailable"), reply_to=answer)],
+        r"did not answer within 60 s \(a did\)",
+    ),
     "twice": (lambda answer: [answer, answer], "answered twice"),
     "not a number": (
         lambda answer: with_state(answer, lambda s: s.update({NAME: s[NAME] * np.nan})),
@@ -220,10 +233,82 @@ def test_a_site_that_is_late_is_waited_for_no_longer(
     assert time.monotonic() - start < 25
 
 
-def test_a_ray_site_that_dies_stops_the_run(posts: list[Post], tmp_path: Path) -> None:
-    broken = replace(posts[1], patients=())  # it has nobody, which its plan cannot be for
-    with pytest.raises(FederationError, match="has no patients"):
-        run(job_of(), [posts[0], broken], "ray")
+def test_a_ray_site_that_dies_in_a_round_stops_the_run_and_it_goes_on(
+    more_posts: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flower never replaces a dead actor, and would go on without the site."""
+    posts, kept, armed = more_posts("killed"), kept_in(tmp_path), tmp_path / "armed"
+
+    def deadly(posts: list[Post]) -> ClientApp:
+        def post_at(context: Context, run: str) -> Post:
+            index = int(context.node_config["partition-id"])
+            if index == 1 and armed.exists():
+                armed.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return posts[index]
+
+        return client_app(post_at)
+
+    monkeypatch.setattr("federation.backend.posts_app", deadly)
+    start, rules = time.monotonic(), {"checkpoint": kept, "done": lambda turn: armed.touch()}
+    with pytest.raises(FederationError, match=r"Site b, round 2: it (failed|did not answer)"):
+        simulate("ray", job_of(), posts, Rules(sites=2, timeout_s=40, **rules))
+    assert time.monotonic() - start < 110
+    armed.unlink(missing_ok=True)
+    monkeypatch.undo()
+    assert digest(run(job_of(), posts, checkpoint=kept)) == digest(
+        run(job_of(), more_posts("whole"))
+    )
+
+
+def test_a_site_without_patients_is_refused(posts: list[Post]) -> None:
+    with pytest.raises(FederationError, match="Site b, the first message: it has no patients"):
+        run(job_of(), [posts[0], replace(posts[1], patients=())])
+
+
+def test_a_server_that_fails_names_the_round_and_keeps_the_one_before(
+    more_posts: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posts, kept, combine = more_posts("failed"), kept_in(tmp_path), WganServer.combine
+
+    def fails(side: WganServer, number: int, *rest: Any) -> Arrays:
+        return combine(side, number, *rest) if number != 2 else 1 / 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WganServer, "combine", fails)
+        with pytest.raises(FederationError, match=r"The server, round 2: it failed \(ZeroDivision"):
+            run(job_of(), posts, checkpoint=kept)
+    numbers: list[int] = []
+    state = run(job_of(), posts, checkpoint=kept, done=lambda turn: numbers.append(turn.number))
+    assert numbers == [2, 3]
+    assert digest(state) == digest(run(job_of(), more_posts("whole")))
+
+
+def test_too_many_sites_are_said_at_once(posts: list[Post]) -> None:
+    start, three = time.monotonic(), OneProcess(posts_app(posts), 3)
+    with pytest.raises(FederationError, match="Expected 2 sites, 3 are there; stop those"):
+        train(three, job_of(), Rules(sites=2, timeout_s=60, start_s=60))
+    assert time.monotonic() - start < 5
+
+
+def test_who_does_not_answer_at_first_is_told_from_those_who_did(posts: list[Post]) -> None:
+    """A node that said nothing has no name yet."""
+
+    class Silent(OneProcess):
+        def send_and_receive(self, *asked: Any, **how: Any) -> Iterable[Message]:
+            return list(super().send_and_receive(*asked, **how))[:1]
+
+    with pytest.raises(FederationError, match=r"Site at node 3, the first.*within 5 s \(a did\)"):
+        train(Silent(posts_app(posts), 2), job_of(), Rules(sites=2, timeout_s=5, start_s=5))
+
+
+def test_a_site_that_cannot_take_its_post_is_named(posts: list[Post]) -> None:
+    def post_at(context: Context, run: str) -> Post:
+        context.node_config["site"] = "hill"
+        raise UsageError("The ledger has no cap.")
+
+    with pytest.raises(FederationError, match="Site hill, the first message: it refuses the run"):
+        train(OneProcess(client_app(post_at), 2), job_of(), Rules(sites=2, timeout_s=5))
 
 
 def test_a_budget_that_is_spent_is_said(posts: list[Post]) -> None:
@@ -231,8 +316,11 @@ def test_a_budget_that_is_spent_is_said(posts: list[Post]) -> None:
     from benchmark.privacy.ledger import Ledger
 
     Ledger(posts[1].state / LEDGER, machine_secret(posts[1].state)).set_cap(0.5)
-    with pytest.raises(FederationError, match="Site b, round 1: it has no privacy budget left"):
+    with pytest.raises(FederationError, match="Site b, joining: it has no privacy budget left"):
         run(job_of(unit="patient"), posts)
+    for post in posts:
+        paid = Ledger(post.state / LEDGER, machine_secret(post.state)).totals()
+        assert not paid, "nobody has charged before all agreed"
 
 
 def test_too_few_sites_are_waited_for_no_longer_than_allowed(posts: list[Post]) -> None:
@@ -249,40 +337,116 @@ def test_other_versions_are_refused(posts: list[Post], monkeypatch: pytest.Monke
         run(job_of(), posts)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("patients", 7, "another fit"),
+        ("steps", 1, "another fit"),
+        ("delta", 0.5, "another fit"),
+        ("unit", "patient", "another fit"),
+        ("clip_norm", 1e9, "another fit"),
+        ("sampling_rate", 1.0, "another fit"),
+        ("patches_per_patient", 1, "another fit"),
+        ("covers", "everything", "another fit"),
+        ("epsilon", 50.0, "would spend ε = 50"),
+        ("epsilon", np.nan, "would spend"),
+        ("noise_multiplier", 0.0, "no reply may hold"),
+        ("accountant", "the loss was 0.31", "no reply may hold"),
+        ("epsilon", "5", "no reply may hold"),
+        ("loss", 0.3, "no reply may hold"),
+        ("covers", "x" * 65, "no reply may hold"),
+    ],
+)
+def test_a_consent_to_anything_else_is_refused(
+    field: str, value: Any, said: str, posts: list[Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply = messages.join_reply
+
+    def otherwise(guarantee: Guarantee) -> RecordDict:
+        content = reply(guarantee)
+        if guarantee.patients == len(posts[1].patients):
+            content.config_records["about"][field] = value
+        return content
+
+    monkeypatch.setattr(messages, "join_reply", otherwise)
+    with pytest.raises(FederationError, match=f"Site b, joining: it .*{said}"):
+        run(job_of(), posts)
+
+
+def test_what_a_fault_may_hold_is_listed_too(
+    posts: list[Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = messages.fault
+
+    def chatty(code: str, site: str) -> RecordDict:
+        content = fault(code, site)
+        content.config_records["fault"]["why"] = "sub-01"
+        return content
+
+    monkeypatch.setattr(messages, "fault", chatty)
+    failing(monkeypatch, lambda: {}["the vessel volume of sub-01"])
+    with pytest.raises(FederationError, match=r"Site a, round 2: it .*no reply may hold"):
+        run(job_of(), posts)
+
+
 def test_two_sites_of_one_name_are_refused(posts: list[Post]) -> None:
     with pytest.raises(FederationError, match="Two sites have the same site"):
         run(job_of(), [posts[0], replace(posts[1], name="a")])
 
 
+class Tapped(OneProcess):
+    """A grid that keeps every reply, by kind."""
+
+    def __init__(self, posts: list[Post]) -> None:
+        super().__init__(posts_app(posts), len(posts))
+        self.crossed: list[tuple[str, RecordDict]] = []
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        for answer in super().send_and_receive(messages, timeout=timeout):
+            self.crossed.append((answer.metadata.message_type, answer.content))
+            yield answer
+
+
 def test_what_crosses_is_on_the_list(posts: list[Post]) -> None:
-    """Every record, field and tensor of every message, against the lists."""
-    crossed: list[tuple[str, Message]] = []
-
-    class Tapped(OneProcess):
-        def send_and_receive(
-            self, messages: Iterable[Message], *, timeout: float | None = None
-        ) -> Iterable[Message]:
-            for answer in super().send_and_receive(messages, timeout=timeout):
-                crossed.append((answer.metadata.message_type, answer))
-                yield answer
-
-    job = job_of()
-    state, _ = train(Tapped(posts_app(posts), 2), job, Rules(sites=2, timeout_s=60))
-    assert {kind for kind, _ in crossed} == set(messages.REPLIES)
-    for kind, answer in crossed:
-        fields = dict(answer.content.config_records["about"])
+    """Every record, field, text and tensor of every reply, against the lists."""
+    job, tapped = job_of(), Tapped(posts)
+    state, _ = train(tapped, job, Rules(sites=2, timeout_s=60))
+    assert {kind for kind, _ in tapped.crossed} == set(messages.REPLIES)
+    words = {"a", "b", *versions().values(), "patch", "prv", "pld", "rdp", "zero-out", "fit"}
+    for kind, content in tapped.crossed:
+        fields = dict(content.config_records["about"])
         assert {name: type(value) for name, value in fields.items()} == dict(messages.REPLIES[kind])
-        assert set(answer.content) == ({"about", "state"} if kind == messages.ROUND else {"about"})
+        assert all(type(value) in (int, float, bool, str) for value in fields.values())
+        assert {value for value in fields.values() if isinstance(value, str)} <= words
+        assert set(content) == ({"about", "state"} if kind == messages.ROUND else {"about"})
         if kind == messages.ROUND:
-            tensors = messages.unpacked(answer.content.array_records["state"])
+            tensors = messages.unpacked(content.array_records["state"])
             assert all(name.startswith(("critic.", "of critic.")) for name in tensors)
             assert {n: a.shape for n, a in tensors.items()} == {n: state[n].shape for n in tensors}
 
 
-def test_no_reply_tells_how_many_were_drawn(posts: list[Post]) -> None:
-    """All that a site sends is the same whoever its patients are, but for noised tensors."""
-    sizes = set()
-    for seed in range(3):
-        state = run(replace(job_of(noise="system"), seed=seed, run=f"r{seed}"), posts)
-        sizes.add(sum(array.nbytes for array in state.values()))
-    assert len(sizes) == 1
+def test_no_reply_tells_how_many_were_drawn(
+    posts: list[Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is drawn and where everything is, replies have one form and one length."""
+
+    def forms(drawn: int) -> list[Any]:
+        monkeypatch.setattr(PoissonSampler, "draw", lambda sampler: (np.arange(drawn),) * 2)
+        tapped = Tapped(posts)
+        train(tapped, job_of(noise="system"), Rules(sites=2, timeout_s=60))
+        for post in posts:
+            (post.folder / "reply.safetensors").unlink()
+        return [(kind, *form(content)) for kind, content in tapped.crossed]
+
+    nothing, everything = forms(0), forms(20)
+    assert len(nothing) == 2 + 2 + 3 * 2
+    assert nothing == everything
+
+
+def form(content: RecordDict) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A reply's fields with their values, and its tensors but for theirs."""
+    tensors = content.array_records.get("state", {})
+    looks = {name: (array.dtype, array.shape, len(array.data)) for name, array in tensors.items()}
+    return {n: dict(record) for n, record in content.config_records.items()}, looks

@@ -1,5 +1,6 @@
 """A site keeps its own rules, whatever the server asks."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -11,13 +12,14 @@ from benchmark.audit.laws import every_site_draws_noise_of_its_own
 from benchmark.core.budget import Unit
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays
+from benchmark.core.files import held
 from benchmark.core.generator import FitContext
 from benchmark.data.folders import LEDGER, machine_secret
 from benchmark.privacy.accounting import epsilon_spent
 from benchmark.privacy.ledger import Ledger, OverCapError
 from benchmark.privacy.randomness import SystemNoise
 from federation.job import Job
-from federation.sites import Post, Site
+from federation.sites import BusyError, Post, Site
 
 
 def begin(job: Job) -> Arrays:
@@ -125,6 +127,81 @@ def test_another_question_in_an_answered_round_is_refused_or_paid_for(posts: lis
     assert len(ledger(posts[0]).entries()) == 2
 
 
+def answered(post: Post, job: Job, share: float, number: int = 1) -> int:
+    """Answers a round, and says how many entries the ledger has then."""
+    Site(post, job, share).compute(number, begin(job))
+    return len(ledger(post).entries())
+
+
+@pytest.mark.parametrize("noise", ["seeded", "system"])
+@pytest.mark.parametrize("change", ["guarantee", "share", "patient added", "patient swapped"])
+def test_an_entry_pays_for_its_own_guarantee_and_patients_only(
+    posts: list[Post], noise: str, change: str
+) -> None:
+    (post, job, share), post_b = (posts[0], job_of(noise=noise), 0.5), posts[1]
+    assert answered(post, job, share) == 1
+    more = {"patients": (*post.patients, post_b.patients[0]), "voxels": (*post.voxels, "new")}
+    other = {
+        "guarantee": (post, replace(job, epsilon=50.0), share),
+        "share": (post, job, 1.0),
+        "patient added": (replace(post, **more), job, share),
+        "patient swapped": (replace(post, voxels=("new", *post.voxels[1:])), job, share),
+    }[change]
+    number = 2 if change == "patient swapped" else 1
+    assert answered(*other, number) == 2
+    last = ledger(post).entries()[-1].said
+    assert last["guarantee"]["epsilon"] == Site(*other).guarantee.epsilon
+    assert last["patients"] == sorted(other[0].voxels)
+
+
+def test_other_settings_under_the_same_run_are_paid_for_anew(posts: list[Post]) -> None:
+    """Rounds of one size must not count as rounds of another: T would be exceeded."""
+    job = job_of(noise="system", rounds=2)
+    assert answered(posts[0], job, 0.5) == 1
+    finer = replace(job, schedule=replace(job.schedule, rounds=4, local_steps=1))
+    assert Site(posts[0], finer, 0.5).guarantee == Site(posts[0], job, 0.5).guarantee
+    with pytest.raises(UsageError, match="does not follow"):
+        answered(posts[0], finer, 0.5, number=2)
+    assert answered(posts[0], finer, 0.5) == 2
+
+
+def test_where_nobody_knows_what_was_answered_it_is_paid_for_anew(posts: list[Post]) -> None:
+    job = job_of(noise="system")
+    assert answered(posts[0], job, 0.5) == 1
+    for file in posts[0].folder.glob("*.safetensors"):
+        file.unlink()
+    with pytest.raises(UsageError, match="does not follow"):
+        answered(posts[0], job, 0.5, number=2)
+    assert answered(posts[0], job, 0.5) == 2
+
+
+def test_a_kill_before_the_first_answer_costs_no_second_entry(
+    posts: list[Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(noise="system")
+    with monkeypatch.context() as patch:
+        patch.setattr("federation.sites.patches_of", lambda post, job: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            answered(posts[0], job, 0.5)
+    assert answered(posts[0], job, 0.5) == 1
+
+
+def test_consent_is_refused_where_the_ledger_has_no_room(posts: list[Post]) -> None:
+    job = job_of(unit="patient", noise="system")
+    assert Site(posts[0], job, 0.5).consent().epsilon <= 5
+    assert not ledger(posts[0]).entries(), "nothing is spent by consenting"
+    assert answered(posts[0], job, 0.5) == 1
+    ledger(posts[0]).set_cap(6.0)
+    assert Site(posts[0], job, 0.5).consent(), "what is paid for is not counted twice"
+    with pytest.raises(OverCapError):
+        Site(posts[0], replace(job, seed=1, run="f" * 12), 0.5).consent()
+
+
+def test_a_run_that_another_process_computes_is_left_to_it(posts: list[Post]) -> None:
+    with held(posts[0].folder), pytest.raises(BusyError, match="another process"):
+        answered(posts[0], job_of(), 0.5)
+
+
 def test_seeded_rounds_repeat_themselves(posts: list[Post]) -> None:
     job = job_of()
     state = begin(job)
@@ -158,12 +235,59 @@ def test_other_versions_and_jobs_are_refused(posts: list[Post]) -> None:
     for text in ("", "[]", "{}", '{"schedule": 3}'):
         with pytest.raises(UsageError, match="cannot be read"):
             Job.read(text)
-    assert Job.read(job_of().text()) == job_of()
+    job = job_of()
+    assert Job.read(job.text()) == job
+    with pytest.raises(UsageError, match="dp-wgan has no settings called heart"):
+        replace(job, settings={"heart": 1}).made()
+    for share in (0.0, 1.5, math.nan):
+        with pytest.raises(UsageError, match="share of all patients"):
+            Site(posts[0], job, share)
 
 
-def test_sites_share_the_sampling_rate(posts: list[Post]) -> None:
-    rates = [
-        Site(p, job_of(), s).guarantee.sampling_rate
-        for p, s in zip(posts, (2 / 3, 1 / 3), strict=True)
-    ]
-    assert rates[0] == pytest.approx(rates[1], rel=0.35)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("run", "../../../etc/x"),
+        ("run", "0123456789ab/"),
+        ("run", "0123456789AB"),
+        ("run", 3),
+        ("generator", ""),
+        ("version", "1"),
+        ("settings", []),
+        ("patch_size", 0),
+        ("patches_per_patient", 1e9),
+        ("epsilon", 0),
+        ("epsilon", "5"),
+        ("epsilon", math.nan),
+        ("delta", 0),
+        ("delta", True),
+        ("unit", "patches"),
+        ("seed", -1),
+        ("noise", "none"),
+        ("design", 3),
+        ("rounds", 0),
+        ("rounds", 10**9),
+        ("local_steps", True),
+    ],
+)
+def test_every_field_of_a_job_has_a_law(name: str, value: object) -> None:
+    """What comes from a server names folders, and decides what is spent."""
+    said = json.loads(job_of().text())
+    (said["schedule"] if name in said["schedule"] else said)[name] = value
+    with pytest.raises(UsageError, match=f"Expected {name} to be .*, got"):
+        Job.read(json.dumps(said))
+
+
+def test_all_sites_have_the_pooled_fits_sampling_rate(posts: list[Post]) -> None:
+    """Exactly, also where a site has one patient of twenty."""
+    for unit in ("patch", "patient"):
+        job = job_of(unit=unit)
+        pooled = job.made().plan_at_site(job.public(20), job.budget(), job.schedule)
+        for patients in (1, 2, 17):
+            post = replace(
+                posts[0],
+                patients=posts[0].patients[:1] * patients,
+                voxels=tuple(map(str, range(patients))),
+            )
+            said = Site(post, job, patients / 20).guarantee
+            assert said.sampling_rate == pytest.approx(pooled.sampling_rate)

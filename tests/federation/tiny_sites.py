@@ -24,7 +24,7 @@ def job_of(
     noise: str = "seeded",
     design: str = "averaged-critics",
     rounds: int = 3,
-    run: str = "run",
+    run: str = "0123456789ab",
     seed: int = 0,
 ) -> Job:
     kind = generators.get(generator)

@@ -83,10 +83,6 @@ def test_each_site_charges_its_own_patients(swept: Path) -> None:
         alone = (result["spec"]["federation"] or {}).get("alone")
         whole = {"a": [2], "b": [1], None: [3]}[alone]
         assert patients == ([1, 2] if result["spec"]["sites"] == 2 else whole)
-        if result["spec"]["sites"] == 2:
-            folder = swept / "runs" / "dp-wgan" / result["run_key"]
-            for file in folder.glob("sites/*/charge.json"):
-                assert file.stat().st_mtime_ns < (folder / "result.json").stat().st_mtime_ns
 
 
 def test_the_matrix_is_the_mean_over_the_patients_of_each_site(swept: Path) -> None:
@@ -108,6 +104,20 @@ def test_the_matrix_is_the_mean_over_the_patients_of_each_site(swept: Path) -> N
             assert float(square["dice"]) == pytest.approx(fmean(mine), abs=1e-5)
             assert int(square["patients"]) == len(mine) == 1
     assert (swept / "runs" / "matrix.png").stat().st_size > 1000
+
+
+def test_a_site_without_held_out_patients_stays_in_the_matrix(
+    module_cohort: Path, tmp_path: Path
+) -> None:
+    cohort = ["--data", str(module_cohort), "--sites", "2", "--partition", "size-skew:8,1"]
+    asked = ["run", "--generator", "dp-wgan", *cohort, *SMALL, "--rounds", "1", "--local-steps"]
+    done = bench(*asked, "1", "--epsilon", "5", "--no-bookends", "--noise", "seeded", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "No held-out patients at: site-2." in done.stdout
+    with (tmp_path / "runs" / "matrix.csv").open() as lines:
+        squares = {s["tested"]: (s["dice"] != "", s["patients"]) for s in csv.DictReader(lines)}
+    assert squares == {"site-1": (True, "2"), "site-2": (False, "0")}
+    assert (tmp_path / "runs" / "matrix.png").stat().st_size > 1000
 
 
 def test_no_critic_and_no_reply_is_kept(swept: Path) -> None:
@@ -135,7 +145,7 @@ def test_mlflow_has_the_rounds_the_sites_and_the_matrix(swept: Path) -> None:
     assert run.data.params["federation.rounds"] == "3"
     (private,) = [r for r in federated(swept) if r["spec"]["epsilon"] == 5]
     for site in private["sites"]:
-        assert run.data.metrics[f"epsilon_{site['site']}"] == site["guarantee"]["epsilon"]
+        assert run.data.metrics[f"site_epsilon.{site['site']}"] == site["guarantee"]["epsilon"]
     for curve in ("round_seconds", "round_bytes", "distance_to_prior"):
         history = client.get_metric_history(run.info.run_id, curve)
         assert [point.step for point in history] == [1, 2, 3]
@@ -143,7 +153,7 @@ def test_mlflow_has_the_rounds_the_sites_and_the_matrix(swept: Path) -> None:
     strips = {a.path for a in client.list_artifacts(run.info.run_id, "rounds")}
     assert strips == {f"rounds/round-000{number}.png" for number in (1, 2, 3)}
     parent = run.data.tags["mlflow.parentRunId"]
-    assert "matrix.csv" in {a.path for a in client.list_artifacts(parent)}
+    assert {"matrix.csv", "matrix.png"} <= {a.path for a in client.list_artifacts(parent)}
 
 
 def test_a_released_generator_is_scored_where_the_patients_are(swept: Path) -> None:
@@ -231,6 +241,16 @@ def test_a_failing_site_is_named_with_its_round_and_the_same_command_goes_on(
     assert result["guarantee"]["seeded"] is False
     shown = bench("ledger", "show", cwd=tmp_path).stdout
     assert shown.count(result["run_key"]) == 2
+
+
+def test_a_bookend_that_is_asked_for_across_sites_says_that_it_is_not(
+    module_cohort: Path, tmp_path: Path
+) -> None:
+    asked = ["run", "--generator", "simulator", "--data", str(module_cohort), *SMALL]
+    done = bench(*asked, "--sites", "2", "--no-bookends", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "simulator is a bookend" in " ".join(done.stdout.split())
+    assert [result["spec"]["sites"] for result in results(tmp_path)] == [1]
 
 
 PLAIN = '''

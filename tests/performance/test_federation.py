@@ -48,10 +48,9 @@ def patches_of(patients: int) -> Patches:
     )
 
 
-def job_of(run: str) -> Job:
+def job_of() -> Job:
     generator = DpWgan(PARAMS)
-    return Job(
-        run=run,
+    return Job.of(
         generator=generator.name,
         version=generator.version,
         settings=PARAMS.as_dict(),
@@ -91,7 +90,7 @@ def posts_in(folder: Path, number: int) -> list[Post]:
 
 def test_pooled(benchmark) -> None:
     patches, generator = patches_of(PATIENTS), DpWgan(PARAMS)
-    job = job_of("pooled")
+    job = job_of()
     planned = generator.plan_at_site(job.public(PATIENTS), job.budget(), job.schedule)
 
     def fit() -> None:
@@ -107,7 +106,7 @@ def test_pooled(benchmark) -> None:
 @pytest.mark.parametrize("number", [3, 20])
 def test_sites(benchmark, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sites, "patches_of", lambda post, job: patches_of(len(post.patients)))
-    posts, job = posts_in(tmp_path, number), job_of(f"{number} sites")
+    posts, job = posts_in(tmp_path, number), job_of()
     kept, moved = tmp_path / "rounds.safetensors", []
     rules = Rules(
         sites=number,
@@ -127,7 +126,7 @@ def test_sites(benchmark, number: int, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_message_to_a_site_and_back(benchmark) -> None:
-    job = job_of("message")
+    job = job_of()
     nobody = FitContext(seed=0, noise=SeededNoise(0), charge=lambda charged: None)
     side = job.made().server_side(SIZE, job.schedule, nobody)
     state = side.begin()

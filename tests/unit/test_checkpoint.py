@@ -1,5 +1,7 @@
 """Going on after a kill: exactly where it can be, and never with more steps than were paid for."""
 
+import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,6 +161,22 @@ def test_a_checkpoint_of_another_plan_or_a_torn_one_is_not_gone_on_from(tmp_path
     assert Checkpoint(path, other).state is None
     path.write_bytes(path.read_bytes()[:-3])
     assert Checkpoint(path, planned).state is None
+
+
+def test_a_checkpoint_keeps_its_name_through_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is synced after the file is put in place: until then the name may be lost."""
+    synced, sync = [], os.fsync
+
+    def watched(file: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(file).st_mode), path.exists()))
+        sync(file)
+
+    path = tmp_path / "checkpoint.safetensors"
+    monkeypatch.setattr(os, "fsync", watched)
+    saved(path, plan(DpWgan(DpWganParams(**SMALL)), "patch"))
+    assert synced == [(False, False), (True, True)]
 
 
 def test_an_older_checkpoint_that_comes_back_brings_no_steps_back(tmp_path: Path) -> None:

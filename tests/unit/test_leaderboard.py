@@ -11,7 +11,7 @@ import rich.console
 from PIL import Image
 
 from benchmark.core.patches import Patches
-from benchmark.sweep.matrix import Square
+from benchmark.sweep.matrix import Square, write_matrix
 from benchmark.sweep.pictures import save_picture, strip
 from benchmark.sweep.summary import Row
 from leaderboard.figures import draw_matrix, draw_patches, draw_trade_off
@@ -136,6 +136,33 @@ def test_the_matrix_shows_every_epsilon_in_a_map_and_in_lines_of_its_own(tmp_pat
         ["dp-wgan", "∞", "all", "patients,", "pooled", "1.000", "1.000"],
         ["dp-wgan", "2", "all", "patients,", "pooled", "0.000", "0.000"],
     ]
+
+
+def test_a_site_without_held_out_patients_keeps_its_column(tmp_path: Path) -> None:
+    tested = (("a", 0.5, 3), ("b", None, 0))
+    squares = [
+        Square(
+            generator="dp-wgan",
+            segmenter="unet",
+            epsilon=2.0,
+            trained="a",
+            tested=site,
+            dice=dice,
+            patients=patients,
+        )
+        for site, dice, patients in tested
+    ]
+    draw_matrix(squares, tmp_path / "matrix.png")
+    assert (tmp_path / "matrix.png").exists()
+    console = rich.console.Console(width=200, file=io.StringIO())
+    with console.capture() as shown:
+        console.print(matrix_table(squares))
+    assert ["dp-wgan", "2", "a", "0.500", "–"] in [
+        line.split() for line in shown.get().splitlines()
+    ]
+    assert "No held-out patients at: b." in shown.get()
+    write_matrix(tmp_path / "matrix.csv", squares)
+    assert (tmp_path / "matrix.csv").read_text().splitlines()[2] == "dp-wgan,unet,2.0,a,b,,0"
 
 
 def test_a_strip_shows_images_above_their_masks(tmp_path: Path) -> None:

@@ -71,6 +71,25 @@ def test_an_entry_says_who_spent_what_on_whom(ledger: Ledger) -> None:
     assert ledger.verify() == 2
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"guarantee": replace(FIT, epsilon=50.0, noise_multiplier=0.5)},
+        {"patients": ("p1", "p2", "p3")},
+        {"patients": ("p1", "p3")},
+        {"run": "f" * 12},
+        {"kind": "tuning"},
+        {"private": False},
+    ],
+)
+def test_an_entry_pays_for_one_spending_and_no_other(ledger: Ledger, change: dict) -> None:
+    number = ledger.charge(spending())
+    assert ledger.pays_for(number, spending(patients=("p2", "p1")))
+    assert not ledger.pays_for(number + 1, spending())
+    assert not ledger.pays_for(None, spending())
+    assert not ledger.pays_for(number, spending(**change))
+
+
 def test_totals_are_composed_by_the_accountant_and_not_added() -> None:
     once, twice = (total_epsilon([FIT] * n) for n in (1, 2))
     for count, total in ((1, once), (2, twice)):

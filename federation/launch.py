@@ -1,0 +1,48 @@
+"""A deployed run from its start to its end: ``flwr run`` says nothing by its exit code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import federation
+from benchmark.core.files import held, write_text
+from federation.backend import quiet
+from federation.server_app import ERROR
+
+NOT_BEGUN = "The run did not begin; Flower's own words are above, or in the SuperLink's log."
+
+
+def launch(out: Path, flower: Sequence[str]) -> str | None:
+    """Runs the app to its end; says why it failed, if it did.
+
+    Args:
+        out: Where the server leaves its results: the server app must run on this machine.
+        flower: What else ``flwr run`` is told: the SuperLink's name and options.
+    """
+    out, programs = out.absolute(), Path(sys.executable).parent
+    with held(out) as mine:
+        if not mine:
+            return f"{out}: another run is at work there; wait for it, or name another folder."
+        write_text(out / ERROR, f"{NOT_BEGUN}\n")
+    quiet()
+    os.environ.setdefault("FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION", "1")
+    path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"  # Flower starts its own commands
+    told = [*flower, "--stream", "--run-config", f'out="{out}"']
+    subprocess.run(
+        [programs / "flwr", "run", *federation.__path__, *told],
+        env={**os.environ, "PATH": path},
+        check=False,
+    )
+    return _reason(out)
+
+
+def _reason(out: Path) -> str | None:
+    """What the server left; it takes its file away when a run has ended well."""
+    try:
+        return (out / ERROR).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
