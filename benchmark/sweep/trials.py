@@ -160,14 +160,14 @@ class Trials:
         from optuna.storages import fail_stale_trials
         from optuna.trial import TrialState
 
+        since = datetime.now() - timedelta(seconds=GRACE_S)
         with _quietly():
             fail_stale_trials(self.study)
-        since = datetime.now() - timedelta(seconds=GRACE_S)
-        for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
-            if KEYS not in trial.user_attrs and (trial.datetime_start or since) < since:
-                with suppress(UpdateFinishedTrialError):  # another worker did
-                    self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-                    try_again(self.study, trial)
+            for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
+                if KEYS not in trial.user_attrs and (trial.datetime_start or since) < since:
+                    with suppress(UpdateFinishedTrialError):  # another worker did
+                        self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                        try_again(self.study, trial)
 
     def _next(self, going: Going) -> Task | None:
         """The trial's next cell; ``None`` if it is over, as the results of all are known.
