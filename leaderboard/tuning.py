@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -147,26 +148,30 @@ def _front(answers: Sequence[Answer]) -> Any:
 
 
 def _importance(answers: Sequence[Answer]) -> Any:
-    """How much of the objective's variance each setting explains (fANOVA)."""
+    """How much each setting decides which trials are among the best (PED-ANOVA)."""
     from optuna.importance import get_param_importances
 
+    first = OBJECTIVES[answers[0].found.provenance.objectives[0]]
+    sign = -1 if first.direction == "maximize" else 1
     bars = []
     for answer in answers:
         done = _finished(answer)
         if len(done) < FEW or len({t.values[0] for t in done}) < FEW:
             continue
-        several = len(answer.study.directions) > 1
-        target = (lambda trial: trial.values[0]) if several else None
-        for name, share in get_param_importances(answer.study, target=target).items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a target is taken for the better the lower it is
+            found = get_param_importances(answer.study, target=lambda t: sign * t.values[0])
+        for name, share in found.items():
             bars.append({"by": _by(answer), "setting": name, "share": share})
     if not bars:
         return None
     chart = alt.Chart({"values": bars}).mark_bar()
     chart = chart.encode(
-        x=alt.X("share:Q", title=f"share of the variance of {_title(answers)}"),
-        y=alt.Y("setting:N", title=None),
+        x=alt.X("share:Q", title="share of the importance"), y=alt.Y("setting:N", title=None)
     ).properties(width=240, height=150)
-    return _facets(chart, answers, "What mattered")
+    return _facets(
+        chart, answers, f"What decides whether a trial's {first.title} is among the best"
+    )
 
 
 def _settings(answers: Sequence[Answer]) -> Any:

@@ -274,7 +274,7 @@ def storage_at(url: str) -> optuna.storages.RDBStorage:
         UsageError: If it cannot be used.
     """
     from optuna.storages import RDBStorage
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import DBAPIError
 
     for patience in (SETTLE_S, SETTLE_S, 0.0):
         try:
@@ -286,7 +286,7 @@ def storage_at(url: str) -> optuna.storages.RDBStorage:
                     grace_period=GRACE_S,
                     heartbeat_stale_trial_callback=try_again,
                 )
-        except SQLAlchemyError as error:  # two workers that make a new store's tables at once
+        except DBAPIError as error:  # two workers that make a new store's tables at once
             failed: Exception = error
             time.sleep(patience)
         except Exception as error:  # drivers raise their own

@@ -5,6 +5,8 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import optuna
 import pytest
@@ -13,13 +15,16 @@ from made import INPUTS
 from benchmark.core.errors import UsageError
 from benchmark.privacy.composition import total_epsilon
 from benchmark.privacy.ledger import DELTA, OverCapError
+from benchmark.sweep import studies
 from benchmark.sweep.cell import ledger_in, spendings_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.planning import Request, guarantee_of
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.sites import Federation, site_plans
 from benchmark.sweep.starts import spent
+from benchmark.sweep.studies import Answer, Order
 from benchmark.sweep.study import Bench, Question, storage_at
+from benchmark.sweep.sweep import Place
 from benchmark.sweep.trials import Trials
 
 FAST = {"generator_steps": "3", "batch": "16", "critic_steps": "1"}
@@ -84,6 +89,28 @@ def test_sites_pay_each_for_its_own_patients(tmp_path: Path) -> None:
     each = [total_epsilon([plan], DELTA, unit="patch") for plan in plans.values()]
     assert len(each) == 2
     assert spent([trials.study], "patch").epsilon == max(each)
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_level_starts_from_what_another_found_on_phantoms_alone(
+    private: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Question] = []
+
+    def answered(question: Question, *_: Any) -> tuple[Any, Answer, None]:
+        asked.append(question)
+        found = SimpleNamespace(generator="dp-wgan", settings={"batch": len(asked)})
+        return None, Answer(None, found, tmp_path, lambda _: None), None  # type: ignore[arg-type]
+
+    monkeypatch.setattr(studies, "_answered", answered)
+    monkeypatch.setattr(studies, "gather", lambda *_, **__: PATIENTS)
+    monkeypatch.setattr(studies, "spent", lambda *_: None)
+    request = replace(QUESTION.request, epsilons=(2.0, 5.0))
+    order = Order(request=request, objectives=("dice",), trials=1, storage=None, private=private)
+    data = tmp_path if private else None
+    place = Place(out=tmp_path, cache=tmp_path, state=tmp_path, data=data)
+    studies.run_studies(order, place, SimpleNamespace(preparing=None))  # type: ignore[arg-type]
+    assert [list(question.hints) for question in asked] == [[], [] if private else [{"batch": 1}]]
 
 
 def test_a_trial_that_is_retried_is_counted_once(tmp_path: Path) -> None:

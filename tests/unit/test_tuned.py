@@ -2,15 +2,18 @@
 
 import math
 import tomllib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from optuna.distributions import CategoricalDistribution
+from click.testing import CliRunner, Result
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from benchmark.cli.catalogue import show
 from benchmark.core import registry
 from benchmark.core.errors import DataError, UsageError
+from benchmark.core.settings import Settings, Tuned
 from benchmark.sweep.planning import Request, tuned_for
 from benchmark.sweep.study import Question
 from benchmark.sweep.tuned import (
@@ -31,7 +34,7 @@ FOUND = Found(
     version=1,
     unit="patch",
     epsilon=5.0,
-    settings={"batch": 128, "clip_norm": 1e-05, "loss": "hinge"},
+    settings={"batch": 128, "generator_rate": 1e-05, "loss": "hinge"},
     provenance=Provenance(
         command="bench tune --generator dp-wgan --set 'dp-wgan.fakes=32'",
         study="dp-wgan ε=5 patch 0123",
@@ -208,3 +211,51 @@ def test_what_the_user_set_is_held_fast() -> None:
     question = Question(request=request)
     assert "batch" not in question.space()
     assert question.start().as_dict()["batch"] == 99
+
+
+@dataclass(frozen=True, kw_only=True)
+class InSteps(Settings):
+    width: Annotated[int, IntDistribution(8, 64, step=8), Tuned()] = 16
+    share: Annotated[float, FloatDistribution(0.0, 1.0, step=0.25), Tuned()] = 0.5
+
+
+def test_a_range_in_steps_is_searched_in_steps_unless_the_start_is_between_them() -> None:
+    space = InSteps().search_space("patch")
+    assert (space["width"].step, space["share"].step) == (8, 0.25)
+    space = InSteps(width=9, share=0.3).search_space("patch")
+    assert (space["width"].step, space["share"].step) == (1, None)
+    assert space["share"].low <= 0.3 <= space["share"].high
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, folder: Path, *words: str) -> Result:
+    monkeypatch.setattr("benchmark.sweep.tuned.SHIPPED", folder / "shipped")
+    return CliRunner().invoke(show, [*words, "--tuned", "--out", str(folder)])
+
+
+def test_what_is_shipped_is_shown_where_nothing_was_tuned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FOUND.write(tmp_path / "shipped")
+    text = shown(monkeypatch, tmp_path, "dp-wgan").output
+    assert "Tuned for ε = 5 (one patch, δ = 1e-05): 20 trials on phantom data" in text
+    assert "dp-wgan.batch = 256 → 128" in text
+    assert "composed" not in text
+
+
+def test_what_patients_chose_is_shown_with_the_composed_epsilon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaky = how(on="private", selection=NOT_ACCOUNTED, epsilon_of_all_trials=12.34)
+    replace(FOUND, provenance=leaky).write(tmp_path / "tuned")
+    text = shown(monkeypatch, tmp_path, "dp-wgan").output
+    assert "ε = 12.34 of a patch, composed; δ = 1e-05" in text
+    assert "Validation patients have no guarantee" in text
+
+
+@pytest.mark.parametrize("name", ["unet", "real", "protocol"])
+def test_what_is_never_tuned_says_so(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = shown(monkeypatch, tmp_path, name).exception
+    assert isinstance(refused, UsageError)
+    assert str(refused).startswith(f"{name} is never tuned")
