@@ -43,25 +43,25 @@ def entered(study: optuna.Study, run: str, place: str) -> bool:
     return any(name.startswith(f"{STARTED} {run} {place} ") for name, _ in _starts([study]))
 
 
-def spent(studies: Sequence[optuna.Study], unit: Unit) -> Together:
-    """What all starts of some studies of one cohort cost together, by whichever worker.
+def composed(studies: Sequence[optuna.Study], unit: Unit) -> float:
+    """The ε of all starts of some studies of one cohort together, by whichever worker.
 
     Sites have patients of their own: the site that paid most counts.
     """
     starts = dict(_starts(studies))
-    sites = [
-        [Guarantee.from_dict(said) for said in one] for one in zip(*starts.values(), strict=True)
-    ]
+    sites = zip(*starts.values(), strict=True)
+    paid = ([Guarantee.from_dict(said) for said in one] for one in sites)
+    return max((total_epsilon(each, DELTA, unit=unit) for each in paid), default=0.0)
 
-    def most(of: Unit) -> float:
-        return max((total_epsilon(each, DELTA, unit=of) for each in sites), default=0.0)
 
+def spent(studies: Sequence[optuna.Study], unit: Unit) -> Together:
+    """What all starts cost together, for the unit and for a patient."""
     return Together(
-        fits=len(starts),
+        fits=len(dict(_starts(studies))),
         unit=unit,
         delta=DELTA,
-        epsilon=most(unit),
-        epsilon_patient=most("patient"),
+        epsilon=composed(studies, unit),
+        epsilon_patient=composed(studies, "patient"),
     )
 
 

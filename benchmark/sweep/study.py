@@ -26,7 +26,7 @@ from benchmark.sweep.objectives import OBJECTIVES
 from benchmark.sweep.planning import Request, cells
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.spec import RunSpec, canonical
-from benchmark.sweep.starts import spent
+from benchmark.sweep.starts import composed
 from benchmark.sweep.suite import suite
 from benchmark.sweep.trial import pruner
 from benchmark.sweep.tuned import FREE, NOT_ACCOUNTED, PHANTOM, PRIVATE, Found, Provenance
@@ -252,7 +252,7 @@ def found_by(question: Question, bench: Bench, study: optuna.Study) -> Found:
             on=PRIVATE if private else PHANTOM,
             selection=NOT_ACCOUNTED if private else FREE,
             delta=question.specs(bench.inputs, {})[0].delta,
-            epsilon_of_all_trials=spent([study], request.unit).epsilon if private else 0.0,
+            epsilon_of_all_trials=composed([study], request.unit) if private else 0.0,
             score=best.values[0],
             default=math.nan if first is None else first.values[0],
             suite_version=made_by["version"],

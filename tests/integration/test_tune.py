@@ -52,7 +52,7 @@ FAST = [word for name, value in TINY.items() for word in ("--set", f"{name}={val
 FAST += ["--generator", "dp-wgan"]
 LEAKY = ["tune", *FAST, "--seeds", "1", "--on", "private", "--leaky"]
 QUIETLY = ["--tracking-uri", "none"]
-TRIALS = 4
+TRIALS = 3
 ASKED = ["--epsilon", "2,5", "--trials", str(TRIALS)]
 
 
@@ -121,7 +121,7 @@ def tuned(module_cohort: Path) -> Path:
 def on_phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search in the default mode, by an objective that is minimised."""
     folder = tmp_path_factory.mktemp("on phantoms")
-    asked = ["--epsilon", "5", "--trials", str(TRIALS), "--seeds", "1", "--objective", "distance"]
+    asked = ["--epsilon", "5", "--trials", "4", "--seeds", "1", "--objective", "distance"]
     done = said("tune", *FAST, *asked, *QUIETLY, cwd=folder)
     assert (done.code, done.err) == (0, ""), done
     assert "free of private data" in done.out
