@@ -18,6 +18,7 @@ from benchmark.sweep.objectives import OBJECTIVES
 from benchmark.sweep.planning import LOWER, UPPER, Request, check
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.starts import spent
+from benchmark.sweep.storage import storage_at
 from benchmark.sweep.store import Store
 from benchmark.sweep.study import (
     DONE,
@@ -25,7 +26,6 @@ from benchmark.sweep.study import (
     Bench,
     Question,
     found_by,
-    storage_at,
     study_of,
 )
 from benchmark.sweep.summary import Together

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from benchmark.core.errors import UsageError
 from benchmark.core.registry import generators
@@ -27,6 +24,7 @@ from benchmark.sweep.planning import Request, cells
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.spec import RunSpec, canonical
 from benchmark.sweep.starts import composed
+from benchmark.sweep.storage import SETTLE_S, storage_at
 from benchmark.sweep.suite import suite
 from benchmark.sweep.trial import pruner
 from benchmark.sweep.tuned import FREE, NOT_ACCOUNTED, PHANTOM, PRIVATE, Found, Provenance
@@ -39,10 +37,6 @@ PHANTOM_SEED = 21
 
 DONE = "COMPLETE"
 OVER = (DONE, "PRUNED")
-HEARTBEAT_S, GRACE_S, RETRIES = 15, 60, 2
-"""A worker that is silent for so long is taken for dead, and its trial is tried again."""
-
-SETTLE_S = 1.0
 STARTUP = 6
 """Trials at random, the default among them, before the sampler learns from them."""
 
@@ -265,49 +259,3 @@ def _first(question: Question, study: optuna.Study) -> optuna.trial.FrozenTrial 
     """The finished trial of the settings that the search started from."""
     done = (trial for trial in study.trials if trial.state.name == DONE)
     return next((trial for trial in done if question.starts_with(trial.params)), None)
-
-
-def storage_at(url: str) -> optuna.storages.RDBStorage:
-    """Optuna's store; a worker that dies is noticed, and its trial is tried again.
-
-    Raises:
-        UsageError: If it cannot be used.
-    """
-    from optuna.storages import RDBStorage
-    from sqlalchemy.exc import DBAPIError
-
-    for patience in (SETTLE_S, SETTLE_S, 0.0):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # heartbeats are called experimental
-                return RDBStorage(
-                    url,
-                    heartbeat_interval=HEARTBEAT_S,
-                    grace_period=GRACE_S,
-                    heartbeat_stale_trial_callback=try_again,
-                )
-        except DBAPIError as error:  # two workers that make a new store's tables at once
-            failed: Exception = error
-            time.sleep(patience)
-        except Exception as error:  # drivers raise their own
-            failed = error
-            break
-    reason = _masked(str(failed).strip().splitlines()[0], url)
-    shown = _masked(url, url)
-    raise UsageError(f"--storage {shown}: Optuna cannot use this store ({reason}).") from None
-
-
-def try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-    """A dead worker's trial is asked again; what it has spent stays with the one that died."""
-    from optuna.storages import RetryHeartbeatStaleTrialCallback
-
-    trial.user_attrs = {}
-    RetryHeartbeatStaleTrialCallback(RETRIES)(study, trial)
-
-
-def _masked(text: str, url: str) -> str:
-    """The text without the password of a store's URL."""
-    secrets = re.findall(r"//[^/@]*?:(.+)@|password=([^&]+)", url)
-    for secret in (one for pair in secrets for one in pair if one):
-        text = text.replace(secret, "***").replace(unquote(secret), "***")
-    return text

@@ -17,19 +17,9 @@ from benchmark.sweep.cell import ledger_in, spendings_of
 from benchmark.sweep.planning import guarantee_of
 from benchmark.sweep.runner import Events, Outcome, run_tasks
 from benchmark.sweep.starts import enter, entered, place_of
+from benchmark.sweep.storage import GRACE_S, HEARTBEAT_S, storage_at, try_again
 from benchmark.sweep.store import Store
-from benchmark.sweep.study import (
-    DONE,
-    GRACE_S,
-    HEARTBEAT_S,
-    OVER,
-    Bench,
-    Question,
-    best_of,
-    storage_at,
-    study_of,
-    try_again,
-)
+from benchmark.sweep.study import DONE, OVER, Bench, Question, best_of, study_of
 from benchmark.sweep.trial import ERROR, Going
 from benchmark.sweep.worker import Task
 

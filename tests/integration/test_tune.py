@@ -406,10 +406,10 @@ def test_of_several_workers_one_may_be_killed(
         for name, state in machines.items()
     ]
     try:
-        wait_for(lambda: list(tmp_path.glob("runs/one/trials/*/dp-wgan/*/charge.json")))
+        wait_for(lambda: list(tmp_path.glob("runs/one/trials/*/dp-wgan/*/charge.json")), 300)
         workers[0].send_signal(signal.SIGKILL)
         assert workers[0].wait() == -9
-        assert [worker.wait(timeout=240) for worker in workers[1:]] == [0, 0]
+        assert [worker.wait(timeout=400) for worker in workers[1:]] == [0, 0]
     finally:
         for worker in workers:
             worker.kill()

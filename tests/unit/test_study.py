@@ -22,8 +22,9 @@ from benchmark.sweep.planning import Request, guarantee_of
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.sites import Federation, site_plans
 from benchmark.sweep.starts import spent
+from benchmark.sweep.storage import storage_at
 from benchmark.sweep.studies import Answer, Order
-from benchmark.sweep.study import Bench, Question, storage_at
+from benchmark.sweep.study import Bench, Question
 from benchmark.sweep.sweep import Place
 from benchmark.sweep.trials import Trials
 
@@ -229,7 +230,7 @@ def test_a_cap_stops_a_search_before_the_trial_that_would_go_over_it(tmp_path: P
     ],
 )
 def test_no_error_of_a_store_tells_its_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.sweep.study.SETTLE_S", 0.0)
+    monkeypatch.setattr("benchmark.sweep.storage.SETTLE_S", 0.0)
     with pytest.raises(UsageError, match=r"\*\*\*") as refused:
         storage_at(url)
     assert "s3cr" not in str(refused.value)
