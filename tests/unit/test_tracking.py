@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import pytest
 from made import entry, spec
@@ -19,10 +20,7 @@ from benchmark.sweep.tracking import STUDY, Parent, Tracker, default_uri
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 LEAKY = {"epsilon": 5.0, "study": "a study", "on": "private", "selection": "not accounted"}
 MARKS = {"selection": "not accounted", "tuned_on": "private"}
-
-
-def tracker(out: Path, parent: Parent) -> Tracker:
-    return Tracker(default_uri(out), out, parent, pytest.fail)
+PRIVATE, FREE, TUNED, TRIAL, FAILED = (f"dp-wgan ε=5 patch seed {seed}" for seed in range(5))
 
 
 def finished(out: Path, made: RunSpec, *, private: bool) -> Path:
@@ -33,25 +31,46 @@ def finished(out: Path, made: RunSpec, *, private: bool) -> Path:
     return folder
 
 
-def runs(out: Path) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep, and after it a study, in one store, as making one takes seconds."""
+    out = tmp_path_factory.mktemp("runs")
+    sweep = Tracker(default_uri(out), out, Parent("0", "sweep", ""), pytest.fail)
+    sweep.cell(finished(out, spec(), private=True))
+    sweep.cell(finished(out, spec(first_seed=1), private=False))
+    sweep.cell(finished(out, replace(spec(first_seed=2), tuned=LEAKY), private=True))
+    sweep.close(failed=False)
+    parent = Parent(f"{STUDY}1", "study, on private data", "a note", {**MARKS, "epsilon": "5"})
+    study = Tracker(default_uri(out), out, parent, pytest.fail)
+    trial = finished(out, replace(spec(first_seed=3), tuned=LEAKY), private=True)
+    study.cell(trial, "trial 1: ")
+    study.failed(spec(first_seed=4), "trial 2: ")
+    study.best({"best_dice": 0.9}, {"batch": 64})
+    study.best({"best_dice": 0.8}, {"batch": 32})
+    study.close(failed=False)
+    Tracker(default_uri(out), out, parent, pytest.fail).cell(trial, "trial 1: ")
+    return out
+
+
+@pytest.fixture(scope="module")
+def runs(logged: Path) -> dict[str, Any]:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     from mlflow import MlflowClient
 
-    client = MlflowClient(default_uri(out))
+    client = MlflowClient(default_uri(logged))
     experiment = client.get_experiment_by_name("angiobench").experiment_id
-    return {run.info.run_name: run for run in client.search_runs([experiment])}
+    found = client.search_runs([experiment])
+    named = {run.info.run_name: run for run in found}
+    assert len(named) == len(found), "none is logged twice"
+    return named
 
 
-@pytest.mark.parametrize("private", [True, False])
+@pytest.mark.parametrize(("name", "private"), [(PRIVATE, True), (FREE, False)])
 def test_mlflow_gets_no_patient_no_path_and_no_curve_unless_they_are_phantoms(
-    private: bool, tmp_path: Path
+    name: str, private: bool, runs: dict[str, Any]
 ) -> None:
-    tracked = tracker(tmp_path, Parent("0", "sweep", ""))
-    tracked.cell(finished(tmp_path, spec(), private=private))
-    tracked.close(failed=False)
-    run = runs(tmp_path)["dp-wgan ε=5 patch seed 0"]
-    logged = (tmp_path / "mlflow-artifacts").rglob(RESULT)
-    told = json.dumps([json.loads(file.read_text()) for file in logged])
+    run = runs[name]
+    told = (Path(urlparse(run.info.artifact_uri).path) / RESULT).read_text()
     told += json.dumps([run.data.tags, run.data.params, run.data.metrics])
     assert ("sub-" in told) is not private
     assert "/secret" not in told
@@ -59,51 +78,27 @@ def test_mlflow_gets_no_patient_no_path_and_no_curve_unless_they_are_phantoms(
     assert run.data.metrics["dice_test"] > 0
 
 
-def marks(said: Mapping[str, str]) -> dict[str, str]:
-    return {name: said[name] for name in MARKS if name in said}
+@pytest.mark.parametrize(
+    ("name", "expected"), [(PRIVATE, {}), (TUNED, MARKS), (f"trial 1: {TRIAL}", MARKS)]
+)
+def test_settings_that_patients_chose_are_marked_in_mlflow(
+    name: str, expected: Mapping[str, str], runs: dict[str, Any]
+) -> None:
+    for said in (runs[name].data.tags, runs[name].data.params):
+        assert {mark: said[mark] for mark in MARKS if mark in said} == expected
 
 
-def test_settings_that_patients_chose_are_marked_in_mlflow(tmp_path: Path) -> None:
-    tracked = tracker(tmp_path, Parent("0", "sweep", ""))
-    tracked.cell(finished(tmp_path, replace(spec(), tuned=LEAKY), private=True))
-    tracked.cell(finished(tmp_path, spec(first_seed=1), private=True))
-    of = runs(tmp_path)
-    for said in (of["dp-wgan ε=5 patch seed 0"].data, of["dp-wgan ε=5 patch seed 1"].data):
-        ours = MARKS if said.params["seed"] == "0" else {}
-        assert marks(said.tags) == marks(said.params) == ours
-
-
-def test_a_study_tells_its_mode_its_best_and_its_failures(tmp_path: Path) -> None:
-    parent = Parent(f"{STUDY}1", "study, on private data", "a note", {**MARKS, "epsilon": "5"})
-    tracked = tracker(tmp_path, parent)
-    tracked.cell(finished(tmp_path, spec(), private=True), "trial 1: ")
-    tracked.failed(spec(first_seed=1), "trial 2: ")
-    tracked.best({"best_dice": 0.9}, {"batch": 64})
-    tracked.best({"best_dice": 0.8}, {"batch": 32})
-    tracked.close(failed=False)
-    tracker(tmp_path, parent).cell(Store(tmp_path).folder(spec()), "trial 1: ")
-    found = runs(tmp_path)
-    assert set(found) == {
-        "study, on private data",
-        "trial 1: dp-wgan ε=5 patch seed 0",
-        "trial 2: dp-wgan ε=5 patch seed 1",
-    }
-    study = found["study, on private data"]
+def test_a_study_tells_its_mode_its_best_and_its_failures(runs: dict[str, Any]) -> None:
+    study = runs["study, on private data"]
     assert study.data.params == {**MARKS, "epsilon": "5"}
     assert MARKS.items() <= study.data.tags.items()
     assert (study.data.tags["best.batch"], study.data.metrics["best_dice"]) == ("32", 0.8)
-    assert found["trial 2: dp-wgan ε=5 patch seed 1"].info.status == "FAILED"
+    assert runs[f"trial 1: {TRIAL}"].info.status == "FINISHED"
+    assert runs[f"trial 2: {FAILED}"].info.status == "FAILED"
 
 
-def test_a_study_is_not_opened_as_the_newest_sweep(tmp_path: Path) -> None:
-    cells = [finished(tmp_path, spec(first_seed=seed), private=False) for seed in range(4)]
-    for key, two in (("0", cells[:2]), (f"{STUDY}1", cells[2:])):
-        tracked = tracker(tmp_path, Parent(key, key, ""))
-        for cell in two:
-            tracked.cell(cell)
-    found = runs(tmp_path)
-    _, compared = pages(default_uri(tmp_path))
+def test_a_study_is_not_opened_as_the_newest_sweep(logged: Path, runs: dict[str, Any]) -> None:
+    _, compared = pages(default_uri(logged))
     assert compared is not None
-    for seed in range(4):
-        run = found[f"dp-wgan ε=5 patch seed {seed}"].info.run_id
-        assert (run in compared) == (seed < 2)
+    opened = {name for name, run in runs.items() if run.info.run_id in compared}
+    assert opened == {PRIVATE, FREE, TUNED}
