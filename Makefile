@@ -23,6 +23,8 @@ test: env
 	$(BIN)/pytest -m 'not slow and not gpu and not browser'
 
 test-all: env
+	command -v postgres > /dev/null || ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 \
+		|| { apt-get update && apt-get install --yes postgresql; }
 	$(BIN)/pytest
 
 test-browser: env

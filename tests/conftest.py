@@ -1,5 +1,6 @@
 """What tests share: a tiny cohort of real NIfTI files, and a cache of their own."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -51,6 +52,18 @@ def write_tiny_cohort(root: Path) -> Path:
         lines.append(f"sub-{i + 1:02d}\t{'ab'[i % 2]}\t{split}")
     (root / "participants.tsv").write_text("\n".join(lines) + "\n")
     return root
+
+
+@pytest.fixture(scope="session")
+def write_tiny_phantoms() -> Callable[[Path], None]:
+    """Writes what can stand for the embedded cohort, with its shifted patients."""
+
+    def write(root: Path) -> None:
+        write_tiny_cohort(root / "cohort")
+        for number in (7, 8):
+            write_patient(root / "shifted", f"sub-{number:02d}", seed=number)
+
+    return write
 
 
 @pytest.fixture

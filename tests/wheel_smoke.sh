@@ -10,7 +10,12 @@ trap 'rm -rf "$scratch"' EXIT
     exit 1
 }
 "$python" -m pip install --quiet --no-deps --target "$scratch/site" "$scratch"/angiobench-*.whl
+shipped=$(find benchmark/tuned -name '*.toml' 2>/dev/null | wc -l)
 cd "$scratch"
+[ "$(find site/benchmark/tuned -name '*.toml' 2>/dev/null | wc -l)" = "$shipped" ] || {
+    echo "wheel: tuned settings are missing"
+    exit 1
+}
 export PYTHONPATH="$scratch/site"
 "$python" - <<'PYTHON'
 import pathlib

@@ -44,10 +44,15 @@ def show(name: str, preset: str, tuned: bool, unit: Unit, out: Path) -> None:
     import inspect
 
     from benchmark.core.registry import generators, segmenters, unknown
-    from benchmark.sweep.planning import PROTOCOL
+    from benchmark.sweep.planning import LOWER, PROTOCOL, UPPER
     from benchmark.sweep.presets import PROTOCOLS, Protocol
 
     registry = next((r for r in (generators, segmenters) if name in r.names()), None)
+    if tuned and (registry is segmenters or name in (UPPER, LOWER, PROTOCOL)):
+        raise UsageError(
+            f"{name} is never tuned: `bench tune` searches the settings of generators, and the "
+            "bookends stay as they are; leave --tuned out."
+        )
     if name == PROTOCOL:
         click.echo(f"{PROTOCOL}: {inspect.getdoc(Protocol)}")
         _settings(PROTOCOL, PROTOCOLS, preset)
@@ -77,17 +82,31 @@ def _settings(name: str, presets: Mapping[str, Settings], preset: str) -> None:
 
 
 def _tuned(name: str, start: Mapping[str, Any], preset: str, unit: Unit, out: Path) -> None:
-    from benchmark.sweep.tuned import FOLDER, SHIPPED, levels
+    from benchmark.privacy.ledger import DELTA
+    from benchmark.sweep.tuned import FOLDER, PRIVATE, SHIPPED, Wanted, levels
 
-    found = levels([out / FOLDER, SHIPPED], name, unit, preset)
+    roots = [out / FOLDER, SHIPPED]
+    found = [
+        (one, where)
+        for where in (False, True)
+        for one in levels(roots, Wanted(name, unit, preset, federated=where))
+    ]
     if not found:
         click.echo(f"Tuned: nothing for {preset}, {unit}; `bench tune --generator {name}` does.")
-    for one in found:
-        how = one.provenance
+    for one, federated in found:
+        how = one.checked().provenance
+        sites = f", {how.sites} sites" if federated else ""
         click.echo(
-            f"Tuned for ε = {one.epsilon:g} ({unit}): {how.trials} trials on {how.on} data, "
-            f"validation Dice {how.default:.3f} → {how.score:.3f}; selection: {how.selection}"
+            f"Tuned for ε = {one.epsilon:g} (one {unit}, δ = {how.delta:.3g}{sites}): {how.trials} "
+            f"trials on {how.on} data, {how.objectives[0]} on validation patients "
+            f"{how.default:.3f} → {how.score:.3f}; selection: {how.selection}"
         )
+        if how.on == PRIVATE:
+            click.echo(
+                f"  Whoever saw all trials has seen ε = {how.epsilon_of_all_trials:.4g} of a "
+                f"{unit}, composed; δ = {DELTA:g}. Validation patients have no guarantee."
+            )
+        click.echo(f"  Found with: {how.command}")
         for setting, value in one.settings.items():
             said = f"{value:.4g}" if isinstance(value, float) else value
             click.echo(f"  {name}.{setting} = {start[setting]} → {said}")

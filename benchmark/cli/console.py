@@ -83,7 +83,7 @@ class Console:
         draw_trade_off(table, out / TRADE_OFF)
         draw_patches(_strips([o.spec for o in outcomes], Store(out)), out / PATCHES)
         self._out.print(sweep_table(table))
-        self._say_together(together(outcomes, Store(out)))
+        self.say_together(together(outcomes, Store(out)))
         if matrix:
             self._out.print(matrix_table(matrix))
         if any(row.status == "done" and row.fid is None for row in table):
@@ -100,7 +100,8 @@ class Console:
         """Prints a table."""
         self._out.print(table)
 
-    def _say_together(self, whole: Together | None) -> None:
+    def say_together(self, whole: Together | None) -> None:
+        """What several private fits cost together, if there are several."""
         if whole is None:
             return
         patient = f" (a patient: {whole.epsilon_patient:.4g})" if whole.unit == "patch" else ""

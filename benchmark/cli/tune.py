@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from benchmark.cli.run import names, settings_of
 from benchmark.core.errors import UsageError
@@ -15,6 +17,9 @@ from benchmark.core.errors import UsageError
 if TYPE_CHECKING:
     from benchmark.sweep.studies import Order
     from benchmark.sweep.sweep import Place
+
+UNSAID = ("out", "storage", "tracking_uri", "fid_weights", "jobs", "device")
+COHORT = "COHORT"
 
 
 @click.command()
@@ -59,6 +64,11 @@ if TYPE_CHECKING:
 @click.option("--layout", metavar="NAME", help="How they lie.  [default: found out by looking]")
 @click.option("--skip-bad", is_flag=True, help="Leave out patients with faults.")
 @click.option("--unit", type=click.Choice(["patch", "patient"]), default="patch", show_default=True)
+@click.option(
+    "--delta",
+    type=float,
+    help="δ of a trial; at most 1e-5 and a tenth of 1/units.  [default: that]",
+)
 @click.option("--segmenter", default="unet", show_default=True, metavar="NAME")
 @click.option("--preset", default="quick", show_default=True, metavar="NAME")
 @click.option(
@@ -72,6 +82,12 @@ if TYPE_CHECKING:
 @click.option("--partition", default="site", show_default=True, metavar="HOW")
 @click.option("--jobs", type=click.IntRange(1), help="Trials at a time.  [default: the cores]")
 @click.option("--device", default="cpu", show_default=True, help="A torch device.")
+@click.option(
+    "--fid-weights",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Inception weights for --objective fid.  [default: looked for in the caches]",
+)
 @click.option(
     "--storage",
     metavar="URL",
@@ -97,19 +113,48 @@ def tune(**options: Any) -> None:
     """
     from benchmark.cli.console import Console
     from benchmark.sweep.studies import run_studies
-    from leaderboard.tuning import draw_studies, tuning_table
+    from leaderboard.tuning import draw_studies, front_table, tuning_table
 
     order, place = _order(options), _place(options)
     console = Console()
     with console:
-        answers = run_studies(order, place, console.listener())
-    console.show(tuning_table([answer.found for answer in answers]))
-    pictures = draw_studies(answers, place.out)
+        answers, cost, stopped = run_studies(order, place, console.listener())
+    if answers:
+        console.show(tuning_table([answer.found for answer in answers]))
+    for answer in answers:
+        if len(order.objectives) > 1:
+            console.show(front_table(answer))
+    pictures = draw_studies(answers, place.out) if answers else []
     for answer in answers:
         for picture in pictures:
             answer.keep(picture)
+    console.say_together(cost)
     files = [*(answer.file for answer in answers), *pictures]
     click.echo(f"Files: {', '.join(str(file) for file in files)}")
+    if stopped is not None:
+        raise stopped
+
+
+def _command() -> str:
+    """What was typed, but for what decides no result and names of folders and servers."""
+    context = click.get_current_context()
+    words = ["bench", "tune"]
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is ParameterSource.COMMANDLINE and option.name not in UNSAID:
+            words += _words(option, context.params[option.name or ""])
+    return shlex.join(words)
+
+
+def _words(option: click.Parameter, value: Any) -> list[str]:
+    flag = option.opts[0]
+    if value is True:
+        return [flag]
+    if option.multiple:
+        return [word for one in value for word in (flag, one)]
+    if isinstance(value, Path):
+        return [flag, COHORT]
+    return [flag, ",".join(value) if isinstance(value, tuple) else str(value)]
 
 
 def _order(options: Mapping[str, Any]) -> Order:
@@ -128,6 +173,7 @@ def _order(options: Mapping[str, Any]) -> Order:
         generators=options["generators"],
         epsilons=[parse_epsilon(text) for text in options["epsilon"].split(",")],
         unit=options["unit"],
+        delta=options["delta"],
         segmenters=(options["segmenter"],),
         preset=options["preset"],
         settings=settings_of(options["settings"]),
@@ -142,6 +188,7 @@ def _order(options: Mapping[str, Any]) -> Order:
         trials=options["trials"],
         storage=options["storage"],
         private=private,
+        command=_command(),
     )
 
 
@@ -156,6 +203,7 @@ def _place(options: Mapping[str, Any]) -> Place:
         data=options["data"],
         layout=options["layout"],
         skip_bad=options["skip_bad"],
+        fid_weights=options["fid_weights"],
         jobs=options["jobs"] or os.cpu_count() or 1,
         device=options["device"],
         tracking_uri=options["tracking_uri"],

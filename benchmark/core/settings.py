@@ -133,10 +133,16 @@ def _check(field: Field) -> None:
 
 
 def _with(value: Any, law: BaseDistribution) -> BaseDistribution:
-    """The range, widened to hold a value."""
-    if isinstance(law, (FloatDistribution, IntDistribution)):
+    """The range, widened to hold a value; in its steps, if the value is on one of them."""
+    if isinstance(law, IntDistribution):
         low, high = min(law.low, value), max(law.high, value)
-        return type(law)(low=low, high=high, log=law.log)
+        step = law.step if (value - law.low) % law.step == 0 else 1
+        return IntDistribution(low, high, log=law.log, step=step)
+    if isinstance(law, FloatDistribution):
+        low, high = min(law.low, value), max(law.high, value)
+        steps = 0.0 if law.step is None else (value - law.low) / law.step
+        on_one = math.isclose(steps, round(steps), abs_tol=1e-9)
+        return FloatDistribution(low, high, log=law.log, step=law.step if on_one else None)
     return law
 
 

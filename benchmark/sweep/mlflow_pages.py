@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from benchmark.core.errors import UsageError
-from benchmark.sweep.tracking import EXPERIMENT, quiet
+from benchmark.sweep.tracking import EXPERIMENT, STUDY, quiet
 
 RUNS = "/#/experiments/{}/runs?workflowType=machine_learning"
 COMPARED = "/#/compare-runs?runs={}&experiments={}"
@@ -38,11 +38,15 @@ def pages(uri: str) -> tuple[str, str | None]:
 
 
 def _newest_sweep(client: Any, experiment: str) -> list[str]:
+    """Its cells; a study is no sweep, and its trials are no results to compare."""
     parents = client.search_runs(
-        [experiment], "tags.sweep_key != ''", max_results=1, order_by=["start_time DESC"]
+        [experiment], "tags.sweep_key != ''", max_results=MOST, order_by=["start_time DESC"]
     )
-    query = "".join(f"tags.`mlflow.parentRunId` = '{one.info.run_id}'" for one in parents)
-    cells = client.search_runs([experiment], query, max_results=MOST) if query else []
+    newest = next((p for p in parents if not p.data.tags["sweep_key"].startswith(STUDY)), None)
+    if newest is None:
+        return []
+    query = f"tags.`mlflow.parentRunId` = '{newest.info.run_id}'"
+    cells = client.search_runs([experiment], query, max_results=MOST)
     return [cell.info.run_id for cell in cells]
 
 

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Direction = Literal["maximize", "minimize"]
 
-OBJECTIVES: Mapping[str, tuple[Direction, Callable[[Mapping[str, Any]], float | None]]] = {
-    "dice": ("maximize", lambda result: result["test_sets"][0]["dice"]["mean"]),
-    "fid": ("minimize", lambda result: result["fid"]["value"]),
-    "distance": ("minimize", lambda result: result["offline_distance"]),
+
+class Objective(NamedTuple):
+    """Which direction is better, what a picture calls it, and the score, ``None`` if there is none.
+
+    The main test set of a search is the *validation* patients.
+    """
+
+    direction: Direction
+    title: str
+    score: Callable[[Mapping[str, Any]], float | None]
+
+
+OBJECTIVES: Mapping[str, Objective] = {
+    "dice": Objective(
+        "maximize", "validation Dice", lambda result: result["test_sets"][0]["dice"]["mean"]
+    ),
+    "fid": Objective("minimize", "FID", lambda result: result["fid"]["value"]),
+    "distance": Objective(
+        "minimize", "offline distance", lambda result: result["offline_distance"]
+    ),
 }
-"""Which direction is better, and the score, ``None`` where there is none. The main test set of a
-search is the *validation* patients."""

@@ -22,7 +22,7 @@ from benchmark.sweep.plans import planned
 from benchmark.sweep.presets import PROTOCOLS
 from benchmark.sweep.sites import Federation, inputs_of, is_federated, site_plans, split, worst
 from benchmark.sweep.spec import PlugIn, RunSpec
-from benchmark.sweep.tuned import Found, nearest
+from benchmark.sweep.tuned import Found, Wanted, nearest
 from federation.partition import Partition
 
 UPPER, LOWER = "real", "simulator"
@@ -200,16 +200,20 @@ def tuned_for(request: Request, generator: str, epsilon: float) -> Found | None:
     """The tuned settings that a cell takes, if it is to take any and there are some.
 
     Raises:
-        UsageError: If they are of another version of the generator.
+        UsageError: If they are of another version of the generator, or none of its settings.
     """
-    found = nearest(request.tuned, generator, request.unit, epsilon, request.preset)
-    if found is not None and found.version != generators.get(generator).version:
-        raise UsageError(
-            f"The settings tuned for {generator} at ε = {found.epsilon:g} are of its version "
-            f"{found.version}, and this is {generators.get(generator).version}: what they mean has "
-            "changed. Tune again (`bench tune`), or leave --tuned out."
-        )
-    return found
+    found = nearest(request.tuned, wanted(request, generator), epsilon)
+    return None if found is None else found.checked()
+
+
+def wanted(request: Request, generator: str) -> Wanted:
+    """Which tuned settings a request can take."""
+    return Wanted(
+        generator=generator,
+        unit=request.unit,
+        preset=request.preset,
+        federated=request.federation.asked,
+    )
 
 
 def _across_sites(pooled: RunSpec, how: Federation, inputs: Inputs) -> Iterator[RunSpec]:

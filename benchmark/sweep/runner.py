@@ -14,7 +14,8 @@ from benchmark.sweep.store import Store
 from benchmark.sweep.worker import Task, work
 
 State = Literal["done", "kept", "failed", "busy"]
-PRELOAD = ["torch", "monai.networks.nets.dynunet", "benchmark.sweep.cell"]
+PRELOAD = ["torch", "torch._dynamo", "monai.networks.nets.dynunet", "benchmark.sweep.cell"]
+"""What takes seconds to import, done once for all cells; the first optimiser takes `_dynamo`."""
 
 
 @dataclass(frozen=True)

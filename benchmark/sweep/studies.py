@@ -6,22 +6,42 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.core.errors import UsageError
 from benchmark.core.registry import unknown
 from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
+from benchmark.privacy.ledger import OverCapError
 from benchmark.sweep.inputs import VALIDATION, Inputs, gather
 from benchmark.sweep.objectives import OBJECTIVES
 from benchmark.sweep.planning import LOWER, UPPER, Request, check
-from benchmark.sweep.runner import Events, Outcome
+from benchmark.sweep.runner import Outcome
+from benchmark.sweep.starts import spent
+from benchmark.sweep.storage import storage_at
 from benchmark.sweep.store import Store
-from benchmark.sweep.study import PHANTOM_SEED, Bench, Question, found_by, storage_at
+from benchmark.sweep.study import (
+    DONE,
+    PHANTOM_SEED,
+    Bench,
+    Question,
+    found_by,
+    study_of,
+)
+from benchmark.sweep.summary import Together
 from benchmark.sweep.sweep import Listener, Place
-from benchmark.sweep.tracking import Parent, Tracker, default_uri
-from benchmark.sweep.trials import search
-from benchmark.sweep.tuned import FOLDER, Found
+from benchmark.sweep.tracking import STUDY, Parent, Tracker, default_uri
+from benchmark.sweep.trials import KEYS, search
+from benchmark.sweep.tuned import (
+    FOLDER,
+    FREE,
+    NOT_ACCOUNTED,
+    PHANTOM,
+    PRIVATE,
+    Found,
+    check_replaceable,
+    file_of,
+)
 from benchmark.sweep.worker import check_device
 
 if TYPE_CHECKING:
@@ -30,10 +50,9 @@ if TYPE_CHECKING:
 DATABASE = "optuna.db"
 CELLS = "trials"
 DESCRIPTION = (
-    "One study: each child run is a trial. Its Dice is that of *validation* patients, by whom the "
-    "settings are chosen; it is no result."
+    "One study: each child run is a cell of a trial. Its Dice is that of *validation* patients, by "
+    "whom the settings are chosen; it is no result. Tuned on {on} data; selection: {selection}."
 )
-PRIVATE = "private"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +65,7 @@ class Order:
         trials: For each study.
         storage: Optuna's store; ``None`` for a file in ``out``.
         private: Whether patients are tuned on, which nobody accounts.
+        command: What was typed.
     """
 
     request: Request
@@ -53,6 +73,7 @@ class Order:
     trials: int
     storage: str | None
     private: bool
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,21 +93,36 @@ class Answer:
     keep: Callable[[Path], None]
 
 
-def run_studies(order: Order, place: Place, listener: Listener) -> list[Answer]:
+class Searched(NamedTuple):
+    """What a command's studies came to.
+
+    Attributes:
+        answers: One for each study that has a finished trial.
+        cost: What all of them together cost patients; ``None`` on phantoms.
+        stopped: Why no further trial was run, if the ledger's cap allowed none.
+    """
+
+    answers: list[Answer]
+    cost: Together | None
+    stopped: OverCapError | None
+
+
+def run_studies(order: Order, place: Place, listener: Listener) -> Searched:
     """Runs what is left of every study, and writes the settings they found below ``OUT/tuned``.
+
+    What one level found is tried at the next on phantoms alone: on patients it would carry what was
+    seen of them into a study that does not count it.
 
     Raises:
         BenchError: For wrong usage or unusable data, before anything is computed.
     """
-    questions = list(_questions(order, place))
+    fid_weights = _fid_weights(order, place)
+    questions = list(_questions(order, place, fid_weights))
     for folder in (place.out, place.cache, place.state):
         check_writable(folder)
     check_device(place.device)
     if order.storage is not None:
         storage_at(order.storage)
-    fid_weights = weights.find(place.fid_weights, place.cache)
-    if "fid" in order.objectives and fid_weights is None:
-        raise UsageError(f"--objective fid: {weights.missing_reason()}")
     inputs = gather(
         place.data,
         (),
@@ -101,15 +137,35 @@ def run_studies(order: Order, place: Place, listener: Listener) -> list[Answer]:
     )
     place = replace(place, fid_weights=fid_weights)
     answers: list[Answer] = []
+    studies, stopped = [], None
     for question in questions:
-        found = [answer.found for answer in answers]
+        found = [answer.found for answer in answers if not order.private]
         hints = [one.settings for one in found if one.generator == question.generator]
-        question = replace(question, hints=hints)
-        answers.append(_answered(question, order, inputs, place, listener))
-    return answers
+        asked = replace(question, hints=hints)
+        study, answer, stopped = _answered(asked, order, inputs, place, listener)
+        studies.append(study)
+        answers += [answer] if answer else []
+        if stopped is not None:
+            break
+    cost = spent(studies, order.request.unit) if order.private else None
+    return Searched(answers, cost, stopped)
 
 
-def _questions(order: Order, place: Place) -> Iterator[Question]:
+def _fid_weights(order: Order, place: Place) -> Path | None:
+    """The Inception weights, if they are needed: FID takes longer than all else of a trial.
+
+    Raises:
+        UsageError: If they are missing.
+    """
+    if "fid" not in order.objectives:
+        return None
+    found = weights.find(place.fid_weights, place.cache)
+    if found is None:
+        raise UsageError(f"--objective fid: {weights.missing_reason()}")
+    return found
+
+
+def _questions(order: Order, place: Place, fid_weights: Path | None) -> Iterator[Question]:
     """One for each generator and level; the search space of each is looked at before any runs."""
     if order.private != (place.data is not None):
         raise UsageError(
@@ -128,9 +184,15 @@ def _questions(order: Order, place: Place) -> Iterator[Question]:
         for epsilon in levels(order.request, generator):
             request = replace(order.request, generators=(generator,), epsilons=(epsilon,))
             question = Question(
-                request=request, objectives=tuple(order.objectives), trials=order.trials
+                request=request,
+                objectives=tuple(order.objectives),
+                trials=order.trials,
+                command=order.command,
+                fid_weights=weights.digest(fid_weights) if fid_weights else "",
             )
             question.space()
+            if order.private:
+                check_replaceable(file_of(place.out / FOLDER, generator, request.unit, epsilon))
             yield question
 
 
@@ -144,16 +206,20 @@ def levels(request: Request, generator: str) -> list[float]:
 
 def _answered(
     question: Question, order: Order, inputs: Inputs, place: Place, listener: Listener
-) -> Answer:
+) -> tuple[optuna.Study, Answer | None, OverCapError | None]:
+    """The study, what it found, if anything, and what stopped it, if anything did."""
     name = question.name(inputs)
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     root = place.out / CELLS / digest
     uri = place.tracking_uri or default_uri(place.out)
-    parent = Parent(f"study-{digest}", f"study of {name}", DESCRIPTION)
+    parent = _parent(question, name, digest, private=order.private)
     tracker, store = Tracker(uri, place.out, parent, listener.warning), Store(root)
 
-    def ended(outcome: Outcome) -> None:
-        tracker.cell(store.folder(outcome.spec))
+    def ended(outcome: Outcome, trial: int) -> None:
+        if outcome.state == "failed":
+            tracker.failed(outcome.spec, _trial(trial))
+        else:
+            tracker.cell(store.folder(outcome.spec), _trial(trial))
         listener.events.ended(outcome)
 
     bench = Bench(
@@ -165,13 +231,52 @@ def _answered(
         jobs=place.jobs,
         device=place.device,
         fid_weights=place.fid_weights,
-        events=Events(progress=listener.events.progress, ended=ended),
+        progress=listener.events.progress,
+        ended=ended,
         news=listener.news,
     )
     place.out.mkdir(parents=True, exist_ok=True)
-    study = search(question, bench)
+    stopped = None
+    try:
+        study = search(question, bench)
+    except OverCapError as error:
+        study, stopped = study_of(question, bench), error
+    for trial in study.trials:
+        for key in trial.user_attrs.get(KEYS, ()):  # also those that MLflow missed
+            tracker.cell(root / question.generator / key, _trial(trial.number))
+    if stopped is not None and all(trial.state.name != DONE for trial in study.trials):
+        tracker.close(failed=True)
+        return study, None, stopped
     found = found_by(question, bench, study)
     file = found.write(place.out / FOLDER)
     tracker.keep(file)
-    tracker.close(failed=False)
-    return Answer(study, found, file, tracker.keep)
+    tracker.best(_scores(found), found.settings)
+    tracker.close(failed=stopped is not None)
+    return study, Answer(study, found, file, tracker.keep), stopped
+
+
+def _parent(question: Question, name: str, digest: str, *, private: bool) -> Parent:
+    """The study's run in MLflow, which says on whose data it chose."""
+    on, selection = (PRIVATE, NOT_ACCOUNTED) if private else (PHANTOM, FREE)
+    params = {
+        "tuned_on": on,
+        "selection": selection,
+        "epsilon": f"{question.epsilon:g}",
+        "unit": question.request.unit,
+        "objectives": ",".join(question.objectives),
+    }
+    mode = f", on {on} data; selection: {selection}"
+    note = DESCRIPTION.format(on=on, selection=selection)
+    return Parent(f"{STUDY}{digest}", f"study of {name}{mode}", note, params)
+
+
+def _trial(number: int) -> str:
+    """As the news count them, from 1 on."""
+    return f"trial {number + 1}: "
+
+
+def _scores(found: Found) -> dict[str, float]:
+    how = found.provenance
+    first = how.objectives[0]
+    scores = {f"best_{first}": how.score, f"default_{first}": how.default, "trials": how.trials}
+    return {**scores, f"epsilon_of_all_trials_{found.unit}": how.epsilon_of_all_trials}

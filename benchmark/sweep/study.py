@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,15 +18,16 @@ from typing import TYPE_CHECKING, Any
 from benchmark.core.errors import UsageError
 from benchmark.core.registry import generators
 from benchmark.core.settings import Settings
-from benchmark.sweep.cell import ledger_in
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.objectives import OBJECTIVES
 from benchmark.sweep.planning import Request, cells
-from benchmark.sweep.runner import Events
+from benchmark.sweep.runner import Outcome
 from benchmark.sweep.spec import RunSpec, canonical
-from benchmark.sweep.store import SPEC
+from benchmark.sweep.starts import composed
+from benchmark.sweep.storage import SETTLE_S, storage_at
+from benchmark.sweep.suite import suite
 from benchmark.sweep.trial import pruner
-from benchmark.sweep.tuned import FREE, NOT_ACCOUNTED, Found, Provenance
+from benchmark.sweep.tuned import FREE, NOT_ACCOUNTED, PHANTOM, PRIVATE, Found, Provenance
 
 if TYPE_CHECKING:
     import optuna
@@ -37,10 +37,6 @@ PHANTOM_SEED = 21
 
 DONE = "COMPLETE"
 OVER = (DONE, "PRUNED")
-HEARTBEAT_S, GRACE_S, RETRIES = 15, 60, 2
-"""A worker that is silent for so long is taken for dead, and its trial is tried again."""
-
-SETTLE_S = 1.0
 STARTUP = 6
 """Trials at random, the default among them, before the sampler learns from them."""
 
@@ -54,13 +50,17 @@ class Question:
             over its seeds.
         objectives: Names among ``OBJECTIVES``; the first decides the winner.
         trials: How many are to be finished, or given up for falling behind.
-        hints: Settings to try right after the default's: what other levels found.
+        hints: Settings to try right after the default's: what other levels found, on phantoms.
+        command: What was typed.
+        fid_weights: Digest of the Inception weights; empty unless FID is an objective.
     """
 
     request: Request
     objectives: Sequence[str] = ("dice",)
     trials: int = 20
     hints: Sequence[Mapping[str, Any]] = ()
+    command: str = ""
+    fid_weights: str = ""
 
     @property
     def generator(self) -> str:
@@ -98,18 +98,40 @@ class Question:
         return left
 
     def specs(self, inputs: Inputs, settings: Mapping[str, Any]) -> list[RunSpec]:
-        """The cells of a trial, by rising seed."""
-        texts = {name: str(value) for name, value in settings.items()}
-        ours = {**self.request.settings.get(self.generator, {}), **texts}
-        asked = {**self.request.settings, self.generator: ours}
-        return cells(replace(self.request, settings=asked, bookends=False), inputs, "")
+        """The cells of a trial, by rising seed; on patients each says that nobody accounts it."""
+        specs = self._cells(inputs, settings)
+        if not inputs.private:
+            return specs
+        said = {
+            "epsilon": self.epsilon,
+            "study": self.name(inputs),
+            "on": PRIVATE,
+            "selection": NOT_ACCOUNTED,
+            "trial": True,
+        }
+        return [replace(spec, tuned=said) for spec in specs]
 
     def name(self, inputs: Inputs) -> str:
         """The study's: all that decides a trial, but its settings."""
-        keys = [spec.key for spec in self.specs(inputs, {})]
+        keys = [spec.key for spec in self._cells(inputs, {})]
         said = canonical([keys, list(self.objectives), sorted(self.space())])
         digest = hashlib.sha256(said.encode()).hexdigest()[:8]
         return f"{self.generator} ε={self.epsilon:g} {self.request.unit} {digest}"
+
+    def held(self) -> tuple[str, ...]:
+        """What the user set, as he wrote it."""
+        return tuple(
+            f"{plug_in}.{name}={text}"
+            for plug_in, texts in self.request.settings.items()
+            for name, text in texts.items()
+        )
+
+    def _cells(self, inputs: Inputs, settings: Mapping[str, Any]) -> list[RunSpec]:
+        texts = {name: str(value) for name, value in settings.items()}
+        ours = {**self.request.settings.get(self.generator, {}), **texts}
+        asked = {**self.request.settings, self.generator: ours}
+        request = replace(self.request, settings=asked, bookends=False)
+        return cells(request, inputs, self.fid_weights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +146,9 @@ class Bench:
         storage: The URL of Optuna's store.
         jobs: Trials at a time.
         device: A torch device's name.
-        fid_weights: The Inception weights, if any.
-        events: Hears of every stage of a trial's cell.
+        fid_weights: The Inception weights, if FID is an objective.
+        progress: Hears of every stage of a trial's cell.
+        ended: Hears of every cell that ended, and of its trial's number.
         news: Hears of every trial that is over.
     """
 
@@ -137,7 +160,8 @@ class Bench:
     jobs: int = 1
     device: str = "cpu"
     fid_weights: Path | None = None
-    events: Events
+    progress: Callable[[RunSpec, str, int, int], None]
+    ended: Callable[[Outcome, int], None]
     news: Callable[[str], None]
 
 
@@ -152,7 +176,7 @@ def study_of(question: Question, bench: Bench) -> optuna.Study:
         study = optuna.create_study(
             study_name=name,
             storage=storage,
-            directions=[OBJECTIVES[objective][0] for objective in question.objectives],
+            directions=[OBJECTIVES[objective].direction for objective in question.objectives],
             sampler=_sampler(),
             pruner=pruner(),
         )
@@ -192,68 +216,46 @@ def best_of(study: optuna.Study) -> optuna.trial.FrozenTrial:
 
 
 def found_by(question: Question, bench: Bench, study: optuna.Study) -> Found:
-    """The winner's settings with their provenance."""
+    """The winner's settings with their provenance.
+
+    Raises:
+        UsageError: If no trial was finished.
+    """
     best, first = best_of(study), _first(question, study)
-    private = bench.inputs.private
+    private, request = bench.inputs.private, question.request
     over = [trial for trial in study.trials if trial.state.name in OVER]
+    made_by = suite()
     return Found(
         generator=question.generator,
         version=generators.get(question.generator).version,
-        unit=question.request.unit,
+        unit=request.unit,
         epsilon=question.epsilon,
         settings=best.params,
         provenance=Provenance(
+            command=question.command,
             study=study.study_name,
-            preset=question.request.preset,
-            segmenter=question.request.segmenters[0],
+            preset=request.preset,
+            segmenter=request.segmenters[0],
+            sites=request.federation.sites,
+            partition=request.federation.partition if request.federation.asked else "",
+            held=question.held(),
+            objectives=tuple(question.objectives),
             trials=len(over),
-            seeds=question.request.seeds,
+            seeds=request.seeds,
             data=bench.inputs.data,
-            on="private" if private else "phantom",
+            on=PRIVATE if private else PHANTOM,
             selection=NOT_ACCOUNTED if private else FREE,
-            epsilon_of_all_trials=spent(question, bench) if private else 0.0,
+            delta=question.specs(bench.inputs, {})[0].delta,
+            epsilon_of_all_trials=composed([study], request.unit) if private else 0.0,
             score=best.values[0],
             default=math.nan if first is None else first.values[0],
+            suite_version=made_by["version"],
+            suite_commit=made_by["commit"],
         ),
     )
-
-
-def spent(question: Question, bench: Bench) -> float:
-    """The ε of all trials, finished or not, composed, for the study's unit."""
-    runs = {file.parent.name for file in bench.root.glob(f"{question.generator}/*/{SPEC}")}
-    return ledger_in(bench.state).total_of(runs, unit=question.request.unit)
 
 
 def _first(question: Question, study: optuna.Study) -> optuna.trial.FrozenTrial | None:
     """The finished trial of the settings that the search started from."""
     done = (trial for trial in study.trials if trial.state.name == DONE)
     return next((trial for trial in done if question.starts_with(trial.params)), None)
-
-
-def storage_at(url: str) -> optuna.storages.RDBStorage:
-    """Optuna's store; a worker that dies is noticed, and its trial is tried again.
-
-    Raises:
-        UsageError: If it cannot be used.
-    """
-    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-    from sqlalchemy.exc import SQLAlchemyError
-
-    for patience in (SETTLE_S, SETTLE_S, 0.0):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # heartbeats are called experimental
-                return RDBStorage(
-                    url,
-                    heartbeat_interval=HEARTBEAT_S,
-                    grace_period=GRACE_S,
-                    heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(RETRIES),
-                )
-        except SQLAlchemyError as error:  # two workers that make a new store's tables at once
-            failed: Exception = error
-            time.sleep(patience)
-        except Exception as error:  # drivers raise their own
-            failed = error
-            break
-    reason = str(failed).strip().splitlines()[0]
-    raise UsageError(f"--storage {url}: Optuna cannot use this store ({reason}).") from failed

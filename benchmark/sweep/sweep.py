@@ -24,6 +24,7 @@ from benchmark.sweep.planning import (
     guarantee_of,
     make,
     reference_of,
+    wanted,
 )
 from benchmark.sweep.runner import Events, Outcome, run_tasks
 from benchmark.sweep.sites import fitted_on
@@ -31,7 +32,7 @@ from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
 from benchmark.sweep.summary import SUMMARY, Row, rows, write_summary
 from benchmark.sweep.tracking import Parent, Tracker, default_uri
-from benchmark.sweep.tuned import FREE, NOT_ACCOUNTED
+from benchmark.sweep.tuned import FREE, NOT_ACCOUNTED, why_none
 from benchmark.sweep.worker import Task, check_device
 
 
@@ -161,7 +162,8 @@ def _said_of_tuning(request: Request, specs: Sequence[RunSpec]) -> list[str]:
             level = f"tuned at ε = {spec.tuned['epsilon']:g} on {spec.tuned['on']} data{how}."
             said[name] = f"{name}: settings {level}"
         elif spec.generator.name in request.generators:
-            said[name] = f"{name}: nothing was tuned at or below it; the preset's own settings."
+            why = why_none(request.tuned, wanted(request, spec.generator.name), spec.epsilon)
+            said[name] = f"{name}: {why}; the preset's own settings."
     return list(said.values())
 
 

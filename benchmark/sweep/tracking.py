@@ -10,23 +10,32 @@ import hashlib
 import json
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.files import plain
 from benchmark.metrics.scores import Scores
+from benchmark.sweep.leaving import curves_may_leave
+from benchmark.sweep.leaving import without_patients as without_patients
 from benchmark.sweep.rounds import FOLDER as ROUNDS
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import CURVES, GENERATOR, RESULT, SAMPLES, read_result
 from benchmark.sweep.suite import git_commit
 from benchmark.sweep.summary import ALL, who
 
+MARKS = ("selection", "tuned_on")
 EXPERIMENT = "angiobench"
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlflow-artifacts"
 CURVE_BATCH = 500
 NO_TRACKING = "none"
+ENDED = ("FINISHED", "FAILED")
+STUDY = "study-"
+"""The start of a study's key, by which it is told from a sweep."""
+
 DESCRIPTION = (
     "One sweep: each child run is a generator at one privacy level. Choose the children and press "
     "Compare; `dice_test` against `epsilon` is the trade-off."
@@ -54,11 +63,13 @@ class Parent:
         key: The same for the same command.
         name: What MLflow's lists show.
         note: What its page says.
+        params: What decided all its cells.
     """
 
     key: str
     name: str
     note: str
+    params: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_sweep(cls, specs: Sequence[RunSpec]) -> Parent:
@@ -84,9 +95,17 @@ class Tracker:
         self._silent = uri == NO_TRACKING
         self._safely(self._open)
 
-    def cell(self, folder: Path) -> None:
-        """Logs a finished cell, unless the sweep has it already."""
-        self._safely(lambda: self._log(folder))
+    def cell(self, folder: Path, said: str = "") -> None:
+        """Logs a finished cell, unless the sweep has it already; its name starts with ``said``."""
+        self._safely(lambda: self._log(folder, said))
+
+    def failed(self, spec: RunSpec, said: str) -> None:
+        """Logs that a cell failed; why is in its folder, as reasons may name patients."""
+        self._safely(lambda: self._log_failure(spec, said))
+
+    def best(self, scores: Mapping[str, float], settings: Mapping[str, Any]) -> None:
+        """Says with the parent run which cell was the best; a later one may take its place."""
+        self._safely(lambda: self._log_best(scores, settings))
 
     def keep(self, file: Path) -> None:
         """Logs a file with the parent run; MLflow shows tables and pictures."""
@@ -121,7 +140,7 @@ class Tracker:
         self._parent = self._parent_run()
         children = self._runs(f"tags.`mlflow.parentRunId` = '{self._parent}'")
         whole = [run for run in children if run.info.status == "FINISHED"]
-        for half in (run for run in children if run not in whole):
+        for half in (run for run in children if run.info.status not in ENDED):
             self._client.delete_run(half.info.run_id)
         self._logged = {run.data.tags.get("run_key") for run in whole}
 
@@ -138,13 +157,30 @@ class Tracker:
         if found:
             return str(found[0].info.run_id)
         tags = {"sweep_key": self._under.key, "mlflow.note.content": self._under.note}
+        tags |= {name: self._under.params[name] for name in MARKS if name in self._under.params}
         run = self._client.create_run(self._experiment, run_name=self._under.name, tags=tags)
+        self._client.log_batch(run.info.run_id, params=_params(self._under.params))
         return str(run.info.run_id)
 
     def _runs(self, query: str) -> list[Any]:
         return list(self._client.search_runs([self._experiment], query, max_results=10_000))
 
-    def _log(self, folder: Path) -> None:
+    def _log_failure(self, spec: RunSpec, said: str) -> None:
+        words = {"spec": plain(asdict(spec)), "run_key": spec.key}
+        name, tags = f"{said}{run_name(words)}", self._tags(words)
+        run = self._client.create_run(self._experiment, run_name=name, tags=tags)
+        self._client.set_terminated(run.info.run_id, "FAILED")
+
+    def _log_best(self, scores: Mapping[str, float], settings: Mapping[str, Any]) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        now = int(1000 * time.time())
+        finite = {name: score for name, score in scores.items() if math.isfinite(score)}
+        metrics = [Metric(name, score, timestamp=now, step=0) for name, score in finite.items()]
+        tags = [RunTag(f"best.{name}", str(value)) for name, value in settings.items()]
+        self._client.log_batch(self._parent, metrics=metrics, tags=tags)
+
+    def _log(self, folder: Path, said: str) -> None:
         result = read_result(folder)
         if result is None or result["run_key"] in self._logged:
             return
@@ -152,16 +188,15 @@ class Tracker:
         run = self._client.create_run(
             self._experiment,
             start_time=int(1000 * (end - result["seconds"]["total"])),
-            run_name=run_name(result),
+            run_name=f"{said}{run_name(result)}",
             tags=self._tags(result),
         )
         identity = run.info.run_id
-        from mlflow.entities import Param
-
-        params = [Param(name, text) for name, text in parameters(result).items()]
+        params = _params(parameters(result))
         self._client.log_batch(identity, metrics=[*_scores(result)], params=params)
-        for batch in _batches(list(_curves(folder)), CURVE_BATCH):
-            self._client.log_batch(identity, metrics=batch)
+        if curves_may_leave(result):
+            for batch in _batches(list(_curves(folder)), CURVE_BATCH):
+                self._client.log_batch(identity, metrics=batch)
         self._artifacts(identity, folder, result)
         self._client.set_terminated(identity, "FINISHED", end_time=int(1000 * end))
         self._logged.add(result["run_key"])
@@ -175,6 +210,7 @@ class Tracker:
             "segmenter": spec["segmenter"]["name"],
             "unit": spec["unit"],
             "git_commit": result.get("suite", {}).get("commit") or git_commit(),
+            **_marks(spec),
         }
 
     def _artifacts(self, identity: str, folder: Path, result: dict[str, Any]) -> None:
@@ -204,6 +240,7 @@ def parameters(result: Mapping[str, Any]) -> dict[str, str]:
         flat |= {f"{kind}.{n}": str(v) for n, v in spec[kind]["settings"].items()}
     flat |= {f"federation.{n}": str(v) for n, v in (spec.get("federation") or {}).items()}
     flat |= {f"guarantee.{n}": str(v) for n, v in result["guarantee"].items()}
+    flat |= _marks(spec)
     return flat | {f"protocol.{n}": str(v) for n, v in spec["protocol"].items()}
 
 
@@ -230,12 +267,16 @@ def _trained_at(spec: Mapping[str, Any]) -> str:
     return (spec.get("federation") or {}).get("alone") or ALL
 
 
-def without_patients(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The result as it may leave: per-patient scores stay behind unless the data are phantoms."""
-    if not result["private_data"]:
-        return dict(result)
-    tests = [{n: v for n, v in t.items() if n != "patients"} for t in result["test_sets"]]
-    return {**result, "test_sets": tests}
+def _marks(spec: Mapping[str, Any]) -> dict[str, str]:
+    """On what tuned settings were chosen, and whether that is accounted."""
+    how = spec.get("tuned")
+    return {} if how is None else {"selection": how["selection"], "tuned_on": how["on"]}
+
+
+def _params(said: Mapping[str, str]) -> list[Any]:
+    from mlflow.entities import Param
+
+    return [Param(name, text) for name, text in said.items()]
 
 
 def _scores(result: Mapping[str, Any]) -> Iterator[Any]:

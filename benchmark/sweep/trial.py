@@ -56,16 +56,20 @@ class Going:
     def hear(self, result: Mapping[str, Any]) -> bool:
         """Takes a finished cell's scores; tells Optuna if they end the trial, and whether they do.
 
+        A trial that another worker took for dead is over already, and stays what it was said to be.
+
         Raises:
             UsageError: If the cell has no score for an objective.
         """
-        values = [OBJECTIVES[name][1](result) for name in self.objectives]
+        if not self._runs():
+            return True
+        values = [OBJECTIVES[name].score(result) for name in self.objectives]
         if None in values:
             raise UsageError("no FID without the Inception weights")
         self.scores.append([float(value) for value in values if value is not None])
         means = [fmean(column) for column in zip(*self.scores, strict=True)]
         if len(self.scores) == len(self.specs):
-            self.trial.study.tell(self.trial, means)
+            self.trial.study.tell(self.trial, means, skip_if_finished=True)
             return True
         return len(means) == 1 and self._fell_behind(means[0])
 
@@ -73,15 +77,22 @@ class Going:
         """It cannot be finished."""
         from optuna.trial import TrialState
 
-        self.trial.set_user_attr(ERROR, reason.strip().splitlines()[-1])
-        self.trial.study.tell(self.trial, state=TrialState.FAIL)
+        if self._runs():
+            self.trial.set_user_attr(ERROR, reason.strip().splitlines()[-1])
+            self.trial.study.tell(self.trial, state=TrialState.FAIL, skip_if_finished=True)
 
     def give_back(self) -> None:
         """It is to be run again, by the next worker."""
         from optuna.trial import TrialState
 
-        self.trial.study.enqueue_trial(self.trial.params)
-        self.trial.study.tell(self.trial, state=TrialState.FAIL)
+        if self._runs():
+            self.trial.study.enqueue_trial(self.trial.params)
+            self.trial.study.tell(self.trial, state=TrialState.FAIL, skip_if_finished=True)
+
+    def _runs(self) -> bool:
+        """Whether nobody took it for dead."""
+        trials = self.trial.study.get_trials(deepcopy=False)
+        return trials[self.trial.number].state.name == "RUNNING"
 
     def _fell_behind(self, mean: float) -> bool:
         from optuna.trial import TrialState
@@ -89,5 +100,5 @@ class Going:
         self.trial.report(mean, step=len(self.scores) - 1)
         if self.spared or not self.trial.should_prune():
             return False
-        self.trial.study.tell(self.trial, state=TrialState.PRUNED)
+        self.trial.study.tell(self.trial, state=TrialState.PRUNED, skip_if_finished=True)
         return True

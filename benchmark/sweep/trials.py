@@ -5,27 +5,21 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
+from benchmark.privacy.ledger import OverCapError, Spending
 from benchmark.sweep.cell import ledger_in, spendings_of
 from benchmark.sweep.planning import guarantee_of
-from benchmark.sweep.runner import Outcome, run_tasks
-from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.runner import Events, Outcome, run_tasks
+from benchmark.sweep.starts import enter, entered, place_of
+from benchmark.sweep.storage import GRACE_S, HEARTBEAT_S, storage_at, try_again
 from benchmark.sweep.store import Store
-from benchmark.sweep.study import (
-    DONE,
-    HEARTBEAT_S,
-    OVER,
-    Bench,
-    Question,
-    best_of,
-    storage_at,
-    study_of,
-)
+from benchmark.sweep.study import DONE, OVER, Bench, Question, best_of, study_of
 from benchmark.sweep.trial import ERROR, Going
 from benchmark.sweep.worker import Task
 
@@ -33,19 +27,24 @@ if TYPE_CHECKING:
     import optuna
 
 POLL_S = 2.0
+KEYS = "run_keys"
+"""A trial's note of its cells. It comes after the first heartbeat, so that who has it has both."""
 
 
 def search(question: Question, bench: Bench) -> optuna.Study:
     """Runs trials until enough are finished, by whichever worker; waits for other workers' last.
 
     Raises:
+        OverCapError: If the ledger's cap allows no further trial; those that ran have ended.
         UsageError: If as many trials failed as were asked for.
     """
     trials = Trials(question, bench)
     with trials.beating():
         while not trials.enough():
-            events = replace(bench.events, ended=trials.ended)
+            events = Events(progress=bench.progress, ended=trials.ended)
             run_tasks(trials.tasks(), jobs=bench.jobs, events=events)
+            if trials.stopped is not None:
+                raise trials.stopped
             if not trials.enough():
                 time.sleep(POLL_S)
     return trials.study
@@ -57,13 +56,19 @@ class Trials:
     Args:
         question: What the study asks.
         bench: Where trials run.
+
+    Attributes:
+        study: Optuna's.
+        stopped: Why no further trial may run.
     """
 
     def __init__(self, question: Question, bench: Bench) -> None:
         self.study = study_of(question, bench)
+        self.stopped: OverCapError | None = None
         self._question, self._bench = question, bench
         self._storage = storage_at(bench.storage)
         self._space, self._store = question.space(), Store(bench.root)
+        self._place = place_of(bench.root, bench.state)
         self._open: list[Going] = []
         self._between: list[Going] = []
         self._running: dict[str, Going] = {}
@@ -74,15 +79,17 @@ class Trials:
 
     def tasks(self) -> Iterator[Task]:
         """The cells of trials, while any are left that no worker runs."""
-        from optuna.storages import fail_stale_trials
-
-        while True:
-            with _quietly():
-                fail_stale_trials(self.study)
+        while self.stopped is None:
+            self._bury()
             going = self._between.pop(0) if self._between else self._asked()
             if going is None:
                 return
-            if (task := self._next(going)) is not None:
+            try:
+                task = self._next(going)
+            except OverCapError as error:
+                self.stopped = error
+                return
+            if task is not None:
                 yield task
 
     def ended(self, outcome: Outcome) -> None:
@@ -93,7 +100,7 @@ class Trials:
             self._over(going, outcome.error or "no result")
         elif self._hear(going, result):
             self._between.append(going)
-        self._bench.events.ended(outcome)
+        self._bench.ended(outcome, going.trial.number)
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -103,7 +110,8 @@ class Trials:
         def beat() -> None:
             while not over.wait(HEARTBEAT_S):
                 for going in list(self._open):
-                    self._storage.record_heartbeat(going.trial._trial_id)
+                    with suppress(Exception):  # a store that was away is there for the next one
+                        self._storage.record_heartbeat(going.trial._trial_id)
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -128,23 +136,82 @@ class Trials:
                 f"{self._bench.root} has their reasons, in error.txt."
             )
         with _quietly():
-            trial = self.study.ask()
+            trial = self.study.ask(self._space)
         self._storage.record_heartbeat(trial._trial_id)  # without one it could never be missed
-        settings = {name: _suggested(trial, name, law) for name, law in self._space.items()}
-        specs = self._question.specs(self._bench.inputs, settings)
-        trial.set_user_attr("run_keys", [spec.key for spec in specs])
-        spared = self._question.starts_with(settings)
+        specs = self._question.specs(self._bench.inputs, trial.params)
+        trial.set_user_attr(KEYS, [spec.key for spec in specs])
+        spared = self._question.starts_with(trial.params)
         self._open.append(Going(trial, specs, self._question.objectives, spared))
         return self._open[-1]
 
+    def _bury(self) -> None:
+        """Fails trials whose worker died, also before its first sign of life; they are retried."""
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.storages import fail_stale_trials
+        from optuna.trial import TrialState
+
+        since = datetime.now() - timedelta(seconds=GRACE_S)
+        with _quietly():
+            fail_stale_trials(self.study)
+            for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
+                if KEYS not in trial.user_attrs and (trial.datetime_start or since) < since:
+                    with suppress(UpdateFinishedTrialError):  # another worker did
+                        self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                        try_again(self.study, trial)
+
     def _next(self, going: Going) -> Task | None:
-        """The trial's next cell; ``None`` if it is over, as the results of all are known."""
+        """The trial's next cell; ``None`` if it is over, as the results of all are known.
+
+        Raises:
+            OverCapError: If the ledger's cap does not allow it.
+        """
         while (kept := self._store.result(going.next)) is not None:
-            if not self._hear(going, kept):
+            if not self._known(going) or not self._hear(going, kept):
                 return None
-        task = _task(going.next, self._bench)
+        guarantee, spendings = self._spendings(going)
+        ledger_in(self._bench.state).check(spendings)
+        if not self._enter(going, spendings):
+            return None
         self._running[going.next.key] = going
-        return task
+        return Task(
+            spec=going.next,
+            guarantee=guarantee,
+            reference=None,
+            inputs=self._bench.inputs,
+            root=self._bench.root,
+            cache=self._bench.cache,
+            state=self._bench.state,
+            fid_weights=self._bench.fid_weights,
+            device=self._bench.device,
+        )
+
+    def _known(self, going: Going) -> bool:
+        """Enters a cell that this study did not start: its store may be lost, and the cell kept."""
+        if not self._bench.inputs.private or entered(self.study, going.next.key, self._place):
+            return True
+        return self._enter(going, self._spendings(going)[1])
+
+    def _spendings(self, going: Going) -> tuple[Guarantee, list[Spending]]:
+        """The next cell's plan, and what it costs whom."""
+        inputs, cache = self._bench.inputs, self._bench.cache
+        guarantee = guarantee_of(going.next, inputs, cache)
+        return guarantee, spendings_of(going.next, guarantee, inputs, cache)
+
+    def _enter(self, going: Going, spendings: Sequence[Spending]) -> bool:
+        """Enters what the trial's next cell costs patients; whether the trial may go on.
+
+        One that was taken for dead meanwhile may not: nobody would see what it spends.
+        """
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        if not self._bench.inputs.private:
+            return True
+        try:
+            enter(going.trial, spendings, self._place)
+        except UpdateFinishedTrialError:
+            self._close(going)
+            return False
+        return True
 
     def _hear(self, going: Going, result: Mapping[str, Any]) -> bool:
         """Whether the trial goes on after this result."""
@@ -184,36 +251,3 @@ def _quietly() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def _task(spec: RunSpec, bench: Bench) -> Task:
-    """The trial's cell, planned; the ledger's cap is asked before anything is computed."""
-    guarantee = guarantee_of(spec, bench.inputs, bench.cache)
-    ledger_in(bench.state).check(spendings_of(spec, guarantee, bench.inputs, bench.cache))
-    return Task(
-        spec=spec,
-        guarantee=guarantee,
-        reference=None,
-        inputs=bench.inputs,
-        root=bench.root,
-        cache=bench.cache,
-        state=bench.state,
-        fid_weights=bench.fid_weights,
-        device=bench.device,
-    )
-
-
-def _suggested(trial: optuna.Trial, name: str, law: optuna.distributions.BaseDistribution) -> Any:
-    """A value from a range, which Optuna takes only by the range's kind."""
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    if isinstance(law, FloatDistribution):
-        return trial.suggest_float(name, law.low, law.high, log=law.log)
-    if isinstance(law, IntDistribution):
-        return trial.suggest_int(name, law.low, law.high, log=law.log)
-    assert isinstance(law, CategoricalDistribution)  # noqa: S101  (Optuna has these three)
-    return trial.suggest_categorical(name, law.choices)

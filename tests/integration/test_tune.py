@@ -1,32 +1,104 @@
 """The real search on a tiny cohort: what it leaves, whom it reads, what kills it."""
 
+import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import optuna
 import pytest
-from command import SMALL, bench, processes_in, results, wait_for
+from command import processes_in, results, wait_for
 
+from benchmark.cli.main import main
+from benchmark.core.budget import Guarantee
+from benchmark.data.folders import machine_secret
+from benchmark.data.phantom.cache import VERSION
 from benchmark.privacy.accounting import epsilon_spent
+from benchmark.privacy.composition import total_epsilon
+from benchmark.privacy.ledger import DELTA
+from benchmark.sweep.cell import ledger_in
+from benchmark.sweep.study import PHANTOM_SEED
+from benchmark.sweep.tuned import Found
+from leaderboard.entries import entry_of
 
-FAST = [*SMALL, "--set", "dp-wgan.generator_steps=3", "--generator", "dp-wgan"]
-LEAKY = ["tune", *FAST, "--seeds", "1", "--on", "private", "--leaky", "--data", "cohort"]
-TRIALS = 4
+TINY = {
+    "protocol.patches_per_patient": 20,
+    "protocol.samples": 32,
+    "protocol.fid_n": 16,
+    "unet.iterations": 20,
+    "unet.width": 4,
+    "dp-wgan.generator_steps": 3,
+    "dp-wgan.generator_width": 4,
+    "dp-wgan.critic_width": 4,
+    "dp-wgan.batch": 16,
+    "dp-wgan.patients_per_step": 2,
+    "dp-wgan.critic_steps": 1,
+}
+"""Batch and steps are held fast, so that the noise of a level is calibrated once."""
+
+FAST = [word for name, value in TINY.items() for word in ("--set", f"{name}={value}")]
+FAST += ["--generator", "dp-wgan"]
+LEAKY = ["tune", *FAST, "--seeds", "1", "--on", "private", "--leaky"]
+QUIETLY = ["--tracking-uri", "none"]
+TRIALS = 3
+ASKED = ["--epsilon", "2,5", "--trials", str(TRIALS)]
+
+
+class Said(NamedTuple):
+    """What a command left: its exit code, and what it printed, its lines joined."""
+
+    code: object
+    out: str
+    err: str
+
+
+def said(*arguments: str, cwd: Path) -> Said:
+    """The command in this process, whose imports all commands and cells share.
+
+    Cells do not see this process's folder, so every path is absolute.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    where = ["--out", str(cwd / "runs")] if arguments[0] in ("tune", "run", "show") else []
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(out),
+        redirect_stderr(err),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # as for any user
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["bench", *arguments, *where])
+        with pytest.raises(SystemExit) as end:
+            main()
+    return Said(end.value.code, " ".join(out.getvalue().split()), err.getvalue())
+
+
+def on(cohort: Path) -> list[str]:
+    return ["--data", str(cohort)]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _own_state(
+    tmp_path_factory: pytest.TempPathFactory, write_tiny_phantoms: Callable[[Path], None]
+) -> Iterator[None]:
+    """A ledger and a cache of our own: the phantoms there are tiny."""
+    state, cache = (tmp_path_factory.mktemp(name) for name in ("state of tuning", "cache"))
+    write_tiny_phantoms(cache / f"phantom-v{VERSION}-seed{PHANTOM_SEED}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ANGIOBENCH_STATE", str(tmp_path_factory.mktemp("state of tuning")))
+        patch.setenv("ANGIOBENCH_STATE", str(state))
+        patch.setenv("ANGIOBENCH_CACHE", str(cache))
         yield
 
 
@@ -36,10 +108,24 @@ def tuned(module_cohort: Path) -> Path:
     for file in [*module_cohort.rglob("*sub-05*.nii.gz"), *module_cohort.rglob("*sub-06*.nii.gz")]:
         file.write_bytes(b"nobody may open this")
     folder = module_cohort.parent
-    done = bench(*LEAKY, "--epsilon", "2,5", "--trials", str(TRIALS), cwd=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Selection: not accounted" in done.stdout
-    assert done.stderr == ""
+    done = said(*LEAKY, *on(module_cohort), *ASKED, cwd=folder)
+    assert (done.code, done.err) == (0, ""), done
+    assert "Selection: not accounted" in done.out
+    assert "Validation patients have no guarantee" in done.out
+    assert "ε of all trials, patch" in done.out
+    assert f"Whoever sees all {2 * TRIALS} private fits" in done.out
+    return folder
+
+
+@pytest.fixture(scope="module")
+def on_phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search in the default mode, by an objective that is minimised."""
+    folder = tmp_path_factory.mktemp("on phantoms")
+    asked = ["--epsilon", "5", "--trials", "4", "--seeds", "1", "--objective", "distance"]
+    done = said("tune", *FAST, *asked, *QUIETLY, cwd=folder)
+    assert (done.code, done.err) == (0, ""), done
+    assert "free of private data" in done.out
+    assert "private fits" not in done.out
     return folder
 
 
@@ -47,8 +133,14 @@ def cells(folder: Path) -> list[Path]:
     return sorted(folder.glob("runs/trials/*/dp-wgan/*/result.json"))
 
 
-def level(folder: Path, epsilon: str) -> dict:
-    return tomllib.loads((folder / f"runs/tuned/dp-wgan/patch/{epsilon}.toml").read_text())
+def level(folder: Path, epsilon: str, unit: str = "patch") -> dict:
+    return tomllib.loads((folder / f"runs/tuned/dp-wgan/{unit}/{epsilon}.toml").read_text())
+
+
+def studies(folder: Path) -> list[optuna.Study]:
+    storage = f"sqlite:///{folder / 'runs' / 'optuna.db'}"
+    names = optuna.get_all_study_names(storage)
+    return [optuna.load_study(study_name=name, storage=storage) for name in names]
 
 
 def test_the_winner_is_the_best_trial_and_no_worse_than_the_default(tuned: Path) -> None:
@@ -61,17 +153,44 @@ def test_the_winner_is_the_best_trial_and_no_worse_than_the_default(tuned: Path)
         assert len(scores) == how["trials"] == TRIALS
         assert how["score"] == max(scores) >= how["default"] == scores[0]
         assert study.best_trial.params == found["settings"]
-        assert "generator_steps" not in found["settings"], "it was set, so it is held fast"
+        assert not {"generator_steps", "batch"} & set(found["settings"]), "they were set"
     assert len(cells(tuned)) == 2 * TRIALS
 
 
+def test_a_file_says_how_it_was_found_but_names_no_folder(tuned: Path) -> None:
+    how = level(tuned, "2")["provenance"]
+    typed = ["bench", *LEAKY, "--data", "COHORT", *ASKED]
+    assert sorted(shlex.split(how["command"])) == sorted(typed)
+    assert "dp-wgan.batch=16" in how["held"]
+    assert (how["objectives"], how["sites"], how["delta"]) == (["dice"], 1, 1e-5)
+    assert how["suite_version"]
+    assert str(tuned) not in json.dumps(how)
+
+
 def test_every_trial_is_charged_as_tuning_and_their_composed_epsilon_is_said(tuned: Path) -> None:
-    shown = bench("ledger", "show", cwd=tuned).stdout
-    assert len(re.findall(r"^ +\d+ .* tuning +dp-wgan ", shown, re.M)) == 2 * TRIALS
+    shown = said("ledger", "show", cwd=tuned).out
+    assert len(re.findall(r" tuning dp-wgan ", shown)) == 2 * TRIALS
     for epsilon in (2, 5):
         how = level(tuned, str(epsilon))["provenance"]
         assert (how["on"], how["selection"]) == ("private", "not accounted")
         assert epsilon < how["epsilon_of_all_trials"] < TRIALS * epsilon
+    shown = said("show", "dp-wgan", "--tuned", cwd=tuned).out
+    assert f"has seen ε = {how['epsilon_of_all_trials']:.4g} of a patch, composed" in shown
+
+
+def test_on_patients_no_level_tries_what_another_found(tuned: Path) -> None:
+    first, second = ([trial.params for trial in study.trials] for study in studies(tuned))
+    default, *tried = first
+    assert second[0] == default, "both start from the preset"
+    assert all(settings not in second for settings in tried)
+
+
+def test_a_leaky_trial_is_marked_wherever_it_is_shown(tuned: Path) -> None:
+    folder = cells(tuned)[0].parent
+    assert "the selection is not accounted" in said("explain", str(folder), cwd=tuned).out
+    entry = entry_of(folder)
+    assert entry is not None
+    assert (entry.spec.tuned or {})["selection"] == "not accounted"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own use of SQLAlchemy
@@ -84,35 +203,44 @@ def test_pictures_and_mlflow_have_the_studies(tuned: Path) -> None:
     client = MlflowClient(f"sqlite:///{tuned / 'runs' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("angiobench").experiment_id
     runs = client.search_runs([experiment])
-    parents = {r.info.run_id for r in runs if "mlflow.parentRunId" not in r.data.tags}
+    parents = {r.info.run_id: r for r in runs if "mlflow.parentRunId" not in r.data.tags}
     assert len(parents) == 2
     children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") in parents]
     assert len(children) == 2 * TRIALS
     assert all("dice_val" in run.data.metrics for run in children)
-    for parent in parents:
+    assert all(run.data.tags["selection"] == "not accounted" for run in runs)
+    numbers = sorted(run.info.run_name.split(":")[0] for run in children)
+    assert numbers == sorted(2 * [f"trial {number + 1}" for number in range(TRIALS)])
+    for parent, run in parents.items():
         kept = {a.path for a in client.list_artifacts(parent)}
         assert any(path.endswith(".toml") for path in kept)
         assert "tuning-settings.png" in kept
+        assert "selection: not accounted" in run.info.run_name
+        epsilon = run.data.params["epsilon"]
+        found = level(tuned, epsilon)
+        assert run.data.metrics["best_dice"] == pytest.approx(found["provenance"]["score"])
+        assert float(run.data.tags["best.clip_norm"]) == found["settings"]["clip_norm"]
 
 
 def test_the_same_command_again_computes_nothing(tuned: Path) -> None:
     before = {file: file.stat().st_mtime_ns for file in cells(tuned)}
-    done = bench(*LEAKY, "--epsilon", "2,5", "--trials", str(TRIALS), cwd=tuned)
-    assert done.returncode == 0, done.stdout + done.stderr
+    composed = level(tuned, "5")["provenance"]["epsilon_of_all_trials"]
+    done = said(*LEAKY, *on(tuned / "cohort"), *ASKED, cwd=tuned)
+    assert (done.code, done.err) == (0, ""), done
     assert {file: file.stat().st_mtime_ns for file in cells(tuned)} == before
+    assert level(tuned, "5")["provenance"]["epsilon_of_all_trials"] == composed
 
 
 def test_a_run_with_tuned_settings_says_whence_they_come(
     tuned: Path, tiny_cohort: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(tuned / "runs" / "tuned", tmp_path / "runs" / "tuned")
-    run = ["run", *FAST, "--no-bookends", "--data", "cohort", "--tracking-uri", "none"]
-    done = bench(*run, "--epsilon", "1,4", "--tuned", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    said = " ".join(done.stdout.split())
-    assert "dp-wgan, ε = 1: nothing was tuned at or below it" in said
-    assert "dp-wgan, ε = 4: settings tuned at ε = 2 on private data; selection: not acc" in said
-    assert "Tuned on patients; selection: not accounted." in said
+    run = ["run", *FAST, "--no-bookends", *on(tiny_cohort), *QUIETLY, "--tuned"]
+    done = said(*run, "--epsilon", "1,4", cwd=tmp_path)
+    assert (done.code, done.err) == (0, ""), done
+    assert "dp-wgan, ε = 1: nothing was tuned at or below it" in done.out
+    assert "dp-wgan, ε = 4: settings tuned at ε = 2 on private data; selection: not acc" in done.out
+    assert "Tuned on patients; selection: not accounted." in done.out
     by_epsilon = {result["spec"]["epsilon"]: result for result in results(tmp_path)}
     assert by_epsilon[1]["spec"]["tuned"] is None
     settings = by_epsilon[4]["spec"]["generator"]["settings"]
@@ -127,17 +255,42 @@ def test_a_run_with_tuned_settings_says_whence_they_come(
         accountant=spent["accountant"],
     )
     assert again == spent["epsilon"] <= 4
-    explained = bench("explain", by_epsilon[4]["run_key"], cwd=tmp_path).stdout
-    assert "the selection is not accounted" in explained
-    shown = bench("show", "dp-wgan", "--tuned", cwd=tmp_path).stdout
-    assert "Tuned for ε = 2 (patch): 4 trials on private data" in shown
+    explained = said("explain", by_epsilon[4]["run_key"], cwd=tmp_path)
+    assert "the selection is not accounted" in explained.out
+
+
+def test_a_search_on_phantoms_costs_nothing_and_finds_the_least(on_phantoms: Path) -> None:
+    found = level(on_phantoms, "5")
+    how = found["provenance"]
+    assert (how["on"], how["selection"]) == ("phantom", "free of private data")
+    assert how["epsilon_of_all_trials"] == 0
+    (study,) = studies(on_phantoms)
+    scores = [trial.value for trial in study.trials]
+    assert how["score"] == min(scores) <= how["default"] == scores[0]
+    assert study.best_trial.params == found["settings"]
+    for name in ("history", "importance", "settings"):
+        assert (on_phantoms / "runs" / f"tuning-{name}.png").stat().st_size > 1000
+    for cell in cells(on_phantoms):
+        assert json.loads(cell.read_text())["spec"]["tuned"] is None
+
+
+def test_a_search_on_patients_never_replaces_what_phantoms_found(
+    on_phantoms: Path, tiny_cohort: Path
+) -> None:
+    before = level(on_phantoms, "5")
+    done = said(*LEAKY, *on(tiny_cohort), "--epsilon", "2,5", cwd=on_phantoms)
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "5.toml: these settings are free of private data" in done.err
+    assert level(on_phantoms, "5") == before
 
 
 def test_two_goals_over_two_seeds_across_two_sites(tiny_cohort: Path, tmp_path: Path) -> None:
     asked = ["--epsilon", "5", "--trials", "2", "--seeds", "2", "--objective", "dice,distance"]
     sites = ["--sites", "2", "--partition", "size-skew:1,1"]
-    done = bench(*LEAKY, *asked, *sites, "--tracking-uri", "none", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = said(*LEAKY, *on(tiny_cohort), *asked, *sites, *QUIETLY, cwd=tmp_path)
+    assert (done.code, done.err) == (0, ""), done
+    assert "The winner (*) has the best validation Dice" in done.out
+    assert (tmp_path / "runs" / "tuning-front.png").stat().st_size > 1000
     (study,) = studies(tmp_path)
     scores = {tuple(t.user_attrs["run_keys"]): t.values for t in study.trials}
     by_key = {
@@ -152,6 +305,22 @@ def test_two_goals_over_two_seeds_across_two_sites(tiny_cohort: Path, tmp_path: 
         assert all(by_key[key]["spec"]["federation"]["partition"] for key in keys)
     how = level(tmp_path, "5")["provenance"]
     assert (how["seeds"], how["score"]) == (2, max(values[0] for values in scores.values()))
+    assert (how["sites"], how["partition"]) == (2, "size-skew:1,1")
+
+
+def test_a_cap_stops_the_search_and_what_was_paid_for_is_kept(
+    tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
+    assert said("ledger", "cap", "2", cwd=tmp_path).code == 0
+    asked = ["--unit", "patient", "--epsilon", "1", "--trials", "9", "--jobs", "1", *QUIETLY]
+    done = said(*LEAKY, *on(tiny_cohort), *asked, cwd=tmp_path)
+    assert done.code == 2, done
+    assert re.fullmatch(r"bench: dp-wgan would take .* above the cap of 2; .*\n", done.err)
+    how = level(tmp_path, "1", "patient")["provenance"]
+    assert how["trials"] == len(cells(tmp_path))
+    assert 1 < how["trials"] < 9
+    assert 1 < how["epsilon_of_all_trials"] <= 2
 
 
 @pytest.mark.parametrize(
@@ -161,7 +330,7 @@ def test_two_goals_over_two_seeds_across_two_sites(tiny_cohort: Path, tmp_path: 
 def test_a_killed_search_goes_on_and_loses_and_doubles_no_trial(
     tiny_cohort: Path, tmp_path: Path, blow: signal.Signals, exit_code: int
 ) -> None:
-    asked = [*LEAKY, "--epsilon", "5", "--trials", "5", "--jobs", "2", "--tracking-uri", "none"]
+    asked = [*LEAKY, *on(tiny_cohort), "--epsilon", "5", "--trials", "5", "--jobs", "2", *QUIETLY]
     search = subprocess.Popen(
         [sys.executable, "-m", "benchmark", *asked],
         cwd=tmp_path,
@@ -174,8 +343,8 @@ def test_a_killed_search_goes_on_and_loses_and_doubles_no_trial(
     wait_for(lambda: not processes_in(tmp_path))
     kept = {file: file.stat().st_mtime_ns for file in cells(tmp_path)}
     assert len(kept) < 5
-    done = bench(*asked, cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = said(*asked, cwd=tmp_path)
+    assert (done.code, done.err) == (0, ""), done
     (study,) = studies(tmp_path)
     states = [trial.state.name for trial in study.trials]
     assert states.count("COMPLETE") == 5
@@ -221,19 +390,26 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_of_several_workers_one_may_be_killed(
     tiny_cohort: Path, tmp_path: Path, postgres: str
 ) -> None:
-    asked = [*LEAKY, "--epsilon", "5", "--trials", "8", "--jobs", "1", "--tracking-uri", "none"]
+    asked = [*LEAKY, *on(tiny_cohort), "--epsilon", "5", "--trials", "8", "--jobs", "1", *QUIETLY]
     command = [sys.executable, "-m", "benchmark", *asked, "--storage", postgres]
+    machines = {name: tmp_path / "state" / name for name in ("one", "other", "third")}
+    machine_secret(machines["one"])
+    for name in ("other", "third"):
+        shutil.copytree(machines["one"], machines[name])
     workers = [
         subprocess.Popen(
-            [*command, "--out", f"runs/{name}"], cwd=tmp_path, stdout=subprocess.DEVNULL
+            [*command, "--out", f"runs/{name}"],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "ANGIOBENCH_STATE": str(state)},
         )
-        for name in ("one", "other", "third")
+        for name, state in machines.items()
     ]
     try:
-        wait_for(lambda: list(tmp_path.glob("runs/one/trials/*/dp-wgan/*/charge.json")))
+        wait_for(lambda: list(tmp_path.glob("runs/one/trials/*/dp-wgan/*/charge.json")), 300)
         workers[0].send_signal(signal.SIGKILL)
         assert workers[0].wait() == -9
-        assert [worker.wait(timeout=240) for worker in workers[1:]] == [0, 0]
+        assert [worker.wait(timeout=400) for worker in workers[1:]] == [0, 0]
     finally:
         for worker in workers:
             worker.kill()
@@ -247,12 +423,16 @@ def test_of_several_workers_one_may_be_killed(
     assert len(set(finished)) == len(finished)
     lost = [str(trial.params) for trial in trials if trial.state.name == "FAIL"]
     assert set(lost) <= set(finished), "it was tried again"
-
-
-def studies(folder: Path) -> list[optuna.Study]:
-    storage = f"sqlite:///{folder / 'runs' / 'optuna.db'}"
-    names = optuna.get_all_study_names(storage)
-    return [optuna.load_study(study_name=name, storage=storage) for name in names]
+    ledgers = [ledger_in(state).entries() for state in machines.values()]
+    assert all(ledgers), "every machine had a part of it"
+    fits = [Guarantee.from_dict(e.said["guarantee"]) for entries in ledgers for e in entries]
+    files = [tmp_path / f"runs/{name}/tuned/dp-wgan/patch/5.toml" for name in ("other", "third")]
+    composed = [Found.read(file).provenance.epsilon_of_all_trials for file in files]
+    assert max(composed) >= total_epsilon(fits, DELTA, unit="patch")
+    assert min(composed) > max(
+        ledger_in(state).total_of({e.said["run"] for e in entries}, unit="patch")
+        for state, entries in zip(machines.values(), ledgers, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -267,13 +447,15 @@ def studies(folder: Path) -> list[optuna.Study]:
         (["--objective", "fid"], "--objective fid: "),
         (["--epsilon", "0"], "got '0'."),
         (["--storage", "cellar://optuna"], "Optuna cannot use this store"),
+        (["--storage", "cellar://me:secret@optuna"], "//me:***@optuna: Optuna cannot use"),
+        (["--delta", "0.1"], "delta"),
     ],
 )
 def test_a_search_that_cannot_be_meant_gets_one_sentence(
     arguments: list[str], sentence: str, tmp_path: Path
 ) -> None:
-    done = bench("tune", "--generator", "dp-wgan", *arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert sentence in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    done = said("tune", "--generator", "dp-wgan", *arguments, cwd=tmp_path)
+    assert done.code == 2
+    assert sentence in done.err
+    assert len(done.err.strip().splitlines()) == 1
     assert not (tmp_path / "runs").exists()

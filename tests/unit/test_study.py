@@ -1,0 +1,243 @@
+"""What a study's trials cost together, how dead workers' trials end, and what its store is told."""
+
+import math
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pytest
+from made import INPUTS
+
+from benchmark.core.errors import UsageError
+from benchmark.privacy.composition import total_epsilon
+from benchmark.privacy.ledger import DELTA, OverCapError
+from benchmark.sweep import studies
+from benchmark.sweep.cell import ledger_in, spendings_of
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.planning import Request, guarantee_of
+from benchmark.sweep.runner import Outcome
+from benchmark.sweep.sites import Federation, site_plans
+from benchmark.sweep.starts import spent
+from benchmark.sweep.storage import storage_at
+from benchmark.sweep.studies import Answer, Order
+from benchmark.sweep.study import Bench, Question
+from benchmark.sweep.sweep import Place
+from benchmark.sweep.trials import Trials
+
+FAST = {"generator_steps": "3", "batch": "16", "critic_steps": "1"}
+PATIENTS = replace(INPUTS, tests={"val": INPUTS.tests["test"]}, private=True)
+QUESTION = Question(
+    request=Request(
+        generators=("dp-wgan",),
+        epsilons=(5.0,),
+        settings={"dp-wgan": FAST},
+        bookends=False,
+        noise="system",
+    ),
+    trials=4,
+)
+
+
+def bench(folder: Path, machine: str = "one", inputs: Inputs = PATIENTS) -> Bench:
+    """One of several machines that share a store and nothing else."""
+    return Bench(
+        inputs=inputs,
+        root=folder / machine / "trials",
+        cache=folder / "cache",
+        state=folder / machine / "state",
+        storage=f"sqlite:///{folder / 'optuna.db'}",
+        progress=lambda *_: None,
+        ended=lambda *_: None,
+        news=lambda _: None,
+    )
+
+
+def died(trials: Trials) -> Iterator[int]:
+    """Starts a cell after the other, each of which fails at once."""
+    for task in trials.tasks():
+        yield task.guarantee.steps
+        trials.ended(Outcome(task.spec, "failed", "it died"))
+
+
+def test_what_every_machine_started_is_composed_on_each(tmp_path: Path) -> None:
+    for machine in ("one", "other"):
+        starts = died(Trials(QUESTION, bench(tmp_path, machine)))
+        assert next(starts) == next(starts) == 3
+    study = Trials(QUESTION, bench(tmp_path, "third")).study
+    whole = spent([study], "patch")
+    assert whole.fits == 4
+    for machine in ("one", "other", "third"):
+        assert not ledger_in(bench(tmp_path, machine).state).entries(), "no cell was run"
+    four = ledger_in(tmp_path / "state")
+    specs = QUESTION.specs(PATIENTS, {})
+    plan = guarantee_of(specs[0], PATIENTS, tmp_path / "cache")
+    for _ in range(4):
+        four.charge(spendings_of(specs[0], plan, PATIENTS, tmp_path / "cache")[0])
+    assert whole.epsilon == four.total_of({specs[0].key}, unit="patch") > plan.epsilon
+    assert whole.epsilon_patient == four.total_of({specs[0].key}, unit="patient")
+
+
+def test_sites_pay_each_for_its_own_patients(tmp_path: Path) -> None:
+    federation = Federation(sites=2, partition="size-skew:3,1")
+    question = replace(QUESTION, request=replace(QUESTION.request, federation=federation))
+    trials = Trials(question, bench(tmp_path))
+    next(died(trials))
+    plans = site_plans(question.specs(PATIENTS, {})[0], PATIENTS, tmp_path / "cache")
+    each = [total_epsilon([plan], DELTA, unit="patch") for plan in plans.values()]
+    assert len(each) == 2
+    assert spent([trials.study], "patch").epsilon == max(each)
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_level_starts_from_what_another_found_on_phantoms_alone(
+    private: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Question] = []
+
+    def answered(question: Question, *_: Any) -> tuple[Any, Answer, None]:
+        asked.append(question)
+        found = SimpleNamespace(generator="dp-wgan", settings={"batch": len(asked)})
+        return None, Answer(None, found, tmp_path, lambda _: None), None  # type: ignore[arg-type]
+
+    monkeypatch.setattr(studies, "_answered", answered)
+    monkeypatch.setattr(studies, "gather", lambda *_, **__: PATIENTS)
+    monkeypatch.setattr(studies, "spent", lambda *_: None)
+    request = replace(QUESTION.request, epsilons=(2.0, 5.0))
+    order = Order(request=request, objectives=("dice",), trials=1, storage=None, private=private)
+    data = tmp_path if private else None
+    place = Place(out=tmp_path, cache=tmp_path, state=tmp_path, data=data)
+    studies.run_studies(order, place, SimpleNamespace(preparing=None))  # type: ignore[arg-type]
+    assert [list(question.hints) for question in asked] == [[], [] if private else [{"batch": 1}]]
+
+
+def test_a_trial_that_is_retried_is_counted_once(tmp_path: Path) -> None:
+    trials = Trials(QUESTION, bench(tmp_path))
+    next(trials.tasks())
+    age(tmp_path, trial=0)
+    again = Trials(QUESTION, bench(tmp_path, "other"))
+    next(again.tasks())
+    states = [trial.state.name for trial in again.study.trials]
+    assert (states[0], states[-1]) == ("FAIL", "RUNNING")
+    assert again.study.trials[-1].params == again.study.trials[0].params
+    assert spent([again.study], "patch").fits == 2
+
+
+def test_on_phantoms_nothing_is_spent_and_no_trial_is_marked(tmp_path: Path) -> None:
+    free = replace(PATIENTS, private=False)
+    trials = Trials(QUESTION, bench(tmp_path, inputs=free))
+    task = next(trials.tasks())
+    assert task.spec.tuned is None
+    assert spent([trials.study], "patch").epsilon == 0
+
+
+def test_a_trial_on_patients_says_in_its_result_that_nobody_accounts_it(tmp_path: Path) -> None:
+    task = next(Trials(QUESTION, bench(tmp_path)).tasks())
+    assert task.spec.tuned is not None
+    assert task.spec.tuned["selection"] == "not accounted"
+    assert task.spec.tuned["on"] == "private"
+
+
+def age(folder: Path, trial: int) -> None:
+    """As if its worker had been silent for an hour."""
+    with sqlite3.connect(folder / "optuna.db") as store:
+        for table, column in (("trials", "datetime_start"), ("trial_heartbeats", "heartbeat")):
+            store.execute(
+                f"UPDATE {table} SET {column} = datetime({column}, '-1 hour') "  # noqa: S608
+                "WHERE trial_id IN (SELECT trial_id FROM trials WHERE number = ?)",
+                (trial,),
+            )
+    store.close()
+
+
+def asked_for(trials: Trials) -> None:
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        trials.study.ask()
+
+
+def test_a_trial_whose_worker_died_before_its_first_sign_of_life_is_tried_again(
+    tmp_path: Path,
+) -> None:
+    trials = Trials(QUESTION, bench(tmp_path))
+    asked_for(trials)  # and its worker dies
+    age(tmp_path, trial=0)
+    task = next(Trials(QUESTION, bench(tmp_path, "other")).tasks())
+    states = [trial.state.name for trial in trials.study.trials]
+    assert states[0] == "FAIL"
+    assert states.count("RUNNING") == 1
+    assert QUESTION.start().as_dict().items() <= task.spec.generator.settings.items()
+
+
+def test_a_young_trial_without_a_sign_of_life_is_left_alone(tmp_path: Path) -> None:
+    trials = Trials(QUESTION, bench(tmp_path))
+    asked_for(trials)
+    next(Trials(QUESTION, bench(tmp_path, "other")).tasks())
+    assert trials.study.trials[0].state.name == "RUNNING"
+
+
+def test_a_trial_that_was_taken_for_dead_starts_no_further_cell(tmp_path: Path) -> None:
+    two = replace(QUESTION, request=replace(QUESTION.request, seeds=2))
+    trials = Trials(two, bench(tmp_path))
+    tasks = trials.tasks()
+    next(tasks)
+    trials.study.tell(0, state=optuna.trial.TrialState.FAIL)
+    (going,) = trials._open
+    trials._between.append(going)
+    going.scores.append([0.5])
+    next(tasks)
+    assert going not in trials._open
+    assert [len(g.scores) for g in trials._open] == [0], "another trial was begun instead"
+
+
+def test_a_heartbeat_survives_an_error_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.sweep.trials.HEARTBEAT_S", 0.01)
+    trials = Trials(QUESTION, bench(tmp_path))
+    next(trials.tasks())
+    beats: list[int] = []
+
+    def fails_once(trial: int) -> None:
+        beats.append(trial)
+        if len(beats) == 1:
+            raise OSError("the store is away")
+
+    monkeypatch.setattr(trials._storage, "record_heartbeat", fails_once)
+    with trials.beating():
+        while len(beats) < 3:
+            pass
+    assert trials.study.trials[0].state.name == "FAIL", "it was given back"
+
+
+def test_a_cap_stops_a_search_before_the_trial_that_would_go_over_it(tmp_path: Path) -> None:
+    place = bench(tmp_path)
+    ledger_in(place.state).set_cap(0.1)
+    trials = Trials(QUESTION, place)
+    assert next(trials.tasks(), None) is None
+    assert isinstance(trials.stopped, OverCapError)
+    assert spent([trials.study], "patch").fits == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg2://bench:s3cr%40t@127.0.0.1:1/x",
+        "cellar://bench:s3cr%40t@somewhere/x",
+        "postgresql+psycopg2://127.0.0.1:1/x?user=bench&password=s3cr%40t",
+    ],
+)
+def test_no_error_of_a_store_tells_its_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.sweep.storage.SETTLE_S", 0.0)
+    with pytest.raises(UsageError, match=r"\*\*\*") as refused:
+        storage_at(url)
+    assert "s3cr" not in str(refused.value)
+
+
+def test_an_infinite_trial_makes_the_whole_infinite(tmp_path: Path) -> None:
+    request = replace(QUESTION.request, epsilons=(math.inf,))
+    trials = Trials(replace(QUESTION, request=request), bench(tmp_path))
+    next(died(trials))
+    assert spent([trials.study], "patch").epsilon == math.inf
