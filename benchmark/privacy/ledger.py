@@ -133,10 +133,6 @@ class Ledger:
                 if self._head(open_file) == checked:  # nobody has spent since
                     return self._append(open_file, _said(spending))
 
-    def has(self, number: Any, run: str) -> bool:
-        """Whether an entry of that number belongs to the run."""
-        return any(e.number == number and e.said.get("run") == run for e in self.entries())
-
     def pays_for(self, number: Any, spending: Spending) -> bool:
         """Whether the entry of that number is for this spending, to the last patient and number."""
         said = _said(spending)

@@ -240,11 +240,16 @@ def spendings_of(
     return [_spending(spec, plans[site], one) for site, one in mine.items()]
 
 
-def is_paid(spec: RunSpec, planned: Guarantee, folder: Path, state: Path) -> bool:
+def is_paid(
+    spec: RunSpec, planned: Guarantee, inputs: Inputs, *, folder: Path, state: Path
+) -> bool:
     """Whether a cell's fit goes on from its checkpoint, and so under its own entry."""
+    if is_federated(spec):
+        return (folder / CHECKPOINT).exists()  # each site looks itself before it joins
     checkpoint = checkpoint_of(spec, planned, folder, state)
     entry = read_json(folder / CHARGE).get("ledger_entry")
-    return checkpoint.state is not None and ledger_in(state).has(entry, spec.key)
+    spending = _spending(spec, planned, inputs)
+    return checkpoint.state is not None and ledger_in(state).pays_for(entry, spending)
 
 
 def _spending(spec: RunSpec, guarantee: Guarantee, inputs: Inputs) -> Spending:
@@ -269,7 +274,7 @@ def _charge(
 
     A fit that goes on from its checkpoint goes on under its own entry.
     """
-    if is_paid(spec, planned, setting.folder, setting.state):
+    if is_paid(spec, planned, inputs, folder=setting.folder, state=setting.state):
         return
     entry = ledger_in(setting.state).charge(_spending(spec, guarantee, inputs))
     write_json(setting.folder / CHARGE, {**guarantee.as_dict(), "ledger_entry": entry})

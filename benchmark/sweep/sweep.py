@@ -27,7 +27,7 @@ from benchmark.sweep.planning import (
     wanted,
 )
 from benchmark.sweep.runner import Events, Outcome, run_tasks
-from benchmark.sweep.sites import fitted_on
+from benchmark.sweep.sites import fitted_on, inputs_of
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
 from benchmark.sweep.summary import SUMMARY, Row, rows, write_summary
@@ -134,7 +134,7 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         [
             spending
             for task in tasks
-            if not is_paid(task.spec, task.guarantee, store.folder(task.spec), place.state)
+            if not _goes_on(task, store)
             for spending in spendings_of(task.spec, task.guarantee, inputs, place.cache)
         ]
     )
@@ -150,6 +150,12 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         tracker.keep(listener.drawn(matrix, place.out))
     tracker.close(any(outcome.state == "failed" for outcome in outcomes))
     return Finished(table, outcomes, matrix)
+
+
+def _goes_on(task: Task, store: Store) -> bool:
+    spec, folder = task.spec, store.folder(task.spec)
+    mine = inputs_of(spec, task.inputs)
+    return is_paid(spec, task.guarantee, mine, folder=folder, state=task.state)
 
 
 def _said_of_tuning(request: Request, specs: Sequence[RunSpec]) -> list[str]:
