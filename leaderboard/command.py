@@ -81,8 +81,8 @@ def _default_delta(spec: RunSpec, guarantee: Guarantee) -> float:
 
 def preset_of(protocol: Mapping[str, Any]) -> str:
     """The preset whose protocol is nearest."""
-    given = {preset: PROTOCOLS[preset].as_dict() for preset in PROTOCOLS}
-    return max(given, key=lambda preset: len(given[preset].items() & protocol.items()))
+    said = {preset: PROTOCOLS[preset].as_dict().items() for preset in PROTOCOLS}
+    return max(said, key=lambda preset: len(said[preset] & protocol.items()))
 
 
 def _settings(spec: RunSpec) -> Iterator[tuple[str, ...]]:
