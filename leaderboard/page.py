@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
 
 from benchmark.core.files import write_text
+from benchmark.data.folders import cache_folder
 from leaderboard.board import Table
 from leaderboard.markdown import lines_of
 from leaderboard.view import notes_of, title_of, view_of
@@ -68,10 +70,14 @@ def _ours(name: str) -> Markup:
 
 @cache
 def _vega() -> Markup:
-    """Vega, Vega-Lite and their embedding, which vl-convert brings along."""
+    """Vega, Vega-Lite and their embedding, which vl-convert brings along and takes seconds over."""
     import vl_convert
 
-    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    kept = cache_folder() / f"vega-{version('vl-convert-python')}.js"
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_text(kept, vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    bundle = kept.read_text(encoding="utf-8")
     return Markup(bundle.replace("</script", "<\\/script"))  # noqa: S704  (the library's own code)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from benchmark.metrics.bootstrap import Interval, interval, intervals
 from benchmark.metrics.scores import Scores
 from benchmark.privacy.planning import recomputed
 from benchmark.sweep.inputs import Inputs, Progress, gather
-from benchmark.sweep.planning import make
 from benchmark.sweep.plans import planned
 from benchmark.sweep.sites import is_federated, plan_at_site, worst
 from benchmark.sweep.spec import RunSpec
@@ -79,19 +78,20 @@ def verified(one: Published, phantoms: Inputs, cache: Path) -> Verdict:
         unchecked.append("the intervals, as scores of single patients do not leave a hospital")
     else:
         faults += _of_scores(one, phantoms)
-    faults += _of_epsilons(one)
+    faults += _of_guarantees(one)
     try:
-        faults += _of_plan(one, cache)
+        other = [*_of_plan(one, cache)]
     except BenchError as error:
         unchecked.append(f"the plan, as {error}".rstrip("."))
-    return Verdict(faults, unchecked)
+        other = [*_of_mechanisms(one)]
+    return Verdict([*faults, *other], unchecked)
 
 
 def _of_spec(one: Published) -> Iterator[str]:
     said = one.result
     if said["run_key"] != one.spec.key:
         yield f"its key is {said['run_key']}, and its spec's is {one.spec.key}"
-    if plain(asdict(one.spec)) != plain(dict(said["spec"])):
+    if plain(one.spec.as_dict()) != said["spec"]:
         yield "its spec is not written as the suite writes it"
 
 
@@ -126,7 +126,7 @@ def _of_privacy(one: Published) -> Iterator[str]:
                 yield f"{name} on {tested['name']} lies outside of its own interval"
 
 
-def _of_epsilons(one: Published) -> Iterator[str]:
+def _of_guarantees(one: Published) -> Iterator[str]:
     spec = one.spec
     for at, guarantee in _guarantees(one.result).items():
         if (guarantee.unit, guarantee.delta) != (spec.unit, spec.delta):
@@ -135,11 +135,15 @@ def _of_epsilons(one: Published) -> Iterator[str]:
             yield f"ε{at} is {guarantee.epsilon:g}, and the spec asks for {spec.epsilon:g}"
         if 0 < guarantee.epsilon < math.inf and guarantee.seeded is not (spec.noise == "seeded"):
             yield f"the guarantee{at} and the spec differ in whether the noise was seeded"
-        yield from _of_mechanism(guarantee, at)
     if "sites" in one.result:
         at_sites = [Guarantee.from_dict(site["guarantee"]) for site in one.result["sites"]]
         if not _same_guarantee(worst(at_sites), Guarantee.from_dict(one.result["guarantee"])):
             yield "its guarantee is not that of the site with the largest ε"
+
+
+def _of_mechanisms(one: Published) -> Iterator[str]:
+    for at, guarantee in _guarantees(one.result).items():
+        yield from _of_mechanism(guarantee, at)
 
 
 def _of_mechanism(guarantee: Guarantee, at: str) -> Iterator[str]:
@@ -148,10 +152,14 @@ def _of_mechanism(guarantee: Guarantee, at: str) -> Iterator[str]:
     except (ValueError, ArithmeticError) as error:
         yield f"ε{at} cannot be recomputed: {error}"
         return
+    yield from _of_spent(guarantee, again, at)
+
+
+def _of_spent(claimed: Guarantee, again: Guarantee, at: str) -> Iterator[str]:
     for name in EPSILONS:
-        claimed, found = getattr(guarantee, name), getattr(again, name)
-        if not _same(claimed, found):
-            yield f"{name}{at} is {claimed}, and its mechanism's numbers give {found}"
+        said, found = getattr(claimed, name), getattr(again, name)
+        if not _same(said, found):
+            yield f"{name}{at} is {said}, and its mechanism's numbers give {found}"
 
 
 @lru_cache(maxsize=4096)
@@ -167,7 +175,7 @@ def _of_plan(one: Published, cache: Path) -> Iterator[str]:
         BenchError: If no such generator is installed.
     """
     spec = one.spec
-    version = generators.get(spec.generator.name).version
+    version = _class(spec.generator.name).version
     if version != spec.generator.version:
         raise BenchError(f"{spec.generator.name} is of version {version} here")
     try:
@@ -182,8 +190,11 @@ def _of_planned(one: Published, cache: Path) -> Iterator[str]:
     for at, said in claimed.items():
         if at or not whole:
             again = _planned(spec, said, whole, cache)
-            if not _same_guarantee(again, said):
+            spent = {name: getattr(said, name) for name in EPSILONS}
+            if not _same_guarantee(replace(again, **spent), said):
                 yield f"the guarantee{at} is not the one that its settings give"
+            else:
+                yield from _of_spent(said, again, at)
 
 
 def _planned(spec: RunSpec, said: Guarantee, whole: int, cache: Path) -> Guarantee:
@@ -194,7 +205,15 @@ def _planned(spec: RunSpec, said: Guarantee, whole: int, cache: Path) -> Guarant
     )
     if is_federated(spec):
         return plan_at_site(spec, said.patients, whole, cache)
-    return planned(spec.generator, make(generators, spec.generator), public, spec.budget, cache)
+    kind = _class(spec.generator.name)
+    made = kind(kind.Params(**spec.generator.settings))
+    return planned(spec.generator, made, public, spec.budget, cache)
+
+
+@lru_cache
+def _class(generator: str) -> Any:
+    """Remembered, as the registry looks through all that is installed."""
+    return generators.get(generator)
 
 
 def _same_guarantee(one: Guarantee, other: Guarantee) -> bool:

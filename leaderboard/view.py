@@ -133,7 +133,7 @@ def far_name(table: Table) -> str:
 
 def _with_fid(table: Table) -> Mapping[str, Any]:
     """What a cell says of its FID, if any has one."""
-    results = (cell.result for row in table.rows for cell in row.done)
+    results = (cell.result for row in table.rows if not row.is_refused for cell in row.done)
     return next((result["fid"] for result in results if _fid(result) is not None), {})
 
 
@@ -266,7 +266,11 @@ def _data(name: str, table: Table, levels: Levels) -> dict[str, list[dict[str, A
     """The charts' data sets on one test set."""
     rows = enumerate(table.rows)
     numbers = [number for number, row in rows if name in row.tests and not row.is_refused]
-    points = [_point(number, table, name, levels) for number in numbers]
+    far = _fid if _with_fid(table) else _distance
+    points = [
+        {**_point(number, table, name, levels), "far": _short(table.rows[number].mean(far))}
+        for number in numbers
+    ]
     paper, low = _paper(levels) if table.common.unit == "patch" else ([], [])
     return {
         "all": points,
@@ -293,7 +297,6 @@ def _point(number: int, table: Table, name: str, levels: Levels) -> dict[str, An
         "dice": round(dice.mean, 4),
         "low": round(dice.low, 4),
         "high": round(dice.high, 4),
-        "far": _short(row.mean(_fid if _with_fid(table) else _distance)),
         "seconds": _short(seconds_of(row)),
     }
 
