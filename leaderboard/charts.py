@@ -151,7 +151,7 @@ def _trade_off(levels: Levels, colour: alt.Color) -> Any:
         *_paper(levels, dice),
         *_bands(dice, low, high),
         _on("points").mark_line(strokeWidth=2).encode(x=levels.axis(), y=dice, color=colour),
-        points.mark_rule(opacity=0.5).encode(y=low, y2=high),
+        points.mark_rule(opacity=0.6, strokeWidth=2).encode(y=low, y2=high),
         points.mark_point(filled=True, size=70, opacity=1).encode(y=dice),
     )
 
@@ -176,7 +176,7 @@ def _paper(levels: Levels, dice: alt.Y) -> Iterator[alt.Chart]:
     )
     line = paper.mark_line(strokeDash=[2, 3], color="grey", point={"color": "grey"})
     yield line.encode(y=dice, tooltip=["words:N"])
-    yield _words(paper, align="right", dy=16).encode(y=dice, text="label:N")
+    yield _words(paper, align="right", dy=34).encode(y=dice, text="label:N")
 
 
 def _scatter(field: str, title: str, scale: alt.Scale, colour: alt.Color) -> Any:
@@ -201,7 +201,9 @@ def _by(data: str, field: str, title: str, colour: alt.Color) -> Any:
     y = alt.Y("dice:Q", title="Dice", scale=DICE)
     tooltip = [*TOOLTIP[:4], alt.Tooltip(f"{field}:N"), alt.Tooltip("dice:Q", format=".3f")]
     base = _on(data).encode(x=x, y=y, color=colour, detail="row:N", tooltip=tooltip)
-    return alt.layer(base.mark_line(opacity=0.5), base.mark_point(filled=True, size=60, opacity=1))
+    words = _words(_on(data), align="left", dx=7).encode(x=x, y=y, text="label:N")
+    dots = base.mark_point(filled=True, size=60, opacity=1)
+    return alt.layer(base.mark_line(opacity=0.5), dots, words)
 
 
 def _on(data: str) -> alt.Chart:

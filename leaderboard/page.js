@@ -5,6 +5,7 @@
 const by = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const INFINITE = "∞";
+const MANY = 200; // rows, beyond which charts are drawn as pixels, which is faster
 let view, table, testSet, order = { column: null, down: false };
 
 const make = (name, properties = {}, ...children) => {
@@ -146,7 +147,7 @@ function sentences(rows, allowed) {
     const gap = mean - dice(next)[0];
     const doubt = dice(next)[2] >= low ? "; their intervals overlap" : "";
     said.push(`The next, ${called(next)}, is ${gap.toFixed(3)} behind${doubt}.`);
-  } else said.push("There is no other generator at so small an ε.");
+  } else said.push(allowed === Infinity ? "There is no other generator to compare it with." : "There is no other generator at so small an ε.");
   if (best.selection === UNACCOUNTED) said.push("Its settings were chosen by looking at patients, so that more than this ε was spent.");
   said.push(...overSimulator(best, allowed));
   return said;
@@ -184,7 +185,8 @@ async function drawCharts() {
     return [make("figure", { className: wide }, make("figcaption", {}, chart.title), plot), plot, chart];
   });
   by("charts").replaceChildren(...figures.map(([figure]) => figure));
-  const options = { actions: false, renderer: "svg", config: theme() };
+  const renderer = table.rows.length > MANY ? "canvas" : "svg";
+  const options = { actions: false, renderer, config: theme() };
   await Promise.all(figures.map(([, plot, chart]) => vegaEmbed(plot, { ...chart.spec, datasets }, options)));
   document.body.dataset.drawn = `${table.key} ${testSet} ${dark.matches ? "dark" : "light"}`;
 }

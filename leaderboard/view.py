@@ -306,21 +306,25 @@ def _of_radius(
 ) -> Iterator[dict[str, Any]]:
     for point in points:
         found = table.rows[point["row"]].tests[name].calibres
-        for calibre, score in CALIBRES.items():
-            if score in found:
-                yield {**_about(point), "calibre": calibre, "dice": round(found[score], 4)}
+        told = {calibre: found[score] for calibre, score in CALIBRES.items() if score in found}
+        yield from _along("calibre", told, point)
 
 
 def _of_sites(
     points: Sequence[Mapping[str, Any]], table: Table, name: str
 ) -> Iterator[dict[str, Any]]:
     for point in points:
-        for site, dice in table.rows[point["row"]].tests[name].by_site.items():
-            yield {**_about(point), "site": site, "dice": round(dice, 4)}
+        yield from _along("site", table.rows[point["row"]].tests[name].by_site, point)
 
 
-def _about(point: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: point[name] for name in ("row", "who", "epsilon", "spent", "selection")}
+def _along(
+    field: str, told: Mapping[str, float], point: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """A row's Dice by something; its ε is written at the end of its line."""
+    about = {name: point[name] for name in ("row", "who", "epsilon", "spent", "selection")}
+    for number, (value, dice) in enumerate(told.items(), 1):
+        label = point["epsilon"] if number == len(told) else ""
+        yield {**about, field: value, "dice": round(dice, 4), "label": label}
 
 
 def _paper(levels: Levels) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
