@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.complete
 
-.PHONY: env demo federation-demo test test-all test-browser lint format check bench audit wheel-smoke clean
+.PHONY: env demo federation-demo test test-all test-browser screenshots lint format check bench audit wheel-smoke clean
 
 env: $(STAMP)
 
@@ -31,6 +31,10 @@ test-browser: env
 	command -v chromium > /dev/null || { apt-get update && apt-get install --yes chromium; }
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,browser]'
 	$(BIN)/pytest -m browser
+
+screenshots: demo
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,browser]'
+	$(BIN)/python tests/browser/screenshots.py runs docs/images
 
 lint: env
 	$(BIN)/ruff format --check .

@@ -1,7 +1,8 @@
 """Cells as a leaderboard: rows over seeds, in tables whose rows may be ranked.
 
 Rows of one table differ in nothing but what is compared: they share the protected unit, δ, the
-cohort, the test sets, the protocol and the segmenter.
+neighbouring relation, the cohort, the test sets, the protocol and the segmenter. Whatever is here
+may leave: ``tables_of`` withholds the rest.
 """
 
 from __future__ import annotations
@@ -9,18 +10,23 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from benchmark.core.budget import Guarantee
-from benchmark.metrics.bootstrap import Interval, interval
-from benchmark.metrics.scores import Scores
+from benchmark.core.budget import RELATION, Guarantee
+from benchmark.metrics.bootstrap import Interval, intervals
 from benchmark.sweep.planning import LOWER, UPPER
 from benchmark.sweep.sites import alone_at
 from benchmark.sweep.spec import RunSpec, canonical
 from benchmark.sweep.summary import ALL, who
+from leaderboard.command import changed_settings, preset_of
 from leaderboard.entries import Entry
+from leaderboard.sharing import is_of_phantoms, shared
+
+INTERVALS = ("dice", "hd95_mm", "bavd_mm", "cldice")
+CALIBRES = ("dice_thin", "dice_medium", "dice_thick")
+HERE, VERIFIED, IN_PART, REFUSED = "computed here", "verified", "in part", "does not add up"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,24 +34,22 @@ class Scored:
     """A row's scores on one test set: means over patients and seeds, with 95 % intervals.
 
     Attributes:
-        scores: By the names in ``Scores``; ``None`` where no patient has such vessels.
+        dice: Dice.
+        scores: By the names in ``INTERVALS``.
+        calibres: Mean Dice by the names in ``CALIBRES``, of those that any patient has.
         fraction_of_real: Dice over that of the upper bookend.
-        over_simulator: By how much Dice is above the data-free bookend's, paired by patient.
+        over_simulator: By how much Dice is above the data-free bookend's.
+        paired: Whether that is paired by patient; else its ends are those of both intervals.
         by_site: Dice by the site of the tested patients.
     """
 
-    scores: Mapping[str, Interval | None]
+    dice: Interval
+    scores: Mapping[str, Interval]
+    calibres: Mapping[str, float]
     fraction_of_real: float | None = None
     over_simulator: Interval | None = None
+    paired: bool = False
     by_site: Mapping[str, float]
-
-    @property
-    def dice(self) -> Interval:
-        """Dice, which every patient has."""
-        found = self.scores["dice"]
-        if found is None:
-            raise ValueError("every patient has a Dice")
-        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,8 @@ class Row:
     """One generator with its settings at one privacy level: its cells differ in the seed alone.
 
     Attributes:
-        who: The generator's name, where it was trained, and whether it was tuned.
+        who: The generator's name, where it was trained, whether it was tuned, and what else tells
+            it apart from others of its table.
         cells: Finished or not, by seed.
         asked: How many seeds the table has.
         tests: Scores by test set; empty if no cell is done.
@@ -77,6 +82,21 @@ class Row:
         return [cell for cell in self.cells if cell.status == "done"]
 
     @property
+    def check(self) -> str:
+        """Whether its numbers were recomputed: by nobody if they were computed here."""
+        verdicts = [cell.verdict for cell in self.cells if cell.verdict is not None]
+        if self.is_refused:
+            return REFUSED
+        if not verdicts:
+            return HERE
+        return IN_PART if any(verdict.unchecked for verdict in verdicts) else VERIFIED
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a stranger's numbers do not add up, so that they are ranked against none."""
+        return any(cell.faults for cell in self.cells)
+
+    @property
     def is_bookend(self) -> bool:
         """Whether it is there to be compared with."""
         return self.spec.generator.name in (UPPER, LOWER)
@@ -95,67 +115,119 @@ class Table:
         key: Of all that they share.
         common: The spec of one of them, for what they share.
         phantoms: Whether nobody is concerned by the data.
-        rows: The upper bookend, generators by name and falling ε, the lower bookend.
+        relation: Which data sets are neighbours.
+        rows: The upper bookend, generators by name and falling ε, the lower bookend; those that do
+            not add up come last.
     """
 
     key: str
     common: RunSpec
     phantoms: bool
+    relation: str
     rows: Sequence[Row]
 
     @property
     def test_sets(self) -> list[str]:
-        """Their names, the main one first."""
-        return list(self.common.test_data)
+        """Their names, the main one first; without those that are withheld."""
+        told = {name for row in self.rows for name in row.tests}
+        names = list(self.common.test_data)
+        return [name for name in names if name in told] or names
+
+
+class Bookends:
+    """What a table's rows are compared with, on each test set."""
+
+    def __init__(self, cells: Sequence[Entry]) -> None:
+        self._cells = [cell for cell in cells if cell.status == "done" and not cell.faults]
+        self._of: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+
+    def real(self, name: str) -> float | None:
+        """The upper one's mean Dice."""
+        tests = self._tests(name, UPPER)
+        return fmean(test["dice"]["mean"] for test in tests) if tests else None
+
+    def simulator(self, name: str) -> list[Mapping[str, Any]]:
+        """The lower one's scores."""
+        return self._tests(name, LOWER)
+
+    def _tests(self, name: str, bookend: str) -> list[Mapping[str, Any]]:
+        if (name, bookend) not in self._of:
+            cells = [cell for cell in self._cells if cell.spec.generator.name == bookend]
+            self._of[name, bookend] = _tests_on(name, cells)
+        return self._of[name, bookend]
 
 
 def tables_of(entries: Iterable[Entry]) -> list[Table]:
-    """The tables, the largest first."""
+    """The tables, the largest first, of what may leave of the cells."""
+    entries = list(entries)
+    phantoms = {entry.spec.data for entry in entries if is_of_phantoms(entry)}
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
-        groups.setdefault(_shared(entry.spec), []).append(entry)
+        unfinished = entry.status != "done" and entry.spec.data in phantoms
+        one = shared(entry, phantoms=unfinished or is_of_phantoms(entry))
+        groups.setdefault(_shared(one), []).append(one)
     return sorted(
-        (_table(said, group) for said, group in groups.items()),
+        (_table(said, group, phantoms) for said, group in groups.items()),
         key=lambda table: (-len(table.rows), table.key),
     )
 
 
-def _shared(spec: RunSpec) -> str:
+def _shared(entry: Entry) -> str:
     """All that rows of one table have in common."""
+    spec = entry.spec
     segmenter = [spec.segmenter.name, spec.segmenter.version, dict(spec.segmenter.settings)]
     tests = [dict(spec.test_data), dict(spec.protocol)]
-    return canonical([spec.unit, spec.delta, spec.data, tests, segmenter, spec.schema])
+    law = [spec.unit, spec.delta, _relation(entry)]
+    return canonical([law, spec.data, tests, segmenter, spec.schema])
 
 
-def _table(said: str, entries: Sequence[Entry]) -> Table:
-    lines: dict[str, list[Entry]] = {}
-    for entry in sorted(entries, key=lambda e: e.spec.seed):
-        lines.setdefault(_line(entry.spec), []).append(entry)
-    asked = len({entry.spec.seed for entry in entries})
-    rows = sorted((_row(cells, asked, entries) for cells in lines.values()), key=_order)
+def _relation(entry: Entry) -> str:
+    return str(entry.result["guarantee"]["relation"]) if entry.status == "done" else RELATION
+
+
+def _table(said: str, entries: Sequence[Entry], phantoms: set[str]) -> Table:
+    lines: dict[str, dict[int, Entry]] = {}
+    for entry in sorted(entries, key=lambda e: (e.spec.seed, e.spec.key)):
+        line = lines.setdefault(_line(entry), {})
+        before = line.get(entry.spec.seed)
+        if before is None or _says(entry) > _says(before):
+            line[entry.spec.seed] = entry
+    asked = len({entry.spec.seed for entry in entries if not entry.faults})
+    bookends = Bookends(entries)
+    rows = [_row([*cells.values()], asked, bookends) for cells in lines.values()]
+    common = entries[0].spec
     return Table(
         key=hashlib.sha256(said.encode()).hexdigest()[:8],
-        common=entries[0].spec,
-        phantoms=all(not e.result["private_data"] for e in entries if e.status == "done"),
-        rows=rows,
+        common=common,
+        phantoms=common.data in phantoms,
+        relation=_relation(entries[0]),
+        rows=sorted(_told_apart(rows), key=_order),
     )
 
 
-def _line(spec: RunSpec) -> str:
-    """All that decides a row: everything but the seed."""
+def _line(entry: Entry) -> str:
+    """All that decides a row: everything but the seed, and which weights FID was computed with."""
+    spec = entry.spec
     settings = {"name": spec.generator.name, "settings": dict(spec.generator.settings)}
     more = [spec.epsilon, spec.noise, spec.sites, spec.federation, spec.tuned]
-    return canonical([settings, spec.generator.version, more])
+    return canonical([settings, spec.generator.version, more, bool(entry.faults)])
 
 
-def _row(cells: Sequence[Entry], asked: int, all_cells: Sequence[Entry]) -> Row:
+def _says(entry: Entry) -> tuple[bool, bool]:
+    """How much a cell tells: of two that differ in FID's weights, one with FID stands for both."""
+    done = entry.status == "done"
+    return done, done and entry.result["fid"]["value"] is not None
+
+
+def _row(cells: Sequence[Entry], asked: int, bookends: Bookends) -> Row:
     spec, done = cells[0].spec, [cell for cell in cells if cell.status == "done"]
     name = who(spec.generator.name, spec.sites, alone_at(spec) or ALL)
+    tests = {name: _tests_on(name, done) for name in spec.test_data}
     return Row(
         who=name + (", tuned" if spec.tuned else ""),
         cells=cells,
-        asked=asked,
-        tests={name: _scored(name, done, all_cells) for name in spec.test_data} if done else {},
+        asked=max(asked, len(cells)),
+        tests={name: _scored(told, name, bookends) for name, told in tests.items() if told},
         guarantee=_worst([Guarantee.from_dict(cell.result["guarantee"]) for cell in done]),
     )
 
@@ -164,35 +236,95 @@ def _worst(said: Sequence[Guarantee]) -> Guarantee | None:
     return max(said, key=lambda one: one.epsilon, default=None)
 
 
-def _scored(name: str, done: Sequence[Entry], all_cells: Sequence[Entry]) -> Scored:
-    tests = [scores_on(name, cell) for cell in done]
-    scores = {score: _over(tests, score) for score in Scores._fields}
-    dice, real = scores["dice"], _bookend(name, UPPER, all_cells)
-    mean = real and fmean(test["dice"]["mean"] for test in real)
-    patients, simulated = (
-        per_patient(t, "dice") for t in (tests, _bookend(name, LOWER, all_cells))
-    )
-    gains = [patients[one] - simulated[one] for one in patients if one in simulated]
+def _told_apart(rows: Sequence[Row]) -> list[Row]:
+    """The rows, with names that say in what those of one name differ."""
+    groups: dict[tuple[str, bool, float | None], list[Row]] = {}
+    for row in rows:
+        level = row.spec.epsilon if row.spec.tuned else None
+        groups.setdefault((row.who, row.is_refused, level), []).append(row)
+    return [row for group in groups.values() for row in _named(group)]
+
+
+def _named(rows: Sequence[Row]) -> list[Row]:
+    said = [_aspects(row.spec) for row in rows]
+    names = dict.fromkeys(name for one in said for name in one)
+    differ = [name for name in names if len({str(one.get(name)) for one in said}) > 1]
+    return [replace(row, who=_name(row, differ)) for row in rows] if differ else [*rows]
+
+
+def _name(row: Row, differ: Sequence[str]) -> str:
+    said, spec = _aspects(row.spec), row.spec
+    usual = said.keys() - changed_settings(spec.generator, preset_of(spec.protocol)) - OF_FIT
+    told = [f"{name}={said[name]}" for name in differ if name in said and name not in usual]
+    return ", ".join([row.who, *told])
+
+
+OF_FIT = {"noise", "version", "design", "rounds", "local_steps", "partition", "of", "study"}
+"""What may tell rows apart beside their settings, and has no usual value."""
+
+
+def _aspects(spec: RunSpec) -> dict[str, Any]:
+    """All that may tell rows of one name apart."""
+    noise = {} if spec.noise == "seeded" else {"noise": spec.noise}
+    study = {"study": spec.tuned["study"]} if spec.tuned else {}
+    fit = {"version": spec.generator.version, **(spec.federation or {})}
+    return {**spec.generator.settings, **noise, **fit, **study}
+
+
+def _tests_on(name: str, cells: Sequence[Entry]) -> list[Mapping[str, Any]]:
+    """What those say of a test set that tell of it."""
+    tests = (test for cell in cells for test in cell.result["test_sets"])
+    return [test for test in tests if test["name"] == name]
+
+
+def _scored(tests: Sequence[Mapping[str, Any]], name: str, bookends: Bookends) -> Scored:
+    real, simulator = bookends.real(name), bookends.simulator(name)
+    told = {score: per_patient(tests, score) for score in (*INTERVALS, *CALIBRES)}
+    dice = told["dice"]
+    simulated = per_patient(simulator, "dice")
+    paired = bool(dice) and dice.keys() == simulated.keys()
+    columns = [[*told[score].values()] for score in INTERVALS] if dice else []
+    gains = [[dice[one] - simulated[one] for one in dice]] if paired else []
+    found = intervals([*columns, *gains])
+    scores = dict(zip(INTERVALS, found, strict=False)) or {s: _over(tests, s) for s in INTERVALS}
+    gain = found[-1] if paired else _above(scores["dice"], simulator)
     return Scored(
+        dice=scores["dice"],
         scores=scores,
-        fraction_of_real=dice.mean / mean if dice and mean else None,
-        over_simulator=interval(gains) if gains else None,
+        calibres={c: mean for c in CALIBRES if (mean := _mean(tests, told[c], c)) is not None},
+        fraction_of_real=scores["dice"].mean / real if real else None,
+        over_simulator=gain,
+        paired=paired,
         by_site=_by_site(tests),
     )
+
+
+def _over(tests: Sequence[Mapping[str, Any]], score: str) -> Interval:
+    """Over seeds, where single patients are not told."""
+    told = [test[score] for test in tests]
+    low, high = min(one["low"] for one in told), max(one["high"] for one in told)
+    return Interval(fmean(one["mean"] for one in told), low, high)
+
+
+def _above(dice: Interval, simulator: Sequence[Mapping[str, Any]]) -> Interval | None:
+    """The gain where patients cannot be paired: from and to what both intervals allow."""
+    if not simulator:
+        return None
+    other = _over(simulator, "dice")
+    return Interval(dice.mean - other.mean, dice.low - other.high, dice.high - other.low)
+
+
+def _mean(
+    tests: Sequence[Mapping[str, Any]], patients: Mapping[str, float], score: str
+) -> float | None:
+    told = [*patients.values()] or [test[score]["mean"] for test in tests if test[score]]
+    return fmean(told) if told else None
 
 
 def scores_on(name: str, cell: Entry) -> Mapping[str, Any]:
     """What a finished cell says of a test set."""
     found: Mapping[str, Any] = next(t for t in cell.result["test_sets"] if t["name"] == name)
     return found
-
-
-def _bookend(name: str, bookend: str, cells: Sequence[Entry]) -> list[Mapping[str, Any]]:
-    return [
-        scores_on(name, cell)
-        for cell in cells
-        if cell.status == "done" and cell.spec.generator.name == bookend
-    ]
 
 
 def per_patient(tests: Sequence[Mapping[str, Any]], score: str) -> dict[str, float]:
@@ -204,18 +336,6 @@ def per_patient(tests: Sequence[Mapping[str, Any]], score: str) -> dict[str, flo
     return {patient: fmean(scores) for patient, scores in values.items()}
 
 
-def _over(tests: Sequence[Mapping[str, Any]], score: str) -> Interval | None:
-    """Over patients, each a mean over seeds; over seeds, where single patients are not told."""
-    patients = per_patient(tests, score)
-    if patients:
-        return interval(list(patients.values()))
-    told = [test[score] for test in tests if test.get(score) is not None]
-    if not told:
-        return None
-    low, high = min(one["low"] for one in told), max(one["high"] for one in told)
-    return Interval(fmean(one["mean"] for one in told), low, high)
-
-
 def _by_site(tests: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     values: dict[str, list[float]] = {}
     for row in (row for test in tests for row in test.get("patients", ())):
@@ -224,7 +344,8 @@ def _by_site(tests: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {site: fmean(values[site]) for site in sorted(values)}
 
 
-def _order(row: Row) -> tuple[str, float, str]:
+def _order(row: Row) -> tuple[bool, str, float, str]:
     rank = {UPPER: "0", LOWER: "2"}.get(row.spec.generator.name, "1")
     epsilon = row.spec.epsilon
-    return rank + row.who, -epsilon if math.isfinite(epsilon) else -math.inf, row.spec.noise
+    level = -epsilon if math.isfinite(epsilon) else -math.inf
+    return row.is_refused, rank + row.who, level, row.cells[0].spec.key

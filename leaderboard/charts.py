@@ -15,6 +15,9 @@ from typing import Any
 import altair as alt
 
 HEIGHT = 260
+MOST_NAMED = 16
+"""More names than that are no legend, and more levels no axis; hovering tells."""
+
 PAPER = {7.4: 0.75, math.inf: 0.84}
 """Kossen et al. (2022): Dice on real patients, by the ε of a patch."""
 
@@ -24,6 +27,7 @@ TOOLTIP = [
     alt.Tooltip("who:N", title="generator"),
     alt.Tooltip("epsilon:N", title="ε asked"),
     alt.Tooltip("spent:N", title="ε spent"),
+    alt.Tooltip("selection:N", title="selection"),
     alt.Tooltip("dice:Q", title="Dice", format=".3f"),
     alt.Tooltip("low:Q", title="95 % from", format=".3f"),
     alt.Tooltip("high:Q", title="to", format=".3f"),
@@ -38,12 +42,14 @@ class Chart:
         name: For the page's script.
         title: What it answers.
         words: The same for who cannot see it.
+        data: Without any of which there is nothing to draw.
         spec: Vega-Lite.
     """
 
     name: str
     title: str
     words: str
+    data: str
     spec: dict[str, Any]
 
 
@@ -73,7 +79,12 @@ class Levels:
             "x:Q",
             title="ε (less is more private)",
             scale=alt.Scale(domain=domain, nice=False, zero=False),
-            axis=alt.Axis(values=self._shown, labelExpr=label, labelOverlap=False, grid=False),
+            axis=alt.Axis(
+                values=self._shown,
+                labelExpr=label,
+                labelOverlap=len(self._shown) > MOST_NAMED,
+                grid=False,
+            ),
             **more,
         )
 
@@ -86,26 +97,30 @@ def charts(levels: Levels, far: str, names: Sequence[str]) -> list[Chart]:
         far: What the distance is called: FID with its numbers, or the offline distance.
         names: Who has a colour, the same in every chart.
     """
+    legend = alt.Legend(orient="bottom", columns=2, labelLimit=260, symbolOpacity=1)
     colour = alt.Color(
         "who:N",
         title=None,
         scale=alt.Scale(domain=list(names)),
-        legend=alt.Legend(orient="bottom", columns=2, labelLimit=260, symbolOpacity=1),
+        legend=legend if len(names) <= MOST_NAMED else None,
     )
     return [
         _drawn(
             "trade-off",
+            "all",
             "What privacy costs",
             "Dice against ε for every generator, with the bookends as bands.",
             _trade_off(levels, colour),
         ),
         _drawn(
             "distance",
+            "all",
             f"Does {far} tell?",
             f"{far} against Dice.",
             _scatter("far", far, alt.Scale(zero=False), colour),
         ),
         _drawn(
+            "radius",
             "radius",
             "Thin vessels suffer first",
             "Dice by the radius of the vessels.",
@@ -113,12 +128,14 @@ def charts(levels: Levels, far: str, names: Sequence[str]) -> list[Chart]:
         ),
         _drawn(
             "sites",
+            "sites",
             "At which site?",
             "Dice by the site of the tested patients.",
             _by("sites", "site", "site", colour),
         ),
         _drawn(
             "cost",
+            "all",
             "What it costs to compute",
             "Seconds of a cell against Dice.",
             _scatter("seconds", "seconds a cell, one core", alt.Scale(type="log"), colour),
@@ -133,10 +150,8 @@ def _trade_off(levels: Levels, colour: alt.Color) -> Any:
     return alt.layer(
         *_paper(levels, dice),
         *_bands(dice, low, high),
-        _on("points")
-        .mark_line(strokeWidth=2)
-        .encode(x=levels.axis(), y=alt.Y("mean(dice):Q", title="Dice", scale=DICE), color=colour),
-        points.mark_rule(opacity=0.5).encode(y=low, y2=high),
+        _on("points").mark_line(strokeWidth=2).encode(x=levels.axis(), y=dice, color=colour),
+        points.mark_rule(opacity=0.6, strokeWidth=2).encode(y=low, y2=high),
         points.mark_point(filled=True, size=70, opacity=1).encode(y=dice),
     )
 
@@ -161,7 +176,7 @@ def _paper(levels: Levels, dice: alt.Y) -> Iterator[alt.Chart]:
     )
     line = paper.mark_line(strokeDash=[2, 3], color="grey", point={"color": "grey"})
     yield line.encode(y=dice, tooltip=["words:N"])
-    yield _words(paper, align="right", dy=16).encode(y=dice, text="label:N")
+    yield _words(paper, align="right", dy=34).encode(y=dice, text="label:N")
 
 
 def _scatter(field: str, title: str, scale: alt.Scale, colour: alt.Color) -> Any:
@@ -184,15 +199,17 @@ def _words(chart: alt.Chart, **where: Any) -> Any:
 def _by(data: str, field: str, title: str, colour: alt.Color) -> Any:
     x = alt.X(f"{field}:N", title=title, sort=None, axis=alt.Axis(labelAngle=0))
     y = alt.Y("dice:Q", title="Dice", scale=DICE)
-    tooltip = [*TOOLTIP[:3], alt.Tooltip(f"{field}:N"), alt.Tooltip("dice:Q", format=".3f")]
+    tooltip = [*TOOLTIP[:4], alt.Tooltip(f"{field}:N"), alt.Tooltip("dice:Q", format=".3f")]
     base = _on(data).encode(x=x, y=y, color=colour, detail="row:N", tooltip=tooltip)
-    return alt.layer(base.mark_line(opacity=0.5), base.mark_point(filled=True, size=60, opacity=1))
+    words = _words(_on(data), align="left", dx=7).encode(x=x, y=y, text="label:N")
+    dots = base.mark_point(filled=True, size=60, opacity=1)
+    return alt.layer(base.mark_line(opacity=0.5), dots, words)
 
 
 def _on(data: str) -> alt.Chart:
     return alt.Chart(alt.NamedData(data))
 
 
-def _drawn(name: str, title: str, words: str, chart: Any) -> Chart:
+def _drawn(name: str, data: str, title: str, words: str, chart: Any) -> Chart:
     spec = chart.properties(width="container", height=HEIGHT).to_dict()
-    return Chart(name, title, words, spec)
+    return Chart(name, title, words, data, spec)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -20,16 +20,38 @@ DEFAULT_SEGMENTER, DEFAULT_PRESET, DEFAULT_UNIT = "unet", "quick", "patch"
 OF_SCHEDULE = {"design": "--design", "rounds": "--rounds", "local_steps": "--local-steps"}
 
 
-def command_of(spec: RunSpec, guarantee: Guarantee | None, *, phantoms: bool) -> str:
+def command_of(
+    spec: RunSpec, guarantee: Guarantee | None, *, phantoms: bool, seeds: Sequence[int] = ()
+) -> str:
     """The shortest ``bench run`` with the spec's key; ``COHORT`` stands for the reader's folder.
+
+    A line for each run of consecutive seeds. Tuned settings are given one by one, as nobody else
+    has the study: what it computes is the same but for its key, which names no study.
 
     Args:
         spec: The cell's.
         guarantee: For the public numbers of its data; ``None`` if the cell is not done.
         phantoms: Whether its data are the embedded ones.
+        seeds: Those to repeat; the spec's own if empty.
     """
-    words = [word for part in _parts(spec, guarantee, phantoms) for word in part]
-    return shlex.join(["bench", "run", *words])
+    parts = [word for part in _parts(spec, guarantee, phantoms) for word in part]
+    lines = []
+    for first, many in _consecutive(sorted(seeds or [spec.seed])):
+        words = [*(("--first-seed", str(first)) if first else ())]
+        words += [*(("--seeds", str(many)) if many > 1 else ())]
+        lines.append(shlex.join(["bench", "run", *parts, *words, "--no-bookends"]))
+    return "\n".join(lines)
+
+
+def _consecutive(seeds: Sequence[int]) -> list[tuple[int, int]]:
+    """The first of each run of seeds, and how many they are."""
+    runs: list[tuple[int, int]] = []
+    for seed in seeds:
+        if runs and seed == sum(runs[-1]):
+            runs[-1] = runs[-1][0], runs[-1][1] + 1
+        else:
+            runs.append((seed, 1))
+    return runs
 
 
 def _parts(spec: RunSpec, guarantee: Guarantee | None, phantoms: bool) -> Iterator[tuple[str, ...]]:
@@ -43,23 +65,24 @@ def _parts(spec: RunSpec, guarantee: Guarantee | None, phantoms: bool) -> Iterat
     if spec.segmenter.name != DEFAULT_SEGMENTER:
         yield "--segmenter", spec.segmenter.name
     yield from _settings(spec)
-    if spec.tuned is not None:
-        yield ("--tuned",)
     if not phantoms:
         yield "--data", "COHORT"
         yield from (("--test-data", name.upper()) for name in list(spec.test_data)[1:])
     if spec.noise != ("seeded" if phantoms else "system"):
         yield "--noise", spec.noise
-    if spec.seed:
-        yield "--first-seed", str(spec.seed)
     yield from _sites(spec.federation, spec.sites)
-    yield ("--no-bookends",)
 
 
 def _default_delta(spec: RunSpec, guarantee: Guarantee) -> float:
     patients = guarantee.patients
     patches = patients * int(spec.protocol["patches_per_patient"])
     return default_delta(patients if spec.unit == "patient" else patches)
+
+
+def preset_of(protocol: Mapping[str, Any]) -> str:
+    """The preset whose protocol is nearest."""
+    said = {preset: PROTOCOLS[preset].as_dict().items() for preset in PROTOCOLS}
+    return max(said, key=lambda preset: len(said[preset] & protocol.items()))
 
 
 def _settings(spec: RunSpec) -> Iterator[tuple[str, ...]]:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
-from benchmark.core.files import plain, read_json
+from benchmark.core.files import read_json
 from benchmark.sweep.spec import RunSpec, spec_from
 from benchmark.sweep.store import CURVES, ERROR, NEIGHBOURS, SAMPLES, SPEC, read_result
 from benchmark.sweep.summary import SUMMARY
-from benchmark.sweep.tracking import without_patients
-from leaderboard.published import Published
+from leaderboard.published import Published, Verdict
 
-Status = Literal["done", "failed", "missing"]
+Status = Literal["done", "failed", "missing", "withheld"]
+Check = Callable[[Published], Verdict]
 Curves = Mapping[str, Sequence[tuple[int, float]]]
 PICTURES = {"samples": SAMPLES, "neighbours": NEIGHBOURS}
 OUTDATED = "Computed by an earlier version of the suite, whose results mean something else."
@@ -32,11 +31,12 @@ class Entry:
 
     Attributes:
         spec: What decided it.
-        status: ``done``, ``failed``, or ``missing``: begun, and neither.
+        status: ``done``, ``failed``, ``withheld``: done, and not to be shown, or ``missing``.
         result: What came of it, if it is done.
-        reason: Why it failed, in one line.
+        reason: Why it failed, or is withheld, in one line.
         curves: Of its training, thinned.
         pictures: PNG files by their names in ``PICTURES``.
+        verdict: On the file that it was published in; ``None`` if it was computed here.
     """
 
     spec: RunSpec
@@ -45,10 +45,23 @@ class Entry:
     reason: str = ""
     curves: Curves = field(default_factory=dict)
     pictures: Mapping[str, bytes] = field(default_factory=dict)
+    verdict: Verdict | None = None
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """What does not add up of a published cell."""
+        return self.verdict.faults if self.verdict else ()
 
 
-def entries_of(paths: Sequence[Path]) -> list[Entry]:
+def entries_of(paths: Sequence[Path], check: Check | None = None) -> list[Entry]:
     """The cells in stores, in cells' own folders and in published files, each key once.
+
+    Of one key, a cell that is done stands before one that is not, one that adds up before one that
+    does not, and one computed here before a published one.
+
+    Args:
+        paths: Where to look.
+        check: Judges published files; ``None`` to believe them.
 
     Raises:
         DataError: For a published file that breaks its schema.
@@ -56,11 +69,15 @@ def entries_of(paths: Sequence[Path]) -> list[Entry]:
     """
     found: dict[str, Entry] = {}
     for path in paths:
-        for entry in _checked(path):
+        for entry in _checked(path, check):
             before = found.get(entry.spec.key)
-            if before is None or before.status != "done":
+            if before is None or _rank(entry) > _rank(before):
                 found[entry.spec.key] = entry
     return list(found.values())
+
+
+def _rank(entry: Entry) -> tuple[bool, bool, bool]:
+    return entry.status == "done", not entry.faults, entry.verdict is None
 
 
 def entries_of_sweep(folder: Path) -> list[Entry]:
@@ -71,8 +88,8 @@ def entries_of_sweep(folder: Path) -> list[Entry]:
     return [*_whole(found)]
 
 
-def _checked(path: Path) -> list[Entry]:
-    entries = [*_entries(path)]
+def _checked(path: Path, check: Check | None) -> list[Entry]:
+    entries = [*_entries(path, check)]
     if not entries:
         raise UsageError(
             f"{path}: no result is here; give a folder of `bench run`, a cell's own folder, or a "
@@ -81,13 +98,13 @@ def _checked(path: Path) -> list[Entry]:
     return entries
 
 
-def _entries(path: Path) -> Iterator[Entry]:
+def _entries(path: Path, check: Check | None) -> Iterator[Entry]:
     if path.is_file():
-        yield _published(path)
+        yield _published(path, check)
     elif (path / SPEC).is_file():
         yield from _whole([entry_of(path)])
     else:
-        yield from map(_published, sorted(path.glob("*.json")))
+        yield from (_published(file, check) for file in sorted(path.glob("*.json")))
         yield from _whole(entry_of(file.parent) for file in sorted(path.glob(f"*/*/{SPEC}")))
 
 
@@ -115,38 +132,7 @@ def entry_of(folder: Path) -> Entry | None:
     return Entry(spec=spec, status="missing")
 
 
-def published(entry: Entry) -> Published:
-    """A finished cell as its author may publish it.
-
-    Unless the data are phantoms, what was seen of single patients stays at home: their scores, who
-    was left out and why, and the training curves, which no noise protects.
-    """
-    said = _as_now(entry.spec, without_patients(entry.result))
-    private = bool(said["private_data"])
-    return Published(
-        spec=entry.spec,
-        result={**said, "skipped": []} if private else said,
-        curves={} if private else entry.curves,
-        pictures=entry.pictures,
-    )
-
-
-def _as_now(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, Any]:
-    """A result that an earlier version of the suite computed, with the fields that it lacks."""
-    sites = [{**site, "guarantee": _guarantee(site)} for site in result.get("sites", ())]
-    return {
-        **result,
-        "spec": plain(asdict(spec)),
-        "guarantee": _guarantee(result),
-        **({"sites": sites} if sites else {}),
-    }
-
-
-def _guarantee(said: Mapping[str, Any]) -> Any:
-    return plain(Guarantee.from_dict(said["guarantee"]).as_dict())
-
-
-def _published(file: Path) -> Entry:
+def _published(file: Path, check: Check | None) -> Entry:
     one = Published.read(file)
     return Entry(
         spec=one.spec,
@@ -154,6 +140,7 @@ def _published(file: Path) -> Entry:
         result=one.result,
         curves=one.curves,
         pictures=one.pictures,
+        verdict=check(one) if check else None,
     )
 
 

@@ -5,6 +5,7 @@
 const by = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const INFINITE = "∞";
+const MANY = 200; // rows, beyond which charts are drawn as pixels, which is faster
 let view, table, testSet, order = { column: null, down: false };
 
 const make = (name, properties = {}, ...children) => {
@@ -31,9 +32,12 @@ const interval = (name, n) => ({
 });
 const plain = (show, key = show) => ({ cell: (row) => [show(row)], key });
 const spent = (name) => plain((row) => epsilon(row[name]), (row) => rank(row[name]));
+const fid = (row) =>
+  row.fid === null ? ["missing"] : [short(row.fid), " ", make("span", { className: "interval" }, `(${row.fid_of})`)];
 const columns = () => [
   ["generator", { cell: (row) => [row.who], key: (row) => row.who }],
   ["ε asked", plain((row) => row.epsilon, (row) => rank(row.asked))],
+  ["unit", plain((row) => row.unit)],
   ["Dice", interval("dice", 3)],
   ["of real", plain((row) => digits(scores(row)?.real, 2), (row) => scores(row)?.real ?? null)],
   ["over simulator", interval("over", 3)],
@@ -43,7 +47,7 @@ const columns = () => [
   ["95HD mm", interval("hd95_mm", 1)],
   ["bAVD mm", interval("bavd_mm", 2)],
   ["clDice", interval("cldice", 3)],
-  ["FID", { cell: (row) => [make("span", { title: row.fid_note }, row.fid === null ? "missing" : short(row.fid))], key: (row) => row.fid }],
+  ["FID", { cell: (row) => fid(row), key: (row) => row.fid }],
   ["offline distance", plain((row) => short(row.distance), (row) => row.distance)],
   ["seconds", plain((row) => short(row.seconds), (row) => row.seconds)],
   ["peak MiB", plain((row) => short(row.peak), (row) => row.peak)],
@@ -52,7 +56,8 @@ const columns = () => [
   ["noise", plain((row) => row.noise)],
   ["sites", plain((row) => row.sites)],
   ["version", plain((row) => row.version)],
-  ["commit", plain((row) => row.commit)],
+  ["suite", plain((row) => `${row.suite} ${row.commit}`)],
+  ["checked", { cell: (row) => [make("span", { className: row.refused ? "bad" : "" }, row.check)], key: (row) => row.check }],
 ];
 
 const compare = (left, right) => {
@@ -63,7 +68,7 @@ const compare = (left, right) => {
 
 function ordered() {
   const words = by("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = (row) => [row.who, `ε=${row.epsilon}`, row.epsilon, row.status, row.selection, row.noise].join(" ").toLowerCase();
+  const text = (row) => [row.who, `ε=${row.epsilon}`, row.epsilon, row.status, row.selection, row.noise, row.check].join(" ").toLowerCase();
   const rows = table.rows.filter((row) => words.every((word) => text(row).includes(word)));
   if (order.column === null) return rows;
   const { key } = columns()[order.column][1];
@@ -88,7 +93,7 @@ function drawHead() {
 
 function sortBy(number) {
   const same = order.column === number;
-  order = { column: number, down: same ? !order.down : number === 2 };
+  order = { column: number, down: same ? !order.down : columns()[number][0] === "Dice" };
   drawHead();
   drawRows();
   document.querySelectorAll("thead button")[number].focus();
@@ -100,9 +105,9 @@ function drawRows() {
     const name = make("button", { type: "button", title: "Details" }, row.who);
     const cells = [make("th", { scope: "row" }, name)];
     if (row.status !== "done") {
-      cells.push(make("td", {}, row.epsilon));
+      cells.push(make("td", {}, row.epsilon), make("td", {}, row.unit));
       const words = `${row.status}: ${row.seeds} cells finished. ${row.reasons.join(" ")}`;
-      cells.push(make("td", { className: "bad", colSpan: shown.length - 2, style: "text-align:left" }, words));
+      cells.push(make("td", { className: "bad words", colSpan: shown.length - 3 }, words));
     } else {
       for (const [, column] of shown.slice(1)) cells.push(make("td", {}, ...column.cell(row)));
     }
@@ -116,41 +121,46 @@ function drawRows() {
 
 // The answer: the best row whose spent ε is at most what is allowed.
 const levels = () =>
-  [...new Set(table.rows.filter((row) => !row.bookend && row.asked !== 0).map((row) => rank(row.asked)))].sort((a, b) => a - b);
+  [...new Set(table.rows.filter((row) => !row.bookend && !row.refused && row.asked !== 0).map((row) => rank(row.asked)))].sort((a, b) => a - b);
 
 function answer() {
   const found = levels();
   const allowed = found[by("epsilon").value] ?? Infinity;
   by("level").textContent = allowed === Infinity ? INFINITE : String(allowed);
   const spends = (row) => rank(row[table.unit]) ?? Infinity;
-  const rows = table.rows.filter((row) => !row.bookend && scores(row) && spends(row) <= allowed);
+  const rows = table.rows.filter((row) => !row.bookend && !row.refused && scores(row) && spends(row) <= allowed);
   by("answer").replaceChildren(...sentences(rows, allowed).map((text) => make("p", {}, text)));
 }
+
+const UNACCOUNTED = "not accounted";
+const called = (row) => `${row.who} (ε = ${row.epsilon}${row.selection === UNACCOUNTED ? `, selection: ${UNACCOUNTED}` : ""})`;
 
 function sentences(rows, allowed) {
   const dice = (row) => scores(row).dice;
   const best = rows.reduce((one, other) => (one && dice(one)[0] >= dice(other)[0] ? one : other), null);
   if (!best) return ["No finished generator spends as little."];
   const [mean, low, high] = dice(best);
-  const said = [`${best.who} (ε = ${best.epsilon}): Dice ${mean.toFixed(3)} [${low.toFixed(3)}–${high.toFixed(3)}] on ${testSet} patients.`];
+  const said = [`${called(best)}: Dice ${mean.toFixed(3)} [${low.toFixed(3)}–${high.toFixed(3)}] on ${testSet} patients.`];
   const others = rows.filter((row) => row.who !== best.who);
   const next = others.reduce((one, other) => (one && dice(one)[0] >= dice(other)[0] ? one : other), null);
   if (next) {
     const gap = mean - dice(next)[0];
     const doubt = dice(next)[2] >= low ? "; their intervals overlap" : "";
-    said.push(`The next, ${next.who} (ε = ${next.epsilon}), is ${gap.toFixed(3)} behind${doubt}.`);
-  } else said.push("There is no other generator at so small an ε.");
+    said.push(`The next, ${called(next)}, is ${gap.toFixed(3)} behind${doubt}.`);
+  } else said.push(allowed === Infinity ? "There is no other generator to compare it with." : "There is no other generator at so small an ε.");
+  if (best.selection === UNACCOUNTED) said.push("Its settings were chosen by looking at patients, so that more than this ε was spent.");
   said.push(...overSimulator(best, allowed));
   return said;
 }
 
 function overSimulator(best, allowed) {
-  const over = scores(best).over;
+  const { over, paired } = scores(best);
   if (!over) return ["There is no data-free simulator in this table to compare with."];
   const [gain, low, high] = over.map((value) => value.toFixed(3));
-  if (over[1] > 0) return [`It beats the data-free simulator by ${gain} [${low}–${high}], patient by patient.`];
+  const how = paired ? "patient by patient" : "by the ends of both intervals";
+  if (over[1] > 0) return [`It beats the data-free simulator by ${gain} [${low}–${high}], ${how}.`];
   const bought = allowed === Infinity ? "Looking at patients" : "The privacy budget";
-  return [`${bought} bought nothing: it does not beat the data-free simulator (${gain} [${low}–${high}], patient by patient).`];
+  return [`${bought} bought nothing: it does not beat the data-free simulator (${gain} [${low}–${high}], ${how}).`];
 }
 
 // Charts.
@@ -166,7 +176,8 @@ const theme = () => {
 };
 
 async function drawCharts() {
-  const figures = table.charts.map((chart) => {
+  const datasets = table.data[testSet];
+  const figures = table.charts.filter((chart) => datasets[chart.data].length).map((chart) => {
     const plot = make("div", { className: "plot", id: `plot-${chart.name}` });
     plot.setAttribute("role", "img");
     plot.setAttribute("aria-label", chart.words);
@@ -174,10 +185,10 @@ async function drawCharts() {
     return [make("figure", { className: wide }, make("figcaption", {}, chart.title), plot), plot, chart];
   });
   by("charts").replaceChildren(...figures.map(([figure]) => figure));
-  const datasets = table.data[testSet];
-  const options = { actions: false, renderer: "svg", config: theme() };
+  const renderer = table.rows.length > MANY ? "canvas" : "svg";
+  const options = { actions: false, renderer, config: theme() };
   await Promise.all(figures.map(([, plot, chart]) => vegaEmbed(plot, { ...chart.spec, datasets }, options)));
-  document.body.dataset.drawn = `${table.key} ${testSet}`;
+  document.body.dataset.drawn = `${table.key} ${testSet} ${dark.matches ? "dark" : "light"}`;
 }
 
 // A row's detail.
@@ -207,6 +218,8 @@ function parts(row) {
   const { detail } = row, made = [];
   const add = (heading, ...content) => made.push(make("h3", {}, heading), ...content);
   if (row.reasons.length) add("What failed", make("pre", { className: "bad" }, row.reasons.join("\n")));
+  if (detail.checked.length) add("What was recomputed of it", ...detail.checked.map((text) => make("p", { className: row.refused ? "bad" : "" }, text)));
+  if (row.selection === UNACCOUNTED) add("Selection", make("p", { className: "bad" }, `selection: ${UNACCOUNTED}. The settings were tuned on patients.`));
   if (detail.privacy) add("Privacy, in words", ...detail.privacy.split("\n\n").map((text) => make("p", { style: "white-space:pre-line" }, text)));
   for (const [name, png] of Object.entries(detail.pictures)) {
     const words = PICTURES[name] ?? name;
@@ -218,8 +231,10 @@ function parts(row) {
     make("dt", {}, name),
     make("dd", { className: detail.changed.includes(name) ? "changed" : "" }, value),
   ]);
-  add("Settings (bold: other than the quick preset's)", make("dl", {}, ...settings));
+  if (detail.fid) add("FID", make("p", {}, detail.fid));
+  add(`Settings (bold: other than the ${detail.preset} preset's)`, make("dl", {}, ...settings));
   add("The command that computes it again", make("pre", {}, detail.command));
+  if (detail.command_note) made.push(make("p", { className: "soft" }, detail.command_note));
   add("Run keys, by seed", make("pre", {}, detail.keys.join(" ")));
   return made;
 }
@@ -257,6 +272,7 @@ async function unpacked(text) {
 
 async function start() {
   view = await unpacked(by("view").textContent);
+  if (!view.tables.length) return;
   by("table").replaceChildren(...view.tables.map((one, number) => make("option", { value: number }, one.title)));
   by("table").addEventListener("change", chooseTable);
   by("test-set").addEventListener("change", chooseTestSet);

@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
 
 from benchmark.core.files import write_text
-from leaderboard.board import Row, Table
-from leaderboard.view import epsilon_text, notes_of, title_of, view_of
+from benchmark.data.folders import cache_folder
+from leaderboard.board import Table
+from leaderboard.markdown import lines_of
+from leaderboard.view import notes_of, title_of, view_of
 
 HERE = Path(__file__).parent
 TITLE = "AngioBench leaderboard"
@@ -36,6 +39,7 @@ def write_page(tables: Sequence[Table], file: Path, *, title: str = TITLE) -> No
             css=_ours("page.css"),
             script=_ours("page.js"),
             vega=_vega(),
+            tables=tables,
             view=_packed(view_of(tables)),
         ),
     )
@@ -56,7 +60,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"title": title_of, "notes": notes_of, "epsilon": epsilon_text, "dice": _dice}
+    made.filters |= {"title": title_of, "notes": notes_of, "lines": lines_of}
     return made
 
 
@@ -66,10 +70,14 @@ def _ours(name: str) -> Markup:
 
 @cache
 def _vega() -> Markup:
-    """Vega, Vega-Lite and their embedding, which vl-convert brings along."""
+    """Vega, Vega-Lite and their embedding, which vl-convert brings along and takes seconds over."""
     import vl_convert
 
-    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    kept = cache_folder() / f"vega-{version('vl-convert-python')}.js"
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_text(kept, vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    bundle = kept.read_text(encoding="utf-8")
     return Markup(bundle.replace("</script", "<\\/script"))  # noqa: S704  (the library's own code)
 
 
@@ -77,10 +85,3 @@ def _packed(view: dict[str, Any]) -> str:
     """Compressed, as a thousand rows' sentences are much alike; also, no text of it is markup."""
     text = json.dumps(view, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
-
-
-def _dice(row: Row, test_set: str) -> str:
-    if test_set not in row.tests:
-        return row.cells[0].status
-    found = row.tests[test_set].dice
-    return f"{found.mean:.3f} [{found.low:.3f}–{found.high:.3f}]"

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmark.core.errors import DataError
-from benchmark.core.files import write_json
+from benchmark.core.files import plain, write_json
 from benchmark.sweep.spec import RunSpec, spec_from
 
 FORMAT = 1
@@ -25,6 +25,13 @@ LARGEST = 2_000_000
 
 SCHEMA = Path(__file__).with_name("schema.json")
 SIDE = 4096
+
+
+class Verdict(NamedTuple):
+    """What does not add up, and what could not be recomputed."""
+
+    faults: Sequence[str]
+    unchecked: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +51,28 @@ class Published:
     pictures: Mapping[str, bytes]
 
     def write(self, folder: Path) -> Path:
-        """Writes ``<generator>-<key>.json``; returns it."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Writes ``<generator>-<key>.json``; returns it.
+
+        Raises:
+            DataError: If nobody could read it, with what is wrong.
+        """
         file = folder / f"{self.spec.generator.name}-{self.spec.key}.json"
         pictures = {name: base64.b64encode(png).decode() for name, png in self.pictures.items()}
-        said = {
-            "format": FORMAT,
-            "result": self.result,
-            "curves": self.curves,
-            "pictures": pictures,
-        }
+        said = plain(
+            {
+                "format": FORMAT,
+                "result": self.result,
+                "curves": self.curves,
+                "pictures": pictures,
+            }
+        )
+        try:
+            _check(said)
+        except ValueError as error:
+            raise DataError(
+                f"{file.stem} cannot be published ({error}); rename what breaks the form."
+            ) from error
+        folder.mkdir(parents=True, exist_ok=True)
         write_json(file, said)
         return file
 
@@ -68,13 +87,24 @@ class Published:
             if file.stat().st_size > LARGEST:
                 raise ValueError(f"it has more than {LARGEST:,} bytes")
             said = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_constant)
-            _check_schema(said)
+            _check(said)
             pictures = {n: _picture(n, text) for n, text in said["pictures"].items()}
             spec = spec_from(said["result"]["spec"])
         except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"{file}: this is no published result ({error}).") from error
+            raise DataError(
+                f"{file}: this is no published result ({error}); remove it, or ask its author."
+            ) from error
         curves = {n: [(s, v) for s, v in curve] for n, curve in said["curves"].items()}
         return cls(spec=spec, result=said["result"], curves=curves, pictures=pictures)
+
+
+def _check(said: Any) -> None:
+    """Refuses what breaks the schema, or tests other sets than its spec names."""
+    _check_schema(said)
+    named, tests = said["result"]["spec"]["test_data"], said["result"]["test_sets"]
+    names = [tested["name"] for tested in tests]
+    if len({*names}) < len(names) or not {*names} <= {*named}:
+        raise ValueError("its test sets are not those of its spec")
 
 
 def _check_schema(said: Any) -> None:

@@ -1,6 +1,6 @@
 """What tests share: a tiny cohort of real NIfTI files, and a cache of their own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -44,10 +44,10 @@ def write_patient(root: Path, identity: str, seed: int) -> None:
         )
 
 
-def write_tiny_cohort(root: Path) -> Path:
-    """Six patients with splits, on two sites."""
+def write_tiny_cohort(root: Path, splits: Sequence[str] = SPLITS) -> Path:
+    """A few patients with splits, on two sites."""
     lines = ["participant_id\tsite\tsplit"]
-    for i, split in enumerate(SPLITS):
+    for i, split in enumerate(splits):
         write_patient(root, f"sub-{i + 1:02d}", seed=i)
         lines.append(f"sub-{i + 1:02d}\t{'ab'[i % 2]}\t{split}")
     (root / "participants.tsv").write_text("\n".join(lines) + "\n")
@@ -74,3 +74,10 @@ def tiny_cohort(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def module_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_cohort(tmp_path_factory.mktemp("module") / "cohort")
+
+
+@pytest.fixture(scope="module")
+def tested_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With so many test patients that their means may leave."""
+    splits = ("train", "train", "train", "val", *["test"] * 5)
+    return write_tiny_cohort(tmp_path_factory.mktemp("tested") / "cohort", splits)

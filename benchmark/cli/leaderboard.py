@@ -33,18 +33,30 @@ def leaderboard() -> None:
 def build(runs: tuple[Path, ...], out: Path) -> None:
     """Make one page from RUNS: folders of `bench run`, cells, or published files.
 
-    Without RUNS, from leaderboard/results and runs, where they are.
+    Without RUNS, from leaderboard/results and runs, where they are. Published files are verified:
+    what does not add up is marked so, and ranked against nothing. Of private data the page shows
+    what `submit` would publish.
     """
+    from benchmark.cli.console import Console
+    from benchmark.data.folders import cache_folder, state_folder
     from leaderboard.board import tables_of
     from leaderboard.entries import entries_of
     from leaderboard.page import write_markdown, write_page
+    from leaderboard.verification import verifier
 
-    tables = tables_of(entries_of(runs or _default_runs()))
+    console = Console()
+    with console:
+        check = verifier(cache=cache_folder(), state=state_folder(), progress=console.prepare)
+        entries = entries_of(runs or _default_runs(), check)
+    tables = tables_of(entries)
     out.mkdir(parents=True, exist_ok=True)
     files = out / "index.html", out / "report.md"
     write_page(tables, files[0])
     write_markdown(tables, files[1])
     rows = sum(len(table.rows) for table in tables)
+    for entry in entries:
+        for fault in entry.faults:
+            click.echo(f"{entry.spec.generator.name}-{entry.spec.key} does not add up: {fault}.")
     click.echo(f"Rows: {rows}; tables: {len(tables)}. Files: {files[0]}, {files[1]}")
 
 
@@ -67,14 +79,17 @@ def _default_runs() -> Sequence[Path]:
 def submit(runs: tuple[Path, ...], to: Path) -> None:
     """Write a self-contained, checked result file for each finished cell of RUNS.
 
-    Scores of single patients and training curves stay at home, unless the data are phantoms.
+    Unless the data are phantoms, nothing leaves that was seen of single patients, and synthetic
+    patches only under a finite ε with the system's noise.
     """
-    from leaderboard.entries import entries_of, published
+    from leaderboard.entries import entries_of
+    from leaderboard.sharing import published
 
     entries = entries_of(runs)
+    ready = {entry.spec.key: published(entry) for entry in entries if entry.status == "done"}
     for entry in entries:
-        if entry.status == "done":
-            click.echo(f"{published(entry).write(to)}")
+        if entry.spec.key in ready:
+            click.echo(f"{ready[entry.spec.key].write(to)}")
         else:
             click.echo(f"{entry.spec.generator.name} {entry.spec.key}: {entry.status}, left out.")
     if any(entry.result.get("private_data") for entry in entries):
@@ -91,16 +106,12 @@ def verify(files: tuple[Path, ...]) -> int:
     """
     from benchmark.cli.console import Console
     from benchmark.data.folders import cache_folder, state_folder
-    from leaderboard.verification import verified_files
+    from leaderboard.verification import verified_files, verifier
 
     console = Console()
     with console:
-        verdicts = verified_files(
-            files or (RESULTS,),
-            cache=cache_folder(),
-            state=state_folder(),
-            progress=console.prepare,
-        )
+        check = verifier(cache=cache_folder(), state=state_folder(), progress=console.prepare)
+        verdicts = verified_files(files or (RESULTS,), check, console.prepare)
     for file, verdict in verdicts.items():
         for fault in verdict.faults:
             click.echo(f"{file}: {fault}.")

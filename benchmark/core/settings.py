@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, NamedTuple, Self, get_args, get_origin, get_type_hints
 
 from optuna.distributions import (
@@ -59,8 +60,7 @@ class Settings:
     @classmethod
     def ranges(cls) -> dict[str, tuple[type, BaseDistribution | None]]:
         """Each setting's type and range, in the order of declaration."""
-        hints = get_type_hints(cls, include_extras=True)
-        return {f.name: _kind_and_range(hints[f.name]) for f in dataclasses.fields(cls)}
+        return dict(_ranges(cls))  # type: ignore[arg-type]  # mypy takes the instances' hash
 
     def fields(self) -> list[Field]:
         """Every setting with its value."""
@@ -96,6 +96,13 @@ class Settings:
                 raise UsageError(f"No setting is called {name!r}. There are: {', '.join(ranges)}.")
             values[name] = _read(name, ranges[name][0], text)
         return dataclasses.replace(self, **values)
+
+
+@cache
+def _ranges(kind: type) -> dict[str, tuple[type, BaseDistribution | None]]:
+    """Remembered, as reading the hints takes a thousand times as long as checking a value."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {f.name: _kind_and_range(hints[f.name]) for f in dataclasses.fields(kind)}
 
 
 def _kind_and_range(hint: Any) -> tuple[type, BaseDistribution | None]:

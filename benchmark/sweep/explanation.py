@@ -152,8 +152,8 @@ def _release(guarantee: Guarantee, private: bool) -> Iterator[str]:
 def _not_covered(tuned: Mapping[str, Any] | None) -> Iterator[str]:
     if tuned and tuned["selection"] == NOT_ACCOUNTED:
         yield (
-            "**The choice of the settings: they were tuned on patients, and the selection is "
-            f"{NOT_ACCOUNTED}. Every trial of the study {tuned['study']} has spent privacy too.**"
+            "The choice of the settings: they were tuned on patients, and the selection is "
+            f"{NOT_ACCOUNTED}. Every trial of the study {tuned['study']} has spent privacy too."
         )
     yield (
         "The scores: they were measured on held-out patients, outside of the promise, and those "

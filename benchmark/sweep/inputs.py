@@ -62,7 +62,7 @@ def gather(
 
     Args:
         data: The cohort's folder.
-        test_data: Folders of further test sets.
+        test_data: Folders of further test sets; with any, the data are private.
         cache: The cache folder.
         state: The state folder, whose secret keys the digests.
         jobs: Phantoms made at a time.
@@ -77,7 +77,7 @@ def gather(
     Raises:
         DataError: For unusable files, or for a patient who would be trained and tested on.
     """
-    private = data is not None
+    private = data is not None or bool(test_data)
     if data is None:
         root = embedded(
             cache, seed=seed, jobs=jobs, progress=lambda d, n: progress("Making phantoms", d, n)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from benchmark.core.budget import Budget, Unit
@@ -64,23 +65,31 @@ class RunSpec:
     tuned: Mapping[str, Any] | None = None
     schema: int = SCHEMA
 
+    def as_dict(self) -> dict[str, Any]:
+        """The fields by name."""
+        return {field.name: _said(getattr(self, field.name)) for field in fields(self)}
+
     @property
     def budget(self) -> Budget:
         """The privacy loss that the fit may cause."""
         return Budget(epsilon=self.epsilon, delta=self.delta, unit=self.unit)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The first 12 hex digits of the SHA-256 of the canonical JSON.
 
         A cell whose patients are pooled says nothing of a federation, and one with a preset's own
         settings nothing of tuning.
         """
-        said = asdict(self)
+        said = self.as_dict()
         for name in ("federation", "tuned"):
             if said[name] is None:
                 del said[name]
         return hashlib.sha256(canonical(said).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def _said(value: Any) -> Any:
+    return dict(vars(value)) if isinstance(value, PlugIn) else value
 
 
 def spec_from(said: Mapping[str, Any]) -> RunSpec:

@@ -48,16 +48,16 @@ class Store:
             yield mine
 
     def begin(self, spec: RunSpec) -> Path:
-        """Writes the spec of a held cell and forgets an earlier failure."""
+        """Writes the spec of a cell and forgets an earlier failure."""
         folder = self.folder(spec)
+        folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / SPEC, asdict(spec))
         (folder / ERROR).unlink(missing_ok=True)
         return folder
 
     def fail(self, spec: RunSpec, reason: str) -> None:
-        """Leaves ``error.txt``; the next sweep tries the cell again."""
-        self.folder(spec).mkdir(parents=True, exist_ok=True)
-        write_text(self.folder(spec) / ERROR, reason)
+        """Leaves ``error.txt`` beside the spec, so that the cell is counted, and tried again."""
+        write_text(self.begin(spec) / ERROR, reason)
 
 
 def find(run: str, out: Path) -> Path:

@@ -18,8 +18,7 @@ from typing import Any
 
 from benchmark.core.files import plain
 from benchmark.metrics.scores import Scores
-from benchmark.sweep.leaving import curves_may_leave
-from benchmark.sweep.leaving import without_patients as without_patients
+from benchmark.sweep.leaving import curves_may_leave, without_patients
 from benchmark.sweep.rounds import FOLDER as ROUNDS
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import CURVES, GENERATOR, RESULT, SAMPLES, read_result

@@ -3,14 +3,18 @@
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from made import entry, spec, specs, unfinished
-from test_page import HOSTILE
+from test_page import HOSTILE, like
 from test_published import png
 
+from benchmark.sweep.tuned import NOT_ACCOUNTED
 from leaderboard.board import tables_of
 from leaderboard.page import write_page
+from leaderboard.published import Verdict
 
 pytestmark = pytest.mark.browser
 
@@ -33,20 +37,50 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "index.html").as_uri()
 
 
-@pytest.fixture
-def page(chromium, address: str) -> Iterator:  # type: ignore[no-untyped-def]
+def opened(chromium, address: str) -> Iterator:  # type: ignore[no-untyped-def]
     """The open page; whatever it complains of, asks elsewhere or pops up is an error."""
     wrong: list[str] = []
-    opened = chromium.new_page(viewport={"width": 1280, "height": 900})
-    opened.on("console", lambda said: wrong.append(f"{said.type}: {said.text}"))
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("dialog", lambda dialog: (wrong.append("a script ran"), dialog.dismiss()))
-    opened.on("request", lambda asked: wrong.append(asked.url) if outside(asked.url) else None)
-    opened.goto(address)
-    opened.wait_for_selector("body[data-drawn]")
-    yield opened
-    opened.close()
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.on("console", lambda said: wrong.append(f"{said.type}: {said.text}"))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: (wrong.append("a script ran"), dialog.dismiss()))
+    page.on("request", lambda asked: wrong.append(asked.url) if outside(asked.url) else None)
+    page.goto(address)
+    page.wait_for_selector("body[data-drawn], #nothing")
+    yield page
+    page.close()
     assert wrong == []
+
+
+@pytest.fixture
+def page(chromium, address: str) -> Iterator:  # type: ignore[no-untyped-def]
+    yield from opened(chromium, address)
+
+
+@pytest.fixture
+def full_page(chromium, tmp_path: Path) -> Iterator:  # type: ignore[no-untyped-def]
+    """A thousand rows."""
+    one = entry(spec(), tmp_path)
+    write_page(tables_of([like(one, rate) for rate in range(300, 1300)]), tmp_path / "index.html")
+    yield from opened(chromium, (tmp_path / "index.html").as_uri())
+
+
+@pytest.fixture
+def empty_page(chromium, tmp_path: Path) -> Iterator:  # type: ignore[no-untyped-def]
+    write_page([], tmp_path / "index.html")
+    yield from opened(chromium, (tmp_path / "index.html").as_uri())
+
+
+@pytest.fixture
+def odd_page(chromium, tmp_path: Path) -> Iterator:  # type: ignore[no-untyped-def]
+    """Tuned on patients, with FID; a published row that does not add up; nothing else."""
+    how = {"epsilon": 5.0, "study": "s", "on": "private", "selection": NOT_ACCOUNTED}
+    made = entry(replace(spec(), tuned=how), tmp_path)
+    fid = {"value": 12.5, "n": 512, "dims": 64}
+    best = replace(made, result={**made.result, "fid": fid})
+    bad = replace(entry(spec(), tmp_path, dice=0.9), verdict=Verdict(["its Dice is made up"], []))
+    write_page(tables_of([best, bad]), tmp_path / "index.html")
+    yield from opened(chromium, (tmp_path / "index.html").as_uri())
 
 
 def outside(url: str) -> bool:
@@ -66,7 +100,7 @@ def test_a_click_sorts_and_another_turns_it_round(page) -> None:  # type: ignore
     head.press("Enter")
     assert column(page, 2) == ["∞", "∞", "∞", "5", "5", "2", "0"]
     page.get_by_role("button", name="Dice", exact=True).click()
-    shown = [value for value in column(page, 3) if value.startswith("0.")]
+    shown = [value for value in column(page, 4) if value.startswith("0.")]
     assert shown == sorted(shown, reverse=True)
 
 
@@ -114,6 +148,7 @@ def test_hovering_over_a_chart_tells_the_row(page) -> None:  # type: ignore[no-u
     tip.wait_for(state="visible")
     assert "ε spent" in tip.inner_text()
     assert "wgan" in tip.inner_text()
+    assert "selection" in tip.inner_text()
     assert page.locator("figure svg.marks").count() == 5
 
 
@@ -164,3 +199,40 @@ def test_everybody_can_read_it(page, scheme: str, opened: bool) -> None:  # type
         page.locator("tbody button").nth(1).click()
     found = axe.Axe().run(page).response["violations"]
     assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
+
+
+def test_a_thousand_rows_open_and_sort(full_page) -> None:  # type: ignore[no-untyped-def]
+    assert full_page.locator("tbody tr").count() == 1000
+    full_page.locator("thead button").first.click()
+    names = full_page.locator("tbody tr > :first-child").all_inner_texts()
+    assert len(names) == 1000
+    assert names == sorted(names)
+    full_page.get_by_label("Show rows with").fill("generator_rate=0.00777")
+    assert full_page.locator("tbody tr").count() == 1
+
+
+def test_in_a_dark_room_the_charts_are_drawn_anew(page) -> None:  # type: ignore[no-untyped-def]
+    label = page.locator("#plot-trade-off .role-axis-label text").first
+    before = label.get_attribute("fill")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_selector("body[data-drawn$=dark]")
+    assert label.get_attribute("fill") != before
+
+
+def test_an_empty_board_says_so(empty_page) -> None:  # type: ignore[no-untyped-def]
+    assert empty_page.locator("#nothing").inner_text() == "There is no result yet."
+    assert not empty_page.locator("#board").is_visible()
+
+
+def test_what_does_not_add_up_is_marked_and_never_the_answer(odd_page) -> None:  # type: ignore[no-untyped-def]
+    answer = odd_page.locator("#answer").inner_text()
+    assert "dp-wgan, tuned (ε = 5, selection: not accounted): Dice 0." in answer
+    assert "more than this ε was spent" in answer
+    assert "There is no other generator at so small an ε." in answer
+    assert "12.5 (n = 512, 64 dims)" in odd_page.locator("tbody tr").first.inner_text()
+    last = odd_page.locator("tbody tr").last
+    assert "does not add up" in last.inner_text()
+    last.locator("button").focus()
+    odd_page.keyboard.press("Enter")
+    assert "its Dice is made up" in odd_page.locator("dialog").inner_text()
+    assert "FID is missing" in odd_page.locator("dialog").inner_text()

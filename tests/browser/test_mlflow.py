@@ -1,7 +1,6 @@
 """MLflow's own compare page in a real Chromium, on a real store: it opens on what matters."""
 
 import math
-import os
 import re
 import socket
 import subprocess
@@ -63,8 +62,10 @@ def test_the_sweep_opens_compared_by_epsilon_and_dice(addresses: list[str], chro
     for shown in ("epsilon", "dice_test", "7.4", "inf"):
         assert shown in axes
     assert "dp-wgan ε=7.4 patch seed 0" in page.content()
-    if "ANGIOBENCH_SCREENSHOTS" in os.environ:
-        page.screenshot(path=str(Path(os.environ["ANGIOBENCH_SCREENSHOTS"]) / "mlflow.png"))
+    metrics = page.get_by_role("combobox").nth(1)
+    metrics.fill("offline_distance")
+    metrics.press("Enter")
+    plot.locator("text=offline_distance").first.wait_for()
     page.close()
 
 
@@ -72,4 +73,9 @@ def test_the_list_of_runs_opens_on_the_sweep(addresses: list[str], chromium) -> 
     page = chromium.new_page(viewport={"width": 1440, "height": 1000})
     page.goto(addresses[0])
     page.get_by_text("sweep of real, simulator").first.wait_for()
+    search = page.locator("input[placeholder*='metrics.rmse']")
+    search.fill('tags.generator = "dp-wgan" and tags.unit = "patch"')
+    search.press("Enter")
+    page.get_by_text("dp-wgan ε=2 patch seed 0").first.wait_for()
+    page.get_by_text("sweep of real, simulator").first.wait_for(state="detached")
     page.close()

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 from command import SMALL, STEPS, bench, results, rows
+from test_page import view_in
 
 SWEEP = ["run", "--generator", "dp-wgan", "--epsilon", "5", "--data", "cohort", "--seeds", "2"]
 SWEEP += [*SMALL, *STEPS, "--tracking-uri", "none"]
 
 
 @pytest.fixture(scope="module")
-def swept(module_cohort: Path) -> Path:
-    folder = module_cohort.parent
+def swept(tested_cohort: Path) -> Path:
+    folder = tested_cohort.parent
     done = bench(*SWEEP, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "runs/report.html" in done.stdout.replace("\n", "")
@@ -25,11 +26,14 @@ def test_every_run_leaves_a_page_and_markdown_of_its_own_cells(swept: Path) -> N
     assert "6 of 6 cells are finished: 3 rows of 2 seeds." in text
     mine = [row for row in rows(swept) if row["generator"] == "dp-wgan"]
     mean = sum(float(row["dice"]) for row in mine) / 2
-    shown = re.search(r"\| dp-wgan \| 5 \| .* \| (0\.\d{3}) \[", text)
+    shown = re.search(r"\| dp-wgan \| 5 \| patch \| (0\.\d{3}) \[", text)
     assert shown
     assert float(shown[1]) == pytest.approx(mean, abs=6e-4)
     page = (swept / "runs" / "report.html").read_text()
     assert "<title>AngioBench: real, simulator, dp-wgan</title>" in page
+    view = view_in(page)
+    assert view["tables"][0]["rows"][1]["tests"]["test"]["dice"][0] == pytest.approx(mean, abs=1e-4)
+    assert not [word for word in ("sub-", str(swept)) if word in json.dumps(view) + text]
 
 
 def test_a_report_can_be_made_again_of_a_sweep_and_of_one_run(swept: Path) -> None:

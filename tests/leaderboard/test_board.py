@@ -12,9 +12,12 @@ from benchmark.cli.run import _request, run
 from benchmark.metrics.bootstrap import interval
 from benchmark.sweep.planning import LOWER, UPPER, cells, guarantee_of
 from benchmark.sweep.sites import Federation
-from leaderboard.board import per_patient, scores_on, tables_of
+from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.tuned import NOT_ACCOUNTED
+from leaderboard.board import HERE, REFUSED, VERIFIED, per_patient, scores_on, tables_of
 from leaderboard.command import command_of
 from leaderboard.page import write_markdown
+from leaderboard.published import Verdict
 from leaderboard.view import notes_of, view_of
 
 
@@ -56,7 +59,7 @@ def test_seeds_are_one_row_and_its_interval_is_over_patients(cache: Path) -> Non
     (row,) = table.rows
     means = per_patient([scores_on("test", one) for one in made], "dice")
     assert len(means) == 6
-    assert row.tests["test"].dice == interval(list(means.values()))
+    assert row.tests["test"].dice == pytest.approx(interval(list(means.values())))
     assert row.tests["test"].dice.mean == pytest.approx(
         sum(scores_on("test", one)["dice"]["mean"] for one in made) / 3
     )
@@ -73,7 +76,22 @@ def test_settings_levels_noise_sites_and_tuning_are_rows_of_their_own(cache: Pat
     ]
     (table,) = tables_of([entry(one, cache) for one in made])
     assert len(table.rows) == len(made)
-    assert {row.who for row in table.rows} == {"dp-wgan", "dp-wgan, 3 sites", "dp-wgan, tuned"}
+    names = {"dp-wgan", "dp-wgan, batch=64", "dp-wgan, noise=system", "dp-wgan, 3 sites"}
+    assert {row.who for row in table.rows} == names | {"dp-wgan, tuned"}
+    shown = [point["who"] for point in view_of([table])["tables"][0]["data"]["test"]["points"]]
+    assert sorted(shown) == sorted(row.who for row in table.rows), "none is another's average"
+
+
+def test_rows_that_differ_in_two_settings_have_names_of_their_own(cache: Path) -> None:
+    batches, rates = ("64", "128"), ("0.001", "0.002")
+    made = [
+        spec(settings={"dp-wgan": {"batch": batch, "generator_rate": rate}})
+        for batch in batches
+        for rate in rates
+    ]
+    (table,) = tables_of([entry(one, cache) for one in [*made, spec()]])
+    assert len({row.who for row in table.rows}) == 5
+    assert "dp-wgan" in {row.who for row in table.rows}
 
 
 def test_a_row_is_compared_with_both_bookends_patient_by_patient(cache: Path) -> None:
@@ -105,7 +123,64 @@ def test_what_failed_and_what_is_missing_is_shown_and_counted(cache: Path, tmp_p
     assert rows["wgan"]["status"] == "missing"
     write_markdown([table], tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text()
-    assert "| wgan | ∞ | – | – | missing | missing | – | 0 of 3 |" in text
+    assert "| wgan | ∞ | patch | missing | – | – | – | – |" in text
+    assert " | 0 of 3 | " in text
+
+
+def test_of_one_seed_with_and_without_fid_one_cell_counts(cache: Path) -> None:
+    without = entry(spec(), cache)
+    weighed = replace(without.spec, fid_weights="a" * 64)
+    fid = {"value": 12.5, "n": 512, "dims": 64}
+    result = {**without.result, "run_key": weighed.key, "fid": fid}
+    made = [without, replace(without, spec=weighed, result=result)]
+    for order in (made, made[::-1]):
+        (table,) = tables_of(order)
+        assert notes_of(table)[0] == "1 of 1 cells are finished: 1 rows of 1 seed."
+        (row,) = view_of([table])["tables"][0]["rows"]
+        assert (row["fid"], row["fid_of"]) == (12.5, "n = 512, 64 dims")
+
+
+def test_the_relation_is_part_of_what_rows_share(cache: Path) -> None:
+    one = entry(spec(), cache)
+    said = {**one.result["guarantee"], "relation": "add-remove"}
+    other = entry(spec(first_seed=1), cache)
+    other = replace(other, result={**other.result, "guarantee": said})
+    tables = tables_of([one, other])
+    assert {table.relation for table in tables} == {"zero-out", "add-remove"}
+    assert all(table.relation in " ".join(notes_of(table)) for table in tables)
+
+
+def test_what_was_tuned_on_patients_says_so_wherever_it_is_shown(cache: Path) -> None:
+    how = {"epsilon": 5.0, "study": "s", "on": "private", "selection": NOT_ACCOUNTED}
+    (table,) = tables_of([entry(replace(spec(), tuned=how), cache)])
+    (view,) = view_of([table])["tables"]
+    assert view["rows"][0]["selection"] == NOT_ACCOUNTED
+    assert {p["selection"] for data in view["data"].values() for p in data["all"]} == {
+        NOT_ACCOUNTED
+    }
+    tips = [c for c in view["charts"] if "selection" in str(c["spec"])]
+    assert len(tips) == len(view["charts"])
+    assert any("not accounted" in note for note in view["notes"])
+    assert "**" not in view["rows"][0]["detail"]["privacy"]
+
+
+def test_no_epsilon_above_ten_is_taken_for_a_guarantee(cache: Path) -> None:
+    (table,) = tables_of([entry(spec(), cache)])
+    assert any("above 10 it is no meaningful guarantee" in note for note in notes_of(table))
+
+
+def test_numbers_that_do_not_add_up_are_shown_and_ranked_against_nothing(cache: Path) -> None:
+    bad = replace(entry(spec(first_seed=1), cache, dice=0.9), verdict=Verdict(["ε is 1"], []))
+    good = replace(entry(spec(), cache), verdict=Verdict([], []))
+    (table,) = tables_of(
+        [bad, entry(spec(generators=("real",), epsilons=(math.inf,)), cache), good]
+    )
+    assert [row.check for row in table.rows] == [HERE, VERIFIED, REFUSED]
+    assert "2 of 2 cells are finished: 2 rows of 1 seed." in notes_of(table)
+    view = view_of([table])["tables"][0]
+    assert [row["refused"] for row in view["rows"]] == [False, False, True]
+    assert {point["row"] for point in view["data"]["test"]["all"]} == {0, 1}
+    assert view["rows"][2]["detail"]["checked"] == ["Does not add up: ε is 1."]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +204,30 @@ def test_the_command_of_a_row_computes_the_same_cell(asked: dict, cache: Path) -
     assert words[:2] == ["bench", "run"]
     options = run.make_context("run", words[2:]).params
     assert [one.key for one in cells(_request(options), INPUTS, "")] == [made.key]
+
+
+def cells_of(command: str) -> list[RunSpec]:
+    """What the lines of a command would compute."""
+    made = []
+    for line in command.splitlines():
+        options = run.make_context("run", shlex.split(line)[2:]).params
+        made += cells(_request(options), INPUTS, "")
+    return made
+
+
+def test_the_command_of_several_seeds_repeats_them_all(cache: Path) -> None:
+    made = [*specs(seeds=2), *specs(seeds=1, first_seed=7)]
+    (table,) = tables_of([entry(one, cache) for one in made])
+    command = view_of([table])["tables"][0]["rows"][0]["detail"]["command"]
+    assert [one.key for one in cells_of(command)] == [one.key for one in made]
+
+
+def test_the_command_of_a_tuned_row_needs_no_file_of_the_reader(cache: Path) -> None:
+    how = {"epsilon": 5.0, "study": "s", "on": "phantom", "selection": "free of private data"}
+    tuned = replace(spec(settings={"dp-wgan": {"batch": "64"}}), tuned=how)
+    command = command_of(tuned, guarantee_of(tuned, INPUTS, cache), phantoms=True)
+    assert "--tuned" not in command
+    assert cells_of(command) == [replace(tuned, tuned=None)]
 
 
 def test_of_the_sites_alone_the_command_computes_all(cache: Path) -> None:

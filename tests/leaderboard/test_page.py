@@ -15,7 +15,8 @@ from test_published import png
 from benchmark.core.files import plain
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry
-from leaderboard.page import write_markdown, write_page
+from leaderboard.markdown import COLUMNS
+from leaderboard.page import HERE, write_markdown, write_page
 from leaderboard.view import NO_PICTURE, PICTURES_KIB
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -100,4 +101,17 @@ def test_the_markdown_has_every_table(cache: Path, tmp_path: Path) -> None:
     write_markdown(tables, tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text()
     assert text.count("\n## one ") == 2
-    assert re.search(r"\| dp-wgan \| 5 \| 4\.99\d+ \| \S+ \| 0\.\d{3} \[", text)
+    assert text.count("\n### On ") == 4
+    assert re.search(r"\| dp-wgan \| 5 \| patch \| 0\.\d{3} \[.* \| 4\.99\d+ \| \S+ \|", text)
+
+
+def test_the_markdown_has_the_columns_of_the_page() -> None:
+    script = (HERE / "page.js").read_text()
+    listed = script[script.index("const columns =") : script.index("const compare =")]
+    assert re.findall(r'^  \["([^"]+)"', listed, re.MULTILINE) == [c.heading for c in COLUMNS]
+
+
+def test_a_page_without_results_says_so(tmp_path: Path) -> None:
+    assert view_in(page_of([], tmp_path))["tables"] == []
+    write_markdown([], tmp_path / "report.md")
+    assert "There is no result yet." in (tmp_path / "report.md").read_text()

@@ -5,17 +5,21 @@ import io
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from made import INPUTS, entry, spec
+from made import INPUTS, entry, of_patients, spec
 from PIL import Image
 
 from benchmark.core.errors import DataError
+from benchmark.metrics.bootstrap import interval
+from benchmark.metrics.scores import Scores
 from benchmark.sweep.sites import Federation
-from leaderboard.entries import Entry, entries_of, published
+from leaderboard.entries import Entry, entries_of
 from leaderboard.published import LARGEST, Published
+from leaderboard.sharing import published
 from leaderboard.verification import verified
 
 Said = dict[str, Any]
@@ -91,19 +95,18 @@ def test_what_the_suite_writes_is_read_and_adds_up(
         (at("result/spec/seed", 7), "its key is"),
         (at("result/guarantee/epsilon", 0.5), "epsilon is 0.5, and its mechanism's numbers give"),
         (at("result/guarantee/epsilon_patient", 5.0), "epsilon_patient is 5.0"),
-        (at("result/guarantee/noise_multiplier", 9.0), "its mechanism's numbers give"),
+        (at("result/guarantee/noise_multiplier", 9.0), "not the one that its settings give"),
         (at("result/guarantee/steps", 10), "not the one that its settings give"),
         (at("result/guarantee/sampling_rate", 0.001), "not the one that its settings give"),
         (at("result/guarantee/patients", 4000), "not the one that its settings give"),
         (at("result/guarantee/clip_norm", 7.0), "not the one that its settings give"),
         (at("result/guarantee/delta", 1e-3), "another unit or δ"),
         (at("result/guarantee/seeded", False), "whether the noise was seeded"),
-        (at("result/guarantee/accountant", "guess"), "cannot be recomputed"),
+        (at("result/guarantee/accountant", "guess"), "not the one that its settings give"),
         (at("result/test_sets/0/dice/mean", 0.99), "dice on test is not that of its patients"),
         (at("result/test_sets/0/dice/low", 0.799), "dice on test is not that of its patients"),
         (at("result/test_sets/1/patients/2/cldice", 1.0), "cldice on shifted is not"),
         (at("result/test_sets/1/dice_thick", {"mean": 1, "low": 1, "high": 1}), "dice_thick on"),
-        (at("result/test_sets/0/name", "best"), "its test sets are"),
     ],
 )
 def test_what_does_not_add_up_is_named(
@@ -154,6 +157,17 @@ def test_only_the_embedded_phantoms_may_call_themselves_phantoms(
         at("pictures/samples", "AAAA"),
         at("pictures/other", "AAAA"),
         at("format", 2),
+        at("result/test_sets/0/name", "best"),
+        at("result/test_sets/1/name", "test"),
+        at("result/test_sets/0/dice", None),
+        at("result/test_sets/0/patients", []),
+        at("result/seconds", {}),
+        at("result/spec/protocol", {}),
+        at("result/spec/protocol/samples", "many"),
+        at("result/spec/tuned", {"epsilon": 5.0}),
+        at("result/spec/federation", {"rounds": 3}),
+        at("result/spec/generator/settings/accountant", "![x](http://x)"),
+        at("result/guarantee/steps", 1_000_000_000),
     ],
 )
 def test_a_hostile_file_is_refused(
@@ -191,7 +205,7 @@ def test_a_picture_that_grows_beyond_measure_is_refused(one: Entry, tmp_path: Pa
 
 
 def test_what_was_seen_of_single_patients_stays_at_home(cache: Path, tmp_path: Path) -> None:
-    private = entry(spec(noise="system"), cache, private=True)
+    private = of_patients(entry(spec(noise="system"), cache))
     before = copy.deepcopy(private)
     file = published(private).write(tmp_path)
     text = file.read_text()
@@ -204,3 +218,38 @@ def test_what_was_seen_of_single_patients_stays_at_home(cache: Path, tmp_path: P
         "the intervals, as scores of single patients do not leave a hospital"
     ]
     assert private == before
+
+
+def without(number: int) -> Callable[[Said], None]:
+    """Leaves one patient out, and makes the means those of the others."""
+
+    def change(said: Said) -> None:
+        tested = said["result"]["test_sets"][0]
+        del tested["patients"][number]
+        for name in Scores._fields:
+            values = [row[name] for row in tested["patients"] if row[name] is not None]
+            tested[name] = interval(values)._asdict() if values else None
+
+    return change
+
+
+def untold(said: Said) -> None:
+    """Says nothing of patients, and any Dice."""
+    tested = said["result"]["test_sets"][0]
+    del tested["patients"]
+    tested["dice"] = {"mean": 0.99, "low": 0.98, "high": 1.0}
+
+
+@pytest.mark.parametrize("change", [without(0), untold], ids=["worst left out", "untold"])
+def test_scores_without_all_the_phantoms_do_not_add_up(
+    change: Callable[[Said], None], one: Entry, cache: Path, tmp_path: Path
+) -> None:
+    found = verified(Published.read(changed(one, tmp_path, change)), INPUTS, cache).faults
+    assert "the patients on test are not the phantoms of that test set" in found
+
+
+def test_what_could_not_be_read_is_not_written(one: Entry, tmp_path: Path) -> None:
+    bad = replace(one, result={**one.result, "seconds": {"total": -1.0}})
+    with pytest.raises(DataError, match="cannot be published"):
+        published(bad).write(tmp_path)
+    assert not list(tmp_path.iterdir())

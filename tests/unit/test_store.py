@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmark.core.files import write_json, write_text
+from benchmark.sweep.leaving import without_patients
 from benchmark.sweep.spec import PlugIn, RunSpec, canonical
 from benchmark.sweep.store import ERROR, RESULT, Store
-from benchmark.sweep.tracking import metrics, without_patients
+from benchmark.sweep.tracking import metrics
+from leaderboard.entries import entries_of
 
 SPEC = RunSpec(
     generator=PlugIn(name="dp-wgan", version=1, settings={"batch": 8, "clip_norm": 0.5}),
@@ -84,6 +86,12 @@ def test_beginning_again_forgets_the_failure(tmp_path: Path) -> None:
     assert store.error(SPEC) == "no luck"
     store.begin(SPEC)
     assert not (store.folder(SPEC) / ERROR).exists()
+
+
+def test_a_cell_that_failed_before_it_began_is_counted(tmp_path: Path) -> None:
+    Store(tmp_path).fail(SPEC, "cannot be planned\nno luck")
+    (found,) = entries_of([tmp_path])
+    assert (found.spec, found.status, found.reason) == (SPEC, "failed", "no luck")
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:

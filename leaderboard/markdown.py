@@ -1,0 +1,87 @@
+"""The board's tables as Markdown, with the columns that the page has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from benchmark.metrics.bootstrap import Interval
+from leaderboard.board import Row, Scored
+from leaderboard.view import (
+    distance_of,
+    epsilon_text,
+    fid_in_short,
+    peak_of,
+    seconds_of,
+    selection_of,
+    short_text,
+    status_of,
+    suite_of,
+)
+
+
+class Column(NamedTuple):
+    """A heading, and what a row has below it, given its scores on the test set if it has any."""
+
+    heading: str
+    text: Callable[[Row, Scored | None], str]
+
+
+def _score(name: str, digits: int) -> Callable[[Row, Scored | None], str]:
+    return lambda row, scored: _interval(scored.scores[name] if scored else None, digits)
+
+
+def _of_row(text: Callable[[Row], str]) -> Callable[[Row, Scored | None], str]:
+    return lambda row, scored: text(row)
+
+
+COLUMNS = (
+    Column("generator", _of_row(lambda row: row.who)),
+    Column("ε asked", _of_row(lambda row: epsilon_text(row.spec.epsilon))),
+    Column("unit", _of_row(lambda row: row.spec.unit)),
+    Column("Dice", lambda row, s: _interval(s.dice, 3) if s else status_of(row)),
+    Column("of real", lambda row, s: _number(s.fraction_of_real if s else None)),
+    Column("over simulator", lambda row, s: _interval(s.over_simulator if s else None, 3)),
+    Column("ε spent, patch", _of_row(lambda row: _spent(row, "epsilon_patch"))),
+    Column("ε spent, patient", _of_row(lambda row: _spent(row, "epsilon_patient"))),
+    Column("δ", _of_row(lambda row: f"{row.spec.delta:.3g}")),
+    Column("95HD mm", _score("hd95_mm", 1)),
+    Column("bAVD mm", _score("bavd_mm", 2)),
+    Column("clDice", _score("cldice", 3)),
+    Column("FID", _of_row(fid_in_short)),
+    Column("offline distance", _of_row(lambda row: short_text(distance_of(row)))),
+    Column("seconds", _of_row(lambda row: short_text(seconds_of(row)))),
+    Column("peak MiB", _of_row(lambda row: short_text(peak_of(row)))),
+    Column("seeds", _of_row(lambda row: f"{len(row.done)} of {row.asked}")),
+    Column("selection", _of_row(selection_of)),
+    Column("noise", _of_row(lambda row: row.spec.noise)),
+    Column("sites", _of_row(lambda row: str(row.spec.sites))),
+    Column("version", _of_row(lambda row: str(row.spec.generator.version))),
+    Column("suite", _of_row(lambda row: " ".join(suite_of(row)))),
+    Column("checked", _of_row(lambda row: row.check)),
+)
+
+
+def lines_of(rows: Sequence[Row], test_set: str) -> list[str]:
+    """The rows on one test set, below their heading."""
+    head = [column.heading for column in COLUMNS], [":--", *["--:"] * (len(COLUMNS) - 1)]
+    body = ([c.text(row, row.tests.get(test_set)) for c in COLUMNS] for row in rows)
+    return [f"| {' | '.join(text.replace('|', '¦') for text in line)} |" for line in (*head, *body)]
+
+
+def _spent(row: Row, name: str) -> str:
+    if row.guarantee is None:
+        return "–"
+    found = getattr(row.guarantee, name)
+    return "unknown" if found is None else epsilon_text(found)
+
+
+def _interval(found: Interval | None, digits: int) -> str:
+    if found is None:
+        return "–"
+    mean, low, high = (f"{value:.{digits}f}" for value in found)
+    return f"{mean} [{low}–{high}]"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

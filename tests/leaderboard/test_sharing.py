@@ -1,0 +1,165 @@
+"""What a page shows of patients is what may be published of them: their means, and no more."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made import INPUTS, PRIVATE, entry, of_patients, spec, specs, unfinished
+from test_page import view_in
+from test_published import at, changed, png
+
+from benchmark.core.errors import DataError
+from leaderboard.board import tables_of
+from leaderboard.entries import Entry
+from leaderboard.page import write_markdown, write_page
+from leaderboard.published import Published
+from leaderboard.sharing import FEWEST, published
+from leaderboard.verification import verified
+
+PICTURES = {"samples": png(), "neighbours": png()}
+ERROR = "DataError: /hospital/sub-17/angio.nii.gz: no vessel"
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("plans")
+
+
+def private(cache: Path, **asked: Any) -> Entry:
+    return of_patients(entry(spec(**asked), cache, pictures=PICTURES))
+
+
+def shown(entries: list[Entry], folder: Path) -> tuple[dict, str]:
+    """The page's view, and all the text that leaves."""
+    tables = tables_of(entries)
+    write_page(tables, folder / "index.html")
+    write_markdown(tables, folder / "report.md")
+    view = view_in((folder / "index.html").read_text())
+    return view, json.dumps(view) + (folder / "report.md").read_text()
+
+
+def test_a_page_of_patients_shows_means_and_nobody(cache: Path, tmp_path: Path) -> None:
+    made = [private(cache, noise="system"), private(cache, noise="system", first_seed=1)]
+    failed = of_patients(unfinished(spec(noise="system", first_seed=2), "failed", ERROR))
+    view, text = shown([*made, failed], tmp_path)
+    (row,) = view["tables"][0]["rows"]
+    assert row["tests"]["test"]["dice"][0] > 0
+    assert row["detail"]["curves"] == {}
+    assert "neighbours" not in row["detail"]["pictures"]
+    assert view["tables"][0]["data"]["test"]["sites"] == []
+    assert not [word for word in ("sub-", "/hospital", "secret", "harbour") if word in text]
+
+
+def test_of_phantoms_all_is_shown(cache: Path, tmp_path: Path) -> None:
+    made = entry(spec(), cache, pictures=PICTURES)
+    view, _ = shown([made, unfinished(spec(first_seed=1), "failed", ERROR)], tmp_path)
+    (row,) = view["tables"][0]["rows"]
+    assert row["detail"]["curves"]
+    assert {*row["detail"]["pictures"]} == {*PICTURES}
+    assert row["reasons"] == [ERROR]
+    assert view["tables"][0]["data"]["test"]["sites"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [
+        ({"noise": "system"}, ["samples"]),
+        ({"noise": "seeded"}, []),
+        ({"noise": "system", "epsilons": (float("inf"),)}, []),
+        ({"generators": ("simulator",), "epsilons": (float("inf"),)}, ["samples"]),
+    ],
+    ids=["system's noise", "seeded", "no finite ε", "no patient"],
+)
+def test_synthetic_patches_of_patients_leave_only_under_a_finite_unseeded_epsilon(
+    asked: dict, seen: list[str], cache: Path, tmp_path: Path
+) -> None:
+    made = private(cache, **asked)
+    assert list(Published.read(published(made).write(tmp_path)).pictures) == seen
+    view, _ = shown([made], tmp_path)
+    assert list(view["tables"][0]["rows"][0]["detail"]["pictures"]) == seen
+
+
+def test_a_test_set_of_a_few_patients_has_no_mean_to_publish(cache: Path, tmp_path: Path) -> None:
+    made = private(cache, noise="system")
+    test, shifted = made.result["test_sets"]
+    few = {**shifted, "patients": shifted["patients"][: FEWEST - 1]}
+    one = replace(made, result={**made.result, "test_sets": [test, few]})
+    said = json.loads(published(one).write(tmp_path).read_text())
+    assert [tested["name"] for tested in said["result"]["test_sets"]] == ["test"]
+    assert verified(Published.read(next(tmp_path.glob("*.json"))), INPUTS, cache).faults == []
+    view, _ = shown([one], tmp_path)
+    assert {*view["tables"][0]["rows"][0]["tests"]} == {"test"}
+
+
+def test_where_all_test_sets_are_small_nothing_is_published(cache: Path, tmp_path: Path) -> None:
+    made = private(cache, noise="system")
+    few = [{**t, "patients": t["patients"][:2]} for t in made.result["test_sets"]]
+    one = replace(made, result={**made.result, "test_sets": few})
+    with pytest.raises(DataError, match="fewer than 5"):
+        published(one)
+    view, text = shown([one], tmp_path)
+    assert view["tables"][0]["rows"][0]["status"] == "withheld"
+    assert "fewer than 5" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (at("result/test_sets/0/patients", PRIVATE), "scores of single patients"),
+        (at("curves/critic", [[0, 1.0]]), "training curves"),
+        (at("result/skipped", ["sub-03 has no mask"]), "who was left out"),
+        (at("pictures/neighbours", "PNG"), "neighbours"),
+    ],
+    ids=["patients", "curves", "skipped", "neighbours"],
+)
+def test_a_file_that_tells_of_single_patients_is_refused(
+    change: Any, fault: str, cache: Path, tmp_path: Path
+) -> None:
+    import base64
+
+    def put(said: dict) -> None:
+        change(said)
+        if said["result"]["test_sets"][0].get("patients") == PRIVATE:
+            rows = entry(spec(), cache).result["test_sets"][0]["patients"]
+            said["result"]["test_sets"][0]["patients"] = rows
+        if "neighbours" in said["pictures"]:
+            said["pictures"]["neighbours"] = base64.b64encode(png()).decode()
+
+    file = changed(private(cache, noise="system"), tmp_path, put)
+    found = verified(Published.read(file), INPUTS, cache).faults
+    assert any(fault in said for said in found), found
+
+
+@pytest.mark.parametrize("asked", [{"noise": "seeded"}, {"epsilons": (float("inf"),)}])
+def test_a_file_with_patches_that_may_not_leave_is_refused(
+    asked: dict, cache: Path, tmp_path: Path
+) -> None:
+    made = published(private(cache, **asked))
+    file = replace(made, pictures={"samples": png()}).write(tmp_path)
+    found = verified(Published.read(file), INPUTS, cache).faults
+    assert any("synthetic patches" in said for said in found), found
+
+
+def test_phantoms_cannot_be_called_private_to_hide_their_scores(
+    cache: Path, tmp_path: Path
+) -> None:
+    def hide(said: dict) -> None:
+        said["result"]["private_data"] = True
+        said["curves"] = {}
+        for tested in said["result"]["test_sets"]:
+            del tested["patients"]
+
+    file = changed(entry(spec(), cache), tmp_path, hide)
+    found = verified(Published.read(file), INPUTS, cache).faults
+    assert any("embedded phantoms" in said for said in found), found
+
+
+def test_a_failed_sweep_is_called_what_its_spec_says(cache: Path, tmp_path: Path) -> None:
+    made = [of_patients(unfinished(one, "failed", ERROR)) for one in specs(noise="system")]
+    view, text = shown(made, tmp_path)
+    (table,) = view["tables"]
+    assert f"cohort {made[0].spec.data[:8]}" in table["title"]
+    assert "--data COHORT" in table["rows"][0]["detail"]["command"]
+    assert "phantoms" not in text
