@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from benchmark.core.budget import Guarantee
+from benchmark.core.errors import UsageError
 from benchmark.core.registry import Registry, generators, segmenters
 from benchmark.core.settings import Settings
 from benchmark.privacy.units import default_delta
@@ -125,9 +126,10 @@ def _changed(registry: Registry, plug_in: PlugIn, preset: str) -> dict[str, Any]
 
 @cache
 def _presets(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
-    if name not in registry.names():
+    try:
+        presets: Mapping[str, Settings] = registry.get(name).presets
+    except UsageError:  # not installed, or cannot be imported: a row of it is shown all the same
         return {}
-    presets: Mapping[str, Settings] = registry.get(name).presets
     return {preset: settings.as_dict() for preset, settings in presets.items()}
 
 
