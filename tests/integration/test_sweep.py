@@ -232,7 +232,9 @@ def test_mlflow_has_one_parent_and_a_child_for_each_cell(swept: Path) -> None:
         assert "result.json" in artifacts
     private = next(r for r in children if r.data.params["epsilon"] == "5.0")
     assert private.info.run_name == "dp-wgan ε=5 patch seed 0"
-    assert len(client.get_metric_history(private.info.run_id, "generator_loss")) == 3
+    assert not client.get_metric_history(private.info.run_id, "generator_loss"), (
+        "no noise protects it"
+    )
     took = (private.info.end_time - private.info.start_time) / 1000
     assert took == pytest.approx(private.data.metrics["seconds"], abs=0.01)
 
