@@ -32,6 +32,9 @@ from generators import checks
 COARSE = 4
 """A canary's random squares have this side in pixels."""
 
+COPIES = 8
+"""Patches of a patient who is a canary."""
+
 STEEPNESS = 1e4
 """Of a canary's axis: its gradient is then far longer than any clip norm, or other gradient."""
 
@@ -81,7 +84,8 @@ class Trial:
 def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> Trial:
     """Puts canaries among known patches: each is one unit, in or out by a coin.
 
-    A patient who is a canary has one patch: more copies of it would average to the same gradient.
+    A patient who is a canary has the same patch a few times: averaged, they are as one; clipped
+    each by itself, as they must not be, they would be seen.
 
     Args:
         known: Real or phantom patches.
@@ -99,12 +103,13 @@ def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> Trial:
     )
     public = with_canaries(declared, unit, canaries)
     hosts = np.arange(canaries) // _to_a_host(declared, unit)
-    owner = known.patients + hosts[included]
+    each = min(COPIES, declared.patches_per_patient) if unit == "patient" else 1
+    owner = known.patients + np.repeat(hosts[included], each)
     if known.patient is None:
         raise ValueError("Patches of no known patient cannot be audited.")
     patches = Patches(
-        images=np.concatenate([known.images, images[included]]),
-        masks=np.concatenate([known.masks, masks[included]]),
+        images=np.concatenate([known.images, np.repeat(images[included], each, axis=0)]),
+        masks=np.concatenate([known.masks, np.repeat(masks[included], each, axis=0)]),
         patient=np.concatenate([known.patient, owner]),
         patients=public.patients,
         patches_per_patient=public.patches_per_patient,

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from faults import CAUGHT_BY, FAULTS, half_the_noise, no_clipping, one_noise_for_all_sites
+from faults import (
+    CAUGHT_BY,
+    FAULTS,
+    half_the_noise,
+    no_clipping,
+    one_noise_for_all_sites,
+    patients_clipped_patch_by_patch,
+)
 from tiny_sites import job_of, post_at
 
 from benchmark.audit.canaries import Verdict, audit, trial
@@ -118,6 +125,11 @@ def test_an_honest_fit_is_not_refuted_and_the_audit_sees_its_canaries(unit: str)
 @pytest.mark.parametrize("unit", ["patch", "patient"])
 def test_without_clipping_the_claim_is_refuted(unit: str) -> None:
     assert audited(no_clipping, unit).contradicts
+
+
+def test_patients_clipped_patch_by_patch_are_seen_by_more_right_guesses() -> None:
+    apart, together = (audited(f, "patient") for f in (patients_clipped_patch_by_patch, honest))
+    assert apart.right > together.right
 
 
 def test_half_the_noise_is_seen_by_more_right_guesses() -> None:

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from benchmark.audit.bound import best_number_of_guesses, chance, largest_bound, lower_bound
-from benchmark.audit.canaries import refuse_without_a_game, trial
+from benchmark.audit.canaries import COPIES, refuse_without_a_game, trial
 from benchmark.audit.membership import membership, roc
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
@@ -71,7 +71,8 @@ def test_canaries_are_units_of_their_own_and_about_half_are_in(unit: str) -> Non
     among = trial(known, unit, canaries=40, seed=1)
     entered = int(among.included.sum())
     assert 8 < entered < 32
-    assert len(among.patches) == len(known) + entered
+    each = min(COPIES, known.patches_per_patient) if unit == "patient" else 1
+    assert len(among.patches) == len(known) + each * entered
     hosts = 40 if unit == "patient" else math.ceil(40 / known.patches_per_patient)
     assert among.public.patients == among.patches.patients == known.patients + hosts
     assert set(np.unique(among.canaries)) == {-1.0, 1.0}
