@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import federation
 from benchmark.core.files import held, write_text
 from federation.backend import quiet
 from federation.server_app import ERROR
+
+PATIENCE_S = 60.0
+"""A server whose SuperLink was killed notices, and ends, within seconds."""
 
 NOT_BEGUN = "The run did not begin; Flower's own words are above, or in the SuperLink's log."
 
@@ -24,10 +28,8 @@ def launch(out: Path, flower: Sequence[str]) -> str | None:
         flower: What else ``flwr run`` is told: the SuperLink's name and options.
     """
     out, programs = out.absolute(), Path(sys.executable).parent
-    with held(out) as mine:
-        if not mine:
-            return f"{out}: another run is at work there; wait for it, or name another folder."
-        write_text(out / ERROR, f"{NOT_BEGUN}\n")
+    if not _begun(out):
+        return f"{out}: another run is at work there; wait for it, or name another folder."
     quiet()
     os.environ.setdefault("FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION", "1")
     path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"  # Flower starts its own commands
@@ -38,6 +40,18 @@ def launch(out: Path, flower: Sequence[str]) -> str | None:
         check=False,
     )
     return _reason(out)
+
+
+def _begun(out: Path) -> bool:
+    """Leaves word that nothing has run yet, once no other run is at work."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        with held(out) as mine:
+            if mine:
+                write_text(out / ERROR, f"{NOT_BEGUN}\n")
+            if mine or time.monotonic() > until:
+                return mine
+        time.sleep(1.0)
 
 
 def _reason(out: Path) -> str | None:

@@ -189,9 +189,7 @@ class Ledger:
         return sorted(totals, key=lambda total: -total.epsilon)
 
     def total_of(self, runs: Collection[str], *, unit: Unit) -> float:
-        """What some runs cost together: the composed ε of the unit that paid most.
-
-        It holds at δ = 1e-5, or at the smallest δ of the runs where that is less.
+        """What some runs cost together: the composed ε of the unit that paid most, at δ = 1e-5.
 
         Args:
             runs: Their keys; every entry of theirs counts, also of fits that were never finished.
@@ -203,10 +201,8 @@ class Ledger:
             for patient in words["patients"]:
                 of_patient.setdefault(patient, []).append(number)
         alike = {tuple(numbers) for numbers in of_patient.values()}
-        fits = {number: _guarantee(words) for number, words in said.items()}
-        delta = min([DELTA, *(fit.delta for fit in fits.values())])
-        histories = ([fits[number] for number in numbers] for numbers in alike)
-        return max((total_epsilon(each, delta, unit=unit) for each in histories), default=0.0)
+        histories = ([_guarantee(said[number]) for number in numbers] for numbers in alike)
+        return max((total_epsilon(each, DELTA, unit=unit) for each in histories), default=0.0)
 
     def verify(self) -> int:
         """Checks every entry, the chain and its end; returns the number of entries.

@@ -148,7 +148,7 @@ def _ledger() -> Finding:
         return Finding("ledger", None, f"no entry in {state} yet; the first fit makes one.")
     try:
         count = Ledger(state / LEDGER, machine_secret(state)).verify()
-    except LedgerError as error:
+    except (LedgerError, UsageError) as error:
         return Finding("ledger", False, f"{error} Restore it from a copy before you fit again.")
     return Finding("ledger", True, f"{state / LEDGER}, {count} entries, none changed.")
 

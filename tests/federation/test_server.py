@@ -244,6 +244,9 @@ def test_the_exit_code_says_whether_a_deployed_run_failed(
     assert seen.read_text().splitlines()[2:5] == ["consortium", "--run-config", "sites=3"]
 
 
-def test_a_run_is_not_launched_beside_another(tmp_path: Path) -> None:
+def test_a_run_is_not_launched_beside_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("federation.launch.PATIENCE_S", 0.0)
     with held(tmp_path):
         assert "another run is at work" in (launch(tmp_path, ["consortium"]) or "")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.data.folders import machine_secret
 from benchmark.sweep import health
 from benchmark.sweep.health import Finding, examine
 
@@ -59,7 +60,12 @@ def test_a_ledger_that_is_damaged_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path))
     (ledger,) = found(tmp_path, "ledger")
     assert ledger.healthy is None
+    machine_secret(tmp_path)
     (tmp_path / "ledger.db").write_bytes(b"no ledger at all, only some text" * 200)
     (ledger,) = found(tmp_path, "ledger")
     assert ledger.healthy is False
     assert "Restore it from a copy" in ledger.sentence
+    (tmp_path / "secret").unlink()
+    (ledger,) = found(tmp_path, "ledger")
+    assert ledger.healthy is False
+    assert "secret is gone" in ledger.sentence

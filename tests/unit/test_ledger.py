@@ -260,14 +260,6 @@ def test_seeded_noise_on_patients_counts_as_no_privacy(ledger: Ledger) -> None:
         ledger.charge(spending(seeded, patients=("p9",)))
 
 
-def test_a_total_of_patches_holds_at_the_deltas_that_were_paid(ledger: Ledger) -> None:
-    patch = replace(FIT, unit="patch", delta=1e-7)
-    ledger.charge(spending(patch))
-    alone = composition.total_epsilon([patch], 1e-7, unit="patch")
-    assert ledger.total_of(["0123456789ab"], unit="patch") == alone
-    assert alone > composition.total_epsilon([patch], DELTA, unit="patch")
-
-
 def test_one_changed_byte_is_found(ledger: Ledger, tmp_path: Path) -> None:
     for _ in range(4):
         ledger.charge(spending())

@@ -26,7 +26,9 @@ PRIVATE, FREE, TUNED, TRIAL, FAILED = (f"dp-wgan ε=5 patch seed {seed}" for see
 def finished(out: Path, made: RunSpec, *, private: bool) -> Path:
     folder = Store(out).folder(made)
     folder.mkdir(parents=True)
-    write_json(folder / RESULT, entry(made, out / "cache", private=private).result)
+    skipped = ["sub-99: /secret/place has no vessels"] if private else []
+    result = entry(made, out / "cache").result
+    write_json(folder / RESULT, {**result, "private_data": private, "skipped": skipped})
     write_json(folder / CURVES, [["critic", 1, 0.5]])
     return folder
 
