@@ -165,7 +165,11 @@ class Cohort:
         """
         found = tuple(p for p in self.patients if p.split == name)
         if not found:
-            raise DataError(f"{self.root}: no patient is in the split {name!r}.")
+            raise DataError(
+                f"{self.root}: none of the {len(self.patients)} patients is in the split {name!r}, "
+                "which needs one at least; give more patients, or deal them out in the column "
+                "`split` of participants.tsv."
+            )
         return found
 
 

