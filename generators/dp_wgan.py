@@ -46,7 +46,7 @@ class DpWgan(Wgan):
     """
 
     name: ClassVar[str] = "dp-wgan"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     is_private: ClassVar[bool] = True
     Params: ClassVar[type[Settings]] = DpWganParams
     presets: ClassVar[Mapping[str, Settings]] = {

@@ -45,6 +45,7 @@ class WganParams(Settings):
     upsampling: Annotated[str, CategoricalDistribution(["nearest", "transposed"])] = "nearest"
     head: Annotated[str, CategoricalDistribution(["compositional", "plain"])] = "compositional"
     critic_norm: Annotated[str, CategoricalDistribution(["none", "instance"])] = "none"
+    critic_padding: Annotated[int, IntDistribution(1, 2)] = 1
     loss: Annotated[str, CategoricalDistribution(["hinge", "wasserstein"])] = "hinge"
     constraint: Annotated[str, CategoricalDistribution(["spectral", "weights"])] = "spectral"
     bound: Annotated[
@@ -86,6 +87,7 @@ PAPER = WganParams(
     upsampling="transposed",
     head="plain",
     critic_norm="instance",
+    critic_padding=2,
     loss="wasserstein",
     constraint="weights",
     bound=0.01,
@@ -108,7 +110,7 @@ class Wgan(FederatedGenerator):
     """Draws labelled patches from a WGAN; its critic saw the patients as they are."""
 
     name: ClassVar[str] = "wgan"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     is_private: ClassVar[bool] = False
     designs: ClassVar[Mapping[str, str]] = DESIGNS
     citation: ClassVar[str] = "Kossen et al. (2022), Frontiers in AI 5:813842"

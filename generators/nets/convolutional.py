@@ -92,6 +92,24 @@ class CompositionalHead(nn.Module):
         return torch.cat([torch.tanh(image), 2 * vessel - 1], dim=1)
 
 
+class NearestDoubling(nn.Conv2d):
+    """Nearest upsampling, reflected padding and a 3×3 convolution, all at the smaller side.
+
+    Of the nine pixels under the kernel several are copies of one: a row of weights (a, b, c) meets
+    the smaller map as (a, b + c) at even rows and as (a + b, c) at odd ones, and columns likewise.
+    Reflecting the doubled map repeats the smaller one's border.
+    """
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__(before, after, 3, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``(n, before, H, W)`` to ``(n, after, 2H, 2W)``."""
+        kernels = [k for rows in _folded(self.weight, 2) for k in _folded(rows, 3)]
+        padded = F.pad(maps, (1, 1, 1, 1), mode="replicate")
+        return F.pixel_shuffle(F.conv2d(padded, torch.stack(kernels, 1).flatten(0, 1)), 2)
+
+
 class PatchCritic(nn.Module):
     """Labelled patches ``(n, 2, H, W)`` to scores ``(n,)``, each from its own sample alone.
 
@@ -99,15 +117,16 @@ class PatchCritic(nn.Module):
         levels: How often the side is halved.
         width: Channels of the first layer; each further one has twice as many.
         norm: ``instance`` (the paper's, without parameters) or ``none``.
+        padding: 2, the paper's, or 1, which halves an even side exactly.
     """
 
-    def __init__(self, *, levels: int, width: int, norm: str) -> None:
+    def __init__(self, *, levels: int, width: int, norm: str, padding: int = 1) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = 2
         for level in range(levels):
             wider = width * 2**level
-            layers.append(nn.Conv2d(channels, wider, 4, 2, 2, bias=norm == "none"))
+            layers.append(nn.Conv2d(channels, wider, 4, 2, padding, bias=norm == "none"))
             layers += [nn.InstanceNorm2d(wider)] if norm == "instance" else []
             layers.append(nn.LeakyReLU(0.2))
             channels = wider
@@ -157,10 +176,15 @@ def _first(latent: int, channels: int, base: int) -> nn.Module:
 def _double(before: int, after: int, upsampling: str) -> nn.Module:
     if upsampling == "transposed":
         return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)
-    return nn.Sequential(
-        nn.Upsample(scale_factor=2),
-        nn.Conv2d(before, after, 3, 1, 1, bias=False, padding_mode="reflect"),
-    )
+    return NearestDoubling(before, after)
+
+
+def _folded(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """What three weights along an axis are to the pixels before doubling: at even and odd places."""
+    first, middle, last = weight.split(1, axis)
+    nothing = torch.zeros_like(first)
+    even, odd = (first, middle + last, nothing), (nothing, first + middle, last)
+    return torch.cat(even, axis), torch.cat(odd, axis)
 
 
 def _normed(channels: int) -> list[nn.Module]:

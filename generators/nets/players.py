@@ -154,7 +154,7 @@ def networks(
     """Freshly initialised generator and critic."""
     rng = torch.Generator().manual_seed(stream(context.seed, "initial weights"))
     generator = patch_generator(params, size)
-    critic = PatchCritic(levels=params.levels, width=params.critic_width, norm=params.critic_norm)
+    critic = patch_critic(params)
     for net in (generator, critic):
         initialise(net, rng)
         net.to(context.device)
@@ -172,6 +172,16 @@ def patch_generator(params: WganParams, size: int) -> PatchGenerator:
         width=params.generator_width,
         upsampling=params.upsampling,
         head=params.head,
+    )
+
+
+def patch_critic(params: WganParams) -> PatchCritic:
+    """The critic's network, not yet initialised."""
+    return PatchCritic(
+        levels=params.levels,
+        width=params.critic_width,
+        norm=params.critic_norm,
+        padding=params.critic_padding,
     )
 
 

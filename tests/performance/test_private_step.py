@@ -20,7 +20,7 @@ from benchmark.privacy.randomness import SeededNoise
 from benchmark.sweep.worker import keep_memory
 from generators.dp_wgan import DpWgan, DpWganParams
 from generators.nets.convolutional import PatchCritic, initialise
-from generators.nets.players import LOSSES, OPTIMISERS, _assign
+from generators.nets.players import LOSSES, OPTIMISERS, _assign, patch_critic
 
 SIZES = {"quick": 32, "standard": 64, "paper": 96}
 PAPER_BATCH = 8
@@ -75,7 +75,7 @@ def test_critic_step(benchmark, preset: str, kind: str, memory: str) -> None:
 
 def _game(params: DpWganParams, preset: str) -> tuple[PatchCritic, Batch]:
     rng = torch.Generator().manual_seed(0)
-    critic = PatchCritic(levels=params.levels, width=params.critic_width, norm=params.critic_norm)
+    critic = patch_critic(params)
     initialise(critic, rng)
     reals, fakes = (PAPER_BATCH, PAPER_BATCH) if preset == "paper" else (params.batch, params.fakes)
     size = SIZES[preset]

@@ -21,8 +21,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Full backward hook")  # Opacus's
 
 CRITICS = {
     "quick": {"levels": 3, "width": 4, "norm": "none"},
-    "instance": {"levels": 3, "width": 4, "norm": "instance"},
-    "deep": {"levels": 4, "width": 4, "norm": "instance"},
+    "padded": {"levels": 3, "width": 4, "norm": "none", "padding": 2},
+    "instance": {"levels": 3, "width": 4, "norm": "instance", "padding": 2},
+    "deep": {"levels": 4, "width": 4, "norm": "instance", "padding": 2},
 }
 
 
@@ -98,7 +99,7 @@ class Flat(nn.Sequential):
 NETS = {
     **{kind: lambda kind=kind: PatchCritic(**CRITICS[kind]) for kind in CRITICS},
     "wide enough for Gram matrices": lambda: PatchCritic(levels=4, width=16, norm="none"),
-    "wide, with instance norm": lambda: PatchCritic(levels=4, width=16, norm="instance"),
+    "wide, with instance norm": lambda: PatchCritic(levels=4, width=16, norm="instance", padding=2),
     "a kernel that is no multiple of its stride": lambda: Flat(
         nn.Conv2d(2, 16, 8, 8), nn.Tanh(), nn.Conv2d(16, 16, 3, 2, 1)
     ),

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import generators.checks as checks
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
@@ -15,7 +16,12 @@ from benchmark.core.generator import FitContext
 from benchmark.privacy.randomness import SeededNoise
 from generators.dp_wgan import DpWgan, DpWganParams
 from generators.nets.adversarial import Game
-from generators.nets.convolutional import PatchCritic, bound_weights, project_spectrally
+from generators.nets.convolutional import (
+    NearestDoubling,
+    PatchCritic,
+    bound_weights,
+    project_spectrally,
+)
 from generators.nets.players import networks
 from generators.wgan import Wgan, WganParams
 
@@ -146,6 +152,21 @@ def test_the_paper_preset_has_the_papers_shapes_and_takes_a_step() -> None:
     assert planned.sampling_rate == pytest.approx(32 / 41_000)
     assert planned.steps == pytest.approx(50 * 41_000 / 32, rel=0.01)
     assert (plain.critic_steps, plain.bound, plain.generator_rate) == (5, 0.01, 5e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 4), (3, 6, 4), (1, 3, 8)])
+def test_doubling_at_the_smaller_side_is_upsampling_reflecting_and_convolving(shape) -> None:
+    doubling = NearestDoubling(shape[0], 5)
+    plain = nn.Sequential(
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(shape[0], 5, 3, 1, 1, bias=False, padding_mode="reflect"),
+    )
+    plain[1].weight.data = doubling.weight.data
+    maps = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    one, other = doubling(maps), plain(maps)
+    torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    slopes = (torch.autograd.grad(o.square().sum(), maps)[0] for o in (one, other))
+    torch.testing.assert_close(*slopes, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("bound", [0.5, 2.0])
