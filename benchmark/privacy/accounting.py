@@ -13,6 +13,10 @@ Three accountants bound that:
 * ``pld`` (Doroshenko et al. 2022, arXiv:2207.04380): dp-accounting's "connect the dots", both ways;
 * ``rdp`` (Mironov, Talwar and Zhang 2019, arXiv:1908.10530): Opacus's, as in the paper.
 
+And where every unit is in every step (q = 1), T steps are one Gaussian mechanism of μ = √T / σ:
+
+* ``gaussian`` (Balle and Wang 2018, arXiv:1805.06530, theorem 8): the closed form.
+
 Opacus's PRV has zones where it answers ``inf``, raises, or reports little but its own error. There
 another accountant answers, and :class:`Spent` says which. The libraries are slow to import, so the
 functions that need them import them.
@@ -78,7 +82,7 @@ def account(
         sampling_rate: q in (0, 1]; 1 is the plain Gaussian mechanism.
         steps: T, 0 or more; 0 gives ε = 0 whatever σ is.
         delta: δ in (0, 1).
-        accountant: ``prv``, ``pld`` or ``rdp``: the one to ask first.
+        accountant: ``prv``, ``pld``, ``rdp`` or ``gaussian``: the one to ask first.
 
     Returns:
         The bound and who vouches for it: another name than ``accountant`` where that has no answer.
@@ -275,12 +279,25 @@ def _rdp(run: Run, orders: Sequence[float] | None = None) -> float:
     return quietly(lambda: accountant.get_epsilon(run.delta, orders))
 
 
+def _gaussian(run: Run) -> float:
+    """The closed form of a mechanism that draws every unit in every step."""
+    if run.sampling_rate < 1:
+        raise NoAnswerError
+    mu = math.sqrt(run.steps) / run.noise_multiplier
+    return least_epsilon(lambda epsilon: gaussian_delta(epsilon, mu), PLD_MARGIN * run.delta)
+
+
 def _rough(run: Run) -> float:
     """A looser and faster RDP bound."""
     return _rdp(run, _ROUGH_ORDERS)
 
 
-_ACCOUNTANTS: dict[str, Callable[[Run], float]] = {"prv": _prv, "pld": _pld, "rdp": _rdp}
+_ACCOUNTANTS: dict[str, Callable[[Run], float]] = {
+    "prv": _prv,
+    "pld": _pld,
+    "rdp": _rdp,
+    "gaussian": _gaussian,
+}
 ACCOUNTANTS = tuple(_ACCOUNTANTS)
 
 

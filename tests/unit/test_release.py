@@ -1,0 +1,148 @@
+"""One noised mean: what it is, how far a unit moves it, and what it costs."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmark.core.budget import Budget, PublicNumbers
+from benchmark.core.patches import Patches
+from benchmark.privacy.accounting import account, gaussian_delta
+from benchmark.privacy.planning import recomputed
+from benchmark.privacy.randomness import SeededNoise
+from benchmark.privacy.release import Release, clipped, plan_releases
+
+PUBLIC = PublicNumbers(patients=5, patches_per_patient=4, patch_size=8)
+SIDE = 8
+
+
+def planned(unit: str = "patient", epsilon: float = 2.0, releases: int = 1):
+    budget = Budget(epsilon=epsilon, delta=1e-5, unit=unit)
+    return plan_releases(PUBLIC, budget, clip_norm=0.5, releases=releases)
+
+
+def some_patches(seed: int = 0, *, without: int | None = None) -> Patches:
+    rng = np.random.default_rng(seed)
+    images = rng.uniform(-1, 1, (20, 1, SIDE, SIDE)).astype(np.float32)
+    owner = np.repeat(np.arange(5), 4)
+    kept = owner != without
+    return Patches(
+        images=images[kept],
+        masks=(images[kept] > 0).astype(np.uint8),
+        patient=owner[kept],
+        patients=5,
+        patches_per_patient=4,
+    )
+
+
+def pixels(patches: Patches) -> np.ndarray:
+    return patches.images.reshape(len(patches), SIDE * SIDE).astype(float)
+
+
+class Silence:
+    def normal(self, n: int) -> np.ndarray:
+        return np.zeros(n, np.float32)
+
+
+@pytest.mark.parametrize("unit", ["patch", "patient"])
+def test_the_mean_is_that_of_clipped_units_over_the_public_number(unit: str) -> None:
+    patches = some_patches(without=3)
+    rows = pixels(patches)
+    if unit == "patient":
+        rows = np.stack([rows[patches.patient == p].mean(0) for p in (0, 1, 2, 4)])
+    shrunk = np.minimum(1, 0.5 / np.linalg.norm(rows, axis=1))[:, None] * rows
+    expected = shrunk.sum(0) / (20 if unit == "patch" else 5)
+    found = Release(planned(unit)).mean(patches, pixels, Silence())
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.integers(0, 4),
+    st.sampled_from(["patch", "patient"]),
+    st.floats(1e-6, 1e6),
+    st.sampled_from([0.0, math.nan, math.inf]),
+)
+def test_zeroing_out_a_unit_moves_the_sum_by_the_clip_norm_at_most(who, unit, scale, odd) -> None:
+    release = Release(planned(unit))
+
+    def features(patches: Patches) -> np.ndarray:
+        rows = scale * pixels(patches)
+        rows[:: 3 if odd else len(rows) + 1] = odd
+        return rows
+
+    one = release.mean(some_patches(), features, Silence())
+    other = release.mean(some_patches(without=who), features, Silence())
+    units = 4 if unit == "patch" else 1
+    moved = np.linalg.norm(one - other) * release.units
+    assert moved <= units * 0.5 * (1 + 1e-9)
+
+
+def test_the_noise_is_that_which_was_accounted() -> None:
+    guarantee = planned("patch")
+    release = Release(guarantee)
+    wide = lambda patches: np.zeros((len(patches), 20_000))  # noqa: E731
+    drawn = release.mean(some_patches(), wide, SeededNoise("x"))
+    expected = guarantee.noise_multiplier * guarantee.clip_norm / 20
+    assert drawn.std() == pytest.approx(expected, rel=0.02)
+    assert release.deviation == pytest.approx(expected)
+
+
+def test_nobodys_patches_release_noise_alone() -> None:
+    empty = Patches(
+        images=np.empty((0, 1, SIDE, SIDE), np.float32),
+        masks=np.empty((0, 1, SIDE, SIDE), np.uint8),
+        patient=np.empty(0, np.int64),
+        patients=5,
+        patches_per_patient=4,
+    )
+    assert not Release(planned()).mean(empty, pixels, Silence()).any()
+    assert Release(planned()).mean(empty, pixels, SeededNoise("x")).all()
+
+
+def test_without_a_budget_nothing_is_clipped_or_noised() -> None:
+    found = Release(planned("patch", math.inf)).mean(some_patches(), pixels, SeededNoise("x"))
+    np.testing.assert_allclose(found, pixels(some_patches()).mean(0), rtol=1e-9)
+
+
+def test_a_vector_that_is_not_finite_counts_as_zero() -> None:
+    rows = np.array([[3.0, 4.0], [math.nan, 1.0], [math.inf, 0.0], [0.0, 0.0], [1e-320, 0.0]])
+    np.testing.assert_allclose(clipped(rows, 1.0)[:4], [[0.6, 0.8], [0, 0], [0, 0], [0, 0]])
+
+
+@pytest.mark.parametrize("releases", [1, 7])
+@pytest.mark.parametrize("epsilon", [0.05, 1.0, 2.0, 20.0])
+def test_the_noise_is_the_least_that_the_closed_form_allows(epsilon, releases) -> None:
+    plan = planned("patient", epsilon, releases)
+    mu = math.sqrt(releases) / plan.noise_multiplier
+    assert gaussian_delta(epsilon, mu) <= 1e-5
+    assert gaussian_delta(epsilon, 1.003 * mu) > 1e-5
+    assert (plan.accountant, plan.steps, plan.sampling_rate) == ("gaussian", releases, 1.0)
+    assert recomputed(plan) == plan
+
+
+def test_both_units_are_bounded_by_the_closed_form() -> None:
+    """A patch of a patient run moves by 2C at most; a patient's patches together by k C."""
+    for unit, other, times in (("patient", "epsilon_patch", 2), ("patch", "epsilon_patient", 4)):
+        plan = planned(unit)
+        bound = getattr(plan, other)
+        assert plan.epsilon < bound < math.inf
+        assert gaussian_delta(bound, times / plan.noise_multiplier) <= 1e-5
+
+
+def test_the_closed_form_agrees_with_the_other_accountants_where_all_are_drawn() -> None:
+    run = {"noise_multiplier": 3.0, "sampling_rate": 1.0, "steps": 4, "delta": 1e-5}
+    exact = account(**run, accountant="gaussian")
+    assert exact.accountant == "gaussian"
+    for name in ("pld", "prv"):
+        assert exact.epsilon <= account(**run, accountant=name).epsilon * 1.0001
+        assert account(**run, accountant=name).epsilon <= 1.01 * exact.epsilon + 0.02
+
+
+def test_the_closed_form_does_not_vouch_for_sampled_steps() -> None:
+    spent = account(
+        noise_multiplier=3.0, sampling_rate=0.5, steps=4, delta=1e-5, accountant="gaussian"
+    )
+    assert spent.accountant != "gaussian"
