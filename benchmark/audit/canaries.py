@@ -4,7 +4,8 @@ The auditor sees every private step and has put a trap into the critic: one more
 weight c moves the score of canary c alone, and steeply. So a canary's whole clipped gradient points
 along an axis of its own, as far as clipping lets it, and the sum of that axis over all steps is its
 score: N(q T C, σ² C² T) or so for one that is in, N(0, σ² C² T) for one that is not. Sampling,
-clipping, noise and steps are the fit's own.
+clipping, noise and steps are the fit's own. A fit that releases means is trapped in the same way:
+every canary has one more number, large for it and zero for all others.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from torch import Tensor, nn
 from benchmark.audit.bound import best_number_of_guesses, largest_bound, lower_bound
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import UsageError
-from benchmark.core.generator import FitContext, Generator
+from benchmark.core.generator import FitContext, Generator, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.privacy.dpsgd import Batch
 from benchmark.privacy.randomness import SeededNoise
+from benchmark.privacy.release import Features, Release, Vectors
 from generators import checks
 
 COARSE = 4
@@ -145,8 +147,8 @@ def audit(
     """Fits the generator on the trial's patches, and guesses.
 
     Args:
-        generator: Its fit must show its game to ``context.inspect``, as the WGANs' do; another one
-            is refused before it is fitted.
+        generator: Its fit must show its game, or its release, to ``context.inspect``, as the
+            suite's do; another one is refused before it is fitted.
         budget: The claim to test.
         among: The patches.
         context: As for any fit.
@@ -158,13 +160,12 @@ def audit(
     guesses = best_number_of_guesses(
         len(among.canaries), claim=planned.epsilon, separation=separation, delta=planned.delta
     )
-    watchers: list[Watcher] = []
+    watchers: list[Watcher | Tap] = []
 
-    def inspect(game: Any) -> None:
-        plant(game)
-        game.critic = Trap(game.critic, among.canaries)
-        watchers.append(Watcher(game.step, game.critic))
-        game.step = watchers[-1]
+    def inspect(shown: Any) -> None:
+        plant(shown)
+        tapped = isinstance(shown, Release)
+        watchers.append(Tap(shown, among.canaries) if tapped else _watched(shown, among.canaries))
 
     spent = generator.fit(among.patches, planned, replace(context, inspect=inspect))
     right = _right(watchers[0].scores, among.included, guesses)
@@ -236,6 +237,41 @@ class Watcher:
         found: Tensor = self._step.gradient(critic, batch, noise)
         self.scores -= found[-len(self.scores) :].cpu().numpy()
         return found
+
+
+class Tap:
+    """Stands in for a release's mean: adds a number for every canary, and keeps those sums.
+
+    Args:
+        release: Of the fit.
+        canaries: ``(m, 2, H, W)``.
+    """
+
+    def __init__(self, release: Release, canaries: Tensor) -> None:
+        self._canaries = canaries.flatten(1).numpy()
+        self._mean = release.mean
+        self.scores = np.zeros(len(canaries))
+        release.mean = self.mean  # type: ignore[method-assign]
+
+    def mean(self, patches: Patches, features: Features, noise: Noise) -> Vectors:
+        """The release's own mean of the numbers that it asked for."""
+        found = self._mean(patches, lambda some: self._trapped(some, features), noise)
+        count = len(self.scores)
+        self.scores += found[-count:]
+        return found[:-count]
+
+    def _trapped(self, patches: Patches, features: Features) -> Vectors:
+        labelled = np.concatenate([patches.images, 2.0 * patches.masks - 1], axis=1)
+        same = labelled.reshape(-1, self._canaries.shape[1]) @ self._canaries.T
+        axes = STEEPNESS * (same > self._canaries.shape[1] - 0.5)
+        return np.concatenate([features(patches), axes], axis=1)
+
+
+def _watched(game: Any, canaries: Tensor) -> Watcher:
+    game.critic = Trap(game.critic, canaries)
+    game.step = Watcher(game.step, game.critic)
+    found: Watcher = game.step
+    return found
 
 
 def _drawn(

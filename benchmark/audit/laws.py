@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 from torch import Tensor
 
+from benchmark.audit import release_laws
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.core.generator import Noise
 from benchmark.privacy.accounting import account
 from benchmark.privacy.dpsgd import Batch, refuse_mixing
 from benchmark.privacy.randomness import SeededNoise
+from benchmark.privacy.release import Release
 
 DEVIATIONS = 5.0
 """Standard deviations that are chance no more."""
@@ -150,9 +152,10 @@ LAWS: dict[str, Law] = {
 }
 
 
-def broken(game: Any, claim: Guarantee) -> dict[str, str]:
-    """The laws that the game breaks, with a sentence each."""
-    found = {name: law(game, claim) for name, law in LAWS.items()}
+def broken(shown: Any, claim: Guarantee) -> dict[str, str]:
+    """The laws that a game, or a release, breaks, with a sentence each."""
+    laws = release_laws.LAWS if isinstance(shown, Release) else LAWS
+    found = {name: law(shown, claim) for name, law in laws.items()}
     return {name: sentence for name, sentence in found.items() if sentence}
 
 

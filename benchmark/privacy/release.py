@@ -57,26 +57,26 @@ class Release:
     """
 
     def __init__(self, guarantee: Guarantee) -> None:
-        self._guarantee = guarantee
+        self.guarantee = guarantee
 
     @property
     def units(self) -> int:
         """N, from public numbers alone."""
-        each = 1 if self._guarantee.unit == "patient" else self._guarantee.patches_per_patient
-        return self._guarantee.patients * each
+        each = 1 if self.guarantee.unit == "patient" else self.guarantee.patches_per_patient
+        return self.guarantee.patients * each
 
     @property
     def deviation(self) -> float:
         """The standard deviation of the noise in every number of a mean."""
-        if self._guarantee.noise_multiplier == 0:
+        if self.guarantee.noise_multiplier == 0:
             return 0.0
-        return self._guarantee.noise_multiplier * self._guarantee.clip_norm / self.units
+        return self.guarantee.noise_multiplier * self.guarantee.clip_norm / self.units
 
     def mean(self, patches: Patches, features: Features, noise: Noise) -> Vectors:
         """The noised mean ``(d,)`` of the units' clipped vectors; one not finite counts as zero."""
-        total = features(_taken(patches, np.arange(0))).sum(0)
+        total: Vectors = features(_taken(patches, np.arange(0))).sum(0, dtype=np.float64)
         for vectors in self._units(patches, features):
-            total = total + clipped(vectors, self._guarantee.clip_norm).sum(0)
+            total = total + clipped(vectors, self.guarantee.clip_norm).sum(0)
         mean: Vectors = total / self.units
         return mean if self.deviation == 0 else mean + self.deviation * noise.normal(len(mean))
 
@@ -84,7 +84,7 @@ class Release:
         """The units' vectors, some at a time."""
         if patches.patient is None:
             raise ValueError("Patches of no known patient cannot be released by unit.")
-        if self._guarantee.unit == "patch":
+        if self.guarantee.unit == "patch":
             yield from (features(part) for part in _parts(patches, np.arange(len(patches))))
             return
         for patient in np.unique(patches.patient):

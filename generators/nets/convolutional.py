@@ -180,11 +180,11 @@ def _double(before: int, after: int, upsampling: str) -> nn.Module:
 
 
 def _folded(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """What three weights along an axis are to the pixels before doubling: at even and odd places."""
-    first, middle, last = weight.split(1, axis)
+    """What three weights along an axis are to the smaller map: at even and at odd places."""
+    first, middle, last = weight.unbind(axis)
     nothing = torch.zeros_like(first)
-    even, odd = (first, middle + last, nothing), (nothing, first + middle, last)
-    return torch.cat(even, axis), torch.cat(odd, axis)
+    even, odd = [first, middle + last, nothing], [nothing, first + middle, last]
+    return torch.stack(even, axis), torch.stack(odd, axis)
 
 
 def _normed(channels: int) -> list[nn.Module]:

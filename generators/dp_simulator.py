@@ -1,0 +1,208 @@
+"""DP-Simulator: a vessel simulator, fitted to one noised mean of a few statistics of the patients.
+
+The simulator and its prior are made of no data. Of the patients a single vector of some numbers is
+released, the mean over units of bounded statistics; which populations of the prior it fits is
+post-processing, and so is drawing from them. With tens of patients that vector survives the noise
+that gradients of a network do not.
+
+Reference: the Gaussian mechanism of Balle and Wang (2018), arXiv:1805.06530; fitting simulators to
+private summaries as in Gong (2022), arXiv:1910.13049, there for inference.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from safetensors.numpy import load_file, save_file
+
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
+from benchmark.core.errors import NotFittedError, UsageError
+from benchmark.core.federation import Arrays, FederatedGenerator, Schedule
+from benchmark.core.generator import FitContext
+from benchmark.core.patches import Patches
+from benchmark.core.registry import unknown
+from benchmark.core.seeds import stream
+from benchmark.core.settings import Settings, Tuned
+from benchmark.privacy.release import Features, Release, plan_releases
+from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
+from generators.simulation import tubes
+from generators.simulation.populations import Populations, Posterior
+from generators.simulation.statistics import NAMES
+
+EVIDENCE = ("release", "noise", "mean", "prior")
+"""What the simulator is fitted to; all but the first are controls that no patient reaches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DpSimulatorParams(Settings):
+    """How the simulator is fitted.
+
+    ``evidence``: the ``release``; or a control: its ``noise`` alone, the prior's own ``mean``, or
+    nothing, so the ``prior``.
+    """
+
+    clip_norm: Annotated[
+        float, FloatDistribution(0.1, 100.0, log=True), Tuned(FloatDistribution(1.0, 6.0, log=True))
+    ] = 3.0
+    spread: Annotated[float, FloatDistribution(0.0, 3.0), Tuned(FloatDistribution(0.0, 1.2))] = 0.5
+    populations: Annotated[int, IntDistribution(50, 100_000, log=True)] = 1024
+    patches: Annotated[int, IntDistribution(2, 10_000, log=True)] = 32
+    evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = "release"
+
+
+class DpSimulator(FederatedGenerator):
+    """Draws labelled patches from simulated populations that fit a noised mean.
+
+    Guarantees:
+        * ``fit`` is (ε, δ)-DP for zeroing out one ``budget.unit``: one Gaussian release.
+        * Fitting the simulator and ``sample`` are post-processing and spend nothing.
+    """
+
+    name: ClassVar[str] = "dp-simulator"
+    version: ClassVar[int] = 1
+    is_private: ClassVar[bool] = True
+    designs: ClassVar[Mapping[str, str]] = DESIGNS
+    citation: ClassVar[str] = "This suite; Balle and Wang (2018), arXiv:1805.06530"
+    Params: ClassVar[type[Settings]] = DpSimulatorParams
+    presets: ClassVar[Mapping[str, Settings]] = {
+        "quick": DpSimulatorParams(),
+        "standard": DpSimulatorParams(),
+        "paper": DpSimulatorParams(),
+    }
+    smoke: ClassVar[Settings] = DpSimulatorParams(populations=60, patches=4)
+
+    params: DpSimulatorParams
+
+    def __init__(self, params: DpSimulatorParams) -> None:
+        self.params = params
+        self._known: Posterior | None = None
+        self._size = 0
+
+    def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
+        """One release of as many numbers as there are statistics."""
+        return plan_releases(public, budget, clip_norm=self.params.clip_norm)
+
+    def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
+        """Releases one mean, and finds the populations that it fits."""
+        spent = replace(guarantee, seeded=context.noise.seeded)
+        context.charge(spent)
+        populations = self._populations(context.seed, patches.size, spent.unit)
+        release = Release(spent)
+        context.inspect(release)
+        mean = release.mean(patches, self._features(populations), context.noise)
+        self._learn(populations, mean, release.deviation, spent.clip_norm, patches.size)
+        context.progress(1, 1, {})
+        return spent
+
+    def schedule(
+        self, *, design: str, rounds: int | None = None, local_steps: int | None = None
+    ) -> Schedule:
+        """By default one round of one release.
+
+        Raises:
+            UsageError: For an unknown design, or more than one release in a round.
+        """
+        if design not in self.designs:
+            raise UsageError(unknown("design", design, list(self.designs)))
+        if local_steps not in (None, 1):
+            raise UsageError(
+                f"{self.name} releases one mean in a round, got {local_steps} local steps; "
+                "leave them out."
+            )
+        return Schedule(design=design, rounds=rounds or 1, local_steps=1)
+
+    def at_site(self, share: float) -> Self:
+        """The same: a site's number of units decides its noise."""
+        return type(self)(self.params)
+
+    def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
+        """A release in each round."""
+        clip_norm = self.params.clip_norm
+        return plan_releases(public, budget, clip_norm=clip_norm, releases=schedule.steps)
+
+    def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> MeanSite:
+        """Releases means of the site's patients."""
+
+        def features(seed: int, size: int, unit: Unit) -> Features:
+            return self._features(self._populations(seed, size, unit))
+
+        return MeanSite(features, patches, guarantee)
+
+    def server_side(self, size: int, schedule: Schedule, context: FitContext) -> MeanServer:
+        """Averages them."""
+        return MeanServer(len(NAMES), context.seed)
+
+    def close(self, state: Arrays, size: int) -> None:
+        """Finds the populations that the average fits."""
+        populations = self._populations(int(state["seed"][0]), size, UNITS[int(state["unit"][0])])
+        deviation = float(np.sqrt(state["variance"][0]))
+        clip_norm = self.params.clip_norm if deviation else math.inf
+        self._learn(populations, state["mean"], deviation, clip_norm, size)
+
+    def sample(self, n: int, *, seed: int) -> Patches:
+        """Draws ``n`` labelled patches."""
+        if self._known is None:
+            raise NotFittedError(f"{self.name} must be fitted before it can sample.")
+        rng = np.random.default_rng(stream(seed, "samples"))
+        theta = self._known.draw(n, self.params.spread, rng)
+        images, masks = tubes.draw(theta, self._size, rng)
+        return Patches(images=images, masks=masks)
+
+    def save(self, folder: Path) -> None:
+        """Writes ``settings.json`` and ``weights.safetensors``: what is known of the parameters."""
+        if self._known is None:
+            raise NotFittedError(f"{self.name} must be fitted before it can be saved.")
+        settings = {"size": self._size, "params": self.params.as_dict()}
+        (folder / "settings.json").write_text(json.dumps(settings, indent=1))
+        save_file(
+            {k: np.ascontiguousarray(a) for k, a in self._known._asdict().items()},
+            folder / "weights.safetensors",
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The generator that ``save`` wrote."""
+        settings = json.loads((folder / "settings.json").read_text())
+        made = cls(DpSimulatorParams(**settings["params"]))
+        made._size = settings["size"]
+        made._known = Posterior(**load_file(folder / "weights.safetensors"))
+        return made
+
+    def _populations(self, seed: int, size: int, unit: Unit) -> Populations:
+        return Populations(
+            count=self.params.populations,
+            patches=self.params.patches,
+            size=size,
+            unit=unit,
+            rng=np.random.default_rng(stream(seed, "simulated populations")),
+        )
+
+    def _features(self, populations: Populations) -> Features:
+        """The patches' statistics; in a control the prior's own, which are zero."""
+        if self.params.evidence == "release":
+            return populations.features
+        return lambda patches: np.zeros((len(patches), len(NAMES)))
+
+    def _learn(
+        self,
+        populations: Populations,
+        mean: NDArray[np.float64],
+        deviation: float,
+        clip_norm: float,
+        size: int,
+    ) -> None:
+        self._size = size
+        if self.params.evidence == "prior":
+            self._known = populations.prior()
+            return
+        if self.params.evidence == "mean":
+            mean = np.zeros(len(NAMES))
+        self._known = populations.posterior(mean, clip_norm=clip_norm, deviation=deviation)

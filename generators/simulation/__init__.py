@@ -1,0 +1,1 @@
+"""A simulator of labelled patches, and what tells its populations apart."""

@@ -1,0 +1,127 @@
+"""Which simulated population a noised mean of statistics comes from.
+
+Many populations are drawn from the prior, some patches of each, and their units' vectors: the
+statistics less a centre, over a scale, both taken over all of these, so public. A number that a
+patch has not counts as the centre. What a population would release is the mean of its clipped
+vectors. Parameters (as logits) and noisy means then have a joint covariance, which gives the best
+linear estimate of the parameters and what stays unknown of them (Goldstein and Wooff 2007, *Bayes
+Linear Statistics*, equations 1.1 and 1.2),
+
+    E = E θ + Cov(θ, z) (Var z + s² I)⁻¹ (ẑ - E z),
+    V = Var θ - Cov(θ, z) (Var z + s² I)⁻¹ Cov(z, θ),
+
+with s the released mean's noise: much noise leaves the prior.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.budget import Unit
+from benchmark.core.patches import Patches
+from benchmark.privacy.release import clipped
+from generators.simulation import statistics, tubes
+
+Array = NDArray[np.float64]
+
+EDGE = 0.02
+"""Shares of a range are kept so far from its ends before they become logits."""
+
+JITTER = 1e-6
+
+
+class Posterior(NamedTuple):
+    """What is known of a population's parameters: logits, normal.
+
+    Attributes:
+        mean: ``(p,)``.
+        root: ``(p, p)``, of which the covariance is root · rootᵀ.
+    """
+
+    mean: Array
+    root: Array
+
+    def draw(self, n: int, spread: float, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Parameters ``(n, p)`` in [0, 1], each patch of a population of its own.
+
+        Args:
+            n: How many.
+            spread: Of the draws, in standard deviations of what is unknown.
+            rng: The draws.
+        """
+        logits = self.mean + spread * rng.standard_normal((n, len(self.mean))) @ self.root.T
+        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+
+class Populations:
+    """Simulated populations of the prior.
+
+    Args:
+        count: How many.
+        patches: Of each.
+        size: The side of a patch.
+        unit: Whose vectors are clipped: patches', or the mean of a patient's.
+        rng: The draws.
+    """
+
+    def __init__(
+        self, *, count: int, patches: int, size: int, unit: Unit, rng: np.random.Generator
+    ) -> None:
+        theta = tubes.prior(count, rng)
+        self._logits = _logit(theta)
+        seen = np.stack([_observed(one, patches, size, rng) for one in theta])
+        self._missing = np.nanmean(seen, axis=(0, 1))
+        filled = self._filled(seen)
+        self._vectors = filled if unit == "patch" else filled.mean(1, keepdims=True)
+        self._centre = self._vectors.mean((0, 1))
+        self._scale = self._vectors.std((0, 1))
+
+    def features(self, patches: Patches) -> Array:
+        """The vector of every patch ``(n, d)``."""
+        seen = self._filled(statistics.measure(patches.images, patches.masks))
+        return np.asarray((seen - self._centre) / self._scale)
+
+    def prior(self) -> Posterior:
+        """What is known of a population before anything is released."""
+        return _posterior(self._logits.mean(0), np.cov(self._logits.T))
+
+    def posterior(self, released: Array, *, clip_norm: float, deviation: float) -> Posterior:
+        """What is known of the population of a released mean.
+
+        Args:
+            released: ``(d,)``.
+            clip_norm: Of the units' vectors.
+            deviation: s, of the noise in each number.
+        """
+        vectors = (self._vectors - self._centre) / self._scale
+        means = np.stack([clipped(units, clip_norm).mean(0) for units in vectors])
+        both = np.cov(means.T, self._logits.T)
+        d = means.shape[1]
+        noisy = both[:d, :d] + (deviation**2 + JITTER) * np.eye(d)
+        gain = np.linalg.solve(noisy, both[:d, d:]).T
+        mean = self._logits.mean(0) + gain @ (released - means.mean(0))
+        return _posterior(mean, both[d:, d:] - gain @ both[:d, d:])
+
+    def _filled(self, seen: NDArray[np.float32]) -> Array:
+        return np.where(np.isnan(seen), self._missing, seen).astype(np.float64)
+
+
+def _observed(
+    theta: NDArray[np.float32], patches: int, size: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """The statistics of a population's patches ``(patches, d)``."""
+    return statistics.measure(*tubes.draw(np.tile(theta, (patches, 1)), size, rng))
+
+
+def _logit(theta: NDArray[np.float32]) -> Array:
+    share = np.clip(theta.astype(np.float64), EDGE, 1 - EDGE)
+    return np.asarray(np.log(share / (1 - share)))
+
+
+def _posterior(mean: Array, covariance: Array) -> Posterior:
+    """With the covariance's root; rounding may have left some of its values below zero."""
+    values, vectors = np.linalg.eigh(covariance)
+    return Posterior(mean, vectors * np.sqrt(np.maximum(values, 0)))
