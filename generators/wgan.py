@@ -30,8 +30,11 @@ from generators.nets.adversarial import Game
 from generators.nets.convolutional import PatchGenerator
 from generators.nets.federated import DESIGNS, WganServer, WganSite, only, tensors
 from generators.nets.players import patch_generator
+from generators.nets.pretraining import begin
 
 SAMPLE_CHUNK = 256
+ALL_LAYERS = 7
+"""The most layers that a critic has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,13 @@ class WganParams(Settings):
     averaging: Annotated[
         float, FloatDistribution(0.0, 0.9999), Tuned(FloatDistribution(0.95, 0.998))
     ] = 0.99
+    pretrain: Annotated[
+        str,
+        CategoricalDistribution(["none", "simulator"]),
+        Tuned(CategoricalDistribution(["none", "simulator"])),
+    ] = "none"
+    pretrain_steps: Annotated[int, IntDistribution(1, 100_000, log=True)] = 100
+    trained_layers: Annotated[int, IntDistribution(1, ALL_LAYERS)] = ALL_LAYERS
 
 
 PAPER = WganParams(
@@ -153,6 +163,7 @@ class Wgan(FederatedGenerator):
         if math.isfinite(budget.epsilon):
             raise UsageError(f"{self.name} is not private: it can honour ε = inf alone.")
         self._check_size(public.patch_size)
+        self._check_frozen()
         return replace(
             Guarantee.of(public, budget, epsilon=math.inf),
             sampling_rate=self._sampling_rate(public.units(budget.unit), budget.unit),
@@ -168,7 +179,9 @@ class Wgan(FederatedGenerator):
         self._check_plan(patches, guarantee)
         spent = replace(guarantee, seeded=context.noise.seeded)
         context.charge(spent)
-        self._net, tally = Game(self.params, patches, spent, context, engine=self.engine).play()
+        game = Game(self.params, patches, spent, context, engine=self.engine)
+        begin(game, self.params, patches.size, context)
+        self._net, tally = game.play()
         lost = tally.lost * self.params.critic_steps
         return replace(spent, interruptions=tally.interruptions, lost_steps=lost)
 
@@ -268,4 +281,11 @@ class Wgan(FederatedGenerator):
                 f"{self.name} with levels={self.params.levels} makes patches whose side is a "
                 f"multiple of {2**self.params.levels}, at least "
                 f"{2 ** (self.params.levels + 1)}; got {size}."
+            )
+
+    def _check_frozen(self) -> None:
+        if self.params.trained_layers <= self.params.levels and self.params.pretrain == "none":
+            raise UsageError(
+                f"{self.name} with trained_layers={self.params.trained_layers} would leave layers "
+                "of the critic at random weights; set pretrain=simulator too."
             )

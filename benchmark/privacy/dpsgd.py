@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from benchmark.core.errors import UsageError
 from benchmark.core.generator import Noise
-from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES, Loss, Units, scores_of
+from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES, Loss, Units, scores_of, trained
 
 BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 SAME = 1e-9
@@ -66,7 +66,7 @@ class Step:
     engine: str = DEFAULT_ENGINE
 
     def gradient(self, critic: nn.Module, batch: Batch, noise: Noise) -> Tensor:
-        """The gradient, flat, in the order of ``critic.parameters()``."""
+        """The gradient, flat, in the order of ``trained(critic)``."""
         if self.clip_norm == float("inf"):
             return self._plain(critic, batch)
         units = self._units(batch)
@@ -134,6 +134,6 @@ def _mixes(critic: nn.Module, samples: Tensor) -> bool:
 
 
 def flat_gradient(critic: nn.Module, loss: Tensor) -> Tensor:
-    """The gradient of one loss, flat, in the order of ``critic.parameters()``."""
-    grads = torch.autograd.grad(loss, list(critic.parameters()))
+    """The gradient of one loss, flat, in the order of ``trained(critic)``."""
+    grads = torch.autograd.grad(loss, trained(critic))
     return torch.cat([g.flatten() for g in grads])

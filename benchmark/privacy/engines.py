@@ -41,7 +41,7 @@ class Units(NamedTuple):
 
 
 class Engine(Protocol):
-    """Σ_u share_u · clip(mean gradient of u's losses, C), flat in the critic's parameters' order.
+    """Σ_u share_u · clip(mean gradient of u's losses, C), flat in the order of ``trained(critic)``.
 
     A unit whose gradient is not finite counts as zero.
     """
@@ -83,7 +83,7 @@ def opacus(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tens
         weight.data = weight.data.contiguous()
     wrapped = GradSampleModule(plain, loss_reduction="sum")
     torch.autograd.backward(loss(scores_of(wrapped, samples.contiguous().requires_grad_())).sum())
-    grads = [p.grad_sample for p in plain.parameters()]  # type: ignore[attr-defined]
+    grads = [p.grad_sample for p in trained(plain)]  # type: ignore[attr-defined]
     rows = torch.cat([g.flatten(1) for g in grads], dim=1)
     counts = torch.bincount(units.of_sample, minlength=len(units.share))
     means = rows.new_zeros(len(units.share), rows.shape[1])
@@ -95,6 +95,11 @@ def opacus(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tens
 
 ENGINES: dict[str, Engine] = {"book-keeping": book_keeping, "opacus": opacus}
 DEFAULT_ENGINE = "book-keeping"
+
+
+def trained(net: nn.Module) -> list[nn.Parameter]:
+    """The weights that training changes; a frozen one has no gradient, so no noise either."""
+    return [weight for weight in net.parameters() if weight.requires_grad]
 
 
 def refuse_unruled(critic: nn.Module) -> None:
@@ -146,7 +151,7 @@ def _watching(critic: nn.Module) -> Iterator[list[Pass]]:
         passes.append((layer, inputs[0].detach(), output))
         versions.extend((inputs[0]._version, output._version))
 
-    own = [m for m in critic.modules() if next(m.parameters(recurse=False), None) is not None]
+    own = [m for m in critic.modules() if any(w.requires_grad for w in m.parameters(recurse=False))]
     hooks = [module.register_forward_hook(note) for module in own]
     try:
         yield passes
@@ -208,8 +213,8 @@ def _blanked(seen: Seen, bad: Tensor) -> Seen:
 def _summed(
     critic: nn.Module, shares: list[tuple[nn.Module, Tensor, Share]], weights: Tensor
 ) -> Tensor:
-    sums = {id(weight): torch.zeros_like(weight) for weight in critic.parameters()}
+    sums = {id(weight): torch.zeros_like(weight) for weight in trained(critic)}
     for layer, group, share in shares:
         for name, part in share.weighted_sum(weights[group]).items():
             sums[id(getattr(layer, name))] += part
-    return torch.cat([sums[id(weight)].flatten() for weight in critic.parameters()])
+    return torch.cat([sums[id(weight)].flatten() for weight in trained(critic)])

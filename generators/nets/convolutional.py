@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmark.privacy.engines import trained
+
 INITIAL_STD = 0.05
 MOST_NOISE = 0.2
 RARITY, SHARPNESS = 2.0, 4.0  # of a vessel pixel: in standard deviations of its map, and per one
@@ -132,6 +134,12 @@ class PatchCritic(nn.Module):
             channels = wider
         self.body = nn.Sequential(*layers, nn.Conv2d(channels, 1, 4, 2, 1, bias=False))
 
+    def freeze_but(self, last: int) -> None:
+        """Leaves only the last convolutions to be trained."""
+        convolutions = [layer for layer in self.body if isinstance(layer, nn.Conv2d)]
+        for layer in convolutions[: max(0, len(convolutions) - last)]:
+            layer.requires_grad_(False)
+
     def forward(self, patches: Tensor) -> Tensor:
         """Scores, averaged over the positions that the last layer leaves."""
         out: Tensor = self.body(patches).mean((1, 2, 3))
@@ -150,7 +158,7 @@ def initialise(net: nn.Module, rng: torch.Generator) -> None:
 @torch.no_grad()
 def bound_weights(critic: nn.Module, bound: float) -> None:
     """Clips every weight to ±bound (Arjovsky et al. 2017, Algorithm 1)."""
-    for weight in critic.parameters():
+    for weight in trained(critic):
         weight.clamp_(-bound, bound)
 
 
@@ -160,7 +168,7 @@ def project_spectrally(critic: nn.Module, bound: float) -> None:
 
     Exact singular values: of the private weights alone, so it costs no privacy.
     """
-    for weight in critic.parameters():
+    for weight in trained(critic):
         if weight.ndim > 1:
             norm = torch.linalg.matrix_norm(weight.flatten(1), 2)
             weight.mul_(bound / norm.clamp(min=bound))

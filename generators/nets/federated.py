@@ -22,6 +22,7 @@ from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from generators.nets.players import How, Players, critic_step, labelled, latents_of, sampler_of
+from generators.nets.pretraining import begin
 
 if TYPE_CHECKING:
     from generators.wgan import WganParams
@@ -97,10 +98,11 @@ class WganServer:
         self, params: WganParams, size: int, schedule: Schedule, context: FitContext
     ) -> None:
         self.params, self.schedule, self.context = params, schedule, context
-        self.players = Players(params, size, context)
+        self.size, self.players = size, Players(params, size, context)
 
     def begin(self) -> Arrays:
-        """Freshly initialised players, their optimisers' moments zero."""
+        """Players that saw no patient, their optimisers' moments zero."""
+        begin(self.players, self.params, self.size, self.context)
         self.players.begin_moments()
         return arrays(self.players)
 

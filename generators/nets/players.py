@@ -22,7 +22,7 @@ from benchmark.core.generator import FitContext, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.privacy.dpsgd import Batch, Step, flat_gradient, refuse_mixing
-from benchmark.privacy.engines import Loss, refuse_unruled
+from benchmark.privacy.engines import Loss, refuse_unruled, trained
 from benchmark.privacy.sampling import PoissonSampler
 from generators.nets.convolutional import (
     PatchCritic,
@@ -72,7 +72,7 @@ class Players:
         self.averaged = copy.deepcopy(self.generator)
         make = OPTIMISERS[params.optimiser]
         betas = {"betas": (0.5, 0.99)} if params.optimiser == "adam" else {}
-        self.critic_optimiser = make(self.critic.parameters(), lr=params.critic_rate, **betas)
+        self.critic_optimiser = make(trained(self.critic), lr=params.critic_rate, **betas)
         self.generator_optimiser = make(
             self.generator.parameters(), lr=params.generator_rate, **betas
         )
@@ -160,6 +160,7 @@ def networks(
         net.to(context.device)
     refuse_mixing(critic, torch.randn(3, 2, size, size, generator=rng).to(context.device))
     refuse_unruled(critic)
+    critic.freeze_but(params.trained_layers)
     return generator, critic
 
 
@@ -240,6 +241,6 @@ def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 def _assign(net: torch.nn.Module, gradient: Tensor) -> None:
     start = 0
-    for weight in net.parameters():
+    for weight in trained(net):
         weight.grad = gradient[start : start + weight.numel()].view_as(weight)
         start += weight.numel()

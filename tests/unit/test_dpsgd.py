@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from benchmark.core.errors import UsageError
 from benchmark.privacy.dpsgd import Batch, Step, refuse_mixing
-from benchmark.privacy.engines import ENGINES, Loss, Units, book_keeping, refuse_unruled
+from benchmark.privacy.engines import ENGINES, Loss, Units, book_keeping, refuse_unruled, trained
 from benchmark.privacy.randomness import SeededNoise
 from generators.nets.convolutional import PatchCritic, initialise
 from generators.nets.players import LOSSES
@@ -65,7 +65,7 @@ def one_by_one(net: nn.Module, loss, samples: Tensor) -> Iterator[Tensor]:
     for sample in samples.double():
         double.zero_grad()
         loss(double(sample[None])).sum().backward()
-        yield torch.cat([p.grad.flatten() for p in double.parameters()])
+        yield torch.cat([p.grad.flatten() for p in trained(double)])
 
 
 def clipped(net: nn.Module, loss: Loss, samples: Tensor, norm: float, owner=None) -> Tensor:
@@ -91,6 +91,13 @@ def wide(net: nn.Module) -> nn.Module:
     return net
 
 
+def frozen(last: int, norm: str) -> PatchCritic:
+    """Only the last convolutions are trained."""
+    net = PatchCritic(levels=3, width=16, norm=norm)
+    net.freeze_but(last)
+    return net
+
+
 class Flat(nn.Sequential):
     def forward(self, samples: Tensor) -> Tensor:
         return super().forward(samples).flatten(1).mean(1)
@@ -100,6 +107,8 @@ NETS = {
     **{kind: lambda kind=kind: PatchCritic(**CRITICS[kind]) for kind in CRITICS},
     "wide enough for Gram matrices": lambda: PatchCritic(levels=4, width=16, norm="none"),
     "wide, with instance norm": lambda: PatchCritic(levels=4, width=16, norm="instance", padding=2),
+    "all but two layers frozen": lambda: frozen(2, "none"),
+    "all but one layer frozen": lambda: frozen(1, "instance"),
     "a kernel that is no multiple of its stride": lambda: Flat(
         nn.Conv2d(2, 16, 8, 8), nn.Tanh(), nn.Conv2d(16, 16, 3, 2, 1)
     ),
@@ -146,7 +155,9 @@ def test_the_clipped_sum_is_that_of_float64_microbatches_of_one(
 
 
 @pytest.mark.parametrize("owners", OWNERS)
-@pytest.mark.parametrize("kind", ["quick", "instance", "linear", "group norm"])
+@pytest.mark.parametrize(
+    "kind", ["quick", "instance", "linear", "group norm", "all but two layers frozen"]
+)
 def test_every_engine_gives_the_same_sum(kind: str, owners: str) -> None:
     net, samples = wide(NETS[kind]()), batch().real
     units = Units(OWNERS[owners], torch.rand(int(OWNERS[owners].max()) + 1), 0.5)
