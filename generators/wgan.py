@@ -29,7 +29,7 @@ from benchmark.privacy.engines import DEFAULT_ENGINE
 from generators.nets.adversarial import Game
 from generators.nets.convolutional import PatchGenerator
 from generators.nets.federated import DESIGNS, WganServer, WganSite, only, tensors
-from generators.nets.players import patch_generator
+from generators.nets.players import patch_critic, patch_generator
 
 SAMPLE_CHUNK = 256
 
@@ -148,6 +148,12 @@ class Wgan(FederatedGenerator):
                 doubled up to.
         """
         return self._plan(public, budget, self.params.generator_steps * self.params.critic_steps)
+
+    def noised_numbers(self, public: PublicNumbers) -> int:
+        """The critic's weights, counted without memory for any."""
+        with torch.device("meta"):
+            critic = patch_critic(self.params)
+        return sum(weight.numel() for weight in critic.parameters())
 
     def _plan(self, public: PublicNumbers, budget: Budget, steps: int) -> Guarantee:
         if math.isfinite(budget.epsilon):
