@@ -39,10 +39,10 @@ from benchmark.sweep.planning import (
 from benchmark.sweep.plans import planned
 
 WORKABLE_UP_TO = 0.1
-"""The largest r at which the phantoms' patches were learnt from (``dp-wgan``, ε = 0.5)."""
+"""About the largest r at which phantoms were learnt from; at 0.29 no data were as good."""
 
 HOPELESS_ABOVE = 1.0
-"""There even units that agree in everything are shorter than the noise."""
+"""There the noise is longer than units that agree in everything; at 1.3 no data were better."""
 
 WORKABLE, DOUBTFUL, HOPELESS = "workable", "doubtful", "hopeless"
 FREE, NOT_PRIVATE, UNKNOWN, FAILED = "free: ε = 0", "not private", "unknown", "failed"
@@ -114,7 +114,7 @@ def noise_to_signal(plan: Guarantee, public: PublicNumbers, numbers: int | None)
 
 
 def verdict(plan: Guarantee, ratio: float | None) -> str:
-    """A plan in a word; of two that are doubtful, neither need be better."""
+    """What a plan is in a word, by its ε and by the limits on noise against signal."""
     if plan.epsilon == 0:
         return FREE
     if math.isinf(plan.epsilon):

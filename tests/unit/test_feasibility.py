@@ -15,7 +15,6 @@ from benchmark.core import registry
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import UsageError
 from benchmark.core.generator import FitContext, Generator
-from benchmark.core.patches import Patches
 from benchmark.core.registry import generators
 from benchmark.core.settings import Settings
 from benchmark.privacy.randomness import SeededNoise
@@ -264,8 +263,3 @@ def test_generators_without_the_preset_are_not_asked() -> None:
     assert "one-release" in with_preset("quick")
     assert "one-release" not in with_preset("paper")
     assert "dp-wgan" in with_preset("paper")
-
-
-def test_patches_are_no_part_of_a_plan() -> None:
-    """A generator is planned before any patches can exist."""
-    assert not any(kind is Patches for kind in Generator.plan.__annotations__.values())
