@@ -90,6 +90,10 @@ class DpSimulator(FederatedGenerator):
         """One release of as many numbers as there are statistics."""
         return plan_releases(public, budget, clip_norm=self.params.clip_norm)
 
+    def noised_numbers(self, public: PublicNumbers) -> int:
+        """The statistics."""
+        return len(NAMES)
+
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
         """Releases one mean, and finds the populations that it fits."""
         spent = replace(guarantee, seeded=context.noise.seeded)

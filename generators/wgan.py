@@ -25,11 +25,11 @@ from benchmark.core.patches import Patches
 from benchmark.core.registry import unknown
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings, Tuned
-from benchmark.privacy.engines import DEFAULT_ENGINE
+from benchmark.privacy.engines import DEFAULT_ENGINE, trained
 from generators.nets.adversarial import Game
 from generators.nets.convolutional import PatchGenerator
 from generators.nets.federated import DESIGNS, WganServer, WganSite, only, tensors
-from generators.nets.players import patch_generator
+from generators.nets.players import patch_critic, patch_generator
 from generators.nets.pretraining import begin
 
 SAMPLE_CHUNK = 256
@@ -158,6 +158,12 @@ class Wgan(FederatedGenerator):
                 doubled up to.
         """
         return self._plan(public, budget, self.params.generator_steps * self.params.critic_steps)
+
+    def noised_numbers(self, public: PublicNumbers) -> int:
+        """The critic's weights that are trained, counted without memory for any."""
+        with torch.device("meta"):
+            critic = patch_critic(self.params)
+        return sum(weight.numel() for weight in trained(critic))
 
     def _plan(self, public: PublicNumbers, budget: Budget, steps: int) -> Guarantee:
         if math.isfinite(budget.epsilon):

@@ -116,6 +116,14 @@ class Generator(ABC):
             UsageError: If the budget cannot be honoured.
         """
 
+    def noised_numbers(self, public: PublicNumbers) -> int | None:
+        """How many numbers a private fit learns through noise; ``None``, the default, if unknown.
+
+        Each counts once, however often noise is added to it: the critic's weights, or the lengths
+        of all released vectors together. `bench plan` sets their noise against the signal.
+        """
+        return None
+
     @abstractmethod
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
         """Learns from patches under a planned guarantee; returns what was really spent."""

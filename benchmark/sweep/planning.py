@@ -73,26 +73,35 @@ def check(request: Request) -> None:
     Raises:
         UsageError: With one sentence.
     """
+    check_settings(request)
+    if request.federation.asked:
+        _check_federation(request)
+    usable = {name: _class(generators, name) for name in request.generators}
+    plain = [name for name, kind in usable.items() if kind and not kind.is_private]
+    if len(plain) == len(request.generators) and math.inf not in request.epsilons:
+        raise UsageError(
+            f"{', '.join(plain)} is not private, so it cannot run at a finite epsilon; "
+            "ask for --epsilon inf, or for a private generator beside it."
+        )
+
+
+def check_settings(request: Request) -> None:
+    """Refuses a preset, a plug-in or a setting that there is not.
+
+    Raises:
+        UsageError: With one sentence.
+    """
     if request.preset not in PROTOCOLS:
         raise UsageError(unknown("preset", request.preset, list(PROTOCOLS)))
     used = {*_generator_names(request), *request.segmenters, PROTOCOL}
     for name in request.settings:
         if name not in used:
             raise UsageError(unknown("plug-in of this sweep", name, sorted(used)))
-    _protocol(request)
+    protocol_of(request)
     for segmenter in request.segmenters:
-        _plug_in(segmenters, segmenter, request)
-    usable = {name: _class(generators, name) for name in request.generators}
-    plain = [name for name, kind in usable.items() if kind and not kind.is_private]
+        plug_in_of(segmenters, segmenter, request)
     for name in _generator_names(request):
-        _plug_in(generators, name, request)
-    if request.federation.asked:
-        _check_federation(request)
-    if len(plain) == len(request.generators) and math.inf not in request.epsilons:
-        raise UsageError(
-            f"{', '.join(plain)} is not private, so it cannot run at a finite epsilon; "
-            "ask for --epsilon inf, or for a private generator beside it."
-        )
+        plug_in_of(generators, name, request)
 
 
 def cells(request: Request, inputs: Inputs, fid_weights: str) -> list[RunSpec]:
@@ -108,6 +117,17 @@ def cells(request: Request, inputs: Inputs, fid_weights: str) -> list[RunSpec]:
         for spec in _cells_of(request, inputs, fid_weights, segmenter, seed)
     ]
     return sorted(made, key=lambda spec: spec.generator.name != UPPER)
+
+
+def delta_of(request: Request, units: int) -> float:
+    """The δ that is asked for, or else the largest that so many units allow.
+
+    Raises:
+        UsageError: For a δ above its law.
+    """
+    delta = default_delta(units) if request.delta is None else request.delta
+    check_delta(delta, units)
+    return delta
 
 
 def reference_of(spec: RunSpec, specs: Sequence[RunSpec]) -> RunSpec | None:
@@ -137,6 +157,31 @@ def guarantee_of(spec: RunSpec, inputs: Inputs, cache: Path) -> Guarantee:
     return planned(spec.generator, generator, public, spec.budget, cache)
 
 
+def protocol_of(request: Request) -> Settings:
+    """The preset's numbers that belong to no plug-in, with what the request overrides."""
+    return PROTOCOLS[request.preset].with_texts(request.settings.get(PROTOCOL, {}))
+
+
+def plug_in_of(registry: Registry, name: str, request: Request) -> PlugIn:
+    """A plug-in with the settings that the request gives it.
+
+    Raises:
+        UsageError: For an unknown name, preset or setting.
+    """
+    kind = _class(registry, name)
+    if kind is None:
+        return PlugIn(name=name, version=UNUSABLE, settings={})
+    if request.preset not in kind.presets:
+        raise UsageError(
+            f"{name} has no preset {request.preset!r}; it has: {', '.join(kind.presets)}."
+        )
+    try:
+        params = kind.presets[request.preset].with_texts(request.settings.get(name, {}))
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+    return PlugIn(name=name, version=kind.version, settings=params.as_dict())
+
+
 def make(registry: Registry, plug_in: PlugIn) -> Any:
     """The plug-in with its settings.
 
@@ -150,10 +195,10 @@ def make(registry: Registry, plug_in: PlugIn) -> Any:
 def _cells_of(
     request: Request, inputs: Inputs, fid_weights: str, segmenter: str, seed: int
 ) -> Iterator[RunSpec]:
-    protocol = _protocol(request)
+    protocol = protocol_of(request)
     base = RunSpec(
         generator=PlugIn(name="", version=0, settings={}),
-        segmenter=_plug_in(segmenters, segmenter, request),
+        segmenter=plug_in_of(segmenters, segmenter, request),
         protocol=protocol.as_dict(),
         epsilon=math.inf,
         delta=0.5,
@@ -165,10 +210,9 @@ def _cells_of(
         seed=seed,
     )
     units = public_numbers(inputs.train, recipe_of(base)).units(request.unit)
-    delta = default_delta(units) if request.delta is None else request.delta
-    check_delta(delta, units)
+    delta = delta_of(request, units)
     for name in _generator_names(request):
-        plug_in = _plug_in(generators, name, request)
+        plug_in = plug_in_of(generators, name, request)
         for epsilon in _levels(_class(generators, name), request.epsilons):
             pooled = replace(base, generator=plug_in, epsilon=epsilon, delta=delta)
             pooled = _with_tuned(pooled, request)
@@ -235,7 +279,7 @@ def _check_federation(request: Request) -> None:
             continue
         kind = _class(generators, name)
         if kind is not None:
-            how.of(federated(make(generators, _plug_in(generators, name, request))))
+            how.of(federated(make(generators, plug_in_of(generators, name, request))))
 
 
 def _generator_names(request: Request) -> list[str]:
@@ -250,28 +294,9 @@ def _levels(kind: type[Generator] | None, epsilons: Sequence[float]) -> list[flo
     return [math.inf] if kind.needs_data else [0.0]
 
 
-def _protocol(request: Request) -> Settings:
-    return PROTOCOLS[request.preset].with_texts(request.settings.get(PROTOCOL, {}))
-
-
 def _class(registry: Registry, name: str) -> Any | None:
     """The plug-in's class; ``None`` for one that cannot be imported."""
     try:
         return registry.get(name)
     except PlugInError:
         return None
-
-
-def _plug_in(registry: Registry, name: str, request: Request) -> PlugIn:
-    kind = _class(registry, name)
-    if kind is None:
-        return PlugIn(name=name, version=UNUSABLE, settings={})
-    if request.preset not in kind.presets:
-        raise UsageError(
-            f"{name} has no preset {request.preset!r}; it has: {', '.join(kind.presets)}."
-        )
-    try:
-        params = kind.presets[request.preset].with_texts(request.settings.get(name, {}))
-    except UsageError as error:
-        raise UsageError(f"{name}: {error}") from None
-    return PlugIn(name=name, version=kind.version, settings=params.as_dict())

@@ -160,7 +160,6 @@ def networks(
         net.to(context.device)
     refuse_mixing(critic, torch.randn(3, 2, size, size, generator=rng).to(context.device))
     refuse_unruled(critic)
-    critic.freeze_but(params.trained_layers)
     return generator, critic
 
 
@@ -177,13 +176,15 @@ def patch_generator(params: WganParams, size: int) -> PatchGenerator:
 
 
 def patch_critic(params: WganParams) -> PatchCritic:
-    """The critic's network, not yet initialised."""
-    return PatchCritic(
+    """The critic's network, not yet initialised, its first layers frozen if so set."""
+    critic = PatchCritic(
         levels=params.levels,
         width=params.critic_width,
         norm=params.critic_norm,
         padding=params.critic_padding,
     )
+    critic.freeze_but(params.trained_layers)
+    return critic
 
 
 def critic_step(params: WganParams, guarantee: Guarantee, engine: str) -> Step:

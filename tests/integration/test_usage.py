@@ -11,6 +11,7 @@ import pytest
 from benchmark.cli.main import main
 
 RUN = ["run", "--generator", "dp-wgan", "--epsilon", "2"]
+PLAN = ["plan", "--patients", "41"]
 
 
 def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> str:
@@ -57,6 +58,18 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
         (["audit", "--generator", "dp-wgan", "--epsilon", "no"], "got 'no'."),
         (["audit", "--generator", "dp-wgan", "--epsilon", "inf"], "at ε = inf claims nothing"),
         (["ledger", "cap", "none"], "got 'none'."),
+        (["plan"], "Missing option '--patients'"),
+        (["plan", "--patients", "0"], "0 is not in the range x>=1"),
+        ([*PLAN, "--patches", "1"], "Expected patches_per_patient in [2, 100000], got 1."),
+        ([*PLAN, "--unit", "hospital"], "'hospital' is not one of 'patch', 'patient'"),
+        ([*PLAN, "--epsilon", "2,-1"], "Expected epsilon to be a number above 0 or inf, got '-1'."),
+        ([*PLAN, "--delta", "0.01"], "Expected delta of at most 2.439e-06 = min(1e-5, 1 / (10 N))"),
+        ([*PLAN, "--delta", "0"], "Expected delta in (0, 1), got 0.0."),
+        ([*PLAN, "--generator", "dp-wgam"], "No generator is called 'dp-wgam'. Did you mean 'dp-w"),
+        ([*PLAN, "--generator", ","], "at least one name"),
+        ([*PLAN, "--preset", "quik"], "No preset is called 'quik'. Did you mean 'quick'?"),
+        ([*PLAN, "--set", "dp-wgan.clip=1"], "dp-wgan: No setting is called 'clip'."),
+        ([*PLAN, "--set", "unet.width=1"], "No plug-in of this sweep is called 'unet'."),
         (["ui", "--out", "absent"], "does not exist; `bench run` makes it"),
     ],
 )
@@ -137,7 +150,7 @@ def imported(code: str) -> set[str]:
     return {name.split(".")[0] for name in out.stdout.splitlines()[-1].split()}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"], ["plan", "--help"]])
 def test_help_and_list_import_nothing_heavy(arguments: list[str]) -> None:
     code = f"""
 import sys

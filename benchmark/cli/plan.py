@@ -1,0 +1,111 @@
+"""``bench plan``: what private generators would face, from public numbers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.cli.run import names, settings_of
+
+if TYPE_CHECKING:
+    from benchmark.sweep.planning import Request
+
+
+@click.command()
+@click.option(
+    "--patients",
+    type=click.IntRange(1),
+    required=True,
+    metavar="N",
+    help="How many patients a fit would have; a public number.",
+)
+@click.option(
+    "--patches",
+    type=int,
+    metavar="K",
+    help="The most patches of a patient.  [default: the preset's]",
+)
+@click.option(
+    "--unit",
+    type=click.Choice(["patch", "patient"]),
+    default="patch",
+    show_default=True,
+    help="What ε protects.",
+)
+@click.option(
+    "--epsilon",
+    default="1,2,5,7.4",
+    show_default=True,
+    metavar="E[,E]",
+    help="Privacy levels; `inf` for none.",
+)
+@click.option(
+    "--delta", type=float, help="δ; at most 1e-5 and a tenth of 1/units.  [default: that]"
+)
+@click.option(
+    "--generator",
+    "generators",
+    callback=lambda context, option, value: value and names(context, option, value),
+    metavar="NAME[,NAME]",
+    help="Which.  [default: all that have the preset]",
+)
+@click.option(
+    "--preset",
+    default="quick",
+    show_default=True,
+    metavar="NAME",
+    help="Settings to start from: quick, standard or paper.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PLUGIN.NAME=VALUE",
+    help="Overrides a setting, as `dp-wgan.batch=128`.",
+)
+def plan(**options: Any) -> int:
+    """Say what each private generator would face, before any data are touched.
+
+    From public numbers alone: no cohort, patch or ledger is read. `noise / signal` is the length of
+    all the noise that a fit adds, over the length of the longest sum that its units (patches, or
+    patients) could make if all of them pulled the same way, at the full clip norm, in every step:
+    the best case, so that real fits fare worse. Up to 0.1 is workable, above 1 hopeless, between
+    them doubtful. These limits rest on a few measured cases (docs/privacy.md) and promise nothing.
+    """
+    from benchmark.cli.console import Console
+    from benchmark.data.folders import cache_folder, check_writable
+    from benchmark.sweep.feasibility import prospects
+    from leaderboard.prospects import prospects_table
+
+    check_writable(cache_folder())
+    console, request = Console(), _request(options)
+    listener = console.listener()
+    with console:
+        found = prospects(request, options["patients"], cache_folder(), listener.preparing)
+    console.show(prospects_table(found))
+    failed = [one for one in found if one.reason]
+    for one in failed:
+        listener.warning(f"{one.generator}, ε = {one.epsilon:g}: {one.reason}")
+    return 1 if failed else 0
+
+
+def _request(options: Mapping[str, Any]) -> Request:
+    from benchmark.core.budget import parse_epsilon
+    from benchmark.sweep.feasibility import with_preset
+    from benchmark.sweep.planning import PROTOCOL, Request
+
+    settings = settings_of(options["settings"])
+    if options["patches"] is not None:
+        settings.setdefault(PROTOCOL, {})["patches_per_patient"] = str(options["patches"])
+    return Request(
+        generators=options["generators"] or with_preset(options["preset"]),
+        epsilons=[parse_epsilon(text) for text in options["epsilon"].split(",")],
+        unit=options["unit"],
+        delta=options["delta"],
+        segmenters=(),
+        preset=options["preset"],
+        settings=settings,
+        bookends=False,
+    )

@@ -1,0 +1,174 @@
+"""What a fit would face, from public numbers alone: no cohort, patch or ledger is looked at.
+
+A private fit learns d numbers through noise: a critic's weights, or the vectors that are released.
+In each of T steps every one of N units enters with probability q, says at most C, and N(0, σ²C²) is
+added to each number. Over the fit the noise grows to a length of σ C √(d T), and all units together
+say at most q N C T, which takes that all of them pull the same way, with all their might, in every
+step. *Noise against signal* is the first over the second:
+
+    r = σ √d / (q N √T)
+
+One release of d numbers has q = T = 1. T releases of different vectors, d numbers together, have a
+noise of σ C √d and a signal of N C √T, which is the same r.
+
+r is a bound on the best case, as units never agree so well, and no proof of anything: a fit may
+live on a few of its d directions, or learn nothing at an r of 0. What it says rests on measured
+cases (docs/privacy.md), and so do the two limits below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
+from benchmark.core.errors import BenchError, PlugInError
+from benchmark.core.generator import Generator
+from benchmark.core.registry import generators
+from benchmark.sweep.cell import protocol_recipe
+from benchmark.sweep.planning import (
+    Request,
+    check_settings,
+    delta_of,
+    make,
+    plug_in_of,
+    protocol_of,
+)
+from benchmark.sweep.plans import planned
+
+WORKABLE_UP_TO = 0.1
+"""About the largest r at which phantoms were learnt from; at 0.29 no data were as good."""
+
+HOPELESS_ABOVE = 1.0
+"""There the noise is longer than units that agree in everything; at 1.3 no data were better."""
+
+WORKABLE, DOUBTFUL, HOPELESS = "workable", "doubtful", "hopeless"
+FREE, NOT_PRIVATE, UNKNOWN, FAILED = "free: ε = 0", "not private", "unknown", "failed"
+
+Preparing = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prospect:
+    """What one generator would face at one ε.
+
+    Attributes:
+        generator: Its name.
+        unit: What is protected.
+        epsilon: The ε asked for; 0 for a generator that reads no data.
+        plan: What a fit would be; ``None`` where there is no plan.
+        noise_to_signal: r; ``None`` without noise, or where it is not known on how many numbers.
+        verdict: r in a word.
+        reason: Why there is no plan.
+    """
+
+    generator: str
+    unit: Unit
+    epsilon: float
+    plan: Guarantee | None = None
+    noise_to_signal: float | None = None
+    verdict: str = FAILED
+    reason: str = ""
+
+
+def with_preset(preset: str) -> list[str]:
+    """The registered generators that have a preset, or that cannot be imported."""
+    return [name for name in generators.names() if not _lacks(name, preset)]
+
+
+def prospects(request: Request, patients: int, cache: Path, preparing: Preparing) -> list[Prospect]:
+    """What every generator of a request would face with so many patients.
+
+    Args:
+        request: As for a sweep; segmenters and bookends are those that it names, seeds say nothing.
+        patients: The public number of patients.
+        cache: Where plans are remembered.
+        preparing: Hears how many plans are made.
+
+    Raises:
+        UsageError: For a name, a setting or a δ that cannot be meant.
+    """
+    check_settings(request)
+    public = _public(request, patients)
+    delta = delta_of(request, public.units(request.unit))
+    asked = [
+        (name, Budget(epsilon=epsilon, delta=delta, unit=request.unit))
+        for name in request.generators
+        for epsilon in _levels(name, request.epsilons)
+    ]
+    found = []
+    for done, (name, budget) in enumerate(asked):
+        preparing("Calibrating noise", done, len(asked))
+        found.append(_prospect(request, name, public, budget, cache))
+    return found
+
+
+def noise_to_signal(plan: Guarantee, public: PublicNumbers, numbers: int | None) -> float | None:
+    """Noise against signal, r above; ``None`` for a plan without noise, or an unknown d."""
+    if not (numbers and plan.steps and 0 < plan.noise_multiplier < math.inf):
+        return None
+    entering = plan.sampling_rate * public.units(plan.unit)
+    return plan.noise_multiplier * math.sqrt(numbers / plan.steps) / entering
+
+
+def verdict(plan: Guarantee, ratio: float | None) -> str:
+    """What a plan is in a word, by its ε and by the limits on noise against signal."""
+    if plan.epsilon == 0:
+        return FREE
+    if math.isinf(plan.epsilon):
+        return NOT_PRIVATE
+    if ratio is None:
+        return UNKNOWN
+    if ratio > HOPELESS_ABOVE:
+        return HOPELESS
+    return WORKABLE if ratio <= WORKABLE_UP_TO else DOUBTFUL
+
+
+def _prospect(
+    request: Request, name: str, public: PublicNumbers, budget: Budget, cache: Path
+) -> Prospect:
+    row = Prospect(generator=name, unit=budget.unit, epsilon=budget.epsilon)
+    try:
+        plan, numbers = _planned(request, name, public, budget, cache)
+    except Exception as error:  # a plug-in may raise anything
+        said = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        return replace(row, reason=said)
+    ratio = noise_to_signal(plan, public, numbers)
+    return replace(row, plan=plan, noise_to_signal=ratio, verdict=verdict(plan, ratio))
+
+
+def _planned(
+    request: Request, name: str, public: PublicNumbers, budget: Budget, cache: Path
+) -> tuple[Guarantee, int | None]:
+    """The plan that the generator can make, and on how many numbers its noise lies."""
+    plug_in = plug_in_of(generators, name, request)
+    generator: Generator = make(generators, plug_in)
+    if not generator.is_private:
+        budget = replace(budget, epsilon=math.inf)
+    plan = planned(plug_in, generator, public, budget, cache)
+    return plan, generator.noised_numbers(public)
+
+
+def _public(request: Request, patients: int) -> PublicNumbers:
+    recipe = protocol_recipe(protocol_of(request).as_dict())
+    return PublicNumbers(
+        patients=patients, patches_per_patient=recipe.per_patient, patch_size=recipe.size
+    )
+
+
+def _levels(name: str, epsilons: Sequence[float]) -> list[float]:
+    """Every ε once; 0 alone for a generator that reads no data."""
+    try:
+        needs_data = generators.get(name).needs_data
+    except PlugInError:
+        needs_data = True
+    return list(dict.fromkeys(epsilons)) if needs_data else [0.0]
+
+
+def _lacks(name: str, preset: str) -> bool:
+    try:
+        return preset not in generators.get(name).presets
+    except PlugInError:
+        return False

@@ -1,0 +1,72 @@
+"""``bench plan``: a table from public numbers, with no cohort, ledger or phantom touched."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import bench
+
+PLAN = ["plan", "--patients", "41", "--unit", "patient"]
+WATCHED = """
+import json, sys
+seen = []
+def hook(event, arguments):
+    if event in ("open", "os.listdir", "os.scandir", "os.mkdir", "sqlite3.connect"):
+        seen.append(str(arguments[0]))
+sys.addaudithook(hook)
+from benchmark.cli.main import main
+sys.argv = ["bench", *json.loads(sys.argv[1])]
+try:
+    main()
+finally:
+    json.dump(seen, open("seen.json", "w"))
+"""
+
+
+def test_a_plan_reads_no_cohort_and_leaves_no_state(
+    tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "ANGIOBENCH_CACHE", "ANGIOBENCH_STATE"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    command = [sys.executable, "-c", WATCHED, json.dumps([*PLAN, "--epsilon", "2"])]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "dp-wgan" in done.stdout
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    mine = [Path(place) for place in seen if str(tmp_path) in place or not place.startswith("/")]
+    plans = tmp_path / "ANGIOBENCH_CACHE" / "plans"
+    assert any(plans in place.parents for place in mine), "the watch sees nothing"
+    forbidden = (tiny_cohort, tmp_path / "ANGIOBENCH_STATE")
+    assert not [place for place in mine if any(place.is_relative_to(f) for f in forbidden)]
+    assert not [place for place in seen if ".nii" in place or "ledger.db" in place]
+    assert not (tmp_path / "ANGIOBENCH_STATE").exists()
+    assert [folder.name for folder in plans.parent.iterdir()] == ["plans"]
+
+
+def test_a_piped_table_has_every_column_whole(tmp_path: Path) -> None:
+    done = bench(*PLAN, "--epsilon", "2,7.4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    heading = next(line for line in done.stdout.splitlines() if "noise / signal" in line)
+    names = ("generator", "unit", "ε asked", "spent, patch", "spent, patient", "δ", "σ", "q", "T")
+    assert all(name in heading for name in (*names, "C", "verdict"))
+    assert "…" not in done.stdout
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith(" dp-wgan")]
+    assert [(row[1], row[2], row[-1]) for row in rows] == [
+        ("patient", "2", "hopeless"),
+        ("patient", "7.4", "hopeless"),
+    ]
+    assert all(len(row) == len((*names, "C", "noise / signal", "verdict")) for row in rows)
+    assert "not private" in done.stdout
+    assert "free: ε = 0" in done.stdout
+    assert "it promises nothing" in " ".join(done.stdout.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_generator_that_has_no_plan_fails_alone(tmp_path: Path) -> None:
+    odd = ["--set", "protocol.patch_size=33", "--epsilon", "inf", "--generator", "wgan,real"]
+    done = bench(*PLAN, *odd, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "failed" in done.stdout
+    assert "wgan, ε = inf: wgan with levels=3 makes patches whose side is a" in done.stdout
+    assert " real " in done.stdout
