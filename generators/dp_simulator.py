@@ -52,7 +52,7 @@ class DpSimulatorParams(Settings):
     clip_norm: Annotated[
         float, FloatDistribution(0.1, 100.0, log=True), Tuned(FloatDistribution(1.0, 6.0, log=True))
     ] = 3.0
-    spread: Annotated[float, FloatDistribution(0.0, 3.0), Tuned(FloatDistribution(0.0, 1.2))] = 0.5
+    spread: Annotated[float, FloatDistribution(0.0, 3.0), Tuned(FloatDistribution(0.3, 1.5))] = 1.0
     populations: Annotated[int, IntDistribution(50, 100_000, log=True)] = 1024
     patches: Annotated[int, IntDistribution(2, 10_000, log=True)] = 32
     evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = "release"
