@@ -157,6 +157,7 @@ def one_unit_moves_the_sum_by_the_clip_norm_if_it_shows_its_step(kind: type[Segm
         seen: list[Any] = []
         privately_fitted(kind, unit, inspect=seen.append)
         for inside in (one for one in seen if hasattr(one, "step")):
+            _stir(inside.critic)
             each = 3 if unit == "patient" else 1
             owner = torch.arange(4).repeat_interleave(each)
             rng = torch.Generator().manual_seed(0)
@@ -168,6 +169,14 @@ def one_unit_moves_the_sum_by_the_clip_norm_if_it_shows_its_step(kind: type[Segm
             )
             moved = float((whole - less).norm()) * inside.step.expected_units
             hold(0 < moved <= inside.step.clip_norm * (1 + ROUNDING), f"a {unit} moves it by C")
+
+
+@torch.no_grad()
+def _stir(net: torch.nn.Module) -> None:
+    """Draws all weights anew: layers that start at zero would hide those below them."""
+    rng = torch.Generator().manual_seed(0)
+    for weight in net.parameters():
+        weight.copy_(0.3 * torch.randn(weight.shape, generator=rng))
 
 
 class Silence:

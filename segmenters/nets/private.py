@@ -148,8 +148,7 @@ class Training:
             self.critic.parameters(), lr=how.learning_rate, betas=BETAS
         )
         self.rng = torch.Generator().manual_seed(stream(context.seed, "segmenter flips"))
-        example = torch.rand(3, 2, patches.size, patches.size).to(context.device)
-        refuse_mixing(self.critic, example)
+        refuse_mixing(*_stirred(self.critic, patches.size))
         refuse_unruled(self.critic)
         self.step = step_of(guarantee, how.engine)
         self.sampler = PoissonSampler(
@@ -236,6 +235,18 @@ class Training:
                 }
         self.rng.set_state(tensors["flips"])
         self.sampler.draws = kept.facts["draws"]
+
+
+def _stirred(critic: PatchLoss, size: int) -> tuple[PatchLoss, Tensor]:
+    """A copy with weights drawn anew, and some samples of nobody's.
+
+    The last layer starts at zero, where no patch would be seen to reach any loss at all.
+    """
+    rng = torch.Generator().manual_seed(0)
+    made = copy.deepcopy(critic)
+    for weight in made.parameters():
+        weight.data = 0.1 * torch.randn(weight.shape, generator=rng).to(weight)
+    return made, torch.rand(3, 2, size, size, generator=rng).to(weight)
 
 
 def step_of(guarantee: Guarantee, engine: str) -> Step:

@@ -68,6 +68,19 @@ def test_no_layer_normalises_and_no_patch_reaches_anothers_loss() -> None:
     refuse_mixing(critic, torch.rand(3, 2, 32, 32))
 
 
+class Mixing(SmallUnet):
+    """A network whose first maps are centred over the batch."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images - images.mean(0))
+
+
+def test_a_network_that_mixes_patches_is_refused_although_it_starts_flat(monkeypatch) -> None:
+    monkeypatch.setattr("segmenters.dp_segmenter.SmallUnet", Mixing)
+    with pytest.raises(UsageError, match="lets samples of a batch reach each other"):
+        fitted(DpSegmenter(DpSegmenterParams(**SMALL, steps=2)))
+
+
 def test_the_loss_of_one_patch_is_that_of_a_batch_of_one() -> None:
     rng = torch.Generator().manual_seed(0)
     logits = torch.randn(5, 1, 16, 16, generator=rng)
@@ -83,6 +96,8 @@ def test_every_exact_law_of_a_private_step_holds(unit: str) -> None:
     found: dict[str, str] = {}
 
     def look(game: Training) -> None:
+        for weight in game.critic.parameters():  # the last layer starts at zero and would hide all
+            nn.init.normal_(weight, std=0.3, generator=torch.Generator().manual_seed(0))
         found.update({name: LAWS[name](game, claim) for name in OTHER_LAWS})
 
     fitted(made, unit, inspect=look)
