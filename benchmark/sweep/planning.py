@@ -204,7 +204,7 @@ def _cells_of(
             pooled = replace(base, generator=plug_in, epsilon=epsilon, delta=delta)
             if registry is segmenters:
                 if not request.federation.asked:
-                    yield replace(pooled, segmenter=plug_in)
+                    yield _direct(pooled)
                 continue
             pooled = _with_tuned(pooled, request)
             usable = plug_in.version != UNUSABLE
@@ -212,6 +212,11 @@ def _cells_of(
                 yield from _across_sites(pooled, request.federation, inputs)
             else:
                 yield pooled
+
+
+def _direct(pooled: RunSpec) -> RunSpec:
+    """The segmenter itself on patients; no patch is synthetic, so FID's weights decide nothing."""
+    return replace(pooled, segmenter=pooled.generator, fid_weights="")
 
 
 def _with_tuned(spec: RunSpec, request: Request) -> RunSpec:

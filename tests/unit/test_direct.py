@@ -70,6 +70,14 @@ def test_its_fraction_is_of_the_real_patches_with_the_first_segmenter() -> None:
     assert reference_of(reference, made) is None
 
 
+def test_fids_weights_cost_no_second_fit() -> None:
+    before, after = (
+        {spec.key for spec in cells(request(), INPUTS, weights) if spec.is_direct}
+        for weights in ("", "a" * 64)
+    )
+    assert before == after
+
+
 def test_its_spec_survives_json_and_its_key_knows_its_settings() -> None:
     mine = next(spec for spec in cells(request(), INPUTS, "") if spec.is_direct)
     again = spec_from(plain(mine.as_dict()))
