@@ -1,8 +1,9 @@
 """Cells as a leaderboard: rows over seeds, in tables whose rows may be ranked.
 
 Rows of one table differ in nothing but what is compared: they share the protected unit, δ, the
-neighbouring relation, the cohort, the test sets, the protocol and the segmenter. Whatever is here
-may leave: ``tables_of`` withholds the rest.
+neighbouring relation, the cohort, the test sets, the protocol and the segmenter. A segmenter that
+was itself fitted privately is compared with every one, so its row is in each table that shares the
+rest. Whatever is here may leave: ``tables_of`` withholds the rest.
 """
 
 from __future__ import annotations
@@ -101,6 +102,11 @@ class Row:
         """Whether it is there to be compared with."""
         return self.spec.generator.name in (UPPER, LOWER)
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether its segmenter itself was fitted on patients, with nothing synthetic between."""
+        return self.spec.is_direct
+
     def mean(self, of: Callable[[Mapping[str, Any]], float | None]) -> float | None:
         """A number's mean over the finished cells that have it."""
         values = [value for cell in self.done if (value := of(cell.result)) is not None]
@@ -116,8 +122,8 @@ class Table:
         common: The spec of one of them, for what they share.
         phantoms: Whether nobody is concerned by the data.
         relation: Which data sets are neighbours.
-        rows: The upper bookend, generators by name and falling ε, the lower bookend; those that do
-            not add up come last.
+        rows: The upper bookend, generators by name and falling ε, private segmenters, the lower
+            bookend; those that do not add up come last.
     """
 
     key: str
@@ -162,23 +168,39 @@ def tables_of(entries: Iterable[Entry]) -> list[Table]:
     entries = list(entries)
     phantoms = {entry.spec.data for entry in entries if is_of_phantoms(entry)}
     groups: dict[str, list[Entry]] = {}
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: entry.spec.is_direct):
         unfinished = entry.status != "done" and entry.spec.data in phantoms
         one = shared(entry, phantoms=unfinished or is_of_phantoms(entry))
-        groups.setdefault(_shared(one), []).append(one)
+        for said in _tables_for(one, groups):
+            groups.setdefault(said, []).append(one)
     return sorted(
         (_table(said, group, phantoms) for said, group in groups.items()),
         key=lambda table: (-len(table.rows), table.key),
     )
 
 
+def _tables_for(entry: Entry, groups: Mapping[str, Sequence[Entry]]) -> list[str]:
+    """The table of a cell's segmenter; for one that was itself fitted, all that share the rest."""
+    if not entry.spec.is_direct:
+        return [_shared(entry)]
+    mine = canonical(_but_segmenter(entry))
+    beside = [said for said, group in groups.items() if canonical(_but_segmenter(group[0])) == mine]
+    return beside or [_shared(entry)]
+
+
 def _shared(entry: Entry) -> str:
     """All that rows of one table have in common."""
+    said = entry.spec.segmenter
+    segmenter = [said.name, said.version, dict(said.settings)]
+    law, data, tests, schema = _but_segmenter(entry)
+    return canonical([law, data, tests, segmenter, schema])
+
+
+def _but_segmenter(entry: Entry) -> list[Any]:
     spec = entry.spec
-    segmenter = [spec.segmenter.name, spec.segmenter.version, dict(spec.segmenter.settings)]
     tests = [dict(spec.test_data), dict(spec.protocol)]
     law = [spec.unit, spec.delta, _relation(entry)]
-    return canonical([law, spec.data, tests, segmenter, spec.schema])
+    return [law, spec.data, tests, spec.schema]
 
 
 def _relation(entry: Entry) -> str:
@@ -254,7 +276,7 @@ def _named(rows: Sequence[Row]) -> list[Row]:
 
 def _name(row: Row, differ: Sequence[str]) -> str:
     said, spec = _aspects(row.spec), row.spec
-    usual = said.keys() - changed_settings(spec.generator, preset_of(spec.protocol)) - OF_FIT
+    usual = said.keys() - changed_settings(spec, preset_of(spec.protocol)) - OF_FIT
     told = [f"{name}={said[name]}" for name in differ if name in said and name not in usual]
     return ", ".join([row.who, *told])
 
@@ -345,7 +367,7 @@ def _by_site(tests: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _order(row: Row) -> tuple[bool, str, float, str]:
-    rank = {UPPER: "0", LOWER: "2"}.get(row.spec.generator.name, "1")
+    rank = "2" if row.is_direct else {UPPER: "0", LOWER: "3"}.get(row.spec.generator.name, "1")
     epsilon = row.spec.epsilon
     level = -epsilon if math.isfinite(epsilon) else -math.inf
     return row.is_refused, rank + row.who, level, row.cells[0].spec.key

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
-from benchmark.core.registry import Registry, generators, segmenters
+from benchmark.core.registry import Registry, segmenters
 from benchmark.core.settings import Settings
 from benchmark.privacy.units import default_delta
 from benchmark.sweep.planning import LOWER, PROTOCOL
@@ -63,7 +63,7 @@ def _parts(spec: RunSpec, guarantee: Guarantee | None, phantoms: bool) -> Iterat
         yield "--unit", spec.unit
     if guarantee is None or spec.delta != _default_delta(spec, guarantee):
         yield "--delta", repr(spec.delta)
-    if spec.segmenter.name != DEFAULT_SEGMENTER:
+    if spec.segmenter.name != DEFAULT_SEGMENTER and not spec.is_direct:
         yield "--segmenter", spec.segmenter.name
     yield from _settings(spec)
     if not phantoms:
@@ -97,7 +97,7 @@ def _settings(spec: RunSpec) -> Iterator[tuple[str, ...]]:
 
 def _differences(spec: RunSpec, preset: str) -> Iterator[str]:
     said = {
-        **_changed(generators, spec.generator, preset),
+        **_changed(spec.registry, spec.generator, preset),
         **_changed(segmenters, spec.segmenter, preset),
     }
     protocol = PROTOCOLS[preset].as_dict()
@@ -109,9 +109,9 @@ def _differences(spec: RunSpec, preset: str) -> Iterator[str]:
     yield from (f"{name}={value}" for name, value in said.items())
 
 
-def changed_settings(plug_in: PlugIn, preset: str = DEFAULT_PRESET) -> Mapping[str, Any]:
-    """Which of a generator's settings differ from a preset's; all, where none is installed."""
-    changed = _changed(generators, plug_in, preset)
+def changed_settings(spec: RunSpec, preset: str = DEFAULT_PRESET) -> Mapping[str, Any]:
+    """Which of its generator's settings differ from a preset's; all, where none is installed."""
+    changed = _changed(spec.registry, spec.generator, preset)
     return {name.split(".", 1)[1]: value for name, value in changed.items()}
 
 

@@ -30,16 +30,20 @@ def draw_trade_off(rows: Sequence[Row], path: Path) -> None:
     done = [row for row in rows if row.dice is not None]
     if not done:
         return
-    if len({row.segmenter for row in done}) > 1:
+    if len({row.segmenter for row in done if not row.is_direct}) > 1:
         done = [replace(row, generator=_with_segmenter(row)) for row in done]
     sets = list(dict.fromkeys(row.test_set for row in done))
     panels = [_dice_panel([r for r in done if r.test_set == name], name) for name in sets]
-    panels.append(_distance_panel([r for r in done if r.test_set == sets[0]]))
+    synthetic = [r for r in done if r.test_set == sets[0] and not r.is_direct]
+    if synthetic:
+        panels.append(_distance_panel(synthetic))
     chart = alt.hconcat(*panels, title=_title(done)).configure_axis(grid=False)
     chart.save(str(path), scale_factor=2)
 
 
 def _with_segmenter(row: Row) -> str:
+    if row.is_direct:
+        return row.who
     return f"{BOOKENDS.get(row.generator, row.who)} + {row.segmenter}"
 
 

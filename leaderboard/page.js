@@ -33,7 +33,7 @@ const interval = (name, n) => ({
 const plain = (show, key = show) => ({ cell: (row) => [show(row)], key });
 const spent = (name) => plain((row) => epsilon(row[name]), (row) => rank(row[name]));
 const fid = (row) =>
-  row.fid === null ? ["missing"] : [short(row.fid), " ", make("span", { className: "interval" }, `(${row.fid_of})`)];
+  row.direct ? ["–"] : row.fid === null ? ["missing"] : [short(row.fid), " ", make("span", { className: "interval" }, `(${row.fid_of})`)];
 const columns = () => [
   ["generator", { cell: (row) => [row.who], key: (row) => row.who }],
   ["ε asked", plain((row) => row.epsilon, (row) => rank(row.asked))],
@@ -129,20 +129,24 @@ function answer() {
   by("level").textContent = allowed === Infinity ? INFINITE : String(allowed);
   const spends = (row) => rank(row[table.unit]) ?? Infinity;
   const rows = table.rows.filter((row) => !row.bookend && !row.refused && scores(row) && spends(row) <= allowed);
-  by("answer").replaceChildren(...sentences(rows, allowed).map((text) => make("p", {}, text)));
+  const [generators, direct] = [rows.filter((row) => !row.direct), rows.filter((row) => row.direct)];
+  const said = [...sentences(generators, allowed), ...withoutSynthesis(highest(generators), highest(direct))];
+  by("answer").replaceChildren(...said.map((text) => make("p", {}, text)));
 }
 
 const UNACCOUNTED = "not accounted";
 const called = (row) => `${row.who} (ε = ${row.epsilon}${row.selection === UNACCOUNTED ? `, selection: ${UNACCOUNTED}` : ""})`;
 
+const dice = (row) => scores(row).dice;
+const highest = (rows) => rows.reduce((one, other) => (one && dice(one)[0] >= dice(other)[0] ? one : other), null);
+
 function sentences(rows, allowed) {
-  const dice = (row) => scores(row).dice;
-  const best = rows.reduce((one, other) => (one && dice(one)[0] >= dice(other)[0] ? one : other), null);
+  const best = highest(rows);
   if (!best) return ["No finished generator spends as little."];
   const [mean, low, high] = dice(best);
   const said = [`${called(best)}: Dice ${mean.toFixed(3)} [${low.toFixed(3)}–${high.toFixed(3)}] on ${testSet} patients.`];
   const others = rows.filter((row) => row.who !== best.who);
-  const next = others.reduce((one, other) => (one && dice(one)[0] >= dice(other)[0] ? one : other), null);
+  const next = highest(others);
   if (next) {
     const gap = mean - dice(next)[0];
     const doubt = dice(next)[2] >= low ? "; their intervals overlap" : "";
@@ -151,6 +155,16 @@ function sentences(rows, allowed) {
   if (best.selection === UNACCOUNTED) said.push("Its settings were chosen by looking at patients, so that more than this ε was spent.");
   said.push(...overSimulator(best, allowed));
   return said;
+}
+
+// Whether synthesis is worth it: the same ε, spent on the segmenter itself.
+function withoutSynthesis(best, direct) {
+  if (!direct) return [];
+  const [mean, low, high] = dice(direct);
+  const said = `Without synthesis, ${called(direct)} fits the segmenter itself on the patients: Dice ${mean.toFixed(3)} [${low.toFixed(3)}–${high.toFixed(3)}]`;
+  if (!best) return [`${said}.`];
+  const gap = mean - dice(best)[0];
+  return [`${said}, ${Math.abs(gap).toFixed(3)} ${gap < 0 ? "below" : "above"} the best generator.`];
 }
 
 function overSimulator(best, allowed) {

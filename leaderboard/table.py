@@ -26,7 +26,7 @@ def sweep_table(rows: Sequence[Row]) -> Table:
     lines: dict[tuple[str, str, float], list[Row]] = {}
     for row in rows:
         lines.setdefault((row.who, row.segmenter, row.epsilon), []).append(row)
-    several = len({row.segmenter for row in rows}) > 1
+    several = len({row.segmenter for row in rows if not row.is_direct}) > 1
     table = Table(
         header_style="bold",
         pad_edge=False,
@@ -124,6 +124,8 @@ def _caption(rows: Sequence[Row]) -> str:
         words.append(f"An ε above {MEANINGLESS:g} is no meaningful guarantee.")
     if any(row.selection == NOT_ACCOUNTED for row in rows):
         words.append(f"Tuned on patients; selection: {NOT_ACCOUNTED}.")
+    if direct := sorted({row.who for row in rows if row.is_direct}):
+        words.append(f"{', '.join(direct)}: the segmenter itself is private; nothing synthetic.")
     lost = [row for row in rows if row.lost_steps]
     if lost:
         most, cells = max(row.lost_steps or 0 for row in lost), sorted({_cell(row) for row in lost})
@@ -139,8 +141,8 @@ def _cell(row: Row) -> str:
 
 
 def order(generator: str, segmenter: str, epsilon: float) -> tuple[str, str, float]:
-    """Sorts what is shown: the upper bookend, the generators by falling ε, the lower bookend."""
-    rank = {"real": "0", "simulator": "2"}.get(generator, "1")
+    """Sorts what is shown: the upper bookend, the generators by falling ε, the other bookends."""
+    rank = {"real": "0", "simulator": "3", segmenter: "2"}.get(generator, "1")
     return rank + generator, segmenter, -epsilon
 
 
@@ -150,7 +152,7 @@ def _order_of(group: Sequence[Row]) -> tuple[str, str, float]:
 
 def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str | Text]:
     first = group[0]
-    name = first.who + (f" + {first.segmenter}" if several else "")
+    name = first.who + (f" + {first.segmenter}" if several and not first.is_direct else "")
     done = [row for row in group if row.status == "done"]
     seeds, left = len({row.seed for row in group}), len({row.seed for row in done})
     head: list[str | Text] = [name, _epsilon(first.epsilon)]

@@ -17,7 +17,7 @@ from typing import Any
 from benchmark.core.budget import Guarantee, PublicNumbers
 from benchmark.core.errors import BenchError, DataError, UsageError
 from benchmark.core.files import plain
-from benchmark.core.registry import generators
+from benchmark.core.registry import Registry
 from benchmark.metrics.bootstrap import Interval, interval, intervals
 from benchmark.metrics.scores import Scores
 from benchmark.privacy.planning import recomputed
@@ -175,7 +175,7 @@ def _of_plan(one: Published, cache: Path) -> Iterator[str]:
         BenchError: If no such generator is installed.
     """
     spec = one.spec
-    version = _class(spec.generator.name).version
+    version = _class(spec.registry, spec.generator.name).version
     if version != spec.generator.version:
         raise BenchError(f"{spec.generator.name} is of version {version} here")
     try:
@@ -205,15 +205,15 @@ def _planned(spec: RunSpec, said: Guarantee, whole: int, cache: Path) -> Guarant
     )
     if is_federated(spec):
         return plan_at_site(spec, said.patients, whole, cache)
-    kind = _class(spec.generator.name)
+    kind = _class(spec.registry, spec.generator.name)
     made = kind(kind.Params(**spec.generator.settings))
     return planned(spec.generator, made, public, spec.budget, cache)
 
 
 @lru_cache
-def _class(generator: str) -> Any:
+def _class(registry: Registry, name: str) -> Any:
     """Remembered, as the registry looks through all that is installed."""
-    return generators.get(generator)
+    return registry.get(name)
 
 
 def _same_guarantee(one: Guarantee, other: Guarantee) -> bool:

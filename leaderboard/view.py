@@ -82,6 +82,11 @@ def notes_of(table: Table) -> list[str]:
 def _warnings(rows: Sequence[Row], phantoms: bool) -> Iterator[str]:
     if any(row.spec.epsilon < math.inf and row.spec.noise == "seeded" for row in rows):
         yield "Seeded noise makes a benchmark repeatable; it is no release."
+    if direct := sorted({row.who for row in rows if row.is_direct}):
+        yield (
+            f"{', '.join(direct)}: the segmenter itself was fitted on patients under that ε; "
+            "nothing synthetic exists, so that there is no distance."
+        )
     if any(selection_of(row) == NOT_ACCOUNTED for row in rows):
         yield f"Some settings were tuned on patients; selection: {NOT_ACCOUNTED}."
     if not phantoms:
@@ -154,6 +159,7 @@ def _row(number: int, row: Row, table: Table, pictures: Pictures) -> dict[str, A
         "row": number,
         "who": row.who,
         "bookend": row.is_bookend,
+        "direct": row.is_direct,
         "epsilon": epsilon_text(spec.epsilon),
         "asked": sortable(spec.epsilon),
         "unit": spec.unit,
@@ -215,8 +221,10 @@ def peak_of(row: Row) -> float | None:
 
 
 def fid_in_short(row: Row) -> str:
-    """FID with what it rests on, or that it is missing."""
+    """FID with what it rests on, or that it is missing; a dash where nothing is synthetic."""
     found = row.mean(_fid)
+    if row.is_direct:
+        return "–"
     return "missing" if found is None else f"{short_text(found)} ({fid_of(row)})"
 
 
@@ -240,7 +248,7 @@ def _detail(row: Row, table: Table, pictures: Pictures) -> dict[str, Any]:
         "fid": _fid_in_words(row),
         "settings": {name: str(value) for name, value in spec.generator.settings.items()},
         "preset": (preset := preset_of(spec.protocol)),
-        "changed": sorted(changed_settings(spec.generator, preset)),
+        "changed": sorted(changed_settings(spec, preset)),
         "curves": first.curves,
         "command": command_of(
             first.spec,

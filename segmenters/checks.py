@@ -1,15 +1,30 @@
-"""The laws that every segmenter keeps, for its author's own tests; see ``generators.checks``."""
+"""The laws that every segmenter keeps, for its author's own tests; see ``generators.checks``.
+
+Those of a ``PrivateSegmenter`` ask nothing of others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
+from benchmark.core.budget import UNITS, Budget, Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import NotFittedError
+from benchmark.core.generator import FitContext, unseen
 from benchmark.core.laws import LawBrokenError, hold
 from benchmark.core.patches import Patches
-from benchmark.core.segmenter import Segmenter, TrainContext
+from benchmark.core.segmenter import PrivateSegmenter, Segmenter, TrainContext
+from benchmark.privacy.dpsgd import Batch
+from benchmark.privacy.randomness import SeededNoise
+
+PUBLIC = PublicNumbers(patients=4, patches_per_patient=8, patch_size=32)
+FINITE_EPSILON = 5.0
+ROUNDING = 1e-4
 
 Law = Callable[[type[Segmenter]], None]
 ODD_SHAPE = (37, 50, 3)
@@ -23,6 +38,27 @@ def patches() -> Patches:
         mask[0, :, start : start + 4] = 1
     images = np.clip(rng.normal(-0.6, 0.1, masks.shape) + 1.2 * masks, -1, 1).astype(np.float32)
     return Patches(images=images, masks=masks)
+
+
+def patients_patches() -> Patches:
+    """The bars again, eight of each of four patients."""
+    owner = np.repeat(np.arange(PUBLIC.patients), PUBLIC.patches_per_patient)
+    return replace(
+        patches(),
+        patient=owner,
+        patients=PUBLIC.patients,
+        patches_per_patient=PUBLIC.patches_per_patient,
+    )
+
+
+def privately_fitted(
+    kind: type[PrivateSegmenter], unit: Unit = "patch", **context: Any
+) -> PrivateSegmenter:
+    """The plug-in with its smoke settings, fitted on those patients with seeded noise."""
+    segmenter = kind(kind.smoke)
+    planned = segmenter.plan(PUBLIC, _budget(unit))
+    segmenter.fit_privately(patients_patches(), planned, _context(**context))
+    return segmenter
 
 
 def fitted(kind: type[Segmenter]) -> Segmenter:
@@ -64,6 +100,105 @@ def predicts_only_when_fitted(kind: type[Segmenter]) -> None:
     raise LawBrokenError("Predicting before fit must raise NotFittedError.")
 
 
+def plans_within_the_budget_if_it_is_private(kind: type[Segmenter]) -> None:
+    """The planned ε never exceeds the target, for either unit, and says what it rests on."""
+    if not issubclass(kind, PrivateSegmenter):
+        return
+    for unit in UNITS:
+        planned = kind(kind.smoke).plan(PUBLIC, _budget(unit))
+        hold(planned.epsilon <= FINITE_EPSILON, "the planned ε is within the target")
+        hold(planned.unit == unit, "the guarantee names the unit that was asked for")
+        hold(planned.delta == _budget(unit).delta, "the guarantee has the budget's δ")
+        hold("segmenter" in planned.covers, "the guarantee says that it covers the segmenter")
+
+
+def charges_before_touching_if_it_is_private(kind: type[Segmenter]) -> None:
+    """The charge comes once, as planned, and before the patches are looked at."""
+    if not issubclass(kind, PrivateSegmenter):
+        return
+    charged: list[Guarantee] = []
+
+    class Guarded(Patches):
+        def __getattribute__(self, name: str) -> Any:
+            if name in {"images", "masks", "patient"} and not charged and ready:
+                raise LawBrokenError("Patches were read before the charge.")
+            return super().__getattribute__(name)
+
+    ready: list[bool] = []
+    plain = patients_patches()
+    guarded = Guarded(**{name: getattr(plain, name) for name in plain.__dataclass_fields__})
+    ready.append(True)
+    for unit in UNITS:
+        charged.clear()
+        segmenter = kind(kind.smoke)
+        planned = segmenter.plan(PUBLIC, _budget(unit))
+        spent = segmenter.fit_privately(guarded, planned, _context(charge=charged.append))
+        hold(len(charged) == 1, "a fit charges exactly once")
+        hold(charged[0].epsilon >= spent.epsilon, "the charge covers what is spent")
+        hold(spent.epsilon <= planned.epsilon, "what is spent is within the plan")
+        hold(spent.seeded, "seeded noise is recorded as such")
+
+
+def repeats_bit_for_bit_if_it_is_private(kind: type[Segmenter]) -> None:
+    """One seed and one noise give one prediction, for either unit."""
+    if not issubclass(kind, PrivateSegmenter):
+        return
+    volume = np.random.default_rng(1).uniform(-1, 1, ODD_SHAPE).astype(np.float32)
+    for unit in UNITS:
+        one, two = (privately_fitted(kind, unit).predict(volume, (0.5, 0.5, 0.7)) for _ in range(2))
+        hold(np.array_equal(one, two), "a seeded private fit repeats")
+
+
+def one_unit_moves_the_sum_by_the_clip_norm_if_it_shows_its_step(kind: type[Segmenter]) -> None:
+    """Without noise, zeroing out a unit moves the sum by C at most, whatever the unit holds."""
+    if not issubclass(kind, PrivateSegmenter):
+        return
+    for unit in UNITS:
+        seen: list[Any] = []
+        privately_fitted(kind, unit, inspect=seen.append)
+        for inside in (one for one in seen if hasattr(one, "step")):
+            _stir(inside.critic)
+            each = 3 if unit == "patient" else 1
+            owner = torch.arange(4).repeat_interleave(each)
+            rng = torch.Generator().manual_seed(0)
+            shape = len(owner), 2, PUBLIC.patch_size, PUBLIC.patch_size
+            loud = 50 * (2 * torch.rand(shape, generator=rng) - 1)
+            whole, less = (
+                inside.step.gradient(inside.critic, Batch(loud[kept], owner[kept]), Silence())
+                for kept in (owner >= 0, owner > 0)
+            )
+            moved = float((whole - less).norm()) * inside.step.expected_units
+            hold(0 < moved <= inside.step.clip_norm * (1 + ROUNDING), f"a {unit} moves it by C")
+
+
+@torch.no_grad()
+def _stir(net: torch.nn.Module) -> None:
+    """Draws all weights anew: layers that start at zero would hide those below them."""
+    rng = torch.Generator().manual_seed(0)
+    for weight in net.parameters():
+        weight.copy_(0.3 * torch.randn(weight.shape, generator=rng))
+
+
+class Silence:
+    """No noise, to look at the sum alone."""
+
+    def normal(self, n: int) -> NDArray[np.float32]:
+        """Zeros."""
+        return np.zeros(n, np.float32)
+
+
+def _budget(unit: Unit) -> Budget:
+    return Budget(epsilon=FINITE_EPSILON, delta=1e-3, unit=unit)
+
+
+def _context(
+    charge: Callable[[Guarantee], None] = lambda guarantee: None,
+    inspect: Callable[[Any], None] = unseen,
+) -> FitContext:
+    noise = SeededNoise(0, "conformance")
+    return FitContext(seed=0, noise=noise, charge=charge, inspect=inspect)
+
+
 LAWS: dict[str, Law] = {
     law.__name__: law
     for law in (
@@ -71,5 +206,9 @@ LAWS: dict[str, Law] = {
         marks_volumes_of_any_shape,
         repeats_bit_for_bit,
         predicts_only_when_fitted,
+        plans_within_the_budget_if_it_is_private,
+        charges_before_touching_if_it_is_private,
+        repeats_bit_for_bit_if_it_is_private,
+        one_unit_moves_the_sum_by_the_clip_norm_if_it_shows_its_step,
     )
 }

@@ -86,7 +86,7 @@ class Console:
         self.say_together(together(outcomes, Store(out)))
         if matrix:
             self._out.print(matrix_table(matrix))
-        if any(row.status == "done" and row.fid is None for row in table):
+        if any(row.status == "done" and row.fid is None and not row.is_direct for row in table):
             self._warn(missing_reason())
         for outcome in outcomes:
             if outcome.state == "failed":
@@ -169,8 +169,8 @@ def _strips(specs: Sequence[RunSpec], store: Store) -> list[tuple[str, Path]]:
 
 def label(spec: RunSpec) -> str:
     """A cell in a few words."""
-    names = f"{_who(spec)}, {_epsilon(spec.epsilon)}, {spec.segmenter.name}"
-    return f"{names}, seed {spec.seed}"
+    segmenter = "" if spec.is_direct else f", {spec.segmenter.name}"
+    return f"{_who(spec)}, {_epsilon(spec.epsilon)}{segmenter}, seed {spec.seed}"
 
 
 def _who(spec: RunSpec) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from benchmark.sweep.planning import Request
     from benchmark.sweep.sites import Federation
 
+DP_SEGMENTER = "dp-segmenter"
+
 
 def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     """Splits an option's names at commas."""
@@ -112,6 +114,12 @@ def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     default=True,
     show_default=True,
     help="Run `real` and `simulator` beside the rest.",
+)
+@click.option(
+    "--dp-segmenter/--no-dp-segmenter",
+    default=False,
+    show_default=True,
+    help="Also train a U-Net itself by DP-SGD on real patches, at every ε: is synthesis worth it?",
 )
 @click.option(
     "--noise",
@@ -217,8 +225,9 @@ def _request(options: Mapping[str, Any]) -> Request:
     from benchmark.sweep.tuned import FOLDER, SHIPPED
 
     private = options["data"] is not None
+    direct = [DP_SEGMENTER] if options["dp_segmenter"] else []
     return Request(
-        generators=options["generators"],
+        generators=list(dict.fromkeys([*options["generators"], *direct])),
         epsilons=[parse_epsilon(text) for text in options["epsilon"].split(",")],
         unit=options["unit"],
         delta=options["delta"],

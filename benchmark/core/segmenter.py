@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core.generator import Progress, silent
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.generator import FitContext, Progress, silent
 from benchmark.core.patches import Patches
 from benchmark.core.settings import Settings
 
@@ -60,4 +61,37 @@ class Segmenter(ABC):
 
         Raises:
             NotFittedError: Before ``fit``.
+        """
+
+
+class PrivateSegmenter(Segmenter):
+    """A segmenter that can also learn from patients themselves, under a guarantee.
+
+    ``fit`` is for patches that may be seen as they are: synthetic ones. ``fit_privately`` is for
+    patients' own; what it leaves, and every later prediction, is covered by the guarantee.
+
+    Attributes:
+        is_private: It honours a finite ε.
+        needs_data: It reads patients.
+    """
+
+    is_private: ClassVar[bool] = True
+    needs_data: ClassVar[bool] = True
+
+    @abstractmethod
+    def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
+        """What a private fit would be, from public numbers alone; touches no patient.
+
+        Raises:
+            UsageError: If the budget cannot be honoured.
+        """
+
+    @abstractmethod
+    def fit_privately(
+        self, patches: Patches, guarantee: Guarantee, context: FitContext
+    ) -> Guarantee:
+        """Learns from patients under a planned guarantee; returns what was really spent.
+
+        ``context.charge`` is called before the first patch is read, and ``context.inspect`` before
+        the first step. Nothing is chosen by looking at the patches, a threshold neither.
         """

@@ -8,7 +8,9 @@ multiplier σ and the *public* expected number of units B in a step,
 
 Only the first half touches patients, so only it is noised and charged. The F fakes are
 post-processing of earlier private steps; they are clipped to the same C because the real half is:
-unclipped, they swamp it.
+unclipped, they swamp it. A network that learns from patients alone has no fakes, and the first half
+is all; where its loss needs labels, they are channels of its samples and the network's scores are
+losses already.
 
 Reference: Abadi et al. (2016), arXiv:1607.00133, Algorithm 1.
 """
@@ -37,12 +39,17 @@ class Batch(NamedTuple):
     Attributes:
         real: ``(n, channels, H, W)``; may be empty.
         owner: int64 ``(n,)``, the unit that each real sample belongs to.
-        fake: ``(f, channels, H, W)``, ``f`` public and at least 1.
+        fake: ``(f, channels, H, W)``, ``f`` public and at least 1; ``None`` where there are none.
     """
 
     real: Tensor
     owner: Tensor
-    fake: Tensor
+    fake: Tensor | None = None
+
+    @property
+    def samples(self) -> Tensor:
+        """Reals first, then fakes."""
+        return self.real if self.fake is None else torch.cat([self.real, self.fake])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +58,7 @@ class Step:
 
     Attributes:
         real_loss: The loss of real samples.
-        fake_loss: The loss of fakes.
+        fake_loss: The loss of fakes, where there are any.
         expected_units: B, from public numbers.
         clip_norm: C; ``inf`` for none.
         noise_multiplier: σ.
@@ -59,7 +66,7 @@ class Step:
     """
 
     real_loss: Loss
-    fake_loss: Loss
+    fake_loss: Loss = torch.zeros_like
     expected_units: float
     clip_norm: float
     noise_multiplier: float
@@ -69,16 +76,22 @@ class Step:
         """The gradient, flat, in the order of ``trained(critic)``."""
         if self.clip_norm == float("inf"):
             return self._plain(critic, batch)
-        units = self._units(batch)
-        samples = torch.cat([batch.real, batch.fake])
-        clipped = ENGINES[self.engine](critic, self._loss(batch), samples, units)
+        clipped = self._clipped(critic, batch)
         scale = self.noise_multiplier * self.clip_norm / self.expected_units
         return clipped.add_(torch.from_numpy(noise.normal(len(clipped))).to(clipped), alpha=scale)
 
+    def _clipped(self, critic: nn.Module, batch: Batch) -> Tensor:
+        if len(batch.samples) == 0:
+            return _nothing(critic)
+        units = self._units(batch)
+        return ENGINES[self.engine](critic, self._loss(batch), batch.samples, units)
+
     def _plain(self, critic: nn.Module, batch: Batch) -> Tensor:
+        if len(batch.samples) == 0:
+            return _nothing(critic)
         units = self._units(batch)
         counts = torch.bincount(units.of_sample)
-        losses = self._loss(batch)(scores_of(critic, torch.cat([batch.real, batch.fake])))
+        losses = self._loss(batch)(scores_of(critic, batch.samples))
         loss = (losses * (units.share / counts)[units.of_sample]).sum()
         return flat_gradient(critic, loss)
 
@@ -92,9 +105,9 @@ class Step:
     def _units(self, batch: Batch) -> Units:
         """Real samples by their owner, 1/B each; every fake is its own, 1/F each."""
         owners, real = torch.unique(batch.owner, return_inverse=True)
-        fakes = len(batch.fake)
+        fakes = 0 if batch.fake is None else len(batch.fake)
         fake = torch.arange(len(owners), len(owners) + fakes, device=real.device)
-        share = torch.full((len(owners) + fakes,), 1 / fakes, device=real.device)
+        share = torch.full((len(owners) + fakes,), 1 / max(1, fakes), device=real.device)
         share[: len(owners)] = 1 / self.expected_units
         return Units(torch.cat([real, fake]), share, self.clip_norm)
 
@@ -131,6 +144,11 @@ def _mixes(critic: nn.Module, samples: Tensor) -> bool:
         return True
     reach = [torch.autograd.grad(s, samples, retain_graph=True)[0] for s in together]
     return any(bool(row.any()) for i, g in enumerate(reach) for j, row in enumerate(g) if j != i)
+
+
+def _nothing(critic: nn.Module) -> Tensor:
+    """The gradient of no samples: a Poisson batch may be empty, and steps all the same."""
+    return torch.cat([torch.zeros_like(weight).flatten() for weight in critic.parameters()])
 
 
 def flat_gradient(critic: nn.Module, loss: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""One cell: fit, sample, train, score; the line that the whole suite repeats."""
+"""One cell: fit, sample, train, score; the line that the whole suite repeats.
+
+Or, where the segmenter itself is fitted on patients under the budget: fit, score.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import PlugInError
 from benchmark.core.files import plain, read_json, write_json
 from benchmark.core.generator import FitContext, Generator, Noise
 from benchmark.core.patches import Patches
-from benchmark.core.registry import generators
 from benchmark.core.seeds import stream
-from benchmark.core.segmenter import TrainContext
+from benchmark.core.segmenter import PrivateSegmenter, Segmenter, TrainContext
 from benchmark.data.folders import COUNTED, LEDGER, machine_secret
 from benchmark.data.patching import Recipe, cached
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.ledger import Ledger, Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
-from benchmark.sweep.distances import distances
+from benchmark.sweep.distances import distances, no_distances
 from benchmark.sweep.inputs import VALIDATION, Inputs
 from benchmark.sweep.pictures import neighbours, save_picture, strip
 from benchmark.sweep.rounds import RoundWatch
@@ -97,6 +99,46 @@ def run_cell(
 ) -> dict[str, Any]:
     """Runs one cell and returns its result; every intermediate file lands in its folder."""
     watch = Watch(listener)
+    learn = _learn_from_patients if spec.is_direct else _learn_from_synthetic
+    learnt = learn(spec, planned, inputs, setting, watch)
+    with watch.stage("score"):
+        tests = [tested(learnt.segmenter, name, p, listener) for name, p in inputs.tests.items()]
+    write_json(setting.folder / CURVES, watch.curves)
+    return {
+        "run_key": spec.key,
+        "status": "done",
+        "spec": plain(asdict(spec)),
+        "guarantee": plain(learnt.guarantee.as_dict()),
+        "test_sets": tests,
+        **learnt.more,
+        "private_data": inputs.private,
+        "skipped": list(inputs.skipped),
+        "suite": suite(),
+        "peak_mib": peak_mib(),
+        "seconds": {**watch.seconds, "total": round(sum(watch.seconds.values()), 3)},
+    }
+
+
+class Learnt(NamedTuple):
+    """A segmenter, what the patients paid for it, and what else the result says of its making."""
+
+    segmenter: Segmenter
+    guarantee: Guarantee
+    more: dict[str, Any]
+
+
+def _learn_from_patients(
+    spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, watch: Watch
+) -> Learnt:
+    """The segmenter is fitted on patients itself; there is nothing synthetic to look at."""
+    segmenter, guarantee = _fit(spec, planned, inputs_of(spec, inputs), setting, watch)
+    return Learnt(segmenter, guarantee, no_distances())
+
+
+def _learn_from_synthetic(
+    spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, watch: Watch
+) -> Learnt:
+    """The generator is fitted on patients, and the segmenter learns from its samples alone."""
     across: dict[str, Any] = {}
     if is_federated(spec):
         generator, guarantee, across = _fit_across_sites(spec, inputs, setting, watch)
@@ -111,8 +153,6 @@ def run_cell(
     context = TrainContext(seed=spec.seed, progress=watch.hears("segmenter"), device=setting.device)
     with watch.stage("train"):
         segmenter = trained(spec.segmenter, synthetic, context)
-    with watch.stage("score"):
-        tests = [tested(segmenter, name, p, listener) for name, p in inputs.tests.items()]
     with watch.stage("distances"):
         far = distances(spec, inputs, synthetic, setting.fid_weights, setting.cache)
     if not inputs.private:
@@ -121,28 +161,15 @@ def run_cell(
     if may_be_seen and not generator.holds_patients:
         (setting.folder / GENERATOR).mkdir(exist_ok=True)
         generator.save(setting.folder / GENERATOR)
-    write_json(setting.folder / CURVES, watch.curves)
-    return {
-        "run_key": spec.key,
-        "status": "done",
-        "spec": plain(asdict(spec)),
-        "guarantee": plain(guarantee.as_dict()),
-        "test_sets": tests,
-        **far,
-        **across,
-        "private_data": inputs.private,
-        "skipped": list(inputs.skipped),
-        "suite": suite(),
-        "peak_mib": peak_mib(),
-        "seconds": {**watch.seconds, "total": round(sum(watch.seconds.values()), 3)},
-    }
+    return Learnt(segmenter, guarantee, {**far, **across})
 
 
 def _fit(
     spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, watch: Watch
-) -> tuple[Generator, Guarantee]:
-    kind = generators.get(spec.generator.name)
-    generator: Generator = kind(kind.Params(**spec.generator.settings))
+) -> tuple[Any, Guarantee]:
+    """What is fitted on patients, and what it cost them."""
+    kind = spec.registry.get(spec.generator.name)
+    fitted: Generator | PrivateSegmenter = kind(kind.Params(**spec.generator.settings))
     with watch.stage("patches"):
         watch.listener("patches", 0, 1)
         training = training_patches(spec, inputs, setting.cache)
@@ -162,13 +189,16 @@ def _fit(
         device=setting.device,
     )
     with watch.stage("fit"):
-        spent = generator.fit(training, planned, context)
-    _check_charged(generator, charged, spent, charge)
-    return generator, spent
+        if isinstance(fitted, PrivateSegmenter):
+            spent = fitted.fit_privately(training, planned, context)
+        else:
+            spent = fitted.fit(training, planned, context)
+    _check_charged(fitted, charged, spent, charge)
+    return fitted, spent
 
 
 def _check_charged(
-    generator: Generator,
+    fitted: Generator | PrivateSegmenter,
     charged: Sequence[Guarantee],
     spent: Guarantee,
     charge: Callable[[Guarantee], None],
@@ -178,17 +208,17 @@ def _check_charged(
     Raises:
         PlugInError: After what was spent is in the ledger all the same.
     """
-    if not generator.needs_data:
+    if not fitted.needs_data:
         return
     if not charged:
         charge(spent)
         raise PlugInError(
-            f"{generator.name} fitted on patients without a call of context.charge before; the fit "
+            f"{fitted.name} fitted on patients without a call of context.charge before; the fit "
             "is in the ledger now, and its result is not kept."
         )
     if spent.epsilon > max(guarantee.epsilon for guarantee in charged):
         raise PlugInError(
-            f"{generator.name} charged ε = {charged[0].epsilon:.4g} and reports "
+            f"{fitted.name} charged ε = {charged[0].epsilon:.4g} and reports "
             f"{spent.epsilon:.4g} of a {spent.unit}; what is charged must cover the fit."
         )
 

@@ -14,7 +14,13 @@ from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.spec import RunSpec
 
+NOTHING_SYNTHETIC = "The segmenter itself was fitted: there are no synthetic patches to compare."
 HELD_OUT_SEED = stream(0, "held-out patches")
+
+
+def no_distances() -> dict[str, Any]:
+    """What a cell without synthetic patches says."""
+    return {"offline_distance": None, "fid": {"value": None, "reason": NOTHING_SYNTHETIC}}
 
 
 def distances(

@@ -20,11 +20,11 @@ def explain(result: Mapping[str, Any]) -> str:
     guarantee = Guarantee.from_dict(result["guarantee"])
     parts = {
         "What was done?": _done(result, guarantee),
-        "What is promised?": _promise(guarantee),
+        "What is promised?": _promise(guarantee, _seen(result)),
         "And for a whole patient?": _patient(guarantee),
         **({"And at each site?": _sites(result["sites"])} if "sites" in result else {}),
         "What does it rest on?": _mechanism(guarantee),
-        "Is it a release?": _release(guarantee, bool(result["private_data"])),
+        "Is it a release?": _release(guarantee, bool(result["private_data"]), _leaves(result)),
         "What is not covered?": _not_covered(result["spec"].get("tuned")),
     }
     return "\n\n".join(f"{question}\n{' '.join(said)}" for question, said in parts.items())
@@ -34,6 +34,13 @@ def _done(result: Mapping[str, Any], guarantee: Guarantee) -> Iterator[str]:
     spec, sites = result["spec"], result.get("sites", ())
     whose = "patients" if result["private_data"] else "phantoms (simulated patients)"
     many = sum(one["guarantee"]["patients"] for one in sites) or guarantee.patients
+    if _is_direct(result):
+        yield (
+            f"The segmenter {spec['segmenter']['name']} itself was fitted on {many} {whose}, up to "
+            f"{guarantee.patches_per_patient} patches of each. No generator was fitted, and there "
+            "are no synthetic patches."
+        )
+        return
     yield (
         f"The generator {spec['generator']['name']} was fitted on {many} {whose}, up "
         f"to {guarantee.patches_per_patient} patches of each. It then drew synthetic patches, and "
@@ -41,16 +48,32 @@ def _done(result: Mapping[str, Any], guarantee: Guarantee) -> Iterator[str]:
     )
 
 
-def _promise(guarantee: Guarantee) -> Iterator[str]:
+def _is_direct(result: Mapping[str, Any]) -> bool:
+    """Whether the segmenter itself was fitted on patients."""
+    spec = result["spec"]
+    return bool(spec["generator"] == spec["segmenter"])
+
+
+def _seen(result: Mapping[str, Any]) -> str:
+    """What the promise is about."""
+    return "the segmenter and what it marks" if _is_direct(result) else "the synthetic patches"
+
+
+def _leaves(result: Mapping[str, Any]) -> str:
+    """What may leave under it."""
+    return "the segmenter" if _is_direct(result) else "the synthetic patches and the generator"
+
+
+def _promise(guarantee: Guarantee, seen: str) -> Iterator[str]:
     epsilon, unit = guarantee.epsilon, guarantee.unit
     if epsilon == 0:
         yield "Everything: the generator looked at no patient, so it can betray nobody (ε = 0)."
     elif math.isinf(epsilon):
-        yield "Nothing. There is no bound on what the generator betrays (ε = ∞)."
+        yield f"Nothing. There is no bound on what {seen} may betray (ε = ∞)."
     else:
         yield (
             f"ε = {epsilon:.4g} at δ = {guarantee.delta:.3g} for {REPLACED[unit]}: whoever sees "
-            "the synthetic patches, and whatever is made of them later, finds no event more than "
+            f"{seen}, and whatever is made of them later, finds no event more than "
             f"e^ε = {_times(epsilon)} times as likely, or as unlikely, as if the data of "
             f"that {unit} had been blank, but for a probability of δ."
         )
@@ -129,7 +152,7 @@ def _mechanism(guarantee: Guarantee) -> Iterator[str]:
         )
 
 
-def _release(guarantee: Guarantee, private: bool) -> Iterator[str]:
+def _release(guarantee: Guarantee, private: bool, leaves: str) -> Iterator[str]:
     if guarantee.epsilon == 0:
         yield "Nothing of any patient is in it."
     elif math.isinf(guarantee.epsilon):
@@ -143,7 +166,7 @@ def _release(guarantee: Guarantee, private: bool) -> Iterator[str]:
     else:
         yield (
             "It could be: noise and draws came from the operating system's cryptographic source. "
-            "What may leave is the synthetic patches and the generator; the scores may not."
+            f"What may leave is {leaves}; the scores may not."
         )
     if not private:
         yield "The data were phantoms, so nobody is concerned by it."

@@ -13,6 +13,7 @@ from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.federation import federated
 from benchmark.core.generator import Generator
 from benchmark.core.registry import Registry, generators, segmenters, unknown
+from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.core.settings import Settings
 from benchmark.data.patching import public_numbers
 from benchmark.privacy.units import check_delta, default_delta
@@ -37,7 +38,8 @@ class Request:
     """A sweep as a user asks for it.
 
     Attributes:
-        generators: Names of generators.
+        generators: Names of generators, and of private segmenters to be fitted on patients
+            themselves.
         epsilons: Targets, each above 0 or inf.
         unit: What is protected.
         delta: δ; ``None`` for the default at the number of units.
@@ -76,7 +78,7 @@ def check(request: Request) -> None:
     check_settings(request)
     if request.federation.asked:
         _check_federation(request)
-    usable = {name: _class(generators, name) for name in request.generators}
+    usable = {name: _class(registry_of(name), name) for name in request.generators}
     plain = [name for name, kind in usable.items() if kind and not kind.is_private]
     if len(plain) == len(request.generators) and math.inf not in request.epsilons:
         raise UsageError(
@@ -101,7 +103,7 @@ def check_settings(request: Request) -> None:
     for segmenter in request.segmenters:
         plug_in_of(segmenters, segmenter, request)
     for name in _generator_names(request):
-        plug_in_of(generators, name, request)
+        plug_in_of(registry_of(name), name, request)
 
 
 def cells(request: Request, inputs: Inputs, fid_weights: str) -> list[RunSpec]:
@@ -116,7 +118,8 @@ def cells(request: Request, inputs: Inputs, fid_weights: str) -> list[RunSpec]:
         for segmenter in request.segmenters
         for spec in _cells_of(request, inputs, fid_weights, segmenter, seed)
     ]
-    return sorted(made, key=lambda spec: spec.generator.name != UPPER)
+    once = {spec.key: spec for spec in made}
+    return sorted(once.values(), key=lambda spec: spec.generator.name != UPPER)
 
 
 def delta_of(request: Request, units: int) -> float:
@@ -131,14 +134,19 @@ def delta_of(request: Request, units: int) -> float:
 
 
 def reference_of(spec: RunSpec, specs: Sequence[RunSpec]) -> RunSpec | None:
-    """The upper bookend's cell that a cell is a fraction of, if the sweep has one."""
+    """The upper bookend's cell that a cell is a fraction of, if the sweep has one.
+
+    Where the segmenter itself was fitted privately, it is that of the sweep's first segmenter.
+    """
+    if spec.generator.name == UPPER:
+        return None
     return next(
         (
             s
             for s in specs
             if s.generator.name == UPPER
-            and (s.seed, s.segmenter) == (spec.seed, spec.segmenter)
-            and spec.generator.name != UPPER
+            and s.seed == spec.seed
+            and (spec.is_direct or s.segmenter == spec.segmenter)
         ),
         None,
     )
@@ -152,9 +160,31 @@ def guarantee_of(spec: RunSpec, inputs: Inputs, cache: Path) -> Guarantee:
     """
     if is_federated(spec):
         return worst(list(site_plans(spec, inputs, cache).values()))
-    generator: Generator = make(generators, spec.generator)
+    fitted: Generator | PrivateSegmenter = make(spec.registry, spec.generator)
     public = public_numbers(inputs_of(spec, inputs).train, recipe_of(spec))
-    return planned(spec.generator, generator, public, spec.budget, cache)
+    return planned(spec.generator, fitted, public, spec.budget, cache)
+
+
+def registry_of(name: str) -> Registry:
+    """Where a name among the generators is found: a private segmenter's is that of a segmenter.
+
+    Raises:
+        UsageError: If it is a segmenter that cannot be fitted on patients privately.
+    """
+    if name in generators.names() or name not in segmenters.names():
+        return generators
+    kind = _class(segmenters, name)
+    if kind is not None and not issubclass(kind, PrivateSegmenter):
+        raise UsageError(
+            f"{name} is a segmenter that learns from synthetic patches: name it by --segmenter, "
+            "and a generator by --generator."
+        )
+    return segmenters
+
+
+def is_bookend(name: str) -> bool:
+    """Whether it is there to be compared with: it is never tuned, and takes part at no site."""
+    return name in (UPPER, LOWER) or registry_of(name) is segmenters
 
 
 def protocol_of(request: Request) -> Settings:
@@ -212,15 +242,25 @@ def _cells_of(
     units = public_numbers(inputs.train, recipe_of(base)).units(request.unit)
     delta = delta_of(request, units)
     for name in _generator_names(request):
-        plug_in = plug_in_of(generators, name, request)
-        for epsilon in _levels(_class(generators, name), request.epsilons):
+        registry = registry_of(name)
+        plug_in = plug_in_of(registry, name, request)
+        for epsilon in _levels(_class(registry, name), request.epsilons):
             pooled = replace(base, generator=plug_in, epsilon=epsilon, delta=delta)
+            if registry is segmenters:
+                if not request.federation.asked:
+                    yield _direct(pooled)
+                continue
             pooled = _with_tuned(pooled, request)
             usable = plug_in.version != UNUSABLE
             if request.federation.asked and usable and name not in (UPPER, LOWER):
                 yield from _across_sites(pooled, request.federation, inputs)
             else:
                 yield pooled
+
+
+def _direct(pooled: RunSpec) -> RunSpec:
+    """The segmenter itself on patients; no patch is synthetic, so FID's weights decide nothing."""
+    return replace(pooled, segmenter=pooled.generator, fid_weights="")
 
 
 def _with_tuned(spec: RunSpec, request: Request) -> RunSpec:
@@ -275,7 +315,7 @@ def _check_federation(request: Request) -> None:
     how = request.federation
     Partition(text=how.partition, sites=how.sites)
     for name in request.generators:
-        if name in (UPPER, LOWER):
+        if is_bookend(name):
             continue
         kind = _class(generators, name)
         if kind is not None:
@@ -287,7 +327,9 @@ def _generator_names(request: Request) -> list[str]:
     return list(dict.fromkeys([*bookends, *request.generators]))
 
 
-def _levels(kind: type[Generator] | None, epsilons: Sequence[float]) -> list[float]:
+def _levels(
+    kind: type[Generator | PrivateSegmenter] | None, epsilons: Sequence[float]
+) -> list[float]:
     """At which ε a generator runs: a private one, or an unusable one, at all; another once."""
     if kind is None or (kind.is_private and kind.needs_data):
         return list(dict.fromkeys(epsilons))

@@ -19,6 +19,7 @@ import benchmark.privacy
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.files import write_json
 from benchmark.core.generator import Generator
+from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.sweep.spec import PlugIn, canonical
 
 LIBRARIES = ("opacus", "dp-accounting", "numpy", "scipy")
@@ -26,13 +27,13 @@ LIBRARIES = ("opacus", "dp-accounting", "numpy", "scipy")
 
 def planned(
     plug_in: PlugIn,
-    generator: Generator,
+    generator: Generator | PrivateSegmenter,
     public: PublicNumbers,
     budget: Budget,
     cache: Path,
     plan: Callable[[], Guarantee] | None = None,
 ) -> Guarantee:
-    """``generator.plan``, or another plan that its settings decide, remembered in the cache folder.
+    """What ``plan`` answers, or another plan that its settings decide, remembered in the cache.
 
     Raises:
         UsageError: As the plan does.
@@ -69,7 +70,7 @@ def _digest(key: str, plan: Guarantee) -> str:
 
 
 @lru_cache
-def _rules(kind: type[Generator]) -> str:
+def _rules(kind: type) -> str:
     """A digest of the accounting's source, of the plug-in's, and of the libraries' versions."""
     ours = [file for folder in benchmark.privacy.__path__ for file in Path(folder).glob("*.py")]
     theirs = [Path(inspect.getfile(base)) for base in kind.__mro__[:-1] if base.__module__ != "abc"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmark.core.budget import Budget, Unit
 from benchmark.core.files import plain
+from benchmark.core.registry import Registry, generators, segmenters
 
 SCHEMA = 3
 """Raised whenever the meaning of a cell changes without a plug-in's version saying so."""
@@ -32,8 +33,9 @@ class RunSpec:
     """Everything that decides a cell's result, and nothing that only decides its speed.
 
     Attributes:
-        generator: The generator with its settings.
-        segmenter: The segmenter with its settings.
+        generator: The generator with its settings; what is fitted on patients.
+        segmenter: The segmenter with its settings; one and the same as the generator where it is
+            itself fitted on patients, and nothing synthetic lies between.
         protocol: The values of ``presets.Protocol``.
         epsilon: The target; 0 for a generator that reads no data.
         delta: δ.
@@ -68,6 +70,16 @@ class RunSpec:
     def as_dict(self) -> dict[str, Any]:
         """The fields by name."""
         return {field.name: _said(getattr(self, field.name)) for field in fields(self)}
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the segmenter itself is fitted on patients, under the cell's budget."""
+        return self.generator == self.segmenter
+
+    @property
+    def registry(self) -> Registry:
+        """Where what is fitted on patients is found by its name."""
+        return segmenters if self.is_direct else generators
 
     @property
     def budget(self) -> Budget:

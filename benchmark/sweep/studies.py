@@ -15,7 +15,7 @@ from benchmark.metrics import weights
 from benchmark.privacy.ledger import OverCapError
 from benchmark.sweep.inputs import VALIDATION, Inputs, gather
 from benchmark.sweep.objectives import OBJECTIVES
-from benchmark.sweep.planning import LOWER, UPPER, Request, check
+from benchmark.sweep.planning import Request, check, is_bookend
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.starts import spent
 from benchmark.sweep.storage import storage_at
@@ -177,7 +177,7 @@ def _questions(order: Order, place: Place, fid_weights: Path | None) -> Iterator
             raise UsageError(unknown("objective", objective, list(OBJECTIVES)))
     check(order.request)
     for generator in order.request.generators:
-        if generator in (UPPER, LOWER):
+        if is_bookend(generator):
             raise UsageError(
                 f"{generator} is a bookend: it stays as it is, so that results compare."
             )

@@ -68,6 +68,11 @@ class Row:
     lost_steps: int | None = None
 
     @property
+    def is_direct(self) -> bool:
+        """Whether the segmenter itself was fitted on patients, and nothing synthetic exists."""
+        return self.generator == self.segmenter
+
+    @property
     def who(self) -> str:
         """The generator, and at which sites it was trained."""
         tuned = "" if self.selection is None else ", tuned"

@@ -22,6 +22,7 @@ from benchmark.sweep.planning import (
     cells,
     check,
     guarantee_of,
+    is_bookend,
     make,
     reference_of,
     wanted,
@@ -167,7 +168,7 @@ def _said_of_tuning(request: Request, specs: Sequence[RunSpec]) -> list[str]:
             how = "" if spec.tuned["selection"] == FREE else f"; selection: {NOT_ACCOUNTED}"
             level = f"tuned at ε = {spec.tuned['epsilon']:g} on {spec.tuned['on']} data{how}."
             said[name] = f"{name}: settings {level}"
-        elif spec.generator.name in request.generators:
+        elif spec.generator.name in request.generators and not spec.is_direct:
             why = why_none(request.tuned, wanted(request, spec.generator.name), spec.epsilon)
             said[name] = f"{name}: {why}; the preset's own settings."
     return list(said.values())
@@ -175,9 +176,18 @@ def _said_of_tuning(request: Request, specs: Sequence[RunSpec]) -> list[str]:
 
 def _said_of_sites(request: Request) -> list[str]:
     """Which generators that were asked for take no part in a federation."""
-    named = [name for name in request.generators if name in (UPPER, LOWER)]
-    law = "is a bookend: it runs once, on all patients pooled, and --sites does not concern it."
-    return [f"{name} {law}" for name in named if request.federation.asked]
+    if not request.federation.asked:
+        return []
+    pooled = "is a bookend: it runs once, on all patients pooled, and --sites does not concern it."
+    nowhere = (
+        "is left out: no federation trains a segmenter, and one of all patients pooled would need "
+        "the trust that --sites does without."
+    )
+    return [
+        f"{name} {pooled if name in (UPPER, LOWER) else nowhere}"
+        for name in request.generators
+        if is_bookend(name)
+    ]
 
 
 def _check(place: Place) -> None:

@@ -46,18 +46,55 @@ class SliceParams(Settings):
         return [self.width * 2**level for level in range(self.levels)]
 
 
-class SliceSegmenter(Segmenter):
-    """Marks vessels slice by slice with a network of its own."""
+class SlicePredictor(Segmenter):
+    """Marks vessels slice by slice with a network that halves the slice some times."""
+
+    def __init__(self) -> None:
+        self.threshold = 0.5
+        self._net: nn.Module | None = None
+        self._device = "cpu"
+
+    @property
+    @abstractmethod
+    def multiple(self) -> int:
+        """The sides of what the network takes are multiples of this."""
+
+    def predict(
+        self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
+    ) -> NDArray[np.bool_]:
+        """Marks vessels in every axial slice."""
+        if self._net is None:
+            raise NotFittedError(f"{self.name} must be fitted before it can predict.")
+        pads = [(0, -length % self.multiple) for length in volume.shape[:2]]
+        padded = np.pad(volume, [*pads, (0, 0)], constant_values=-1.0)
+        slices = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)[:, None]))
+        marked = self._probabilities(self._net, slices)[:, 0].numpy() > self.threshold
+        return marked.transpose(1, 2, 0)[: volume.shape[0], : volume.shape[1]]
+
+    @torch.no_grad()
+    def _probabilities(self, net: nn.Module, images: Tensor) -> Tensor:
+        at_once = max(SLICES_AT_ONCE, SLICES_AT_ONCE * 128**2 // images[0].numel())
+        chunks = [
+            net(chunk.to(self._device)).sigmoid().cpu() for chunk in torch.split(images, at_once)
+        ]
+        return torch.cat(chunks)
+
+
+class SliceSegmenter(SlicePredictor):
+    """Learns from patches with a network of its own."""
 
     params: SliceParams
 
     def __init__(self, params: Settings) -> None:
+        super().__init__()
         if not isinstance(params, SliceParams):
             raise TypeError(f"{self.name} takes SliceParams, got {type(params).__name__}.")
         self.params = params
-        self.threshold = 0.5
-        self._net: nn.Module | None = None
-        self._device = "cpu"
+
+    @property
+    def multiple(self) -> int:
+        """The slice is halved ``levels`` - 1 times."""
+        return int(2 ** (self.params.levels - 1))
 
     @abstractmethod
     def network(self) -> nn.Module:
@@ -74,19 +111,6 @@ class SliceSegmenter(Segmenter):
         self._net = net.eval()
         if self.params.threshold == "chosen":
             self.threshold = best_threshold(self._probabilities(self._net, images), masks)
-
-    def predict(
-        self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
-    ) -> NDArray[np.bool_]:
-        """Marks vessels in every axial slice."""
-        if self._net is None:
-            raise NotFittedError(f"{self.name} must be fitted before it can predict.")
-        side = 2 ** (self.params.levels - 1)
-        pads = [(0, -length % side) for length in volume.shape[:2]]
-        padded = np.pad(volume, [*pads, (0, 0)], constant_values=-1.0)
-        slices = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)[:, None]))
-        marked = self._probabilities(self._net, slices)[:, 0].numpy() > self.threshold
-        return marked.transpose(1, 2, 0)[: volume.shape[0], : volume.shape[1]]
 
     def _train(
         self,
@@ -108,14 +132,6 @@ class SliceSegmenter(Segmenter):
             optimiser.step()
             schedule.step()
             context.progress(done, p.iterations, {"segmenter_loss": float(loss.detach())})
-
-    @torch.no_grad()
-    def _probabilities(self, net: nn.Module, images: Tensor) -> Tensor:
-        at_once = max(SLICES_AT_ONCE, SLICES_AT_ONCE * 128**2 // images[0].numel())
-        chunks = [
-            net(chunk.to(self._device)).sigmoid().cpu() for chunk in torch.split(images, at_once)
-        ]
-        return torch.cat(chunks)
 
 
 def _schedule(

@@ -25,6 +25,16 @@ def dice_and_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
     return soft_dice(logits, masks) + F.binary_cross_entropy_with_logits(logits, masks)
 
 
+def loss_of_each(logits: Tensor, masks: Tensor) -> Tensor:
+    """The same sum for every patch by itself, ``(n,)``: none depends on another patch."""
+    logits, masks = logits.flatten(1), masks.flatten(1)
+    probabilities = logits.sigmoid()
+    overlap = (probabilities * masks).sum(1)
+    dice = (2 * overlap + 1) / (probabilities.sum(1) + masks.sum(1) + 1)
+    entropy = F.binary_cross_entropy_with_logits(logits, masks, reduction="none").mean(1)
+    return 1 - dice + entropy
+
+
 def flips(images: Tensor, masks: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Flips the whole batch along each side and transposes it, each with probability one half."""
     for dims in ((-1,), (-2,)):

@@ -236,3 +236,21 @@ def test_what_does_not_add_up_is_marked_and_never_the_answer(odd_page) -> None: 
     odd_page.keyboard.press("Enter")
     assert "its Dice is made up" in odd_page.locator("dialog").inner_text()
     assert "FID is missing" in odd_page.locator("dialog").inner_text()
+
+
+@pytest.fixture
+def direct_page(chromium, tmp_path: Path) -> Iterator:  # type: ignore[no-untyped-def]
+    """A table in which the segmenter itself, trained privately, is better than every generator."""
+    asked = {"generators": ("dp-wgan", "dp-segmenter"), "epsilons": (2.0, 5.0), "bookends": True}
+    dice = {**DICE, "dp-segmenter": 0.85}
+    made = [entry(one, tmp_path, dice=dice[one.generator.name]) for one in specs(**asked)]
+    write_page(tables_of(made), tmp_path / "index.html")
+    yield from opened(chromium, (tmp_path / "index.html").as_uri())
+
+
+def test_the_answer_is_a_generator_and_says_what_no_synthesis_reaches(direct_page) -> None:  # type: ignore[no-untyped-def]
+    said = direct_page.locator("#answer").inner_text()
+    assert said.startswith("dp-wgan (ε = ")
+    assert "There is no other generator" in said
+    assert "Without synthesis, dp-segmenter (ε = " in said
+    assert "0.050 above the best generator." in said

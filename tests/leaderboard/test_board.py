@@ -194,6 +194,7 @@ def test_numbers_that_do_not_add_up_are_shown_and_ranked_against_nothing(cache: 
         {"settings": {"dp-wgan": {"batch": "64", "bound": "1.25"}, "protocol": {"samples": "64"}}},
         {"generators": ("wgan",), "epsilons": (math.inf,)},
         {"generators": ("simulator",), "epsilons": (math.inf,)},
+        {"generators": ("dp-segmenter",), "settings": {"dp-segmenter": {"clip_norm": "0.5"}}},
         {"federation": Federation(sites=3, rounds=5)},
     ],
 )

@@ -16,6 +16,7 @@ from benchmark.privacy.engines import ENGINES, Loss, Units, book_keeping, refuse
 from benchmark.privacy.randomness import SeededNoise
 from generators.nets.convolutional import PatchCritic, initialise
 from generators.nets.players import LOSSES
+from segmenters.nets.private import PatchLoss, SmallUnet
 
 pytestmark = pytest.mark.filterwarnings("ignore:Full backward hook")  # Opacus's, of its last layer
 
@@ -128,6 +129,7 @@ NETS = {
     "group norm": lambda: Flat(
         nn.Conv2d(2, 16, 4, 2, bias=False), nn.GroupNorm(4, 16), nn.ReLU(), nn.Conv2d(16, 1, 4, 2)
     ),
+    "a U-Net's loss": lambda: PatchLoss(SmallUnet(width=4, levels=3, vessel_fraction=0.1)),
     "instance norm with parameters": lambda: Flat(
         nn.Conv2d(2, 8, 4, 2), nn.InstanceNorm2d(8, affine=True), nn.ReLU(), nn.Conv2d(8, 1, 4, 2)
     ),
@@ -229,6 +231,25 @@ def test_fakes_are_clipped_and_not_noised() -> None:
     loud = Batch(whole.real[:0], whole.owner[:0], 1000 * whole.fake)
     ours = step().gradient(net, loud, Silence())
     assert ours.norm() <= 0.5 * (1 + 1e-5)
+
+
+def test_without_fakes_the_gradient_is_the_noised_real_half_alone() -> None:
+    net, whole = critic(), batch()
+    alone = Batch(whole.real, whole.owner)
+    ours = step(noise_multiplier=1.0).gradient(net, alone, SeededNoise(0, "alone"))
+    real = clipped(net, LOSSES["hinge"][0], whole.real, 0.5) / 10
+    noise = torch.from_numpy(SeededNoise(0, "alone").normal(len(real))) * 0.5 / 10
+    assert torch.allclose(ours, real + noise, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [0.5, math.inf])
+def test_an_empty_batch_without_fakes_steps_by_its_noise_alone(norm: float) -> None:
+    net, nothing = critic(), batch(reals=0)
+    private = step(noise_multiplier=0.0 if math.isinf(norm) else 1.0, clip_norm=norm)
+    ours = private.gradient(net, Batch(nothing.real, nothing.owner), SeededNoise(0, "empty"))
+    expected = torch.from_numpy(SeededNoise(0, "empty").normal(len(ours))) * 0.5 / 10
+    expected = torch.zeros_like(ours) if math.isinf(norm) else expected
+    assert torch.allclose(ours, expected, rtol=1e-6)
 
 
 def test_the_divisor_is_the_public_batch_and_not_the_realised_one() -> None:

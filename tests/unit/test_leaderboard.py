@@ -177,3 +177,31 @@ def test_a_strip_shows_images_above_their_masks(tmp_path: Path) -> None:
     draw_patches([("one", tmp_path / "strip.png")], tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.height >= picture.shape[0]
+
+
+DIRECT = replace(
+    ROW, generator="dp-segmenter", segmenter="dp-segmenter", offline_distance=None, run_key="d"
+)
+
+
+def test_a_private_segmenter_is_said_to_be_one_and_renames_no_other_row() -> None:
+    shown = text([REAL, ROW, DIRECT])
+    assert "+ unet" not in shown
+    lines = [line.split()[0] for line in shown.splitlines() if "0.700" in line]
+    assert lines == ["real", "dp-wgan", "dp-segmenter"]
+    assert "dp-segmenter: the segmenter itself is private; nothing synthetic." in sentences(
+        [REAL, ROW, DIRECT]
+    )
+    several = text([REAL, ROW, replace(ROW, segmenter="frangi"), DIRECT])
+    assert "dp-wgan + frangi" in several
+    assert "dp-segmenter +" not in several
+
+
+def test_the_trade_off_has_a_private_segmenter_and_no_distance_of_it(tmp_path: Path) -> None:
+    wide = {}
+    for name, rows in {"both": [ROW, DIRECT], "without": [ROW], "alone": [DIRECT]}.items():
+        draw_trade_off(rows, tmp_path / f"{name}.png")
+        with Image.open(tmp_path / f"{name}.png") as chart:
+            wide[name] = chart.size[0]
+    assert wide["alone"] < wide["without"], "alone it has no panel of distances"
+    assert wide["both"] >= wide["without"]

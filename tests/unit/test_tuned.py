@@ -28,10 +28,11 @@ from benchmark.sweep.tuned import (
     nearest,
     why_none,
 )
+from generators.dp_wgan import DpWgan
 
 FOUND = Found(
     generator="dp-wgan",
-    version=1,
+    version=DpWgan.version,
     unit="patch",
     epsilon=5.0,
     settings={"batch": 128, "generator_rate": 1e-05, "loss": "hinge"},

@@ -1,0 +1,159 @@
+"""DP-segmenter: a U-Net trained by DP-SGD on patients' own patches, with nothing synthetic between.
+
+The bookend that says whether synthesis is worth it: what the same ε buys if it is spent on the
+segmenter itself. Its gradient is ``benchmark.privacy.dpsgd``'s; its threshold is one half, and its
+logits start at a public guess, so that nothing is read from patients beside the noised sums.
+
+Reference: Abadi et al. (2016), arXiv:1607.00133, Algorithm 1; Ronneberger et al. (2015),
+arXiv:1505.04597.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.errors import UsageError
+from benchmark.core.generator import FitContext
+from benchmark.core.patches import Patches
+from benchmark.core.seeds import stream
+from benchmark.core.segmenter import PrivateSegmenter, TrainContext
+from benchmark.core.settings import Settings
+from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES
+from benchmark.privacy.planning import plan_poisson_gaussian
+from benchmark.privacy.randomness import SeededNoise
+from segmenters.nets.private import How, SmallUnet, Training
+from segmenters.nets.slices import SlicePredictor
+
+COVERS = "fit of the segmenter"
+NO_DELTA = 0.5
+"""Of a fit without privacy, which has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DpSegmenterParams(Settings):
+    """The network, the private steps, and whose upper bound on ε is reported."""
+
+    width: Annotated[int, IntDistribution(2, 64)] = 8
+    levels: Annotated[int, IntDistribution(2, 6)] = 3
+    vessel_fraction: Annotated[float, FloatDistribution(1e-3, 0.5, log=True)] = 0.1
+    learning_rate: Annotated[float, FloatDistribution(1e-5, 1e-1, log=True)] = 2e-2
+    averaging: Annotated[float, FloatDistribution(0.0, 0.9999)] = 0.95
+    batch: Annotated[int, IntDistribution(1, 4096, log=True)] = 256
+    patients_per_step: Annotated[int, IntDistribution(1, 4096, log=True)] = 8
+    steps: Annotated[int, IntDistribution(1, 1_000_000, log=True)] = 200
+    clip_norm: Annotated[float, FloatDistribution(1e-3, 100.0, log=True)] = 0.25
+    accountant: Annotated[str, CategoricalDistribution(["prv", "rdp", "pld"])] = "prv"
+    dp_engine: Annotated[str, CategoricalDistribution([*ENGINES])] = DEFAULT_ENGINE
+
+
+class DpSegmenter(SlicePredictor, PrivateSegmenter):
+    """Marks vessels with a U-Net that saw patients only through clipped, noised gradients.
+
+    Guarantees:
+        * ``fit_privately`` is (ε, δ)-DP for zeroing out one ``budget.unit``.
+        * ``predict`` is post-processing and spends nothing.
+        * At ε = inf it is the same code without noise and clipping.
+    """
+
+    name: ClassVar[str] = "dp-segmenter"
+    version: ClassVar[int] = 1
+    citation: ClassVar[str] = "Abadi et al. (2016), arXiv:1607.00133"
+    Params: ClassVar[type[Settings]] = DpSegmenterParams
+    presets: ClassVar[Mapping[str, Settings]] = {
+        "quick": DpSegmenterParams(),
+        "standard": DpSegmenterParams(width=12, levels=4, steps=600),
+        "paper": DpSegmenterParams(width=16, levels=5, steps=2000),
+    }
+    smoke: ClassVar[Settings] = DpSegmenterParams(width=2, batch=8, patients_per_step=2, steps=3)
+
+    params: DpSegmenterParams
+
+    def __init__(self, params: Settings) -> None:
+        super().__init__()
+        if not isinstance(params, DpSegmenterParams):
+            raise TypeError(f"{self.name} takes DpSegmenterParams, got {type(params).__name__}.")
+        self.params = params
+
+    @property
+    def multiple(self) -> int:
+        """The slice is halved ``levels`` - 1 times."""
+        return int(2 ** (self.params.levels - 1))
+
+    def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
+        """Finds the noise for the budget; what is spent is recomputed from it, for both units.
+
+        Raises:
+            UsageError: If the budget cannot be honoured, or for a patch that cannot be halved so
+                often.
+        """
+        self._check_size(public.patch_size)
+        units = public.units(budget.unit)
+        plain = replace(
+            Guarantee.of(public, budget, epsilon=math.inf),
+            sampling_rate=min(1.0, self._expected(budget) / units),
+            steps=self.params.steps,
+            covers=COVERS,
+        )
+        if math.isinf(budget.epsilon):
+            return plain
+        return plan_poisson_gaussian(
+            plain,
+            epsilon=budget.epsilon,
+            clip_norm=self.params.clip_norm,
+            accountant=self.params.accountant,
+        )
+
+    def fit_privately(
+        self, patches: Patches, guarantee: Guarantee, context: FitContext
+    ) -> Guarantee:
+        """Takes the planned private steps."""
+        spent = replace(guarantee, seeded=context.noise.seeded)
+        context.charge(spent)
+        rng = torch.Generator().manual_seed(stream(context.seed, "segmenter weights"))
+        p = self.params
+        net = SmallUnet(width=p.width, levels=p.levels, vessel_fraction=p.vessel_fraction)
+        net.initialise(rng)
+        how = How(
+            learning_rate=p.learning_rate,
+            averaging=p.averaging,
+            patches_per_draw=max(1, p.batch // p.patients_per_step),
+            engine=p.dp_engine,
+        )
+        self._net, tally = Training(net, how, patches, spent, context).run()
+        self._device = context.device
+        return replace(spent, interruptions=tally.interruptions, lost_steps=tally.lost)
+
+    def fit(self, patches: Patches, context: TrainContext) -> None:
+        """The same without noise and clipping, for patches of nobody: each is its own unit."""
+        n = len(patches)
+        public = PublicNumbers(patients=n, patches_per_patient=1, patch_size=patches.size)
+        budget = Budget(epsilon=math.inf, delta=NO_DELTA, unit="patch")
+        alone = replace(
+            patches, patient=np.arange(n, dtype=np.int64), patients=n, patches_per_patient=1
+        )
+        plain = FitContext(
+            seed=context.seed,
+            noise=SeededNoise(context.seed, "segmenter batches"),
+            charge=lambda guarantee: None,
+            progress=context.progress,
+            device=context.device,
+        )
+        self.fit_privately(alone, self.plan(public, budget), plain)
+
+    def _expected(self, budget: Budget) -> int:
+        return self.params.patients_per_step if budget.unit == "patient" else self.params.batch
+
+    def _check_size(self, size: int) -> None:
+        if size % self.multiple:
+            raise UsageError(
+                f"{self.name} with levels={self.params.levels} learns from patches whose side is a "
+                f"multiple of {self.multiple}; got {size}."
+            )
