@@ -140,7 +140,7 @@ def test_ones_own_settings_for_something_else_leave_those_shipped_in_place(tmp_p
 @pytest.mark.parametrize(
     ("found", "sentence"),
     [
-        (replace(FOUND, version=0), "of its version 0, and this is 1"),
+        (replace(FOUND, version=0), "of its version 0, and this is 2"),
         (replace(FOUND, settings={"colour": 3}), "not ones that it has"),
         (replace(FOUND, settings={"batch": 1e9}), "not ones that it has"),
         (replace(FOUND, settings={"loss": math.nan}), "not ones that it has"),
@@ -160,7 +160,7 @@ def test_settings_that_the_generator_does_not_have_are_refused(
     [
         ("epsilon = 5.0", 'epsilon = "5"'),
         ("epsilon = 5.0", "epsilon = nan"),
-        ("version = 1", "version = 1.5"),
+        ("version = 2", "version = 1.5"),
         ("trials = 20", "trials = true"),
         ('unit = "patch"', 'unit = "voxel"'),
         ("[settings]", "[other]"),
@@ -194,8 +194,11 @@ def test_a_search_space_holds_every_presets_own_settings(name: str, unit: str) -
         space = preset.search_space(unit)
         assert space
         for setting, law in space.items():
-            assert not isinstance(law, CategoricalDistribution)
-            assert law.low <= getattr(preset, setting) <= law.high
+            start = getattr(preset, setting)
+            if isinstance(law, CategoricalDistribution):
+                assert start in law.choices
+            else:
+                assert law.low <= start <= law.high
         assert ("batch" in space) == (unit == "patch")
         assert ("patients_per_step" in space) == (unit == "patient")
 
