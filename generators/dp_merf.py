@@ -29,7 +29,7 @@ from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import torch
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -46,6 +46,9 @@ from generators.nets.convolutional import PatchGenerator, initialise
 from generators.nets.embedding import Embedding, scales
 from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
 
+EVIDENCE = ("release", "noise", "mean")
+"""What the network is trained against; all but the first are controls that no patient reaches."""
+
 SAMPLE_CHUNK = 256
 LEAST_NORM = 1e-9
 
@@ -55,6 +58,7 @@ class DpMerfParams(Settings):
     """Settings of the embedding, the network and its training.
 
     ``frequencies``: at each of the embedding's scales; a step looks at ``looked_at`` of them.
+    ``evidence``: the ``release``; or a control: its ``noise`` alone, or the simulator's ``mean``.
     """
 
     clip_norm: Annotated[
@@ -82,6 +86,7 @@ class DpMerfParams(Settings):
         Tuned(FloatDistribution(1e-3, 1e-2, log=True)),
     ] = 4e-3
     averaging: Annotated[float, FloatDistribution(0.0, 0.9999)] = 0.98
+    evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = "release"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +158,7 @@ class DpMerf(FederatedGenerator):
         release = Release(spent)
         context.inspect(release)
         target = Target(
-            mean=release.mean(patches, embedding.features, context.noise),
+            mean=release.mean(patches, self._features(embedding), context.noise),
             deviation=release.deviation,
             clip_norm=spent.clip_norm if release.deviation else math.inf,
             unit=spent.unit,
@@ -194,7 +199,7 @@ class DpMerf(FederatedGenerator):
         """Releases means of the site's patients."""
 
         def features(seed: int, size: int, unit: Unit) -> Features:
-            return self._embedding(seed, size, unit).features
+            return self._features(self._embedding(seed, size, unit))
 
         return MeanSite(features, patches, guarantee)
 
@@ -256,6 +261,12 @@ class DpMerf(FederatedGenerator):
             rng=np.random.default_rng(stream(seed, "random features")),
         )
 
+    def _features(self, embedding: Embedding) -> Features:
+        """The embedding's; in a control the simulator's mean, which is zero."""
+        if self.params.evidence == "release":
+            return embedding.features
+        return lambda patches: np.zeros((len(patches), embedding.length))
+
     def _network(self, size: int) -> PatchGenerator:
         return PatchGenerator(
             latent=self.params.latent,
@@ -278,6 +289,8 @@ class DpMerf(FederatedGenerator):
         net = self._network(target.size)
         initialise(net, torch.Generator().manual_seed(stream(target.seed, "initial weights")))
         embedding.to(device)
+        if self.params.evidence == "mean":
+            target = replace(target, mean=np.zeros(embedding.length))
         self._net = trained(net.to(device), embedding, target, self.params, progress)
 
     def _check_size(self, size: int) -> None:
@@ -325,12 +338,15 @@ def _follow(averaged: PatchGenerator, net: PatchGenerator, decay: float) -> None
 
 
 def contributions(vectors: Tensor, unit: Unit, clip_norm: float) -> Tensor:
-    """Fakes' vectors ``(n, d)``, clipped as the units' were; all are taken for one patient's."""
+    """Fakes' vectors ``(n, d)``, clipped as the units' were; all are taken for one patient's.
+
+    The factors count as constants: with their derivative, what is clipped could never shorten.
+    """
     if math.isinf(clip_norm):
         return vectors
     whole = vectors if unit == "patch" else vectors.mean(0, keepdim=True)
     norms = whole.norm(dim=1, keepdim=True).clamp(min=LEAST_NORM)
-    scaled: Tensor = vectors * (clip_norm / norms).clamp(max=1)
+    scaled: Tensor = vectors * (clip_norm / norms).clamp(max=1).detach()
     return scaled
 
 

@@ -18,7 +18,7 @@ from benchmark.core.patches import Patches
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.release import Release, clipped
 from generators.checks import PUBLIC, patches
-from generators.dp_merf import DpMerf, Target, contributions, distance, trained
+from generators.dp_merf import EVIDENCE, DpMerf, Target, contributions, distance, trained
 from generators.nets.embedding import Embedding, scales
 
 SIZE = PUBLIC.patch_size
@@ -184,6 +184,24 @@ def test_no_patch_is_read_after_the_release(unit: str, monkeypatch: pytest.Monke
     guarded = Guarded(**{name: getattr(plain, name) for name in plain.__dataclass_fields__})
     fitted(unit, 2.0, guarded)
     assert closed
+
+
+@pytest.mark.parametrize("evidence", EVIDENCE)
+def test_no_patient_reaches_a_control(evidence: str) -> None:
+    other = replace(patches(), images=-patches().images)
+    one, two = (
+        fitted("patient", 2.0, data, evidence=evidence)[0].sample(4, seed=0).images
+        for data in (patches(), other)
+    )
+    assert np.array_equal(one, two) == (evidence != "release")
+
+
+def test_what_is_clipped_can_shorten() -> None:
+    vectors = torch.full((3, 4), 5.0, requires_grad=True)
+    for unit in UNITS:
+        loss = contributions(vectors, unit, 1.0).mean(0).square().sum()
+        (slope,) = torch.autograd.grad(loss, vectors)
+        assert (slope > 0).all()
 
 
 def test_without_a_budget_sites_together_release_what_one_does() -> None:
