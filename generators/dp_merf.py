@@ -9,9 +9,10 @@ estimated without the bias that the spread of a batch's fakes has. The paper's f
 whole images times their class; a patch has a mask in place of a class, so image and mask go into
 the features together, and they are those of small windows, which are alike in all patches.
 
-Where it does not help: with the patch as unit the noise is negligible and the ceiling is the
-embedding's own, which no larger ε lifts. With tens of patients as units the noise is as long as the
-mean, and the samples are no better a training set than those of the data-free ``simulator``.
+Where it does not help: with the patch as unit the noise is negligible, so the ceiling is the
+embedding's own, which no larger ε lifts. With sixteen patients as units what the network learned
+was no better a training set than the data-free ``simulator``, and worse than its own control that
+no patient reaches (``evidence=mean``); docs/experiments.md has the numbers.
 
 Reference: Harder, Adamczewski and Park (2021), arXiv:2002.11603, there with random features of
 whole images.

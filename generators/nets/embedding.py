@@ -49,7 +49,7 @@ MEASURED, WINDOWS = 512, 20_000
 MODEL_ERROR = 0.1
 """Of S, in every direction, to its mean variance: real populations may leave the simulator's."""
 
-CHUNK = 128
+CHUNK = 32
 
 
 class Bank(NamedTuple):
