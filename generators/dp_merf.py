@@ -1,0 +1,362 @@
+"""DP-MERF: a generator network trained against one noised mean embedding of the patches.
+
+Of the patients a single vector m is released, the mean over units of clipped random features φ
+(``generators/nets/embedding.py``); a network G is then trained, on nothing else, to lower
+
+    ‖ mean_j clip(φ(G(z_j))) - m ‖²,
+
+estimated without the bias that the spread of a batch's fakes has. The paper's features are those of
+whole images times their class; a patch has a mask in place of a class, so image and mask go into
+the features together, and they are those of small windows, which are alike in all patches.
+
+Where it does not help: with the patch as unit the noise is negligible, so the ceiling is the
+embedding's own, which no larger ε lifts. With sixteen patients as units what the network learned
+was no better a training set than the data-free ``simulator``, and worse than its own control that
+no patient reaches (``evidence=mean``); docs/experiments.md has the numbers.
+
+Reference: Harder, Adamczewski and Park (2021), arXiv:2002.11603, there with random features of
+whole images.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
+
+import numpy as np
+import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
+from benchmark.core.errors import NotFittedError, UsageError
+from benchmark.core.federation import Arrays, FederatedGenerator, Schedule
+from benchmark.core.generator import FitContext, Progress, silent
+from benchmark.core.patches import Patches
+from benchmark.core.registry import unknown
+from benchmark.core.seeds import stream
+from benchmark.core.settings import Settings, Tuned
+from benchmark.privacy.release import Features, Release, Vectors, plan_releases
+from generators.nets.convolutional import PatchGenerator, initialise
+from generators.nets.embedding import Embedding, scales
+from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
+
+EVIDENCE = ("release", "noise", "mean")
+"""What the network is trained against; all but the first are controls that no patient reaches."""
+
+SAMPLE_CHUNK = 256
+LEAST_NORM = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class DpMerfParams(Settings):
+    """Settings of the embedding, the network and its training.
+
+    ``frequencies``: at each of the embedding's scales; a step looks at ``looked_at`` of them.
+    ``evidence``: the ``release``; or a control: its ``noise`` alone, or the simulator's ``mean``.
+    """
+
+    clip_norm: Annotated[
+        float,
+        FloatDistribution(1e-2, 100.0, log=True),
+        Tuned(FloatDistribution(0.25, 4.0, log=True)),
+    ] = 1.0
+    frequencies: Annotated[
+        int, IntDistribution(1, 4096, log=True), Tuned(IntDistribution(48, 256, log=True))
+    ] = 192
+    looked_at: Annotated[int, IntDistribution(1, 4096, log=True)] = 48
+    populations: Annotated[int, IntDistribution(4, 10_000, log=True)] = 256
+    latent: Annotated[int, IntDistribution(2, 512)] = 64
+    levels: Annotated[int, IntDistribution(2, 6)] = 3
+    width: Annotated[int, IntDistribution(4, 128)] = 16
+    fakes: Annotated[
+        int, IntDistribution(2, 4096, log=True), Tuned(IntDistribution(32, 128, log=True))
+    ] = 64
+    steps: Annotated[
+        int, IntDistribution(1, 1_000_000, log=True), Tuned(IntDistribution(150, 600, log=True))
+    ] = 300
+    rate: Annotated[
+        float,
+        FloatDistribution(1e-5, 1e-1, log=True),
+        Tuned(FloatDistribution(1e-3, 1e-2, log=True)),
+    ] = 4e-3
+    averaging: Annotated[float, FloatDistribution(0.0, 0.9999)] = 0.98
+    evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = "release"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What the network is trained against: all that a fit knows of the patients.
+
+    Attributes:
+        mean: m, ``(d,)``.
+        deviation: Of the noise in each of its numbers.
+        clip_norm: C, infinite where nothing was clipped.
+        unit: Whose vectors were clipped.
+        size: The side of a patch.
+        seed: Of all that is public.
+    """
+
+    mean: Vectors
+    deviation: float
+    clip_norm: float
+    unit: Unit
+    size: int
+    seed: int
+
+
+class DpMerf(FederatedGenerator):
+    """Draws labelled patches from a network that fits a noised mean embedding.
+
+    Guarantees:
+        * ``fit`` is (ε, δ)-DP for zeroing out one ``budget.unit``: one Gaussian release.
+        * Training the network and ``sample`` are post-processing and spend nothing.
+    """
+
+    name: ClassVar[str] = "dp-merf"
+    version: ClassVar[int] = 1
+    is_private: ClassVar[bool] = True
+    designs: ClassVar[Mapping[str, str]] = DESIGNS
+    citation: ClassVar[str] = "Harder, Adamczewski and Park (2021), arXiv:2002.11603"
+    Params: ClassVar[type[Settings]] = DpMerfParams
+    presets: ClassVar[Mapping[str, Settings]] = {
+        "quick": DpMerfParams(),
+        "standard": DpMerfParams(levels=4, steps=600),
+        "paper": DpMerfParams(levels=5, width=32, frequencies=256, looked_at=64, steps=2000),
+    }
+    smoke: ClassVar[Settings] = DpMerfParams(
+        frequencies=4, populations=8, latent=4, width=4, fakes=8, steps=2
+    )
+
+    params: DpMerfParams
+
+    def __init__(self, params: DpMerfParams) -> None:
+        self.params = params
+        self._net: PatchGenerator | None = None
+
+    def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
+        """One release of as many numbers as there are features.
+
+        Raises:
+            UsageError: If no noise reaches the target, or for a patch whose side cannot be
+                doubled up to.
+        """
+        self._check_size(public.patch_size)
+        return plan_releases(public, budget, clip_norm=self.params.clip_norm)
+
+    def noised_numbers(self, public: PublicNumbers) -> int:
+        """The features."""
+        return self.params.frequencies * len(scales(public.patch_size))
+
+    def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
+        """Releases one mean, and trains the network against it."""
+        spent = replace(guarantee, seeded=context.noise.seeded)
+        context.charge(spent)
+        size = patches.size
+        embedding = self._embedding(context.seed, size, spent.unit)
+        release = Release(spent)
+        context.inspect(release)
+        target = Target(
+            mean=release.mean(patches, self._features(embedding), context.noise),
+            deviation=release.deviation,
+            clip_norm=spent.clip_norm if release.deviation else math.inf,
+            unit=spent.unit,
+            size=size,
+            seed=context.seed,
+        )
+        self._learn(embedding, target, device=context.device, progress=context.progress)
+        return spent
+
+    def schedule(
+        self, *, design: str, rounds: int | None = None, local_steps: int | None = None
+    ) -> Schedule:
+        """By default one round of one release.
+
+        Raises:
+            UsageError: For an unknown design, or more than one release in a round.
+        """
+        if design not in self.designs:
+            raise UsageError(unknown("design", design, list(self.designs)))
+        if local_steps not in (None, 1):
+            raise UsageError(
+                f"{self.name} releases one mean in a round, got {local_steps} local steps; "
+                "leave them out."
+            )
+        return Schedule(design=design, rounds=rounds or 1, local_steps=1)
+
+    def at_site(self, share: float) -> Self:
+        """The same: a site's number of units decides its noise."""
+        return type(self)(self.params)
+
+    def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
+        """A release in each round."""
+        self._check_size(public.patch_size)
+        clip_norm = self.params.clip_norm
+        return plan_releases(public, budget, clip_norm=clip_norm, releases=schedule.steps)
+
+    def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> MeanSite:
+        """Releases means of the site's patients."""
+
+        def features(seed: int, size: int, unit: Unit) -> Features:
+            return self._features(self._embedding(seed, size, unit))
+
+        return MeanSite(features, patches, guarantee)
+
+    def server_side(self, size: int, schedule: Schedule, context: FitContext) -> MeanServer:
+        """Averages them."""
+        return MeanServer(self.params.frequencies * len(scales(size)), context.seed)
+
+    def close(self, state: Arrays, size: int) -> None:
+        """Trains the network against the average."""
+        deviation = float(np.sqrt(state["variance"][0]))
+        target = Target(
+            mean=state["mean"],
+            deviation=deviation,
+            clip_norm=self.params.clip_norm if deviation else math.inf,
+            unit=UNITS[int(state["unit"][0])],
+            size=size,
+            seed=int(state["seed"][0]),
+        )
+        self._learn(self._embedding(target.seed, size, target.unit), target)
+
+    @torch.no_grad()
+    def sample(self, n: int, *, seed: int) -> Patches:
+        """Draws ``n`` labelled patches; masks are where the mask channel is above 0."""
+        if self._net is None:
+            raise NotFittedError(f"{self.name} must be fitted before it can sample.")
+        device = next(self._net.parameters()).device
+        rng = torch.Generator(device).manual_seed(stream(seed, "samples"))
+        chunks = [
+            self._net(*self._net.latents(min(SAMPLE_CHUNK, n - start), rng)).cpu()
+            for start in range(0, n, SAMPLE_CHUNK)
+        ]
+        out = torch.cat(chunks).numpy()
+        return Patches(images=out[:, :1], masks=(out[:, 1:] > 0).astype(np.uint8))
+
+    def save(self, folder: Path) -> None:
+        """Writes ``settings.json`` and ``weights.safetensors``."""
+        if self._net is None:
+            raise NotFittedError(f"{self.name} must be fitted before it can be saved.")
+        settings = {"size": self._net.size, "params": self.params.as_dict()}
+        (folder / "settings.json").write_text(json.dumps(settings, indent=1))
+        save_file(self._net.state_dict(), folder / "weights.safetensors")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The generator that ``save`` wrote."""
+        settings = json.loads((folder / "settings.json").read_text())
+        made = cls(DpMerfParams(**settings["params"]))
+        made._net = made._network(settings["size"])
+        made._net.load_state_dict(load_file(folder / "weights.safetensors"))
+        made._net.eval()
+        return made
+
+    def _embedding(self, seed: int, size: int, unit: Unit) -> Embedding:
+        return Embedding(
+            frequencies=self.params.frequencies,
+            populations=self.params.populations,
+            size=size,
+            unit=unit,
+            rng=np.random.default_rng(stream(seed, "random features")),
+        )
+
+    def _features(self, embedding: Embedding) -> Features:
+        """The embedding's; in a control the simulator's mean, which is zero."""
+        if self.params.evidence == "release":
+            return embedding.features
+        return lambda patches: np.zeros((len(patches), embedding.length))
+
+    def _network(self, size: int) -> PatchGenerator:
+        return PatchGenerator(
+            latent=self.params.latent,
+            size=size,
+            levels=self.params.levels,
+            width=self.params.width,
+            upsampling="nearest",
+            head="compositional",
+        )
+
+    def _learn(
+        self,
+        embedding: Embedding,
+        target: Target,
+        *,
+        device: str = "cpu",
+        progress: Progress = silent,
+    ) -> None:
+        """Trains a new network against all that is known of the patients."""
+        net = self._network(target.size)
+        initialise(net, torch.Generator().manual_seed(stream(target.seed, "initial weights")))
+        embedding.to(device)
+        if self.params.evidence == "mean":
+            target = replace(target, mean=np.zeros(embedding.length))
+        self._net = trained(net.to(device), embedding, target, self.params, progress)
+
+    def _check_size(self, size: int) -> None:
+        least = 2 ** (self.params.levels + 1)
+        if size % 2**self.params.levels or size < least:
+            raise UsageError(
+                f"{self.name} with levels={self.params.levels} makes patches whose side is a "
+                f"multiple of {2**self.params.levels}, at least {least}; got {size}."
+            )
+
+
+def trained(
+    net: PatchGenerator,
+    embedding: Embedding,
+    target: Target,
+    params: DpMerfParams,
+    progress: Progress = silent,
+) -> PatchGenerator:
+    """The running average of a network over its training; both must be on one device."""
+    device = next(net.parameters()).device
+    wanted = embedding.believed(target.mean, target.deviation).to(device)
+    rng = torch.Generator(device).manual_seed(stream(target.seed, "latents"))
+    optimiser = torch.optim.Adam(net.parameters(), lr=params.rate, betas=(0.5, 0.99))
+    slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, params.steps)
+    averaged = copy.deepcopy(net)
+    for step in range(1, params.steps + 1):
+        chosen = torch.randperm(params.frequencies, generator=rng, device=device)
+        part, where = embedding.some(chosen[: params.looked_at])
+        vectors = part.vectors(net(*net.latents(params.fakes, rng)))
+        room = math.sqrt(embedding.length / len(where))
+        loss = distance(contributions(vectors, target.unit, target.clip_norm), wanted[where] * room)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        slower.step()
+        _follow(averaged, net, min(params.averaging, step / (step + 10)))
+        progress(step, params.steps, {"distance": float(loss.detach())})
+    return averaged.eval()
+
+
+@torch.no_grad()
+def _follow(averaged: PatchGenerator, net: PatchGenerator, decay: float) -> None:
+    for mean, now in zip(averaged.parameters(), net.parameters(), strict=True):
+        mean.lerp_(now, 1 - decay)
+
+
+def contributions(vectors: Tensor, unit: Unit, clip_norm: float) -> Tensor:
+    """Fakes' vectors ``(n, d)``, clipped as the units' were; all are taken for one patient's.
+
+    The factors count as constants: with their derivative, what is clipped could never shorten.
+    """
+    if math.isinf(clip_norm):
+        return vectors
+    whole = vectors if unit == "patch" else vectors.mean(0, keepdim=True)
+    norms = whole.norm(dim=1, keepdim=True).clamp(min=LEAST_NORM)
+    scaled: Tensor = vectors * (clip_norm / norms).clamp(max=1).detach()
+    return scaled
+
+
+def distance(vectors: Tensor, mean: Tensor) -> Tensor:
+    """An unbiased estimate of ‖E v - m‖² from ``(n, d)``; it may be negative."""
+    spread = vectors.var(0).sum() / len(vectors)
+    found: Tensor = (vectors.mean(0) - mean).square().sum() - spread
+    return found
