@@ -11,6 +11,11 @@ cannot fill a histogram over hundreds of samples; a patient's votes, the mean of
 brought to one norm by a small C, so that none of it is wasted; and a child is the mean of several
 parents, in which the votes' noise averages out (``parents=1`` is the papers' own).
 
+Where it does not pay, on phantoms of 16 patients as units: votes of noise alone score between 0.49
+and 0.62 Dice, about as the data-free ``simulator`` (0.56), and at ε ≤ 0.5 what is found is no nearer
+to the patients' statistics than the prior is. Without noise it gains nothing over ε = 2: what the
+simulator cannot draw, no vote finds (``docs/experiments.md``).
+
 References: Lin et al. (2024), arXiv:2305.15560, algorithms 1 and 2; Lin et al. (2025),
 arXiv:2502.05505, for simulators; several parents as in Beyer and Schwefel (2002), "Evolution
 strategies: a comprehensive introduction"; composition in Dong, Roth and Su (2022),
@@ -68,7 +73,7 @@ class PrivateEvolutionParams(Settings):
     first_spread: Annotated[float, WIDTH, Tuned(FloatDistribution(0.5, 1.5))] = 1.0
     spread: Annotated[float, WIDTH, Tuned(FloatDistribution(0.4, 1.2))] = 0.8
     decay: Annotated[float, FloatDistribution(0.1, 1.0), Tuned(FloatDistribution(0.6, 1.0))] = 0.8
-    sample_spread: Annotated[float, WIDTH, Tuned(FloatDistribution(0.0, 1.0))] = 0.3
+    sample_spread: Annotated[float, WIDTH, Tuned(FloatDistribution(0.3, 1.5))] = 0.8
 
 
 class PrivateEvolution(FederatedGenerator):

@@ -121,11 +121,11 @@ def test_candidates_move_towards_the_population_of_the_patches(epsilon: float) -
     """Along the parameters that the statistics tell best, from the middle where all begin."""
     told = [tubes.NAMES.index(name) for name in ("tubes", "radius", "contrast", "tissue", "noise")]
     sides, moved = np.array([[1, 1, -1, -1, 1], [-1, -1, 1, 1, -1]]) * 1.5, []
-    params = PrivateEvolutionParams(iterations=6, patches=48)
+    params = PrivateEvolutionParams(patches=32)
     for side in sides:
         truth = np.zeros(len(tubes.NAMES))
         truth[told] = side
-        last = fitted(simulated(truth, 600), params, epsilon=epsilon)._last
+        last = fitted(simulated(truth, 240), params, epsilon=epsilon)._last
         moved.append((last.weights @ last.logits)[told])
     assert ((moved[0] - moved[1]) * (sides[0] - sides[1]) > 0).sum() >= 4
     assert np.corrcoef(np.ravel(moved), np.ravel(sides))[0, 1] > 0.6
