@@ -1,0 +1,114 @@
+"""Generations of candidate populations that units vote for.
+
+A candidate is a vector of the simulator's parameters, as logits, so a distribution of labelled
+patches; it is known by the mean of its patches' statistics, standardised by the prior's moments. A
+patch votes for the candidate whose mean is nearest to its own statistics. Only what a vote prefers
+counts, so with S candidates it is centred,
+
+    v_j = [j is the nearest] - 1/S.
+
+The mean votes h, with noise of deviation s in each, become weights w ∝ max(0, h - t s); the next
+candidate is the mean of k parents drawn by w, plus ``spread`` N(0, I).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.patches import Patches
+from benchmark.core.seeds import stream
+from generators.simulation import tubes
+from generators.simulation.populations import Populations
+
+Array = NDArray[np.float64]
+
+YARDSTICK = {"count": 256, "patches": 8}
+"""Simulated populations of which the prior's moments are taken, and patches of each."""
+
+REACH = 4.0
+"""Logits stay within ±this."""
+
+
+class Generation(NamedTuple):
+    """Candidates, and what each has in the mixture of all.
+
+    Attributes:
+        logits: ``(S, p)``.
+        weights: ``(S,)``, which sum to 1.
+    """
+
+    logits: Array
+    weights: Array
+
+    @classmethod
+    def first(cls, count: int, spread: float, rng: np.random.Generator) -> Generation:
+        """Candidates around the middle of all parameters' ranges."""
+        return cls.alike(spread * rng.standard_normal((count, len(tubes.NAMES))))
+
+    @classmethod
+    def alike(cls, logits: Array) -> Generation:
+        """Candidates that nobody has voted for yet."""
+        count = len(logits)
+        return cls(np.clip(logits, -REACH, REACH), np.full(count, 1 / count))
+
+    def after(self, votes: Array, deviation: float, threshold: float) -> Generation:
+        """The same candidates, weighted by their noised votes.
+
+        Args:
+            votes: h ``(S,)``.
+            deviation: s, of the noise in each of them.
+            threshold: t: votes below so many deviations count nothing.
+        """
+        left = np.maximum(votes - threshold * deviation, 0.0)
+        if not left.any():
+            left = (votes == votes.max()).astype(np.float64)
+        return self._replace(weights=left / left.sum())
+
+    def offspring(self, n: int, parents: int, spread: float, rng: np.random.Generator) -> Array:
+        """Logits ``(n, p)``, each the mean of some drawn parents, and varied."""
+        drawn = rng.choice(len(self.weights), (n, parents), p=self.weights)
+        means = self.logits[drawn].mean(1)
+        return np.asarray(means + spread * rng.standard_normal(means.shape))
+
+
+class Ballot:
+    """What a generation's voters need to know; public.
+
+    Args:
+        logits: Of its candidates.
+        patches: Simulated for each.
+        size: The side of a patch.
+        seed: Of the prior's moments.
+        rng: Draws the candidates' patches.
+    """
+
+    def __init__(
+        self, logits: Array, *, patches: int, size: int, seed: int, rng: np.random.Generator
+    ) -> None:
+        self._yardstick = yardstick(size, seed)
+        images, masks = tubes.draw(np.repeat(shares(logits), patches, axis=0), size, rng)
+        seen = self._yardstick.features(Patches(images=images, masks=masks))
+        self._means = seen.reshape(len(logits), patches, -1).mean(1)
+
+    def votes(self, patches: Patches) -> Array:
+        """The vote of every patch ``(n, S)``; of norm below 1."""
+        seen = self._yardstick.features(patches)
+        distance = np.square(self._means).sum(1) - 2 * seen @ self._means.T
+        count = len(self._means)
+        return np.asarray(np.eye(count)[distance.argmin(1)] - 1 / count)
+
+
+@lru_cache(maxsize=2)
+def yardstick(size: int, seed: int) -> Populations:
+    """By what statistics are standardised; remembered, as every generation has the same."""
+    rng = np.random.default_rng(stream(seed, "yardstick"))
+    return Populations(**YARDSTICK, size=size, unit="patch", rng=rng)
+
+
+def shares(logits: Array) -> NDArray[np.float32]:
+    """Parameters in [0, 1]."""
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
