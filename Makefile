@@ -20,7 +20,7 @@ federation-demo: env
 	$(BIN)/python tests/federation/loopback.py --tls
 
 test: env
-	$(BIN)/pytest -m 'not slow and not gpu and not browser'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not gpu and not browser'
 
 test-all: env
 	command -v postgres > /dev/null || ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 \

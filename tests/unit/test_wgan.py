@@ -100,7 +100,7 @@ def test_nothing_but_the_private_step_reads_a_patient(monkeypatch: pytest.Monkey
 def test_a_critic_that_mixes_patients_never_reaches_one(monkeypatch: pytest.MonkeyPatch) -> None:
     made = DpWgan(DpWganParams(**SMALL, generator_steps=1))
     mixing = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 4), torch.nn.BatchNorm2d(4))
-    monkeypatch.setattr("generators.nets.players.PatchCritic", lambda **_: mixing)
+    monkeypatch.setattr("generators.nets.players.patch_critic", lambda _: mixing)
     plan = made.plan(checks.PUBLIC, Budget(epsilon=5.0, delta=1e-3, unit="patch"))
     with pytest.raises(UsageError, match="BatchNorm2d mixes patients"):
         made.fit(checks.patches(), plan, context())
