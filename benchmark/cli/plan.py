@@ -71,7 +71,7 @@ def plan(**options: Any) -> int:
     From public numbers alone: no cohort, patch or ledger is read. `noise / signal` is the length of
     all the noise that a fit adds, over the length of the longest sum that its units (patches, or
     patients) could make if all of them pulled the same way, at the full clip norm, in every step:
-    the best case, so that real fits fare worse. Up to 0.1 is workable, above 1 hopeless, between
+    the best case, so that real fits fare worse. Up to 0.1 is workable, above 2.5 hopeless, between
     them doubtful. These limits rest on a few measured cases (docs/privacy.md) and promise nothing.
     """
     from benchmark.cli.console import Console

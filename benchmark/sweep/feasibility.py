@@ -41,8 +41,8 @@ from benchmark.sweep.plans import planned
 WORKABLE_UP_TO = 0.1
 """About the largest r at which phantoms were learnt from; at 0.29 no data were as good."""
 
-HOPELESS_ABOVE = 1.0
-"""There the noise is longer than units that agree in everything; at 1.3 no data were better."""
+HOPELESS_ABOVE = 2.5
+"""At 3 a network's features were worth less than no data; at 1.9 a few votes were worth much."""
 
 WORKABLE, DOUBTFUL, HOPELESS = "workable", "doubtful", "hopeless"
 FREE, NOT_PRIVATE, UNKNOWN, FAILED = "free: ε = 0", "not private", "unknown", "failed"
