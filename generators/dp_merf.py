@@ -34,23 +34,23 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
+from benchmark.core.budget import Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import NotFittedError, UsageError
-from benchmark.core.federation import Arrays, FederatedGenerator, Schedule
+from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import FitContext, Progress, silent
 from benchmark.core.patches import Patches
-from benchmark.core.registry import unknown
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings, Tuned
-from benchmark.privacy.release import Features, Release, Vectors, plan_releases
+from benchmark.privacy.release import Features, Release, Vectors
 from generators.nets.convolutional import PatchGenerator, initialise
+from generators.nets.drawing import drawn
 from generators.nets.embedding import Embedding, scales
 from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
+from generators.nets.releasing import ReleasingGenerator
 
 EVIDENCE = ("release", "noise", "mean")
 """What the network is trained against; all but the first are controls that no patient reaches."""
 
-SAMPLE_CHUNK = 256
 LEAST_NORM = 1e-9
 
 
@@ -111,7 +111,7 @@ class Target:
     seed: int
 
 
-class DpMerf(FederatedGenerator):
+class DpMerf(ReleasingGenerator):
     """Draws labelled patches from a network that fits a noised mean embedding.
 
     Guarantees:
@@ -140,15 +140,10 @@ class DpMerf(FederatedGenerator):
         self.params = params
         self._net: PatchGenerator | None = None
 
-    def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
-        """One release of as many numbers as there are features.
-
-        Raises:
-            UsageError: If no noise reaches the target, or for a patch whose side cannot be
-                doubled up to.
-        """
-        self._check_size(public.patch_size)
-        return plan_releases(public, budget, clip_norm=self.params.clip_norm)
+    @property
+    def clip_norm(self) -> float:
+        """C, of a unit's vector."""
+        return self.params.clip_norm
 
     def noised_numbers(self, public: PublicNumbers) -> int:
         """The features."""
@@ -172,33 +167,6 @@ class DpMerf(FederatedGenerator):
         )
         self._learn(embedding, target, device=context.device, progress=context.progress)
         return spent
-
-    def schedule(
-        self, *, design: str, rounds: int | None = None, local_steps: int | None = None
-    ) -> Schedule:
-        """By default one round of one release.
-
-        Raises:
-            UsageError: For an unknown design, or more than one release in a round.
-        """
-        if design not in self.designs:
-            raise UsageError(unknown("design", design, list(self.designs)))
-        if local_steps not in (None, 1):
-            raise UsageError(
-                f"{self.name} releases one mean in a round, got {local_steps} local steps; "
-                "leave them out."
-            )
-        return Schedule(design=design, rounds=rounds or 1, local_steps=1)
-
-    def at_site(self, share: float) -> Self:
-        """The same: a site's number of units decides its noise."""
-        return type(self)(self.params)
-
-    def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
-        """A release in each round."""
-        self._check_size(public.patch_size)
-        clip_norm = self.params.clip_norm
-        return plan_releases(public, budget, clip_norm=clip_norm, releases=schedule.steps)
 
     def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> MeanSite:
         """Releases means of the site's patients."""
@@ -225,19 +193,11 @@ class DpMerf(FederatedGenerator):
         )
         self._learn(self._embedding(target.seed, size, target.unit), target)
 
-    @torch.no_grad()
     def sample(self, n: int, *, seed: int) -> Patches:
         """Draws ``n`` labelled patches; masks are where the mask channel is above 0."""
         if self._net is None:
             raise NotFittedError(f"{self.name} must be fitted before it can sample.")
-        device = next(self._net.parameters()).device
-        rng = torch.Generator(device).manual_seed(stream(seed, "samples"))
-        chunks = [
-            self._net(*self._net.latents(min(SAMPLE_CHUNK, n - start), rng)).cpu()
-            for start in range(0, n, SAMPLE_CHUNK)
-        ]
-        out = torch.cat(chunks).numpy()
-        return Patches(images=out[:, :1], masks=(out[:, 1:] > 0).astype(np.uint8))
+        return drawn(self._net, n, seed)
 
     def save(self, folder: Path) -> None:
         """Writes ``settings.json`` and ``weights.safetensors``."""
@@ -298,7 +258,8 @@ class DpMerf(FederatedGenerator):
             target = replace(target, mean=np.zeros(embedding.length))
         self._net = trained(net.to(device), embedding, target, self.params, progress)
 
-    def _check_size(self, size: int) -> None:
+    def check_size(self, size: int) -> None:
+        """Refuses a side that cannot be doubled up to."""
         least = 2 ** (self.params.levels + 1)
         if size % 2**self.params.levels or size < least:
             raise UsageError(

@@ -23,16 +23,16 @@ from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from safetensors.numpy import load_file, save_file
 
-from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
-from benchmark.core.errors import NotFittedError, UsageError
-from benchmark.core.federation import Arrays, FederatedGenerator, Schedule
+from benchmark.core.budget import Guarantee, PublicNumbers, Unit
+from benchmark.core.errors import NotFittedError
+from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
-from benchmark.core.registry import unknown
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings, Tuned
-from benchmark.privacy.release import Features, Release, plan_releases
+from benchmark.privacy.release import Features, Release
 from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
+from generators.nets.releasing import ReleasingGenerator
 from generators.simulation import tubes
 from generators.simulation.populations import Populations, Posterior
 from generators.simulation.statistics import NAMES
@@ -58,7 +58,7 @@ class DpSimulatorParams(Settings):
     evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = "release"
 
 
-class DpSimulator(FederatedGenerator):
+class DpSimulator(ReleasingGenerator):
     """Draws labelled patches from simulated populations that fit a noised mean.
 
     Guarantees:
@@ -86,9 +86,10 @@ class DpSimulator(FederatedGenerator):
         self._known: Posterior | None = None
         self._size = 0
 
-    def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
-        """One release of as many numbers as there are statistics."""
-        return plan_releases(public, budget, clip_norm=self.params.clip_norm)
+    @property
+    def clip_norm(self) -> float:
+        """C, of a unit's vector."""
+        return self.params.clip_norm
 
     def noised_numbers(self, public: PublicNumbers) -> int:
         """The statistics."""
@@ -105,32 +106,6 @@ class DpSimulator(FederatedGenerator):
         self._learn(populations, mean, release.deviation, spent.clip_norm, patches.size)
         context.progress(1, 1, {})
         return spent
-
-    def schedule(
-        self, *, design: str, rounds: int | None = None, local_steps: int | None = None
-    ) -> Schedule:
-        """By default one round of one release.
-
-        Raises:
-            UsageError: For an unknown design, or more than one release in a round.
-        """
-        if design not in self.designs:
-            raise UsageError(unknown("design", design, list(self.designs)))
-        if local_steps not in (None, 1):
-            raise UsageError(
-                f"{self.name} releases one mean in a round, got {local_steps} local steps; "
-                "leave them out."
-            )
-        return Schedule(design=design, rounds=rounds or 1, local_steps=1)
-
-    def at_site(self, share: float) -> Self:
-        """The same: a site's number of units decides its noise."""
-        return type(self)(self.params)
-
-    def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
-        """A release in each round."""
-        clip_norm = self.params.clip_norm
-        return plan_releases(public, budget, clip_norm=clip_norm, releases=schedule.steps)
 
     def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> MeanSite:
         """Releases means of the site's patients."""

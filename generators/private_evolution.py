@@ -34,15 +34,15 @@ import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
 from safetensors.numpy import load_file, save_file
 
-from benchmark.core.budget import Budget, Guarantee, PublicNumbers
-from benchmark.core.errors import NotFittedError, UsageError
-from benchmark.core.federation import Arrays, FederatedGenerator, Schedule
+from benchmark.core.budget import Guarantee, PublicNumbers
+from benchmark.core.errors import NotFittedError
+from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import FitContext, Noise
 from benchmark.core.patches import Patches
-from benchmark.core.registry import unknown
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings, Tuned
-from benchmark.privacy.release import Release, plan_releases
+from benchmark.privacy.release import Release
+from generators.nets.releasing import ReleasingGenerator
 from generators.simulation import tubes
 from generators.simulation.evolution import Ballot, Generation, shares
 
@@ -76,7 +76,7 @@ class PrivateEvolutionParams(Settings):
     sample_spread: Annotated[float, WIDTH, Tuned(FloatDistribution(0.3, 1.5))] = 0.8
 
 
-class PrivateEvolution(FederatedGenerator):
+class PrivateEvolution(ReleasingGenerator):
     """Draws labelled patches from the simulated populations that won the last vote.
 
     Guarantees:
@@ -87,6 +87,7 @@ class PrivateEvolution(FederatedGenerator):
     name: ClassVar[str] = "private-evolution"
     version: ClassVar[int] = 1
     is_private: ClassVar[bool] = True
+    each_round: ClassVar[str] = "holds one vote"
     designs: ClassVar[Mapping[str, str]] = {"votes": "every site releases noised votes each round"}
     citation: ClassVar[str] = "Lin et al. (2024), arXiv:2305.15560; Lin et al. (2025), 2502.05505"
     Params: ClassVar[type[Settings]] = PrivateEvolutionParams
@@ -104,9 +105,15 @@ class PrivateEvolution(FederatedGenerator):
         self._last: Generation | None = None
         self._size = 0
 
-    def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
-        """A release in each iteration."""
-        return self._planned(public, budget, self.params.iterations)
+    @property
+    def clip_norm(self) -> float:
+        """C, of a unit's vector."""
+        return self.params.clip_norm
+
+    @property
+    def releases(self) -> int:
+        """A vote in each iteration."""
+        return self.params.iterations
 
     def noised_numbers(self, public: PublicNumbers) -> int:
         """A vote for each candidate of every iteration."""
@@ -126,31 +133,6 @@ class PrivateEvolution(FederatedGenerator):
             context.progress(number, spent.steps, {})
         self.close(state, patches.size)
         return spent
-
-    def schedule(
-        self, *, design: str, rounds: int | None = None, local_steps: int | None = None
-    ) -> Schedule:
-        """By default an iteration in each round.
-
-        Raises:
-            UsageError: For an unknown design, or more than one vote in a round.
-        """
-        if design not in self.designs:
-            raise UsageError(unknown("design", design, list(self.designs)))
-        if local_steps not in (None, 1):
-            raise UsageError(
-                f"{self.name} holds one vote in a round, got {local_steps} local steps; "
-                "leave them out."
-            )
-        return Schedule(design=design, rounds=rounds or self.params.iterations, local_steps=1)
-
-    def at_site(self, share: float) -> Self:
-        """The same: a site's number of units decides its noise."""
-        return type(self)(self.params)
-
-    def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
-        """A release in each round."""
-        return self._planned(public, budget, schedule.steps)
 
     def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> VoteSite:
         """Lets the site's units vote."""
@@ -189,9 +171,6 @@ class PrivateEvolution(FederatedGenerator):
         made = cls(PrivateEvolutionParams(**settings["params"]))
         made.close(load_file(folder / "weights.safetensors"), settings["size"])
         return made
-
-    def _planned(self, public: PublicNumbers, budget: Budget, releases: int) -> Guarantee:
-        return plan_releases(public, budget, clip_norm=self.params.clip_norm, releases=releases)
 
 
 class Polls:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
-import numpy as np
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from safetensors.torch import load_file, save_file
@@ -23,16 +22,15 @@ from benchmark.core.federation import Arrays, FederatedGenerator, Schedule
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.registry import unknown
-from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings, Tuned
 from benchmark.privacy.engines import DEFAULT_ENGINE, trained
 from generators.nets.adversarial import Game
 from generators.nets.convolutional import PatchGenerator
+from generators.nets.drawing import drawn
 from generators.nets.federated import DESIGNS, WganServer, WganSite, only, tensors
 from generators.nets.players import patch_critic, patch_generator
 from generators.nets.pretraining import begin
 
-SAMPLE_CHUNK = 256
 ALL_LAYERS = 7
 """The most layers that a critic has."""
 
@@ -233,19 +231,11 @@ class Wgan(FederatedGenerator):
         self._net.load_state_dict({n.removeprefix("averaged."): t for n, t in weights.items()})
         self._net.eval()
 
-    @torch.no_grad()
     def sample(self, n: int, *, seed: int) -> Patches:
         """Draws ``n`` labelled patches; masks are where the mask channel is above 0."""
         if self._net is None:
             raise NotFittedError(f"{self.name} must be fitted before it can sample.")
-        device = next(self._net.parameters()).device
-        rng = torch.Generator(device).manual_seed(stream(seed, "samples"))
-        chunks = [
-            self._net(*self._net.latents(min(SAMPLE_CHUNK, n - start), rng)).cpu()
-            for start in range(0, n, SAMPLE_CHUNK)
-        ]
-        out = torch.cat(chunks).numpy()
-        return Patches(images=out[:, :1], masks=(out[:, 1:] > 0).astype(np.uint8))
+        return drawn(self._net, n, seed)
 
     def save(self, folder: Path) -> None:
         """Writes ``settings.json`` and ``weights.safetensors``."""

@@ -1,0 +1,75 @@
+"""What generators that learn of patients through noised means alone have in common.
+
+A fit is some releases, by default one; across sites, every site makes one in each round.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar, Self
+
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.errors import UsageError
+from benchmark.core.federation import FederatedGenerator, Schedule
+from benchmark.core.registry import unknown
+from benchmark.privacy.release import plan_releases
+
+
+class ReleasingGenerator(FederatedGenerator):
+    """Plans and schedules releases.
+
+    Attributes:
+        each_round: What a site does in a round, in words.
+    """
+
+    each_round: ClassVar[str] = "releases one mean"
+
+    @property
+    @abstractmethod
+    def clip_norm(self) -> float:
+        """C, of a unit's vector."""
+
+    @property
+    def releases(self) -> int:
+        """T, of a fit by itself."""
+        return 1
+
+    def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
+        """As many releases as the settings have.
+
+        Raises:
+            UsageError: If no noise reaches the target, or for a patch size that cannot be made.
+        """
+        return self._planned(public, budget, self.releases)
+
+    def schedule(
+        self, *, design: str, rounds: int | None = None, local_steps: int | None = None
+    ) -> Schedule:
+        """By default a round for each release.
+
+        Raises:
+            UsageError: For an unknown design, or more than one release in a round.
+        """
+        if design not in self.designs:
+            raise UsageError(unknown("design", design, list(self.designs)))
+        if local_steps not in (None, 1):
+            raise UsageError(
+                f"{self.name} {self.each_round} in a round, got {local_steps} local steps; "
+                "leave them out."
+            )
+        return Schedule(design=design, rounds=rounds or self.releases, local_steps=1)
+
+    def at_site(self, share: float) -> Self:
+        """The same: a site's number of units decides its noise."""
+        return type(self)(self.params)
+
+    def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
+        """A release in each round."""
+        return self._planned(public, budget, schedule.steps)
+
+    def _planned(self, public: PublicNumbers, budget: Budget, releases: int) -> Guarantee:
+        self.check_size(public.patch_size)
+        return plan_releases(public, budget, clip_norm=self.clip_norm, releases=releases)
+
+    def check_size(self, size: int) -> None:
+        """Refuses a side of a patch that cannot be made; here, none."""
