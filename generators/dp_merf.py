@@ -20,7 +20,6 @@ whole images.
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections.abc import Mapping
@@ -32,7 +31,6 @@ import numpy as np
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from benchmark.core.budget import Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import NotFittedError, UsageError
@@ -41,17 +39,16 @@ from benchmark.core.generator import FitContext, Progress, silent
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings, Tuned
-from benchmark.privacy.release import Features, Release, Vectors
+from benchmark.privacy.release import Features, Release
 from generators.nets.convolutional import PatchGenerator, initialise
 from generators.nets.drawing import drawn
 from generators.nets.embedding import Embedding, scales
+from generators.nets.matching import Target, trained
 from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
 from generators.nets.releasing import ReleasingGenerator
 
 EVIDENCE = ("release", "noise", "mean")
 """What the network is trained against; all but the first are controls that no patient reaches."""
-
-LEAST_NORM = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,27 +85,6 @@ class DpMerfParams(Settings):
     ] = 4e-3
     averaging: Annotated[float, FloatDistribution(0.0, 0.9999)] = 0.98
     evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = "release"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """What the network is trained against: all that a fit knows of the patients.
-
-    Attributes:
-        mean: m, ``(d,)``.
-        deviation: Of the noise in each of its numbers.
-        clip_norm: C, infinite where nothing was clipped.
-        unit: Whose vectors were clipped.
-        size: The side of a patch.
-        seed: Of all that is public.
-    """
-
-    mean: Vectors
-    deviation: float
-    clip_norm: float
-    unit: Unit
-    size: int
-    seed: int
 
 
 class DpMerf(ReleasingGenerator):
@@ -266,58 +242,3 @@ class DpMerf(ReleasingGenerator):
                 f"{self.name} with levels={self.params.levels} makes patches whose side is a "
                 f"multiple of {2**self.params.levels}, at least {least}; got {size}."
             )
-
-
-def trained(
-    net: PatchGenerator,
-    embedding: Embedding,
-    target: Target,
-    params: DpMerfParams,
-    progress: Progress = silent,
-) -> PatchGenerator:
-    """The running average of a network over its training; both must be on one device."""
-    device = next(net.parameters()).device
-    wanted = embedding.believed(target.mean, target.deviation).to(device)
-    rng = torch.Generator(device).manual_seed(stream(target.seed, "latents"))
-    optimiser = torch.optim.Adam(net.parameters(), lr=params.rate, betas=(0.5, 0.99))
-    slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, params.steps)
-    averaged = copy.deepcopy(net)
-    for step in range(1, params.steps + 1):
-        chosen = torch.randperm(params.frequencies, generator=rng, device=device)
-        part, where = embedding.some(chosen[: params.looked_at])
-        vectors = part.vectors(net(*net.latents(params.fakes, rng)))
-        room = math.sqrt(embedding.length / len(where))
-        loss = distance(contributions(vectors, target.unit, target.clip_norm), wanted[where] * room)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        slower.step()
-        _follow(averaged, net, min(params.averaging, step / (step + 10)))
-        progress(step, params.steps, {"distance": float(loss.detach())})
-    return averaged.eval()
-
-
-@torch.no_grad()
-def _follow(averaged: PatchGenerator, net: PatchGenerator, decay: float) -> None:
-    for mean, now in zip(averaged.parameters(), net.parameters(), strict=True):
-        mean.lerp_(now, 1 - decay)
-
-
-def contributions(vectors: Tensor, unit: Unit, clip_norm: float) -> Tensor:
-    """Fakes' vectors ``(n, d)``, clipped as the units' were; all are taken for one patient's.
-
-    The factors count as constants: with their derivative, what is clipped could never shorten.
-    """
-    if math.isinf(clip_norm):
-        return vectors
-    whole = vectors if unit == "patch" else vectors.mean(0, keepdim=True)
-    norms = whole.norm(dim=1, keepdim=True).clamp(min=LEAST_NORM)
-    scaled: Tensor = vectors * (clip_norm / norms).clamp(max=1).detach()
-    return scaled
-
-
-def distance(vectors: Tensor, mean: Tensor) -> Tensor:
-    """An unbiased estimate of ‖E v - m‖² from ``(n, d)``; it may be negative."""
-    spread = vectors.var(0).sum() / len(vectors)
-    found: Tensor = (vectors.mean(0) - mean).square().sum() - spread
-    return found

@@ -1,0 +1,103 @@
+"""A generator network trained against a noised mean of its patches' features.
+
+What is lowered is ‖ mean_j clip(φ(G(z_j))) - m ‖², estimated without the bias that the spread of a
+batch's fakes has: post-processing of the released m, so it costs no privacy.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from benchmark.core.budget import Unit
+from benchmark.core.generator import Progress, silent
+from benchmark.core.seeds import stream
+from benchmark.privacy.release import Vectors
+from generators.nets.convolutional import PatchGenerator
+from generators.nets.embedding import Embedding
+
+if TYPE_CHECKING:
+    from generators.dp_merf import DpMerfParams
+
+LEAST_NORM = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What the network is trained against: all that a fit knows of the patients.
+
+    Attributes:
+        mean: m, ``(d,)``.
+        deviation: Of the noise in each of its numbers.
+        clip_norm: C, infinite where nothing was clipped.
+        unit: Whose vectors were clipped.
+        size: The side of a patch.
+        seed: Of all that is public.
+    """
+
+    mean: Vectors
+    deviation: float
+    clip_norm: float
+    unit: Unit
+    size: int
+    seed: int
+
+
+def trained(
+    net: PatchGenerator,
+    embedding: Embedding,
+    target: Target,
+    params: DpMerfParams,
+    progress: Progress = silent,
+) -> PatchGenerator:
+    """The running average of a network over its training; both must be on one device."""
+    device = next(net.parameters()).device
+    wanted = embedding.believed(target.mean, target.deviation).to(device)
+    rng = torch.Generator(device).manual_seed(stream(target.seed, "latents"))
+    optimiser = torch.optim.Adam(net.parameters(), lr=params.rate, betas=(0.5, 0.99))
+    slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, params.steps)
+    averaged = copy.deepcopy(net)
+    for step in range(1, params.steps + 1):
+        chosen = torch.randperm(params.frequencies, generator=rng, device=device)
+        part, where = embedding.some(chosen[: params.looked_at])
+        vectors = part.vectors(net(*net.latents(params.fakes, rng)))
+        room = math.sqrt(embedding.length / len(where))
+        loss = distance(contributions(vectors, target.unit, target.clip_norm), wanted[where] * room)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        slower.step()
+        _follow(averaged, net, min(params.averaging, step / (step + 10)))
+        progress(step, params.steps, {"distance": float(loss.detach())})
+    return averaged.eval()
+
+
+@torch.no_grad()
+def _follow(averaged: PatchGenerator, net: PatchGenerator, decay: float) -> None:
+    for mean, now in zip(averaged.parameters(), net.parameters(), strict=True):
+        mean.lerp_(now, 1 - decay)
+
+
+def contributions(vectors: Tensor, unit: Unit, clip_norm: float) -> Tensor:
+    """Fakes' vectors ``(n, d)``, clipped as the units' were; all are taken for one patient's.
+
+    The factors count as constants: with their derivative, what is clipped could never shorten.
+    """
+    if math.isinf(clip_norm):
+        return vectors
+    whole = vectors if unit == "patch" else vectors.mean(0, keepdim=True)
+    norms = whole.norm(dim=1, keepdim=True).clamp(min=LEAST_NORM)
+    scaled: Tensor = vectors * (clip_norm / norms).clamp(max=1).detach()
+    return scaled
+
+
+def distance(vectors: Tensor, mean: Tensor) -> Tensor:
+    """An unbiased estimate of ‖E v - m‖² from ``(n, d)``; it may be negative."""
+    spread = vectors.var(0).sum() / len(vectors)
+    found: Tensor = (vectors.mean(0) - mean).square().sum() - spread
+    return found
