@@ -12,7 +12,8 @@ the features together, and they are those of small windows, which are alike in a
 Where it does not help: with the patch as unit the noise is negligible, so the ceiling is the
 embedding's own, which no larger ε lifts. With sixteen patients as units what the network learned
 was no better a training set than the data-free ``simulator``, and worse than its own control that
-no patient reaches (``evidence=mean``); docs/experiments.md has the numbers.
+no patient reaches (``evidence=mean``); on another cohort it was of no use at all.
+docs/experiments.md has the numbers.
 
 Reference: Harder, Adamczewski and Park (2021), arXiv:2002.11603, there with random features of
 whole images.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -152,10 +152,14 @@ LAWS: dict[str, Law] = {
 }
 
 
+def laws_of(shown: Any) -> Mapping[str, Law]:
+    """Those of a game, or of a release."""
+    return release_laws.LAWS if isinstance(shown, Release) else LAWS
+
+
 def broken(shown: Any, claim: Guarantee) -> dict[str, str]:
     """The laws that a game, or a release, breaks, with a sentence each."""
-    laws = release_laws.LAWS if isinstance(shown, Release) else LAWS
-    found = {name: law(shown, claim) for name, law in laws.items()}
+    found = {name: law(shown, claim) for name, law in laws_of(shown).items()}
     return {name: sentence for name, sentence in found.items() if sentence}
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.audit.canaries import Verdict, audit, refuse_without_a_game, trial, with_canaries
-from benchmark.audit.laws import broken
+from benchmark.audit.laws import broken, laws_of
 from benchmark.audit.membership import Curve, membership
 from benchmark.core.budget import Budget, Guarantee, Unit
 from benchmark.core.errors import UsageError
@@ -58,13 +58,18 @@ class Report(NamedTuple):
 
     Attributes:
         verdict: Of the canaries.
-        laws: The laws that the step breaks, with a sentence each; none for an honest one.
+        laws: The laws that were measured, each with a sentence where the step breaks it, else none.
         curves: Of membership inference, by images and by masks.
     """
 
     verdict: Verdict
     laws: dict[str, str]
     curves: dict[str, Curve]
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """The laws that do not hold, and why; none for an honest fit."""
+        return {law: why for law, why in self.laws.items() if why}
 
 
 def run_audit(
@@ -98,7 +103,9 @@ def run_audit(
         budget,
         among,
         context,
-        plant=lambda game: laws.update(broken(game, game.guarantee)),
+        plant=lambda shown: laws.update(
+            dict.fromkeys(laws_of(shown), "") | broken(shown, shown.guarantee)
+        ),
     )
     others = extract(inputs.tests[MAIN_TEST], recipe, seed=seed)
     synthetic = generator.sample(4 * RECORDS, seed=asked.seed)

@@ -98,7 +98,7 @@ def audit(**options: Any) -> int:
         click.echo(
             "The figures were measured on your patients, outside of any guarantee: keep them."
         )
-    return 1 if found.verdict.contradicts or found.laws else 0
+    return 1 if found.verdict.contradicts or found.broken else 0
 
 
 def _settings(texts: tuple[str, ...]) -> dict[str, str]:
@@ -114,8 +114,6 @@ def _settings(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 def _words(found: Report) -> list[str]:
-    from benchmark.audit.laws import LAWS
-
     said, claim = found.verdict, found.verdict.claim
     verdict = "REFUTED" if said.contradicts else "not refuted"
     lines = [
@@ -125,8 +123,8 @@ def _words(found: Report) -> list[str]:
         f"{said.guesses} guesses on {said.canaries} canaries, which prove {said.largest:.2f} at "
         f"most. The claim is {verdict}.",
     ]
-    broken = [f"Law broken: {law.replace('_', ' ')}: {why}." for law, why in found.laws.items()]
-    lines += broken or [f"All {len(LAWS)} exact laws of the private step hold."]
+    broken = [f"Law broken: {law.replace('_', ' ')}: {why}." for law, why in found.broken.items()]
+    lines += broken or [f"All {len(found.laws)} exact laws of the private step hold."]
     for name, curve in found.curves.items():
         lines.append(
             f"Membership by {name}: {curve.at(0.01):.1%} of the members at 1 % false alarms, "

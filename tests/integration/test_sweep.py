@@ -23,6 +23,7 @@ from command import (
     wait_for,
 )
 
+from benchmark.audit import release_laws
 from benchmark.privacy.accounting import epsilon_spent
 
 COLUMNS = (
@@ -160,6 +161,18 @@ def test_an_audit_says_what_it_proves_and_is_charged_on_own_data(
     assert "3 patients have paid" in shown
     bench("ledger", "cap", "0.5", cwd=tmp_path)
     assert "above the cap" in bench(*asked, cwd=tmp_path).stderr
+
+
+def test_an_audit_of_a_release_says_how_many_laws_it_measured(
+    tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
+    asked = ["audit", "--generator", "dp-simulator", "--epsilon", "2", "--unit", "patient"]
+    asked += ["--canaries", "16", "--set", "populations=60", "--set", "patches=4"]
+    done = bench(*asked, "--data", str(tiny_cohort), cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "(σ = 1.994, q = 1, T = 1)" in done.stdout
+    assert f"All {len(release_laws.LAWS)} exact laws of the private step hold." in done.stdout
 
 
 def test_a_cap_refuses_a_sweep_before_any_patch_is_cut(
