@@ -66,7 +66,7 @@ class DpMerfParams(Settings):
         Tuned(FloatDistribution(0.25, 4.0, log=True)),
     ] = 1.0
     frequencies: Annotated[
-        int, IntDistribution(1, 4096, log=True), Tuned(IntDistribution(48, 256, log=True))
+        int, IntDistribution(1, 4096, log=True), Tuned(IntDistribution(8, 256, log=True))
     ] = 192
     looked_at: Annotated[int, IntDistribution(1, 4096, log=True)] = 48
     populations: Annotated[int, IntDistribution(4, 10_000, log=True)] = 256
@@ -77,8 +77,8 @@ class DpMerfParams(Settings):
         int, IntDistribution(2, 4096, log=True), Tuned(IntDistribution(32, 128, log=True))
     ] = 64
     steps: Annotated[
-        int, IntDistribution(1, 1_000_000, log=True), Tuned(IntDistribution(150, 600, log=True))
-    ] = 300
+        int, IntDistribution(1, 1_000_000, log=True), Tuned(IntDistribution(100, 400, log=True))
+    ] = 200
     rate: Annotated[
         float,
         FloatDistribution(1e-5, 1e-1, log=True),

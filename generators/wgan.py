@@ -74,7 +74,7 @@ class WganParams(Settings):
     critic_steps: Annotated[int, IntDistribution(1, 20), Tuned(IntDistribution(2, 6))] = 4
     generator_steps: Annotated[
         int, IntDistribution(1, 1_000_000, log=True), Tuned(IntDistribution(150, 400, log=True))
-    ] = 300
+    ] = 220
     averaging: Annotated[
         float, FloatDistribution(0.0, 0.9999), Tuned(FloatDistribution(0.95, 0.998))
     ] = 0.99

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,7 +166,7 @@ class Bench:
 
 
 def study_of(question: Question, bench: Bench) -> optuna.Study:
-    """The study, made if it is new, with the settings it starts from as its first trial."""
+    """The study, made if it is new, with its first trials waiting in it."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -187,10 +187,26 @@ def study_of(question: Question, bench: Bench) -> optuna.Study:
         if not study.trials:
             time.sleep(SETTLE_S)  # whoever made it is about to say where it starts
     if not study.trials:
-        space = question.space()
-        for settings in (question.start().as_dict(), *question.hints):
-            study.enqueue_trial({n: settings[n] for n in space}, skip_if_exists=True)
+        for settings in first_trials(question):
+            study.enqueue_trial(settings, skip_if_exists=True)
     return study
+
+
+def first_trials(question: Question) -> Iterator[dict[str, Any]]:
+    """What is tried before anything is drawn.
+
+    The settings that the search starts from; what other levels found; then each other choice of a
+    setting that has choices alone, such as a pretraining, with all else as at the start.
+    """
+    from optuna.distributions import CategoricalDistribution
+
+    space, start = question.space(), question.start().as_dict()
+    for settings in (start, *question.hints):
+        yield {name: settings[name] for name in space}
+    for name, law in space.items():
+        for choice in law.choices if isinstance(law, CategoricalDistribution) else ():
+            if choice != start[name]:
+                yield {other: start[other] for other in space} | {name: choice}
 
 
 def _sampler() -> optuna.samplers.BaseSampler:

@@ -24,11 +24,11 @@ from benchmark.sweep.sites import Federation, site_plans
 from benchmark.sweep.starts import spent
 from benchmark.sweep.storage import storage_at
 from benchmark.sweep.studies import Answer, Order
-from benchmark.sweep.study import Bench, Question
+from benchmark.sweep.study import Bench, Question, first_trials
 from benchmark.sweep.sweep import Place
 from benchmark.sweep.trials import Trials
 
-FAST = {"generator_steps": "3", "batch": "16", "critic_steps": "1"}
+FAST = {"generator_steps": "3", "batch": "16", "critic_steps": "1", "pretrain": "none"}
 PATIENTS = replace(INPUTS, tests={"val": INPUTS.tests["test"]}, private=True)
 QUESTION = Question(
     request=Request(
@@ -90,6 +90,25 @@ def test_sites_pay_each_for_its_own_patients(tmp_path: Path) -> None:
     each = [total_epsilon([plan], DELTA, unit="patch") for plan in plans.values()]
     assert len(each) == 2
     assert spent([trials.study], "patch").epsilon == max(each)
+
+
+def test_the_start_the_hints_and_each_other_choice_come_before_anything_drawn(
+    tmp_path: Path,
+) -> None:
+    free = replace(QUESTION, request=replace(QUESTION.request, settings={}))
+    settings = free.start().as_dict()
+    start = {name: settings[name] for name in free.space()}
+    hinted = replace(free, hints=[{**settings, "critic_rate": 3e-3}])
+    assert list(first_trials(hinted)) == [
+        start,
+        {**start, "critic_rate": 3e-3},
+        {**start, "pretrain": "simulator"},
+    ]
+    trials = Trials(free, bench(tmp_path))
+    starts = died(trials)
+    next(starts), next(starts)
+    assert trials.study.trials[0].params == start
+    assert trials.study.trials[1].params == {**start, "pretrain": "simulator"}
 
 
 @pytest.mark.parametrize("private", [True, False])
