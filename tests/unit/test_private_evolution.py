@@ -20,6 +20,7 @@ from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.release import Release
 from generators.checks import PUBLIC, patches
 from generators.private_evolution import (
+    EVIDENCE,
     Polls,
     PrivateEvolution,
     PrivateEvolutionParams,
@@ -74,6 +75,14 @@ def held_by(*patients: int) -> Patches:
         patients=len(patients),
         patches_per_patient=PUBLIC.patches_per_patient,
     )
+
+
+@pytest.mark.parametrize("evidence", EVIDENCE)
+def test_no_patient_reaches_a_control(evidence: str) -> None:
+    data, params = patches(), replace(SMOKE, evidence=evidence)
+    other = replace(data, images=-data.images, masks=1 - data.masks)
+    one, two = (fitted(each, params, epsilon=100.0).sample(4, seed=0) for each in (data, other))
+    assert np.array_equal(one.images, two.images) == (evidence != "release")
 
 
 @pytest.fixture(scope="module")
