@@ -36,7 +36,7 @@ from safetensors.torch import load_file, save_file
 from benchmark.core.budget import Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import NotFittedError, UsageError
 from benchmark.core.federation import Arrays, Schedule
-from benchmark.core.generator import FitContext, Progress, silent
+from benchmark.core.generator import RELEASE, FitContext, Progress, silent
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings, Tuned
@@ -48,7 +48,7 @@ from generators.nets.matching import Target, trained
 from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
 from generators.nets.releasing import ReleasingGenerator
 
-EVIDENCE = ("release", "noise", "mean")
+EVIDENCE = (RELEASE, "noise", "mean")
 """What the network is trained against; all but the first are controls that no patient reaches."""
 
 
@@ -85,7 +85,7 @@ class DpMerfParams(Settings):
         Tuned(FloatDistribution(1e-3, 1e-2, log=True)),
     ] = 4e-3
     averaging: Annotated[float, FloatDistribution(0.0, 0.9999)] = 0.98
-    evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = "release"
+    evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = RELEASE
 
 
 class DpMerf(ReleasingGenerator):
@@ -205,7 +205,7 @@ class DpMerf(ReleasingGenerator):
 
     def _features(self, embedding: Embedding) -> Features:
         """The embedding's; in a control the simulator's mean, which is zero."""
-        if self.params.evidence == "release":
+        if self.params.evidence == RELEASE:
             return embedding.features
         return lambda patches: np.zeros((len(patches), embedding.length))
 

@@ -26,7 +26,7 @@ from safetensors.numpy import load_file, save_file
 from benchmark.core.budget import Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import NotFittedError
 from benchmark.core.federation import Arrays, Schedule
-from benchmark.core.generator import FitContext
+from benchmark.core.generator import RELEASE, FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings, Tuned
@@ -37,7 +37,7 @@ from generators.simulation import tubes
 from generators.simulation.populations import Populations, Posterior
 from generators.simulation.statistics import NAMES
 
-EVIDENCE = ("release", "noise", "mean", "prior")
+EVIDENCE = (RELEASE, "noise", "mean", "prior")
 """What the simulator is fitted to; all but the first are controls that no patient reaches."""
 
 
@@ -55,7 +55,7 @@ class DpSimulatorParams(Settings):
     spread: Annotated[float, FloatDistribution(0.0, 3.0), Tuned(FloatDistribution(0.3, 1.5))] = 1.0
     populations: Annotated[int, IntDistribution(50, 100_000, log=True)] = 1024
     patches: Annotated[int, IntDistribution(2, 10_000, log=True)] = 32
-    evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = "release"
+    evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = RELEASE
 
 
 class DpSimulator(ReleasingGenerator):
@@ -166,7 +166,7 @@ class DpSimulator(ReleasingGenerator):
 
     def _features(self, populations: Populations) -> Features:
         """The patches' statistics; in a control the prior's own, which are zero."""
-        if self.params.evidence == "release":
+        if self.params.evidence == RELEASE:
             return populations.features
         return lambda patches: np.zeros((len(patches), len(NAMES)))
 

@@ -38,7 +38,7 @@ from safetensors.numpy import load_file, save_file
 from benchmark.core.budget import Guarantee, PublicNumbers
 from benchmark.core.errors import NotFittedError
 from benchmark.core.federation import Arrays, Schedule
-from benchmark.core.generator import FitContext, Noise
+from benchmark.core.generator import RELEASE, FitContext, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings, Tuned
@@ -49,7 +49,7 @@ from generators.simulation.evolution import Ballot, Generation, shares
 
 FEW = IntDistribution(1, 1000, log=True)
 WIDTH = FloatDistribution(0.0, 5.0)
-EVIDENCE = ("release", "noise")
+EVIDENCE = (RELEASE, "noise")
 """What decides a vote; the second is a control that no patient reaches."""
 
 
@@ -77,7 +77,7 @@ class PrivateEvolutionParams(Settings):
     spread: Annotated[float, WIDTH, Tuned(FloatDistribution(0.4, 1.2))] = 0.8
     decay: Annotated[float, FloatDistribution(0.1, 1.0), Tuned(FloatDistribution(0.6, 1.0))] = 0.8
     sample_spread: Annotated[float, WIDTH, Tuned(FloatDistribution(0.3, 1.5))] = 0.8
-    evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = "release"
+    evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = RELEASE
 
 
 class PrivateEvolution(ReleasingGenerator):
@@ -206,7 +206,7 @@ class Polls:
 
     def _features(self, ballot: Ballot) -> Features:
         """A patch's vote; in the control nobody has one."""
-        if self._params.evidence == "release":
+        if self._params.evidence == RELEASE:
             return ballot.votes
         return lambda patches: np.zeros((len(patches), self._params.candidates))
 

@@ -18,9 +18,8 @@ from typing import Any
 from benchmark.core.budget import RELATION, Guarantee
 from benchmark.metrics.bootstrap import Interval, intervals
 from benchmark.sweep.planning import LOWER, UPPER
-from benchmark.sweep.sites import alone_at
 from benchmark.sweep.spec import RunSpec, canonical
-from benchmark.sweep.summary import ALL, who
+from benchmark.sweep.summary import called
 from leaderboard.command import changed_settings, preset_of
 from leaderboard.entries import Entry
 from leaderboard.sharing import is_of_phantoms, shared
@@ -101,6 +100,11 @@ class Row:
     def is_bookend(self) -> bool:
         """Whether it is there to be compared with."""
         return self.spec.generator.name in (UPPER, LOWER)
+
+    @property
+    def is_rival(self) -> bool:
+        """Whether it is ranked: no bookend, no control, nothing that does not add up."""
+        return not (self.is_bookend or self.spec.control or self.is_refused)
 
     @property
     def is_direct(self) -> bool:
@@ -243,7 +247,7 @@ def _says(entry: Entry) -> tuple[bool, bool]:
 
 def _row(cells: Sequence[Entry], asked: int, bookends: Bookends) -> Row:
     spec, done = cells[0].spec, [cell for cell in cells if cell.status == "done"]
-    name = who(spec.generator.name, spec.sites, alone_at(spec) or ALL)
+    name = called(spec)
     tests = {name: _tests_on(name, done) for name in spec.test_data}
     return Row(
         who=name + (", tuned" if spec.tuned else ""),

@@ -121,14 +121,14 @@ function drawRows() {
 
 // The answer: the best row whose spent ε is at most what is allowed.
 const levels = () =>
-  [...new Set(table.rows.filter((row) => !row.bookend && !row.refused && row.asked !== 0).map((row) => rank(row.asked)))].sort((a, b) => a - b);
+  [...new Set(table.rows.filter((row) => row.rival && row.asked !== 0).map((row) => rank(row.asked)))].sort((a, b) => a - b);
 
 function answer() {
   const found = levels();
   const allowed = found[by("epsilon").value] ?? Infinity;
   by("level").textContent = allowed === Infinity ? INFINITE : String(allowed);
   const spends = (row) => rank(row[table.unit]) ?? Infinity;
-  const rows = table.rows.filter((row) => !row.bookend && !row.refused && scores(row) && spends(row) <= allowed);
+  const rows = table.rows.filter((row) => row.rival && scores(row) && spends(row) <= allowed);
   const [generators, direct] = [rows.filter((row) => !row.direct), rows.filter((row) => row.direct)];
   const said = [...sentences(generators, allowed), ...withoutSynthesis(highest(generators), highest(direct))];
   by("answer").replaceChildren(...said.map((text) => make("p", {}, text)));

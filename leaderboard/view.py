@@ -158,7 +158,6 @@ def _row(number: int, row: Row, table: Table, pictures: Pictures) -> dict[str, A
     return {
         "row": number,
         "who": row.who,
-        "bookend": row.is_bookend,
         "direct": row.is_direct,
         "epsilon": epsilon_text(spec.epsilon),
         "asked": sortable(spec.epsilon),
@@ -169,6 +168,7 @@ def _row(number: int, row: Row, table: Table, pictures: Pictures) -> dict[str, A
         "status": status_of(row),
         "check": row.check,
         "refused": row.is_refused,
+        "rival": row.is_rival,
         "seeds": f"{len(row.done)} of {row.asked}",
         "reasons": sorted({cell.reason for cell in row.cells if cell.reason}),
         "tests": {name: _scored(scored) for name, scored in row.tests.items()},

@@ -15,10 +15,9 @@ from rich.table import Table
 from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.matrix import MATRIX, Square
 from benchmark.sweep.runner import Events, Outcome
-from benchmark.sweep.sites import alone_at
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import SAMPLES, Store
-from benchmark.sweep.summary import ALL, SUMMARY, Together, together, who
+from benchmark.sweep.summary import SUMMARY, Together, called, together
 from benchmark.sweep.sweep import Finished, Listener
 
 PLAIN_WIDTH = 160
@@ -161,20 +160,16 @@ def _strips(specs: Sequence[RunSpec], store: Store) -> list[tuple[str, Path]]:
 
     shown = sorted(
         (spec for spec in specs if spec.seed == specs[0].seed),
-        key=lambda spec: order(_who(spec), spec.segmenter.name, spec.epsilon),
+        key=lambda spec: order(called(spec), spec.segmenter.name, spec.epsilon),
     )
-    of = {(_who(s), s.epsilon): store.folder(s) / SAMPLES for s in shown}
+    of = {(called(s), s.epsilon): store.folder(s) / SAMPLES for s in shown}
     return [(f"{name}, {_epsilon(epsilon)}", file) for (name, epsilon), file in of.items()]
 
 
 def label(spec: RunSpec) -> str:
     """A cell in a few words."""
     segmenter = "" if spec.is_direct else f", {spec.segmenter.name}"
-    return f"{_who(spec)}, {_epsilon(spec.epsilon)}{segmenter}, seed {spec.seed}"
-
-
-def _who(spec: RunSpec) -> str:
-    return who(spec.generator.name, spec.sites, alone_at(spec) or ALL)
+    return f"{called(spec)}, {_epsilon(spec.epsilon)}{segmenter}, seed {spec.seed}"
 
 
 def _epsilon(value: float) -> str:

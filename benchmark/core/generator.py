@@ -15,6 +15,9 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.patches import Patches
 from benchmark.core.settings import Settings
 
+RELEASE = "release"
+"""What a setting called ``evidence`` says where patients decide; whatever else names a control."""
+
 
 class Noise(Protocol):
     """The randomness that a private step's guarantee rests on."""

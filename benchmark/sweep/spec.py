@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmark.core.budget import Budget, Unit
 from benchmark.core.files import plain
+from benchmark.core.generator import RELEASE
 from benchmark.core.registry import Registry, generators, segmenters
 
 SCHEMA = 3
@@ -75,6 +76,12 @@ class RunSpec:
     def is_direct(self) -> bool:
         """Whether the segmenter itself is fitted on patients, under the cell's budget."""
         return self.generator == self.segmenter
+
+    @property
+    def control(self) -> str:
+        """What stands where patients should decide; empty where they do."""
+        said = str(self.generator.settings.get("evidence", RELEASE))
+        return "" if said == RELEASE else said
 
     @property
     def registry(self) -> Registry:

@@ -66,6 +66,7 @@ class Row:
     selection: str | None = None
     noise: str = ""
     lost_steps: int | None = None
+    control: str = ""
 
     @property
     def is_direct(self) -> bool:
@@ -74,9 +75,9 @@ class Row:
 
     @property
     def who(self) -> str:
-        """The generator, and at which sites it was trained."""
+        """The generator, at which sites it was trained, and whether as a control or tuned."""
         tuned = "" if self.selection is None else ", tuned"
-        return who(self.generator, self.sites, self.trained_at) + tuned
+        return who(self.generator, self.sites, self.trained_at, self.control) + tuned
 
 
 class Together(NamedTuple):
@@ -97,11 +98,20 @@ class Together(NamedTuple):
     epsilon_patient: float
 
 
-def who(generator: str, sites: int, trained_at: str) -> str:
-    """A generator's name with the sites that it was trained at, unless all patients were pooled."""
+def who(generator: str, sites: int, trained_at: str, control: str) -> str:
+    """A generator's name with the sites that it was trained at, unless all patients were pooled.
+
+    A control, which no patient reaches, is called one.
+    """
+    name = f"{generator}, control: {control}" if control else generator
     if sites > 1:
-        return f"{generator}, {sites} sites"
-    return generator if trained_at == ALL else f"{generator}, {trained_at} alone"
+        return f"{name}, {sites} sites"
+    return name if trained_at == ALL else f"{name}, {trained_at} alone"
+
+
+def called(spec: RunSpec) -> str:
+    """A cell's generator, as ``who`` names it."""
+    return who(spec.generator.name, spec.sites, alone_at(spec) or ALL, spec.control)
 
 
 def rows(
@@ -186,6 +196,7 @@ def _row(
         selection=(spec.tuned or {}).get("selection"),
         noise=spec.noise,
         lost_steps=guarantee.get("lost_steps"),
+        control=spec.control,
         **{name: (scores.get(name) or {}).get("mean") for name in APPENDED},
     )
 

@@ -20,10 +20,10 @@ from benchmark.core.files import plain
 from benchmark.metrics.scores import Scores
 from benchmark.sweep.leaving import curves_may_leave, without_patients
 from benchmark.sweep.rounds import FOLDER as ROUNDS
-from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.spec import RunSpec, spec_from
 from benchmark.sweep.store import CURVES, GENERATOR, RESULT, SAMPLES, read_result
 from benchmark.sweep.suite import git_commit
-from benchmark.sweep.summary import ALL, who
+from benchmark.sweep.summary import called
 
 MARKS = ("selection", "tuned_on")
 EXPERIMENT = "angiobench"
@@ -226,7 +226,7 @@ def run_name(result: Mapping[str, Any]) -> str:
     """A cell's name in MLflow's lists."""
     spec = result["spec"]
     epsilon = "∞" if spec["epsilon"] == "inf" else f"{spec['epsilon']:g}"
-    name = who(spec["generator"]["name"], spec["sites"], _trained_at(spec))
+    name = called(spec_from(spec))
     return f"{name} ε={epsilon} {spec['unit']} seed {spec['seed']}"
 
 
@@ -260,10 +260,6 @@ def metrics(result: Mapping[str, Any]) -> dict[str, float]:
     }
     found["seconds"] = result["seconds"]["total"]
     return {n: float(v) for n, v in found.items() if v is not None and math.isfinite(float(v))}
-
-
-def _trained_at(spec: Mapping[str, Any]) -> str:
-    return (spec.get("federation") or {}).get("alone") or ALL
 
 
 def _marks(spec: Mapping[str, Any]) -> dict[str, str]:

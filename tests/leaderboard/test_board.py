@@ -94,6 +94,20 @@ def test_rows_that_differ_in_two_settings_have_names_of_their_own(cache: Path) -
     assert "dp-wgan" in {row.who for row in table.rows}
 
 
+def test_a_control_is_called_one_and_is_no_rival(cache: Path) -> None:
+    sim = {"generators": ("dp-simulator",)}
+    noise = spec(**sim, settings={"dp-simulator": {"evidence": "noise"}})
+    ends = specs(bookends=True)
+    (table,) = tables_of([entry(one, cache) for one in (*ends, spec(**sim), noise)])
+    assert {row.who: row.is_rival for row in table.rows} == {
+        "real": False,
+        "dp-wgan": True,
+        "dp-simulator": True,
+        "dp-simulator, control: noise": False,
+        "simulator": False,
+    }
+
+
 def test_a_row_is_compared_with_both_bookends_patient_by_patient(cache: Path) -> None:
     dice = {UPPER: 0.88, LOWER: 0.6, "dp-wgan": 0.8}
     made = [

@@ -76,6 +76,12 @@ def test_the_table_shows_what_was_spent_by_patch_and_by_patient() -> None:
     assert "FID" not in shown
 
 
+def test_a_control_is_called_one() -> None:
+    shown = text([ROW, replace(ROW, control="noise", run_key="c")])
+    assert "dp-wgan, control: noise" in shown
+    assert "dp-wgan  " in shown
+
+
 def test_an_fid_is_named_with_its_numbers() -> None:
     assert "FID (n=512, 64-d)" in text([replace(ROW, fid=3.0, fid_n=512, fid_dims=64)])
 
