@@ -64,9 +64,33 @@ COLUMNS = (
 
 def lines_of(rows: Sequence[Row], test_set: str) -> list[str]:
     """The rows on one test set, below their heading."""
-    head = [column.heading for column in COLUMNS], [":--", *["--:"] * (len(COLUMNS) - 1)]
-    body = ([c.text(row, row.tests.get(test_set)) for c in COLUMNS] for row in rows)
-    return [f"| {' | '.join(text.replace('|', '¦') for text in line)} |" for line in (*head, *body)]
+    body = [[c.text(row, row.tests.get(test_set)) for c in COLUMNS] for row in rows]
+    return _lines([column.heading for column in COLUMNS], body)
+
+
+def overview_of(rows: Sequence[Row], test_set: str) -> list[str]:
+    """Dice on one test set: a line for each generator, a column for each ε that was asked for."""
+    levels = sorted({row.spec.epsilon for row in rows})
+    found: dict[str, dict[float, str]] = {}
+    for row in rows:
+        found.setdefault(row.who, {})[row.spec.epsilon] = _dice(row, test_set)
+    body = [[who, *(at.get(level, "") for level in levels)] for who, at in found.items()]
+    return _lines(["Dice", *(f"ε = {epsilon_text(level)}" for level in levels)], body)
+
+
+def _dice(row: Row, test_set: str) -> str:
+    scored = row.tests.get(test_set)
+    if scored is None:
+        return status_of(row)
+    few = len(row.done) < row.asked
+    seeds = f" ({len(row.done)} of {row.asked} seeds)" if few else ""
+    return _interval(scored.dice, 3) + seeds
+
+
+def _lines(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    under = [":--", *["--:"] * (len(head) - 1)]
+    shown = ([text.replace("|", "¦") for text in line] for line in (head, under, *body))
+    return [f"| {' | '.join(line)} |" for line in shown]
 
 
 def _spent(row: Row, name: str) -> str:

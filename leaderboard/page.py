@@ -17,7 +17,7 @@ from markupsafe import Markup
 from benchmark.core.files import write_text
 from benchmark.data.folders import cache_folder
 from leaderboard.board import Table
-from leaderboard.markdown import lines_of
+from leaderboard.markdown import lines_of, overview_of
 from leaderboard.view import notes_of, title_of, view_of
 
 HERE = Path(__file__).parent
@@ -60,7 +60,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"title": title_of, "notes": notes_of, "lines": lines_of}
+    made.filters |= {
+        "title": title_of,
+        "notes": notes_of,
+        "lines": lines_of,
+        "overview": overview_of,
+    }
     return made
 
 

@@ -15,7 +15,7 @@ from test_published import png
 from benchmark.core.files import plain
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry
-from leaderboard.markdown import COLUMNS
+from leaderboard.markdown import COLUMNS, overview_of
 from leaderboard.page import HERE, write_markdown, write_page
 from leaderboard.view import NO_PICTURE, PICTURES_KIB
 
@@ -103,6 +103,20 @@ def test_the_markdown_has_every_table(cache: Path, tmp_path: Path) -> None:
     assert text.count("\n## one ") == 2
     assert text.count("\n### On ") == 4
     assert re.search(r"\| dp-wgan \| 5 \| patch \| 0\.\d{3} \[.* \| (4\.99\d*|5) \| \S+ \|", text)
+
+
+def test_the_markdown_begins_with_dice_by_generator_and_epsilon(cache: Path) -> None:
+    asked = specs(bookends=True, epsilons=(2.0, 5.0), seeds=2)
+    made = [unfinished(s, "failed") if s.epsilon == 2 else entry(s, cache) for s in asked]
+    made[-1] = unfinished(asked[-1], "missing")
+    (table,) = tables_of(made)
+    head, _, *lines = overview_of(table.rows, "test")
+    assert head == "| Dice | ε = 0 | ε = 2 | ε = 5 | ε = ∞ |"
+    real, generator, simulator = lines
+    assert re.fullmatch(r"\| real \|  \|  \|  \| 0\.\d{3} \[\S+\] \|", real)
+    assert re.fullmatch(r"\| dp-wgan \|  \| failed \| 0\.\d{3} \[\S+\].* \|  \|", generator)
+    assert re.fullmatch(r"\| simulator \| 0\.\d{3} \[\S+\] \|  \|  \|  \|", simulator)
+    assert sum("(1 of 2 seeds)" in line for line in lines) == 1, "the last of what was asked"
 
 
 def test_the_markdown_has_the_columns_of_the_page() -> None:
