@@ -4,8 +4,9 @@ The auditor sees every private step and has put a trap into the critic: one more
 weight c moves the score of canary c alone, and steeply. So a canary's whole clipped gradient points
 along an axis of its own, as far as clipping lets it, and the sum of that axis over all steps is its
 score: N(q T C, σ² C² T) or so for one that is in, N(0, σ² C² T) for one that is not. Sampling,
-clipping, noise and steps are the fit's own. A fit that releases means is trapped in the same way:
-every canary has one more number, large for it and zero for all others.
+clipping, noise and steps are the fit's own. A segmenter is trapped as a critic is: its score is
+minus its loss. In a fit that releases means every canary has one more number, large for it and zero
+for all others.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from benchmark.core.errors import UsageError
 from benchmark.core.generator import FitContext, Generator, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
+from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.privacy.dpsgd import Batch
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.release import Features, Release, Vectors
 from generators import checks
 
-COARSE = 4
+COARSE = 2
 """A canary's random squares have this side in pixels."""
 
 COPIES = 8
@@ -39,6 +41,10 @@ COPIES = 8
 
 STEEPNESS = 1e4
 """Of a canary's axis: its gradient is then far longer than any clip norm, or other gradient."""
+
+
+Fitted = Generator | PrivateSegmenter
+"""What may be audited."""
 
 
 class Verdict(NamedTuple):
@@ -137,25 +143,25 @@ def _to_a_host(declared: PublicNumbers, unit: Unit) -> int:
 
 
 def audit(
-    generator: Generator,
+    fitted: Fitted,
     budget: Budget,
     among: Trial,
     context: FitContext,
     *,
     plant: Callable[[Any], None] = lambda game: None,
 ) -> Verdict:
-    """Fits the generator on the trial's patches, and guesses.
+    """Fits the generator, or the segmenter, on the trial's patches, and guesses.
 
     Args:
-        generator: Its fit must show its game, or its release, to ``context.inspect``, as the
+        fitted: Its fit must show its game, or its release, to ``context.inspect``, as the
             suite's do; another one is refused before it is fitted.
         budget: The claim to test.
         among: The patches.
         context: As for any fit.
         plant: Puts a fault into the fit, to see whether the audit finds it.
     """
-    refuse_without_a_game(generator)
-    planned = generator.plan(among.public, budget)
+    refuse_without_a_game(fitted)
+    planned = fitted.plan(among.public, budget)
     separation = planned.sampling_rate * math.sqrt(planned.steps) / planned.noise_multiplier
     guesses = best_number_of_guesses(
         len(among.canaries), claim=planned.epsilon, separation=separation, delta=planned.delta
@@ -167,7 +173,7 @@ def audit(
         tapped = isinstance(shown, Release)
         watchers.append(Tap(shown, among.canaries) if tapped else _watched(shown, among.canaries))
 
-    spent = generator.fit(among.patches, planned, replace(context, inspect=inspect))
+    spent = _fit_of(fitted)(among.patches, planned, replace(context, inspect=inspect))
     right = _right(watchers[0].scores, among.included, guesses)
     count, delta = len(among.canaries), planned.delta
     return Verdict(
@@ -180,21 +186,25 @@ def audit(
     )
 
 
-def refuse_without_a_game(generator: Generator) -> None:
-    """Refuses a generator whose fit shows an audit nothing, seen by a small fit on made-up patches.
+def refuse_without_a_game(fitted: Fitted) -> None:
+    """Refuses a plug-in whose fit shows an audit nothing, seen by a small one on made-up patches.
 
     Raises:
         UsageError: Before any patient is touched.
     """
     shown: list[Any] = []
-    small = type(generator)(generator.smoke)
+    small = type(fitted)(fitted.smoke)
     patches, budget = checks.patches(), Budget(epsilon=8.0, delta=1e-3, unit="patch")
     context = FitContext(
         seed=0, noise=SeededNoise("audit"), charge=lambda planned: None, inspect=shown.append
     )
-    small.fit(patches, small.plan(checks.PUBLIC, budget), context)
+    _fit_of(small)(patches, small.plan(checks.PUBLIC, budget), context)
     if not shown:
-        raise UsageError(f"{generator.name} shows no private step to an audit, so it has no audit.")
+        raise UsageError(f"{fitted.name} shows no private step to an audit, so it has no audit.")
+
+
+def _fit_of(fitted: Fitted) -> Callable[[Patches, Guarantee, FitContext], Guarantee]:
+    return fitted.fit_privately if isinstance(fitted, PrivateSegmenter) else fitted.fit
 
 
 class Trap(nn.Module):
@@ -277,10 +287,13 @@ def _watched(game: Any, canaries: Tensor) -> Watcher:
 def _drawn(
     count: int, size: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Random squares in black and white, with masks of random squares: no patch is like them."""
-    coarse = (count, 1, -(-size // COARSE), -(-size // COARSE))
-    spread = np.ones((1, 1, COARSE, COARSE))
-    image, mask = (np.kron(rng.integers(0, 2, coarse), spread)[..., :size, :size] for _ in "im")
+    """Random squares in black and white, with masks of random squares: no patch is like them.
+
+    They look the same however they are flipped and transposed, as a fit may do.
+    """
+    from_edge = np.minimum(np.arange(size), np.arange(size)[::-1]) // COARSE
+    row, column = (which.outer(from_edge, from_edge) for which in (np.minimum, np.maximum))
+    image, mask = (rng.integers(0, 2, (count, 1, size, size))[..., row, column] for _ in "im")
     return (2 * image - 1).astype(np.float32), mask.astype(np.uint8)
 
 

@@ -9,21 +9,29 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.audit.canaries import Verdict, audit, refuse_without_a_game, trial, with_canaries
+from benchmark.audit.canaries import (
+    Fitted,
+    Verdict,
+    audit,
+    refuse_without_a_game,
+    trial,
+    with_canaries,
+)
 from benchmark.audit.laws import broken, laws_of
 from benchmark.audit.membership import Curve, membership
 from benchmark.core.budget import Budget, Guarantee, Unit
 from benchmark.core.errors import UsageError
-from benchmark.core.generator import FitContext, Generator, Noise, Progress
+from benchmark.core.generator import FitContext, Noise, Progress
 from benchmark.core.patches import Patches
-from benchmark.core.registry import generators
 from benchmark.core.seeds import stream
+from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.data.patching import cached, extract, public_numbers
 from benchmark.privacy.ledger import Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.privacy.units import default_delta
 from benchmark.sweep.cell import ledger_in, protocol_recipe
 from benchmark.sweep.inputs import MAIN_TEST, Inputs
+from benchmark.sweep.planning import registry_of
 from benchmark.sweep.presets import PROTOCOLS
 
 RECORDS = 500
@@ -35,7 +43,7 @@ class Audit:
     """What is to be audited.
 
     Attributes:
-        generator: A private generator's name.
+        generator: The name of a private generator, or segmenter.
         epsilon: The claim.
         unit: What it is said to protect.
         preset: Settings to start from.
@@ -59,7 +67,7 @@ class Report(NamedTuple):
     Attributes:
         verdict: Of the canaries.
         laws: The laws that were measured, each with a sentence where the step breaks it, else none.
-        curves: Of membership inference, by images and by masks.
+        curves: Of membership inference, by images and by masks; none without synthetic patches.
     """
 
     verdict: Verdict
@@ -78,17 +86,17 @@ def run_audit(
     """Fits once with canaries, and attacks what comes out.
 
     Raises:
-        UsageError: For a generator that is not private, or shows no game to an audit.
+        UsageError: For what is not private, or shows no private step to an audit.
         OverCapError: If the data are private and the fit would go over the ledger's cap.
     """
-    generator = _made(asked)
+    fitted = _made(asked)
     recipe = protocol_recipe(PROTOCOLS[asked.preset].as_dict())
     seed = stream(asked.seed, "patches")
     public = with_canaries(public_numbers(inputs.train, recipe), asked.unit, asked.canaries)
     delta = default_delta(public.units(asked.unit))
     budget = Budget(epsilon=asked.epsilon, delta=delta, unit=asked.unit)
-    refuse_without_a_game(generator)
-    ledger_in(state).check([_spending(asked, inputs, generator.plan(public, budget))])
+    refuse_without_a_game(fitted)
+    ledger_in(state).check([_spending(asked, inputs, fitted.plan(public, budget))])
     known = cached(inputs.train, recipe, seed=seed, cache=cache, data=inputs.data)
     among = trial(known, asked.unit, canaries=asked.canaries, seed=asked.seed)
     laws: dict[str, str] = {}
@@ -99,7 +107,7 @@ def run_audit(
     noise: Noise = SystemNoise() if inputs.private else SeededNoise(asked.seed, "audit")
     context = FitContext(seed=asked.seed, noise=noise, charge=charge, progress=progress)
     verdict = audit(
-        generator,
+        fitted,
         budget,
         among,
         context,
@@ -107,8 +115,10 @@ def run_audit(
             dict.fromkeys(laws_of(shown), "") | broken(shown, shown.guarantee)
         ),
     )
+    if isinstance(fitted, PrivateSegmenter):
+        return Report(verdict, laws, {})
     others = extract(inputs.tests[MAIN_TEST], recipe, seed=seed)
-    synthetic = generator.sample(4 * RECORDS, seed=asked.seed)
+    synthetic = fitted.sample(4 * RECORDS, seed=asked.seed)
     picked = np.random.default_rng(stream(asked.seed, "records"))
     curves = membership(synthetic, _some(known, picked), _some(others, picked))
     return Report(verdict, laws, curves)
@@ -125,17 +135,17 @@ def _spending(asked: Audit, inputs: Inputs, guarantee: Guarantee) -> Spending:
     )
 
 
-def _made(asked: Audit) -> Generator:
-    kind = generators.get(asked.generator)
+def _made(asked: Audit) -> Fitted:
+    kind = registry_of(asked.generator).get(asked.generator)
     if not (kind.is_private and kind.needs_data and math.isfinite(asked.epsilon)):
         raise UsageError(
             f"{asked.generator} at ε = {asked.epsilon:g} claims nothing that could be refuted; "
-            "audit a private generator that reads data, at a finite ε."
+            "audit a private generator or segmenter that reads data, at a finite ε."
         )
     if asked.preset not in kind.presets:
         raise UsageError(f"{asked.generator} has no preset {asked.preset!r}.")
-    generator: Generator = kind(kind.presets[asked.preset].with_texts(asked.settings))
-    return generator
+    made: Fitted = kind(kind.presets[asked.preset].with_texts(asked.settings))
+    return made
 
 
 def _some(patches: Patches, rng: np.random.Generator) -> Patches:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--generator", required=True, metavar="NAME", help="A private generator.")
+@click.option(
+    "--generator", required=True, metavar="NAME", help="A private generator, or segmenter."
+)
 @click.option("--epsilon", required=True, metavar="E", help="The claim.")
 @click.option(
     "--unit",
@@ -90,10 +92,11 @@ def audit(**options: Any) -> int:
             state=state,
             progress=lambda done, total, curves: told("Fitting", done, total),
         )
-    draw_membership(found.curves, options["picture"])
     for line in _words(found):
         click.echo(line)
-    click.echo(f"Curves: {options['picture']}")
+    if found.curves:
+        draw_membership(found.curves, options["picture"])
+        click.echo(f"Curves: {options['picture']}")
     if inputs.private:
         click.echo(
             "The figures were measured on your patients, outside of any guarantee: keep them."
@@ -130,4 +133,6 @@ def _words(found: Report) -> list[str]:
             f"Membership by {name}: {curve.at(0.01):.1%} of the members at 1 % false alarms, "
             f"{curve.at(0.1):.1%} at 10 %; area {curve.area:.3f} (chance: 1 %, 10 %, 0.5)."
         )
+    if not found.curves:
+        lines.append("Nothing synthetic is made, from which membership could be told.")
     return lines

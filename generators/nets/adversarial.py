@@ -38,6 +38,11 @@ class Game(Players):
         self.step = critic_step(params, guarantee, engine)
         self.sampler = sampler_of(params, patches, guarantee, context)
 
+    @property
+    def private_steps(self) -> int:
+        """How many times patients are looked at."""
+        return self.params.generator_steps * self.params.critic_steps
+
     def play(self) -> tuple[PatchGenerator, Tally]:
         """Trains for the planned rounds, in strides; returns the averaged generator."""
         self.context.inspect(self)

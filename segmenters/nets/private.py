@@ -92,16 +92,19 @@ def _bias(layer: nn.Conv2d) -> Tensor:
     return layer.bias
 
 
-class PatchLoss(nn.Module):
-    """Labelled patches ``(n, 2, H, W)``, mask as 0/1, to their losses ``(n,)``."""
+class PatchScore(nn.Module):
+    """Labelled patches ``(n, 2, H, W)``, mask as ±1, to minus their losses ``(n,)``.
+
+    So a segmenter trains as a critic does, by scores whose negative is lowered.
+    """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, labelled: Tensor) -> Tensor:
-        """Each patch's loss, from itself alone."""
-        return loss_of_each(self.net(labelled[:, :1]), labelled[:, 1:])
+        """Each patch's score, from itself alone."""
+        return -loss_of_each(self.net(labelled[:, :1]), (labelled[:, 1:] + 1) / 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +145,8 @@ class Training:
     ) -> None:
         self.how, self.patches = how, patches
         self.guarantee, self.context = guarantee, context
-        self.critic = PatchLoss(net.to(context.device))
+        self.net = net.to(context.device)
+        self.critic: nn.Module = PatchScore(self.net)
         self.averaged = copy.deepcopy(net)
         self.optimiser = torch.optim.Adam(
             self.critic.parameters(), lr=how.learning_rate, betas=BETAS
@@ -150,6 +154,7 @@ class Training:
         self.rng = torch.Generator().manual_seed(stream(context.seed, "segmenter flips"))
         refuse_mixing(*_stirred(self.critic, patches.size))
         refuse_unruled(self.critic)
+        self.private_steps = guarantee.steps
         self.step = step_of(guarantee, how.engine)
         self.sampler = PoissonSampler(
             patches,
@@ -163,7 +168,7 @@ class Training:
     def run(self) -> tuple[nn.Module, Tally]:
         """Takes the planned steps, in strides; returns the averaged network."""
         self.context.inspect(self)
-        total = self.guarantee.steps
+        total = self.private_steps
         tally = self._resumed() or Tally(total=total)
         while tally.begun < tally.total:
             self._keep(tally)
@@ -178,10 +183,10 @@ class Training:
         """One private step; ``begun`` counts lost ones too."""
         indices, owners = self.sampler.draw()
         images, masks = flips(*labelled(self.patches, indices), self.rng)
-        real = torch.cat([images, masks], dim=1).to(self.context.device)
+        real = torch.cat([images, 2 * masks - 1], dim=1).to(self.context.device)
         batch = Batch(real, torch.from_numpy(owners).to(self.context.device))
         _assign(self.critic, self.step.gradient(self.critic, batch, self.context.noise))
-        played = begun / self.guarantee.steps
+        played = begun / self.private_steps
         for group in self.optimiser.param_groups:
             group["lr"] = self.how.learning_rate * (1 + math.cos(math.pi * played)) / 2
         self.optimiser.step()
@@ -190,7 +195,7 @@ class Training:
     @torch.no_grad()
     def _average(self, done: int) -> None:
         decay = min(self.how.averaging, done / (done + 10))
-        nets = self.averaged.parameters(), self.critic.net.parameters()
+        nets = self.averaged.parameters(), self.net.parameters()
         for mean, now in zip(*nets, strict=True):
             mean.lerp_(now, 1 - decay)
 
@@ -201,7 +206,7 @@ class Training:
 
     def _tensors(self) -> dict[str, Tensor]:
         """All that training changes."""
-        found = {f"net.{name}": t for name, t in self.critic.net.state_dict().items()}
+        found = {f"net.{name}": t for name, t in self.net.state_dict().items()}
         found |= {f"averaged.{name}": t for name, t in self.averaged.state_dict().items()}
         for i, weight in enumerate(self.critic.parameters()):
             moments = self.optimiser.state[weight].items()
@@ -222,7 +227,7 @@ class Training:
 
     def _load(self, kept: State) -> None:
         tensors = kept.tensors
-        for start, net in (("net.", self.critic.net), ("averaged.", self.averaged)):
+        for start, net in (("net.", self.net), ("averaged.", self.averaged)):
             net.load_state_dict(
                 {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
             )
@@ -237,7 +242,7 @@ class Training:
         self.sampler.draws = kept.facts["draws"]
 
 
-def _stirred(critic: PatchLoss, size: int) -> tuple[PatchLoss, Tensor]:
+def _stirred(critic: nn.Module, size: int) -> tuple[nn.Module, Tensor]:
     """A copy with weights drawn anew, and some samples of nobody's.
 
     The last layer starts at zero, where no patch would be seen to reach any loss at all.
@@ -250,12 +255,12 @@ def _stirred(critic: PatchLoss, size: int) -> tuple[PatchLoss, Tensor]:
 
 
 def step_of(guarantee: Guarantee, engine: str) -> Step:
-    """The gradient rule that a guarantee asks for; a labelled patch's score is its loss."""
+    """The gradient rule that a guarantee asks for; a labelled patch's loss is minus its score."""
     units = guarantee.patients
     if guarantee.unit == "patch":
         units *= guarantee.patches_per_patient
     return Step(
-        real_loss=lambda losses: losses,
+        real_loss=torch.neg,
         expected_units=guarantee.sampling_rate * units,
         clip_norm=guarantee.clip_norm,
         noise_multiplier=guarantee.noise_multiplier,

@@ -175,6 +175,23 @@ def test_an_audit_of_a_release_says_how_many_laws_it_measured(
     assert f"All {len(release_laws.LAWS)} exact laws of the private step hold." in done.stdout
 
 
+def test_an_audit_of_a_segmenter_has_no_synthetic_patches_to_look_at(
+    tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
+    asked = ["audit", "--generator", "dp-segmenter", "--epsilon", "5", "--canaries", "16"]
+    asked += ["--set", "steps=4", "--set", "batch=64", "--data", str(tiny_cohort)]
+    done = bench(*asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All 8 exact laws of the private step hold." in done.stdout
+    assert "Nothing synthetic is made" in done.stdout
+    assert not [*tmp_path.glob("*.png")]
+    assert "audit of dp-segmenter" in bench("ledger", "show", cwd=tmp_path).stdout
+    refused = bench("audit", "--generator", "unet", "--epsilon", "5", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "learns from synthetic patches" in refused.stderr
+
+
 def test_a_cap_refuses_a_sweep_before_any_patch_is_cut(
     tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

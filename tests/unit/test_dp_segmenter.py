@@ -1,6 +1,7 @@
 """The private segmenter: its network, its laws, its resumption, and its place in a sweep."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.audit.laws import LAWS, the_epsilon_follows_from_the_mechanisms_numbers
+from benchmark.audit.canaries import Verdict, audit, trial
+from benchmark.audit.laws import broken
 from benchmark.core.budget import Budget, PublicNumbers
 from benchmark.core.errors import UsageError
 from benchmark.core.generator import FitContext
@@ -21,12 +23,11 @@ from benchmark.privacy.dpsgd import refuse_mixing
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from segmenters.checks import PUBLIC, patches, patients_patches
 from segmenters.dp_segmenter import DpSegmenter, DpSegmenterParams
-from segmenters.nets.private import PatchLoss, SmallUnet, Training
+from segmenters.nets.private import PatchScore, SmallUnet, Training
 from segmenters.nets.training import dice_and_cross_entropy, loss_of_each
 
 SMALL = {"width": 2, "batch": 8, "patients_per_step": 2, "clip_norm": 0.5}
 UNITS = ["patch", "patient"]
-OTHER_LAWS = [n for n in LAWS if n != the_epsilon_follows_from_the_mechanisms_numbers.__name__]
 
 
 class KilledError(Exception):
@@ -62,7 +63,7 @@ def test_the_network_keeps_the_side_and_starts_at_the_public_vessel_fraction(lev
 
 
 def test_no_layer_normalises_and_no_patch_reaches_anothers_loss() -> None:
-    critic = PatchLoss(net())
+    critic = PatchScore(net())
     assert not [m for m in critic.modules() if "Norm" in type(m).__name__]
     nn.init.normal_(critic.net.last.weight, generator=torch.Generator().manual_seed(1))
     refuse_mixing(critic, torch.rand(3, 2, 32, 32))
@@ -89,19 +90,76 @@ def test_the_loss_of_one_patch_is_that_of_a_batch_of_one() -> None:
     assert torch.allclose(loss_of_each(logits, masks), torch.stack(alone))
 
 
-@pytest.mark.parametrize("unit", UNITS)
-def test_every_exact_law_of_a_private_step_holds(unit: str) -> None:
+def laws_broken(unit: str, plant=lambda game: None) -> dict[str, str]:
+    """What the laws say of a fit, with a fault planted or none."""
     made = DpSegmenter(DpSegmenterParams(**SMALL, steps=2))
-    claim = made.plan(PUBLIC, budget(unit))
     found: dict[str, str] = {}
 
     def look(game: Training) -> None:
-        for weight in game.critic.parameters():  # the last layer starts at zero and would hide all
-            nn.init.normal_(weight, std=0.3, generator=torch.Generator().manual_seed(0))
-        found.update({name: LAWS[name](game, claim) for name in OTHER_LAWS})
+        plant(game)
+        found.update(broken(game, game.guarantee))
 
     fitted(made, unit, inspect=look)
-    assert found == dict.fromkeys(OTHER_LAWS, "")
+    return found
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_every_exact_law_of_a_private_step_holds(unit: str) -> None:
+    assert laws_broken(unit) == {}
+
+
+def half_the_noise(game: Training) -> None:
+    game.step = replace(game.step, noise_multiplier=game.step.noise_multiplier / 2)
+
+
+def no_clipping(game: Training) -> None:
+    game.step = replace(game.step, clip_norm=1e9, noise_multiplier=game.step.noise_multiplier / 2e9)
+
+
+def more_steps(game: Training) -> None:
+    game.private_steps *= 2
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize(
+    ("plant", "law"),
+    [
+        (half_the_noise, "the_noise_is_that_which_was_accounted"),
+        (no_clipping, "one_unit_moves_the_sum_by_the_clip_norm_at_most"),
+        (more_steps, "the_epsilon_follows_from_the_mechanisms_numbers"),
+    ],
+)
+def test_a_planted_fault_breaks_its_law(plant, law: str, unit: str) -> None:
+    assert law in laws_broken(unit, plant)
+
+
+def audited(unit: str, plant=lambda game: None) -> Verdict:
+    made = DpSegmenter(
+        DpSegmenterParams(**{**SMALL, "batch": 48, "patients_per_step": 6}, steps=60)
+    )
+    asked = FitContext(seed=0, noise=SeededNoise(0, "audit"), charge=lambda _: None)
+    known = patients_patches()
+    among = trial(known, unit, canaries=120, seed=0)
+    return audit(made, Budget(epsilon=2.0, delta=1e-5, unit=unit), among, asked, plant=plant)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_an_audit_sees_its_canaries_through_flips_and_does_not_refute_an_honest_fit(
+    unit: str,
+) -> None:
+    verdict = audited(unit)
+    assert verdict.right > verdict.guesses / 2, "or else it sees nothing"
+    assert verdict.bound <= verdict.claim.epsilon < verdict.largest
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_without_clipping_an_audit_refutes_the_claim(unit: str) -> None:
+    def loud(game: Training) -> None:
+        step = game.step
+        share = step.clip_norm / 1e9
+        game.step = replace(step, clip_norm=1e9, noise_multiplier=step.noise_multiplier * share)
+
+    assert audited(unit, loud).contradicts
 
 
 @pytest.mark.parametrize("unit", UNITS)

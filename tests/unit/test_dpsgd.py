@@ -16,7 +16,7 @@ from benchmark.privacy.engines import ENGINES, Loss, Units, book_keeping, refuse
 from benchmark.privacy.randomness import SeededNoise
 from generators.nets.convolutional import PatchCritic, initialise
 from generators.nets.players import LOSSES
-from segmenters.nets.private import PatchLoss, SmallUnet
+from segmenters.nets.private import PatchScore, SmallUnet
 
 pytestmark = pytest.mark.filterwarnings("ignore:Full backward hook")  # Opacus's, of its last layer
 
@@ -129,7 +129,7 @@ NETS = {
     "group norm": lambda: Flat(
         nn.Conv2d(2, 16, 4, 2, bias=False), nn.GroupNorm(4, 16), nn.ReLU(), nn.Conv2d(16, 1, 4, 2)
     ),
-    "a U-Net's loss": lambda: PatchLoss(SmallUnet(width=4, levels=3, vessel_fraction=0.1)),
+    "a U-Net's loss": lambda: PatchScore(SmallUnet(width=4, levels=3, vessel_fraction=0.1)),
     "instance norm with parameters": lambda: Flat(
         nn.Conv2d(2, 8, 4, 2), nn.InstanceNorm2d(8, affine=True), nn.ReLU(), nn.Conv2d(8, 1, 4, 2)
     ),
