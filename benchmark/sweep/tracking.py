@@ -36,8 +36,11 @@ STUDY = "study-"
 """The start of a study's key, by which it is told from a sweep."""
 
 DESCRIPTION = (
-    "One sweep: each child run is a generator at one privacy level. Choose the children and press "
-    "Compare; `dice_test` against `epsilon` is the trade-off."
+    "One sweep: each child run is a generator at one privacy level and seed. Choose the children "
+    "and press Compare; `dice_test` against `epsilon` is the trade-off. `real` (patients' own "
+    "patches) and `simulator` (nobody's) are the bookends; `dp-segmenter` is a segmenter that was "
+    "itself fitted under the same ε; a run called a control never reached a patient. An ε for a "
+    "patch is none for a patient: `tags.unit = 'patient'` keeps to one of them."
 )
 
 

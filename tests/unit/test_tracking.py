@@ -12,7 +12,10 @@ import pytest
 from made import entry, spec
 
 from benchmark.core.files import write_json
+from benchmark.core.registry import generators, segmenters
+from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.sweep.mlflow_pages import pages
+from benchmark.sweep.planning import is_bookend
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import CURVES, RESULT, Store
 from benchmark.sweep.tracking import STUDY, Parent, Tracker, default_uri
@@ -104,3 +107,10 @@ def test_a_study_is_not_opened_as_the_newest_sweep(logged: Path, runs: dict[str,
     assert compared is not None
     opened = {name for name, run in runs.items() if run.info.run_id in compared}
     assert opened == {PRIVATE, FREE, TUNED}
+
+
+def test_a_sweep_says_in_mlflow_what_is_no_rival_in_it() -> None:
+    note = Parent.of_sweep([spec()]).note
+    direct = [n for n in segmenters.names() if issubclass(segmenters.get(n), PrivateSegmenter)]
+    for name in [*direct, *(name for name in generators.names() if is_bookend(name))]:
+        assert f"`{name}`" in note
