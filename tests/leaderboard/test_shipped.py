@@ -1,4 +1,4 @@
-"""The board that the repository ships: every result adds up, and the page is made from them."""
+"""The board that the repository ships: results add up, page and reference tables are of them."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 from benchmark.data.folders import cache_folder, state_folder
 from leaderboard.board import tables_of
 from leaderboard.entries import entries_of
+from leaderboard.markdown import overview_of
 from leaderboard.page import HERE, write_markdown, write_page
 from leaderboard.verification import verified_files, verifier
 
@@ -29,3 +30,7 @@ def test_every_shipped_result_adds_up_and_the_page_is_built_from_them(tmp_path: 
     write_markdown(tables, tmp_path / "report.md")
     for name in ("index.html", "report.md"):
         assert (HERE / name).read_bytes() == (tmp_path / name).read_bytes(), name
+    told = (HERE.parent / "docs" / "leaderboard.md").read_text()
+    for table in tables:
+        for test_set in table.test_sets:
+            assert "\n".join(overview_of(table.rows, test_set)) in told, table.common.unit
