@@ -211,8 +211,9 @@ def _drawn(game: Any) -> NDArray[np.int64]:
 
 
 def _units(game: Any, claim: Guarantee) -> int:
-    """Units that can be drawn at all: slots that nobody fills are drawn and seen by nobody."""
-    return claim.patients if claim.unit == "patient" else len(game.patches)
+    """Units that can be seen drawn: slots that nobody fills are drawn and seen by nobody."""
+    patches = game.patches
+    return len(np.unique(patches.patient)) if claim.unit == "patient" else len(patches)
 
 
 def _units_expected(claim: Guarantee) -> float:

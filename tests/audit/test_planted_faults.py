@@ -75,10 +75,10 @@ class SeenEnoughError(Exception):
     pass
 
 
-def laws_broken(plant: Callable[[Any], None], unit: str) -> dict[str, str]:
+def laws_broken(plant: Callable[[Any], None], unit: str, *, canaries: int = 2) -> dict[str, str]:
     """What the laws say of a game with a fault, before its first step."""
     made = DpWgan(DpWganParams(**SETTINGS, generator_steps=20))
-    among = trial(known(), unit, canaries=2, seed=0)
+    among = trial(known(), unit, canaries=canaries, seed=0)
     found: dict[str, str] = {}
 
     def inspect(game: Any) -> None:
@@ -100,9 +100,12 @@ def audited(
     return audit(made, budget(unit), among, context(seed=seed), plant=plant)
 
 
+@pytest.mark.parametrize("canaries", [2, 100])
 @pytest.mark.parametrize("unit", ["patch", "patient"])
-def test_an_honest_fit_keeps_every_law(unit: str) -> None:
-    assert laws_broken(honest, unit) == {}
+def test_an_honest_fit_keeps_every_law_also_where_half_of_the_slots_are_empty(
+    unit: str, canaries: int
+) -> None:
+    assert laws_broken(honest, unit, canaries=canaries) == {}
 
 
 @pytest.mark.parametrize(("fault", "unit"), EACH, ids=NAMES)
