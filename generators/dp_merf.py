@@ -11,9 +11,9 @@ the features together, and they are those of small windows, which are alike in a
 
 Where it does not help: with the patch as unit the noise is negligible, so the ceiling is the
 embedding's own, which no larger ε lifts. With sixteen patients as units at ε = 2 it reached 0.645
-Dice on the embedded cohort (``simulator``: 0.436; ``dp-simulator``: 0.834), and on another cohort less
-than its own control that no patient reaches (``evidence=mean``); with fewer features and a smaller
-clip norm the mask vanished. docs/experiments.md has the numbers.
+Dice on the embedded cohort (``simulator``: 0.436; ``dp-simulator``: 0.834), and on another cohort
+less than its own control that no patient reaches (``evidence=mean``); with fewer features and a
+smaller clip norm the mask vanished. docs/experiments.md has the numbers.
 
 Reference: Harder, Adamczewski and Park (2021), arXiv:2002.11603, there with random features of
 whole images.
