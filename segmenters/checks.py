@@ -19,7 +19,7 @@ from benchmark.core.generator import FitContext, unseen
 from benchmark.core.laws import LawBrokenError, hold
 from benchmark.core.patches import Patches
 from benchmark.core.segmenter import PrivateSegmenter, Segmenter, TrainContext
-from benchmark.privacy.dpsgd import Batch
+from benchmark.privacy.dpsgd import Batch, stirred
 from benchmark.privacy.randomness import SeededNoise
 
 PUBLIC = PublicNumbers(patients=4, patches_per_patient=8, patch_size=32)
@@ -157,26 +157,18 @@ def one_unit_moves_the_sum_by_the_clip_norm_if_it_shows_its_step(kind: type[Segm
         seen: list[Any] = []
         privately_fitted(kind, unit, inspect=seen.append)
         for inside in (one for one in seen if hasattr(one, "step")):
-            _stir(inside.critic)
+            critic = stirred(inside.critic)
             each = 3 if unit == "patient" else 1
             owner = torch.arange(4).repeat_interleave(each)
             rng = torch.Generator().manual_seed(0)
             shape = len(owner), 2, PUBLIC.patch_size, PUBLIC.patch_size
             loud = 50 * (2 * torch.rand(shape, generator=rng) - 1)
             whole, less = (
-                inside.step.gradient(inside.critic, Batch(loud[kept], owner[kept]), Silence())
+                inside.step.gradient(critic, Batch(loud[kept], owner[kept]), Silence())
                 for kept in (owner >= 0, owner > 0)
             )
             moved = float((whole - less).norm()) * inside.step.expected_units
             hold(0 < moved <= inside.step.clip_norm * (1 + ROUNDING), f"a {unit} moves it by C")
-
-
-@torch.no_grad()
-def _stir(net: torch.nn.Module) -> None:
-    """Draws all weights anew: layers that start at zero would hide those below them."""
-    rng = torch.Generator().manual_seed(0)
-    for weight in net.parameters():
-        weight.copy_(0.3 * torch.randn(weight.shape, generator=rng))
 
 
 class Silence:

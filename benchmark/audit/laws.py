@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import binom
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.audit import release_laws
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.core.generator import Noise
 from benchmark.privacy.accounting import account
-from benchmark.privacy.dpsgd import Batch, refuse_mixing
+from benchmark.privacy.dpsgd import Batch, refuse_mixing, stirred
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.release import Release
 
@@ -38,7 +38,6 @@ CHANCE = 1e-6
 DRAWS = 60
 ROUNDING = 1e-4
 LOUD = 50.0
-STIRRED = 0.2
 SITE_DRAWS = 4096
 
 Law = Callable[[Any, Guarantee], str]
@@ -118,7 +117,7 @@ def what_a_patient_holds_moves_no_others_draws(game: Any, claim: Guarantee) -> s
 def no_sample_reaches_anothers_score(game: Any, claim: Guarantee) -> str:
     """Each score comes from its own sample."""
     try:
-        refuse_mixing(_stirred(game.critic), _samples(game, 3))
+        refuse_mixing(game.critic, _samples(game, 3))
     except UsageError as error:
         return str(error)
     return ""
@@ -187,17 +186,8 @@ def _gradient(
     owner = torch.arange(units).repeat_interleave(each)
     kept = owner != (-1 if without is None else without)
     batch = Batch((LOUD if loud else 1.0) * samples[kept], owner[kept], _samples(game, 4, seed=1))
-    found: Tensor = game.step.gradient(_stirred(game.critic), batch, noise)
+    found: Tensor = game.step.gradient(stirred(game.critic), batch, noise)
     return found
-
-
-@torch.no_grad()
-def _stirred(critic: nn.Module) -> nn.Module:
-    """A copy with weights drawn anew: a layer that starts at zero would hide all others."""
-    made, rng = copy.deepcopy(critic), torch.Generator().manual_seed(0)
-    for weight in made.parameters():
-        weight.copy_(STIRRED * torch.randn(weight.shape, generator=rng))
-    return made
 
 
 def _samples(game: Any, n: int, seed: int = 0) -> Tensor:

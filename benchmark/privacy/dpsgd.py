@@ -32,6 +32,9 @@ BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 SAME = 1e-9
 """How far two computations of one score may lie apart, in double precision."""
 
+STIRRED = 0.2
+"""The standard deviation of weights that are drawn anew."""
+
 
 class Batch(NamedTuple):
     """What one critic step sees.
@@ -113,7 +116,7 @@ class Step:
 
 
 def refuse_mixing(critic: nn.Module, example: Tensor) -> None:
-    """Refuses a critic in which one patient's values reach another's gradient.
+    """Refuses a critic in which one patient's values reach another's gradient, at any weights.
 
     Args:
         critic: The critic.
@@ -128,11 +131,20 @@ def refuse_mixing(critic: nn.Module, example: Tensor) -> None:
                 f"{type(module).__name__} mixes patients in a batch, so a critic with it cannot be "
                 "trained privately; use GroupNorm."
             )
-    if _mixes(copy.deepcopy(critic).double(), example.detach().double()):
+    if _mixes(stirred(critic).double(), example.detach().double()):
         raise UsageError(
             f"{type(critic).__name__} lets samples of a batch reach each other's score, so it "
             "cannot be trained privately; every score must come from its own sample."
         )
+
+
+@torch.no_grad()
+def stirred(critic: nn.Module) -> nn.Module:
+    """A copy with weights drawn anew: a layer that starts at zero hides all that lie below it."""
+    made, rng = copy.deepcopy(critic), torch.Generator().manual_seed(0)
+    for weight in made.parameters():
+        weight.copy_(STIRRED * torch.randn(weight.shape, generator=rng))
+    return made
 
 
 def _mixes(critic: nn.Module, samples: Tensor) -> bool:
@@ -148,7 +160,7 @@ def _mixes(critic: nn.Module, samples: Tensor) -> bool:
 
 def _nothing(critic: nn.Module) -> Tensor:
     """The gradient of no samples: a Poisson batch may be empty, and steps all the same."""
-    return torch.cat([torch.zeros_like(weight).flatten() for weight in critic.parameters()])
+    return torch.cat([torch.zeros_like(weight).flatten() for weight in trained(critic)])
 
 
 def flat_gradient(critic: nn.Module, loss: Tensor) -> Tensor:

@@ -152,7 +152,7 @@ class Training:
             self.critic.parameters(), lr=how.learning_rate, betas=BETAS
         )
         self.rng = torch.Generator().manual_seed(stream(context.seed, "segmenter flips"))
-        refuse_mixing(*_stirred(self.critic, patches.size))
+        refuse_mixing(self.critic, _of_nobody(patches.size).to(context.device))
         refuse_unruled(self.critic)
         self.private_steps = guarantee.steps
         self.step = step_of(guarantee, how.engine)
@@ -242,16 +242,9 @@ class Training:
         self.sampler.draws = kept.facts["draws"]
 
 
-def _stirred(critic: nn.Module, size: int) -> tuple[nn.Module, Tensor]:
-    """A copy with weights drawn anew, and some samples of nobody's.
-
-    The last layer starts at zero, where no patch would be seen to reach any loss at all.
-    """
-    rng = torch.Generator().manual_seed(0)
-    made = copy.deepcopy(critic)
-    for weight in made.parameters():
-        weight.data = 0.1 * torch.randn(weight.shape, generator=rng).to(weight)
-    return made, torch.rand(3, 2, size, size, generator=rng).to(weight)
+def _of_nobody(size: int) -> Tensor:
+    """Some labelled patches."""
+    return torch.rand(3, 2, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
 def step_of(guarantee: Guarantee, engine: str) -> Step:

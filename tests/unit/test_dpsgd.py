@@ -242,14 +242,16 @@ def test_without_fakes_the_gradient_is_the_noised_real_half_alone() -> None:
     assert torch.allclose(ours, real + noise, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("last", [2, 4])
 @pytest.mark.parametrize("norm", [0.5, math.inf])
-def test_an_empty_batch_without_fakes_steps_by_its_noise_alone(norm: float) -> None:
-    net, nothing = critic(), batch(reals=0)
+def test_an_empty_batch_without_fakes_steps_by_its_noise_alone(norm: float, last: int) -> None:
+    net, nothing = frozen(last, "none"), batch(reals=0)
     private = step(noise_multiplier=0.0 if math.isinf(norm) else 1.0, clip_norm=norm)
     ours = private.gradient(net, Batch(nothing.real, nothing.owner), SeededNoise(0, "empty"))
     expected = torch.from_numpy(SeededNoise(0, "empty").normal(len(ours))) * 0.5 / 10
     expected = torch.zeros_like(ours) if math.isinf(norm) else expected
     assert torch.allclose(ours, expected, rtol=1e-6)
+    assert len(ours) == sum(weight.numel() for weight in net.parameters() if weight.requires_grad)
 
 
 def test_the_divisor_is_the_public_batch_and_not_the_realised_one() -> None:
