@@ -70,6 +70,9 @@ def main() -> None:
         sys.exit(USAGE)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted; what was finished is kept, the same command goes on.", err=True)
+        # An interrupt within some library's `exec` marks CPython to die of it under `python -m`,
+        # although it was caught here; any further evaluation takes the mark away.
+        eval("None")  # noqa: S307
         sys.exit(INTERRUPTED)
     except (BenchError, OSError) as error:
         if "--debug" in sys.argv:

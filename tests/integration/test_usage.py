@@ -176,3 +176,19 @@ def test_list_and_show_name_what_there_is(capsys, monkeypatch) -> None:
         assert stop.value.code == 0
         out = capsys.readouterr().out
         assert all(word in out for word in words)
+
+
+def test_an_interrupt_within_a_librarys_exec_has_its_exit_code_too(tmp_path: Path) -> None:
+    package = tmp_path / "interrupted"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(
+        "from benchmark.cli import main\n"
+        "main.bench.main = lambda **_: exec('raise KeyboardInterrupt')\n"
+        "main.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 130
+    assert done.stderr.startswith("Interrupted; what was finished is kept")
