@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmark.core.budget import RELATION, Guarantee
 from benchmark.metrics.bootstrap import Interval, intervals
-from benchmark.sweep.planning import LOWER, UPPER
+from benchmark.sweep.request import LOWER, UPPER
 from benchmark.sweep.spec import RunSpec, canonical
 from benchmark.sweep.summary import called
 from leaderboard.command import changed_settings, preset_of

@@ -13,8 +13,8 @@ from benchmark.core.errors import UsageError
 from benchmark.core.registry import Registry, segmenters
 from benchmark.core.settings import Settings
 from benchmark.privacy.units import default_delta
-from benchmark.sweep.planning import LOWER, PROTOCOL
 from benchmark.sweep.presets import PROTOCOLS
+from benchmark.sweep.request import LOWER, PROTOCOL
 from benchmark.sweep.spec import PlugIn, RunSpec
 
 DEFAULT_SEGMENTER, DEFAULT_PRESET, DEFAULT_UNIT = "unet", "quick", "patch"

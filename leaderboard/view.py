@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmark.metrics.bootstrap import Interval
 from benchmark.sweep.explanation import MEANINGFUL, explain
-from benchmark.sweep.planning import LOWER, UPPER
+from benchmark.sweep.request import LOWER, UPPER
 from benchmark.sweep.tuned import NOT_ACCOUNTED
 from leaderboard.board import Row, Scored, Table
 from leaderboard.charts import PAPER, UNUSABLE_BELOW, Levels, charts

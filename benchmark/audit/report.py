@@ -31,8 +31,8 @@ from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.privacy.units import default_delta
 from benchmark.sweep.cell import ledger_in, protocol_recipe
 from benchmark.sweep.inputs import MAIN_TEST, Inputs
-from benchmark.sweep.planning import registry_of
 from benchmark.sweep.presets import PROTOCOLS
+from benchmark.sweep.request import registry_of
 
 RECORDS = 500
 """Members, and others, that the black-box attack is tried on."""

@@ -44,8 +44,8 @@ def show(name: str, preset: str, tuned: bool, unit: Unit, out: Path) -> None:
     import inspect
 
     from benchmark.core.registry import generators, segmenters, unknown
-    from benchmark.sweep.planning import LOWER, PROTOCOL, UPPER
     from benchmark.sweep.presets import PROTOCOLS, Protocol
+    from benchmark.sweep.request import LOWER, PROTOCOL, UPPER
 
     registry = next((r for r in (generators, segmenters) if name in r.names()), None)
     if tuned and (registry is segmenters or name in (UPPER, LOWER, PROTOCOL)):

@@ -10,7 +10,7 @@ import click
 from benchmark.cli.run import names, settings_of
 
 if TYPE_CHECKING:
-    from benchmark.sweep.planning import Request
+    from benchmark.sweep.request import Request
 
 
 @click.command()
@@ -94,7 +94,7 @@ def plan(**options: Any) -> int:
 def _request(options: Mapping[str, Any]) -> Request:
     from benchmark.core.budget import parse_epsilon
     from benchmark.sweep.feasibility import with_preset
-    from benchmark.sweep.planning import PROTOCOL, Request
+    from benchmark.sweep.request import PROTOCOL, Request
 
     settings = settings_of(options["settings"])
     if options["patches"] is not None:

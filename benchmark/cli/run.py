@@ -12,7 +12,7 @@ import click
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from benchmark.sweep.planning import Request
+    from benchmark.sweep.request import Request
     from benchmark.sweep.sites import Federation
 
 DP_SEGMENTER = "dp-segmenter"
@@ -221,7 +221,7 @@ def run(**options: Any) -> int:
 
 def _request(options: Mapping[str, Any]) -> Request:
     from benchmark.core.budget import parse_epsilon
-    from benchmark.sweep.planning import Request
+    from benchmark.sweep.request import Request
     from benchmark.sweep.tuned import FOLDER, SHIPPED
 
     private = options["data"] is not None

@@ -159,7 +159,7 @@ def _words(option: click.Parameter, value: Any) -> list[str]:
 
 def _order(options: Mapping[str, Any]) -> Order:
     from benchmark.core.budget import parse_epsilon
-    from benchmark.sweep.planning import Request
+    from benchmark.sweep.request import Request
     from benchmark.sweep.sites import Federation
     from benchmark.sweep.studies import Order
 

@@ -28,15 +28,8 @@ from benchmark.core.errors import BenchError, PlugInError
 from benchmark.core.generator import Generator
 from benchmark.core.registry import generators
 from benchmark.sweep.cell import protocol_recipe
-from benchmark.sweep.planning import (
-    Request,
-    check_settings,
-    delta_of,
-    make,
-    plug_in_of,
-    protocol_of,
-)
 from benchmark.sweep.plans import planned
+from benchmark.sweep.request import Request, check_settings, delta_of, make, plug_in_of, protocol_of
 
 WORKABLE_UP_TO = 0.1
 """About the largest r at which phantoms were learnt from; at 0.29 no data were as good."""

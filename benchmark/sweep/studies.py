@@ -15,7 +15,7 @@ from benchmark.metrics import weights
 from benchmark.privacy.ledger import OverCapError
 from benchmark.sweep.inputs import VALIDATION, Inputs, gather
 from benchmark.sweep.objectives import OBJECTIVES
-from benchmark.sweep.planning import Request, check, is_bookend
+from benchmark.sweep.request import Request, check, is_bookend
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.starts import spent
 from benchmark.sweep.storage import storage_at

@@ -20,7 +20,8 @@ from benchmark.core.registry import generators
 from benchmark.core.settings import Settings
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.objectives import OBJECTIVES
-from benchmark.sweep.planning import Request, cells
+from benchmark.sweep.planning import cells
+from benchmark.sweep.request import Request
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.spec import RunSpec, canonical
 from benchmark.sweep.starts import composed

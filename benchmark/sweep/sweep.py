@@ -15,18 +15,8 @@ from benchmark.metrics import weights
 from benchmark.sweep.cell import is_paid, ledger_in, recipe_of, spendings_of, training_patches
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.matrix import MATRIX, Square, cross_site, write_matrix
-from benchmark.sweep.planning import (
-    LOWER,
-    UPPER,
-    Request,
-    cells,
-    check,
-    guarantee_of,
-    is_bookend,
-    make,
-    reference_of,
-    wanted,
-)
+from benchmark.sweep.planning import cells, guarantee_of, reference_of, wanted
+from benchmark.sweep.request import LOWER, UPPER, Request, check, is_bookend, make
 from benchmark.sweep.runner import Events, Outcome, run_tasks
 from benchmark.sweep.sites import fitted_on, inputs_of
 from benchmark.sweep.spec import RunSpec

@@ -13,7 +13,8 @@ from benchmark.data.cohort import Patient
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import Scores
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.planning import Request, cells, guarantee_of
+from benchmark.sweep.planning import cells, guarantee_of
+from benchmark.sweep.request import Request
 from benchmark.sweep.sites import is_federated, site_plans, worst
 from benchmark.sweep.spec import RunSpec
 from leaderboard.entries import Entry, Status

@@ -10,7 +10,8 @@ from made import INPUTS, SITES, entry, spec, specs, unfinished
 
 from benchmark.cli.run import _request, run
 from benchmark.metrics.bootstrap import interval
-from benchmark.sweep.planning import LOWER, UPPER, cells, guarantee_of
+from benchmark.sweep.planning import cells, guarantee_of
+from benchmark.sweep.request import LOWER, UPPER
 from benchmark.sweep.sites import Federation
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.tuned import NOT_ACCOUNTED

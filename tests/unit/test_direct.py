@@ -12,14 +12,8 @@ from benchmark.data.cohort import Patient
 from benchmark.sweep.distances import no_distances
 from benchmark.sweep.explanation import explain
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.planning import (
-    Request,
-    cells,
-    check,
-    guarantee_of,
-    is_bookend,
-    reference_of,
-)
+from benchmark.sweep.planning import cells, guarantee_of, reference_of
+from benchmark.sweep.request import Request, check, is_bookend
 from benchmark.sweep.sites import Federation
 from benchmark.sweep.spec import spec_from
 from benchmark.sweep.store import Store

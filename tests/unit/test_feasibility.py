@@ -35,7 +35,7 @@ from benchmark.sweep.feasibility import (
     verdict,
     with_preset,
 )
-from benchmark.sweep.planning import Request
+from benchmark.sweep.request import Request
 from generators.checks import PUBLIC, budget_of, patches
 from generators.dp_wgan import DpWgan
 from generators.simulator import Simulator

@@ -14,7 +14,8 @@ from benchmark.privacy.accounting import epsilon_spent
 from benchmark.privacy.planning import plan_poisson_gaussian
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.sweep.cell import _noise
-from benchmark.sweep.planning import Request, _levels, check
+from benchmark.sweep.planning import _levels
+from benchmark.sweep.request import Request, check
 from benchmark.sweep.spec import PlugIn, RunSpec
 from generators.dp_wgan import DpWgan
 from generators.simulator import Simulator

@@ -18,7 +18,8 @@ from benchmark.privacy.ledger import DELTA, OverCapError
 from benchmark.sweep import studies
 from benchmark.sweep.cell import ledger_in, spendings_of
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.planning import Request, guarantee_of
+from benchmark.sweep.planning import guarantee_of
+from benchmark.sweep.request import Request
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.sites import Federation, site_plans
 from benchmark.sweep.starts import spent

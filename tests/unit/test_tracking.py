@@ -15,7 +15,7 @@ from benchmark.core.files import write_json
 from benchmark.core.registry import generators, segmenters
 from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.sweep.mlflow_pages import pages
-from benchmark.sweep.planning import is_bookend
+from benchmark.sweep.request import is_bookend
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import CURVES, RESULT, Store
 from benchmark.sweep.tracking import STUDY, Parent, Tracker, default_uri

@@ -14,7 +14,8 @@ from benchmark.cli.catalogue import show
 from benchmark.core import registry
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.settings import Settings, Tuned
-from benchmark.sweep.planning import Request, tuned_for
+from benchmark.sweep.planning import tuned_for
+from benchmark.sweep.request import Request
 from benchmark.sweep.study import Question
 from benchmark.sweep.tuned import (
     FREE,

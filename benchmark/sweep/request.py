@@ -1,0 +1,194 @@
+"""What a user asks for, and whether it can be meant: asked before any data are looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmark.core.budget import Unit
+from benchmark.core.errors import PlugInError, UsageError
+from benchmark.core.federation import federated
+from benchmark.core.registry import Registry, generators, segmenters, unknown
+from benchmark.core.segmenter import PrivateSegmenter
+from benchmark.core.settings import Settings
+from benchmark.privacy.units import check_delta, default_delta
+from benchmark.sweep.presets import PROTOCOLS
+from benchmark.sweep.sites import Federation
+from benchmark.sweep.spec import PlugIn
+from federation.partition import Partition
+
+UPPER, LOWER = "real", "simulator"
+UNUSABLE = 0
+"""The version of a plug-in that cannot be imported; its cells fail, and no others."""
+
+PROTOCOL = "protocol"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A sweep as a user asks for it.
+
+    Attributes:
+        generators: Names of generators, and of private segmenters to be fitted on patients
+            themselves.
+        epsilons: Targets, each above 0 or inf.
+        unit: What is protected.
+        delta: δ; ``None`` for the default at the number of units.
+        segmenters: Names of segmenters.
+        preset: The name of the settings to start from.
+        settings: Texts by setting, by plug-in (or ``protocol``), that override the preset.
+        seeds: How many seeds.
+        first_seed: The first of them.
+        bookends: Whether ``real`` and ``simulator`` run too.
+        noise: ``seeded`` or ``system``.
+        federation: Across which sites, and how.
+        tuned: Folders of tuned settings, the first before the others; empty to use none.
+    """
+
+    generators: Sequence[str]
+    epsilons: Sequence[float]
+    unit: Unit = "patch"
+    delta: float | None = None
+    segmenters: Sequence[str] = ("unet",)
+    preset: str = "quick"
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    seeds: int = 1
+    first_seed: int = 0
+    bookends: bool = True
+    noise: str = "seeded"
+    federation: Federation = field(default_factory=Federation)
+    tuned: Sequence[Path] = ()
+
+
+def check(request: Request) -> None:
+    """Refuses what cannot be meant, before any data are looked at.
+
+    Raises:
+        UsageError: With one sentence.
+    """
+    check_settings(request)
+    if request.federation.asked:
+        _check_federation(request)
+    usable = {name: class_of(registry_of(name), name) for name in request.generators}
+    plain = [name for name, kind in usable.items() if kind and not kind.is_private]
+    if len(plain) == len(request.generators) and math.inf not in request.epsilons:
+        raise UsageError(
+            f"{', '.join(plain)} is not private, so it cannot run at a finite epsilon; "
+            "ask for --epsilon inf, or for a private generator beside it."
+        )
+
+
+def check_settings(request: Request) -> None:
+    """Refuses a preset, a plug-in or a setting that there is not.
+
+    Raises:
+        UsageError: With one sentence.
+    """
+    if request.preset not in PROTOCOLS:
+        raise UsageError(unknown("preset", request.preset, list(PROTOCOLS)))
+    used = {*names_of(request), *request.segmenters, PROTOCOL}
+    for name in request.settings:
+        if name not in used:
+            raise UsageError(unknown("plug-in of this sweep", name, sorted(used)))
+    protocol_of(request)
+    for segmenter in request.segmenters:
+        plug_in_of(segmenters, segmenter, request)
+    for name in names_of(request):
+        plug_in_of(registry_of(name), name, request)
+
+
+def delta_of(request: Request, units: int) -> float:
+    """The δ that is asked for, or else the largest that so many units allow.
+
+    Raises:
+        UsageError: For a δ above its law.
+    """
+    delta = default_delta(units) if request.delta is None else request.delta
+    check_delta(delta, units)
+    return delta
+
+
+def names_of(request: Request) -> list[str]:
+    """Every generator of the sweep, the bookends first."""
+    bookends = [UPPER, LOWER] if request.bookends else []
+    return list(dict.fromkeys([*bookends, *request.generators]))
+
+
+def registry_of(name: str) -> Registry:
+    """Where a name among the generators is found: a private segmenter's is that of a segmenter.
+
+    Raises:
+        UsageError: If it is a segmenter that cannot be fitted on patients privately.
+    """
+    if name in generators.names() or name not in segmenters.names():
+        return generators
+    kind = class_of(segmenters, name)
+    if kind is not None and not issubclass(kind, PrivateSegmenter):
+        raise UsageError(
+            f"{name} is a segmenter that learns from synthetic patches alone, so nothing of it is "
+            "fitted on patients: name a generator here, or a private segmenter."
+        )
+    return segmenters
+
+
+def class_of(registry: Registry, name: str) -> Any | None:
+    """The plug-in's class; ``None`` for one that cannot be imported."""
+    try:
+        return registry.get(name)
+    except PlugInError:
+        return None
+
+
+def is_bookend(name: str) -> bool:
+    """Whether it is there to be compared with: it is never tuned, and takes part at no site."""
+    return name in (UPPER, LOWER) or registry_of(name) is segmenters
+
+
+def protocol_of(request: Request) -> Settings:
+    """The preset's numbers that belong to no plug-in, with what the request overrides."""
+    return PROTOCOLS[request.preset].with_texts(request.settings.get(PROTOCOL, {}))
+
+
+def plug_in_of(registry: Registry, name: str, request: Request) -> PlugIn:
+    """A plug-in with the settings that the request gives it.
+
+    Raises:
+        UsageError: For an unknown name, preset or setting.
+    """
+    kind = class_of(registry, name)
+    if kind is None:
+        return PlugIn(name=name, version=UNUSABLE, settings={})
+    if request.preset not in kind.presets:
+        raise UsageError(
+            f"{name} has no preset {request.preset!r}; it has: {', '.join(kind.presets)}."
+        )
+    try:
+        params = kind.presets[request.preset].with_texts(request.settings.get(name, {}))
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+    return PlugIn(name=name, version=kind.version, settings=params.as_dict())
+
+
+def make(registry: Registry, plug_in: PlugIn) -> Any:
+    """The plug-in with its settings.
+
+    Raises:
+        PlugInError: If it cannot be imported.
+    """
+    kind = registry.get(plug_in.name)
+    return kind(kind.Params(**plug_in.settings))
+
+
+def _check_federation(request: Request) -> None:
+    """Refuses sites that cannot be, before any data are looked at."""
+    how = request.federation
+    Partition(text=how.partition, sites=how.sites)
+    for name in request.generators:
+        if is_bookend(name):
+            continue
+        kind = class_of(generators, name)
+        if kind is not None:
+            how.of(federated(make(generators, plug_in_of(generators, name, request))))
