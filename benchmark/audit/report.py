@@ -29,8 +29,9 @@ from benchmark.data.patching import cached, extract, public_numbers
 from benchmark.privacy.ledger import Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.privacy.units import default_delta
-from benchmark.sweep.cell import ledger_in, protocol_recipe
+from benchmark.sweep.cell import protocol_recipe
 from benchmark.sweep.inputs import MAIN_TEST, Inputs
+from benchmark.sweep.payment import ledger_in
 from benchmark.sweep.presets import PROTOCOLS
 from benchmark.sweep.request import registry_of
 

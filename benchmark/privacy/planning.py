@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.core.budget import Guarantee
-from benchmark.privacy.accounting import account, calibrate
+from benchmark.privacy.accounting import account
+from benchmark.privacy.calibration import calibrate
 from benchmark.privacy.units import patch_epsilon_of_patient_run, patient_epsilon_of_patch_run
 
 

@@ -9,24 +9,22 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import PlugInError
-from benchmark.core.files import plain, read_json, write_json
+from benchmark.core.files import plain, write_json
 from benchmark.core.generator import FitContext, Generator, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import PrivateSegmenter, Segmenter, TrainContext
-from benchmark.data.folders import COUNTED, LEDGER, machine_secret
 from benchmark.data.patching import Recipe, cached
-from benchmark.privacy.checkpoint import Checkpoint
-from benchmark.privacy.ledger import Ledger, Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.sweep.distances import distances, no_distances
-from benchmark.sweep.inputs import VALIDATION, Inputs
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.payment import checkpoint_of, pay
 from benchmark.sweep.pictures import neighbours, save_picture, strip
 from benchmark.sweep.rounds import RoundWatch
 from benchmark.sweep.sites import (
@@ -34,13 +32,10 @@ from benchmark.sweep.sites import (
     fit_across_sites,
     inputs_of,
     is_federated,
-    partition_of,
-    site_plans,
-    split,
     worst,
 )
 from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.store import CHARGE, CHECKPOINT, CURVES, GENERATOR, NEIGHBOURS, SAMPLES
+from benchmark.sweep.store import CURVES, GENERATOR, NEIGHBOURS, SAMPLES
 from benchmark.sweep.suite import peak_mib, suite
 from benchmark.sweep.testing import Listener, tested, trained
 
@@ -173,11 +168,11 @@ def _fit(
     with watch.stage("patches"):
         watch.listener("patches", 0, 1)
         training = training_patches(spec, inputs, setting.cache)
-    checkpoint = checkpoint_of(spec, planned, setting.folder, setting.state)
     charged: list[Guarantee] = []
 
     def charge(guarantee: Guarantee) -> None:
-        _charge(spec, guarantee, inputs, setting, planned)
+        folder, state = setting.folder, setting.state
+        pay(spec, guarantee, inputs, planned=planned, folder=folder, state=state)
         charged.append(guarantee)
 
     context = FitContext(
@@ -185,7 +180,7 @@ def _fit(
         noise=_noise(spec),
         charge=charge,
         progress=watch.hears("fit"),
-        checkpoint=checkpoint,
+        checkpoint=checkpoint_of(spec, planned, setting.folder, setting.state),
         device=setting.device,
     )
     with watch.stage("fit"):
@@ -248,66 +243,6 @@ def _fit_across_sites(
 def _protects(guarantee: Guarantee) -> bool:
     """Whether anything of a fit on patients may leave: its ε is finite, and no seed undoes it."""
     return math.isfinite(guarantee.epsilon) and not guarantee.seeded
-
-
-def checkpoint_of(spec: RunSpec, planned: Guarantee, folder: Path, state: Path) -> Checkpoint:
-    """What a cell's fit goes on from."""
-    return Checkpoint(folder / CHECKPOINT, planned, state / COUNTED / f"{spec.key}.json")
-
-
-def ledger_in(state: Path) -> Ledger:
-    """This machine's ledger."""
-    return Ledger(state / LEDGER, machine_secret(state))
-
-
-def spendings_of(
-    spec: RunSpec, guarantee: Guarantee, inputs: Inputs, cache: Path
-) -> list[Spending]:
-    """What a cell's fit asks the ledger for: once, or once for each site."""
-    if not is_federated(spec):
-        return [_spending(spec, guarantee, inputs_of(spec, inputs))]
-    mine, plans = split(partition_of(spec), inputs), site_plans(spec, inputs, cache)
-    return [_spending(spec, plans[site], one) for site, one in mine.items()]
-
-
-def is_paid(
-    spec: RunSpec, planned: Guarantee, inputs: Inputs, *, folder: Path, state: Path
-) -> bool:
-    """Whether a cell's fit goes on from its checkpoint, and so under its own entry."""
-    if is_federated(spec):
-        return (folder / CHECKPOINT).exists()  # each site looks itself before it joins
-    checkpoint = checkpoint_of(spec, planned, folder, state)
-    entry = read_json(folder / CHARGE).get("ledger_entry")
-    spending = _spending(spec, planned, inputs)
-    return checkpoint.state is not None and ledger_in(state).pays_for(entry, spending)
-
-
-def _spending(spec: RunSpec, guarantee: Guarantee, inputs: Inputs) -> Spending:
-    return Spending(
-        kind="tuning" if VALIDATION in spec.test_data else "fit",
-        run=spec.key,
-        generator=spec.generator.name,
-        guarantee=replace(guarantee, seeded=spec.noise == "seeded"),
-        patients=inputs.patients,
-        private=inputs.private,
-    )
-
-
-def _charge(
-    spec: RunSpec,
-    guarantee: Guarantee,
-    inputs: Inputs,
-    setting: Setting,
-    planned: Guarantee,
-) -> None:
-    """Enters the fit into the ledger, durably, and notes which entry it was.
-
-    A fit that goes on from its checkpoint goes on under its own entry.
-    """
-    if is_paid(spec, planned, inputs, folder=setting.folder, state=setting.state):
-        return
-    entry = ledger_in(setting.state).charge(_spending(spec, guarantee, inputs))
-    write_json(setting.folder / CHARGE, {**guarantee.as_dict(), "ledger_entry": entry})
 
 
 def _noise(spec: RunSpec) -> Noise:

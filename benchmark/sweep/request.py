@@ -128,8 +128,8 @@ def registry_of(name: str) -> Registry:
     kind = class_of(segmenters, name)
     if kind is not None and not issubclass(kind, PrivateSegmenter):
         raise UsageError(
-            f"{name} is a segmenter that learns from synthetic patches alone, so nothing of it is "
-            "fitted on patients: name a generator here, or a private segmenter."
+            f"{name} is a segmenter that learns from synthetic patches alone, as `bench run "
+            "--segmenter` has it do; name a generator, or a private segmenter."
         )
     return segmenters
 

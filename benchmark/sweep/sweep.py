@@ -12,9 +12,10 @@ from benchmark.core.errors import BenchError, PlugInError
 from benchmark.core.registry import segmenters
 from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
-from benchmark.sweep.cell import is_paid, ledger_in, recipe_of, spendings_of, training_patches
+from benchmark.sweep.cell import recipe_of, training_patches
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.matrix import MATRIX, Square, cross_site, write_matrix
+from benchmark.sweep.payment import is_paid, ledger_in, spendings_of
 from benchmark.sweep.planning import cells, guarantee_of, reference_of, wanted
 from benchmark.sweep.request import LOWER, UPPER, Request, check, is_bookend, make
 from benchmark.sweep.runner import Events, Outcome, run_tasks

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.privacy.ledger import OverCapError, Spending
-from benchmark.sweep.cell import ledger_in, spendings_of
+from benchmark.sweep.payment import ledger_in, spendings_of
 from benchmark.sweep.planning import guarantee_of
 from benchmark.sweep.runner import Events, Outcome, run_tasks
 from benchmark.sweep.starts import enter, entered, place_of

@@ -28,7 +28,7 @@ from benchmark.data.phantom.cache import VERSION
 from benchmark.privacy.accounting import epsilon_spent
 from benchmark.privacy.composition import total_epsilon
 from benchmark.privacy.ledger import DELTA
-from benchmark.sweep.cell import ledger_in
+from benchmark.sweep.payment import ledger_in
 from benchmark.sweep.study import PHANTOM_SEED
 from benchmark.sweep.tuned import Found
 from leaderboard.entries import entry_of

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
-from benchmark.privacy.accounting import calibrate
+from benchmark.privacy.calibration import calibrate
 from benchmark.privacy.dpsgd import Batch, Step
 from benchmark.privacy.ledger import Ledger, Spending
 from benchmark.privacy.randomness import SeededNoise

@@ -11,7 +11,8 @@ from scipy.special import log_ndtr, ndtr
 
 from benchmark.core.errors import UsageError
 from benchmark.privacy import accounting
-from benchmark.privacy.accounting import account, calibrate, epsilon_spent
+from benchmark.privacy.accounting import account, epsilon_spent
+from benchmark.privacy.calibration import calibrate
 
 ACCOUNTANTS = pytest.mark.parametrize("accountant", ["prv", "pld", "rdp"])
 

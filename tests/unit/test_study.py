@@ -16,8 +16,8 @@ from benchmark.core.errors import UsageError
 from benchmark.privacy.composition import total_epsilon
 from benchmark.privacy.ledger import DELTA, OverCapError
 from benchmark.sweep import studies
-from benchmark.sweep.cell import ledger_in, spendings_of
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.payment import ledger_in, spendings_of
 from benchmark.sweep.planning import guarantee_of
 from benchmark.sweep.request import Request
 from benchmark.sweep.runner import Outcome

@@ -1,0 +1,82 @@
+"""What a cell's fit pays: an entry of the ledger, or one of each site, before patients are seen.
+
+A fit that goes on from its checkpoint goes on under its own entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.files import read_json, write_json
+from benchmark.data.folders import COUNTED, LEDGER, machine_secret
+from benchmark.privacy.checkpoint import Checkpoint
+from benchmark.privacy.ledger import Ledger, Spending
+from benchmark.sweep.inputs import VALIDATION, Inputs
+from benchmark.sweep.sites import inputs_of, is_federated, partition_of, site_plans, split
+from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.store import CHARGE, CHECKPOINT
+
+
+def ledger_in(state: Path) -> Ledger:
+    """This machine's ledger."""
+    return Ledger(state / LEDGER, machine_secret(state))
+
+
+def checkpoint_of(spec: RunSpec, planned: Guarantee, folder: Path, state: Path) -> Checkpoint:
+    """What a cell's fit goes on from."""
+    return Checkpoint(folder / CHECKPOINT, planned, state / COUNTED / f"{spec.key}.json")
+
+
+def is_paid(
+    spec: RunSpec, planned: Guarantee, inputs: Inputs, *, folder: Path, state: Path
+) -> bool:
+    """Whether a cell's fit goes on from its checkpoint, and so under its own entry."""
+    if is_federated(spec):
+        return (folder / CHECKPOINT).exists()  # each site looks itself before it joins
+    checkpoint = checkpoint_of(spec, planned, folder, state)
+    entry = read_json(folder / CHARGE).get("ledger_entry")
+    spending = _spending(spec, planned, inputs)
+    return checkpoint.state is not None and ledger_in(state).pays_for(entry, spending)
+
+
+def pay(
+    spec: RunSpec,
+    guarantee: Guarantee,
+    inputs: Inputs,
+    *,
+    planned: Guarantee,
+    folder: Path,
+    state: Path,
+) -> None:
+    """Enters the fit into the ledger, durably, and notes which entry it was.
+
+    Raises:
+        OverCapError: If the ledger's cap does not allow it.
+    """
+    if is_paid(spec, planned, inputs, folder=folder, state=state):
+        return
+    entry = ledger_in(state).charge(_spending(spec, guarantee, inputs))
+    write_json(folder / CHARGE, {**guarantee.as_dict(), "ledger_entry": entry})
+
+
+def spendings_of(
+    spec: RunSpec, guarantee: Guarantee, inputs: Inputs, cache: Path
+) -> list[Spending]:
+    """What a cell's fit asks the ledger for: once, or once for each site."""
+    if not is_federated(spec):
+        return [_spending(spec, guarantee, inputs_of(spec, inputs))]
+    mine, plans = split(partition_of(spec), inputs), site_plans(spec, inputs, cache)
+    return [_spending(spec, plans[site], one) for site, one in mine.items()]
+
+
+def _spending(spec: RunSpec, guarantee: Guarantee, inputs: Inputs) -> Spending:
+    return Spending(
+        kind="tuning" if VALIDATION in spec.test_data else "fit",
+        run=spec.key,
+        generator=spec.generator.name,
+        guarantee=replace(guarantee, seeded=spec.noise == "seeded"),
+        patients=inputs.patients,
+        private=inputs.private,
+    )
