@@ -16,40 +16,15 @@ from statistics import fmean
 from typing import Any
 
 from benchmark.core.budget import RELATION, Guarantee
-from benchmark.metrics.bootstrap import Interval, intervals
 from benchmark.sweep.request import LOWER, UPPER
 from benchmark.sweep.spec import RunSpec, canonical
 from benchmark.sweep.summary import called
 from leaderboard.command import changed_settings, preset_of
 from leaderboard.entries import Entry
+from leaderboard.scores import Bookends, Scored, scored_on, tests_on
 from leaderboard.sharing import is_of_phantoms, shared
 
-INTERVALS = ("dice", "hd95_mm", "bavd_mm", "cldice")
-CALIBRES = ("dice_thin", "dice_medium", "dice_thick")
 HERE, VERIFIED, IN_PART, REFUSED = "computed here", "verified", "in part", "does not add up"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """A row's scores on one test set: means over patients and seeds, with 95 % intervals.
-
-    Attributes:
-        dice: Dice.
-        scores: By the names in ``INTERVALS``.
-        calibres: Mean Dice by the names in ``CALIBRES``, of those that any patient has.
-        fraction_of_real: Dice over that of the upper bookend.
-        over_simulator: By how much Dice is above the data-free bookend's.
-        paired: Whether that is paired by patient; else its ends are those of both intervals.
-        by_site: Dice by the site of the tested patients.
-    """
-
-    dice: Interval
-    scores: Mapping[str, Interval]
-    calibres: Mapping[str, float]
-    fraction_of_real: float | None = None
-    over_simulator: Interval | None = None
-    paired: bool = False
-    by_site: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,29 +119,6 @@ class Table:
         return [name for name in names if name in told] or names
 
 
-class Bookends:
-    """What a table's rows are compared with, on each test set."""
-
-    def __init__(self, cells: Sequence[Entry]) -> None:
-        self._cells = [cell for cell in cells if cell.status == "done" and not cell.faults]
-        self._of: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-
-    def real(self, name: str) -> float | None:
-        """The upper one's mean Dice."""
-        tests = self._tests(name, UPPER)
-        return fmean(test["dice"]["mean"] for test in tests) if tests else None
-
-    def simulator(self, name: str) -> list[Mapping[str, Any]]:
-        """The lower one's scores."""
-        return self._tests(name, LOWER)
-
-    def _tests(self, name: str, bookend: str) -> list[Mapping[str, Any]]:
-        if (name, bookend) not in self._of:
-            cells = [cell for cell in self._cells if cell.spec.generator.name == bookend]
-            self._of[name, bookend] = _tests_on(name, cells)
-        return self._of[name, bookend]
-
-
 def tables_of(entries: Iterable[Entry]) -> list[Table]:
     """The tables, the largest first, of what may leave of the cells."""
     entries = list(entries)
@@ -248,12 +200,12 @@ def _says(entry: Entry) -> tuple[bool, bool]:
 def _row(cells: Sequence[Entry], asked: int, bookends: Bookends) -> Row:
     spec, done = cells[0].spec, [cell for cell in cells if cell.status == "done"]
     name = called(spec)
-    tests = {name: _tests_on(name, done) for name in spec.test_data}
+    tests = {name: tests_on(name, done) for name in spec.test_data}
     return Row(
         who=name + (", tuned" if spec.tuned else ""),
         cells=cells,
         asked=max(asked, len(cells)),
-        tests={name: _scored(told, name, bookends) for name, told in tests.items() if told},
+        tests={name: scored_on(told, name, bookends) for name, told in tests.items() if told},
         guarantee=_worst([Guarantee.from_dict(cell.result["guarantee"]) for cell in done]),
     )
 
@@ -295,79 +247,6 @@ def _aspects(spec: RunSpec) -> dict[str, Any]:
     study = {"study": spec.tuned["study"]} if spec.tuned else {}
     fit = {"version": spec.generator.version, **(spec.federation or {})}
     return {**spec.generator.settings, **noise, **fit, **study}
-
-
-def _tests_on(name: str, cells: Sequence[Entry]) -> list[Mapping[str, Any]]:
-    """What those say of a test set that tell of it."""
-    tests = (test for cell in cells for test in cell.result["test_sets"])
-    return [test for test in tests if test["name"] == name]
-
-
-def _scored(tests: Sequence[Mapping[str, Any]], name: str, bookends: Bookends) -> Scored:
-    real, simulator = bookends.real(name), bookends.simulator(name)
-    told = {score: per_patient(tests, score) for score in (*INTERVALS, *CALIBRES)}
-    dice = told["dice"]
-    simulated = per_patient(simulator, "dice")
-    paired = bool(dice) and dice.keys() == simulated.keys()
-    columns = [[*told[score].values()] for score in INTERVALS] if dice else []
-    gains = [[dice[one] - simulated[one] for one in dice]] if paired else []
-    found = intervals([*columns, *gains])
-    scores = dict(zip(INTERVALS, found, strict=False)) or {s: _over(tests, s) for s in INTERVALS}
-    gain = found[-1] if paired else _above(scores["dice"], simulator)
-    return Scored(
-        dice=scores["dice"],
-        scores=scores,
-        calibres={c: mean for c in CALIBRES if (mean := _mean(tests, told[c], c)) is not None},
-        fraction_of_real=scores["dice"].mean / real if real else None,
-        over_simulator=gain,
-        paired=paired,
-        by_site=_by_site(tests),
-    )
-
-
-def _over(tests: Sequence[Mapping[str, Any]], score: str) -> Interval:
-    """Over seeds, where single patients are not told."""
-    told = [test[score] for test in tests]
-    low, high = min(one["low"] for one in told), max(one["high"] for one in told)
-    return Interval(fmean(one["mean"] for one in told), low, high)
-
-
-def _above(dice: Interval, simulator: Sequence[Mapping[str, Any]]) -> Interval | None:
-    """The gain where patients cannot be paired: from and to what both intervals allow."""
-    if not simulator:
-        return None
-    other = _over(simulator, "dice")
-    return Interval(dice.mean - other.mean, dice.low - other.high, dice.high - other.low)
-
-
-def _mean(
-    tests: Sequence[Mapping[str, Any]], patients: Mapping[str, float], score: str
-) -> float | None:
-    told = [*patients.values()] or [test[score]["mean"] for test in tests if test[score]]
-    return fmean(told) if told else None
-
-
-def scores_on(name: str, cell: Entry) -> Mapping[str, Any]:
-    """What a finished cell says of a test set."""
-    found: Mapping[str, Any] = next(t for t in cell.result["test_sets"] if t["name"] == name)
-    return found
-
-
-def per_patient(tests: Sequence[Mapping[str, Any]], score: str) -> dict[str, float]:
-    """Each patient's mean over seeds; of patients whose scores are told."""
-    values: dict[str, list[float]] = {}
-    for row in (row for test in tests for row in test.get("patients", ())):
-        if row[score] is not None:
-            values.setdefault(row["patient"], []).append(row[score])
-    return {patient: fmean(scores) for patient, scores in values.items()}
-
-
-def _by_site(tests: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    values: dict[str, list[float]] = {}
-    for row in (row for test in tests for row in test.get("patients", ())):
-        if row["site"]:
-            values.setdefault(row["site"], []).append(row["dice"])
-    return {site: fmean(values[site]) for site in sorted(values)}
 
 
 def _order(row: Row) -> tuple[bool, str, float, str]:

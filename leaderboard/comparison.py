@@ -14,8 +14,8 @@ from rich.text import Text
 from benchmark.metrics.bootstrap import Interval, interval
 from benchmark.metrics.scores import Scores
 from benchmark.sweep.spec import RunSpec
-from leaderboard.board import per_patient, scores_on
 from leaderboard.entries import Entry
+from leaderboard.scores import per_patient, scores_on
 
 
 class Difference(NamedTuple):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from benchmark.metrics.bootstrap import Interval
-from leaderboard.board import Row, Scored
-from leaderboard.view import (
+from leaderboard.board import Row
+from leaderboard.columns import (
     distance_of,
     epsilon_text,
     fid_in_short,
@@ -18,6 +18,7 @@ from leaderboard.view import (
     status_of,
     suite_of,
 )
+from leaderboard.scores import Scored
 
 
 class Column(NamedTuple):

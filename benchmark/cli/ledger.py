@@ -10,7 +10,8 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from benchmark.privacy.ledger import Entry, Ledger
+    from benchmark.privacy.chain import Entry
+    from benchmark.privacy.ledger import Ledger
 
 
 HEADINGS = (
@@ -53,7 +54,7 @@ def show(phantoms: bool) -> None:
 @ledger.command()
 def verify() -> int:
     """Check that no entry was changed, removed or put in."""
-    from benchmark.privacy.ledger import LedgerError
+    from benchmark.privacy.chain import LedgerError
 
     try:
         count = _ledger().verify()

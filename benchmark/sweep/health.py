@@ -22,7 +22,8 @@ from benchmark.data.folders import (
     state_folder,
 )
 from benchmark.metrics import weights
-from benchmark.privacy.ledger import Ledger, LedgerError
+from benchmark.privacy.chain import LedgerError
+from benchmark.privacy.ledger import Ledger
 from benchmark.sweep.tracking import DATABASE
 
 DISTRIBUTION = "angiobench"

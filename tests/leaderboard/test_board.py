@@ -15,10 +15,11 @@ from benchmark.sweep.request import LOWER, UPPER
 from benchmark.sweep.sites import Federation
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.tuned import NOT_ACCOUNTED
-from leaderboard.board import HERE, REFUSED, VERIFIED, per_patient, scores_on, tables_of
+from leaderboard.board import HERE, REFUSED, VERIFIED, tables_of
 from leaderboard.command import command_of
 from leaderboard.page import write_markdown
 from leaderboard.published import Verdict
+from leaderboard.scores import per_patient, scores_on
 from leaderboard.view import notes_of, view_of
 
 

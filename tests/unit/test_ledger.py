@@ -14,13 +14,8 @@ import pytest
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.privacy import composition
 from benchmark.privacy.accounting import epsilon_spent
-from benchmark.privacy.ledger import (
-    DELTA,
-    Ledger,
-    LedgerError,
-    OverCapError,
-    Spending,
-)
+from benchmark.privacy.chain import LedgerError
+from benchmark.privacy.ledger import DELTA, Ledger, OverCapError, Spending
 
 SECRET = b"a secret"
 

@@ -1,0 +1,186 @@
+"""An append-only file of entries, each chained to the one before it by a keyed hash.
+
+What is changed, removed or put in is found by whoever has this machine's secret; a whole file put
+back from an older copy of itself is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmark.core.errors import BenchError
+
+PATIENCE_S = 60.0
+_SCHEMA = """
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY, entry TEXT NOT NULL,
+                                    hash TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS spending (patient TEXT NOT NULL, number INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS head (only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+                                 number INTEGER NOT NULL, hash TEXT NOT NULL, seal TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS by_patient ON spending (patient);
+CREATE TRIGGER IF NOT EXISTS no_change BEFORE UPDATE ON entries
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS no_removal BEFORE DELETE ON entries
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+COMMIT;
+"""
+
+
+class LedgerError(BenchError):
+    """A ledger that cannot be read or was changed."""
+
+
+class Entry(NamedTuple):
+    """A line: its number from 1 on, when it was made, and what it says."""
+
+    number: int
+    time: str
+    said: Mapping[str, Any]
+
+
+class Head(NamedTuple):
+    """The last entry's number and hash; the seal shows that nobody moved it back."""
+
+    number: int = 0
+    hash: str = ""
+    seal: str = ""
+
+
+class Chain:
+    """The entries in one sqlite file.
+
+    Args:
+        path: The file; made at the first entry, with a note beside it that there is one.
+        secret: The key of the chain.
+
+    Raises:
+        LedgerError: From every method, for a file that cannot be read, or is gone.
+    """
+
+    def __init__(self, path: Path, secret: bytes) -> None:
+        self._path, self._secret = path, secret
+        self._begun = path.with_suffix(".begun")
+
+    @contextmanager
+    def reading(self) -> Iterator[Pages]:
+        """The entries as they are now; none where nothing was ever written."""
+        with self._told(), closing(self._open()) as file:
+            file.execute("BEGIN")
+            yield Pages(file, self._secret, self._path)
+
+    @contextmanager
+    def writing(self) -> Iterator[Pages]:
+        """One transaction that no other process can come between; durable when it ends."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._told(), closing(self._open(make=True)) as file:
+            self._begun.touch(mode=0o600)
+            file.execute("BEGIN IMMEDIATE")
+            try:
+                yield Pages(file, self._secret, self._path)
+            except BaseException:
+                file.execute("ROLLBACK")
+                raise
+            file.execute("COMMIT")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Whatever sqlite, or an entry that makes no sense, has to say, in one sentence."""
+        try:
+            yield
+        except (sqlite3.Error, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise LedgerError(
+                f"{self._path}: the ledger cannot be used ({error}); put it back from a copy."
+            ) from error
+
+    def _open(self, *, make: bool = False) -> sqlite3.Connection:
+        there = self._path.exists()
+        if not there and self._begun.exists():
+            raise LedgerError(
+                f"{self._path}: the ledger is gone, and with it what patients have paid; put it "
+                f"back from a copy, or remove {self._begun.name} to begin at 0."
+            )
+        made = sqlite3.connect(
+            self._path if there or make else ":memory:", timeout=PATIENCE_S, isolation_level=None
+        )
+        made.execute("PRAGMA synchronous = EXTRA")
+        if not made.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            made.executescript(_SCHEMA)
+        return made
+
+
+class Pages:
+    """The chain inside one transaction."""
+
+    def __init__(self, file: sqlite3.Connection, secret: bytes, path: Path) -> None:
+        self._file, self._secret, self._path = file, secret, path
+
+    def entries(self) -> list[Entry]:
+        """Every entry, oldest first."""
+        return [_entry(number, text) for number, text, _ in self._rows()]
+
+    def numbers_of(self, patient: str) -> list[int]:
+        """The entries that name a patient, oldest first."""
+        found = self._file.execute(
+            "SELECT number FROM spending WHERE patient = ? ORDER BY number", (patient,)
+        )
+        return [number for (number,) in found]
+
+    def head(self) -> Head:
+        """Where the chain ends."""
+        return Head(*self._file.execute("SELECT number, hash, seal FROM head").fetchone() or ())
+
+    def append(self, said: Mapping[str, Any]) -> int:
+        """Adds an entry, and returns its number; whom it concerns is in its ``patients``."""
+        stamped = {**said, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        text = json.dumps(stamped, sort_keys=True, separators=(",", ":"))
+        last = self.head()
+        head = self._sealed(last.number + 1, self._hash(last.hash, text))
+        self._file.execute("INSERT INTO entries VALUES (?, ?, ?)", (head.number, text, head.hash))
+        patients = [(patient, head.number) for patient in said.get("patients", ())]
+        self._file.executemany("INSERT INTO spending VALUES (?, ?)", patients)
+        self._file.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?)", head)
+        return head.number
+
+    def verify(self) -> int:
+        """Checks every entry, the chain and its end; returns the number of entries.
+
+        Raises:
+            LedgerError: Naming the first entry that was changed, removed or put in.
+        """
+        damage = self._file.execute("PRAGMA integrity_check").fetchone()[0]
+        if damage != "ok":
+            raise LedgerError(f"{self._path}: the file is damaged ({damage.splitlines()[0]}).")
+        before, count, spent = "", 0, []
+        for count, (number, text, found) in enumerate(self._rows(), 1):
+            before = self._hash(before, text)
+            if number != count or found != before:
+                raise LedgerError(f"{self._path}: entry {count} was changed, removed or put in.")
+            spent += [(patient, number) for patient in json.loads(text).get("patients", ())]
+        if self.head() != self._sealed(count, before):
+            raise LedgerError(f"{self._path}: entries after number {count} were removed.")
+        if sorted(spent) != sorted(self._file.execute("SELECT patient, number FROM spending")):
+            raise LedgerError(f"{self._path}: the patients of some entry were changed.")
+        return count
+
+    def _rows(self) -> list[tuple[int, str, str]]:
+        return list(self._file.execute("SELECT number, entry, hash FROM entries ORDER BY number"))
+
+    def _sealed(self, number: int, found: str) -> Head:
+        return Head(number, found, self._hash("head", f"{number} {found}") if number else "")
+
+    def _hash(self, before: str, text: str) -> str:
+        return hmac.new(self._secret, f"{before}\n{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def _entry(number: int, text: str) -> Entry:
+    said = json.loads(text)
+    return Entry(number, said.pop("time"), said)

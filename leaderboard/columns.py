@@ -1,0 +1,115 @@
+"""What a row says beside its scores, as page and Markdown both show it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from benchmark.sweep.request import LOWER, UPPER
+from leaderboard.board import Row, Table
+
+LABELS = {UPPER: "real patches", LOWER: "data-free simulator"}
+
+
+def name_of(row: Row) -> str:
+    """What the page calls it."""
+    return LABELS.get(row.who, row.who)
+
+
+def status_of(row: Row) -> str:
+    """Of its cells, what says most."""
+    return "done" if row.done else row.cells[0].status
+
+
+def selection_of(row: Row) -> str:
+    """How its settings were chosen."""
+    return str((row.spec.tuned or {}).get("selection", "preset"))
+
+
+def suite_of(row: Row) -> tuple[str, str]:
+    """The version of the suite that computed it, and the commit."""
+    said = row.done[0].result.get("suite", {}) if row.done else {}
+    return said.get("version", "unknown"), said.get("commit", "unknown")[:10]
+
+
+def distance_of(row: Row) -> float | None:
+    """The offline distance."""
+    return row.mean(distance_value)
+
+
+def seconds_of(row: Row) -> float | None:
+    """Of a cell."""
+    return row.mean(lambda result: result["seconds"]["total"])
+
+
+def peak_of(row: Row) -> float | None:
+    """Memory in MiB, where it was measured."""
+    return row.mean(lambda result: result.get("peak_mib"))
+
+
+def far_name(table: Table) -> str:
+    """What the distance is called: FID only where it is one."""
+    if fid := fid_said(table):
+        return f"FID (n = {fid['n']}, {fid['dims']} dims)"
+    return "offline distance (FID is missing)"
+
+
+def fid_said(table: Table) -> Mapping[str, Any]:
+    """What a cell says of its FID, if any has one."""
+    results = (cell.result for row in table.rows if not row.is_refused for cell in row.done)
+    return next((result["fid"] for result in results if fid_value(result) is not None), {})
+
+
+def fid_in_short(row: Row) -> str:
+    """FID with what it rests on, or that it is missing; a dash where nothing is synthetic."""
+    found = row.mean(fid_value)
+    if row.is_direct:
+        return "–"
+    return "missing" if found is None else f"{short_text(found)} ({fid_of(row)})"
+
+
+def fid_of(row: Row) -> str:
+    """On what it rests."""
+    said = next((one for cell in row.done if fid_value(one := cell.result) is not None), None)
+    return f"n = {said['fid'].get('n')}, {said['fid'].get('dims')} dims" if said else ""
+
+
+def fid_in_words(row: Row) -> str:
+    """On what FID rests, or why there is none."""
+    missing = {str(cell.result["fid"].get("reason", "")) for cell in row.done}
+    return fid_of(row) or " ".join(sorted(missing))
+
+
+def sortable(epsilon: float | None) -> float | str | None:
+    """JSON has no infinity."""
+    if epsilon is None:
+        return None
+    return "inf" if math.isinf(epsilon) else float(f"{epsilon:.6g}")
+
+
+def epsilon_text(epsilon: float) -> str:
+    """As people write it."""
+    return "∞" if math.isinf(epsilon) else f"{epsilon:.4g}"
+
+
+def short_text(value: float | None) -> str:
+    """Three digits of it, or a dash."""
+    return "–" if value is None else f"{value:.3g}"
+
+
+def short(value: float | None) -> float | None:
+    """Four digits of it."""
+    return None if value is None else float(f"{value:.4g}")
+
+
+def fid_value(result: Mapping[str, Any]) -> float | None:
+    """The FID of a finished cell, if it was computed."""
+    found: float | None = result["fid"]["value"]
+    return found
+
+
+def distance_value(result: Mapping[str, Any]) -> float | None:
+    """The offline distance of a finished cell, if something synthetic was made."""
+    found: float | None = result["offline_distance"]
+    return found

@@ -1,0 +1,104 @@
+"""The points of a table's charts: its rows on one test set, and what was published elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from leaderboard.board import Table
+from leaderboard.charts import PAPER, UNUSABLE_BELOW, Levels
+from leaderboard.columns import (
+    distance_value,
+    epsilon_text,
+    fid_said,
+    fid_value,
+    name_of,
+    seconds_of,
+    selection_of,
+    short,
+)
+
+CALIBRES = {"thin": "dice_thin", "medium": "dice_medium", "thick": "dice_thick"}
+
+
+def data_of(name: str, table: Table, levels: Levels) -> dict[str, list[dict[str, Any]]]:
+    """The charts' data sets on one test set."""
+    rows = enumerate(table.rows)
+    numbers = [number for number, row in rows if name in row.tests and not row.is_refused]
+    far = fid_value if fid_said(table) else distance_value
+    points = [
+        {**_point(number, table, name, levels), "far": short(table.rows[number].mean(far))}
+        for number in numbers
+    ]
+    paper, low = _paper(levels) if table.common.unit == "patch" else ([], [])
+    return {
+        "all": points,
+        "points": [point for point in points if not point["bookend"]],
+        "bands": [point for point in points if point["bookend"]],
+        "radius": [*_of_radius(points, table, name)],
+        "sites": [*_of_sites(points, table, name)],
+        "paper": paper,
+        "paper-low": low,
+    }
+
+
+def _point(number: int, table: Table, name: str, levels: Levels) -> dict[str, Any]:
+    row = table.rows[number]
+    said, dice = row.guarantee, row.tests[name].dice
+    return {
+        "row": number,
+        "who": name_of(row),
+        "bookend": row.is_bookend,
+        "epsilon": epsilon_text(row.spec.epsilon),
+        "spent": epsilon_text(said.epsilon) if said else "unknown",
+        "selection": selection_of(row),
+        "x": round(levels.at(row.spec.epsilon), 4) if row.spec.epsilon else None,
+        "dice": round(dice.mean, 4),
+        "low": round(dice.low, 4),
+        "high": round(dice.high, 4),
+        "seconds": short(seconds_of(row)),
+    }
+
+
+def _of_radius(
+    points: Sequence[Mapping[str, Any]], table: Table, name: str
+) -> Iterator[dict[str, Any]]:
+    for point in points:
+        found = table.rows[point["row"]].tests[name].calibres
+        told = {calibre: found[score] for calibre, score in CALIBRES.items() if score in found}
+        yield from _along("calibre", told, point)
+
+
+def _of_sites(
+    points: Sequence[Mapping[str, Any]], table: Table, name: str
+) -> Iterator[dict[str, Any]]:
+    for point in points:
+        yield from _along("site", table.rows[point["row"]].tests[name].by_site, point)
+
+
+def _along(
+    field: str, told: Mapping[str, float], point: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """A row's Dice by something; its ε is written at the end of its line."""
+    about = {name: point[name] for name in ("row", "who", "epsilon", "spent", "selection")}
+    for number, (value, dice) in enumerate(told.items(), 1):
+        label = point["epsilon"] if number == len(told) else ""
+        yield {**about, field: value, "dice": round(dice, 4), "label": label}
+
+
+def _paper(levels: Levels) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What was published on other data, for orientation."""
+    words = "Kossen et al. (2022), on other data"
+    points = [
+        {
+            "x": levels.at(epsilon),
+            "dice": dice,
+            "words": words,
+            "label": words if math.isinf(epsilon) else "",
+        }
+        for epsilon, dice in PAPER.items()
+    ]
+    below = f"“not usable” below {UNUSABLE_BELOW:g} (ibid.)"
+    low = {"x": levels.at(UNUSABLE_BELOW) - 9, "to": levels.at(UNUSABLE_BELOW), "label": below}
+    return points, [low]
