@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli import option
+
 if TYPE_CHECKING:
     from benchmark.audit.report import Report
 
@@ -16,13 +18,7 @@ if TYPE_CHECKING:
     "--generator", required=True, metavar="NAME", help="A private generator, or segmenter."
 )
 @click.option("--epsilon", required=True, metavar="E", help="The claim.")
-@click.option(
-    "--unit",
-    type=click.Choice(["patch", "patient"]),
-    default="patch",
-    show_default=True,
-    help="What ε is said to protect.",
-)
+@option.unit("What ε is said to protect.")
 @click.option(
     "--canaries",
     type=click.IntRange(8, 5000),
@@ -30,15 +26,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="More of them can prove more.",
 )
-@click.option("--preset", default="quick", show_default=True, help="Settings to start from.")
+@option.preset
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Overrides one.")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="A cohort; the fit is charged to the ledger.  [default: the embedded phantoms]",
+@option.folder(
+    "--data", "A cohort; the fit is charged to the ledger.  [default: the embedded phantoms]"
 )
-@click.option("--layout", metavar="NAME", help="How it lies.  [default: found out by looking]")
+@option.layout
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the coins.")
 @click.option(
     "--picture",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli import option
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ def list_() -> None:
 
 @click.command()
 @click.argument("name")
-@click.option("--preset", default="quick", show_default=True, metavar="NAME")
+@option.preset
 @click.option("--tuned", is_flag=True, help="Beside them, what was tuned for each ε.")
-@click.option("--unit", type=click.Choice(["patch", "patient"]), default="patch", show_default=True)
+@option.unit("What the tuned settings' ε protects.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchmark.cli import option
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -55,7 +57,7 @@ def phantom(out: Path, patients: int, size: str, seed: int, jobs: int) -> None:
 
 @data.command()
 @click.argument("cohort", type=click.Path(path_type=Path))
-@click.option("--layout", metavar="NAME", help="How it lies.  [default: found out by looking]")
+@option.layout
 @click.option(
     "--picture",
     type=click.Path(path_type=Path),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.run import names, settings_of
+from benchmark.cli import option
+from benchmark.cli.option import names, settings_of
 
 if TYPE_CHECKING:
     from benchmark.sweep.request import Request
@@ -27,23 +28,9 @@ if TYPE_CHECKING:
     metavar="K",
     help="The most patches of a patient.  [default: the preset's]",
 )
-@click.option(
-    "--unit",
-    type=click.Choice(["patch", "patient"]),
-    default="patch",
-    show_default=True,
-    help="What ε protects.",
-)
-@click.option(
-    "--epsilon",
-    default="1,2,5,7.4",
-    show_default=True,
-    metavar="E[,E]",
-    help="Privacy levels; `inf` for none.",
-)
-@click.option(
-    "--delta", type=float, help="δ; at most 1e-5 and a tenth of 1/units.  [default: that]"
-)
+@option.unit()
+@option.epsilon("1,2,5,7.4")
+@option.delta
 @click.option(
     "--generator",
     "generators",
@@ -51,20 +38,8 @@ if TYPE_CHECKING:
     metavar="NAME[,NAME]",
     help="Which.  [default: all that have the preset]",
 )
-@click.option(
-    "--preset",
-    default="quick",
-    show_default=True,
-    metavar="NAME",
-    help="Settings to start from: quick, standard or paper.",
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="PLUGIN.NAME=VALUE",
-    help="Overrides a setting, as `dp-wgan.batch=128`.",
-)
+@option.preset
+@option.overrides("Overrides a setting, as `dp-wgan.batch=128`.")
 def plan(**options: Any) -> int:
     """Say what each private generator would face, before any data are touched.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli import option
+from benchmark.cli.option import names, settings_of
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
     from benchmark.sweep.sites import Federation
 
 DP_SEGMENTER = "dp-segmenter"
-
-
-def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    """Splits an option's names at commas."""
-    found = tuple(name.strip() for name in value.split(",") if name.strip())
-    if not found:
-        raise UsageError("Expected at least one name, separated by commas.")
-    return found
 
 
 @click.command()
@@ -35,23 +28,9 @@ def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     metavar="NAME[,NAME]",
     help="Generators to compare; `bench list` has the names.",
 )
-@click.option(
-    "--epsilon",
-    default="inf",
-    show_default=True,
-    metavar="E[,E]",
-    help="Privacy levels; `inf` for none.",
-)
-@click.option(
-    "--unit",
-    type=click.Choice(["patch", "patient"]),
-    default="patch",
-    show_default=True,
-    help="What ε protects.",
-)
-@click.option(
-    "--delta", type=float, help="δ; at most 1e-5 and a tenth of 1/units.  [default: that]"
-)
+@option.epsilon("inf")
+@option.unit()
+@option.delta
 @click.option(
     "--segmenter",
     "segmenters",
@@ -61,40 +40,17 @@ def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     metavar="NAME[,NAME]",
     help="Segmenters that learn from the synthetic patches.",
 )
-@click.option(
-    "--preset",
-    default="quick",
-    show_default=True,
-    metavar="NAME",
-    help="Settings to start from: quick, standard or paper.",
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="PLUGIN.NAME=VALUE",
-    help="Overrides a setting, as `dp-wgan.clip_norm=1` or `protocol.samples=2000`.",
-)
+@option.preset
+@option.overrides("Overrides a setting, as `dp-wgan.clip_norm=1` or `protocol.samples=2000`.")
 @click.option(
     "--tuned",
     is_flag=True,
     help="Take settings that `bench tune` found, for the nearest level at or below each ε.",
 )
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="A cohort.  [default: the embedded phantoms]",
-)
-@click.option(
-    "--test-data",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FOLDER",
-    help="A further test set; repeatable.",
-)
-@click.option("--layout", metavar="NAME", help="How they lie.  [default: found out by looking]")
-@click.option("--skip-bad", is_flag=True, help="Leave out patients with faults, and list them.")
+@option.folder("--data", "A cohort.  [default: the embedded phantoms]")
+@option.folder("--test-data", "A further test set; repeatable.", multiple=True)
+@option.layout
+@option.skip_bad
 @click.option(
     "--seeds",
     type=click.IntRange(1),
@@ -126,21 +82,8 @@ def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     type=click.Choice(["seeded", "system"]),
     help="Where private noise comes from.  [default: seeded for phantoms, else system]",
 )
-@click.option(
-    "--sites",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Train across so many simulated sites.",
-)
-@click.option(
-    "--partition",
-    default="site",
-    show_default=True,
-    metavar="HOW",
-    help="Whose patients are whose: site (the cohort's own), scanner, size-skew:A,B[,…], "
-    "dirichlet:ALPHA.",
-)
+@option.sites
+@option.partition
 @click.option("--rounds", type=click.IntRange(1), help="Federated rounds.  [default: by settings]")
 @click.option(
     "--local-steps",
@@ -171,26 +114,11 @@ def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     metavar="SECONDS",
     help="How long a site may take for a round.",
 )
-@click.option("--jobs", type=click.IntRange(1), help="Cells at a time.  [default: the cores]")
-@click.option("--device", default="cpu", show_default=True, help="A torch device.")
-@click.option(
-    "--fid-weights",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Inception weights for FID.  [default: looked for in the caches]",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where results go.",
-)
-@click.option(
-    "--tracking-uri",
-    metavar="URI",
-    help="MLflow's store; `none` for none.  [default: OUT/mlflow.db]",
-)
+@option.jobs("Cells")
+@option.device
+@option.fid_weights("FID")
+@option.out("Where results go.")
+@option.tracking_uri
 def run(**options: Any) -> int:
     """Fit, sample, segment and score: Dice and FID at each ε."""
     from benchmark.cli.console import Console
@@ -253,15 +181,3 @@ def _federation(options: Mapping[str, Any]) -> Federation:
             "--partition, --rounds, --local-steps, --design and --baselines need --sites."
         )
     return asked
-
-
-def settings_of(texts: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Reads what ``--set`` gives: texts by setting, by plug-in."""
-    read: dict[str, dict[str, str]] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        plug_in, dot, setting = name.strip().partition(".")
-        if not (equals and dot and plug_in and setting):
-            raise UsageError(f"Expected --set PLUGIN.NAME=VALUE, got {text!r}.")
-        read.setdefault(plug_in, {})[setting] = value.strip()
-    return read

@@ -6,19 +6,15 @@ from pathlib import Path
 
 import click
 
+from benchmark.cli import option
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FOLDER",
-    help="A cohort; its patients of the split `test` are tested on.",
-)
-@click.option("--layout", metavar="NAME", help="How it lies.  [default: found out by looking]")
-@click.option("--segmenter", default="unet", show_default=True, metavar="NAME")
-@click.option("--preset", default="quick", show_default=True, metavar="NAME")
+@option.folder("--data", "A cohort; its patients of the split `test` are tested on.", required=True)
+@option.layout
+@option.segmenter
+@option.preset
 @click.option("--seed", default=0, show_default=True, help="Of the samples and the segmenter.")
 def score(
     run: Path, data: Path, layout: str | None, segmenter: str, preset: str, seed: int

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from benchmark.cli.run import names, settings_of
+from benchmark.cli import option
+from benchmark.cli.option import names, settings_of
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,13 +25,7 @@ COHORT = "COHORT"
 
 @click.command()
 @click.option("--generator", "generators", required=True, callback=names, metavar="NAME[,NAME]")
-@click.option(
-    "--epsilon",
-    default="1,2,5,7.4,inf",
-    show_default=True,
-    metavar="E[,E]",
-    help="Privacy levels; a study for each.",
-)
+@option.epsilon("1,2,5,7.4,inf", "Privacy levels; a study for each.")
 @click.option(
     "--trials", type=click.IntRange(1), default=20, show_default=True, help="Of each study."
 )
@@ -58,53 +53,26 @@ COHORT = "COHORT"
     help="Whose data decide: phantoms cost no privacy.",
 )
 @click.option("--leaky", is_flag=True, help="Needed by --on private: nobody accounts the choice.")
-@click.option(
-    "--data", type=click.Path(path_type=Path), metavar="FOLDER", help="With --on private."
-)
-@click.option("--layout", metavar="NAME", help="How they lie.  [default: found out by looking]")
-@click.option("--skip-bad", is_flag=True, help="Leave out patients with faults.")
-@click.option("--unit", type=click.Choice(["patch", "patient"]), default="patch", show_default=True)
-@click.option(
-    "--delta",
-    type=float,
-    help="δ of a trial; at most 1e-5 and a tenth of 1/units.  [default: that]",
-)
-@click.option("--segmenter", default="unet", show_default=True, metavar="NAME")
-@click.option("--preset", default="quick", show_default=True, metavar="NAME")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="PLUGIN.NAME=VALUE",
-    help="Holds a setting fast, as `dp-wgan.batch=128`.",
-)
-@click.option("--sites", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--partition", default="site", show_default=True, metavar="HOW")
-@click.option("--jobs", type=click.IntRange(1), help="Trials at a time.  [default: the cores]")
-@click.option("--device", default="cpu", show_default=True, help="A torch device.")
-@click.option(
-    "--fid-weights",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Inception weights for --objective fid.  [default: looked for in the caches]",
-)
+@option.folder("--data", "With --on private.")
+@option.layout
+@option.skip_bad
+@option.unit()
+@option.delta
+@option.segmenter
+@option.preset
+@option.overrides("Holds a setting fast, as `dp-wgan.batch=128`.")
+@option.sites
+@option.partition
+@option.jobs("Trials")
+@option.device
+@option.fid_weights("--objective fid")
 @click.option(
     "--storage",
     metavar="URL",
     help="Optuna's store, which several machines can share.  [default: a file in OUT]",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where trials, and OUT/tuned, go.",
-)
-@click.option(
-    "--tracking-uri",
-    metavar="URI",
-    help="MLflow's store; `none` for none.  [default: OUT/mlflow.db]",
-)
+@option.out("Where trials, and OUT/tuned, go.")
+@option.tracking_uri
 def tune(**options: Any) -> None:
     """Search for a generator's settings at each privacy level.
 
@@ -139,18 +107,18 @@ def _command() -> str:
     """What was typed, but for what decides no result and names of folders and servers."""
     context = click.get_current_context()
     words = ["bench", "tune"]
-    for option in context.command.params:
-        source = context.get_parameter_source(option.name or "")
-        if source is ParameterSource.COMMANDLINE and option.name not in UNSAID:
-            words += _words(option, context.params[option.name or ""])
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is ParameterSource.COMMANDLINE and parameter.name not in UNSAID:
+            words += _words(parameter, context.params[parameter.name or ""])
     return shlex.join(words)
 
 
-def _words(option: click.Parameter, value: Any) -> list[str]:
-    flag = option.opts[0]
+def _words(parameter: click.Parameter, value: Any) -> list[str]:
+    flag = parameter.opts[0]
     if value is True:
         return [flag]
-    if option.multiple:
+    if parameter.multiple:
         return [word for one in value for word in (flag, one)]
     if isinstance(value, Path):
         return [flag, COHORT]

@@ -1,0 +1,118 @@
+"""Options that several commands have: one meaning, one wording, one way to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmark.core.errors import UsageError
+
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    """Splits an option's names at commas."""
+    found = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not found:
+        raise UsageError("Expected at least one name, separated by commas.")
+    return found
+
+
+def settings_of(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Reads what ``--set`` gives: texts by setting, by plug-in."""
+    read: dict[str, dict[str, str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        plug_in, dot, setting = name.strip().partition(".")
+        if not (equals and dot and plug_in and setting):
+            raise UsageError(f"Expected --set PLUGIN.NAME=VALUE, got {text!r}.")
+        read.setdefault(plug_in, {})[setting] = value.strip()
+    return read
+
+
+def epsilon(default: str, help: str = "Privacy levels; `inf` for none.") -> Option:
+    """``--epsilon``, several."""
+    return click.option("--epsilon", default=default, show_default=True, metavar="E[,E]", help=help)
+
+
+def overrides(help: str) -> Option:
+    """``--set``, as ``settings``."""
+    return click.option("--set", "settings", multiple=True, metavar="PLUGIN.NAME=VALUE", help=help)
+
+
+def jobs(what: str) -> Option:
+    """``--jobs``; ``None`` for the cores."""
+    help = f"{what} at a time.  [default: the cores]"
+    return click.option("--jobs", type=click.IntRange(1), help=help)
+
+
+def fid_weights(what: str) -> Option:
+    """``--fid-weights``; ``None`` to look in the caches."""
+    help = f"Inception weights for {what}.  [default: looked for in the caches]"
+    return click.option("--fid-weights", type=click.Path(path_type=Path), metavar="FILE", help=help)
+
+
+def folder(flag: str, help: str, **more: Any) -> Option:
+    """A folder; ``None`` if it is not given."""
+    return click.option(flag, type=click.Path(path_type=Path), metavar="FOLDER", help=help, **more)
+
+
+def out(help: str) -> Option:
+    """``--out``: where a command writes."""
+    kind = click.Path(path_type=Path)
+    return click.option("--out", type=kind, default=Path("runs"), show_default=True, help=help)
+
+
+def unit(help: str = "What ε protects.") -> Option:
+    """``--unit``."""
+    kind = click.Choice(["patch", "patient"])
+    return click.option("--unit", type=kind, default="patch", show_default=True, help=help)
+
+
+delta = click.option(
+    "--delta", type=float, help="δ; at most 1e-5 and a tenth of 1/units.  [default: that]"
+)
+preset = click.option(
+    "--preset",
+    default="quick",
+    show_default=True,
+    metavar="NAME",
+    help="Settings to start from: quick, standard or paper.",
+)
+segmenter = click.option(
+    "--segmenter",
+    default="unet",
+    show_default=True,
+    metavar="NAME",
+    help="It learns from the synthetic patches.",
+)
+layout = click.option(
+    "--layout", metavar="NAME", help="How the files lie.  [default: found out by looking]"
+)
+skip_bad = click.option(
+    "--skip-bad", is_flag=True, help="Leave out patients with faults, and list them."
+)
+sites = click.option(
+    "--sites",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Train across so many simulated sites.",
+)
+partition = click.option(
+    "--partition",
+    default="site",
+    show_default=True,
+    metavar="HOW",
+    help="Whose patients are whose: site (the cohort's own), scanner, size-skew:A,B[,…], "
+    "dirichlet:ALPHA.",
+)
+device = click.option("--device", default="cpu", show_default=True, help="A torch device.")
+tracking_uri = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    help="MLflow's store; `none` for none.  [default: OUT/mlflow.db]",
+)
