@@ -21,20 +21,17 @@ whole images.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from safetensors.torch import load_file, save_file
 
 from benchmark.core.budget import Guarantee, PublicNumbers, Unit
-from benchmark.core.errors import NotFittedError, UsageError
+from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import RELEASE, FitContext, Progress, silent
 from benchmark.core.patches import Patches
@@ -42,7 +39,7 @@ from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings, Tuned
 from benchmark.privacy.release import Features, Release
 from generators.nets.convolutional import PatchGenerator, initialise
-from generators.nets.drawing import drawn
+from generators.nets.drawing import DrawingGenerator
 from generators.nets.embedding import Embedding, scales
 from generators.nets.matching import Target, trained
 from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
@@ -88,7 +85,7 @@ class DpMerfParams(Settings):
     evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = RELEASE
 
 
-class DpMerf(ReleasingGenerator):
+class DpMerf(DrawingGenerator, ReleasingGenerator):
     """Draws labelled patches from a network that fits a noised mean embedding.
 
     Guarantees:
@@ -115,7 +112,6 @@ class DpMerf(ReleasingGenerator):
 
     def __init__(self, params: DpMerfParams) -> None:
         self.params = params
-        self._net: PatchGenerator | None = None
 
     @property
     def clip_norm(self) -> float:
@@ -169,30 +165,6 @@ class DpMerf(ReleasingGenerator):
             seed=int(state["seed"][0]),
         )
         self._learn(self._embedding(target.seed, size, target.unit), target)
-
-    def sample(self, n: int, *, seed: int) -> Patches:
-        """Draws ``n`` labelled patches; masks are where the mask channel is above 0."""
-        if self._net is None:
-            raise NotFittedError(f"{self.name} must be fitted before it can sample.")
-        return drawn(self._net, n, seed)
-
-    def save(self, folder: Path) -> None:
-        """Writes ``settings.json`` and ``weights.safetensors``."""
-        if self._net is None:
-            raise NotFittedError(f"{self.name} must be fitted before it can be saved.")
-        settings = {"size": self._net.size, "params": self.params.as_dict()}
-        (folder / "settings.json").write_text(json.dumps(settings, indent=1))
-        save_file(self._net.state_dict(), folder / "weights.safetensors")
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """The generator that ``save`` wrote."""
-        settings = json.loads((folder / "settings.json").read_text())
-        made = cls(DpMerfParams(**settings["params"]))
-        made._net = made._network(settings["size"])
-        made._net.load_state_dict(load_file(folder / "weights.safetensors"))
-        made._net.eval()
-        return made
 
     def _embedding(self, seed: int, size: int, unit: Unit) -> Embedding:
         return Embedding(

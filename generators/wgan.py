@@ -5,19 +5,16 @@ Reference: Kossen et al. (2022), Frontiers in AI 5:813842; Arjovsky et al. (2017
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from safetensors.torch import load_file, save_file
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
-from benchmark.core.errors import NotFittedError, UsageError
+from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays, FederatedGenerator, Schedule
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
@@ -26,7 +23,7 @@ from benchmark.core.settings import Settings, Tuned
 from benchmark.privacy.engines import DEFAULT_ENGINE, trained
 from generators.nets.adversarial import Game
 from generators.nets.convolutional import PatchGenerator
-from generators.nets.drawing import drawn
+from generators.nets.drawing import DrawingGenerator
 from generators.nets.federated import DESIGNS, WganServer, WganSite, only, tensors
 from generators.nets.players import patch_critic, patch_generator
 from generators.nets.pretraining import begin
@@ -114,7 +111,7 @@ PAPER = WganParams(
 STANDARD = WganParams(levels=4, generator_steps=400)
 
 
-class Wgan(FederatedGenerator):
+class Wgan(DrawingGenerator, FederatedGenerator):
     """Draws labelled patches from a WGAN; its critic saw the patients as they are."""
 
     name: ClassVar[str] = "wgan"
@@ -141,7 +138,6 @@ class Wgan(FederatedGenerator):
             )
         self.params = params
         self._share = 1.0  # of all patients, at a site
-        self._net: PatchGenerator | None = None
 
     @property
     def engine(self) -> str:
@@ -226,34 +222,13 @@ class Wgan(FederatedGenerator):
 
     def close(self, state: Arrays, size: int) -> None:
         """Keeps the running average of the generator."""
-        self._net = patch_generator(self.params, size)
+        self._net = self._network(size)
         weights = tensors(only(state, "averaged."))
         self._net.load_state_dict({n.removeprefix("averaged."): t for n, t in weights.items()})
         self._net.eval()
 
-    def sample(self, n: int, *, seed: int) -> Patches:
-        """Draws ``n`` labelled patches; masks are where the mask channel is above 0."""
-        if self._net is None:
-            raise NotFittedError(f"{self.name} must be fitted before it can sample.")
-        return drawn(self._net, n, seed)
-
-    def save(self, folder: Path) -> None:
-        """Writes ``settings.json`` and ``weights.safetensors``."""
-        if self._net is None:
-            raise NotFittedError(f"{self.name} must be fitted before it can be saved.")
-        settings = {"size": self._net.size, "params": self.params.as_dict()}
-        (folder / "settings.json").write_text(json.dumps(settings, indent=1))
-        save_file(self._net.state_dict(), folder / "weights.safetensors")
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """The generator that ``save`` wrote."""
-        settings = json.loads((folder / "settings.json").read_text())
-        made = cls(cls.Params(**settings["params"]))
-        made._net = patch_generator(made.params, settings["size"])
-        made._net.load_state_dict(load_file(folder / "weights.safetensors"))
-        made._net.eval()
-        return made
+    def _network(self, size: int) -> PatchGenerator:
+        return patch_generator(self.params, size)
 
     def _sampling_rate(self, units: int, unit: Unit) -> float:
         expected = self.params.patients_per_step if unit == "patient" else self.params.batch
