@@ -1,4 +1,4 @@
-"""What a row says beside its scores, as page and Markdown both show it."""
+"""What rows and tables say beside scores, and how numbers are written, on page and in Markdown."""
 
 from __future__ import annotations
 

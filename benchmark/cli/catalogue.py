@@ -30,13 +30,7 @@ def list_() -> None:
 @option.preset
 @click.option("--tuned", is_flag=True, help="Beside them, what was tuned for each ε.")
 @option.unit("What the tuned settings' ε protects.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where `bench tune` left OUT/tuned; what is shipped is shown too.",
-)
+@option.out("Where `bench tune` left OUT/tuned; what is shipped is shown too.")
 def show(name: str, preset: str, tuned: bool, unit: Unit, out: Path) -> None:
     """Print a plug-in's settings, their ranges and its source.
 

@@ -6,17 +6,13 @@ from pathlib import Path
 
 import click
 
+from benchmark.cli import option
+
 MARKS = {True: "ok", False: "MEND", None: "note"}
 
 
 @click.command()
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where results would go.",
-)
+@option.out("Where results would go.")
 def doctor(out: Path) -> int:
     """Look at versions, threads, memory, disk, weights, store and GPU; say what to do."""
     from benchmark.sweep.health import examine

@@ -1,4 +1,8 @@
-"""Options that several commands have: one meaning, one wording, one way to read them."""
+"""Options that several commands have: one meaning, one wording, one way to read them.
+
+What commands say differently is a function that takes the words, ``@option.unit()``; the rest are
+decorators as they stand, ``@option.preset``.
+"""
 
 from __future__ import annotations
 
@@ -72,9 +76,12 @@ def unit(help: str = "What ε protects.") -> Option:
     return click.option("--unit", type=kind, default="patch", show_default=True, help=help)
 
 
-delta = click.option(
-    "--delta", type=float, help="δ; at most 1e-5 and a tenth of 1/units.  [default: that]"
-)
+def delta(what: str = "δ") -> Option:
+    """``--delta``; ``None`` for the largest that so many units allow."""
+    help = f"{what}; at most 1e-5 and a tenth of 1/units.  [default: that]"
+    return click.option("--delta", type=float, help=help)
+
+
 preset = click.option(
     "--preset",
     default="quick",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @option.unit()
 @option.epsilon("1,2,5,7.4")
-@option.delta
+@option.delta()
 @click.option(
     "--generator",
     "generators",

@@ -30,7 +30,7 @@ DP_SEGMENTER = "dp-segmenter"
 )
 @option.epsilon("inf")
 @option.unit()
-@option.delta
+@option.delta()
 @click.option(
     "--segmenter",
     "segmenters",

@@ -57,7 +57,7 @@ COHORT = "COHORT"
 @option.layout
 @option.skip_bad
 @option.unit()
-@option.delta
+@option.delta("δ of a trial")
 @option.segmenter
 @option.preset
 @option.overrides("Holds a setting fast, as `dp-wgan.batch=128`.")

@@ -1,7 +1,7 @@
-"""An append-only file of entries, each chained to the one before it by a keyed hash.
+"""An append-only file of entries, each chained to the one before it: one changed byte is found.
 
-What is changed, removed or put in is found by whoever has this machine's secret; a whole file put
-back from an older copy of itself is not.
+The chain is a keyed hash: what is changed, removed or put in is found by whoever has this machine's
+secret. A whole file put back from an older copy of itself is not.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Chain:
         """Whatever sqlite, or an entry that makes no sense, has to say, in one sentence."""
         try:
             yield
-        except (sqlite3.Error, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (sqlite3.Error, AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise LedgerError(
                 f"{self._path}: the ledger cannot be used ({error}); put it back from a copy."
             ) from error

@@ -1,4 +1,4 @@
-"""What a user asks for, and whether it can be meant: asked before any data are looked at."""
+"""What a user asks for, and whether it can be meant."""
 
 from __future__ import annotations
 

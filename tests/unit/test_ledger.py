@@ -244,6 +244,20 @@ def test_a_damaged_file_is_said_in_one_sentence(ledger: Ledger, tmp_path: Path) 
             use()
 
 
+@pytest.mark.parametrize("text", ['"words"', "7", "null", "{}", "[]"])
+def test_an_entry_that_makes_no_sense_is_said_in_one_sentence(
+    ledger: Ledger, tmp_path: Path, text: str
+) -> None:
+    ledger.charge(spending())
+    with sqlite3.connect(tmp_path / "state" / "ledger.db") as file:
+        file.execute("INSERT INTO entries VALUES (2, ?, '')", (text,))
+    for use in (ledger.entries, ledger.cap, lambda: ledger.charge(spending())):
+        with pytest.raises(LedgerError, match="cannot be used"):
+            use()
+    with pytest.raises(LedgerError, match="entry 2 was changed, removed or put in"):
+        ledger.verify()
+
+
 def test_seeded_noise_on_patients_counts_as_no_privacy(ledger: Ledger) -> None:
     seeded = replace(FIT, seeded=True)
     ledger.charge(spending(seeded, private=False))
