@@ -102,6 +102,9 @@ def _tuned(name: str, start: Mapping[str, Any], preset: str, unit: Unit, out: Pa
                 f"{unit}, composed; δ = {DELTA:g}. Validation patients have no guarantee."
             )
         click.echo(f"  Found with: {how.command}")
-        for setting, value in one.settings.items():
+        changed = {n: value for n, value in one.settings.items() if value != start[n]}
+        for setting, value in changed.items():
             said = f"{value:.4g}" if isinstance(value, float) else value
             click.echo(f"  {name}.{setting} = {start[setting]} → {said}")
+        if len(changed) < len(one.settings):
+            click.echo(f"  {'the rest' if changed else 'everything'} as the preset has it")

@@ -242,14 +242,14 @@ def test_a_run_with_tuned_settings_says_whence_they_come(
 ) -> None:
     shutil.copytree(tuned / "runs" / "tuned", tmp_path / "runs" / "tuned")
     run = ["run", *FAST, "--no-bookends", *on(tiny_cohort), *QUIETLY, "--tuned"]
-    done = said(*run, "--epsilon", "1,4", cwd=tmp_path)
+    done = said(*run, "--epsilon", "0.9,4", cwd=tmp_path)
     assert done.code == 0, done
     assert "bench:" not in done.err, done
-    assert "dp-wgan, ε = 1: nothing was tuned at or below it" in done.out
+    assert "dp-wgan, ε = 0.9: nothing was tuned at or below it" in done.out
     assert "dp-wgan, ε = 4: settings tuned at ε = 2 on private data; selection: not acc" in done.out
     assert "Tuned on patients; selection: not accounted." in done.out
     by_epsilon = {result["spec"]["epsilon"]: result for result in results(tmp_path)}
-    assert by_epsilon[1]["spec"]["tuned"] is None
+    assert by_epsilon[0.9]["spec"]["tuned"] is None
     settings = by_epsilon[4]["spec"]["generator"]["settings"]
     assert level(tuned, "2")["settings"].items() <= settings.items()
     assert settings["generator_steps"] == 3

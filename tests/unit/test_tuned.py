@@ -1,5 +1,6 @@
 """Tuned settings as files, which of them a run takes, and where a search looks."""
 
+import json
 import math
 import tomllib
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from benchmark.core import registry
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.settings import Settings, Tuned
 from benchmark.sweep.planning import tuned_for
-from benchmark.sweep.request import Request
+from benchmark.sweep.request import LOWER, UPPER, Request
 from benchmark.sweep.study import Question
 from benchmark.sweep.tuned import (
     FREE,
@@ -30,6 +31,11 @@ from benchmark.sweep.tuned import (
     why_none,
 )
 from generators.dp_wgan import DpWgan
+
+HERE = Path(__file__).parents[2]
+PUBLISHED = HERE / "leaderboard" / "results"
+BUILT_IN = {path.stem.replace("_", "-") for path in (HERE / "generators").glob("*.py")}
+TUNABLE = sorted((BUILT_IN & {*registry.generators.names()}) - {UPPER, LOWER})
 
 FOUND = Found(
     generator="dp-wgan",
@@ -180,11 +186,25 @@ def test_a_damaged_file_gets_one_sentence(before: str, after: str, tmp_path: Pat
 
 
 def test_what_is_shipped_is_free_of_private_data_and_fits_this_suite() -> None:
+    results = [json.loads(file.read_text()) for file in PUBLISHED.glob("dp-simulator-*.json")]
+    reported = {one["result"]["spec"]["data"] for one in results}
+    assert reported
     for file in SHIPPED.rglob("*.toml"):
         found = Found.read(file).checked()
         assert found.provenance.selection == FREE
         assert found.provenance.command.startswith("bench tune ")
         assert file == file_of(SHIPPED, found.generator, found.unit, found.epsilon)
+        assert found.provenance.objectives[0] == "dice"
+        assert found.provenance.score >= found.provenance.default
+        assert found.provenance.data not in reported, "settings are chosen on other phantoms"
+
+
+@pytest.mark.parametrize("name", TUNABLE)
+def test_every_generator_is_shipped_tuned_at_every_level(name: str) -> None:
+    private = registry.generators.get(name).is_private
+    for epsilon in (1.0, 2.0, 5.0, 7.4, math.inf) if private else (math.inf,):
+        found = Found.read(file_of(SHIPPED, name, "patch", epsilon))
+        assert found.provenance.preset == "quick"
 
 
 @pytest.mark.parametrize("name", ["wgan", "dp-wgan"])
@@ -244,6 +264,8 @@ def test_what_is_shipped_is_shown_where_nothing_was_tuned(
     text = shown(monkeypatch, tmp_path, "dp-wgan").output
     assert "Tuned for ε = 5 (one patch, δ = 1e-05): 20 trials on phantom data" in text
     assert "dp-wgan.batch = 256 → 128" in text
+    assert "dp-wgan.loss = hinge →" not in text
+    assert "the rest as the preset has it" in text
     assert "composed" not in text
 
 
