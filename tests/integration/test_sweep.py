@@ -203,6 +203,9 @@ def test_a_cap_refuses_a_sweep_before_any_patch_is_cut(
     refused = bench(*capped, "--epsilon", "2,2.5", cwd=tmp_path)
     assert refused.returncode == 2
     assert "above the cap of 2.6" in refused.stderr
+    undone = bench(*capped, "--noise", "seeded", cwd=tmp_path)
+    assert undone.returncode == 2, "whoever has the seed undoes the noise"
+    assert "above the cap of 2.6" in undone.stderr
     assert not list((tmp_path / "CACHE").glob("patches/*"))
     assert not list(tmp_path.glob("runs/*/*/result.json"))
     assert bench(*capped, cwd=tmp_path).returncode == 0
