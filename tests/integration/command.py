@@ -17,6 +17,8 @@ SMALL = [
     *("--set", "unet.iterations=30"),
 ]
 STEPS = ["--set", "dp-wgan.generator_steps=3"]
+UNTRACKED = ["--tracking-uri", "none"]
+"""Making MLflow's database takes as long as a small cell."""
 
 
 def bench(*arguments: str, cwd: Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-from command import SMALL, STEPS, bench, results, rows
+from command import SMALL, STEPS, UNTRACKED, bench, results, rows
 from test_page import view_in
 
 SWEEP = ["run", "--generator", "dp-wgan", "--epsilon", "5", "--data", "cohort", "--seeds", "2"]
-SWEEP += [*SMALL, *STEPS, "--tracking-uri", "none"]
+SWEEP += [*SMALL, *STEPS, *UNTRACKED]
 
 
 @pytest.fixture(scope="module")

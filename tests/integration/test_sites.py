@@ -11,7 +11,18 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
-from command import SMALL, STEPS, bench, plug_in, processes_in, results, rows, stamps_of, wait_for
+from command import (
+    SMALL,
+    STEPS,
+    UNTRACKED,
+    bench,
+    plug_in,
+    processes_in,
+    results,
+    rows,
+    stamps_of,
+    wait_for,
+)
 
 from benchmark.privacy.accounting import epsilon_spent
 
@@ -109,8 +120,9 @@ def test_a_site_without_held_out_patients_stays_in_the_matrix(
     module_cohort: Path, tmp_path: Path
 ) -> None:
     cohort = ["--data", str(module_cohort), "--sites", "2", "--partition", "size-skew:8,1"]
-    asked = ["run", "--generator", "dp-wgan", *cohort, *SMALL, "--rounds", "1", "--local-steps"]
-    done = bench(*asked, "1", "--epsilon", "5", "--no-bookends", "--noise", "seeded", cwd=tmp_path)
+    asked = ["run", "--generator", "dp-wgan", *cohort, *SMALL, *UNTRACKED, "--epsilon", "5"]
+    asked += ["--rounds", "1", "--local-steps", "1", "--no-bookends", "--noise", "seeded"]
+    done = bench(*asked, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "No held-out patients at: site-2." in done.stdout
     with (tmp_path / "runs" / "matrix.csv").open() as lines:
@@ -175,7 +187,7 @@ def test_a_killed_federated_sweep_goes_on_to_the_same_model(
     tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = [*SITES, "--epsilon", "5", "--no-bookends", "--noise", "seeded", "--rounds", "60"]
-    long += ["--local-steps", "2", "--tracking-uri", "none"]
+    long += ["--local-steps", "2", *UNTRACKED]
     undisturbed = tmp_path / "undisturbed"
     undisturbed.mkdir()
     (undisturbed / "cohort").symlink_to(tiny_cohort)
@@ -224,7 +236,7 @@ def test_a_failing_site_is_named_with_its_round_and_the_same_command_goes_on(
     monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
     path = plug_in(tmp_path, "generators", "faulty", "Faulty", FAULTY)
     asked = ["run", "--generator", "faulty", "--epsilon", "5", "--data", "cohort", *SMALL]
-    asked += ["--sites", "2", "--rounds", "3", "--local-steps", "2", "--tracking-uri", "none"]
+    asked += ["--sites", "2", "--rounds", "3", "--local-steps", "2", *UNTRACKED]
     done = bench(*asked, "--no-bookends", cwd=tmp_path, path=path)
     assert done.returncode == 1
     assert "Site a, round 2: it failed." in done.stdout
@@ -245,7 +257,7 @@ def test_a_failing_site_is_named_with_its_round_and_the_same_command_goes_on(
 def test_a_bookend_that_is_asked_for_across_sites_says_that_it_is_not(
     module_cohort: Path, tmp_path: Path
 ) -> None:
-    asked = ["run", "--generator", "simulator", "--data", str(module_cohort), *SMALL]
+    asked = ["run", "--generator", "simulator", "--data", str(module_cohort), *SMALL, *UNTRACKED]
     done = bench(*asked, "--sites", "2", "--no-bookends", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "simulator is a bookend" in " ".join(done.stdout.split())
