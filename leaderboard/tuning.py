@@ -186,11 +186,13 @@ def _settings(answers: Sequence[Answer]) -> Any:
             if name in o.settings
         ]
         number = all(type(point["value"]) in (int, float) for point in points)
-        scale = alt.Scale(zero=False) if number else alt.Scale()
+        y = alt.Y(f"value:{'Q' if number else 'N'}", title=None)
+        if number:
+            y = y.scale(zero=False).axis(format=".4~g")  # one level alone gives no step to round by
         chart = alt.Chart({"values": points}).mark_line(point=True)
         chart = chart.encode(
             x=alt.X("epsilon:O", sort=order, title="ε asked", axis=alt.Axis(labelAngle=0)),
-            y=alt.Y(f"value:{'Q' if number else 'N'}", title=None, scale=scale),
+            y=y,
             color=alt.Color("generator:N", title=None, legend=alt.Legend(orient="bottom")),
         )
         charts.append(chart.properties(width=150, height=110, title=name))

@@ -51,7 +51,7 @@ def test_an_interrupted_or_killed_sweep_dies_whole_and_the_same_command_resumes_
     arguments += [*SMALL, "--set", "dp-wgan.generator_steps=80", "--set", "dp-wgan.batch=16"]
     arguments += ["--set", "dp-wgan.critic_steps=1", "--jobs", "1"]
     arguments += ["--noise", "seeded", *UNTRACKED]
-    for done, blow, exit_code in [(2, signal.SIGINT, 130), (3, signal.SIGKILL, -9)]:
+    for least, blow, exit_code in [(2, signal.SIGINT, 130), (3, signal.SIGKILL, -9)]:
         finished = stamps_of_results(tmp_path)
         sweep = subprocess.Popen(
             [sys.executable, "-m", "benchmark", *arguments],
@@ -59,7 +59,7 @@ def test_an_interrupted_or_killed_sweep_dies_whole_and_the_same_command_resumes_
             stdout=subprocess.DEVNULL,
             preexec_fn=hear_interrupts,
         )
-        wait_for(lambda least=done: len(results(tmp_path)) >= least)
+        wait_for(lambda least=least: len(results(tmp_path)) >= least)
         wait_for(lambda: list(tmp_path.glob("runs/*/*/checkpoint.safetensors")))
         sweep.send_signal(blow)
         assert sweep.wait() == exit_code

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,14 @@ def test_names_are_drawn_as_names_and_numbers_as_numbers() -> None:
     said = tuning._settings([answer([[0.5]], {"dice": "maximize"}, settings)]).to_dict()
     kinds = {chart["title"]: chart["encoding"]["y"]["type"] for chart in said["concat"]}
     assert kinds == {"batch": "quantitative", "loss": "nominal", "wild": "nominal"}
+
+
+def test_one_level_alone_shows_the_number_that_was_found() -> None:
+    settings = {"batch": 239, "clip_norm": 0.21312940013089177}
+    picture, drawn = tuning._settings([answer([[0.5]], {"dice": "maximize"}, settings)]), StringIO()
+    picture.save(drawn, format="svg")
+    assert ">239<" in drawn.getvalue()
+    assert ">0.2131<" in drawn.getvalue()
 
 
 def test_the_front_has_the_trials_that_no_other_beats_and_names_the_winner(tmp_path: Path) -> None:

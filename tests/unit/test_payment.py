@@ -4,26 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cells import SPEC
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.privacy.ledger import Spending
 from benchmark.sweep.inputs import VALIDATION, Inputs
 from benchmark.sweep.payment import spendings_of
-from benchmark.sweep.spec import PlugIn, RunSpec
 
-SPEC = RunSpec(
-    generator=PlugIn(name="dp-wgan", version=2, settings={}),
-    segmenter=PlugIn(name="unet", version=1, settings={}),
-    protocol={},
-    epsilon=2.0,
-    delta=1e-5,
-    unit="patch",
-    data="d",
-    test_data={"test": "t"},
-    fid_weights="",
-    noise="system",
-    seed=0,
-)
 PUBLIC = PublicNumbers(patients=2, patches_per_patient=10, patch_size=32)
 PLANNED = Guarantee.of(PUBLIC, Budget(epsilon=2.0, delta=1e-5, unit="patch"), epsilon=2.0)
 OWN = Inputs(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cells import SPEC
 from click import Context
 
 from benchmark.cli.run import _request, run
@@ -16,24 +17,9 @@ from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.sweep.cell import _noise
 from benchmark.sweep.planning import _levels
 from benchmark.sweep.request import Request, check
-from benchmark.sweep.spec import PlugIn, RunSpec
 from generators.dp_wgan import DpWgan
 from generators.simulator import Simulator
 from generators.wgan import Wgan
-
-SPEC = RunSpec(
-    generator=PlugIn(name="dp-wgan", version=1, settings={}),
-    segmenter=PlugIn(name="unet", version=1, settings={}),
-    protocol={},
-    epsilon=2.0,
-    delta=1e-5,
-    unit="patch",
-    data="d",
-    test_data={},
-    fid_weights="",
-    noise="seeded",
-    seed=0,
-)
 
 
 def asked(*arguments: str) -> Request:

@@ -6,27 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cells import SPEC
 
 from benchmark.core.files import write_json, write_text
 from benchmark.sweep.leaving import without_patients
-from benchmark.sweep.spec import PlugIn, RunSpec, canonical
+from benchmark.sweep.spec import PlugIn, canonical
 from benchmark.sweep.store import ERROR, RESULT, Store
 from benchmark.sweep.tracking import metrics
 from leaderboard.entries import entries_of
-
-SPEC = RunSpec(
-    generator=PlugIn(name="dp-wgan", version=1, settings={"batch": 8, "clip_norm": 0.5}),
-    segmenter=PlugIn(name="unet", version=1, settings={}),
-    protocol={"patch_size": 32},
-    epsilon=2.0,
-    delta=1e-5,
-    unit="patch",
-    data="d",
-    test_data={"test": "t"},
-    fid_weights="",
-    noise="seeded",
-    seed=0,
-)
 
 
 def test_two_and_two_point_zero_are_one_value() -> None:
