@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from benchmark.data.phantom import cache, cohort, patient, settings
 from benchmark.data.phantom.forest import LEAST_RADIUS_MM, ROOT, Segment
 from benchmark.data.phantom.head import Pose
 from benchmark.data.phantom.patient import Phantom, simulate
+from benchmark.data.phantom.portable import exp, power
 from benchmark.data.phantom.raster import draw
 from benchmark.data.phantom.settings import HOSPITALS, SIZES, UNSEEN, Size, spacing_mm
 from benchmark.data.phantom.texture import noise_at, smooth_noise
@@ -191,6 +193,34 @@ def test_a_patient_is_a_function_of_seed_number_and_scanner() -> None:
     assert image(0, 0, HOSPITALS[0]) == first
     assert len({first, image(1, 0, HOSPITALS[0]), image(0, 1, HOSPITALS[0])}) == 3
     assert image(0, 0, UNSEEN) != first
+
+
+IMAGES_OF_VERSION_2 = "cf763aca44c7a0cb"
+DIGEST = """
+import hashlib
+from benchmark.data.phantom.patient import simulate
+from benchmark.data.phantom.settings import HOSPITALS, SIZES
+images = [simulate(2022, i, HOSPITALS[i], SIZES["quick"]).image.tobytes() for i in range(3)]
+print(hashlib.sha256(b"".join(images)).hexdigest()[:16])
+"""
+
+
+@pytest.mark.parametrize("missing", [(), ("X86_V4",), ("X86_V3", "X86_V4")])
+def test_no_processor_changes_a_voxel_of_this_version(missing: tuple[str, ...]) -> None:
+    """Results carry the phantoms' digest: those of other machines must be of the same bytes."""
+    found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+    disabled = [name for name in found if missing and (name in missing or "_V" not in name)]
+    environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(disabled)}
+    command = [sys.executable, "-c", DIGEST]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == IMAGES_OF_VERSION_2
+
+
+def test_the_exponential_and_the_power_are_near_the_true_ones() -> None:
+    x = np.random.default_rng(0).normal(0, 2, 100_000).astype(np.float32)
+    assert np.allclose(exp(x), np.exp(x.astype(np.float64)), rtol=3 * 2.0**-23, atol=0)
+    assert exp(x).dtype == power(np.abs(x), -0.35).dtype == np.float32
+    assert np.allclose(power(np.abs(x), -0.35), np.abs(x.astype(np.float64)) ** -0.35, rtol=1e-6)
 
 
 def test_every_scanner_has_its_own_name_and_spacing() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from benchmark.data.phantom.portable import exp
 from benchmark.data.phantom.raster import Drawn
 from benchmark.data.phantom.settings import Scanner
 from benchmark.data.phantom.texture import noise_at
@@ -31,11 +32,11 @@ def acquire(
     """Scans once. ``adult`` are the voxels' coordinates in an adult's mm."""
     gain = scanner.gain * float(np.exp(scanner.gain_spread * rng.standard_normal()))
     blood = np.float32(scanner.blood * rng.normal(1, 0.05)) * drawn.flow
-    blood *= np.exp(np.float32(-scanner.inflow_loss_per_mm) * adult[2])
+    blood *= exp(np.float32(-scanner.inflow_loss_per_mm) * adult[2])
     signal = tissue + drawn.coverage * (blood - tissue)
     gaussian_filter(signal, scanner.blur_voxels, output=signal, truncate=3)
     field = noise_at(rng, adult, grain_mm=BIAS_GRAIN_MM)
-    signal *= np.exp(np.float32(scanner.bias) * field)
+    signal *= exp(np.float32(scanner.bias) * field)
     return _stored(rng, signal, gain, scanner.noise)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.phantom.head import BRAIN, SKIN, Ellipsoid
+from benchmark.data.phantom.portable import power
 from benchmark.data.phantom.settings import Scanner, Triple
 from benchmark.data.phantom.texture import noise_at, smooth_noise
 
@@ -114,7 +115,7 @@ def _to_sulci(adult: list[Field], depth: Field, noise: _Noise) -> Field:
         (a - np.float32(c)) / np.float32(r)
         for a, c, r in zip(adult, BRAIN.centre_mm, BRAIN.radii_mm, strict=True)
     ]
-    outwards = (ball[0] ** 2 + ball[1] ** 2 + ball[2] ** 2 + np.float32(0.01)) ** np.float32(-0.35)
+    outwards = power(ball[0] ** 2 + ball[1] ** 2 + ball[2] ** 2 + np.float32(0.01), -0.35)
     places = [b * outwards * np.float32(r) for b, r in zip(ball, BRAIN.radii_mm, strict=True)]
     sheet = np.abs(noise_at(noise.rng, places, grain_mm=8.5) + 0.25 * noise(5.0))
     ends = np.maximum(1.1 * noise(14.0), 0) + 0.6 * np.maximum(depth - 12, 0)
