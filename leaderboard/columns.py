@@ -85,12 +85,7 @@ def sortable(epsilon: float | None) -> float | str | None:
     """JSON has no infinity."""
     if epsilon is None:
         return None
-    return "inf" if math.isinf(epsilon) else float(f"{epsilon:.6g}")
-
-
-def epsilon_text(epsilon: float) -> str:
-    """As people write it."""
-    return "∞" if math.isinf(epsilon) else f"{epsilon:.4g}"
+    return "inf" if math.isinf(epsilon) else epsilon
 
 
 def short_text(value: float | None) -> str:

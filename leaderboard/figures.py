@@ -14,6 +14,7 @@ import altair as alt
 from PIL import Image
 
 from benchmark.audit.membership import Curve
+from benchmark.core.budget import delta_text
 from benchmark.sweep.matrix import Square
 from benchmark.sweep.summary import Row
 
@@ -50,8 +51,8 @@ def _with_segmenter(row: Row) -> str:
 def _title(rows: Sequence[Row]) -> alt.TitleParams:
     seeds = len({row.seed for row in rows})
     subtitle = (
-        f"ε protects one {rows[0].unit}, δ = {rows[0].delta:.3g}; mean over patients with 95 % "
-        f"interval{f', {seeds} seeds' if seeds > 1 else ''}; dashed: the bookends"
+        f"ε protects one {rows[0].unit}, δ = {delta_text(rows[0].delta)}; mean over patients with "
+        f"95 % interval{f', {seeds} seeds' if seeds > 1 else ''}; dashed: the bookends"
     )
     return alt.TitleParams("What privacy costs", subtitle=subtitle, anchor="start")
 

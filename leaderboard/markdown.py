@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.metrics.bootstrap import Interval
 from leaderboard.board import Row
 from leaderboard.columns import (
     distance_of,
-    epsilon_text,
     fid_in_short,
     peak_of,
     seconds_of,
@@ -45,7 +45,7 @@ COLUMNS = (
     Column("over simulator", lambda row, s: _interval(s.over_simulator if s else None, 3)),
     Column("ε spent, patch", _of_row(lambda row: _spent(row, "epsilon_patch"))),
     Column("ε spent, patient", _of_row(lambda row: _spent(row, "epsilon_patient"))),
-    Column("δ", _of_row(lambda row: f"{row.spec.delta:.3g}")),
+    Column("δ", _of_row(lambda row: delta_text(row.spec.delta))),
     Column("95HD mm", _score("hd95_mm", 1)),
     Column("bAVD mm", _score("bavd_mm", 2)),
     Column("clDice", _score("cldice", 3)),
@@ -97,8 +97,7 @@ def _lines(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
 def _spent(row: Row, name: str) -> str:
     if row.guarantee is None:
         return "–"
-    found = getattr(row.guarantee, name)
-    return "unknown" if found is None else epsilon_text(found)
+    return epsilon_text(getattr(row.guarantee, name))
 
 
 def _interval(found: Interval | None, digits: int) -> str:

@@ -13,8 +13,6 @@ const make = (name, properties = {}, ...children) => {
   made.append(...children);
   return made;
 };
-const epsilon = (value) =>
-  value === null ? "unknown" : value === "inf" ? INFINITE : value > 1000 ? value.toExponential(1) : String(+value.toPrecision(4));
 const rank = (value) => (value === "inf" ? Infinity : value);
 const digits = (value, n) => (value === null || value === undefined ? "–" : value.toFixed(n));
 const short = (value) => (value === null || value === undefined ? "–" : String(+value.toPrecision(3)));
@@ -31,7 +29,7 @@ const interval = (name, n) => ({
   key: (row) => scores(row)?.[name]?.[0] ?? null,
 });
 const plain = (show, key = show) => ({ cell: (row) => [show(row)], key });
-const spent = (name) => plain((row) => epsilon(row[name]), (row) => rank(row[name]));
+const spent = (name) => plain((row) => row[`${name}_text`], (row) => rank(row[name]));
 const fid = (row) =>
   row.direct ? ["–"] : row.fid === null ? ["missing"] : [short(row.fid), " ", make("span", { className: "interval" }, `(${row.fid_of})`)];
 const columns = () => [
@@ -43,7 +41,7 @@ const columns = () => [
   ["over simulator", interval("over", 3)],
   ["ε spent, patch", spent("patch")],
   ["ε spent, patient", spent("patient")],
-  ["δ", plain((row) => row.delta.toExponential(2), (row) => row.delta)],
+  ["δ", plain((row) => row.delta_text, (row) => row.delta)],
   ["95HD mm", interval("hd95_mm", 1)],
   ["bAVD mm", interval("bavd_mm", 2)],
   ["clDice", interval("cldice", 3)],

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmark.core.budget import epsilon_text
 from leaderboard.board import Table
 from leaderboard.charts import PAPER, UNUSABLE_BELOW, Levels
 from leaderboard.columns import (
     distance_value,
-    epsilon_text,
     fid_said,
     fid_value,
     name_of,

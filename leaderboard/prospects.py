@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.core.budget import RELATION
+from benchmark.core.budget import RELATION, delta_text, epsilon_text
 from benchmark.sweep.explanation import MEANINGFUL
 from benchmark.sweep.feasibility import DOUBTFUL, FREE, HOPELESS, WORKABLE, Prospect
 
@@ -41,7 +41,7 @@ def prospects_table(found: Sequence[Prospect]) -> Table:
     table.add_column("verdict")
     for one in found:
         said = Text(one.verdict, STYLES.get(one.verdict, ""))
-        table.add_row(one.generator, one.unit, _number(one.epsilon), *_mechanism(one), said)
+        table.add_row(one.generator, one.unit, epsilon_text(one.epsilon), *_mechanism(one), said)
     return table
 
 
@@ -51,9 +51,9 @@ def _mechanism(one: Prospect) -> list[str]:
         return [UNKNOWN] * (len(NUMBERS) - 1)
     noised = 0 < plan.noise_multiplier < math.inf
     return [
-        _number(plan.epsilon_patch),
-        _number(plan.epsilon_patient),
-        f"{plan.delta:.3g}",
+        epsilon_text(plan.epsilon_patch),
+        epsilon_text(plan.epsilon_patient),
+        delta_text(plan.delta),
         _number(plan.noise_multiplier if noised else None),
         _number(plan.sampling_rate if plan.steps else None),
         str(plan.steps),
@@ -74,6 +74,4 @@ def _caption(found: Sequence[Prospect]) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return UNKNOWN
-    if math.isinf(value):
-        return "∞"
     return f"{value:.4g}" if value < 1000 else f"{value:.1e}"

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.core.budget import RELATION
+from benchmark.core.budget import RELATION, delta_text, epsilon_text
 from benchmark.sweep.matrix import Square
 from benchmark.sweep.summary import Row
 from benchmark.sweep.tuned import NOT_ACCOUNTED
@@ -75,7 +75,7 @@ def matrix_table(squares: Sequence[Square]) -> Table:
             table.add_section()
         before = group
         cells = (_number(dice.get(site), 3) for site in sorted(tested))
-        table.add_row(name, _epsilon(epsilon), trained, *cells)
+        table.add_row(name, epsilon_text(epsilon), trained, *cells)
     return table
 
 
@@ -119,7 +119,7 @@ def _caption(rows: Sequence[Row]) -> str:
     words = [f"Dice: {brackets}."] if rows else []
     if rows:
         noise = "seeded, so for a benchmark alone" if rows[0].noise == "seeded" else "the system's"
-        words.append(f"δ = {rows[0].delta:.3g}; neighbours: {RELATION}; noise: {noise}.")
+        words.append(f"δ = {delta_text(rows[0].delta)}; neighbours: {RELATION}; noise: {noise}.")
     if any(MEANINGLESS < epsilon < math.inf for epsilon in spent):
         words.append(f"An ε above {MEANINGLESS:g} is no meaningful guarantee.")
     if any(row.selection == NOT_ACCOUNTED for row in rows):
@@ -137,7 +137,7 @@ def _caption(rows: Sequence[Row]) -> str:
 
 
 def _cell(row: Row) -> str:
-    return f"{row.who} at ε = {_epsilon(row.epsilon)}, seed {row.seed}"
+    return f"{row.who} at ε = {epsilon_text(row.epsilon)}, seed {row.seed}"
 
 
 def order(generator: str, segmenter: str, epsilon: float) -> tuple[str, str, float]:
@@ -155,7 +155,7 @@ def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str 
     name = first.who + (f" + {first.segmenter}" if several and not first.is_direct else "")
     done = [row for row in group if row.status == "done"]
     seeds, left = len({row.seed for row in group}), len({row.seed for row in done})
-    head: list[str | Text] = [name, _epsilon(first.epsilon)]
+    head: list[str | Text] = [name, epsilon_text(first.epsilon)]
     if not done:
         return [*head, Text(first.status, "red")]
     if left < seeds:
@@ -163,8 +163,8 @@ def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str 
     main = [row for row in done if row.test_set == sets[0]]
     return [
         *head,
-        _epsilon(_worst(main, lambda row: row.epsilon_patch)),
-        _epsilon(_worst(main, lambda row: row.epsilon_patient)),
+        epsilon_text(_worst(main, lambda row: row.epsilon_patch)),
+        epsilon_text(_worst(main, lambda row: row.epsilon_patient)),
         *(_dice([row for row in done if row.test_set == name]) for name in sets),
         _number(_mean(main, lambda row: row.fraction_of_real), 2),
         _short(_mean(main, lambda row: row.offline_distance if row.fid is None else row.fid)),
@@ -198,14 +198,6 @@ def _distance_heading(rows: Sequence[Row]) -> str:
     if with_fid is None:
         return "offline distance"
     return f"FID (n={with_fid.fid_n}, {with_fid.fid_dims}-d)"
-
-
-def _epsilon(value: float | None) -> str:
-    if value is None:
-        return "unknown"
-    if math.isinf(value):
-        return "∞"
-    return f"{value:.4g}" if value < MEANINGLESS * 100 else f"{value:.1e}"
 
 
 def _short(value: float | None) -> str:

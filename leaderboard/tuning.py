@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.privacy.ledger import DELTA
 from benchmark.sweep.objectives import OBJECTIVES
 from benchmark.sweep.studies import Answer
@@ -40,10 +40,10 @@ def tuning_table(found: Sequence[Found]) -> Table:
     table.add_column("settings")
     for one in found:
         how = one.provenance
-        composed = [_epsilon(how.epsilon_of_all_trials)] if leaky else []
+        composed = [epsilon_text(how.epsilon_of_all_trials)] if leaky else []
         settings = ", ".join(f"{name}={_short(value)}" for name, value in one.settings.items())
         numbers = (f"{how.default:.3f}", f"{how.score:.3f}")
-        level = _epsilon(one.epsilon)
+        level = epsilon_text(one.epsilon)
         table.add_row(one.generator, level, str(how.trials), *numbers, *composed, settings)
     return table
 
@@ -52,7 +52,7 @@ def _caption(found: Sequence[Found], *, leaky: bool) -> str:
     delta = max(one.provenance.delta for one in found)
     said = (
         f"Scores are those of validation patients, by whom the settings were chosen: they are no "
-        f"results. δ of a trial = {delta:.3g}."
+        f"results. δ of a trial = {delta_text(delta)}."
     )
     if not leaky:
         return f"{said} Tuned on phantoms: free of private data."
@@ -177,11 +177,15 @@ def _importance(answers: Sequence[Answer]) -> Any:
 def _settings(answers: Sequence[Answer]) -> Any:
     """The best settings against ε, a small chart for each."""
     found = sorted((answer.found for answer in answers), key=lambda one: one.epsilon)
-    order = list(dict.fromkeys(_epsilon(one.epsilon) for one in found))
+    order = list(dict.fromkeys(epsilon_text(one.epsilon) for one in found))
     charts = []
     for name in dict.fromkeys(name for one in found for name in one.settings):
         points = [
-            {"generator": o.generator, "epsilon": _epsilon(o.epsilon), "value": o.settings[name]}
+            {
+                "generator": o.generator,
+                "epsilon": epsilon_text(o.epsilon),
+                "value": o.settings[name],
+            }
             for o in found
             if name in o.settings
         ]
@@ -197,7 +201,7 @@ def _settings(answers: Sequence[Answer]) -> Any:
         )
         charts.append(chart.properties(width=150, height=110, title=name))
     delta = max(one.provenance.delta for one in found)
-    title = f"The best settings against ε of a {found[0].unit} at δ = {delta:.3g}"
+    title = f"The best settings against ε of a {found[0].unit} at δ = {delta_text(delta)}"
     return alt.concat(*charts, columns=4, title=title + _selection(answers))
 
 
@@ -209,18 +213,14 @@ def _facets(chart: Any, answers: Sequence[Answer], title: str) -> Any:
 
 def _by(answer: Answer) -> str:
     found = answer.found
-    level = f"ε = {_epsilon(found.epsilon)} ({found.unit}, δ = {found.provenance.delta:.3g})"
-    return f"{found.generator}, {level}"
+    delta = delta_text(found.provenance.delta)
+    return f"{found.generator}, ε = {epsilon_text(found.epsilon)} ({found.unit}, δ = {delta})"
 
 
 def _selection(answers: Sequence[Answer]) -> str:
     """What every picture's title ends with, where patients decided."""
     leaky = answers[0].found.provenance.selection == NOT_ACCOUNTED
     return f"; selection: {NOT_ACCOUNTED}" if leaky else ""
-
-
-def _epsilon(value: float) -> str:
-    return "∞" if math.isinf(value) else f"{value:.4g}"
 
 
 def _short(value: Any) -> str:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.metrics.bootstrap import Interval
 from benchmark.sweep.explanation import MEANINGFUL, explain
 from benchmark.sweep.tuned import NOT_ACCOUNTED
@@ -14,7 +15,6 @@ from leaderboard.board import Row, Table
 from leaderboard.charts import PAPER, Levels, charts
 from leaderboard.columns import (
     distance_of,
-    epsilon_text,
     far_name,
     fid_in_words,
     fid_of,
@@ -72,7 +72,7 @@ def title_of(table: Table) -> str:
     spec, protocol = table.common, table.common.protocol
     data = "embedded phantoms" if table.phantoms else f"cohort {spec.data[:8]}"
     return (
-        f"one {spec.unit} protected, δ = {spec.delta:.3g}, {data}, {spec.segmenter.name}, "
+        f"one {spec.unit} protected, δ = {delta_text(spec.delta)}, {data}, {spec.segmenter.name}, "
         f"{protocol['samples']} patches of {protocol['patch_size']}²"
     )
 
@@ -146,8 +146,11 @@ def _row(number: int, row: Row, table: Table, pictures: Pictures) -> dict[str, A
         "asked": sortable(spec.epsilon),
         "unit": spec.unit,
         "delta": spec.delta,
+        "delta_text": delta_text(spec.delta),
         "patch": sortable(said.epsilon_patch) if said else None,
         "patient": sortable(said.epsilon_patient) if said else None,
+        "patch_text": epsilon_text(said.epsilon_patch if said else None),
+        "patient_text": epsilon_text(said.epsilon_patient if said else None),
         "status": status_of(row),
         "check": row.check,
         "refused": row.is_refused,

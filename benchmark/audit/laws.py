@@ -133,7 +133,7 @@ def the_epsilon_follows_from_the_mechanisms_numbers(game: Any, claim: Guarantee)
         accountant=claim.accountant,
     ).epsilon
     if again > claim.epsilon * (1 + 1e-9) or claim.epsilon > claim.target_epsilon:
-        return f"the step's numbers cost ε = {again:.4g}, and {claim.epsilon:.4g} is printed"
+        return f"the step's numbers cost ε = {again:g}, and {claim.epsilon:g} is printed"
     return ""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli import option
+from benchmark.core.budget import delta_text, epsilon_text, parse_epsilon
 
 if TYPE_CHECKING:
     from benchmark.audit.report import Report
@@ -46,7 +47,6 @@ def audit(**options: Any) -> int:
     from rich.progress import Progress
 
     from benchmark.audit.report import Audit, run_audit
-    from benchmark.core.budget import parse_epsilon
     from benchmark.data.folders import cache_folder, check_writable, state_folder
     from benchmark.sweep.inputs import gather
     from leaderboard.figures import draw_membership
@@ -113,8 +113,9 @@ def _words(found: Report) -> list[str]:
     said, claim = found.verdict, found.verdict.claim
     verdict = "REFUTED" if said.contradicts else "not refuted"
     lines = [
-        f"Claim: ε = {claim.epsilon:.4g} for a {claim.unit} at δ = {claim.delta:.3g} "
-        f"(σ = {claim.noise_multiplier:.4g}, q = {claim.sampling_rate:.4g}, T = {claim.steps}).",
+        f"Claim: ε = {epsilon_text(claim.epsilon)} for a {claim.unit} at "
+        f"δ = {delta_text(claim.delta)} (σ = {claim.noise_multiplier:.4g}, "
+        f"q = {claim.sampling_rate:.4g}, T = {claim.steps}).",
         f"Audit: ε > {said.bound:.2f} with 95 % confidence, from {said.right} right of "
         f"{said.guesses} guesses on {said.canaries} canaries, which prove {said.largest:.2f} at "
         f"most. The claim is {verdict}.",

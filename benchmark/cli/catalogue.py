@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli import option
+from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,14 +93,14 @@ def _tuned(name: str, start: Mapping[str, Any], preset: str, unit: Unit, out: Pa
         how = one.checked().provenance
         sites = f", {how.sites} sites" if federated else ""
         click.echo(
-            f"Tuned for ε = {one.epsilon:g} (one {unit}, δ = {how.delta:.3g}{sites}): {how.trials} "
-            f"trials on {how.on} data, {how.objectives[0]} on validation patients "
+            f"Tuned for ε = {one.epsilon:g} (one {unit}, δ = {delta_text(how.delta)}{sites}): "
+            f"{how.trials} trials on {how.on} data, {how.objectives[0]} on validation patients "
             f"{how.default:.3f} → {how.score:.3f}; selection: {how.selection}"
         )
         if how.on == PRIVATE:
             click.echo(
-                f"  Whoever saw all trials has seen ε = {how.epsilon_of_all_trials:.4g} of a "
-                f"{unit}, composed; δ = {DELTA:g}. Validation patients have no guarantee."
+                f"  Whoever saw all trials has seen ε = {epsilon_text(how.epsilon_of_all_trials)} "
+                f"of a {unit}, composed; δ = {DELTA:g}. Validation patients have no guarantee."
             )
         click.echo(f"  Found with: {how.command}")
         changed = {n: value for n, value in one.settings.items() if value != start[n]}

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.matrix import MATRIX, Square
 from benchmark.sweep.runner import Events, Outcome
@@ -103,10 +104,13 @@ class Console:
         """What several private fits cost together, if there are several."""
         if whole is None:
             return
-        patient = f" (a patient: {whole.epsilon_patient:.4g})" if whole.unit == "patch" else ""
+        patient = (
+            f" (a patient: {epsilon_text(whole.epsilon_patient)})" if whole.unit == "patch" else ""
+        )
         self._out.print(
-            f"Whoever sees all {whole.fits} private fits has seen ε = {whole.epsilon:.4g} of a "
-            f"{whole.unit}{patient}, composed; δ = {whole.delta:.3g}."
+            f"Whoever sees all {whole.fits} private fits has seen "
+            f"ε = {epsilon_text(whole.epsilon)} of a {whole.unit}{patient}, composed; "
+            f"δ = {delta_text(whole.delta)}."
         )
 
     def _say(self, sentence: str) -> None:

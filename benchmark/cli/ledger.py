@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchmark.core.budget import delta_text, epsilon_text, parse_epsilon
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -44,8 +46,8 @@ def show(phantoms: bool) -> None:
     for total in book.totals():
         numbers = ", ".join(str(number) for number in total.entries)
         click.echo(
-            f"{total.patients} patients have paid ε = {_number(total.epsilon)} at δ = {DELTA:g} "
-            f"(entries {numbers}, composed, each patient as a whole)."
+            f"{total.patients} patients have paid ε = {epsilon_text(total.epsilon)} at "
+            f"δ = {DELTA:g} (entries {numbers}, composed, each patient as a whole)."
         )
     cap = book.cap()
     click.echo("There is no cap." if math.isinf(cap) else f"The cap is ε = {cap:g} for a patient.")
@@ -69,7 +71,6 @@ def verify() -> int:
 @click.argument("epsilon")
 def cap(epsilon: str) -> None:
     """Refuse, from now on, what would take a patient's total above EPSILON (inf: no cap)."""
-    from benchmark.core.budget import parse_epsilon
     from benchmark.privacy.ledger import DELTA
 
     value = parse_epsilon(epsilon)
@@ -101,23 +102,26 @@ def _table(entries: list[Entry]) -> Table:
 def _words(entry: Entry) -> list[str]:
     said = entry.said
     if "guarantee" not in said:
-        return [str(said["kind"]), "", "", "", _number(said["epsilon"]), *[""] * 7]
+        return [str(said["kind"]), "", "", "", _epsilon(said["epsilon"]), *[""] * 7]
     guarantee = said["guarantee"]
     return [
         str(said["kind"]),
         str(said["generator"]),
         str(len(said["patients"])),
         str(guarantee["unit"]),
-        _number(guarantee["epsilon"]),
-        _number(guarantee["epsilon_patient"]),
-        *(_number(guarantee[name]) for name in ("delta", "noise_multiplier", "sampling_rate")),
+        _epsilon(guarantee["epsilon"]),
+        _epsilon(guarantee["epsilon_patient"]),
+        delta_text(guarantee["delta"]),
+        *(_number(guarantee[name]) for name in ("noise_multiplier", "sampling_rate")),
         str(guarantee["steps"]),
         "seeded" if guarantee["seeded"] else "system",
         str(said["run"]),
     ]
 
 
-def _number(value: float | str | None) -> str:
-    if value is None:
-        return "unknown"
+def _epsilon(value: float | str | None) -> str:
+    return epsilon_text(None if value is None else float(value))
+
+
+def _number(value: float | str) -> str:
     return "∞" if math.isinf(float(value)) else f"{float(value):.4g}"

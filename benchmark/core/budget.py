@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, Literal
 
 from benchmark.core.errors import UsageError
@@ -161,3 +162,42 @@ def parse_epsilon(text: str) -> float:
     if not value > 0:
         raise UsageError(f"Expected epsilon to be a number above 0 or inf, got {text.strip()!r}.")
     return value
+
+
+def rounded_up(value: float, digits: int) -> float:
+    """The least number of so many significant digits that is not below ``value``, for ε and δ.
+
+    What is printed of a privacy loss is a bound that readers rely on, and to the nearest digit it
+    would be smaller than what was spent every other time.
+
+    >>> rounded_up(7.397292, 4), rounded_up(7.4, 4), rounded_up(201_014.0, 2)
+    (7.398, 7.4, 210000.0)
+    """
+    if not math.isfinite(value):
+        return value
+    exact = Decimal(repr(float(value)))
+    last = Decimal(1).scaleb(exact.adjusted() - digits + 1)
+    return float(exact.quantize(last, ROUND_CEILING))
+
+
+def epsilon_text(epsilon: float | None) -> str:
+    """An ε as people write it, never below itself; ``None`` is one for which no bound is known.
+
+    >>> epsilon_text(4.99921), epsilon_text(201_014), epsilon_text(math.inf), epsilon_text(None)
+    ('5', '2.1e+05', '∞', 'unknown')
+    """
+    if epsilon is None:
+        return "unknown"
+    if math.isinf(epsilon):
+        return "∞"
+    digits = 4 if epsilon <= 1000 else 2
+    return f"{rounded_up(epsilon, digits):.{digits}g}"
+
+
+def delta_text(delta: float) -> str:
+    """A δ as people write it, never below itself.
+
+    >>> delta_text(1e-5), delta_text(1 / 160_000), delta_text(1 / 170_000)
+    ('1e-05', '6.25e-06', '5.89e-06')
+    """
+    return f"{rounded_up(delta, 3):.3g}"

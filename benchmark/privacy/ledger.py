@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from benchmark.core.budget import Guarantee, Unit
+from benchmark.core.budget import Guarantee, Unit, epsilon_text
 from benchmark.core.errors import UsageError
 from benchmark.privacy.chain import Chain, Entry, Head, Pages
 from benchmark.privacy.composition import total_epsilon
@@ -183,10 +183,10 @@ def _check_cap(pages: Pages, spendings: Sequence[Spending]) -> None:
         if total > cap:
             names = ", ".join(dict.fromkeys(s.generator for s in planned))
             raise OverCapError(
-                f"{names} would take a patient's total to ε = {total:.4g} at δ = {DELTA:g}, "
-                f"above the cap of {cap:g}; ask for less (--epsilon; --no-bookends and --noise "
-                "system: `real` and seeded noise have no finite ε), or raise it (`bench ledger "
-                "cap`)."
+                f"{names} would take a patient's total to ε = {epsilon_text(total)} at "
+                f"δ = {DELTA:g}, above the cap of {cap:g}; ask for less (--epsilon; "
+                "--no-bookends and --noise system: `real` and seeded noise have no finite ε), or "
+                "raise it (`bench ledger cap`)."
             )
 
 

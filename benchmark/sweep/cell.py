@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.core.budget import Guarantee
+from benchmark.core.budget import Guarantee, epsilon_text
 from benchmark.core.errors import PlugInError
 from benchmark.core.files import plain, write_json
 from benchmark.core.generator import FitContext, Generator, Noise
@@ -213,8 +213,8 @@ def _check_charged(
         )
     if spent.epsilon > max(guarantee.epsilon for guarantee in charged):
         raise PlugInError(
-            f"{fitted.name} charged ε = {charged[0].epsilon:.4g} and reports "
-            f"{spent.epsilon:.4g} of a {spent.unit}; what is charged must cover the fit."
+            f"{fitted.name} charged ε = {epsilon_text(charged[0].epsilon)} and reports "
+            f"{epsilon_text(spent.epsilon)} of a {spent.unit}; what is charged must cover the fit."
         )
 
 

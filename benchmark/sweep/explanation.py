@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmark.core.budget import Guarantee
+from benchmark.core.budget import Guarantee, delta_text, epsilon_text, rounded_up
 from benchmark.sweep.tuned import NOT_ACCOUNTED
 
 MEANINGFUL = 10.0
@@ -72,14 +72,14 @@ def _promise(guarantee: Guarantee, seen: str) -> Iterator[str]:
         yield f"Nothing. There is no bound on what {seen} may betray (ε = ∞)."
     else:
         yield (
-            f"ε = {epsilon:.4g} at δ = {guarantee.delta:.3g} for {REPLACED[unit]}: whoever sees "
-            f"{seen}, and whatever is made of them later, finds no event more than "
-            f"e^ε = {_times(epsilon)} times as likely, or as unlikely, as if the data of "
-            f"that {unit} had been blank, but for a probability of δ."
+            f"ε = {epsilon_text(epsilon)} at δ = {delta_text(guarantee.delta)} for "
+            f"{REPLACED[unit]}: whoever sees {seen}, and whatever is made of them later, finds "
+            f"no event more than e^ε = {_times(epsilon)} times as likely, or as unlikely, as if "
+            f"the data of that {unit} had been blank, but for a probability of δ."
         )
         yield (
             f"An attacker who holds it for as likely as not that a certain {unit} was in will be "
-            f"at most {1 / (1 + math.exp(-epsilon)):.1%} sure of it afterwards."
+            f"at most {rounded_up(1 / (1 + math.exp(-epsilon)), 3):.1%} sure of it afterwards."
         )
         if epsilon > MEANINGFUL:
             yield "That is no meaningful guarantee."
@@ -88,8 +88,8 @@ def _promise(guarantee: Guarantee, seen: str) -> Iterator[str]:
 def _times(epsilon: float) -> str:
     """e^ε, without powers of ten where people can still read it."""
     if epsilon > math.log(1e6):
-        return f"10^{epsilon / math.log(10):.0f}"
-    factor = math.exp(epsilon)
+        return f"10^{math.ceil(epsilon / math.log(10))}"
+    factor = rounded_up(math.exp(epsilon), 3 if epsilon < math.log(1000) else 4)
     return f"{factor:.3g}" if factor < 1000 else f"{factor:,.0f}"
 
 
@@ -104,7 +104,7 @@ def _patient(guarantee: Guarantee) -> Iterator[str]:
     else:
         yield (
             f"A patient has up to {guarantee.patches_per_patient} patches, and for all of them "
-            f"together the bound is ε = {epsilon:.4g}."
+            f"together the bound is ε = {epsilon_text(epsilon)}."
         )
         if epsilon > MEANINGFUL:
             yield "That is no meaningful guarantee: the promise does not protect a patient."
@@ -119,19 +119,13 @@ def _sites(sites: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     said = [(one["site"], Guarantee.from_dict(one["guarantee"])) for one in sites]
     yield (
         "; ".join(
-            f"{site}, {of.patients} patients, ε = {_epsilon(of.epsilon)} for a {of.unit} and "
-            f"{_epsilon(of.epsilon_patient)} for a patient"
+            f"{site}, {of.patients} patients, ε = {epsilon_text(of.epsilon)} for a {of.unit} and "
+            f"{epsilon_text(of.epsilon_patient)} for a patient"
             for site, of in said
         )
         + ". It holds against the server and the other sites too, which see all that a site sends. "
         "Whoever is a patient of two sites has paid at both."
     )
-
-
-def _epsilon(value: float | None) -> str:
-    if value is None:
-        return "unknown"
-    return "∞" if math.isinf(value) else f"{value:.4g}"
 
 
 def _mechanism(guarantee: Guarantee) -> Iterator[str]:

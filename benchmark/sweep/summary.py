@@ -6,11 +6,11 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.core.budget import Guarantee, Unit
+from benchmark.core.budget import Guarantee, Unit, epsilon_text, rounded_up
 from benchmark.core.files import write_text
 from benchmark.metrics.scores import Scores
 from benchmark.privacy.composition import total_epsilon
@@ -205,7 +205,9 @@ def _by_site(sites: Sequence[Mapping[str, Any]] | None) -> str | None:
     """What was spent at each site, for its unit."""
     if sites is None:
         return None
-    return " ".join(f"{one['site']}={float(one['guarantee']['epsilon']):.4g}" for one in sites)
+    return " ".join(
+        f"{one['site']}={epsilon_text(float(one['guarantee']['epsilon']))}" for one in sites
+    )
 
 
 def write_summary(path: Path, table: Sequence[Row]) -> None:
@@ -214,11 +216,12 @@ def write_summary(path: Path, table: Sequence[Row]) -> None:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([f.name for f in fields(Row)])
     for row in table:
-        writer.writerow([_text(value) for value in astuple(row)])
+        writer.writerow([_text(f.name, getattr(row, f.name)) for f in fields(row)])
     write_text(path, out.getvalue())
 
 
-def _text(value: Any) -> Any:
+def _text(name: str, value: Any) -> Any:
     if isinstance(value, float) and math.isfinite(value):
-        return f"{value:.6g}"
+        bound = name == "delta" or name.startswith("epsilon")
+        return f"{rounded_up(value, 6) if bound else value:.6g}"
     return "" if value is None else value

@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from benchmark.core.budget import epsilon_text
+
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -275,7 +277,8 @@ def main() -> int:
             return 1
         for site in found[0]["sites"]:
             guarantee = site["guarantee"]
-            print(f"{site['site']}: ε = {guarantee['epsilon']:.4g}, {site['patients']} patients")
+            spent = epsilon_text(guarantee["epsilon"])
+            print(f"{site['site']}: ε = {spent}, {site['patients']} patients")
         generator = sorted(folder.glob("out/*/generator/weights.safetensors"))
         print(f"Two rounds in {time.monotonic() - start:.0f} s; the generator: {generator[0].name}")
         return 0 if len(found[0]["sites"]) == 3 and len(found[0]["rounds"]) == 2 else 1

@@ -22,7 +22,7 @@ import pytest
 from command import processes_in, results, wait_for
 
 from benchmark.cli.main import main
-from benchmark.core.budget import Guarantee
+from benchmark.core.budget import Guarantee, epsilon_text
 from benchmark.data.folders import machine_secret
 from benchmark.data.phantom.cache import VERSION
 from benchmark.privacy.accounting import epsilon_spent
@@ -178,7 +178,8 @@ def test_every_trial_is_charged_as_tuning_and_their_composed_epsilon_is_said(tun
         assert (how["on"], how["selection"]) == ("private", "not accounted")
         assert epsilon < how["epsilon_of_all_trials"] < TRIALS * epsilon
     shown = said("show", "dp-wgan", "--tuned", cwd=tuned).out
-    assert f"has seen ε = {how['epsilon_of_all_trials']:.4g} of a patch, composed" in shown
+    composed = epsilon_text(how["epsilon_of_all_trials"])
+    assert f"has seen ε = {composed} of a patch, composed" in shown
 
 
 def test_on_patients_no_level_tries_what_another_found(tuned: Path) -> None:

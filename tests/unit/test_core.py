@@ -1,8 +1,11 @@
 """The vocabulary: settings, budgets, patches, the registry."""
 
+import ast
 import math
+import re
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -12,7 +15,15 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from benchmark.core import registry
-from benchmark.core.budget import Budget, Guarantee, PublicNumbers, parse_epsilon
+from benchmark.core.budget import (
+    Budget,
+    Guarantee,
+    PublicNumbers,
+    delta_text,
+    epsilon_text,
+    parse_epsilon,
+    rounded_up,
+)
 from benchmark.core.errors import UsageError
 from benchmark.core.patches import Patches
 from benchmark.core.registry import generators, segmenters
@@ -134,3 +145,40 @@ def test_another_distributions_plug_in_is_found_by_its_entry_point(monkeypatch) 
 def test_an_unknown_plug_in_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"No segmenter is called 'unett'. Did you mean 'unet'\?"):
         segmenters.get("unett")
+
+
+@given(st.floats(min_value=0, max_value=1e300), st.integers(1, 6))
+def test_rounding_up_never_gives_less_and_never_a_unit_of_the_last_digit_more(value, digits):
+    found = rounded_up(value, digits)
+    assert value <= found <= value * (1 + 10 ** (1 - digits)) + 5e-324
+    assert float(f"{found:.{digits - 1}e}") == found
+
+
+@given(st.floats(min_value=1e-12, max_value=1e12))
+def test_no_printed_epsilon_or_delta_is_below_what_was_spent(spent):
+    assert spent <= float(epsilon_text(spent)) <= 1.1 * spent
+    assert spent <= float(delta_text(spent)) <= 1.01 * spent
+
+
+@pytest.mark.parametrize("asked", ["2", "5", "7.4", "0.1", "1e-05", "6.25e-06", "1000"])
+def test_what_was_asked_for_is_printed_as_it_was_asked(asked):
+    assert epsilon_text(float(asked)) == asked
+    assert delta_text(float(asked)) == asked.replace("1000", "1e+03")
+
+
+def test_no_module_rounds_an_epsilon_or_a_delta_by_itself():
+    """``:g`` is for what was asked for, in six digits; what was spent has its one way up."""
+    root = Path(__file__).parents[2]
+    packages = ("benchmark", "federation", "generators", "leaderboard", "segmenters")
+    files = [file for name in packages for file in sorted((root / name).rglob("*.py"))]
+    rounded = [
+        f"{file.relative_to(root)}:{node.lineno}"
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FormattedValue)
+        and node.format_spec is not None
+        and ast.unparse(node.format_spec) != "f'g'"
+        and re.search(r"(epsilon|delta)(_\w+)?$", ast.unparse(node.value))
+    ]
+    assert len(files) > 150
+    assert not rounded, f"they should go through epsilon_text or delta_text: {rounded}"

@@ -58,9 +58,9 @@ def test_a_patch_level_promise_is_not_sold_as_a_patients() -> None:
     assert "up to 400 patches, and for all of them together the bound is ε = 9.1e+04" in said
     assert "the promise does not protect a patient" in said
     assert "at most 88.1% sure" in said
-    assert "e^ε = 7.38 times" in said
+    assert "e^ε = 7.39 times" in said
     assert "e^ε = 1,636 times" in words(replace(PATCH, epsilon=7.4))
-    assert "e^ε = 10^434 times" in words(replace(PATCH, epsilon=1000.0))
+    assert "e^ε = 10^435 times" in words(replace(PATCH, epsilon=1000.0))
 
 
 def test_the_mechanisms_numbers_are_there_to_be_recomputed() -> None:
@@ -101,3 +101,14 @@ def test_phantoms_are_called_so_and_what_is_not_covered_is_always_said() -> None
     for guarantee in (PATCH, PATIENT, NONE, BLIND):
         assert "held-out patients, outside of the promise" in words(guarantee)
         assert "Other fits on the same patients" in words(guarantee)
+
+
+def test_no_number_of_the_promise_is_smaller_than_it_is() -> None:
+    """e^2.00006 is 7.3895, the attacker is 88.0804 % sure, and e^7.397292 is 1,631.56."""
+    said = words(replace(PATCH, epsilon=2.00006, epsilon_patient=201_014.0, delta=1 / 170_000))
+    assert "ε = 2.001 at δ = 5.89e-06" in said
+    assert "e^ε = 7.39 times" in said
+    assert "at most 88.1% sure" in said
+    assert "together the bound is ε = 2.1e+05" in said
+    assert "e^ε = 1,632 times" in words(replace(PATCH, epsilon=7.397292))
+    assert "e^ε = 10^9 times" in words(replace(PATCH, epsilon=20.0))

@@ -143,7 +143,7 @@ def test_what_would_go_over_the_cap_is_refused_and_not_written(ledger: Ledger) -
     ledger.charge(spending())
     with pytest.raises(OverCapError, match="above the cap"):
         ledger.charge(spending(patients=("p2", "p9")))
-    with pytest.raises(OverCapError, match="ε = inf"):
+    with pytest.raises(OverCapError, match="ε = ∞"):
         ledger.charge(spending(NONE, patients=("p9",)))
     ledger.charge(spending(NONE, private=False))
     ledger.charge(spending(patients=("p9",)))
