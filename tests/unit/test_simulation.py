@@ -14,7 +14,7 @@ from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.privacy.randomness import SeededNoise
 from generators.checks import PUBLIC, patches
-from generators.dp_simulator import EVIDENCE, DpSimulator
+from generators.dp_simulator import EVIDENCE, SAFE_SIDE, DpSimulator
 from generators.simulation import statistics, tubes
 from generators.simulation.populations import Populations
 from generators.simulation.statistics import NAMES, eroded, measure
@@ -140,8 +140,8 @@ def test_less_noise_leaves_less_unknown(populations: Populations) -> None:
     assert unknown[0] < 0.85 * unknown[-1]
 
 
-def fitted(evidence: str, data: Patches, epsilon: float = 2.0) -> DpSimulator:
-    generator = DpSimulator(replace(DpSimulator.smoke, evidence=evidence))
+def fitted(evidence: str, data: Patches, epsilon: float = 2.0, **settings: float) -> DpSimulator:
+    generator = DpSimulator(replace(DpSimulator.smoke, evidence=evidence, **settings))
     planned = generator.plan(PUBLIC, Budget(epsilon=epsilon, delta=1e-4, unit="patient"))
     noise = SeededNoise("simulation")
     generator.fit(data, planned, FitContext(seed=0, noise=noise, charge=lambda claim: None))
@@ -158,6 +158,21 @@ def test_no_patient_reaches_a_control(evidence: str) -> None:
 def test_the_controls_differ() -> None:
     found = [fitted(evidence, patches()).sample(4, seed=0).images for evidence in EVIDENCE]
     assert len({images.tobytes() for images in found}) == len(EVIDENCE)
+
+
+def test_caution_moves_the_fit_to_fewer_vessels_by_the_noise_s_deviation() -> None:
+    def vessels(caution: float, epsilon: float) -> float:
+        generator = fitted("noise", patches(), epsilon, caution=caution)
+        return float(generator.sample(400, seed=0).masks.mean())
+
+    assert vessels(2.0, 2.0) < 0.7 * vessels(0.0, 2.0)
+    assert vessels(3.0, math.inf) == vessels(0.0, math.inf)
+    means = [fitted("mean", patches(), 2.0, caution=c)._known.mean for c in (0.0, 1.0, 2.0)]
+    np.testing.assert_allclose(means[2] - means[1], means[1] - means[0], atol=1e-9)
+
+
+def test_the_safe_side_is_of_numbers_that_are_measured() -> None:
+    assert set(SAFE_SIDE) < set(NAMES)
 
 
 def test_without_a_budget_sites_together_learn_what_one_does() -> None:
