@@ -1,14 +1,21 @@
 """The real command in a folder, and what it left there."""
 
 import csv
+import io
 import json
 import os
 import subprocess
 import sys
 import time
 import urllib.request
+import warnings
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+
+import pytest
+
+from benchmark.cli.main import main
 
 SMALL = [
     *("--set", "protocol.patches_per_patient=40"),
@@ -21,12 +28,38 @@ UNTRACKED = ["--tracking-uri", "none"]
 """Making MLflow's database takes as long as a small cell."""
 
 
+WITHOUT_CELLS = ("audit", "compare", "data", "explain", "leaderboard", "ledger", "plan", "report")
+"""Commands that start no process of their own: they can share this one and its imports."""
+
+
 def bench(*arguments: str, cwd: Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The command as a user starts it, in a process of its own where it could tell."""
+    if arguments[0] in WITHOUT_CELLS:
+        return in_process(*arguments, cwd=cwd)
     command = [sys.executable, "-m", "benchmark", *arguments]
     env = {**os.environ, "PYTHONPATH": str(path)} if path else None
     return subprocess.run(
         command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
     )
+
+
+def in_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The same in this process. Cells do not see its folder, so they need absolute paths."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(out),
+        redirect_stderr(err),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # as for any user
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["bench", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+    code = end.value.code or 0
+    assert isinstance(code, int), code
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

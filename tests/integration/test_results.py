@@ -2,14 +2,30 @@
 
 import json
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from command import SMALL, STEPS, UNTRACKED, bench, results, rows
 from test_page import view_in
 
+from benchmark.data.phantom import DEFAULT_SEED
+from benchmark.data.phantom.cache import VERSION
+
 SWEEP = ["run", "--generator", "dp-wgan", "--epsilon", "5", "--data", "cohort", "--seeds", "2"]
 SWEEP += [*SMALL, *STEPS, *UNTRACKED]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache_of_tiny_phantoms(
+    tmp_path_factory: pytest.TempPathFactory, write_tiny_phantoms: Callable[[Path], None]
+) -> Iterator[None]:
+    """Whom published patients are compared with."""
+    cache = tmp_path_factory.mktemp("cache")
+    write_tiny_phantoms(cache / f"phantom-v{VERSION}-seed{DEFAULT_SEED}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANGIOBENCH_CACHE", str(cache))
+        yield
 
 
 @pytest.fixture(scope="module")

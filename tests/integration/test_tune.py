@@ -1,6 +1,5 @@
 """The real search on a tiny cohort: what it leaves, whom it reads, what kills it."""
 
-import io
 import json
 import os
 import re
@@ -11,17 +10,14 @@ import socket
 import subprocess
 import sys
 import tomllib
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
 import optuna
 import pytest
-from command import processes_in, results, wait_for
+from command import in_process, processes_in, results, wait_for
 
-from benchmark.cli.main import main
 from benchmark.core.budget import Guarantee, epsilon_text
 from benchmark.data.folders import machine_secret
 from benchmark.data.phantom.cache import VERSION
@@ -60,30 +56,16 @@ ASKED = ["--epsilon", "2,5", "--trials", str(TRIALS)]
 class Said(NamedTuple):
     """What a command left: its exit code, and what it printed, its lines joined."""
 
-    code: object
+    code: int
     out: str
     err: str
 
 
 def said(*arguments: str, cwd: Path) -> Said:
-    """The command in this process, whose imports all commands and cells share.
-
-    Cells do not see this process's folder, so every path is absolute.
-    """
-    out, err = io.StringIO(), io.StringIO()
+    """The command in this process, whose imports all commands and cells share."""
     where = ["--out", str(cwd / "runs")] if arguments[0] in ("tune", "run", "show") else []
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        redirect_stdout(out),
-        redirect_stderr(err),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")  # as for any user
-        patch.chdir(cwd)
-        patch.setattr(sys, "argv", ["bench", *arguments, *where])
-        with pytest.raises(SystemExit) as end:
-            main()
-    return Said(end.value.code, " ".join(out.getvalue().split()), err.getvalue())
+    done = in_process(*arguments, *where, cwd=cwd)
+    return Said(done.returncode, " ".join(done.stdout.split()), done.stderr)
 
 
 def on(cohort: Path) -> list[str]:

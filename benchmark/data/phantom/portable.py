@@ -46,5 +46,5 @@ def _polynomial(coefficients: tuple[float, ...], x: Field) -> Field:
 
 
 def _fused(a: Field, b: Field | np.float32, c: Field | np.float32) -> Field:
-    """A · b + c; the product is exact in double precision."""
+    """Rounds a · b + c once; the product is exact in double precision."""
     return np.asarray(a.astype(np.float64) * np.float64(b) + np.float64(c), np.float32)
