@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.core.budget import Guarantee, Unit, epsilon_text, rounded_up
+from benchmark.core.budget import Guarantee, Unit, rounded_up
 from benchmark.core.files import write_text
 from benchmark.metrics.scores import Scores
 from benchmark.privacy.composition import total_epsilon
@@ -205,9 +205,8 @@ def _by_site(sites: Sequence[Mapping[str, Any]] | None) -> str | None:
     """What was spent at each site, for its unit."""
     if sites is None:
         return None
-    return " ".join(
-        f"{one['site']}={epsilon_text(float(one['guarantee']['epsilon']))}" for one in sites
-    )
+    spent = {one["site"]: float(one["guarantee"]["epsilon"]) for one in sites}
+    return " ".join(f"{site}={_text('epsilon', epsilon)}" for site, epsilon in spent.items())
 
 
 def write_summary(path: Path, table: Sequence[Row]) -> None:
