@@ -208,7 +208,7 @@ print(hashlib.sha256(b"".join(images)).hexdigest()[:16])
 @pytest.mark.parametrize("missing", [(), ("X86_V4",), ("X86_V3", "X86_V4")])
 def test_no_processor_changes_a_voxel_of_this_version(missing: tuple[str, ...]) -> None:
     """Results carry the phantoms' digest: those of other machines must be of the same bytes."""
-    found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
     disabled = [name for name in found if missing and (name in missing or "_V" not in name)]
     environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(disabled)}
     command = [sys.executable, "-c", DIGEST]
