@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +49,7 @@ class SeededNoise:
 
     def normal(self, n: int) -> NDArray[np.float32]:
         """Draws ``n`` independent standard normal numbers."""
-        return _in_blocks(n, lambda count: _box_muller(count, self._noise))
+        return _in_blocks(n, lambda block: _box_muller(block, self._noise))
 
     def state(self) -> dict[str, str]:
         """Where both streams stand."""
@@ -89,7 +88,7 @@ class SystemNoise:
 
     def normal(self, n: int) -> NDArray[np.float32]:
         """Draws ``n`` independent standard normal numbers."""
-        return _in_blocks(n, _normals)
+        return _in_blocks(n, _secure)
 
     def state(self) -> None:
         """Nobody can repeat it."""
@@ -120,25 +119,27 @@ def _check_rate(rate: float) -> None:
         raise ValueError(f"Expected rate in [0, 1], got {rate}.")
 
 
-def _in_blocks(n: int, draw: Callable[[int], NDArray[Any]]) -> NDArray[np.float32]:
-    """``n`` numbers, drawn in blocks that stay in the cache."""
+def _in_blocks(n: int, fill: Callable[[NDArray[np.float32]], None]) -> NDArray[np.float32]:
+    """``n`` numbers, filled in by blocks that stay in the cache."""
     drawn = np.empty(n, np.float32)
     for start in range(0, n, _NORMALS_PER_BLOCK):
-        block = drawn[start : start + _NORMALS_PER_BLOCK]
-        block[:] = draw(len(block))
+        fill(drawn[start : start + _NORMALS_PER_BLOCK])
     return drawn
 
 
-def _box_muller(n: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Returns ``n`` normals within 6.7 σ, from 32 bits each; twice as fast as NumPy's own."""
-    pairs = (n + 1) // 2
-    uniforms = rng.integers(0, 1 << 32, 2 * pairs, dtype=np.uint32).astype(np.float32)
+def _box_muller(block: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Fills in normals within 6.7 σ, from 32 bits each; over twice as fast as NumPy's own."""
+    pairs = (len(block) + 1) // 2
+    words: NDArray[np.uint64] = rng.bit_generator.random_raw(pairs)
+    uniforms = words.view(np.uint32).astype(np.float32)
     uniforms += np.float32(0.5)
     uniforms *= np.float32(2.0**-32)  # in (0, 1]
     radius, angle = uniforms[:pairs], uniforms[pairs:]
     np.sqrt(np.float32(-2) * np.log(radius), out=radius)
     angle *= np.float32(2 * np.pi)
-    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:n]
+    rest = len(block) - pairs
+    np.multiply(radius, np.cos(angle), out=block[:pairs])
+    np.multiply(radius[:rest], np.sin(angle[:rest]), out=block[pairs:])
 
 
 def _words(n: int) -> NDArray[np.uint64]:
@@ -146,14 +147,14 @@ def _words(n: int) -> NDArray[np.uint64]:
     return np.frombuffer(os.urandom(8 * n), np.uint64)
 
 
-def _normals(n: int) -> NDArray[np.float64]:
-    """Returns half the sums of four normals each."""
+def _secure(block: NDArray[np.float32]) -> None:
+    """Fills in half the sums of four normals each."""
     from scipy.special import ndtri
 
+    n = len(block)
     # (k + ½) 2^-52 is exact in float64 and neither 0 nor 1; with 53 bits it would round to 1.
     uniforms = (_words(_WORDS_PER_NORMAL * n) >> np.uint64(12)).astype(np.float64)
     uniforms += 0.5
     uniforms *= 2.0**-52
     ndtri(uniforms, out=uniforms)
-    halves: NDArray[np.float64] = uniforms.reshape(_WORDS_PER_NORMAL, n).sum(axis=0) / 2
-    return halves
+    block[:] = uniforms.reshape(_WORDS_PER_NORMAL, n).sum(axis=0) / 2

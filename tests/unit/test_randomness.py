@@ -163,8 +163,24 @@ def test_distinct_keys_have_distinct_streams():
 
 def test_batches_and_noise_of_one_key_are_two_streams():
     noise = SeededNoise(5)
-    same = randomness._box_muller(16, randomness._stream(5, "batches"))
+    same = np.empty(16, np.float32)
+    randomness._box_muller(same, randomness._stream(5, "batches"))
     assert noise.normal(16).tolist() != same.tolist()
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 16_384, 16_385])
+def test_a_normal_takes_the_next_32_bits_of_its_stream(n: int) -> None:
+    noise, rng = SeededNoise(5), randomness._stream(5, "noise")
+    for _ in range(2):  # an odd number leaves no bits behind for the next draw
+        found = noise.normal(n)
+        for start in range(0, n, 16_384):
+            block = found[start : start + 16_384]
+            pairs = (len(block) + 1) // 2
+            uniform = (rng.integers(0, 1 << 32, 2 * pairs, np.uint32) + 0.5) / 2.0**32
+            radius = np.sqrt(-2 * np.log(uniform[:pairs]))
+            angle = 2 * np.pi * uniform[pairs:]
+            normals = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+            assert np.allclose(block, normals[: len(block)], atol=1e-5)
 
 
 def test_an_empty_key_is_refused():
