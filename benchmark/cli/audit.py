@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli import option
-from benchmark.core.budget import delta_text, epsilon_text, parse_epsilon
+from benchmark.core.budget import delta_text, epsilon_text, parse_epsilon, proven_text
 
 if TYPE_CHECKING:
     from benchmark.audit.report import Report
@@ -111,14 +111,14 @@ def _settings(texts: tuple[str, ...]) -> dict[str, str]:
 
 def _words(found: Report) -> list[str]:
     said, claim = found.verdict, found.verdict.claim
+    proven, most = proven_text(said.bound), proven_text(said.largest)
     verdict = "REFUTED" if said.contradicts else "not refuted"
     lines = [
         f"Claim: ε = {epsilon_text(claim.epsilon)} for a {claim.unit} at "
         f"δ = {delta_text(claim.delta)} (σ = {claim.noise_multiplier:.4g}, "
         f"q = {claim.sampling_rate:.4g}, T = {claim.steps}).",
-        f"Audit: ε > {said.bound:.2f} with 95 % confidence, from {said.right} right of "
-        f"{said.guesses} guesses on {said.canaries} canaries, which prove {said.largest:.2f} at "
-        f"most. The claim is {verdict}.",
+        f"Audit: ε > {proven} with 95 % confidence, from {said.right} right of {said.guesses} "
+        f"guesses on {said.canaries} canaries, which prove {most} at most. The claim is {verdict}.",
     ]
     broken = [f"Law broken: {law.replace('_', ' ')}: {why}." for law, why in found.broken.items()]
     lines += broken or [f"All {len(found.laws)} exact laws of the private step hold."]

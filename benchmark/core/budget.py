@@ -194,6 +194,15 @@ def epsilon_text(epsilon: float | None) -> str:
     return f"{rounded_up(epsilon, digits):.{digits}g}"
 
 
+def proven_text(epsilon: float) -> str:
+    """An ε that an audit proves to be exceeded, to two places and never above itself.
+
+    >>> proven_text(0.77892), proven_text(0.0)
+    ('0.77', '0.00')
+    """
+    return f"{math.floor(100 * epsilon) / 100:.2f}"
+
+
 def delta_text(delta: float) -> str:
     """A δ as people write it, never below itself.
 

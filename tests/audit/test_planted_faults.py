@@ -24,7 +24,7 @@ from tiny_sites import job_of, post_at
 
 from benchmark.audit.canaries import Verdict, audit, trial
 from benchmark.audit.laws import LAWS, broken, every_site_draws_noise_of_its_own
-from benchmark.core.budget import Budget
+from benchmark.core.budget import Budget, proven_text
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.privacy.randomness import SeededNoise
@@ -165,7 +165,7 @@ def table() -> None:
         else:
             verdict = audited(fault, unit, canaries=400, rounds=100)
             mark = " **refuted**" if verdict.contradicts else ""
-            proved = f"{verdict.bound:.2f} (at most {verdict.largest:.2f}){mark}"
+            proved = f"{proven_text(verdict.bound)} (at most {proven_text(verdict.largest)}){mark}"
         print(f"| {fault.__name__.replace('_', ' ')} | {unit} | {laws} | {proved} | {EPSILON:g} |")
     name = every_site_draws_noise_of_its_own.__name__.replace("_", " ")
     for unit in ("patch", "patient"):
