@@ -26,7 +26,15 @@ from torch import Tensor, nn
 
 from benchmark.core.errors import UsageError
 from benchmark.core.generator import Noise
-from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES, Loss, Units, scores_of, trained
+from benchmark.privacy.engines import (
+    DEFAULT_ENGINE,
+    ENGINES,
+    Loss,
+    Units,
+    in_layout,
+    scores_of,
+    trained,
+)
 
 BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 SAME = 1e-9
@@ -84,17 +92,18 @@ class Step:
         return clipped.add_(torch.from_numpy(noise.normal(len(clipped))).to(clipped), alpha=scale)
 
     def _clipped(self, critic: nn.Module, batch: Batch) -> Tensor:
-        if len(batch.samples) == 0:
+        samples = batch.samples
+        if len(samples) == 0:
             return _nothing(critic)
-        units = self._units(batch)
-        return ENGINES[self.engine](critic, self._loss(batch), batch.samples, units)
+        return ENGINES[self.engine](critic, self._loss(batch), samples, self._units(batch))
 
     def _plain(self, critic: nn.Module, batch: Batch) -> Tensor:
-        if len(batch.samples) == 0:
+        samples = batch.samples
+        if len(samples) == 0:
             return _nothing(critic)
         units = self._units(batch)
         counts = torch.bincount(units.of_sample)
-        losses = self._loss(batch)(scores_of(critic, batch.samples))
+        losses = self._loss(batch)(scores_of(critic, in_layout(critic, samples)))
         loss = (losses * (units.share / counts)[units.of_sample]).sum()
         return flat_gradient(critic, loss)
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.core.errors import UsageError
-from benchmark.privacy.layers import RULES, Seen, Share
+from benchmark.privacy.layers import RULES
+from benchmark.privacy.shares import Seen, Share
 
 Loss = Callable[[Tensor], Tensor]
 """Scores ``(n,)`` to losses ``(n,)``, sample by sample."""
@@ -53,22 +54,25 @@ class Engine(Protocol):
 def book_keeping(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tensor:
     """One forward, one backward to the layers' outputs; no sample's gradient is ever whole."""
     with _watching(critic) as passes:
-        losses = loss(scores_of(critic, _in_layout(samples)))
+        losses = loss(scores_of(critic, in_layout(critic, samples)))
     outputs = [output for _, _, output in passes]
     slopes = torch.autograd.grad(losses.sum(), outputs, materialize_grads=True)
     seen = [Seen(layer, inputs, s) for (layer, inputs, _), s in zip(passes, slopes, strict=True)]
-    members = list(_members(units.of_sample))
-    shares, norms = _shares(seen, members, len(units.share))
+    groups = list(_groups(units.of_sample))
+    shares, norms = _shares(seen, groups, len(units.share))
     bad = ~torch.isfinite(norms)
     if bad.any():
         seen = [_blanked(one, bad[units.of_sample]) for one in seen]
-        shares, norms = _shares(seen, members, len(units.share))
+        shares, norms = _shares(seen, groups, len(units.share))
     return _summed(critic, shares, units.weights(norms))
 
 
-def _in_layout(samples: Tensor) -> Tensor:
-    """Channels last, as columns want them; on a CPU narrow convolutions are faster so, too."""
-    return samples.contiguous(memory_format=torch.channels_last) if samples.ndim == 4 else samples
+def in_layout(net: nn.Module, samples: Tensor) -> Tensor:
+    """Channels last, which narrow convolutions on a CPU are fastest with; instance norm is not."""
+    normed = any(isinstance(module, nn.InstanceNorm2d) for module in net.modules())
+    if samples.ndim != 4 or normed:
+        return samples
+    return samples.contiguous(memory_format=torch.channels_last)
 
 
 def opacus(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tensor:
@@ -166,37 +170,58 @@ def _watching(critic: nn.Module) -> Iterator[list[Pass]]:
         )
 
 
-def _members(of_sample: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Units with equally many samples together: which units ``(U,)``, and their samples."""
+class Group(NamedTuple):
+    """Units with equally many samples.
+
+    Attributes:
+        units: Which they are among all.
+        shape: ``(U, k)``, so many units of so many samples.
+        samples: Theirs, ``(U · k,)``; ``None`` where that is all samples in their order.
+    """
+
+    units: Tensor | slice
+    shape: tuple[int, int]
+    samples: Tensor | None
+
+    def seen(self, one: Seen) -> Seen:
+        """What a layer saw of them, for the mean of a unit's losses."""
+        inputs, slopes = self._taken(one.inputs), self._taken(one.slopes)
+        many = self.shape[1]
+        return Seen(one.layer, inputs, slopes if many == 1 else slopes / many)
+
+    def _taken(self, values: Tensor) -> Tensor:
+        taken = values if self.samples is None else values[self.samples]
+        return taken.reshape(*self.shape, *values.shape[1:])
+
+
+def _groups(of_sample: Tensor) -> Iterator[Group]:
+    """All units, those with equally many samples together."""
+    every = torch.arange(len(of_sample), device=of_sample.device)
+    if torch.equal(of_sample, every):
+        yield Group(slice(None), (len(every), 1), None)
+        return
     counts = torch.bincount(of_sample)
     order = torch.argsort(of_sample, stable=True)
     for count in torch.unique(counts[counts > 0]).tolist():
         units = torch.nonzero(counts == count)[:, 0]
-        yield units, order[(counts == count)[of_sample[order]]].view(len(units), count)
+        samples = order[(counts == count)[of_sample[order]]]
+        whole = torch.equal(samples, every)
+        yield Group(units, (len(units), count), None if whole else samples)
 
 
-def _shares(
-    seen: list[Seen], members: list[tuple[Tensor, Tensor]], units: int
-) -> tuple[list[tuple[nn.Module, Tensor, Share]], Tensor]:
-    """Every layer's share for every group of units, and the units' norms ``(U,)``."""
+Shares = list[tuple[nn.Module, Group, Share]]
+
+
+def _shares(seen: list[Seen], groups: list[Group], units: int) -> tuple[Shares, Tensor]:
+    """Every layer's share for every group, and the units' norms ``(U,)``."""
     squares = seen[0].slopes.new_zeros(units)
-    shares: list[tuple[nn.Module, Tensor, Share]] = []
-    for group, samples in members:
-        for layer, inputs, slopes in seen:
-            mine = Seen(layer, _taken(inputs, samples), _taken(slopes, samples))
-            if samples.shape[1] > 1:
-                mine = mine._replace(slopes=mine.slopes / samples.shape[1])
-            for share in RULES[type(layer)](mine):
-                squares[group] += share.squared_norms()
-                shares.append((layer, group, share))
+    shares: Shares = []
+    for group in groups:
+        for one in seen:
+            for share in RULES[type(one.layer)](group.seen(one)):
+                squares[group.units] += share.squared_norms()
+                shares.append((one.layer, group, share))
     return shares, squares.sqrt()
-
-
-def _taken(values: Tensor, samples: Tensor) -> Tensor:
-    """``values[samples]``, without a copy where that is all of them in their order."""
-    flat = samples.flatten()
-    whole = len(flat) == len(values) and bool((flat[1:] > flat[:-1]).all())
-    return (values if whole else values[flat]).reshape(*samples.shape, *values.shape[1:])
 
 
 def _blanked(seen: Seen, bad: Tensor) -> Seen:
@@ -210,11 +235,14 @@ def _blanked(seen: Seen, bad: Tensor) -> Seen:
     )
 
 
-def _summed(
-    critic: nn.Module, shares: list[tuple[nn.Module, Tensor, Share]], weights: Tensor
-) -> Tensor:
-    sums = {id(weight): torch.zeros_like(weight) for weight in trained(critic)}
+def _summed(critic: nn.Module, shares: Shares, weights: Tensor) -> Tensor:
+    """Zero for what no sample reached."""
+    sums: dict[int, Tensor] = {}
     for layer, group, share in shares:
-        for name, part in share.weighted_sum(weights[group]).items():
-            sums[id(getattr(layer, name))] += part
-    return torch.cat([sums[id(weight)].flatten() for weight in trained(critic)])
+        for name, part in share.weighted_sum(weights[group.units]).items():
+            key = id(getattr(layer, name))
+            sums[key] = sums[key] + part if key in sums else part
+    found = ((weight, sums.get(id(weight))) for weight in trained(critic))
+    return torch.cat(
+        [(torch.zeros_like(w) if part is None else part).flatten() for w, part in found]
+    )

@@ -200,6 +200,18 @@ def test_removing_a_unit_moves_the_sum_by_the_clip_norm_at_most_and_replacing_it
         assert (full - other).norm() <= 1.0 * (1 + 1e-5)
 
 
+def test_a_layer_that_no_sample_reaches_has_no_gradient() -> None:
+    class Idle(Flat):
+        def forward(self, samples: Tensor) -> Tensor:
+            return self[0](samples).mean((1, 2, 3))
+
+    net, samples = Idle(nn.Conv2d(2, 16, 4, 2), nn.Conv2d(16, 3, 1)), batch().real
+    ours, used = clipped(net, torch.neg, samples, 0.5), net[0].weight.numel() + 16
+    assert ours[:used].any()
+    assert ours.shape == (used + 16 * 3 + 3,)
+    assert not ours[used:].any()
+
+
 def test_a_patients_patches_are_averaged_before_they_are_clipped() -> None:
     net, whole = critic(), batch(reals=6)
     owner = torch.tensor([0, 0, 0, 1, 1, 1])

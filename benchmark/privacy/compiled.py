@@ -1,0 +1,87 @@
+"""What a convolution adds to every unit's gradient, by loops compiled for this processor.
+
+PyTorch has no operator for this. Composed of columns and matrix products, more time goes to moving
+numbers than to multiplying them. The loops move one unit's input into a *room*, where it has its
+padding and stays in the cache, and run over its positions with their sums in registers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmark.privacy import loops
+from benchmark.privacy.loops import LANES, TILE, Geometry, Numbers
+
+
+class Made(NamedTuple):
+    """Gradients of a weight ``(out, channels, ky, kx)``.
+
+    Attributes:
+        rows: Every unit's, its axes in another order.
+        order: Where in a row the weight's axes stand.
+        squares: Their squared norms, ``(U,)``.
+    """
+
+    rows: Numbers
+    order: tuple[int, ...]
+    squares: Numbers
+
+
+def rows(inputs: Numbers, slopes: Numbers, g: Geometry) -> Made:
+    """The gradient of a convolution's weight for every unit.
+
+    Args:
+        inputs: A, ``(U, k, height, width, channels)``.
+        slopes: S, ``(U, k, rows, columns, out)``.
+        g: The convolution; ``has_rows``.
+
+    Raises:
+        ValueError: For shapes that are not the convolution's.
+    """
+    _check(inputs, slopes, g, fits=g.has_rows)
+    units, under = len(inputs), (g.kernel_y, g.kernel_x, g.channels)
+    squares, made = np.zeros(units, np.float32), np.empty((units, *under, g.out), np.float32)
+    loop, order = loops.rows, (3, 2, 0, 1)
+    if not g.has_many_outputs:
+        loop, order, made = loops.rows_of_few, (0, 3, 1, 2), made.reshape(units, g.out, *under)
+    loop(inputs.reshape(-1), slopes.reshape(-1), _room(g), made.reshape(-1), squares, g)
+    return Made(made, order, squares)
+
+
+def squared_norms(inputs: Numbers, slopes: Numbers, g: Geometry) -> Numbers:
+    """The squared norms ``(U,)`` of what ``rows`` makes, from Gram matrices.
+
+    Args:
+        inputs: A, ``(U, k, height, width, channels)``.
+        slopes: S, ``(U, k, rows, columns, out)``.
+        g: The convolution; ``has_norms``.
+
+    Raises:
+        ValueError: For shapes that are not the convolution's.
+    """
+    _check(inputs, slopes, g, fits=g.has_norms)
+    positions, half = g.samples * g.rows * g.columns, TILE // 2
+    rises = np.zeros((-(-positions // half) * half, -(-g.out // LANES) * LANES), np.float32)
+    squares = np.zeros(len(inputs), np.float32)
+    loops.squared_norms(inputs.reshape(-1), slopes.reshape(-1), _room(g), rises, squares, g)
+    return squares
+
+
+def _check(inputs: Numbers, slopes: Numbers, g: Geometry, *, fits: bool) -> None:
+    """The loops check no bound."""
+    seen = (len(inputs), g.samples, g.height, g.width, g.channels)
+    given = (len(inputs), g.samples, g.rows, g.columns, g.out)
+    tall = (g.rows - 1) * g.step_y + g.kernel_y <= g.height + 2 * g.pad_y
+    wide = (g.columns - 1) * g.step_x + g.kernel_x <= g.width + 2 * g.pad_x
+    if not (fits and tall and wide and inputs.shape == seen and slopes.shape == given):
+        raise ValueError(f"Inputs {inputs.shape} and slopes {slopes.shape} do not fit {g}.")
+    if not inputs.dtype == slopes.dtype == np.float32:
+        raise ValueError(f"Expected float32, got {inputs.dtype} and {slopes.dtype}.")
+
+
+def _room(g: Geometry) -> Numbers:
+    """For one unit's inputs with the zeros around them."""
+    tall, wide = g.samples * (g.height + 2 * g.pad_y), g.width + 2 * g.pad_x
+    return np.zeros(tall * wide * g.channels, np.float32)

@@ -1,0 +1,256 @@
+"""The rule of a convolution, in whichever form is fastest for its size, device and number type.
+
+In single precision on a CPU, compiled loops give the rows of a narrow convolution and the norms of
+one with few positions. Anything else is composed of PyTorch's operators: columns and a product, a
+convolution in groups, or Gram matrices of blocks of pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.grad import conv2d_weight
+
+from benchmark.privacy.shares import Rows, Seen, Share
+
+if TYPE_CHECKING:
+    from benchmark.privacy.loops import Geometry, Numbers
+
+GRAM_ADVANTAGE = 25
+"""Gram matrices are used up to this many multiplications for each number that rows would hold."""
+
+FEW = 16
+"""With fewer outputs rows are short, and cost less than another ordinary gradient."""
+
+NEAR = 1 << 17
+"""So many numbers of one unit's row stay near the processor while a loop adds to them; for longer
+rows a matrix product is faster."""
+
+AT_A_TIME = {"cpu": 1 << 19}
+"""So many numbers of columns stay in a processor's cache until they are used; elsewhere more are
+better."""
+
+ELSEWHERE = 1 << 26
+
+
+class Windows(NamedTuple):
+    """What a convolution did for U units of k samples each.
+
+    Attributes:
+        layer: The convolution.
+        inputs: ``(U, k, C, H, W)``, padded already unless by zeros.
+        slopes: S, ``(U, k, out, h, w)``.
+        padding: The zeros still to be put around the inputs, in y and x.
+    """
+
+    layer: nn.Conv2d
+    inputs: Tensor
+    slopes: Tensor
+    padding: tuple[int, int]
+
+    @classmethod
+    def of(cls, seen: Seen) -> Windows:
+        """For any padding mode."""
+        layer, inputs = seen.layer, seen.inputs
+        assert isinstance(layer, nn.Conv2d)  # noqa: S101  (RULES is by exact type)
+        if layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
+            return cls(layer, inputs, seen.slopes, (layer.padding[0], layer.padding[1]))
+        mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        padded = F.pad(inputs.flatten(0, 1), layer._reversed_padding_repeated_twice, mode=mode)
+        shape = (*inputs.shape[:2], *padded.shape[1:])
+        return cls(layer, padded.reshape(shape), seen.slopes, (0, 0))
+
+    @property
+    def simple(self) -> bool:
+        """Neither groups nor dilation."""
+        return self.layer.groups == 1 and self.layer.dilation == (1, 1)
+
+    def geometry(self) -> Geometry | None:
+        """For the compiled loops, where they apply at all."""
+        slopes, layer = self.slopes, self.layer
+        if not self.simple or slopes.device.type != "cpu" or slopes.dtype != torch.float32:
+            return None
+        from benchmark.privacy.loops import Geometry
+
+        _, samples, channels, height, width = self.inputs.shape
+        rows, columns = slopes.shape[3:]
+        return Geometry(
+            samples=samples,
+            height=height,
+            width=width,
+            channels=channels,
+            kernel_y=layer.kernel_size[0],
+            kernel_x=layer.kernel_size[1],
+            step_y=layer.stride[0],
+            step_x=layer.stride[1],
+            pad_y=self.padding[0],
+            pad_x=self.padding[1],
+            rows=rows,
+            columns=columns,
+            out=layer.out_channels,
+        )
+
+    def as_arrays(self) -> tuple[Numbers, Numbers]:
+        """Inputs and slopes with their channels last, for the compiled loops."""
+        inputs, slopes = (t.permute(0, 1, 3, 4, 2) for t in (self.inputs, self.slopes))
+        return inputs.contiguous().numpy(), slopes.contiguous().numpy()
+
+
+def convolution(seen: Seen) -> list[Share]:
+    """``nn.Conv2d`` of any stride, padding, dilation and groups."""
+    windows = Windows.of(seen)
+    weight = Gram(windows) if _prefers_gram(windows) else _rows(windows)
+    if windows.layer.bias is None:
+        return [weight]
+    return [weight, Rows("bias", seen.slopes.sum((1, 3, 4)))]
+
+
+class Gram(Share):
+    """A convolution's weight, without any unit's gradient."""
+
+    def __init__(self, windows: Windows) -> None:
+        self._windows = windows
+
+    def squared_norms(self) -> Tensor:
+        """Σ_{t,t'} ⟨A_t, A_t'⟩ ⟨S_t, S_t'⟩."""
+        geometry = self._windows.geometry()
+        if geometry is None or not geometry.has_norms:
+            return _norms_of_blocks(self._windows).clamp(min=0)
+        from benchmark.privacy.compiled import squared_norms
+
+        found = squared_norms(*self._windows.as_arrays(), geometry)
+        return torch.from_numpy(found).clamp(min=0)
+
+    def weighted_sum(self, weights: Tensor) -> Mapping[str, Tensor]:
+        """The ordinary gradient of the scaled slopes: as if all samples were one unit's."""
+        layer, inputs, slopes, padding = self._windows
+        inputs, scaled = (t.flatten(0, 1) for t in (inputs, slopes * weights.view(-1, 1, 1, 1, 1)))
+        if scaled[:, 0].numel() > layer.out_channels:
+            return {"weight": _gradient(layer, inputs, scaled, padding)}
+        rows = _by_columns(Windows(layer, inputs[None], scaled[None], padding))  # shorter than rows
+        return {"weight": rows[0].permute(0, 3, 1, 2)}
+
+
+def _prefers_gram(windows: Windows) -> bool:
+    """Whether two Gram matrices are cheaper than a row for each unit."""
+    layer, (_, samples, out, height, width) = windows.layer, windows.slopes.shape
+    whole = all(k % s == 0 for k, s in zip(layer.kernel_size, layer.stride, strict=True))
+    length, positions = layer.weight.numel() // out, samples * height * width
+    cheaper = positions**2 * (length + out) <= GRAM_ADVANTAGE * length * out
+    return whole and windows.simple and cheaper and out >= FEW
+
+
+def _norms_of_blocks(windows: Windows) -> Tensor:
+    """Σ_o Σ_{t,t'} ⟨block_{t+o}, block_{t'+o}⟩ ⟨S_t, S_t'⟩.
+
+    With stride s, pixels are taken together in blocks of s×s, so that the kernel, whose side is a
+    multiple of s, moves by one block. Then ⟨A_t, A_t'⟩ is a sum of products of blocks, over the
+    offsets o within the kernel, and no pixel's product is computed twice.
+    """
+    (step_y, step_x), kernel = windows.layer.stride, windows.layer.kernel_size
+    units, samples, out, height, width = windows.slopes.shape
+    reach = kernel[0] // step_y - 1, kernel[1] // step_x - 1
+    rows, columns = height + reach[0], width + reach[1]
+    blocks = _blocks(windows, rows, columns)
+    around = (0, reach[1], 0, reach[0])
+    slopes = _last(F.pad(windows.slopes.flatten(0, 1), around)).reshape(units, -1, out)
+    # In a flat N×N matrix, (t + o, t' + o) lies o (N + 1) behind (t, t'); what runs over an end
+    # meets a slope of zero.
+    strides = [
+        (y * columns + x) * (samples * rows * columns + 1)
+        for y in range(reach[0] + 1)
+        for x in range(reach[1] + 1)
+    ]
+    products = torch.bmm(blocks, blocks.mT).flatten(1)
+    rises = torch.bmm(slopes, slopes.mT).flatten(1)
+    length = products.shape[1] - max(strides)
+    near = products[:, :length].clone()
+    for stride in strides[1:]:
+        near += products[:, stride : stride + length]
+    return near.mul_(rises[:, :length]).sum(1)
+
+
+def _blocks(windows: Windows, rows: int, columns: int) -> Tensor:
+    """The inputs as ``rows`` by ``columns`` blocks of a stride's pixels each."""
+    layer, inputs, _, padding = windows
+    (y, x), (height, width) = layer.stride, inputs.shape[3:]
+    after = rows * y - height - padding[0], columns * x - width - padding[1]
+    maps = F.pad(inputs.flatten(0, 1), (padding[1], after[1], padding[0], after[0]))
+    blocks = maps.reshape(len(maps), -1, rows, y, columns, x).permute(0, 2, 4, 3, 5, 1)
+    return blocks.reshape(len(inputs), -1, y * x * inputs.shape[2])
+
+
+def _rows(windows: Windows) -> Rows:
+    """Every unit's gradient of the weight."""
+    geometry = windows.geometry()
+    near = windows.layer.weight.numel() <= NEAR
+    if geometry is not None and geometry.has_rows and near:
+        from benchmark.privacy.compiled import rows
+
+        made, order, squares = rows(*windows.as_arrays(), geometry)
+        return Rows(
+            "weight", torch.from_numpy(made), order=order, squares=torch.from_numpy(squares)
+        )
+    if windows.layer.groups == 1:
+        return Rows("weight", _by_columns(windows), order=(0, 3, 1, 2))
+    return Rows("weight", _by_groups(windows))
+
+
+def _by_columns(windows: Windows) -> Tensor:
+    """Rows ``(U, out, ky, kx, C)``, some units at a time."""
+    units, (out, channels, *kernel) = len(windows.inputs), windows.layer.weight.shape
+    rise = _last(windows.slopes.flatten(0, 1)).reshape(units, -1, out).mT
+    rows = rise.new_empty(units, out, kernel[0] * kernel[1] * channels)
+    numbers = AT_A_TIME.get(rise.device.type, ELSEWHERE)
+    some = max(1, numbers // (rise.shape[2] * rows.shape[2]))
+    for start in range(0, units, some):
+        now = slice(start, start + some)
+        torch.bmm(rise[now], _columns(windows, windows.inputs[now]), out=rows[now])
+    return rows.view(units, out, *kernel, channels)
+
+
+def _columns(windows: Windows, inputs: Tensor) -> Tensor:
+    """Inputs ``(U, k, C, H, W)`` to their patches under the kernel, ``(U, k·T, ky·kx·C)``."""
+    layer, padding = windows.layer, windows.padding
+    (height, width), (y, x) = layer.kernel_size, layer.dilation
+    around = (0, 0, padding[1], padding[1], padding[0], padding[0])
+    maps = F.pad(_last(inputs.flatten(0, 1)), around)
+    views = maps.unfold(1, y * (height - 1) + 1, layer.stride[0])
+    views = views.unfold(2, x * (width - 1) + 1, layer.stride[1])[..., ::y, ::x]
+    return views.permute(0, 1, 2, 4, 5, 3).reshape(
+        len(inputs), -1, height * width * layer.in_channels
+    )
+
+
+def _by_groups(windows: Windows) -> Tensor:
+    """Rows ``(U, *weight.shape)``, where one convolution has the units' channels side by side."""
+    layer, *maps, padding = windows
+    inputs, slopes = (t.transpose(0, 1).flatten(1, 2) for t in maps)
+    found = _gradient(layer, inputs, slopes, padding, units=len(windows.inputs))
+    return found.view(-1, *layer.weight.shape)
+
+
+def _gradient(
+    layer: nn.Conv2d, inputs: Tensor, slopes: Tensor, padding: tuple[int, int], *, units: int = 1
+) -> Tensor:
+    """The weight's gradient of each of some units, whose channels stand one after the other."""
+    out, *kernel = layer.weight.shape
+    found: Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
+        inputs,
+        (units * out, *kernel),
+        slopes,
+        stride=layer.stride,
+        padding=padding,
+        dilation=layer.dilation,
+        groups=units * layer.groups,
+    )
+    return found
+
+
+def _last(maps: Tensor) -> Tensor:
+    """``(n, C, H, W)`` to ``(n, H, W, C)``."""
+    return maps.permute(0, 2, 3, 1)

@@ -1,0 +1,356 @@
+"""The loops of ``compiled``, and the vectors that numba lacks for them.
+
+A loop over positions adds up many products at once: eight vectors of sums, which stay in the
+processor's registers. Numba's own vectoriser does not find them, so that their type, and what the
+loops do with it, are spelled out here as instructions of LLVM. Arrays are flat and of single
+precision. *No bound is checked here*: ``compiled`` does, before it calls.
+
+All of it is one file, since numba keeps what it compiled until the loop's own file changes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import binding, ir
+from numba import njit, types
+from numba.extending import intrinsic, models, register_model
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float32]
+Places = NDArray[np.int64]
+
+LANES = 16 if binding.get_host_cpu_features().get("avx512f") else 8
+"""How many numbers of single precision one instruction multiplies."""
+
+TILE = 8
+"""Vectors of sums: enough to hide an addition's delay, few enough for the registers."""
+
+
+class _Sums(types.Type):  # type: ignore[misc]
+    """``TILE`` vectors of ``LANES`` numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"Sums({TILE}, {LANES})")
+
+
+_sums = _Sums()
+_NUMBER, _INDEX = ir.FloatType(), ir.IntType(32)
+_VECTOR = ir.VectorType(_NUMBER, LANES)
+_SUMS = ir.ArrayType(_VECTOR, TILE)
+_NOTHING = ir.Constant(_VECTOR, None)
+
+
+@register_model(_Sums)
+class _SumsModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, _SUMS)
+
+
+class _Array:
+    """A flat array whose numbers are read and written at places found at run time."""
+
+    def __init__(self, builder: Any, data: Any) -> None:
+        self._builder, self._data = builder, data
+
+    def number(self, index: Any) -> Any:
+        """``array[index]``."""
+        return self._builder.load(self._builder.gep(self._data, [index]))
+
+    def load(self, start: Any) -> Any:
+        """``array[start : start + LANES]``."""
+        return self._builder.load(self._place(start), align=4)
+
+    def store(self, start: Any, vector: Any) -> None:
+        """``array[start : start + LANES] = vector``."""
+        self._builder.store(vector, self._place(start), align=4)
+
+    def _place(self, start: Any) -> Any:
+        place = self._builder.gep(self._data, [start])
+        return self._builder.bitcast(place, _VECTOR.as_pointer())
+
+
+def _instruction(returns: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Makes what compiled code may call of a function that writes instructions.
+
+    The function gets the builder, and each argument as a value, or as an ``_Array``.
+    """
+
+    def of(write: Callable[..., Any]) -> Any:
+        def typed(_typing: Any, *kinds: Any) -> Any:
+            def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                def handle(kind: Any, value: Any) -> Any:
+                    if not isinstance(kind, types.Array):
+                        return value
+                    return _Array(builder, context.make_array(kind)(context, builder, value).data)
+
+                return write(builder, *map(handle, signature.args, args))
+
+            return returns(*kinds), written
+
+        return intrinsic(functools.wraps(write, assigned=["__name__", "__doc__"])(typed))
+
+    return of
+
+
+@_instruction(_sums)
+def none(builder: Any) -> Any:
+    """Sums of nothing."""
+    return ir.Constant(_SUMS, None)
+
+
+@_instruction(_sums)
+def plus(builder: Any, one: Any, other: Any) -> Any:
+    """``one[n] + other[n]``."""
+    for n in range(TILE):
+        added = builder.fadd(builder.extract_value(one, n), builder.extract_value(other, n))
+        one = builder.insert_value(one, added, n)
+    return one
+
+
+@_instruction(_sums)
+def outer(builder: Any, sums: Any, many: _Array, i: Any, wide: _Array, j: Any) -> Any:
+    """``sums[n] += many[i + n] * wide[j : j + LANES]``."""
+    vector = wide.load(j)
+    for n in range(TILE):
+        number = _spread(builder, many.number(_after(builder, i, n)))
+        sums = _add(builder, sums, n, number, vector)
+    return sums
+
+
+@_instruction(_sums)
+def along(builder: Any, sums: Any, one: _Array, i: Any, wide: _Array, j: Any) -> Any:
+    """``sums[n] += one[i] * wide[j + n LANES :][: LANES]``."""
+    number = _spread(builder, one.number(i))
+    for n in range(TILE):
+        sums = _add(builder, sums, n, number, wide.load(_after(builder, j, n * LANES)))
+    return sums
+
+
+@_instruction(_sums)
+def inner(
+    builder: Any, sums: Any, array: _Array, starts: _Array, i: Any, j: Any, offset: Any
+) -> Any:
+    """``sums[2 m + n] += array[starts[i + m] + offset :] * array[starts[j + n] + offset :]``."""
+
+    def load(first: Any, number: int) -> Any:
+        return array.load(builder.add(starts.number(_after(builder, first, number)), offset))
+
+    left, right = [load(i, m) for m in range(TILE // 2)], [load(j, n) for n in range(2)]
+    for k in range(TILE):
+        sums = _add(builder, sums, k, left[k // 2], right[k % 2])
+    return sums
+
+
+@_instruction(types.float32)
+def keep(builder: Any, array: _Array, start: Any, step: Any, sums: Any) -> Any:
+    """``array[start + n step :][: LANES] = sums[n]``; returns the sum of all squares."""
+    squares = _NOTHING
+    for n in range(TILE):
+        vector = builder.extract_value(sums, n)
+        array.store(builder.add(start, builder.mul(step, step.type(n))), vector)
+        squares = _fused(builder, squares, vector, vector)
+    return _total(builder, squares)
+
+
+@_instruction(types.float32)
+def product(builder: Any, one: Any, other: Any) -> Any:
+    """Σ_n (sum of ``one[n]``) · (sum of ``other[n]``)."""
+    found = _NOTHING
+    for n in range(TILE):
+        total = _spread(builder, _total(builder, builder.extract_value(other, n)))
+        found = _fused(builder, found, builder.extract_value(one, n), total)
+    return _total(builder, found)
+
+
+def _after(builder: Any, index: Any, distance: int) -> Any:
+    return builder.add(index, index.type(distance))
+
+
+def _spread(builder: Any, number: Any) -> Any:
+    """One number in every lane."""
+    nothing = ir.Constant(_VECTOR, ir.Undefined)
+    first = builder.insert_element(nothing, number, _INDEX(0))
+    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(_INDEX, LANES), None))
+
+
+def _fused(builder: Any, vector: Any, one: Any, other: Any) -> Any:
+    """``vector + one * other``, rounded once where the processor can."""
+    flags = ("contract",)
+    return builder.fadd(vector, builder.fmul(one, other, flags=flags), flags=flags)
+
+
+def _add(builder: Any, sums: Any, n: int, one: Any, other: Any) -> Any:
+    """``sums[n] += one * other``."""
+    added = _fused(builder, builder.extract_value(sums, n), one, other)
+    return builder.insert_value(sums, added, n)
+
+
+def _total(builder: Any, vector: Any) -> Any:
+    """The sum of all lanes."""
+    name = f"llvm.vector.reduce.fadd.v{LANES}f32"
+    kind = ir.FunctionType(_NUMBER, [_NUMBER, _VECTOR])
+    reduce = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    return builder.call(reduce, [_NUMBER(0.0), vector], fastmath=("reassoc",))
+
+
+class Geometry(NamedTuple):
+    """A convolution without groups and dilation, of units with equally many samples.
+
+    Attributes:
+        samples: k, of each unit.
+        height: Of an input, like ``width`` and ``channels``.
+        kernel_y: The kernel's height; ``kernel_x`` its width.
+        step_y: The stride.
+        pad_y: Zeros around the input.
+        rows: Of an output, like ``columns`` and ``out``, its channels.
+    """
+
+    samples: int
+    height: int
+    width: int
+    channels: int
+    kernel_y: int
+    kernel_x: int
+    step_y: int
+    step_x: int
+    pad_y: int
+    pad_x: int
+    rows: int
+    columns: int
+    out: int
+
+    @property
+    def run(self) -> int:
+        """How many numbers under one row of the kernel lie side by side."""
+        return self.kernel_x * self.channels
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether ``rows`` is made for it."""
+        return self.run % (TILE * LANES) == 0 or self.has_many_outputs
+
+    @property
+    def has_many_outputs(self) -> bool:
+        """Whether they fill vectors."""
+        return self.run % TILE == 0 and self.out % LANES == 0
+
+    @property
+    def has_norms(self) -> bool:
+        """Whether ``squared_norms`` is made for it."""
+        return self.run % LANES == 0
+
+
+def _compiled(function: Callable[..., Any]) -> Any:
+    """Compiled at its first call, once for all processes where there is a place to keep it."""
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:
+        return njit(nogil=True)(function)
+
+
+@_compiled
+def _enter(inputs: Numbers, room: Numbers, unit: int, g: Geometry) -> None:
+    """Puts one unit's inputs into the room."""
+    line, wide = g.width * g.channels, (g.width + 2 * g.pad_x) * g.channels
+    for sample in range(g.samples):
+        for y in range(g.height):
+            start = ((unit * g.samples + sample) * g.height + y) * line
+            place = (sample * (g.height + 2 * g.pad_y) + g.pad_y + y) * wide + g.pad_x * g.channels
+            room[place : place + line] = inputs[start : start + line]
+
+
+@_compiled
+def _places(g: Geometry) -> Places:
+    """Where the patches under the kernel begin in the room, ``(k, rows · columns)``."""
+    wide = (g.width + 2 * g.pad_x) * g.channels
+    places = np.empty((g.samples, g.rows, g.columns), np.int64)
+    for sample in range(g.samples):
+        for y in range(g.rows):
+            first = sample * (g.height + 2 * g.pad_y) + y * g.step_y
+            for x in range(g.columns):
+                places[sample, y, x] = first * wide + x * g.step_x * g.channels
+    return places.reshape(g.samples, -1)
+
+
+@_compiled
+def rows(
+    inputs: Numbers, slopes: Numbers, room: Numbers, made: Numbers, squares: Numbers, g: Geometry
+) -> None:
+    """``made`` and ``squares``: Σ_t S_t A_tᵀ of every unit, and the sum of its squares."""
+    wide, run = (g.width + 2 * g.pad_x) * g.channels, g.kernel_x * g.channels
+    line, positions, row = g.step_x * g.channels, g.samples * g.rows * g.columns, 0
+    for unit in range(len(squares)):
+        _enter(inputs, room, unit, g)
+        for ky in range(g.kernel_y):
+            for k in range(0, run, TILE):
+                for o in range(0, g.out, LANES):
+                    total, slope = none(), unit * positions * g.out + o
+                    for sample in range(g.samples):
+                        first, sums = sample * (g.height + 2 * g.pad_y) + ky, none()
+                        for y in range(g.rows):
+                            place = (first + y * g.step_y) * wide + k
+                            for _ in range(g.columns):
+                                sums = outer(sums, room, place, slopes, slope)
+                                place += line
+                                slope += g.out
+                        total = plus(total, sums)  # by sample: long sums lose digits
+                    squares[unit] += keep(made, row + o, g.out, total)
+                row += TILE * g.out
+
+
+@_compiled
+def rows_of_few(
+    inputs: Numbers, slopes: Numbers, room: Numbers, made: Numbers, squares: Numbers, g: Geometry
+) -> None:
+    """The same for few outputs, vectors along the inputs: ``made`` is ``(U, out, ky, kx·C)``."""
+    wide, run = (g.width + 2 * g.pad_x) * g.channels, g.kernel_x * g.channels
+    places, row = _places(g), 0
+    for unit in range(len(squares)):
+        _enter(inputs, room, unit, g)
+        for o in range(g.out):
+            for ky in range(g.kernel_y):
+                for k in range(0, run, TILE * LANES):
+                    total, slope = none(), unit * places.size * g.out + o
+                    for sample in range(g.samples):
+                        sums = none()
+                        for place in places[sample]:
+                            sums = along(sums, slopes, slope, room, place + ky * wide + k)
+                            slope += g.out
+                        total = plus(total, sums)
+                    squares[unit] += keep(made, row, LANES, total)
+                    row += TILE * LANES
+
+
+@_compiled
+def squared_norms(
+    inputs: Numbers, slopes: Numbers, room: Numbers, rises: Numbers, squares: Numbers, g: Geometry
+) -> None:
+    """``squares``: Σ_{t,t'} ⟨A_t, A_t'⟩ ⟨S_t, S_t'⟩ of every unit.
+
+    ``rises`` is a room for S: zeros fill its last positions and channels.
+    """
+    wide, run = (g.width + 2 * g.pad_x) * g.channels, g.kernel_x * g.channels
+    length, deep = rises.shape
+    positions, lines = _places(g).reshape(-1), np.arange(length) * deep
+    flat = rises.reshape(-1)
+    places = np.zeros(length, np.int64)
+    places[: len(positions)] = positions
+    for unit in range(len(squares)):
+        _enter(inputs, room, unit, g)
+        for t in range(len(positions)):
+            start = (unit * len(positions) + t) * g.out
+            rises[t, : g.out] = slopes[start : start + g.out]
+        for i in range(0, length, TILE // 2):
+            for j in range(i, length, 2):
+                alike, rising = none(), none()
+                for ky in range(g.kernel_y):
+                    for k in range(0, run, LANES):
+                        alike = inner(alike, room, places, i, j, ky * wide + k)
+                for o in range(0, deep, LANES):
+                    rising = inner(rising, flat, lines, i, j, o)
+                twice = 2 if j >= i + TILE // 2 else 1
+                squares[unit] += twice * product(alike, rising)

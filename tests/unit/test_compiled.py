@@ -1,0 +1,172 @@
+"""The compiled loops: right for any convolution that they accept, and never out of bounds."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmark.privacy import compiled, loops
+from benchmark.privacy.loops import LANES, TILE, Geometry
+
+SLOW = settings(deadline=None, max_examples=60)
+
+
+@st.composite
+def geometries(draw: st.DrawFn, channels: int, out: int) -> Geometry:
+    kernel, step, pad = (
+        [draw(st.integers(low, high)) for _ in "yx"] for low, high in ((1, 4), (1, 3), (0, 2))
+    )
+    rows, columns = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    over = [draw(st.integers(0, step - 1)) for step in step]  # what no patch reaches
+    height = max(1, (rows - 1) * step[0] + kernel[0] - 2 * pad[0] + over[0])
+    width = max(1, (columns - 1) * step[1] + kernel[1] - 2 * pad[1] + over[1])
+    tall, wide = height + 2 * pad[0], width + 2 * pad[1]
+    return Geometry(
+        samples=draw(st.integers(1, 3)),
+        height=height,
+        width=width,
+        channels=channels,
+        kernel_y=kernel[0],
+        kernel_x=kernel[1],
+        step_y=step[0],
+        step_x=step[1],
+        pad_y=pad[0],
+        pad_x=pad[1],
+        rows=(tall - kernel[0]) // step[0] + 1,
+        columns=(wide - kernel[1]) // step[1] + 1,
+        out=out,
+    )
+
+
+def quick(**changes: int) -> Geometry:
+    """The middle layer of the critic of ``quick``."""
+    numbers = {"samples": 1, "height": 16, "width": 16, "channels": 16, "kernel_y": 4}
+    numbers |= {"kernel_x": 4, "step_y": 2, "step_x": 2, "pad_y": 1, "pad_x": 1}
+    return Geometry(**{**numbers, "rows": 8, "columns": 8, "out": 32, **changes})
+
+
+def inside_nan(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Normal numbers between others that nobody may read."""
+    size = int(np.prod(shape))
+    around = np.full(size + 64, np.nan, np.float32)
+    around[32:-32] = rng.standard_normal(size)
+    return around[32:-32].reshape(shape)
+
+
+def seen(g: Geometry, units: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    inputs = inside_nan((units, g.samples, g.height, g.width, g.channels), rng)
+    return inputs, inside_nan((units, g.samples, g.rows, g.columns, g.out), rng)
+
+
+def expected(inputs: np.ndarray, slopes: np.ndarray, g: Geometry) -> np.ndarray:
+    """Every unit's gradient ``(U, out, channels, ky, kx)``, by autograd in double precision."""
+    found = []
+    for maps, rise in zip(inputs, slopes, strict=True):
+        weight = torch.zeros(g.out, g.channels, g.kernel_y, g.kernel_x, dtype=torch.float64)
+        weight.requires_grad_()
+        maps, rise = (torch.from_numpy(a).double().permute(0, 3, 1, 2) for a in (maps, rise))
+        made = F.conv2d(maps, weight, None, (g.step_y, g.step_x), (g.pad_y, g.pad_x))
+        found.append(torch.autograd.grad((made * rise).sum(), weight)[0])
+    return torch.stack(found).numpy()
+
+
+def in_order(made: compiled.Made) -> np.ndarray:
+    return made.rows.transpose(0, *(1 + axis for axis in made.order))
+
+
+def assert_close(found: np.ndarray, right: np.ndarray) -> None:
+    assert np.abs(found - right).max() <= 3e-6 * max(1.0, np.abs(right).max())
+
+
+@SLOW
+@given(st.data())
+def test_rows_are_every_units_gradient(data: st.DataObject) -> None:
+    channels, out = data.draw(
+        st.sampled_from([(TILE, LANES), (TILE, 2 * LANES), (2 * TILE, LANES)])
+    )
+    g = data.draw(geometries(channels, out))
+    inputs, slopes = seen(g)
+    made, right = compiled.rows(inputs, slopes, g), expected(inputs, slopes, g)
+    assert_close(in_order(made), right)
+    assert np.allclose(made.squares, np.square(right).sum((1, 2, 3, 4)), rtol=1e-5)
+
+
+@SLOW
+@given(st.data(), st.integers(1, LANES - 1))
+def test_rows_of_few_outputs_are_too(data: st.DataObject, out: int) -> None:
+    g = data.draw(geometries(TILE * LANES, out))
+    inputs, slopes = seen(g)
+    assert g.has_rows
+    assert not g.has_many_outputs
+    made, right = compiled.rows(inputs, slopes, g), expected(inputs, slopes, g)
+    assert_close(in_order(made), right)
+    assert np.allclose(made.squares, np.square(right).sum((1, 2, 3, 4)), rtol=1e-5)
+
+
+@SLOW
+@given(st.data(), st.integers(1, 2 * LANES))
+def test_norms_need_no_row(data: st.DataObject, out: int) -> None:
+    g = data.draw(geometries(LANES, out))
+    inputs, slopes = seen(g)
+    right = np.square(expected(inputs, slopes, g)).sum((1, 2, 3, 4))
+    found = compiled.squared_norms(inputs, slopes, g)
+    assert np.abs(found - right).max() <= 1e-5 * max(1.0, right.max())
+
+
+def test_long_sums_lose_no_digits() -> None:
+    g = quick(samples=64, channels=2, height=64, width=64, rows=32, columns=32, out=LANES)
+    inputs, slopes = seen(g, units=1)
+    inputs, slopes = np.abs(inputs), np.abs(slopes)
+    right = expected(inputs, slopes, g)
+    found = in_order(compiled.rows(inputs, slopes, g))
+    assert np.linalg.norm(found - right) <= 2e-6 * np.linalg.norm(right)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_one_units_broken_number_stays_its_own(broken: float) -> None:
+    g = quick()
+    inputs, slopes = seen(g)
+    whole, norms = compiled.rows(inputs, slopes, g), compiled.squared_norms(inputs, slopes, g)
+    inputs[1, 0, 5, 5, 3] = broken
+    found, again = compiled.rows(inputs, slopes, g), compiled.squared_norms(inputs, slopes, g)
+    for squares, before in ((found.squares, whole.squares), (again, norms)):
+        assert np.isfinite(squares).tolist() == [True, False, True]
+        assert np.array_equal(squares[[0, 2]], before[[0, 2]])
+    assert np.array_equal(found.rows[[0, 2]], whole.rows[[0, 2]])
+
+
+@pytest.mark.parametrize("function", [compiled.rows, compiled.squared_norms])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"height": 15},
+        {"rows": 9},
+        {"kernel_y": 6},
+        {"step_x": 3},
+        {"pad_y": 0},
+        {"samples": 2},
+        {"out": 16},
+        {"channels": 3},
+    ],
+)
+def test_what_would_run_over_an_end_is_refused(function, changes: dict[str, int]) -> None:
+    inputs, slopes = seen(quick())
+    with pytest.raises(ValueError, match="do not fit"):
+        function(inputs, slopes, quick(**changes))
+
+
+@pytest.mark.parametrize("function", [compiled.rows, compiled.squared_norms])
+def test_other_numbers_than_single_precision_are_refused(function) -> None:
+    inputs, slopes = seen(quick())
+    with pytest.raises(ValueError, match="float32, got float64"):
+        function(inputs.astype(np.float64), slopes, quick())
+
+
+def test_where_nothing_can_be_kept_a_loop_is_compiled_all_the_same(monkeypatch) -> None:
+    from numba.core.caching import CacheImpl
+
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [])
+    assert loops._compiled(lambda number: number + 1)(2) == 3
