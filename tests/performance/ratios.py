@@ -13,24 +13,25 @@ from pathlib import Path
 
 BASELINE = Path(__file__).with_name("baseline.json")
 MOST_WORSE = 1.25
-STEP = re.compile(r"test_critic_step\[(\w+)-(\w+)-([\w-]+)\]")
+STEP = re.compile(r"test_critic_step\[(\w+)\]")
 
 
-def fastest(path: Path) -> dict[str, float]:
-    """Seconds of the fastest round: whatever else runs on a machine only adds to it."""
+def read(path: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """Seconds of each benchmark's fastest round, and private over plain steps."""
     found = json.loads(path.read_text())["benchmarks"]
-    return {one["name"]: one["stats"]["min"] for one in found}
+    seconds = {one["name"]: one["stats"]["min"] for one in found}
+    steps = {m[1]: one["extra_info"] for one in found if (m := STEP.fullmatch(one["name"]))}
+    return seconds, {preset: info["over plain"] for preset, info in steps.items()}
 
 
-def ratios(times: dict[str, float]) -> dict[str, float]:
-    """The private step over the best plain one and over Opacus's; sites over pooled patients."""
-    steps = {m.groups(): t for name, t in times.items() if (m := STEP.fullmatch(name))}
+def ratios(path: Path) -> dict[str, float]:
+    """The private step over the plain one and over Opacus's; sites over pooled patients."""
+    times, over_plain = read(path)
     made = {}
-    for preset in dict.fromkeys(preset for preset, _, _ in steps):
-        plain = min(t for (p, kind, _), t in steps.items() if (p, kind) == (preset, "plain"))
-        private = steps[preset, "private", "contiguous"]
-        made[f"{preset}: private / plain"] = private / plain
-        made[f"{preset}: private / opacus"] = private / steps[preset, "opacus", "contiguous"]
+    for preset, ratio in over_plain.items():
+        made[f"{preset}: private / plain"] = ratio
+        private, opacus = (times[f"test_{kind}_step[{preset}]"] for kind in ("critic", "opacus"))
+        made[f"{preset}: private / opacus"] = private / opacus
     for sites in (3, 20):
         if f"test_sites[{sites}]" in times:
             made[f"{sites} sites / pooled"] = times[f"test_sites[{sites}]"] / times["test_pooled"]
@@ -38,8 +39,7 @@ def ratios(times: dict[str, float]) -> dict[str, float]:
 
 
 def main(pinned: str, default: str, *flags: str) -> int:
-    times = fastest(Path(pinned))
-    now = {"pinned": ratios(times), "default": ratios(fastest(Path(default)))}
+    now = {"pinned": ratios(Path(pinned)), "default": ratios(Path(default))}
     if "--keep" in flags:
         BASELINE.write_text(json.dumps(now, indent=1) + "\n")
     before = json.loads(BASELINE.read_text())
@@ -51,7 +51,7 @@ def main(pinned: str, default: str, *flags: str) -> int:
             worse += value > MOST_WORSE * old
             mark = "  WORSE" if value > MOST_WORSE * old else ""
             print(f"{name:32}{malloc:>9}{value:8.2f}{old:10.2f}{mark}")
-    for name, seconds in times.items():
+    for name, seconds in read(Path(pinned))[0].items():
         if "calibrating" in name or "ledger" in name:
             print(f"{name:49}{1000 * seconds:8.1f} ms")
     return 1 if worse else 0
