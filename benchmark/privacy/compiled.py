@@ -51,12 +51,9 @@ def rows(inputs: Numbers, slopes: Numbers, g: Geometry) -> Made:
 
 
 def squared_norms(inputs: Numbers, slopes: Numbers, g: Geometry) -> Numbers:
-    """The squared norms ``(U,)`` of what ``rows`` makes, from Gram matrices.
+    """The squared norms ``(U,)`` of what ``rows`` makes of the same, from Gram matrices.
 
-    Args:
-        inputs: A, ``(U, k, height, width, channels)``.
-        slopes: S, ``(U, k, rows, columns, out)``.
-        g: The convolution; ``has_norms``.
+    The convolution ``has_norms``.
 
     Raises:
         ValueError: For shapes that are not the convolution's.

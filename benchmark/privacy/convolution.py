@@ -129,9 +129,10 @@ class Gram(Share):
         """The ordinary gradient of the scaled slopes: as if all samples were one unit's."""
         layer, inputs, slopes, padding = self._windows
         inputs, scaled = (t.flatten(0, 1) for t in (inputs, slopes * weights.view(-1, 1, 1, 1, 1)))
-        if scaled[:, 0].numel() > layer.out_channels:
+        positions = scaled[:, 0].numel()
+        if positions > layer.out_channels:  # so that columns hold more numbers than the weight
             return {"weight": _gradient(layer, inputs, scaled, padding)}
-        rows = _by_columns(Windows(layer, inputs[None], scaled[None], padding))  # shorter than rows
+        rows = _by_columns(Windows(layer, inputs[None], scaled[None], padding))
         return {"weight": rows[0].permute(0, 3, 1, 2)}
 
 

@@ -198,7 +198,7 @@ def _groups(of_sample: Tensor) -> Iterator[Group]:
     """All units, those with equally many samples together."""
     every = torch.arange(len(of_sample), device=of_sample.device)
     if torch.equal(of_sample, every):
-        yield Group(slice(None), (len(every), 1), None)
+        yield Group(slice(0, len(every)), (len(every), 1), None)
         return
     counts = torch.bincount(of_sample)
     order = torch.argsort(of_sample, stable=True)

@@ -200,6 +200,13 @@ def test_removing_a_unit_moves_the_sum_by_the_clip_norm_at_most_and_replacing_it
         assert (full - other).norm() <= 1.0 * (1 + 1e-5)
 
 
+def test_units_without_samples_add_nothing() -> None:
+    net, samples = wide(critic()), batch().real
+    few = Units(torch.arange(12), torch.ones(12), 0.5)
+    more = few._replace(share=torch.ones(15))
+    assert torch.equal(*(book_keeping(net, torch.neg, samples, units) for units in (few, more)))
+
+
 def test_a_layer_that_no_sample_reaches_has_no_gradient() -> None:
     class Idle(Flat):
         def forward(self, samples: Tensor) -> Tensor:
