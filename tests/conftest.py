@@ -15,8 +15,15 @@ SPLITS = ("train", "train", "train", "val", "test", "test")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANGIOBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("ANGIOBENCH_STATE", str(tmp_path_factory.mktemp("state")))
         patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A ledger for each file of tests: what the tiny patients paid in another does not count."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANGIOBENCH_STATE", str(tmp_path_factory.mktemp("state")))
         yield
 
 

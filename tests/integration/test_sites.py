@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
@@ -29,14 +28,6 @@ from benchmark.privacy.accounting import epsilon_spent
 SITES = ["run", "--generator", "dp-wgan", "--data", "cohort", "--sites", "2", *SMALL]
 SWEEP = [*SITES, *STEPS, "--epsilon", "5,inf", "--baselines", "--noise", "seeded"]
 SWEEP += ["--rounds", "3", "--local-steps", "2"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Sites split the patients of the tiny cohort, whom other modules' ledger has together."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ANGIOBENCH_STATE", str(tmp_path_factory.mktemp("sites' state")))
-        yield
 
 
 @pytest.fixture(scope="module")

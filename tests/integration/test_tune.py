@@ -73,14 +73,13 @@ def on(cohort: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_state(
+def _tiny_cache(
     tmp_path_factory: pytest.TempPathFactory, write_tiny_phantoms: Callable[[Path], None]
 ) -> Iterator[None]:
-    """A ledger and a cache of our own: the phantoms there are tiny."""
-    state, cache = (tmp_path_factory.mktemp(name) for name in ("state of tuning", "cache"))
+    """A cache of our own: the phantoms there are tiny."""
+    cache = tmp_path_factory.mktemp("cache")
     write_tiny_phantoms(cache / f"phantom-v{VERSION}-seed{PHANTOM_SEED}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ANGIOBENCH_STATE", str(state))
         patch.setenv("ANGIOBENCH_CACHE", str(cache))
         yield
 
