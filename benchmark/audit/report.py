@@ -81,22 +81,46 @@ class Report(NamedTuple):
         return {law: why for law, why in self.laws.items() if why}
 
 
-def run_audit(
-    asked: Audit, inputs: Inputs, *, cache: Path, state: Path, progress: Progress
-) -> Report:
-    """Fits once with canaries, and attacks what comes out.
+def made(asked: Audit) -> Fitted:
+    """What is to be fitted and attacked; needs no data.
 
     Raises:
         UsageError: For what is not private, or shows no private step to an audit.
+    """
+    kind = registry_of(asked.generator).get(asked.generator)
+    if not (kind.is_private and kind.needs_data and math.isfinite(asked.epsilon)):
+        raise UsageError(
+            f"{asked.generator} at ε = {asked.epsilon:g} claims nothing that could be refuted; "
+            "audit a private generator or segmenter that reads data, at a finite ε."
+        )
+    if asked.preset not in kind.presets:
+        raise UsageError(f"{asked.generator} has no preset {asked.preset!r}.")
+    fitted: Fitted = kind(kind.presets[asked.preset].with_texts(asked.settings))
+    refuse_without_a_game(fitted)
+    return fitted
+
+
+def run_audit(
+    asked: Audit, fitted: Fitted, inputs: Inputs, *, cache: Path, state: Path, progress: Progress
+) -> Report:
+    """Fits once with canaries, and attacks what comes out.
+
+    Args:
+        asked: What is audited.
+        fitted: As ``made`` of it.
+        inputs: Whose patients are fitted on.
+        cache: The cache folder.
+        state: The state folder, with the ledger.
+        progress: Hears of every step.
+
+    Raises:
         OverCapError: If the data are private and the fit would go over the ledger's cap.
     """
-    fitted = _made(asked)
     recipe = protocol_recipe(PROTOCOLS[asked.preset].as_dict())
     seed = stream(asked.seed, "patches")
     public = with_canaries(public_numbers(inputs.train, recipe), asked.unit, asked.canaries)
     delta = default_delta(public.units(asked.unit))
     budget = Budget(epsilon=asked.epsilon, delta=delta, unit=asked.unit)
-    refuse_without_a_game(fitted)
     ledger_in(state).check([_spending(asked, inputs, fitted.plan(public, budget))])
     known = cached(inputs.train, recipe, seed=seed, cache=cache, data=inputs.data)
     among = trial(known, asked.unit, canaries=asked.canaries, seed=asked.seed)
@@ -134,19 +158,6 @@ def _spending(asked: Audit, inputs: Inputs, guarantee: Guarantee) -> Spending:
         patients=inputs.patients,
         private=inputs.private,
     )
-
-
-def _made(asked: Audit) -> Fitted:
-    kind = registry_of(asked.generator).get(asked.generator)
-    if not (kind.is_private and kind.needs_data and math.isfinite(asked.epsilon)):
-        raise UsageError(
-            f"{asked.generator} at ε = {asked.epsilon:g} claims nothing that could be refuted; "
-            "audit a private generator or segmenter that reads data, at a finite ε."
-        )
-    if asked.preset not in kind.presets:
-        raise UsageError(f"{asked.generator} has no preset {asked.preset!r}.")
-    made: Fitted = kind(kind.presets[asked.preset].with_texts(asked.settings))
-    return made
 
 
 def _some(patches: Patches, rng: np.random.Generator) -> Patches:

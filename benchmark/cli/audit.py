@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ def audit(**options: Any) -> int:
     import torch
     from rich.progress import Progress
 
-    from benchmark.audit.report import Audit, run_audit
+    from benchmark.audit.report import Audit, made, run_audit
     from benchmark.data.folders import cache_folder, check_writable, state_folder
     from benchmark.sweep.inputs import gather
     from leaderboard.figures import draw_membership
@@ -62,6 +63,7 @@ def audit(**options: Any) -> int:
         seed=options["seed"],
     )
     torch.set_num_threads(1)
+    fitted = made(asked)
     cache, state = cache_folder(), state_folder()
     with Progress(transient=True) as bars:
         bar = bars.add_task("Reading patients", total=None)
@@ -74,12 +76,13 @@ def audit(**options: Any) -> int:
             [],
             cache=cache,
             state=state,
-            jobs=1,
+            jobs=os.cpu_count() or 1,
             progress=told,
             layout=options["layout"],
         )
         found = run_audit(
             asked,
+            fitted,
             inputs,
             cache=cache,
             state=state,

@@ -175,9 +175,25 @@ def test_an_audit_of_a_segmenter_has_no_synthetic_patches_to_look_at(
     assert "Nothing synthetic is made" in done.stdout
     assert not [*tmp_path.glob("*.png")]
     assert "audit of dp-segmenter" in bench("ledger", "show", cwd=tmp_path).stdout
-    refused = bench("audit", "--generator", "unet", "--epsilon", "5", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("unet", "--epsilon", "5"), "learns from synthetic patches"),
+        (("wgan", "--epsilon", "5"), "claims nothing that could be refuted"),
+        (("dp-wgan", "--epsilon", "inf"), "claims nothing that could be refuted"),
+        (("dp-wgan", "--epsilon", "5", "--set", "clip=1"), "clip_norm"),
+    ],
+)
+def test_what_cannot_be_audited_is_refused_before_any_phantom_is_made(
+    asked: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANGIOBENCH_CACHE", str(tmp_path / "cache"))
+    refused = bench("audit", "--generator", *asked, cwd=tmp_path)
     assert refused.returncode == 2
-    assert "learns from synthetic patches" in refused.stderr
+    assert said in refused.stderr
+    assert not [*tmp_path.iterdir()]
 
 
 def test_the_charge_was_on_disk_before_the_result(swept: Path) -> None:
