@@ -94,7 +94,7 @@ class DpMerf(DrawingGenerator, ReleasingGenerator):
     """
 
     name: ClassVar[str] = "dp-merf"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     is_private: ClassVar[bool] = True
     designs: ClassVar[Mapping[str, str]] = DESIGNS
     citation: ClassVar[str] = "Harder, Adamczewski and Park (2021), arXiv:2002.11603"

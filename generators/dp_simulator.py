@@ -82,7 +82,7 @@ class DpSimulator(ReleasingGenerator):
     """
 
     name: ClassVar[str] = "dp-simulator"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     is_private: ClassVar[bool] = True
     designs: ClassVar[Mapping[str, str]] = DESIGNS
     citation: ClassVar[str] = "This suite; Balle and Wang (2018), arXiv:1805.06530"

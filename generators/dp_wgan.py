@@ -18,6 +18,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.settings import Settings, Tuned
+from benchmark.privacy.dpsgd import grid_of
 from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES
 from benchmark.privacy.planning import plan_poisson_gaussian
 from generators.wgan import PAPER, STANDARD, Wgan, WganParams
@@ -46,7 +47,7 @@ class DpWgan(Wgan):
     """
 
     name: ClassVar[str] = "dp-wgan"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     is_private: ClassVar[bool] = True
     Params: ClassVar[type[Settings]] = DpWganParams
     presets: ClassVar[Mapping[str, Settings]] = {
@@ -75,4 +76,6 @@ class DpWgan(Wgan):
             epsilon=budget.epsilon,
             clip_norm=self.params.clip_norm,
             accountant=self.params.accountant,
+            numbers=self.noised_numbers(public),
+            grid_of=grid_of,
         )

@@ -90,7 +90,7 @@ class PrivateEvolution(ReleasingGenerator):
     """
 
     name: ClassVar[str] = "private-evolution"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     is_private: ClassVar[bool] = True
     each_round: ClassVar[str] = "holds one vote"
     designs: ClassVar[Mapping[str, str]] = {"votes": "every site releases noised votes each round"}

@@ -26,6 +26,7 @@ from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import PrivateSegmenter, TrainContext
 from benchmark.core.settings import Settings
+from benchmark.privacy.dpsgd import grid_of
 from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES
 from benchmark.privacy.planning import plan_poisson_gaussian
 from benchmark.privacy.randomness import SeededNoise
@@ -64,7 +65,7 @@ class DpSegmenter(SlicePredictor, PrivateSegmenter):
     """
 
     name: ClassVar[str] = "dp-segmenter"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     citation: ClassVar[str] = "Abadi et al. (2016), arXiv:1607.00133"
     Params: ClassVar[type[Settings]] = DpSegmenterParams
     presets: ClassVar[Mapping[str, Settings]] = {
@@ -109,6 +110,8 @@ class DpSegmenter(SlicePredictor, PrivateSegmenter):
             epsilon=budget.epsilon,
             clip_norm=self.params.clip_norm,
             accountant=self.params.accountant,
+            numbers=self._noised_numbers(),
+            grid_of=grid_of,
         )
 
     def fit_privately(
@@ -119,7 +122,7 @@ class DpSegmenter(SlicePredictor, PrivateSegmenter):
         context.charge(spent)
         rng = torch.Generator().manual_seed(stream(context.seed, "segmenter weights"))
         p = self.params
-        net = SmallUnet(width=p.width, levels=p.levels, vessel_fraction=p.vessel_fraction)
+        net = self._network()
         net.initialise(rng)
         how = How(
             learning_rate=p.learning_rate,
@@ -147,6 +150,16 @@ class DpSegmenter(SlicePredictor, PrivateSegmenter):
             device=context.device,
         )
         self.fit_privately(alone, self.plan(public, budget), plain)
+
+    def _network(self) -> SmallUnet:
+        """Not yet initialised."""
+        p = self.params
+        return SmallUnet(width=p.width, levels=p.levels, vessel_fraction=p.vessel_fraction)
+
+    def _noised_numbers(self) -> int:
+        """The network's weights, counted without memory for any."""
+        with torch.device("meta"):
+            return sum(weight.numel() for weight in self._network().parameters())
 
     def _expected(self, budget: Budget) -> int:
         return self.params.patients_per_step if budget.unit == "patient" else self.params.batch

@@ -17,6 +17,8 @@ from benchmark.core.errors import UsageError
 Unit = Literal["patch", "patient"]
 UNITS: tuple[Unit, ...] = ("patch", "patient")
 RELATION = "zero-out"
+ROUNDING_SHARE = 2.0**-10
+"""Of δ, kept for the distance of the noise from the law that is accounted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +77,15 @@ class Guarantee:
         epsilon_patient: A bound for one patient; ``None`` where none is known.
         delta: The δ of all three.
         unit: The protected unit.
-        noise_multiplier: σ: the noise's standard deviation over ``clip_norm``.
+        noise_multiplier: σ: the noise's standard deviation over ``sensitivity``.
         sampling_rate: q: the probability with which a unit enters a private step.
         steps: T: private steps taken.
         clip_norm: C: the L2 bound on one unit's contribution; ``inf`` for none.
+        sensitivity: The most that one unit moves the noised sum: C, and what rounding adds to it.
+        grid: γ: how far two neighbouring points of the public grid lie apart on which every noised
+            sum lies; 0 where nothing is noised, and for results from before there was a grid.
+        distance: The total variation between all noise of the fit and the law that was accounted;
+            1 + e^ε times as much is within δ.
         accountant: Whose upper bound ``epsilon`` is.
         seeded: Whether noise and draws came from a seed, as in a benchmark and never in a release.
         patients: The public number of patients.
@@ -105,6 +112,9 @@ class Guarantee:
     patches_per_patient: int
     interruptions: int = 0
     lost_steps: int = 0
+    sensitivity: float = math.inf
+    grid: float = 0.0
+    distance: float = 0.0
     relation: str = RELATION
     covers: str = "fit"
 
@@ -140,6 +150,11 @@ class Guarantee:
             if name in names
         }
         return cls(**numbers)
+
+    @property
+    def accounted_delta(self) -> float:
+        """The δ that the accountant is asked for: what the noise's distance leaves of it."""
+        return self.delta * (1 - ROUNDING_SHARE) if self.grid else self.delta
 
     def as_dict(self) -> dict[str, Any]:
         """The fields by name, infinities as floats."""

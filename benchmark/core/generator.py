@@ -8,35 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.mechanism import Noise as Noise
 from benchmark.core.patches import Patches
 from benchmark.core.settings import Settings
 
 RELEASE = "release"
 """What a setting called ``evidence`` says where patients decide; whatever else names a control."""
-
-
-class Noise(Protocol):
-    """The randomness that a private step's guarantee rests on."""
-
-    @property
-    def seeded(self) -> bool:
-        """Whether a seed repeats it; a release must not be."""
-
-    def poisson(self, n: int, rate: float) -> NDArray[np.int64]:
-        """The indices, among ``n`` units, of those that enter; each independently with ``rate``."""
-
-    def normal(self, n: int) -> NDArray[np.float32]:
-        """``n`` independent standard normal numbers."""
-
-    def state(self) -> Mapping[str, Any] | None:
-        """Where a seeded source stands, for JSON; ``None`` for one that nobody can repeat."""
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to where a seeded source stood."""
 
 
 class Progress(Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.privacy import loops
 from benchmark.privacy.loops import LANES, TILE, Geometry, Numbers
@@ -64,6 +65,19 @@ def squared_norms(inputs: Numbers, slopes: Numbers, g: Geometry) -> Numbers:
     squares = np.zeros(len(inputs), np.float32)
     loops.squared_norms(inputs.reshape(-1), slopes.reshape(-1), _room(g), rises, squares, g)
     return squares
+
+
+def summed(weights: NDArray[np.float64], rows: Numbers) -> NDArray[np.float64]:
+    """Σ_u ``weights[u]`` · ``rows[u]`` in double precision, of rows ``(U, d)``.
+
+    Raises:
+        ValueError: Unless there is one weight for each row.
+    """
+    if rows.ndim != 2 or weights.shape != rows.shape[:1] or rows.dtype != np.float32:
+        raise ValueError(f"Weights {weights.shape} do not fit rows {rows.shape} of {rows.dtype}.")
+    made = np.zeros(rows.shape[1])
+    loops.summed(weights, rows.reshape(-1), made)
+    return made
 
 
 def _check(inputs: Numbers, slopes: Numbers, g: Geometry, *, fits: bool) -> None:

@@ -7,6 +7,7 @@ convolution in groups, or Gram matrices of blocks of pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
-from benchmark.privacy.shares import Rows, Seen, Share
+from benchmark.privacy.shares import TINY, Rows, Seen, Share, gamma
 
 if TYPE_CHECKING:
     from benchmark.privacy.loops import Geometry, Numbers
@@ -29,6 +30,9 @@ FEW = 16
 NEAR = 1 << 17
 """So many numbers of one unit's row stay near the processor while a loop adds to them; for longer
 rows a matrix product is faster."""
+
+BLOCK_POSITIONS = 1 << 10
+MOST_CANCELLED = 16
 
 AT_A_TIME = {"cpu": 1 << 19}
 """So many numbers of columns stay in a processor's cache until they are used; elsewhere more are
@@ -110,30 +114,86 @@ def convolution(seen: Seen) -> list[Share]:
 
 
 class Gram(Share):
-    """A convolution's weight, without any unit's gradient."""
+    """A convolution's weight, without any unit's gradient.
+
+    With a_t and s_t the norms of A_t and S_t, no rounding of the Gram matrices moves the squared
+    norm by more than γ_m (Σ_t a_t s_t)², with m products and sums in a row, and that much is added.
+    The weighted sum is made block by block, a few units in single precision, then all blocks in
+    double. A unit's own rounding there is at most a share of Σ_t a_t s_t, so a norm below a
+    sixteenth of that is counted as a sixteenth: outputs that cancel buy nothing (``ROUNDING``).
+    """
 
     def __init__(self, windows: Windows) -> None:
         self._windows = windows
 
     def squared_norms(self) -> Tensor:
-        """Σ_{t,t'} ⟨A_t, A_t'⟩ ⟨S_t, S_t'⟩."""
+        """Σ_{t,t'} ⟨A_t, A_t'⟩ ⟨S_t, S_t'⟩, and what rounding may have hidden of it."""
+        windows, out = self._windows, self._windows.slopes.shape[2]
+        length, positions = windows.layer.weight.numel() // out, self._positions
+        inputs, slopes = _norms_at_positions(windows)
+        products = (inputs * slopes).sum(1)
+        lost = TINY * (length * slopes.sum(1).square() + out * inputs.sum(1).square())
+        error = gamma(length + out + positions**2, windows.slopes.dtype)
+        found = self._gram().double() + error * products.square() + lost + TINY * positions**2
+        return torch.maximum(found, (products / MOST_CANCELLED).square())
+
+    @property
+    def _positions(self) -> int:
+        """T, of a unit: those of all its samples."""
+        _, samples, _, height, width = self._windows.slopes.shape
+        return samples * height * width
+
+    def _gram(self) -> Tensor:
         geometry = self._windows.geometry()
         if geometry is None or not geometry.has_norms:
-            return _norms_of_blocks(self._windows).clamp(min=0)
+            return _norms_of_blocks(self._windows)
         from benchmark.privacy.compiled import squared_norms
 
-        found = squared_norms(*self._windows.as_arrays(), geometry)
-        return torch.from_numpy(found).clamp(min=0)
+        return torch.from_numpy(squared_norms(*self._windows.as_arrays(), geometry))
 
     def weighted_sum(self, weights: Tensor) -> Mapping[str, Tensor]:
-        """The ordinary gradient of the scaled slopes: as if all samples were one unit's."""
+        """Blocks of some units as if each were one unit's samples, and the blocks' sum."""
         layer, inputs, slopes, padding = self._windows
-        inputs, scaled = (t.flatten(0, 1) for t in (inputs, slopes * weights.view(-1, 1, 1, 1, 1)))
-        positions = scaled[:, 0].numel()
-        if positions > layer.out_channels:  # so that columns hold more numbers than the weight
-            return {"weight": _gradient(layer, inputs, scaled, padding)}
-        rows = _by_columns(Windows(layer, inputs[None], scaled[None], padding))
-        return {"weight": rows[0].permute(0, 3, 1, 2)}
+        each = block_units(self._positions)
+        scaled = slopes * weights.to(slopes.dtype).view(-1, 1, 1, 1, 1)
+        blocks = Windows(layer, _blocked(inputs, each), _blocked(scaled, each), padding)
+        rows = _rows(blocks)
+        ones = torch.ones(len(blocks.inputs), dtype=torch.float64, device=slopes.device)
+        return rows.weighted_sum(ones)
+
+
+def block_units(positions: int) -> int:
+    """So many units of T positions each are summed in single precision: n with n² T ≤ 2^10.
+
+    Their rounding is at most 2 γ_{nT} n Σ_t a_t s_t, for a unit that is there and is not, so with
+    Σ_t a_t s_t ≤ 16 C at most 2 (n T 2^-24) n 16 C ≤ 2^-9 C.
+    """
+    return max(1, math.isqrt(BLOCK_POSITIONS // positions))
+
+
+def _blocked(maps: Tensor, units: int) -> Tensor:
+    """``(U, k, ...)`` to ``(⌈U / n⌉, n k, ...)``; zeros fill the last block."""
+    missing = -len(maps) % units
+    if missing:
+        maps = torch.cat([maps, maps.new_zeros(missing, *maps.shape[1:])])
+    return maps.reshape(-1, units * maps.shape[1], *maps.shape[2:])
+
+
+def _norms_at_positions(windows: Windows) -> tuple[Tensor, Tensor]:
+    """At least the norms of A_t and S_t, ``(U, T)`` float64."""
+    layer, inputs, slopes, padding = windows
+    length, kind = layer.weight.numel() // layer.out_channels, slopes.dtype
+    around = (padding[1], padding[1], padding[0], padding[0])
+    squares = F.pad(inputs.flatten(0, 1).square().sum(1, keepdim=True), around)
+    under = F.avg_pool2d(squares, layer.kernel_size, layer.stride, divisor_override=1)
+    rising = slopes.flatten(0, 1).square().sum(1)
+    more = 1 + gamma(length + layer.out_channels, kind)
+    found = (
+        (t.double().view(len(slopes), -1) * more + TINY * n).sqrt()
+        for t, n in ((under, length), (rising, layer.out_channels))
+    )
+    first, second = found
+    return first, second
 
 
 def _prefers_gram(windows: Windows) -> bool:

@@ -1,5 +1,9 @@
 """Clipped sums: two ways to Σ_u w_u g_u, where g_u is a unit's gradient and w_u clips it.
 
+Both sum in double precision, or in blocks that are summed so, and clip by norms with their
+rounding added (``shares``): with one unit blank and all else as it is, the sum moves by
+C (1 + 2^-9) and a little at most (``dpsgd.ROUNDING``).
+
 ``book-keeping`` (Bu et al. 2023, arXiv:2210.00038) runs the critic once forward and once backward
 to its layers' outputs; ``layers`` turns what was seen there into norms and sums. ``opacus`` holds
 every sample's whole gradient and is there to be compared with.
@@ -17,34 +21,92 @@ from torch import Tensor, nn
 
 from benchmark.core.errors import UsageError
 from benchmark.privacy.layers import RULES
-from benchmark.privacy.shares import Seen, Share
+from benchmark.privacy.shares import Rows, Seen, Share, summed
+
+SLACK = 2.0**-20
+"""Of a weight, for its own rounding, and its norm's, to single precision."""
+
+LARGEST = 2.0**120
+"""Of a squared norm: the weight of a longer gradient may be too small for single precision."""
 
 Loss = Callable[[Tensor], Tensor]
 """Scores ``(n,)`` to losses ``(n,)``, sample by sample."""
 
 
 class Units(NamedTuple):
-    """Whose gradients are averaged, clipped and summed.
+    """Whose gradients are averaged, clipped and summed: U real units of k samples, then F fakes.
+
+    A unit's samples lie one after the other. Some may be blank: they hold their place, so that
+    nothing else moves, and add nothing.
 
     Attributes:
-        of_sample: int64 ``(n,)`` in [0, U), the unit that each sample belongs to.
-        share: ``(U,)``, the weight of each unit's clipped gradient in the sum.
+        reals: U.
+        samples: k.
+        present: bool ``(U, k)``, the samples that are not blank; ``None`` for all.
+        fakes: F, each a unit of its own.
+        fake_share: The weight of a fake's clipped gradient in the sum; a real unit's is 1.
         clip_norm: C, finite.
     """
 
-    of_sample: Tensor
-    share: Tensor
+    reals: int
+    samples: int
+    present: Tensor | None
+    fakes: int
+    fake_share: float
     clip_norm: float
 
-    def weights(self, norms: Tensor) -> Tensor:
-        """w_u = share_u · min(1, C / ‖g_u‖)."""
-        return self.share * self.clip_norm / norms.clamp(min=self.clip_norm)
+    def groups(self) -> Iterator[Group]:
+        """Units with equally many samples: the reals, and the fakes."""
+        samples = self.reals * self.samples
+        if samples:
+            yield Group(slice(0, samples), (self.reals, self.samples), self.present, 1.0)
+        if self.fakes:
+            yield Group(
+                slice(samples, samples + self.fakes), (self.fakes, 1), None, self.fake_share
+            )
+
+    def weights(self, squares: Tensor, share: float) -> Tensor:
+        """Share · min(1, C / ‖g_u‖), from bounds on the squared norms; 0 for what is not finite."""
+        norms = torch.where(squares <= LARGEST, squares, torch.inf).sqrt()
+        return (1 - SLACK) * share * self.clip_norm / norms.clamp(min=self.clip_norm)
+
+
+class Group(NamedTuple):
+    """Some units with equally many samples.
+
+    Attributes:
+        place: Their samples among all.
+        shape: ``(U, k)``, so many units of so many samples.
+        present: bool ``(U, k)``; ``None`` for all.
+        share: The weight of a clipped gradient of theirs in the sum.
+    """
+
+    place: slice
+    shape: tuple[int, int]
+    present: Tensor | None
+    share: float
+
+    def seen(self, one: Seen) -> Seen:
+        """What a layer saw of them, for the mean of a unit's losses."""
+        inputs, slopes = self._taken(one.inputs), self._taken(one.slopes)
+        if self.present is not None:
+            counts = self.present.sum(1).clamp(min=1).to(slopes.dtype)
+            slopes = slopes / counts.view(-1, *[1] * (slopes.ndim - 1))
+        elif self.shape[1] > 1:
+            slopes = slopes / self.shape[1]
+        return Seen(one.layer, inputs, slopes)
+
+    def _taken(self, values: Tensor) -> Tensor:
+        taken = values[self.place].reshape(*self.shape, *values.shape[1:])
+        if self.present is None:
+            return taken
+        return taken.masked_fill(~self.present.view(*self.shape, *[1] * (values.ndim - 1)), 0.0)
 
 
 class Engine(Protocol):
     """Σ_u share_u · clip(mean gradient of u's losses, C), flat in the order of ``trained(critic)``.
 
-    A unit whose gradient is not finite counts as zero.
+    In double precision. A unit whose gradient is not finite counts as zero.
     """
 
     def __call__(self, critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tensor:
@@ -58,13 +120,10 @@ def book_keeping(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -
     outputs = [output for _, _, output in passes]
     slopes = torch.autograd.grad(losses.sum(), outputs, materialize_grads=True)
     seen = [Seen(layer, inputs, s) for (layer, inputs, _), s in zip(passes, slopes, strict=True)]
-    groups = list(_groups(units.of_sample))
-    shares, norms = _shares(seen, groups, len(units.share))
-    bad = ~torch.isfinite(norms)
-    if bad.any():
-        seen = [_blanked(one, bad[units.of_sample]) for one in seen]
-        shares, norms = _shares(seen, groups, len(units.share))
-    return _summed(critic, shares, units.weights(norms))
+    sums: dict[int, Tensor] = {}
+    for group in units.groups():
+        _add(sums, *_clipped([group.seen(one) for one in seen], units, group.share))
+    return _flat(critic, sums)
 
 
 def in_layout(net: nn.Module, samples: Tensor) -> Tensor:
@@ -89,12 +148,12 @@ def opacus(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tens
     torch.autograd.backward(loss(scores_of(wrapped, samples.contiguous().requires_grad_())).sum())
     grads = [p.grad_sample for p in trained(plain)]  # type: ignore[attr-defined]
     rows = torch.cat([g.flatten(1) for g in grads], dim=1)
-    counts = torch.bincount(units.of_sample, minlength=len(units.share))
-    means = rows.new_zeros(len(units.share), rows.shape[1])
-    means.index_add_(0, units.of_sample, rows / counts[units.of_sample, None])
-    norms = means.norm(dim=1)
-    finite = torch.isfinite(norms)
-    return units.weights(norms)[finite] @ means[finite]
+    total = rows.new_zeros(rows.shape[1], dtype=torch.float64)
+    for group in units.groups():
+        means = group.seen(Seen(plain, rows, rows)).slopes.sum(1)
+        weights = units.weights(Rows("all", means).squared_norms(), group.share)
+        total += summed(weights, _finite(means, weights))
+    return total
 
 
 ENGINES: dict[str, Engine] = {"book-keeping": book_keeping, "opacus": opacus}
@@ -170,62 +229,20 @@ def _watching(critic: nn.Module) -> Iterator[list[Pass]]:
         )
 
 
-class Group(NamedTuple):
-    """Units with equally many samples.
-
-    Attributes:
-        units: Which they are among all.
-        shape: ``(U, k)``, so many units of so many samples.
-        samples: Theirs, ``(U · k,)``; ``None`` where that is all samples in their order.
-    """
-
-    units: Tensor | slice
-    shape: tuple[int, int]
-    samples: Tensor | None
-
-    def seen(self, one: Seen) -> Seen:
-        """What a layer saw of them, for the mean of a unit's losses."""
-        inputs, slopes = self._taken(one.inputs), self._taken(one.slopes)
-        many = self.shape[1]
-        return Seen(one.layer, inputs, slopes if many == 1 else slopes / many)
-
-    def _taken(self, values: Tensor) -> Tensor:
-        taken = values if self.samples is None else values[self.samples]
-        return taken.reshape(*self.shape, *values.shape[1:])
-
-
-def _groups(of_sample: Tensor) -> Iterator[Group]:
-    """All units, those with equally many samples together."""
-    every = torch.arange(len(of_sample), device=of_sample.device)
-    if torch.equal(of_sample, every):
-        yield Group(slice(0, len(every)), (len(every), 1), None)
-        return
-    counts = torch.bincount(of_sample)
-    order = torch.argsort(of_sample, stable=True)
-    for count in torch.unique(counts[counts > 0]).tolist():
-        units = torch.nonzero(counts == count)[:, 0]
-        samples = order[(counts == count)[of_sample[order]]]
-        whole = torch.equal(samples, every)
-        yield Group(units, (len(units), count), None if whole else samples)
-
-
-Shares = list[tuple[nn.Module, Group, Share]]
-
-
-def _shares(seen: list[Seen], groups: list[Group], units: int) -> tuple[Shares, Tensor]:
-    """Every layer's share for every group, and the units' norms ``(U,)``."""
-    squares = seen[0].slopes.new_zeros(units)
-    shares: Shares = []
-    for group in groups:
-        for one in seen:
-            for share in RULES[type(one.layer)](group.seen(one)):
-                squares[group.units] += share.squared_norms()
-                shares.append((one.layer, group, share))
-    return shares, squares.sqrt()
+def _clipped(
+    seen: list[Seen], units: Units, share: float
+) -> tuple[list[tuple[nn.Module, Share]], Tensor]:
+    """Every layer's shares of one group, and the units' weights."""
+    made = [(one.layer, part) for one in seen for part in RULES[type(one.layer)](one)]
+    squares = torch.stack([part.squared_norms() for _, part in made]).sum(0)
+    bad = ~(squares <= LARGEST)
+    if not bad.any():
+        return made, units.weights(squares, share)
+    return _clipped([_blanked(one, bad) for one in seen], units, share)
 
 
 def _blanked(seen: Seen, bad: Tensor) -> Seen:
-    """The same without what belongs to some samples."""
+    """The same without what belongs to some units."""
     return Seen(
         seen.layer,
         *(
@@ -235,14 +252,26 @@ def _blanked(seen: Seen, bad: Tensor) -> Seen:
     )
 
 
-def _summed(critic: nn.Module, shares: Shares, weights: Tensor) -> Tensor:
-    """Zero for what no sample reached."""
-    sums: dict[int, Tensor] = {}
-    for layer, group, share in shares:
-        for name, part in share.weighted_sum(weights[group.units]).items():
+def _finite(rows: Tensor, weights: Tensor) -> Tensor:
+    """The rows, and zeros for those that have no weight, as they may not be finite."""
+    bad = weights == 0
+    return rows.masked_fill(bad[:, None], 0.0) if bad.any() else rows
+
+
+def _add(sums: dict[int, Tensor], shares: list[tuple[nn.Module, Share]], weights: Tensor) -> None:
+    """Adds a group's weighted sum to that of its parameters."""
+    for layer, share in shares:
+        for name, part in share.weighted_sum(weights).items():
             key = id(getattr(layer, name))
             sums[key] = sums[key] + part if key in sums else part
+
+
+def _flat(critic: nn.Module, sums: dict[int, Tensor]) -> Tensor:
+    """In the order of ``trained(critic)``; zero for what no sample reached."""
     found = ((weight, sums.get(id(weight))) for weight in trained(critic))
     return torch.cat(
-        [(torch.zeros_like(w) if part is None else part).flatten() for w, part in found]
+        [
+            (torch.zeros_like(w, dtype=torch.float64) if part is None else part).flatten()
+            for w, part in found
+        ]
     )

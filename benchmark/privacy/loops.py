@@ -30,6 +30,10 @@ TILE = 8
 """Vectors of sums: enough to hide an addition's delay, few enough for the registers."""
 
 
+NUMBERS = 2048
+"""Sums in double precision that stay in the nearest cache."""
+
+
 class _Sums(types.Type):  # type: ignore[misc]
     """``TILE`` vectors of ``LANES`` numbers."""
 
@@ -354,3 +358,15 @@ def squared_norms(
                     rising = inner(rising, flat, lines, i, j, o)
                 twice = 2 if j >= i + TILE // 2 else 1
                 squares[unit] += twice * product(alike, rising)
+
+
+@_compiled
+def summed(weights: NDArray[np.float64], rows: Numbers, made: NDArray[np.float64]) -> None:
+    """``made``: Σ_u weights[u] · row u, in double precision."""
+    length = len(made)
+    for start in range(0, length, NUMBERS):
+        part = made[start : start + NUMBERS]
+        for unit in range(len(weights)):
+            weight, row = weights[unit], rows[unit * length + start :][: len(part)]
+            for i in range(len(part)):
+                part[i] += weight * np.float64(row[i])

@@ -3,54 +3,88 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from benchmark.core.budget import Guarantee
+from benchmark.core.budget import ROUNDING_SHARE, Guarantee
+from benchmark.core.mechanism import Grid
 from benchmark.privacy.accounting import account
 from benchmark.privacy.calibration import calibrate
+from benchmark.privacy.discrete import distance
 from benchmark.privacy.units import patch_epsilon_of_patient_run, patient_epsilon_of_patch_run
+
+GridOf = Callable[[float, float, int], Grid]
+"""From σ, C and the count of noised numbers."""
 
 
 def plan_poisson_gaussian(
-    plain: Guarantee, *, epsilon: float, clip_norm: float, accountant: str
+    plain: Guarantee,
+    *,
+    epsilon: float,
+    clip_norm: float,
+    accountant: str,
+    numbers: int,
+    grid_of: GridOf,
 ) -> Guarantee:
     """Calibrates the noise of a fit whose sampling rate, steps, δ and unit are given.
 
-    What is spent is recomputed from the calibrated noise, so it never exceeds the target.
+    What is spent is recomputed from the calibrated noise, so it never exceeds the target. An ε so
+    large that (1 + e^ε) times the noise's distance from its law is not within δ is not proven; the
+    fit gets the noise of the largest that is (about 17), and says so in what it spends.
 
     Args:
         plain: The same fit without privacy.
         epsilon: The finite target, for ``plain.unit``.
         clip_norm: C.
         accountant: ``prv``, ``rdp`` or ``pld``.
+        numbers: d: how many numbers get noise in a step.
+        grid_of: The grid of the mechanism that will run.
 
     Raises:
         UsageError: If no noise reaches the target.
     """
-    sigma = calibrate(
-        epsilon=epsilon,
-        sampling_rate=plain.sampling_rate,
-        steps=plain.steps,
-        delta=plain.delta,
-        accountant=accountant,
-    )
-    spent = account(
-        noise_multiplier=sigma,
-        sampling_rate=plain.sampling_rate,
-        steps=plain.steps,
-        delta=plain.delta,
-        accountant=accountant,
-    )
-    planned = replace(
+    made = _with_noise(plain, epsilon, clip_norm, accountant, numbers, grid_of)
+    if epsilon > provable_epsilon(made):
+        made = _with_noise(plain, provable_epsilon(made), clip_norm, accountant, numbers, grid_of)
+    return _with_other_unit(replace(made, target_epsilon=epsilon))
+
+
+def provable_epsilon(planned: Guarantee) -> float:
+    """The largest ε at which the noise's distance from its law is within its share of δ."""
+    if planned.distance == 0:
+        return math.inf
+    return math.log(max(1.0, ROUNDING_SHARE * planned.delta / planned.distance - 1))
+
+
+def _with_noise(
+    plain: Guarantee,
+    epsilon: float,
+    clip_norm: float,
+    accountant: str,
+    numbers: int,
+    grid_of: GridOf,
+) -> Guarantee:
+    mechanism: dict[str, Any] = {
+        "sampling_rate": plain.sampling_rate,
+        "steps": plain.steps,
+        "delta": plain.delta * (1 - ROUNDING_SHARE),
+        "accountant": accountant,
+    }
+    sigma = calibrate(epsilon=epsilon, **mechanism)
+    spent = account(noise_multiplier=sigma, **mechanism)
+    grid = grid_of(sigma, clip_norm, numbers)
+    return replace(
         plain,
         target_epsilon=epsilon,
         epsilon=spent.epsilon,
         noise_multiplier=sigma,
         clip_norm=clip_norm,
         accountant=spent.accountant,
+        sensitivity=grid.sensitivity,
+        grid=grid.spacing,
+        distance=distance(numbers * plain.steps, grid.law.scale),
     )
-    return _with_other_unit(planned)
 
 
 def recomputed(claimed: Guarantee) -> Guarantee:
@@ -67,10 +101,11 @@ def recomputed(claimed: Guarantee) -> Guarantee:
         noise_multiplier=claimed.noise_multiplier,
         sampling_rate=claimed.sampling_rate,
         steps=claimed.steps,
-        delta=claimed.delta,
+        delta=claimed.accounted_delta,
         accountant=claimed.accountant,
-    )
-    return _with_other_unit(replace(claimed, epsilon=spent.epsilon))
+    ).epsilon
+    proven = spent if spent <= provable_epsilon(claimed) else math.inf
+    return _with_other_unit(replace(claimed, epsilon=proven))
 
 
 def _with_other_unit(planned: Guarantee) -> Guarantee:
@@ -78,7 +113,7 @@ def _with_other_unit(planned: Guarantee) -> Guarantee:
         "noise_multiplier": planned.noise_multiplier,
         "sampling_rate": planned.sampling_rate,
         "steps": planned.steps,
-        "delta": planned.delta,
+        "delta": planned.accounted_delta,
     }
     if planned.unit == "patient":
         patch = patch_epsilon_of_patient_run(**mechanism)

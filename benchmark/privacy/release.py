@@ -3,11 +3,14 @@
 Every patch is mapped to a vector; a unit u contributes the mean v_u of its patches' vectors,
 clipped to norm C, and what is released is, with the *public* number of units N,
 
-    1/N · ( Σ_u v_u · min(1, C / ‖v_u‖) + σ C N(0, I) ).
+    γ/N · ( Σ_u z_u + Z ),    z_u = v_u · min(1, C / ‖v_u‖) / γ  cut off to whole numbers,
 
-Zeroing out a unit moves the sum by C at most: the Gaussian mechanism with noise multiplier σ, which
-``accounting`` bounds in closed form (Balle and Wang 2018, arXiv:1805.06530, theorem 8). Several
-releases of one fit compose to μ = √T / σ. Whatever is made of them is post-processing.
+on the public grid γ = C / 2^30. Cutting off, towards zero, makes no vector longer, and that
+‖z_u‖ ≤ C / γ is checked in whole numbers, so zeroing out a unit moves the sum by C at most, to the
+last bit. Z is exact discrete Gaussian noise of scale s = ⌈2^30 σ⌉ (``discrete``). It costs what
+normal noise of multiplier σ does, which ``accounting`` bounds in closed form (Balle and Wang 2018,
+arXiv:1805.06530, theorem 8), and about 10^-35 more of δ. Several releases of one fit compose to
+μ = √T / σ. Whatever is made of them is post-processing.
 """
 
 from __future__ import annotations
@@ -20,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
-from benchmark.core.generator import Noise
+from benchmark.core.mechanism import Grid, Integers, Noise
 from benchmark.core.patches import Patches
+from benchmark.privacy.discrete import Exact
 from benchmark.privacy.planning import plan_poisson_gaussian
 
 Vectors = NDArray[np.float64]
@@ -29,6 +33,23 @@ Features = Callable[[Patches], Vectors]
 """Patches to a vector for each ``(n, d)``; of one patch from that patch alone."""
 
 CHUNK = 512
+FINENESS = 1 << 30
+"""C / γ: so many steps of the grid are as long as a clipped vector."""
+
+LONGEST = 1 << 20
+"""Numbers of a vector at most."""
+
+
+def grid_of(noise_multiplier: float, clip_norm: float, numbers: int = LONGEST) -> Grid:
+    """The grid of a release, and its noise: the same for any count of numbers.
+
+    Args:
+        noise_multiplier: σ, above 0.
+        clip_norm: C.
+        numbers: d, up to 2^20.
+    """
+    law = Exact(math.ceil(noise_multiplier * FINENESS) + 1)
+    return Grid(spacing=clip_norm / FINENESS, sensitivity=clip_norm, law=law)
 
 
 def plan_releases(
@@ -45,7 +66,12 @@ def plan_releases(
     if math.isinf(budget.epsilon):
         return open_
     return plan_poisson_gaussian(
-        open_, epsilon=budget.epsilon, clip_norm=clip_norm, accountant="gaussian"
+        open_,
+        epsilon=budget.epsilon,
+        clip_norm=clip_norm,
+        accountant="gaussian",
+        numbers=LONGEST,
+        grid_of=grid_of,
     )
 
 
@@ -73,38 +99,82 @@ class Release:
         return self.guarantee.noise_multiplier * self.guarantee.clip_norm / self.units
 
     def mean(self, patches: Patches, features: Features, noise: Noise) -> Vectors:
-        """The noised mean ``(d,)`` of the units' clipped vectors; one not finite counts as zero."""
-        total: Vectors = features(_taken(patches, np.arange(0))).sum(0, dtype=np.float64)
-        for vectors in self._units(patches, features):
-            total = total + clipped(vectors, self.guarantee.clip_norm).sum(0)
-        mean: Vectors = total / self.units
-        return mean if self.deviation == 0 else mean + self.deviation * noise.normal(len(mean))
+        """The noised mean ``(d,)`` of the units' clipped vectors; one not finite counts as zero.
+
+        Without noise, so at ε = ∞, it is the plain mean over N.
+        """
+        said = self.guarantee
+        vectors = self._units(patches, features)
+        if said.noise_multiplier == 0:
+            return np.asarray(sum(finite(some).sum(0) for some in vectors) / self.units)
+        grid = grid_of(said.noise_multiplier, said.clip_norm)
+        total = sum(on_grid(some, said.clip_norm).sum(0) for some in vectors)
+        noised = noise.noised(np.asarray(total, np.int64), grid)
+        return np.asarray(noised * (grid.spacing / self.units))
 
     def _units(self, patches: Patches, features: Features) -> Iterator[Vectors]:
-        """The units' vectors, some at a time."""
+        """The units' vectors, some at a time, and first those of nobody, for their length.
+
+        Patches of different patients never share a call of ``features``, and a patient's always
+        fill the declared number of slots, some of them by blanks: so no bit of a unit's vector
+        depends on whether another one is there.
+        """
         if patches.patient is None:
             raise ValueError("Patches of no known patient cannot be released by unit.")
-        if self.guarantee.unit == "patch":
-            yield from (features(part) for part in _parts(patches, np.arange(len(patches))))
-            return
-        for patient in np.unique(patches.patient):
+        yield np.zeros((1, _length(patches, features)))
+        for patient in range(patches.patients):
             mine = np.flatnonzero(patches.patient == patient)
-            sums = [features(part).sum(0) for part in _parts(patches, mine)]
-            yield np.sum(sums, axis=0)[None] / len(mine)
+            if len(mine) == 0:
+                continue
+            rows = finite(np.concatenate([*self._slots(patches, mine, features)]))
+            if self.guarantee.unit == "patch":
+                yield rows
+            elif len(rows) == len(mine):
+                yield rows.mean(0, keepdims=True)
+
+    def _slots(
+        self, patches: Patches, mine: NDArray[np.int64], features: Features
+    ) -> Iterator[Vectors]:
+        """The vectors of one patient's patches, without those that are not finite."""
+        for start in range(0, max(patches.patches_per_patient, len(mine)), CHUNK):
+            some = mine[start : start + CHUNK]
+            slots = min(CHUNK, max(patches.patches_per_patient, len(mine)) - start)
+            if len(some):
+                yield features(_filled(patches, some, slots))[: len(some)]
+
+
+def finite(vectors: Vectors) -> Vectors:
+    """The rows that are finite in every number."""
+    kept: Vectors = vectors[np.isfinite(vectors).all(1)]
+    return kept
 
 
 def clipped(vectors: Vectors, clip_norm: float) -> Vectors:
-    """Rows at a norm of ``clip_norm`` at most; rows that are not finite become zero."""
-    finite = np.isfinite(vectors).all(1, keepdims=True)
-    vectors = np.where(finite, vectors, 0.0)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    """Finite rows at a norm of ``clip_norm`` at most, but for rounding."""
+    with np.errstate(over="ignore"):
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors * np.minimum(1, clip_norm / np.maximum(norms, 1e-300)))
 
 
-def _parts(patches: Patches, indices: NDArray[np.int64]) -> Iterator[Patches]:
-    for start in range(0, len(indices), CHUNK):
-        yield _taken(patches, indices[start : start + CHUNK])
+def on_grid(vectors: Vectors, clip_norm: float) -> Integers:
+    """Finite rows, clipped, in steps of the grid C / 2^30: of norm 2^30 at most, exactly."""
+    cut = np.trunc(clipped(vectors, clip_norm) / clip_norm * FINENESS).astype(np.int64)
+    while (long := np.square(cut).sum(1) > FINENESS**2).any():
+        cut[long] -= np.sign(cut[long])
+    return cut
 
 
-def _taken(patches: Patches, indices: NDArray[np.int64]) -> Patches:
-    return Patches(images=patches.images[indices], masks=patches.masks[indices])
+def _length(patches: Patches, features: Features) -> int:
+    """d, of a vector."""
+    found = int(features(_filled(patches, np.arange(0), 1)).shape[1])
+    if found > LONGEST:
+        raise ValueError(f"Expected vectors of {LONGEST:,} numbers at most, got {found:,}.")
+    return found
+
+
+def _filled(patches: Patches, some: NDArray[np.int64], slots: int) -> Patches:
+    """So many patches: some of the given ones, then blank ones."""
+    shape = (slots, *patches.images.shape[1:])
+    images, masks = np.zeros(shape, np.float32), np.zeros(shape, np.uint8)
+    images[: len(some)], masks[: len(some)] = patches.images[some], patches.masks[some]
+    return Patches(images=images, masks=masks)

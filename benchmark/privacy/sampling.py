@@ -1,13 +1,19 @@
 """Poisson sampling of units, over the *public* number of units.
 
-Every unit enters a step independently with probability q. A patch slot that a patient did not fill
-(fewer vessel voxels than the declared count) is drawn all the same and contributes nothing, so that
-the rate does not depend on what the patients hold. Which of their patches sampled patients bring is
-drawn for each from a stream of its own: from a shared one, a patient who brings fewer would move
+Every unit enters a step independently with probability q. A unit that holds nothing (a slot that a
+patient did not fill, a patient without patches) is drawn all the same and takes its place in the
+batch, blank: so neither the rate nor the shape of a batch depends on what the patients hold, and
+nobody else's arithmetic moves when a unit is blank. Which of their patches sampled patients bring
+is drawn for each from a stream of its own: from a shared one, a patient who brings fewer would move
 the others' patches too, and so the sum by more than the clip norm.
+
+Where others see how long a step takes, batches are padded by units of nobody to a public size,
+which a batch exceeds with a probability of 2^-40.
 """
 
 from __future__ import annotations
+
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +21,11 @@ from numpy.typing import NDArray
 from benchmark.core.budget import Unit
 from benchmark.core.generator import Noise
 from benchmark.core.patches import Patches
+
+BLANK = -1
+"""The index of a patch that is not there."""
+
+RARE = 2.0**-40
 
 
 class PoissonSampler:
@@ -27,6 +38,7 @@ class PoissonSampler:
         patches_per_draw: The most patches that a sampled patient brings (patient unit only).
         noise: The source of the Poisson draws.
         seed: Chooses the patches within a sampled patient, which may be public.
+        padded: Whether every batch is padded to one size.
 
     Attributes:
         draws: How many batches were drawn.
@@ -41,38 +53,59 @@ class PoissonSampler:
         patches_per_draw: int,
         noise: Noise,
         seed: int,
+        padded: bool = False,
     ) -> None:
         if patches.patient is None:
             raise ValueError("Patches of no known patient cannot be sampled by unit.")
         self._unit, self._rate, self._noise = unit, rate, noise
-        self._per_draw = patches_per_draw
         self._patients, self._slots = patches.patients, patches.patches_per_patient
         self._of_patient = [np.flatnonzero(patches.patient == p) for p in range(patches.patients)]
         self._seed, self.draws = seed, 0
+        self._each = patches_per_draw if unit == "patient" else 1
+        self._least = least_units(self.units, rate) if padded else 0
+
+    @property
+    def units(self) -> int:
+        """N, from public numbers alone."""
+        return self._patients * (1 if self._unit == "patient" else self._slots)
 
     def draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Indices of the drawn patches, and the unit that each belongs to; both may be empty."""
+        """Indices of the drawn patches, ``BLANK`` for none, and the unit that each belongs to.
+
+        Every drawn unit has equally many, one after the other; both arrays may be empty. Units of
+        nobody, which pad a batch, count on from N.
+        """
         self.draws += 1
-        return self._draw_patients() if self._unit == "patient" else self._draw_patches()
+        drawn = self._noise.poisson(self.units, self._rate)
+        rows = self._filled_slots[drawn] if self._unit == "patch" else self._some_of_each(drawn)
+        nobody = np.arange(self.units, self.units + max(0, self._least - len(drawn)))
+        padding = np.full((len(nobody), self._each), BLANK, np.int64)
+        units = np.concatenate([drawn, nobody]).astype(np.int64)
+        return np.concatenate([rows, padding]).reshape(-1), np.repeat(units, self._each)
 
-    def _draw_patches(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        drawn = self._noise.poisson(self._patients * self._slots, self._rate)
-        found = [
-            self._of_patient[patient][slot]
-            for patient, slot in zip(*divmod(drawn, self._slots), strict=True)
-            if slot < len(self._of_patient[patient])
-        ]
-        indices = np.array(found, np.int64)
-        return indices, indices
+    @cached_property
+    def _filled_slots(self) -> NDArray[np.int64]:
+        """The index of the patch in every slot ``(N, 1)``."""
+        slots = np.full((self._patients, self._slots), BLANK, np.int64)
+        for row, mine in zip(slots, self._of_patient, strict=True):
+            row[: len(mine)] = mine
+        return slots.reshape(-1, 1)
 
-    def _draw_patients(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        drawn = self._noise.poisson(self._patients, self._rate)
-        chosen = [self._some_of(int(p)) for p in drawn]
-        owners = [np.full(len(c), p, np.int64) for c, p in zip(chosen, drawn, strict=True)]
-        empty = np.empty(0, np.int64)
-        return np.concatenate([empty, *chosen]), np.concatenate([empty, *owners])
+    def _some_of_each(self, patients: NDArray[np.int64]) -> NDArray[np.int64]:
+        rows = np.full((len(patients), self._each), BLANK, np.int64)
+        for row, patient in zip(rows, patients, strict=True):
+            mine = self._some_of(int(patient))
+            row[: len(mine)] = mine
+        return rows
 
     def _some_of(self, patient: int) -> NDArray[np.int64]:
         mine = self._of_patient[patient]
         rng = np.random.default_rng([self._seed, self.draws, patient])
-        return rng.choice(mine, min(self._per_draw, len(mine)), replace=False)
+        return rng.choice(mine, min(self._each, len(mine)), replace=False)
+
+
+def least_units(units: int, rate: float) -> int:
+    """So many of N units that a batch has more with a probability of 2^-40 at most."""
+    from scipy.stats import binom
+
+    return int(binom.isf(RARE, units, rate))

@@ -1,4 +1,11 @@
-"""A layer's share of every unit's gradient: its norm, and its weighted sum over units."""
+"""A layer's share of every unit's gradient: a bound on its norm, and its weighted sum over units.
+
+A norm that clips must bound what is summed, whatever weights a hostile server sent, so rounding is
+added to every norm that is computed in single precision (Higham 2002, "Accuracy and stability of
+numerical algorithms", section 3.1): a sum of m products, in any order, is off by
+γ_m = m u / (1 - m u) times the sum of their magnitudes at most, with u = 2^-24; numbers too small
+to hold add 2^-126 each.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +15,22 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+TINY = 2.0**-126
+"""What of a product may be lost where it is too small to hold."""
+
+AT_ONCE = 4096
+"""Squares that are added up in single precision, before these sums are added in double."""
+
+
+def gamma(count: int, kind: torch.dtype) -> float:
+    """γ_m: the relative error of a sum of ``count`` products at most.
+
+    >>> gamma(1 << 14, torch.float32) > 2.0**-10
+    True
+    """
+    error = count * torch.finfo(kind).eps / 2
+    return error / (1 - error) if error < 1 else float("inf")
 
 
 class Seen(NamedTuple):
@@ -29,11 +52,15 @@ class Share(ABC):
 
     @abstractmethod
     def squared_norms(self) -> Tensor:
-        """``(U,)``."""
+        """At least the squared norms of what is summed, ``(U,)`` float64."""
 
     @abstractmethod
     def weighted_sum(self, weights: Tensor) -> Mapping[str, Tensor]:
-        """Σ_u ``weights[u]`` · gradient of u, by the parameter's name in the layer."""
+        """Σ_u ``weights[u]`` · gradient of u, float64, by the parameter's name in the layer.
+
+        Args:
+            weights: ``(U,)`` float64.
+        """
 
 
 class Rows(Share):
@@ -58,12 +85,30 @@ class Rows(Share):
 
     def squared_norms(self) -> Tensor:
         """Row by row."""
-        if self._squares is not None:
-            return self._squares
-        norms: Tensor = torch.linalg.vector_norm(self._rows.flatten(1), dim=1)
-        return norms.square()
+        flat = self._rows.flatten(1)
+        lost, kind = TINY * flat.shape[1], self._rows.dtype
+        if self._squares is not None:  # by the loops: a vector's sums, then tile by tile
+            return self._squares.double() * (1 + gamma(AT_ONCE, kind)) + lost
+        parts = (
+            torch.linalg.vector_norm(part, dim=1) for part in torch.split(flat, AT_ONCE, dim=1)
+        )
+        squares: Tensor = sum((norms.double().square() for norms in parts), start=torch.zeros(()))
+        return squares * (1 + gamma(AT_ONCE + 8, kind)) + lost
 
     def weighted_sum(self, weights: Tensor) -> Mapping[str, Tensor]:
-        """One product."""
-        found = (weights @ self._rows.flatten(1)).view(self._rows.shape[1:])
+        """One product, in double precision: float32 rows hold their digits until the grid."""
+        flat = self._rows.flatten(1)
+        found = summed(weights, flat).view(self._rows.shape[1:])
         return {self._name: found.permute(self._order) if self._order else found}
+
+
+def summed(weights: Tensor, rows: Tensor) -> Tensor:
+    """Σ_u ``weights[u]`` · ``rows[u]`` in double precision."""
+    if rows.device.type == "cpu" and rows.dtype == torch.float32:
+        from benchmark.privacy.compiled import summed as compiled_sum
+
+        return torch.from_numpy(compiled_sum(weights.numpy(), rows.contiguous().numpy()))
+    total = rows.new_zeros(rows.shape[1], dtype=torch.float64)
+    for some, part in zip(torch.split(weights, 8), torch.split(rows, 8), strict=True):
+        total += some @ part.double()
+    return total

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.privacy.checkpoint import Checkpoint, State, Tally
 from generators.nets.convolutional import PatchGenerator
-from generators.nets.players import How, Players, critic_step, labelled, latents_of, sampler_of
+from generators.nets.players import How, Players, critic_step, drawn_by, latents_of, sampler_of
 
 if TYPE_CHECKING:
     from generators.wgan import WganParams
@@ -59,10 +57,8 @@ class Game(Players):
         """Critic steps and a generator step; ``begun`` counts lost rounds too."""
         total = self.params.generator_steps
         for _ in range(self.params.critic_steps):
-            indices, owners = self.sampler.draw()
-            real = labelled(self.patches, indices)
             how = How(self.step, self.context.noise)
-            self.critic_step(real, torch.from_numpy(owners), self.rng, how)
+            self.critic_step(drawn_by(self.sampler, self.patches), self.rng, how)
         loss = self.generator_step(self.rng)
         self.average(useful)
         self.slow_down(begun / total)

@@ -21,7 +21,7 @@ from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from generators.nets.players import How, Players, critic_step, labelled, latents_of, sampler_of
+from generators.nets.players import How, Players, critic_step, drawn_by, latents_of, sampler_of
 from generators.nets.pretraining import begin
 
 if TYPE_CHECKING:
@@ -72,13 +72,12 @@ class WganSite:
         players.load(tensors(state))
         players.slow_down((number - 1) / self.schedule.rounds)
         rng, how = latents_of(context), How(self.step, context.noise)
-        sampler = sampler_of(self.params, self.patches, self.guarantee, context)
+        secret = not context.noise.seeded
+        sampler = sampler_of(self.params, self.patches, self.guarantee, context, padded=secret)
         both = self.schedule.design == FEDGAN
         turns = generator_steps(self.params, self.schedule)
         for step in range(1, self.schedule.local_steps + 1):
-            indices, owners = sampler.draw()
-            real = labelled(self.patches, indices)
-            players.critic_step(real, torch.from_numpy(owners), rng, how)
+            players.critic_step(drawn_by(sampler, self.patches), rng, how)
             if both and step * turns % self.schedule.local_steps < turns:
                 players.generator_step(rng)
         return only(arrays(players), *CRITIC, *(GENERATOR if both else ()))

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.core.budget import Guarantee
-from benchmark.core.generator import FitContext, Noise
+from benchmark.core.generator import FitContext
+from benchmark.core.mechanism import Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.privacy.dpsgd import Batch, Step, flat_gradient, refuse_mixing
 from benchmark.privacy.engines import Loss, refuse_unruled, trained
-from benchmark.privacy.sampling import PoissonSampler
+from benchmark.privacy.sampling import BLANK, PoissonSampler
 from generators.nets.convolutional import (
     PatchCritic,
     PatchGenerator,
@@ -77,11 +78,11 @@ class Players:
             self.generator.parameters(), lr=params.generator_rate, **betas
         )
 
-    def critic_step(self, real: Tensor, owner: Tensor, rng: torch.Generator, how: How) -> None:
-        """One step of the critic on real samples ``(n, 2, H, W)`` and as many fakes as is set."""
+    def critic_step(self, drawn: Batch, rng: torch.Generator, how: How) -> None:
+        """One step of the critic on drawn samples ``(n, 2, H, W)`` and as many fakes as is set."""
         with torch.no_grad():
             fake = self.generator(*self.generator.latents(self.params.fakes, rng))
-        batch = Batch(real.to(fake.device), owner.to(fake.device), fake)
+        batch = drawn.beside(fake)
         _assign(self.critic, how.step.gradient(self.critic, batch, how.noise))
         self.critic_optimiser.step()
         CONSTRAINTS[self.params.constraint](self.critic, self.params.bound)
@@ -204,9 +205,14 @@ def critic_step(params: WganParams, guarantee: Guarantee, engine: str) -> Step:
 
 
 def sampler_of(
-    params: WganParams, patches: Patches, guarantee: Guarantee, context: FitContext
+    params: WganParams,
+    patches: Patches,
+    guarantee: Guarantee,
+    context: FitContext,
+    *,
+    padded: bool = False,
 ) -> PoissonSampler:
-    """The Poisson draws that a guarantee rests on."""
+    """The Poisson draws that a guarantee rests on; padded where others see how long they take."""
     return PoissonSampler(
         patches,
         unit=guarantee.unit,
@@ -214,7 +220,16 @@ def sampler_of(
         patches_per_draw=max(1, params.batch // params.patients_per_step),
         noise=context.noise,
         seed=stream(context.seed, "patches within a patient"),
+        padded=padded,
     )
+
+
+def drawn_by(sampler: PoissonSampler, patches: Patches) -> Batch:
+    """A fresh batch of labelled patches, without fakes."""
+    indices, owners = sampler.draw()
+    there = indices != BLANK
+    present = None if there.all() else torch.from_numpy(there)
+    return Batch(labelled(patches, indices), torch.from_numpy(owners), present=present)
 
 
 def latents_of(context: FitContext) -> torch.Generator:
@@ -224,9 +239,20 @@ def latents_of(context: FitContext) -> torch.Generator:
 
 
 def labelled(patches: Patches, indices: NDArray[np.int64]) -> Tensor:
-    """Some labelled patches ``(n, 2, H, W)``; the others stay where they are."""
-    images, masks = (torch.from_numpy(a[indices]) for a in (patches.images, patches.masks))
-    return torch.cat([images, masks.float() * 2 - 1], dim=1)
+    """Some labelled patches ``(n, 2, H, W)``, zeros for blank ones; the others stay where they are.
+
+    Args:
+        patches: To choose from.
+        indices: Which; ``BLANK`` for none.
+    """
+    there = indices != BLANK
+    images, masks = (torch.from_numpy(a[indices[there]]) for a in (patches.images, patches.masks))
+    found = torch.cat([images, masks.float() * 2 - 1], dim=1)
+    if there.all():
+        return found
+    whole = found.new_zeros(len(indices), *found.shape[1:])
+    whole[torch.from_numpy(there)] = found
+    return whole
 
 
 def _below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

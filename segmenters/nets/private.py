@@ -25,7 +25,7 @@ from benchmark.core.seeds import stream
 from benchmark.privacy.checkpoint import Checkpoint, State, Tally
 from benchmark.privacy.dpsgd import Batch, Step, refuse_mixing
 from benchmark.privacy.engines import refuse_unruled
-from benchmark.privacy.sampling import PoissonSampler
+from benchmark.privacy.sampling import BLANK, PoissonSampler
 from segmenters.nets.training import flips, loss_of_each
 
 BETAS = (0.9, 0.99)
@@ -183,8 +183,11 @@ class Training:
         """One private step; ``begun`` counts lost ones too."""
         indices, owners = self.sampler.draw()
         images, masks = flips(*labelled(self.patches, indices), self.rng)
-        real = torch.cat([images, 2 * masks - 1], dim=1).to(self.context.device)
-        batch = Batch(real, torch.from_numpy(owners).to(self.context.device))
+        batch = Batch(
+            torch.cat([images, 2 * masks - 1], dim=1),
+            torch.from_numpy(owners),
+            present=torch.from_numpy(indices != BLANK),
+        ).on(self.context.device)
         _assign(self.critic, self.step.gradient(self.critic, batch, self.context.noise))
         played = begun / self.private_steps
         for group in self.optimiser.param_groups:
@@ -262,9 +265,13 @@ def step_of(guarantee: Guarantee, engine: str) -> Step:
 
 
 def labelled(patches: Patches, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """Some images and their masks; the others stay where they are."""
-    images, masks = (torch.from_numpy(a[indices]) for a in (patches.images, patches.masks))
-    return images, masks.float()
+    """Some images and their masks, zeros for blank ones; the others stay where they are."""
+    there = indices != BLANK
+    shape = (len(indices), *patches.images.shape[1:])
+    images, masks = torch.zeros(shape), torch.zeros(shape)
+    images[there] = torch.from_numpy(patches.images[indices[there]])
+    masks[there] = torch.from_numpy(patches.masks[indices[there]]).float()
+    return images, masks
 
 
 def _assign(net: nn.Module, gradient: Tensor) -> None:

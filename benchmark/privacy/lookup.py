@@ -1,0 +1,50 @@
+"""The loop that turns random words into numbers of a table, compiled for this processor.
+
+It is a file of its own, since numba keeps what it compiled until the loop's own file changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+SHIFT = np.uint64(51)
+"""Of a word, to the first 13 bits after its sign: what the guide is for."""
+
+
+def _compiled(function: Callable[..., Any]) -> Any:
+    """Compiled at its first call, once for all processes where there is a place to keep it."""
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:
+        return njit(nogil=True)(function)
+
+
+@_compiled
+def looked_up(
+    words: NDArray[np.uint64],
+    heads: NDArray[np.uint64],
+    guide: NDArray[np.int32],
+    factor: int,
+    found: NDArray[np.int64],
+) -> int:
+    """Adds ``factor`` times a number of the table to each of ``found``; returns the ties.
+
+    A word's last bit is the sign; the others, u, are uniform, and the magnitude is the first k
+    whose head is at least u. Where head and u are equal, 63 bits do not decide: a tie.
+    """
+    ties = 0
+    for i in range(len(words)):
+        word = words[i]
+        uniform = word >> np.uint64(1)
+        k = np.int64(guide[np.int64(word >> SHIFT)])
+        while heads[k] < uniform:
+            k += 1
+        ties += heads[k] == uniform
+        sign = np.int64(1) - np.int64(2) * np.int64(word & np.uint64(1))
+        found[i] += sign * factor * k
+    return ties
