@@ -67,6 +67,24 @@ def squared_norms(inputs: Numbers, slopes: Numbers, g: Geometry) -> Numbers:
     return squares
 
 
+def lengths(inputs: Numbers, slopes: Numbers, g: Geometry, tiny: float) -> NDArray[np.float64]:
+    """At least Σ_t a_t s_t, Σ_t a_t and Σ_t s_t of every unit: ``(3, U)``.
+
+    Args:
+        inputs: A, ``(U, k, height, width, channels)``; a_t is the norm of A_t.
+        slopes: S, ``(U, k, rows, columns, out)``; s_t is the norm of S_t.
+        g: The convolution.
+        tiny: What each square may have lost where it was too small to hold.
+
+    Raises:
+        ValueError: For shapes that are not the convolution's.
+    """
+    _check(inputs, slopes, g, fits=True)
+    found = np.zeros((3, len(inputs)))
+    loops.lengths(inputs.reshape(-1), slopes.reshape(-1), found, tiny, g)
+    return found
+
+
 def summed(weights: NDArray[np.float64], rows: Numbers) -> NDArray[np.float64]:
     """Σ_u ``weights[u]`` · ``rows[u]`` in double precision, of rows ``(U, d)``.
 

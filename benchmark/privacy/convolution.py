@@ -130,11 +130,10 @@ class Gram(Share):
         """Σ_{t,t'} ⟨A_t, A_t'⟩ ⟨S_t, S_t'⟩, and what rounding may have hidden of it."""
         windows, out = self._windows, self._windows.slopes.shape[2]
         length, positions = windows.layer.weight.numel() // out, self._positions
-        inputs, slopes = _norms_at_positions(windows)
-        products = (inputs * slopes).sum(1)
-        lost = TINY * (length * slopes.sum(1).square() + out * inputs.sum(1).square())
+        products, inputs, slopes = _lengths(windows)
+        lost = TINY * (length * slopes.square() + out * inputs.square() + positions**2)
         error = gamma(length + out + positions**2, windows.slopes.dtype)
-        found = self._gram().double() + error * products.square() + lost + TINY * positions**2
+        found = self._gram().double() + error * products.square() + lost
         return torch.maximum(found, (products / MOST_CANCELLED).square())
 
     @property
@@ -156,10 +155,13 @@ class Gram(Share):
         layer, inputs, slopes, padding = self._windows
         each = block_units(self._positions)
         scaled = slopes * weights.to(slopes.dtype).view(-1, 1, 1, 1, 1)
-        blocks = Windows(layer, _blocked(inputs, each), _blocked(scaled, each), padding)
-        rows = _rows(blocks)
-        ones = torch.ones(len(blocks.inputs), dtype=torch.float64, device=slopes.device)
-        return rows.weighted_sum(ones)
+        whole = len(inputs) // each * each
+        total = torch.zeros((), dtype=torch.float64, device=slopes.device)
+        for part, units in ((slice(0, whole), each), (slice(whole, None), len(inputs) - whole)):
+            if len(inputs[part]):
+                here, there = _merged(inputs[part], units), _merged(scaled[part], units)
+                total = total + _rows(Windows(layer, here, there, padding)).total()
+        return {"weight": total}
 
 
 def block_units(positions: int) -> int:
@@ -171,16 +173,18 @@ def block_units(positions: int) -> int:
     return max(1, math.isqrt(BLOCK_POSITIONS // positions))
 
 
-def _blocked(maps: Tensor, units: int) -> Tensor:
-    """``(U, k, ...)`` to ``(⌈U / n⌉, n k, ...)``; zeros fill the last block."""
-    missing = -len(maps) % units
-    if missing:
-        maps = torch.cat([maps, maps.new_zeros(missing, *maps.shape[1:])])
+def _merged(maps: Tensor, units: int) -> Tensor:
+    """``(U, k, ...)`` to ``(U / n, n k, ...)``."""
     return maps.reshape(-1, units * maps.shape[1], *maps.shape[2:])
 
 
-def _norms_at_positions(windows: Windows) -> tuple[Tensor, Tensor]:
-    """At least the norms of A_t and S_t, ``(U, T)`` float64."""
+def _lengths(windows: Windows) -> Tensor:
+    """At least Σ_t a_t s_t, Σ_t a_t and Σ_t s_t of every unit: ``(3, U)`` float64."""
+    geometry = windows.geometry()
+    if geometry is not None:
+        from benchmark.privacy.compiled import lengths
+
+        return torch.from_numpy(lengths(*windows.as_arrays(), geometry, TINY))
     layer, inputs, slopes, padding = windows
     length, kind = layer.weight.numel() // layer.out_channels, slopes.dtype
     around = (padding[1], padding[1], padding[0], padding[0])
@@ -188,12 +192,11 @@ def _norms_at_positions(windows: Windows) -> tuple[Tensor, Tensor]:
     under = F.avg_pool2d(squares, layer.kernel_size, layer.stride, divisor_override=1)
     rising = slopes.flatten(0, 1).square().sum(1)
     more = 1 + gamma(length + layer.out_channels, kind)
-    found = (
+    first, second = (
         (t.double().view(len(slopes), -1) * more + TINY * n).sqrt()
         for t, n in ((under, length), (rising, layer.out_channels))
     )
-    first, second = found
-    return first, second
+    return torch.stack([(first * second).sum(1), first.sum(1), second.sum(1)])
 
 
 def _prefers_gram(windows: Windows) -> bool:

@@ -22,6 +22,9 @@ TINY = 2.0**-126
 AT_ONCE = 4096
 """Squares that are added up in single precision, before these sums are added in double."""
 
+SHORT = 256
+"""Numbers of a row that are not worth a loop."""
+
 
 def gamma(count: int, kind: torch.dtype) -> float:
     """γ_m: the relative error of a sum of ``count`` products at most.
@@ -86,24 +89,29 @@ class Rows(Share):
     def squared_norms(self) -> Tensor:
         """Row by row."""
         flat = self._rows.flatten(1)
-        lost, kind = TINY * flat.shape[1], self._rows.dtype
+        lost, error = TINY * flat.shape[1], gamma(AT_ONCE + 8, self._rows.dtype)
         if self._squares is not None:  # by the loops: a vector's sums, then tile by tile
-            return self._squares.double() * (1 + gamma(AT_ONCE, kind)) + lost
-        parts = (
-            torch.linalg.vector_norm(part, dim=1) for part in torch.split(flat, AT_ONCE, dim=1)
-        )
-        squares: Tensor = sum((norms.double().square() for norms in parts), start=torch.zeros(()))
-        return squares * (1 + gamma(AT_ONCE + 8, kind)) + lost
+            return self._squares.double() * (1 + error) + lost
+        if flat.shape[1] <= SHORT:
+            return flat.double().square().sum(1)
+        norms = [torch.linalg.vector_norm(part, dim=1) for part in torch.split(flat, AT_ONCE, 1)]
+        return torch.stack(norms).double().square().sum(0) * (1 + error) + lost
 
     def weighted_sum(self, weights: Tensor) -> Mapping[str, Tensor]:
-        """One product, in double precision: float32 rows hold their digits until the grid."""
-        flat = self._rows.flatten(1)
-        found = summed(weights, flat).view(self._rows.shape[1:])
+        """One product, in double precision: float32 rows keep their digits until the grid."""
+        found = summed(weights, self._rows.flatten(1)).view(self._rows.shape[1:])
         return {self._name: found.permute(self._order) if self._order else found}
+
+    def total(self) -> Tensor:
+        """The sum of all rows, float64."""
+        ones = torch.ones(len(self._rows), dtype=torch.float64, device=self._rows.device)
+        return self.weighted_sum(ones)[self._name]
 
 
 def summed(weights: Tensor, rows: Tensor) -> Tensor:
     """Σ_u ``weights[u]`` · ``rows[u]`` in double precision."""
+    if rows.shape[1] <= SHORT:
+        return weights @ rows.double()
     if rows.device.type == "cpu" and rows.dtype == torch.float32:
         from benchmark.privacy.compiled import summed as compiled_sum
 
