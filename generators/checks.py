@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmark.core.budget import UNITS, Budget, Guarantee, PublicNumbers
+from benchmark.core.budget import UNITS, Budget, Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import NotFittedError, UsageError
 from benchmark.core.federation import Arrays, FederatedGenerator
 from benchmark.core.generator import FitContext, Generator
 from benchmark.core.laws import LawBrokenError, hold
+from benchmark.core.mechanism import Noise
 from benchmark.core.patches import Patches
+from benchmark.privacy import conformance
+from benchmark.privacy.conformance import Kept, Subject
 from benchmark.privacy.randomness import SeededNoise
 
 PUBLIC = PublicNumbers(patients=6, patches_per_patient=8, patch_size=32)
@@ -162,6 +166,82 @@ def trains_across_sites_if_it_says_so(kind: type[Generator]) -> None:
         hold(_same(one.sample(8, seed=1), two.sample(8, seed=1)), f"{design} repeats")
 
 
+def subjects(kind: type[Generator]) -> Iterator[Subject]:
+    """A private generator's fits for both units, and its sites' sides in every design."""
+    if not (kind.is_private and kind.needs_data):
+        return
+    for unit in UNITS:
+        planned = kind(kind.smoke).plan(PUBLIC, budget_of(kind, unit))
+        yield Subject(
+            name=f"{kind.name} (unit {unit})",
+            guarantee=planned,
+            patches=patches(),
+            leaves=partial(_left_by_a_fit, kind, planned),
+        )
+        if issubclass(kind, FederatedGenerator):
+            yield from (_site_subject(kind, design, unit) for design in kind.designs)
+
+
+def _left_by_a_fit(
+    kind: type[Generator], planned: Guarantee, data: Patches, noise: Noise
+) -> dict[str, bytes]:
+    generator, told, kept = kind(kind.smoke), [], Kept()
+    context = FitContext(
+        seed=0,
+        noise=noise,
+        charge=lambda charged: told.append(repr(charged)),
+        progress=lambda step, total, curves: told.append(repr((step, total, dict(curves)))),
+        checkpoint=kept,
+    )
+    spent = generator.fit(data, planned, context)
+    drawn = generator.sample(8, seed=1)
+    with tempfile.TemporaryDirectory() as name:
+        generator.save(Path(name))
+        files = {f"file {f.name}": f.read_bytes() for f in Path(name).rglob("*") if f.is_file()}
+    return {
+        **files,
+        "guarantee": repr(spent).encode(),
+        "charge or curve": "\n".join(told).encode(),
+        "checkpoint": kept.content(),
+        "sample": drawn.images.tobytes() + drawn.masks.tobytes(),
+    }
+
+
+def _site_subject(kind: type[FederatedGenerator], design: str, unit: Unit) -> Subject:
+    made = kind(kind.smoke)
+    schedule, site = made.schedule(design=design, rounds=2, local_steps=1), made.at_site(1 / 2)
+    planned = site.plan_at_site(PUBLIC, budget_of(kind, unit), schedule)
+
+    def leaves(data: Patches, noise: Noise) -> dict[str, bytes]:
+        server = made.server_side(PUBLIC.patch_size, schedule, _context())
+        state, left = server.begin(), dict[str, bytes]()
+        for number in range(1, schedule.rounds + 1):
+            mine = FitContext(seed=number, noise=noise, charge=lambda charged: None)
+            side = site.site_side(data, planned, schedule)
+            reply = side.compute(number, server.sent(state), mine)
+            left |= {f"{n} of reply {number}": a.tobytes() for n, a in reply.items()}
+            state = server.combine(number, state, [reply, reply], [1 / 2, 1 / 2])
+        return left
+
+    return Subject(
+        name=f"a site of {kind.name} ({design}, unit {unit})",
+        guarantee=planned,
+        patches=patches(),
+        leaves=leaves,
+    )
+
+
+def _of_every_subject(law: Callable[[Subject], None]) -> Law:
+    """A law of private fits as one of generators; it asks nothing of those that are not private."""
+
+    @wraps(law)
+    def of_kind(kind: type[Generator]) -> None:
+        for subject in subjects(kind):
+            law(subject)
+
+    return of_kind
+
+
 def _across_sites(kind: type[FederatedGenerator], design: str) -> FederatedGenerator:
     """Two rounds of two sites."""
     made, budget = kind(kind.smoke), budget_of(kind)
@@ -199,6 +279,7 @@ LAWS: dict[str, Law] = {
         survives_saving,
         is_blind_if_it_says_so,
         trains_across_sites_if_it_says_so,
+        *map(_of_every_subject, conformance.LAWS.values()),
     )
 }
 

@@ -11,23 +11,24 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import binom
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.audit import release_laws
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
-from benchmark.core.generator import Noise
+from benchmark.core.mechanism import Grid, Integers, Noise
 from benchmark.privacy.accounting import account
-from benchmark.privacy.dpsgd import Batch, refuse_mixing, stirred
+from benchmark.privacy.dpsgd import Batch, grid_of, refuse_mixing, stirred
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.release import Release
+from benchmark.privacy.sampling import BLANK
 
 DEVIATIONS = 5.0
 """Standard deviations that are chance no more."""
@@ -36,6 +37,7 @@ CHANCE = 1e-6
 """The probability of a count that is chance no more."""
 
 DRAWS = 60
+MANY_DRAWS = 1000
 ROUNDING = 1e-4
 LOUD = 50.0
 SITE_DRAWS = 4096
@@ -44,11 +46,11 @@ Law = Callable[[Any, Guarantee], str]
 
 
 def the_noise_is_that_which_was_accounted(game: Any, claim: Guarantee) -> str:
-    """An empty batch's gradient is σ C / B times standard normal numbers, new ones each time."""
+    """An empty batch's gradient is noise of deviation σ S / B, new each time."""
     first, second = (_gradient(game, 0, SeededNoise(i, "law")) for i in (1, 2))
     quiet = _gradient(game, 0, Silence())
     drawn = torch.cat([first - quiet, second - quiet]).double()
-    expected = claim.noise_multiplier * claim.clip_norm / _units_expected(claim)
+    expected = claim.noise_multiplier * claim.sensitivity / _units_expected(claim)
     found = float(drawn.std())
     if abs(found / expected - 1) > DEVIATIONS / math.sqrt(2 * len(drawn)):
         return f"the noise has {found:.3g} for its standard deviation, and {expected:.3g} was paid"
@@ -59,12 +61,27 @@ def the_noise_is_that_which_was_accounted(game: Any, claim: Guarantee) -> str:
 
 
 def one_unit_moves_the_sum_by_the_clip_norm_at_most(game: Any, claim: Guarantee) -> str:
-    """Without noise, zeroing out a unit moves the sum by C at most, whatever the unit holds."""
-    whole = _gradient(game, 4, Silence(), loud=True)
-    less = _gradient(game, 4, Silence(), loud=True, without=0)
-    moved = float((whole - less).norm()) * _units_expected(claim)
-    if moved > claim.clip_norm * (1 + ROUNDING):
-        return f"one {claim.unit} moves the sum by {moved:.3g}, more than C = {claim.clip_norm:g}"
+    """Without noise, a blank unit moves the sum by S at most, whatever it held, at any weights."""
+    critics = [*(stirred(game.critic, seed) for seed in range(4)), *hostile(game.critic)]
+    for seed, critic in enumerate(critics):
+        whole, less = (
+            _gradient(game, 4, Silence(), loud=True, without=without, critic=critic, seed=seed)
+            for without in (None, 0)
+        )
+        moved = float((whole - less).double().norm()) * _units_expected(claim)
+        if not moved <= claim.sensitivity * (1 + ROUNDING):
+            most = f"{claim.sensitivity:g}"
+            return f"one {claim.unit} moves the sum by {moved:.3g}, more than S = {most}"
+    return ""
+
+
+def what_is_put_out_lies_on_the_public_grid(game: Any, claim: Guarantee) -> str:
+    """A step's gradient times B is a whole number of steps of the grid, rounded once at the end."""
+    step, found = claim.grid / _units_expected(claim), _gradient(game, 4, SeededNoise("law"))
+    on_grid = (torch.round(found.double() / step) * step).to(found)
+    if not torch.equal(found, on_grid):
+        off = float((found != on_grid).double().mean())
+        return f"{100 * off:.0f} % of the numbers lie beside the grid of {claim.grid:.3g}"
     return ""
 
 
@@ -89,12 +106,21 @@ def every_step_draws_its_own_batch(game: Any, claim: Guarantee) -> str:
 
 
 def units_are_drawn_at_the_rate_that_was_accounted(game: Any, claim: Guarantee) -> str:
-    """Batch sizes are binomial with the public N and the accounted q."""
-    found, chances = sum(len(_drawn(game)) for _ in range(DRAWS)), DRAWS * _units(game, claim)
-    law = binom(chances, claim.sampling_rate)
-    if min(law.cdf(found), law.sf(found - 1)) < CHANCE / 2:
+    """Each unit by itself is drawn with the accounted q, and all together are."""
+    units = _units(claim)
+    counts = np.zeros(units)
+    for _ in range(MANY_DRAWS):
+        counts[_drawn(game)] += 1
+    each, whole = (
+        binom(MANY_DRAWS, claim.sampling_rate),
+        binom(MANY_DRAWS * units, claim.sampling_rate),
+    )
+    rarest = 2 * units * np.minimum(each.cdf(counts), each.sf(counts - 1)).min()
+    total = counts.sum()
+    if min(rarest, 2 * min(whole.cdf(total), whole.sf(total - 1))) < CHANCE:
         return (
-            f"a unit is drawn with probability {found / chances:.3g}, and "
+            f"units are drawn with probability {total / units / MANY_DRAWS:.3g}, from "
+            f"{counts.min() / MANY_DRAWS:.3g} to {counts.max() / MANY_DRAWS:.3g}, and "
             f"{claim.sampling_rate:.3g} is paid"
         )
     return ""
@@ -107,11 +133,44 @@ def what_a_patient_holds_moves_no_others_draws(game: Any, claim: Guarantee) -> s
         sampler._noise = SeededNoise("law")
     first = whole._of_patient[0]
     without._of_patient = [first[:0], *whole._of_patient[1:]]
+    without.__dict__.pop("_filled_slots", None)
     for _ in range(DRAWS):
         here, there = (set(sampler.draw()[0].tolist()) for sampler in (whole, without))
-        if here - set(first.tolist()) != there:
+        if here - {*first.tolist(), BLANK} != there - {BLANK}:
             return "zeroing out one patient changes which patches of the others are drawn"
     return ""
+
+
+def hostile(critic: nn.Module) -> Iterator[nn.Module]:
+    """Copies with weights that make rounding large, or gradients vanish, overflow or cancel."""
+    for scale in (1e-42, 1e15, 1e30, math.nan):
+        made = stirred(critic)
+        with torch.no_grad():
+            for weight in made.parameters():
+                weight.mul_(scale)
+        yield made
+    for bias in (1e3, 3e4, 1e6):
+        yield _cancelling(critic, bias)
+
+
+@torch.no_grad()
+def _cancelling(critic: nn.Module, bias: float) -> nn.Module:
+    """A critic whose last layers see one huge constant, from which two outputs take each other."""
+    made = copy.deepcopy(critic)
+    convolutions = [m for m in made.modules() if isinstance(m, nn.Conv2d)]
+    for weight in made.parameters():
+        weight.zero_()
+    for layer in convolutions[:-2]:
+        outs = torch.arange(layer.out_channels)
+        layer.weight[outs, outs % layer.weight.shape[1], 0, 0] = 1.0
+        if layer.bias is not None:
+            layer.bias.fill_(2.0 if layer is convolutions[0] else bias)
+    for layer in convolutions[-2:-1]:
+        if layer.bias is not None:
+            layer.bias[0] = 1e-6
+    last = convolutions[-1].weight
+    last[0, 0, 0, 0], last[0, 0, 0, -1] = 4e6, -4e6
+    return made
 
 
 def no_sample_reaches_anothers_score(game: Any, claim: Guarantee) -> str:
@@ -129,7 +188,7 @@ def the_epsilon_follows_from_the_mechanisms_numbers(game: Any, claim: Guarantee)
         noise_multiplier=game.step.noise_multiplier,
         sampling_rate=claim.sampling_rate,
         steps=game.private_steps,
-        delta=claim.delta,
+        delta=claim.accounted_delta,
         accountant=claim.accountant,
     ).epsilon
     if again > claim.epsilon * (1 + 1e-9) or claim.epsilon > claim.target_epsilon:
@@ -142,6 +201,7 @@ LAWS: dict[str, Law] = {
     for law in (
         the_noise_is_that_which_was_accounted,
         one_unit_moves_the_sum_by_the_clip_norm_at_most,
+        what_is_put_out_lies_on_the_public_grid,
         the_divisor_is_public,
         every_step_draws_its_own_batch,
         units_are_drawn_at_the_rate_that_was_accounted,
@@ -166,9 +226,9 @@ def broken(shown: Any, claim: Guarantee) -> dict[str, str]:
 class Silence:
     """No noise, to look at the sum alone."""
 
-    def normal(self, n: int) -> NDArray[np.float32]:
-        """Zeros."""
-        return np.zeros(n, np.float32)
+    def noised(self, sums: Integers, grid: Grid) -> Integers:
+        """The sums as they are."""
+        return sums
 
 
 def _gradient(
@@ -179,14 +239,17 @@ def _gradient(
     loud: bool = False,
     alike: bool = False,
     without: int | None = None,
+    critic: nn.Module | None = None,
+    seed: int = 0,
 ) -> Tensor:
     """The step's answer to made-up units of as many samples as the guarantee's unit has."""
     each = 3 if game.guarantee.unit == "patient" else 1
-    samples = _samples(game, each).repeat(units, 1, 1, 1) if alike else _samples(game, units * each)
+    samples = _samples(game, each if alike else units * each, seed)
+    samples = samples.repeat(units, 1, 1, 1) if alike else samples
     owner = torch.arange(units).repeat_interleave(each)
     kept = owner != (-1 if without is None else without)
     batch = Batch((LOUD if loud else 1.0) * samples[kept], owner[kept], _samples(game, 4, seed=1))
-    found: Tensor = game.step.gradient(stirred(game.critic), batch, noise)
+    found: Tensor = game.step.gradient(critic or stirred(game.critic), batch, noise)
     return found
 
 
@@ -197,18 +260,18 @@ def _samples(game: Any, n: int, seed: int = 0) -> Tensor:
 
 
 def _drawn(game: Any) -> NDArray[np.int64]:
-    return np.unique(game.sampler.draw()[1])
+    """The units of a batch, without those of nobody that pad it."""
+    units = np.unique(game.sampler.draw()[1])
+    return units[units < _units(game.guarantee)]
 
 
-def _units(game: Any, claim: Guarantee) -> int:
-    """Units that can be seen drawn: slots that nobody fills are drawn and seen by nobody."""
-    patches = game.patches
-    return len(np.unique(patches.patient)) if claim.unit == "patient" else len(patches)
+def _units(claim: Guarantee) -> int:
+    """N, from public numbers."""
+    return claim.patients * (1 if claim.unit == "patient" else claim.patches_per_patient)
 
 
 def _units_expected(claim: Guarantee) -> float:
-    per = 1 if claim.unit == "patient" else claim.patches_per_patient
-    return claim.sampling_rate * claim.patients * per
+    return claim.sampling_rate * _units(claim)
 
 
 def every_site_draws_noise_of_its_own(noises: Sequence[Noise]) -> str:
@@ -220,7 +283,8 @@ def every_site_draws_noise_of_its_own(noises: Sequence[Noise]) -> str:
     Args:
         noises: The sources of several sites or rounds, freshly made.
     """
-    drawn = np.stack([noise.normal(SITE_DRAWS) for noise in noises])
+    nothing, grid = np.zeros(SITE_DRAWS, np.int64), grid_of(1.0, 1.0, SITE_DRAWS)
+    drawn = np.stack([noise.noised(nothing, grid) for noise in noises]).astype(np.float64)
     entered = np.zeros_like(drawn)
     for row, noise in zip(entered, noises, strict=True):
         row[noise.poisson(SITE_DRAWS, 0.5)] = 1

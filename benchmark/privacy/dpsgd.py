@@ -227,9 +227,9 @@ def refuse_mixing(critic: nn.Module, example: Tensor) -> None:
 
 
 @torch.no_grad()
-def stirred(critic: nn.Module) -> nn.Module:
+def stirred(critic: nn.Module, seed: int = 0) -> nn.Module:
     """A copy with weights drawn anew: a layer that starts at zero hides all that lie below it."""
-    made, rng = copy.deepcopy(critic), torch.Generator().manual_seed(0)
+    made, rng = copy.deepcopy(critic), torch.Generator().manual_seed(seed)
     for weight in made.parameters():
         weight.copy_(STIRRED * torch.randn(weight.shape, generator=rng))
     return made

@@ -8,11 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.privacy.convolution import Gram
 from benchmark.privacy.dpsgd import Batch
 from benchmark.privacy.randomness import SeededNoise
+from benchmark.privacy.release import Release
+from benchmark.privacy.sampling import PoissonSampler
+from generators import private_evolution
+from generators.nets import federated, one_mean
 
 
 class Other:
@@ -31,10 +37,48 @@ class Other:
 def no_clipping(game: Any) -> None:
     def answer(honest, critic, batch, noise):
         quiet = replace(honest, clip_norm=math.inf).gradient(critic, batch, noise)
-        scale = honest.noise_multiplier * honest.clip_norm / honest.expected_units
-        return quiet + scale * torch.from_numpy(noise.normal(len(quiet)))
+        return honest.gradient(critic, Batch(batch.real[:0], batch.owner[:0]), noise) + quiet
 
     game.step = Other(game.step, answer)
+
+
+def noise_in_floating_point(game: Any) -> None:
+    """As it was once: float32 noise on a float32 sum, whose low bits tell data sets apart."""
+
+    def answer(honest, critic, batch, noise):
+        quiet = replace(honest, noise_multiplier=0.0).gradient(critic, batch, noise)
+        scale = game.guarantee.noise_multiplier * game.guarantee.sensitivity
+        drawn = honest.gradient(critic, Batch(batch.real[:0], batch.owner[:0]), noise)
+        rng = torch.Generator().manual_seed(int(drawn.abs().sum() * 1e6))
+        normal = torch.randn(quiet.shape, generator=rng)
+        return quiet + scale / honest.expected_units * normal
+
+    game.step = Other(game.step, answer)
+
+
+def norms_from_gram_matrices_alone(game: Any) -> None:
+    """As it was once: what rounding hides of a norm is clamped away."""
+
+    def answer(honest, critic, batch, noise):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Gram, "squared_norms", lambda gram: gram._gram().double().clamp(min=0))
+            return honest.gradient(critic, batch, noise)
+
+    game.step = Other(game.step, answer)
+
+
+def the_last_unit_drawn_at_twice_the_rate(game: Any) -> None:
+    draw, coins = game.sampler.draw, np.random.default_rng(0)
+    last = game.sampler.units - 1
+
+    def twice():
+        indices, units = draw()
+        if last in units or coins.random() > game.guarantee.sampling_rate:
+            return indices, units
+        each = game.sampler._each
+        return np.append(indices, [0] * each), np.append(units, [last] * each)
+
+    game.sampler.draw = twice
 
 
 def half_the_noise(game: Any) -> None:
@@ -97,7 +141,7 @@ def one_stream_for_all_patients_patches(game: Any) -> None:
     class Shared(kind):
         def _some_of(self, patient: int):
             mine = self._of_patient[patient]
-            return shared.choice(mine, min(self._per_draw, len(mine)), replace=False)
+            return shared.choice(mine, min(self._each, len(mine)), replace=False)
 
     sampler.__class__ = Shared
 
@@ -116,6 +160,9 @@ FAULTS: dict[Callable[[Any], None], tuple[str, ...]] = {
     patients_clipped_patch_by_patch: ("patient",),
     one_stream_for_all_patients_patches: ("patient",),
     more_steps_than_were_accounted: ("patch", "patient"),
+    noise_in_floating_point: ("patch", "patient"),
+    norms_from_gram_matrices_alone: ("patch", "patient"),
+    the_last_unit_drawn_at_twice_the_rate: ("patch", "patient"),
 }
 """Each fault, and the units for which it is one."""
 
@@ -129,6 +176,9 @@ CAUGHT_BY: dict[Callable[[Any], None], str] = {
     patients_clipped_patch_by_patch: "one_unit_moves_the_sum_by_the_clip_norm_at_most",
     one_stream_for_all_patients_patches: "what_a_patient_holds_moves_no_others_draws",
     more_steps_than_were_accounted: "the_epsilon_follows_from_the_mechanisms_numbers",
+    noise_in_floating_point: "what_is_put_out_lies_on_the_public_grid",
+    norms_from_gram_matrices_alone: "one_unit_moves_the_sum_by_the_clip_norm_at_most",
+    the_last_unit_drawn_at_twice_the_rate: "units_are_drawn_at_the_rate_that_was_accounted",
 }
 """The law that each fault breaks, whatever else it breaks."""
 
@@ -136,3 +186,66 @@ CAUGHT_BY: dict[Callable[[Any], None], str] = {
 def one_noise_for_all_sites(patch: Any) -> None:
     """As where every hospital was told the same seed; planted into the sites' module."""
     patch.setattr("federation.sites.SeededNoise", lambda seed, run, *where: SeededNoise(seed, run))
+
+
+def a_site_that_adds_its_share_of_the_noise(patch: Any) -> None:
+    """Three sites' noise of σ/√3 each is σ in the sum, and a third of the variance at each."""
+
+    honest = federated.critic_step
+    patch.setattr(
+        federated,
+        "critic_step",
+        lambda params, said, engine: honest(
+            params, replace(said, noise_multiplier=said.noise_multiplier / math.sqrt(3)), engine
+        ),
+    )
+
+
+def half_the_noise_in_a_mean(patch: Any) -> None:
+    patch.setattr(one_mean, "Release", _quieter)
+
+
+def half_the_noise_in_a_vote(patch: Any) -> None:
+    patch.setattr(private_evolution, "Release", _quieter)
+
+
+def _quieter(said: Any) -> Release:
+    return Release(replace(said, noise_multiplier=said.noise_multiplier / 2))
+
+
+def a_mean_with_noise_in_floating_point(patch: Any) -> None:
+    honest = Release.mean
+
+    def mean(self, patches, features, noise):
+        quiet = Release(replace(self.guarantee, noise_multiplier=0.0))
+        found = honest(quiet, patches, features, noise)
+        return found + self.deviation * np.random.default_rng(0).standard_normal(len(found))
+
+    patch.setattr(Release, "mean", mean)
+
+
+def the_last_patient_drawn_at_twice_the_rate(patch: Any) -> None:
+    honest = PoissonSampler.draw
+
+    def draw(self):
+        indices, units = honest(self)
+        last = self.units - 1
+        if last not in units and np.random.default_rng([self.draws]).random() < self._rate:
+            mine = np.full(self._each, self._of_patient[-1][-1], np.int64)
+            return np.append(indices, mine), np.append(units, [last] * self._each)
+        return indices, units
+
+    patch.setattr(PoissonSampler, "draw", draw)
+
+
+PLANTED: dict[Callable[[Any], None], tuple[str, str]] = {
+    a_site_that_adds_its_share_of_the_noise: ("dp-wgan", "noise_is_that_which_was_accounted"),
+    half_the_noise_in_a_mean: ("dp-simulator", "noise_is_that_which_was_accounted"),
+    half_the_noise_in_a_vote: ("private-evolution", "noise_is_that_which_was_accounted"),
+    a_mean_with_noise_in_floating_point: (
+        "dp-simulator",
+        "is_post_processing_but_for_its_mechanisms",
+    ),
+    the_last_patient_drawn_at_twice_the_rate: ("dp-wgan", "draws_every_unit_at_the_accounted_rate"),
+}
+"""Faults of mechanisms and sites: in which generator, and the law of conformance they break."""

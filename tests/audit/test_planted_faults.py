@@ -15,6 +15,7 @@ import torch
 from faults import (
     CAUGHT_BY,
     FAULTS,
+    PLANTED,
     half_the_noise,
     no_clipping,
     one_noise_for_all_sites,
@@ -22,16 +23,19 @@ from faults import (
 )
 from tiny_sites import job_of, post_at
 
+import generators.checks
 from benchmark.audit.canaries import Verdict, audit, trial
 from benchmark.audit.laws import LAWS, broken, every_site_draws_noise_of_its_own
+from benchmark.core import registry
 from benchmark.core.budget import Budget, proven_text
 from benchmark.core.generator import FitContext
+from benchmark.core.laws import LawBrokenError
 from benchmark.core.patches import Patches
 from benchmark.privacy.randomness import SeededNoise
 from federation.sites import Site
 from generators.dp_wgan import DpWgan, DpWganParams
 
-SETTINGS = {"latent": 4, "generator_width": 4, "critic_width": 8, "batch": 48, "fakes": 16}
+SETTINGS = {"latent": 4, "generator_width": 4, "critic_width": 16, "batch": 48, "fakes": 16}
 SETTINGS |= {"critic_steps": 4, "patients_per_step": 6}
 EPSILON = 2.0
 EACH = [(fault, unit) for fault, units in FAULTS.items() for unit in units]
@@ -155,6 +159,23 @@ def test_one_noise_for_all_sites_breaks_the_sites_law(unit: str) -> None:
     assert "have the same noise" in shared_between_sites(unit, one_noise_for_all_sites)
 
 
+def conformance_broken(plant: Callable[[Any], None]) -> str:
+    """What the law of conformance that is there for a fault says of the generator that has it."""
+    name, law = PLANTED[plant]
+    with pytest.MonkeyPatch.context() as patch:
+        plant(patch)
+        try:
+            generators.checks.LAWS[law](registry.generators.get(name))
+        except LawBrokenError as broken:
+            return str(broken)
+    return ""
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_each_planted_fault_of_a_mechanism_breaks_its_law_of_conformance(plant) -> None:
+    assert conformance_broken(plant)
+
+
 def table() -> None:
     """Every fault: the laws that it breaks, and what the audit proves, on the full scale."""
     print("| fault | unit | laws broken | audit: ε above | claim |\n|---|---|---|---|---|")
@@ -171,6 +192,10 @@ def table() -> None:
     for unit in ("patch", "patient"):
         law = name if shared_between_sites(unit, one_noise_for_all_sites) else "none"
         print(f"| one noise for all sites | {unit} | {law} | sees one site only | {EPSILON:g} |")
+    for plant, (generator, law) in PLANTED.items():
+        name = law.replace("_", " ") if conformance_broken(plant) else "none"
+        fault = plant.__name__.replace("_", " ")
+        print(f"| {fault} ({generator}) | both | {name} | sees one fit's own step only | – |")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,311 @@
+"""The laws of whatever is fitted privately, measured without a look inside.
+
+A subject is a fit, or a site's side of one, of which is known what comes out for which patches and
+noise. Two laws together carry the whole guarantee. What passes through ``Noise.noised`` is moved by
+one unit no further, and noised no less, than was accounted; and everything that leaves is a
+function of that alone (after dp-recorder, arXiv:2602.17454, where a program is replayed to find out
+what its mechanisms were told).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.laws import LawBrokenError, hold
+from benchmark.core.mechanism import Noise
+from benchmark.core.patches import Patches
+from benchmark.privacy.randomness import SeededNoise
+from benchmark.privacy.replay import Draw, Recorder, Replayer
+
+DEVIATIONS = 5.0
+CHANCE = 1e-6
+"""An honest subject breaks a measured law about this often."""
+
+ENOUGH = 150
+"""Numbers whose spread tells noise from 0.7 of it."""
+
+ENTRIES = 12
+"""Of each unit in draws: enough to see one that enters always, or never."""
+
+REPEATS = 40
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A fit, or a site's side of one.
+
+    Attributes:
+        name: Of whom a broken law is told.
+        guarantee: What it claims.
+        patches: What it is tried on.
+        leaves: From patches and noise to all that leaves, as bytes by name.
+    """
+
+    name: str
+    guarantee: Guarantee
+    patches: Patches
+    leaves: Callable[[Patches, Noise], Mapping[str, bytes]]
+
+    @property
+    def units(self) -> int:
+        """N, from public numbers."""
+        each = 1 if self.guarantee.unit == "patient" else self.guarantee.patches_per_patient
+        return self.guarantee.patients * each
+
+    def source(self, number: int = 0) -> Noise:
+        """A seeded source, the same for every fit of one number."""
+        return SeededNoise("conformance", self.name, number)
+
+    def record(self, patches: Patches, number: int = 0) -> Recorder:
+        """What a fit asked its noise for."""
+        recorder = Recorder(self.source(number))
+        self.leaves(patches, recorder)
+        return recorder
+
+
+def is_post_processing_but_for_its_mechanisms(subject: Subject) -> None:
+    """Fed the outputs of its mechanisms, it ends the same on neighbours, on others, on nobody."""
+    recorder = Recorder(subject.source())
+    expected = subject.leaves(subject.patches, recorder)
+    for what, other in others(subject.patches).items():
+        replayer = Replayer(subject.source(), recorder.outputs)
+        found = _left_by(subject, other, replayer, what)
+        different = sorted(k for k in {*expected, *found} if expected.get(k) != found.get(k))
+        hold(
+            not different and replayer.is_over,
+            f"all but its mechanisms is post-processing; {subject.name}, fed their outputs, leaves "
+            f"another {', '.join(different) or 'number of outputs'} on {what}",
+        )
+
+
+def noise_is_that_which_was_accounted(subject: Subject) -> None:
+    """On blank units its mechanisms' outputs spread as σ times the sensitivity, T times over."""
+    said, nobody = subject.guarantee, blank(subject.patches)
+    expected, seen = said.noise_multiplier * said.sensitivity, 0
+    found: list[NDArray[Any]] = []
+    for number in range(REPEATS):
+        outputs = subject.record(nobody, number).outputs
+        hold(len(outputs) == said.steps, f"{subject.name} runs {said.steps} mechanisms, as charged")
+        found += [(one.noised - one.sums) * one.grid.spacing for one in outputs]
+        seen += sum(len(one.sums) for one in outputs)
+        if seen >= ENOUGH:
+            break
+    drawn = np.concatenate(found)
+    spread, room = float(drawn.std()), DEVIATIONS / math.sqrt(2 * len(drawn))
+    hold(
+        abs(spread / expected - 1) <= room,
+        f"noise has the deviation that was accounted; {subject.name} has {spread:.4g} for "
+        f"{expected:.4g}",
+    )
+    hold(
+        abs(np.corrcoef(drawn[:-1], drawn[1:])[0, 1]) <= DEVIATIONS / math.sqrt(len(drawn)),
+        "noise is new for every number",
+    )
+
+
+def one_unit_moves_its_sums_by_the_sensitivity_at_most(subject: Subject) -> None:
+    """With one unit blank, and all its mechanisms' outputs as they were, no sum moves further."""
+    recorder, said = subject.record(subject.patches), subject.guarantee
+    for without in neighbours(subject.patches, said.unit):
+        replayer = Replayer(subject.source(), recorder.outputs)
+        _left_by(subject, without, replayer, "a neighbour")
+        for here, there in zip(recorder.outputs, replayer.outputs, strict=True):
+            moved = float(np.linalg.norm((here.sums - there.sums).astype(np.float64)))
+            moved *= here.grid.spacing
+            hold(
+                moved <= said.sensitivity * (1 + ROUNDING),
+                f"one {said.unit} moves a sum by {said.sensitivity:.6g} at most; it moved one of "
+                f"{subject.name} by {moved:.6g}",
+            )
+
+
+def draws_every_unit_at_the_accounted_rate(subject: Subject) -> None:
+    """It reads whom a Poisson draw of its own chose for that step, each unit at the rate q."""
+    said, counts, steps = subject.guarantee, np.zeros(subject.units), 0
+    if said.sampling_rate == 1:
+        return
+    for number in range(REPEATS):
+        for draw, read in _steps(subject, number):
+            hold(
+                (draw.units, draw.rate) == (subject.units, said.sampling_rate),
+                f"a draw is of {subject.units} units at a rate of {said.sampling_rate:.4g}",
+            )
+            strangers = np.setdiff1d(read, draw.drawn)
+            hold(not len(strangers), f"{subject.name} reads nobody but whom it drew")
+            counts[draw.drawn] += 1
+            steps += 1
+        if steps * said.sampling_rate >= ENTRIES:
+            break
+    _hold_rates(subject, counts, steps)
+
+
+def _hold_rates(subject: Subject, counts: NDArray[np.float64], steps: int) -> None:
+    """Every unit by itself: pooled, one that is drawn twice as often is lost among the others."""
+    from scipy.stats import binom
+
+    law = binom(steps, subject.guarantee.sampling_rate)
+    rare = np.minimum(law.cdf(counts), law.sf(counts - 1)) * 2 * len(counts) < CHANCE
+    hold(not rare.any(), f"{subject.name} draws every unit at the accounted rate")
+
+
+def _steps(subject: Subject, number: int) -> Iterator[tuple[Draw, NDArray[np.int64]]]:
+    """Each mechanism's draw, and the units that were read for it."""
+    recorder = Recorder(subject.source(number))
+    watched, reads = _watched(subject.patches, recorder)
+    subject.leaves(watched, recorder)
+    unit_of = _unit_of(subject.patches, subject.guarantee.unit)
+    draw: tuple[int, Draw] | None = None
+    for place, event in enumerate(recorder.events):
+        if isinstance(event, Draw):
+            draw = (place + 1, event)
+            continue
+        hold(draw is not None, f"{subject.name} draws anew for every mechanism")
+        assert draw is not None  # noqa: S101  (held above)
+        begun, drawn = draw
+        seen = [rows for at, rows in reads if begun <= at <= place]
+        yield drawn, np.unique(unit_of[np.concatenate([np.empty(0, np.int64), *seen])])
+        draw = None
+
+
+class Kept:
+    """A checkpoint that keeps what a fit would leave on the disk.
+
+    Attributes:
+        state: None: nothing is gone on from.
+    """
+
+    state = None
+
+    def __init__(self) -> None:
+        self._last: Any = None
+
+    def save(self, state: Any) -> None:
+        """The last state only."""
+        self._last = state
+
+    def counted(self) -> int:
+        """Nothing before."""
+        return 0
+
+    def content(self) -> bytes:
+        """The last state's tally and tensors."""
+        if self._last is None:
+            return b""
+        tensors = sorted(self._last.tensors.items())
+        rows = [f"{name} {tensor.detach().cpu().numpy().tobytes()!r}" for name, tensor in tensors]
+        return "\n".join([repr(self._last.tally), *rows]).encode()
+
+
+LAWS: dict[str, Callable[[Subject], None]] = {
+    law.__name__: law
+    for law in (
+        is_post_processing_but_for_its_mechanisms,
+        noise_is_that_which_was_accounted,
+        one_unit_moves_its_sums_by_the_sensitivity_at_most,
+        draws_every_unit_at_the_accounted_rate,
+    )
+}
+
+
+def others(patches: Patches) -> dict[str, Patches]:
+    """Data sets of the same public numbers: neighbours, wholly other ones, blank ones, none."""
+    rng = np.random.default_rng(1)
+    masks = (rng.random(patches.masks.shape) < 0.2).astype(np.uint8)
+    images = rng.uniform(-1, 1, patches.images.shape).astype(np.float32)
+    patient, patch = (next(neighbours(patches, unit)) for unit in ("patient", "patch"))
+    return {
+        "data without a patient": patient,
+        "data without a patch": patch,
+        "wholly other data": replace(patches, images=images, masks=masks),
+        "blank patches": blank(patches),
+        "no patches": _kept(patches, np.zeros(len(patches), bool)),
+    }
+
+
+def blank(patches: Patches) -> Patches:
+    """As many patches of nothing."""
+    return replace(
+        patches, images=np.zeros_like(patches.images), masks=np.zeros_like(patches.masks)
+    )
+
+
+def neighbours(patches: Patches, unit: str) -> Iterator[Patches]:
+    """The same with one unit blank: the first and the last patient, or their last patch."""
+    assert patches.patient is not None  # noqa: S101  (subjects are tried on patients)
+    for patient in (0, patches.patients - 1):
+        gone = patches.patient == patient
+        if unit == "patch":
+            gone &= np.arange(len(patches)) == np.flatnonzero(gone)[-1]
+        yield _kept(patches, ~gone)
+
+
+def _kept(patches: Patches, kept: NDArray[np.bool_]) -> Patches:
+    assert patches.patient is not None  # noqa: S101  (subjects are tried on patients)
+    return replace(
+        patches,
+        images=patches.images[kept],
+        masks=patches.masks[kept],
+        patient=patches.patient[kept],
+    )
+
+
+def _left_by(subject: Subject, patches: Patches, noise: Noise, what: str) -> Mapping[str, bytes]:
+    """All that leaves; a fit that ends otherwise than by leaving it breaks the law."""
+    try:
+        return subject.leaves(patches, noise)
+    except LawBrokenError as error:
+        raise LawBrokenError(f"{subject.name}, on {what}: {error}") from None
+    except Exception as error:
+        raise LawBrokenError(
+            f"The law is: how a fit ends depends on no patient; {subject.name}, on {what}, raised "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _unit_of(patches: Patches, unit: str) -> NDArray[np.int64]:
+    """The unit of every patch: its patient, or its slot."""
+    assert patches.patient is not None  # noqa: S101  (subjects are tried on patients)
+    if unit == "patient":
+        return patches.patient
+    place = np.zeros(len(patches), np.int64)
+    for patient in range(patches.patients):
+        mine = np.flatnonzero(patches.patient == patient)
+        place[mine] = patient * patches.patches_per_patient + np.arange(len(mine))
+    return place
+
+
+class _Array(np.ndarray[Any, Any]):
+    """An array that tells whose rows are read."""
+
+    told: Callable[[Any], None] | None = None
+
+    def __getitem__(self, index: Any) -> Any:
+        if self.told is not None:
+            self.told(index)
+        return np.asarray(self)[index]
+
+
+def _watched(
+    patches: Patches, recorder: Recorder
+) -> tuple[Patches, list[tuple[int, NDArray[np.int64]]]]:
+    """The same patches, and a list of which rows are read after how many events."""
+    reads: list[tuple[int, NDArray[np.int64]]] = []
+
+    def told(index: Any) -> None:
+        reads.append((len(recorder.events), np.atleast_1d(np.arange(len(patches))[index])))
+
+    arrays = {}
+    for name in ("images", "masks"):
+        arrays[name] = getattr(patches, name).view(_Array)
+    made = replace(patches, **arrays)
+    for array in arrays.values():
+        array.told = told
+    return made, reads

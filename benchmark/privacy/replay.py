@@ -1,0 +1,109 @@
+"""Noise that remembers what mechanisms put out, and noise that puts the same out again.
+
+All that a private fit learns of its patients passes through ``Noise.noised``. Fed the outputs of
+another fit, it must end as that one did, whatever its own patients hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.laws import LawBrokenError
+from benchmark.core.mechanism import Grid, Integers, Noise
+
+
+class Output(NamedTuple):
+    """What a mechanism put out: its sums, in steps of the grid, before and after the noise."""
+
+    sums: Integers
+    grid: Grid
+    noised: Integers
+
+
+class Draw(NamedTuple):
+    """A Poisson draw: of how many units, at what rate, and who entered."""
+
+    units: int
+    rate: float
+    drawn: NDArray[np.int64]
+
+
+class Recorder:
+    """A source of noise that remembers everything it was asked for, in order.
+
+    Args:
+        source: Where noise and draws come from.
+
+    Attributes:
+        events: Draws and outputs.
+    """
+
+    def __init__(self, source: Noise) -> None:
+        self._source = source
+        self.events: list[Draw | Output] = []
+
+    @property
+    def seeded(self) -> bool:
+        """As the source."""
+        return self._source.seeded
+
+    @property
+    def outputs(self) -> list[Output]:
+        """What mechanisms put out."""
+        return [event for event in self.events if isinstance(event, Output)]
+
+    def poisson(self, n: int, rate: float) -> NDArray[np.int64]:
+        """The source's draw."""
+        drawn = self._source.poisson(n, rate)
+        self.events.append(Draw(n, rate, drawn))
+        return drawn
+
+    def noised(self, sums: Integers, grid: Grid) -> Integers:
+        """The source's answer."""
+        found = self._source.noised(sums, grid)
+        self.events.append(Output(sums.copy(), grid, found.copy()))
+        return found
+
+    def state(self) -> Mapping[str, Any] | None:
+        """The source's."""
+        return self._source.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The source's."""
+        self._source.restore(state)
+
+
+class Replayer(Recorder):
+    """A recorder that answers with the outputs of another fit, whatever the sums are.
+
+    Args:
+        source: A source like the other fit's: the draws are its own, and its noise is passed over.
+        outputs: What the other fit's mechanisms put out.
+    """
+
+    def __init__(self, source: Noise, outputs: Sequence[Output]) -> None:
+        super().__init__(source)
+        self._left: Iterator[Output] = iter(outputs)
+
+    def noised(self, sums: Integers, grid: Grid) -> Integers:
+        """The next recorded output.
+
+        Raises:
+            LawBrokenError: If the other fit had no such mechanism then.
+        """
+        super().noised(sums, grid)
+        other = next(self._left, None)
+        if other is None or (other.grid, other.sums.shape) != (grid, sums.shape):
+            raise LawBrokenError(
+                "The law is: which mechanisms a fit runs, and how often, depends on no patient."
+            )
+        return other.noised.copy()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left that the other fit's mechanisms put out."""
+        return next(self._left, None) is None
