@@ -98,7 +98,7 @@ class Patient:
     def _scale(self, image: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
         ends = np.percentile(image[brain], (LOW_PERCENTILE, HIGH_PERCENTILE))
         low, high = (float(end) for end in ends)  # as Python's, they leave float32 alone
-        if not high > low:
+        if not (high > low and 2 / (high - low) < np.finfo(np.float32).max):
             raise DataError(
                 f"{self.image}: the brain is constant ({low:g}); nothing can be scaled."
             )
