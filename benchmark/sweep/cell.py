@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.core.budget import Guarantee, epsilon_text
+from benchmark.core.coarse import coarse
 from benchmark.core.errors import PlugInError
 from benchmark.core.files import plain, write_json
 from benchmark.core.generator import FitContext, Generator, Noise
@@ -54,6 +55,11 @@ class Watch:
         start = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - start, 3)
+
+    def taken(self, *, private: bool) -> dict[str, float]:
+        """Seconds by stage, and of all; coarse where patients decide them."""
+        taken = {**self.seconds, "total": round(sum(self.seconds.values()), 3)}
+        return {stage: coarse(s) for stage, s in taken.items()} if private else taken
 
     def hears(self, stage: str) -> Callable[[int, int, Mapping[str, float]], None]:
         """A ``Progress`` that belongs to one stage; at most 200 points of a curve are kept."""
@@ -109,8 +115,8 @@ def run_cell(
         "private_data": inputs.private,
         "skipped": list(inputs.skipped),
         "suite": suite(),
-        "peak_mib": peak_mib(),
-        "seconds": {**watch.seconds, "total": round(sum(watch.seconds.values()), 3)},
+        "peak_mib": coarse(peak_mib()) if inputs.private else peak_mib(),
+        "seconds": watch.taken(private=inputs.private),
     }
 
 
@@ -224,7 +230,11 @@ def _fit_across_sites(
     """The federated fit; what the result says of its sites and rounds."""
     may_be_seen = not inputs.private or (math.isfinite(spec.epsilon) and spec.noise == "system")
     hears = RoundWatch(
-        setting.folder, watch.hears("rounds"), seed=spec.seed, may_be_seen=may_be_seen
+        setting.folder,
+        watch.hears("rounds"),
+        seed=spec.seed,
+        private=inputs.private,
+        may_be_seen=may_be_seen,
     )
     where = Where(
         folder=setting.folder,
