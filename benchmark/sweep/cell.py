@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from benchmark.core.budget import Guarantee, epsilon_text
 from benchmark.core.coarse import coarse
-from benchmark.core.errors import PlugInError
+from benchmark.core.errors import DataError, PlugInError
 from benchmark.core.files import plain, write_json
 from benchmark.core.generator import FitContext, Generator, Noise
 from benchmark.core.patches import Patches
@@ -264,16 +264,23 @@ def training_patches(
     inputs: Inputs,
     cache: Path,
     *,
+    faults: list[DataError] | None = None,
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Patches:
-    """The patches that the spec's generator is fitted on; kept for every cell that shares them."""
+    """The patches that the spec's generator is fitted on; kept for every cell that shares them.
+
+    Raises:
+        DataError: For a patient without a patch; with ``inputs.skip_bad`` ``faults`` collects it.
+    """
+    collected = [] if faults is None else faults
     return cached(
         inputs.train,
         recipe_of(spec),
         seed=stream(spec.seed, "patches"),
         cache=cache,
         data=inputs.data,
+        faults=collected if inputs.skip_bad else None,
         jobs=jobs,
         progress=progress,
     )
