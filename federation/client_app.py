@@ -6,6 +6,7 @@ simulation ``client_app`` is given the posts of all sites.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import traceback
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from flwr.clientapp import ClientApp
 from benchmark.core.errors import DataError, UsageError
 from benchmark.privacy.ledger import OverCapError
 from federation import messages
-from federation.deployment import post_of
+from federation.departure import Departure
+from federation.deployment import post_of, slot_of
 from federation.job import Job, versions
 from federation.sites import BusyError, Post, Site
 
@@ -26,24 +28,52 @@ LOG = logging.getLogger("federation")
 PostAt = Callable[[Context, str], Post]
 """Where a node works, in the run of that key; the key is empty before there is one."""
 
+SlotAt = Callable[[Context], float]
+"""A node's slot in seconds, 0 for none; never raises."""
+
+Act = Callable[[Post, Departure], RecordDict]
+Code = Callable[[Exception], str]
+
 _opened: dict[tuple[str, float, Post], Site] = {}
 
 
-def client_app(post_at: PostAt) -> ClientApp:
-    """An app that works at the post which a node's context leads to."""
+def client_app(post_at: PostAt, slot_at: SlotAt = lambda context: 0.0) -> ClientApp:
+    """An app that works at the post which a node's context leads to.
+
+    Args:
+        post_at: From a node to its post.
+        slot_at: From a node to its slot.
+    """
     app = ClientApp()
+
+    def answer(message: Message, context: Context, code: Code, act: Act) -> Message:
+        """The reply, or a fault that says no more than its kind; the reason stays here.
+
+        The message is made once it may leave: it bears the time at which it was made.
+        """
+        departure, post = Departure(slot_at(context)), None
+        try:
+            post = post_at(context, _run_of(message))
+            content = act(post, departure)
+        except Exception as error:
+            _note(post, error)
+            content = messages.fault(code(error), _name(post, context))
+        departure.wait()
+        return Message(content, reply_to=message)
 
     @app.query("hello")
     def hello(message: Message, context: Context) -> Message:
-        return _answer(message, context, post_at, lambda post: _hello(post))
+        return answer(message, context, _code, lambda post, _: _hello(post))
 
     @app.query("join")
     def join(message: Message, context: Context) -> Message:
-        return _answer(message, context, post_at, lambda post: _join(post, message))
+        return answer(message, context, _code, lambda post, _: _join(post, message))
 
     @app.train("round")
     def turn(message: Message, context: Context) -> Message:
-        return _answer(message, context, post_at, lambda post: _turn(post, message))
+        return answer(
+            message, context, _code_of_a_round, lambda post, leaves: _turn(post, message, leaves)
+        )
 
     return app
 
@@ -57,10 +87,12 @@ def _join(post: Post, message: Message) -> RecordDict:
     return messages.join_reply(_site(post, message).consent())
 
 
-def _turn(post: Post, message: Message) -> RecordDict:
+def _turn(post: Post, message: Message, leaves: Departure) -> RecordDict:
     fields, state = messages.asked(message)
+    messages.check_finite(state)
     number = int(fields["round"])
-    return messages.order_reply(number, _site(post, message).compute(number, state))
+    reply = _site(post, message).compute(number, state, before_release=leaves.wait)
+    return messages.order_reply(number, reply)
 
 
 def _site(post: Post, message: Message) -> Site:
@@ -74,27 +106,20 @@ def _site(post: Post, message: Message) -> Site:
     return _opened[key]
 
 
-def _answer(
-    message: Message, context: Context, post_at: PostAt, act: Callable[[Post], RecordDict]
-) -> Message:
-    """The reply, or a fault that says no more than its kind; the reason stays here."""
-    post = None
-    try:
-        post = post_at(context, _run_of(message))
-        return Message(act(post), reply_to=message)
-    except Exception as error:
-        _note(post, error)
-        return Message(messages.fault(_code(error), _name(post, context)), reply_to=message)
-
-
 def _run_of(message: Message) -> str:
     fields, _ = messages.asked(message)
     return Job.read(fields["job"]).run if "job" in fields else ""
 
 
 def _code(error: Exception) -> str:
-    kinds = {OverCapError: "budget", BusyError: "busy", DataError: "data", UsageError: "refused"}
-    return next((code for kind, code in kinds.items() if isinstance(error, kind)), "error")
+    """The code of a fault where nothing is computed from patients."""
+    kinds = {OverCapError: "budget", BusyError: "busy", UsageError: "refused"}
+    return next((code for kind, code in kinds.items() if isinstance(error, kind)), messages.FAILED)
+
+
+def _code_of_a_round(error: Exception) -> str:
+    """The one code where patients are drawn, whatever the error."""
+    return messages.FAILED
 
 
 def _name(post: Post | None, context: Context) -> str:
@@ -104,13 +129,17 @@ def _name(post: Post | None, context: Context) -> str:
 
 
 def _note(post: Post | None, error: Exception) -> None:
-    """Leaves the reason where the site can read it, and nobody else."""
+    """Leaves the reason where the site can read it, and nobody else.
+
+    Never raises: Flower would send the exception's own words.
+    """
     known = isinstance(error, UsageError | DataError)
     text = str(error) if known else "".join(traceback.format_exception(error))
     LOG.error("%s", text)
     if post is not None:
-        post.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (post.folder / ERROR).write_text(text + "\n", encoding="utf-8")
+        with contextlib.suppress(Exception):
+            post.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (post.folder / ERROR).write_text(text + "\n", encoding="utf-8")
 
 
-app = client_app(post_of)
+app = client_app(post_of, slot_of)

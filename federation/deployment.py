@@ -9,8 +9,11 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from flwr.app import Context
 
@@ -20,13 +23,14 @@ from benchmark.data.digest import Digests
 from benchmark.data.folders import LEDGER, cache_folder, machine_secret, state_folder
 from benchmark.data.layouts import read_cohort
 from benchmark.privacy.ledger import Ledger
+from federation.departure import DEFAULT_SLOT_S
 from federation.partition import Partition, check_disjoint
 from federation.sites import Post
 
 NAME = re.compile(r"[^\W_][\w .-]{0,63}")
 KEYS = ("site", "partition-id", "data")
-"""What ``--node-config`` must have; it may have the folders ``state`` and ``cache`` too, and say
-``phantom=true`` and ``seeded-noise=true``."""
+"""What ``--node-config`` must have; it may have the folders ``state``, ``cache``, and the ``slot``
+of its answers (seconds), and say ``phantom=true`` and ``seeded-noise=true``."""
 
 
 def post_of(context: Context, run: str) -> Post:
@@ -37,6 +41,23 @@ def post_of(context: Context, run: str) -> Post:
         DataError: If the cohort cannot be used.
     """
     return _simulated(context, run) if _in_a_simulation() else _deployed(context, run)
+
+
+def slot_of(context: Context) -> float:
+    """The site's slot in seconds: 0 in a simulation, and for phantoms unless one is named.
+
+    It never raises: ``post_of`` refuses a wrong one, and that answer leaves by the default.
+    """
+    config = context.node_config
+    if _in_a_simulation():
+        return 0.0
+    slot = config.get("slot", 0.0 if config.get("phantom") is True else DEFAULT_SLOT_S)
+    return float(slot) if _is_slot(slot) else DEFAULT_SLOT_S
+
+
+def _is_slot(value: object) -> bool:
+    """Whether it is a number of seconds; 0 is for phantoms."""
+    return type(value) in (int, float) and 0 <= value < math.inf  # type: ignore[operator]
 
 
 def _in_a_simulation() -> bool:
@@ -60,13 +81,14 @@ def _deployed(context: Context, run: str) -> Post:
     index, name = config["partition-id"], str(config["site"])
     if type(index) is not int or index < 0:
         raise UsageError(f"Expected partition-id to be a whole number from 0, got {index!r}.")
+    _check_slot(config)
     if not NAME.fullmatch(name):
         raise UsageError(
             f"site={name!r}: expected up to 64 letters, digits, spaces, dots and dashes, the first "
             "a letter or digit; it names a folder too."
         )
     patients = read_cohort(_absolute(config, "data")).split("train")
-    return _post(index, name, patients, run, state, cache, config)
+    return replace(_post(index, name, patients, run, state, cache, config), remote=True)
 
 
 def _simulated(context: Context, run: str) -> Post:
@@ -76,7 +98,9 @@ def _simulated(context: Context, run: str) -> Post:
     sites = partition.split(cohort)
     index, state, cache = int(node["partition-id"]), state_folder(), cache_folder()
     digests = Digests(cache, machine_secret(state))
-    check_disjoint({name: digests.of_voxels(mine) for name, mine in sites.items()})
+    phantom = _flag(config, "phantom")
+    known = {name: _known(mine, digests, phantom=phantom) for name, mine in sites.items()}
+    check_disjoint({name: site.voxels for name, site in known.items()})
     name, patients = list(sites.items())[index]
     return _post(index, name, patients, run, state, cache, config)
 
@@ -97,19 +121,62 @@ def _post(
             "patients; leave it out, or say phantom=true if they are none."
         )
     digests = Digests(cache, machine_secret(state))
-    patients = digests.admit(patients)
-    digest, _ = digests.of(patients, private=not phantom)
+    known = _known(patients, digests, phantom=phantom)
+    there = [patient for patient in known.patients if patient]
+    digest, _ = digests.of(there, private=not phantom)
+    gaps = [number for number, patient in enumerate(known.patients) if patient is None]
     return Post(
         index=index,
         name=name,
-        patients=patients,
-        voxels=digests.of_voxels(patients),
-        data=digest,
+        patients=known.patients,
+        voxels=known.voxels,
+        data=f"{digest} without {gaps}" if gaps else digest,
         private=not phantom,
         folder=state / "federation" / name / run,
         cache=cache,
         state=state,
         seeded_allowed=seeded,
+        faults=known.faults,
+    )
+
+
+class Known(NamedTuple):
+    """What a site's files hold of the patients whom it lists.
+
+    Attributes:
+        patients: All of them; ``None`` for one whose files cannot be used.
+        voxels: Keyed digests of the others' voxels.
+        faults: Why files cannot be used.
+    """
+
+    patients: tuple[Patient | None, ...]
+    voxels: tuple[str, ...]
+    faults: tuple[str, ...] = ()
+
+
+def _known(listed: Sequence[Patient], digests: Digests, *, phantom: bool) -> Known:
+    """Phantoms must all be usable; of patients, what one's files hold must not stop the site.
+
+    Of a volume that is listed more than once no copy is used: were one kept, blanking it would
+    bring in the next, and so change what two patients contribute.
+    """
+    if phantom:
+        admitted = digests.admit(listed)
+        return Known(admitted, digests.of_voxels(admitted))
+    voxels, faults = {}, []
+    for patient in listed:
+        try:
+            (voxels[patient],) = digests.of_voxels((patient,))
+        except Exception as error:  # whatever reading one patient's files ends in
+            faults.append(f"{patient.id} has no patch: {error}")
+    copies = Counter(voxels.values())
+    for patient in [patient for patient, found in voxels.items() if copies[found] > 1]:
+        faults.append(f"{patient.id} has no patch: another listed patient has the same volume.")
+        del voxels[patient]
+    return Known(
+        tuple(patient if patient in voxels else None for patient in listed),
+        tuple(voxels.values()),
+        tuple(faults),
     )
 
 
@@ -118,6 +185,15 @@ def _flag(config: Mapping[str, object], key: str) -> bool:
     if not isinstance(value, bool):
         raise UsageError(f"Expected {key} to be true or false, without quotes; got {value!r}.")
     return value
+
+
+def _check_slot(config: Mapping[str, object]) -> None:
+    slot, phantom = config.get("slot", DEFAULT_SLOT_S), _flag(config, "phantom")
+    if not (_is_slot(slot) and (slot or phantom)):
+        raise UsageError(
+            f"Expected slot to be a number of seconds above 0, got {slot!r}; a site answers at "
+            "multiples of it, so that times tell nothing about patients."
+        )
 
 
 def _absolute(config: Mapping[str, object], key: str, default: Path | None = None) -> Path:

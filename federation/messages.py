@@ -17,6 +17,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 from benchmark.core.budget import Guarantee
+from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays
 from benchmark.privacy.accounting import ACCOUNTANTS
 from federation.job import VERSIONED, Job
@@ -45,11 +46,16 @@ FAULTS: Mapping[str, str] = {
     "busy": "is still at work on this run in another process",
     "refused": "refuses the run by its own rules",
     "budget": "has no privacy budget left for the run",
-    "data": "cannot use its data",
     "error": "failed",
 }
-"""All that a site says of a fault; the reason stays at the site, as it may betray patients."""
+"""All that a site says of a fault; the reason stays at the site, as it may betray patients.
 
+A round has one code, ``error``, whatever fails: patients are drawn in it. The others are for
+``hello`` and ``join``, and tell what the site's own rules, its list of runs and public numbers
+decide. Whatever goes wrong with patients' files is an ``error`` there, too.
+"""
+
+FAILED = "error"
 
 UNLISTED = "answered with something that no reply may hold"
 CALIBRATED = ("noise_multiplier", "epsilon", "epsilon_patch", "epsilon_patient", "accountant")
@@ -137,6 +143,17 @@ def asked(message: Message) -> tuple[Mapping[str, Any], Arrays]:
     return dict(content.config_records[ABOUT]), unpacked(arrays)
 
 
+def check_finite(state: Arrays) -> None:
+    """Refuses what makes a computation fail, or not, by the data that it meets.
+
+    Raises:
+        UsageError: For numbers that are not finite.
+    """
+    for name, array in state.items():
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise UsageError(f"The server sent {name!r} with values that are no finite numbers.")
+
+
 def checked(kind: str, message: Message) -> Mapping[str, Any]:
     """The fields of a reply.
 
@@ -144,11 +161,11 @@ def checked(kind: str, message: Message) -> Mapping[str, Any]:
         ReplyError: If it is a fault, or holds anything else than its kind may.
     """
     if message.has_error():
-        raise ReplyError(FAULTS["error"])
+        raise ReplyError(FAULTS[FAILED])
     content = message.content
     if set(content) == {FAULT}:
         said = _fields(content.config_records[FAULT], {"code": str, "site": str})
-        raise ReplyError(FAULTS.get(said["code"], FAULTS["error"]), said["site"])
+        raise ReplyError(FAULTS.get(said["code"], FAULTS[FAILED]), said["site"])
     if set(content) != ({ABOUT, STATE} if kind == ROUND else {ABOUT}):
         raise ReplyError(UNLISTED)
     return _fields(content.config_records.get(ABOUT, ConfigRecord()), REPLIES[kind])

@@ -20,6 +20,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from benchmark.core.budget import parse_epsilon
+from benchmark.core.coarse import coarse
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import federated
 from benchmark.core.files import held, read_json, write_json, write_text
@@ -159,7 +160,7 @@ def _epsilon(guarantee: Any) -> float:
 
 
 def _leave(folder: Path, job: Job, members: Sequence[Member], turns: Sequence[Round]) -> None:
-    """What was done, at what cost to whom; all of it public."""
+    """What was done, at what cost to whom; all of it public, and seconds coarse."""
     said = [m.guarantee for m in members]
     write_json(
         folder / RESULT,
@@ -179,8 +180,13 @@ def _leave(folder: Path, job: Job, members: Sequence[Member], turns: Sequence[Ro
                 for m in members
             ],
             "rounds": [
-                {"number": t.number, "seconds": t.seconds, "sent": t.sent, "received": t.received}
-                for t in turns
+                {
+                    "number": turn.number,
+                    "seconds": coarse(turn.seconds),
+                    "sent": turn.sent,
+                    "received": turn.received,
+                }
+                for turn in turns
             ],
         },
     )

@@ -4,12 +4,17 @@ A site trusts nobody: it plans the guarantee from its own public numbers, charge
 ledger before the first private batch, counts the rounds, and never runs one twice on other weights.
 An entry pays for one guarantee, one job and its own patients; where any of them is another, or the
 site's record of what it answered is lost, the run is charged anew.
+
+Nothing that one patient's files hold decides whether a round is answered: who has no usable patch
+stays in the public number of patients, contributes nothing, and is noted for the site alone.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +24,9 @@ import numpy as np
 import torch
 
 from benchmark.core.budget import Guarantee
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import DataError, UsageError
 from benchmark.core.federation import Arrays, SiteSide
-from benchmark.core.files import held
+from benchmark.core.files import held, write_text
 from benchmark.core.generator import FitContext, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
@@ -34,7 +39,8 @@ from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.privacy.units import check_delta
 from federation.job import Job
 
-REPLY = "reply.safetensors"
+LOG = logging.getLogger("federation")
+REPLY, WITHOUT = "reply.safetensors", "without-patches.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +50,8 @@ class Post:
     Attributes:
         index: The site's number, from 0.
         name: Its name.
-        patients: Its training patients.
+        patients: Its training patients as its cohort lists them; their number is public. ``None``
+            for one whose files cannot be used.
         voxels: Keyed digests of their voxels, as the ledger knows them.
         data: Digest of their files.
         private: Whether they are anything but phantoms.
@@ -54,11 +61,13 @@ class Post:
         seeded_allowed: Whether noise may come from the server's seed, as in a benchmark.
         planned: The guarantee, if it was planned before.
         device: A torch device's name.
+        faults: Why some patients' files cannot be used; for the site's own eyes.
+        remote: Whether the server is somebody else's, as in a deployment.
     """
 
     index: int
     name: str
-    patients: tuple[Patient, ...]
+    patients: tuple[Patient | None, ...]
     voxels: tuple[str, ...]
     data: str
     private: bool
@@ -68,6 +77,8 @@ class Post:
     seeded_allowed: bool
     planned: Guarantee | None = None
     device: str = "cpu"
+    faults: tuple[str, ...] = ()
+    remote: bool = False
 
 
 class BusyError(UsageError):
@@ -104,12 +115,20 @@ class Site:
         self._job_digest = hashlib.sha256(job.text().encode()).hexdigest()
         self._entry: int | None = None
 
-    def compute(self, number: int, state: Arrays) -> Arrays:
+    def compute(
+        self, number: int, state: Arrays, *, before_release: Callable[[], None] = lambda: None
+    ) -> Arrays:
         """The reply of a round.
 
         With the operating system's noise the reply is kept before it is sent: asked again for the
         same round on the same weights, the site sends it again. A round that was not answered left
         nothing behind, and is drawn anew.
+
+        Args:
+            number: Of the round.
+            state: What the server sent.
+            before_release: Called when all is done, or has failed, while the run is still held:
+                a second question that comes in between cannot find out how long that took.
 
         Raises:
             UsageError: For a round that is not the next one.
@@ -119,23 +138,45 @@ class Site:
         torch.set_num_threads(1)
         if not 1 <= number <= self.job.schedule.rounds:
             raise UsageError(f"Round {number} is not among {self.job.schedule.rounds}.")
+        with self._held():
+            try:
+                return self._computed(number, state)
+            finally:
+                before_release()
+
+    def consent(self) -> Guarantee:
+        """The guarantee, if the ledger has room for it or it is paid for; spends nothing.
+
+        Raises:
+            BusyError: If another process computes this run.
+            OverCapError: If the ledger's cap does not allow the run.
+        """
+        with self._held():
+            if not self._is_paid(self._kept(self._record())):
+                self._check_cap()
+        return self.guarantee
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Keeps every other process out of this run."""
         self.post.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with held(self.post.folder) as mine:
             if not mine:
                 raise BusyError(
                     f"{self.post.folder}: another process computes this run; wait until it ends."
                 )
-            return self._computed(number, state)
+            yield
 
-    def consent(self) -> Guarantee:
-        """The guarantee, if the ledger has room for it or it is paid for; spends nothing.
+    def _check_cap(self) -> None:
+        """Refuses what is over the cap; for a remote server, by a patient who was in every entry.
 
-        Raises:
-            OverCapError: If the ledger's cap does not allow the run.
+        That server chooses ε and may ask as often as it likes. If the patients who are here decided
+        the answer, it would tell whether any of them was in which run before.
         """
-        if not self._is_paid(self._kept(self._record())):
+        if self.post.remote:
+            self._ledger.check_in_all(self._spending)
+        else:
             self._ledger.check([self._spending])
-        return self.guarantee
 
     def _computed(self, number: int, state: Arrays) -> Arrays:
         record, seeded = self._record(), self.job.noise != "system"
@@ -151,6 +192,7 @@ class Site:
         anew = not seeded and number <= last
         entry = kept.facts["entry"] if kept and self._is_paid(kept) and not anew else None
         if entry is None:
+            self._check_cap()
             entry = self._ledger.charge(self._spending)
             self._keep(record, number - 1, {}, {"entry": entry, "order": ""})
         self._entry = entry
@@ -222,14 +264,25 @@ class Site:
 
 
 def patches_of(post: Post, job: Job) -> Patches:
-    """A site's training patches, kept in its cache."""
-    return cached(
+    """A site's training patches, kept in its cache.
+
+    Raises:
+        DataError: For phantoms alone, if one has no patch; of patients it is noted in the folder.
+    """
+    faults: list[DataError] | None = [] if post.private else None
+    patches = cached(
         post.patients,
         Recipe(size=job.patch_size, per_patient=job.patches_per_patient),
         seed=stream(job.seed, "patches"),
         cache=post.cache,
         data=post.data,
+        faults=faults,
     )
+    said = [*post.faults, *map(str, faults or ())]
+    if said:
+        write_text(post.folder / WITHOUT, "\n".join(said) + "\n")
+        LOG.warning("%d patients have no patch; %s says why.", len(said), post.folder / WITHOUT)
+    return patches
 
 
 def digest(state: Arrays) -> str:

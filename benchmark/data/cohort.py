@@ -21,6 +21,7 @@ SPLIT_SHARES = (0.60, 0.15, 0.25)
 SPLIT_SEED = 20220211
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.8
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class PatientVolume(NamedTuple):
@@ -98,7 +99,7 @@ class Patient:
     def _scale(self, image: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
         ends = np.percentile(image[brain], (LOW_PERCENTILE, HIGH_PERCENTILE))
         low, high = (float(end) for end in ends)  # as Python's, they leave float32 alone
-        if not high > low:
+        if not (high > low and 2 / (high - low) < FLOAT32_MAX):
             raise DataError(
                 f"{self.image}: the brain is constant ({low:g}); nothing can be scaled."
             )

@@ -26,6 +26,9 @@ from benchmark.core.patches import Patches
 from benchmark.data.cohort import Patient, PatientVolume
 
 IMAGES, MASKS, OWNER = "images.npy", "masks.npy", "patient.npy"
+WITHOUT = "without.txt"
+"""Who has no patch, and why: one line each, for the eyes of whoever has the data."""
+
 NOBODY = 0
 """Owner of the rows that patients with few voxels leave empty; the first patient is 1."""
 
@@ -34,10 +37,11 @@ PIXEL_BYTES = 5
 
 
 class Cut(NamedTuple):
-    """One patient's patches: float32 and uint8 ``(k, 1, size, size)``."""
+    """One patient's patches: float32 and uint8 ``(k, 1, size, size)``; why, where there is none."""
 
     images: NDArray[np.float32]
     masks: NDArray[np.uint8]
+    fault: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,19 +67,21 @@ def extract(patients: Sequence[Patient], recipe: Recipe, *, seed: int) -> Patche
     Raises:
         DataError: Naming the patient whose volume is unusable or smaller than a patch.
     """
-    cuts = list(_each(patients, recipe, seed, jobs=1))
-    images, masks = (np.concatenate(arrays) for arrays in zip(*cuts, strict=True))
+    cuts = list(_each(patients, recipe, seed, jobs=1, cut=_cut))
+    images = np.concatenate([cut.images for cut in cuts])
+    masks = np.concatenate([cut.masks for cut in cuts])
     owner = np.repeat(np.arange(len(cuts)), [len(cut.images) for cut in cuts])
     return _patches(images, masks, owner, len(patients), recipe)
 
 
 def cached(
-    patients: Sequence[Patient],
+    patients: Sequence[Patient | None],
     recipe: Recipe,
     *,
     seed: int,
     cache: Path,
     data: str,
+    faults: list[DataError] | None = None,
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Patches:
@@ -85,11 +91,13 @@ def cached(
     their folder is its owner's alone.
 
     Args:
-        patients: Whose patches.
+        patients: Whose patches; ``None`` for a patient who is known to have none.
         recipe: Which patches.
         seed: Chooses their centres.
         cache: The cache folder.
         data: Digest of the patients' files.
+        faults: Collects why patients have no patch. They stay among the ``patients``, whose number
+            is public, and contribute nothing. If ``None``, the first fault is raised.
         jobs: Patients read at a time; changes no patch.
         progress: Hears of every patient.
 
@@ -99,36 +107,60 @@ def cached(
     key = f"{data}-{recipe.size}-{recipe.per_patient}-{seed}"
     kept = cache / "patches" / hashlib.sha256(key.encode()).hexdigest()[:16]
     found = _opened(kept, len(patients), recipe)
-    if found is not None:
-        return found
+    if found is None:
+        cut = _cut if faults is None else _cut_or_nothing
+        _keep(kept, _each(patients, recipe, seed, jobs, cut), len(patients), recipe, progress)
+        found = _opened(kept, len(patients), recipe)
+    if found is None:
+        raise OSError(f"{kept}: the patches could not be read back; is the disk full?")
+    without = [DataError(line) for line in _without(kept)]
+    if without and faults is None:
+        raise without[0]
+    if faults is not None:
+        faults += without
+    return found
+
+
+def _keep(
+    kept: Path,
+    cuts: Iterator[Cut],
+    patients: int,
+    recipe: Recipe,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Writes all cuts into a folder that is there as a whole or not at all."""
     kept.parent.mkdir(parents=True, exist_ok=True)
-    _check_space(kept.parent, len(patients), recipe)
+    _check_space(kept.parent, patients, recipe)
     partial = Path(tempfile.mkdtemp(dir=kept.parent, prefix=".partial-"))
     try:
-        _allot(partial, len(patients), recipe)
-        filled = 0
-        for done, cut in enumerate(_each(patients, recipe, seed, jobs), 1):
+        _allot(partial, patients, recipe)
+        filled, faults = 0, []
+        for done, cut in enumerate(cuts, 1):
             _put(partial, filled, cut, owner=done)
             filled += len(cut.images)
-            progress(done, len(patients))
+            faults += [cut.fault] if cut.fault else []
+            progress(done, patients)
+        (partial / WITHOUT).write_text("".join(f"{line}\n" for line in faults), encoding="utf-8")
         shutil.rmtree(kept, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process was first, with the same patches
             partial.rename(kept)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    made = _opened(kept, len(patients), recipe)
-    if made is None:
-        raise OSError(f"{kept}: the patches could not be read back; is the disk full?")
-    return made
 
 
-def _each(patients: Sequence[Patient], recipe: Recipe, seed: int, jobs: int) -> Iterator[Cut]:
+def _each(
+    patients: Sequence[Patient | None],
+    recipe: Recipe,
+    seed: int,
+    jobs: int,
+    cut: Callable[[Patient | None, Recipe, tuple[int, int]], Cut],
+) -> Iterator[Cut]:
     """One patient after the other; no more than ``jobs`` are read ahead."""
     ahead: deque[Future[Cut]] = deque()
     with ThreadPoolExecutor(jobs) as pool:
         try:
             for index, patient in enumerate(patients):
-                ahead.append(pool.submit(_cut, patient, recipe, (seed, index)))
+                ahead.append(pool.submit(cut, patient, recipe, (seed, index)))
                 if len(ahead) > jobs:
                     yield ahead.popleft().result()
             while ahead:
@@ -137,14 +169,38 @@ def _each(patients: Sequence[Patient], recipe: Recipe, seed: int, jobs: int) -> 
             pool.shutdown(cancel_futures=True)
 
 
-def _cut(patient: Patient, recipe: Recipe, seed: tuple[int, int]) -> Cut:
+def _cut(patient: Patient | None, recipe: Recipe, seed: tuple[int, int]) -> Cut:
+    """A patient's patches; no rows for nobody."""
+    if patient is None:
+        return _empty(0, recipe)
     volume = patient.read()
     corners = _corners(patient, volume, recipe, np.random.default_rng(seed))
-    shape = (len(corners), 1, recipe.size, recipe.size)
-    cut = Cut(np.empty(shape, np.float32), np.empty(shape, np.uint8))
+    cut = _empty(len(corners), recipe)
     _copy(volume.image, corners, cut.images)
     _copy(volume.vessels, corners, cut.masks)
     return cut
+
+
+def _cut_or_nothing(patient: Patient | None, recipe: Recipe, seed: tuple[int, int]) -> Cut:
+    """The same, whatever the patient's files hold; where they cannot be used, no rows and why."""
+    try:
+        return _cut(patient, recipe, seed)
+    except Exception as error:  # one patient's data must not decide whether anything fails
+        why = " ".join(f"{patient and patient.id} has no patch: {error}".split())
+        return _empty(0, recipe)._replace(fault=why)
+
+
+def _empty(rows: int, recipe: Recipe) -> Cut:
+    shape = (rows, 1, recipe.size, recipe.size)
+    return Cut(np.empty(shape, np.float32), np.empty(shape, np.uint8))
+
+
+def _without(folder: Path) -> list[str]:
+    """What the folder says of patients without a patch."""
+    try:
+        return (folder / WITHOUT).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:  # made by a version that refused such patients
+        return []
 
 
 def _check_space(folder: Path, patients: int, recipe: Recipe) -> None:

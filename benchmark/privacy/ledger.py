@@ -108,6 +108,27 @@ class Ledger:
             _check_cap(pages, spendings)
         return head
 
+    def check_in_all(self, spending: Spending) -> None:
+        """Refuses a spending that would take a patient who was in every private fit over the cap.
+
+        Who is in the spending does not matter, so that the answer tells nothing about anybody.
+
+        Raises:
+            OverCapError: Naming cap and total.
+        """
+        entries = self.entries()
+        cap = _cap(entries)
+        if math.isinf(cap) or not spending.private:
+            return
+        fits = [_guarantee(entry.said) for entry in entries if entry.said.get("private")]
+        total = _paid([*fits, spending.guarantee])
+        if total > cap:
+            raise OverCapError(
+                f"All private fits of this ledger and {spending.generator} take a patient's total "
+                f"to ε = {epsilon_text(total)} at δ = {DELTA:g}, above the cap of {cap:g}; raise "
+                "it (`bench ledger cap`), or give other patients a state folder of their own."
+            )
+
     def set_cap(self, epsilon: float) -> int:
         """From now on no patient's total may exceed ``epsilon``; inf lifts the cap."""
         if not epsilon > 0:

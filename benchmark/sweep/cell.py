@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.core.budget import Guarantee, epsilon_text
-from benchmark.core.errors import PlugInError
+from benchmark.core.coarse import coarse
+from benchmark.core.errors import DataError, PlugInError
 from benchmark.core.files import plain, write_json
 from benchmark.core.generator import FitContext, Generator, Noise
 from benchmark.core.patches import Patches
@@ -54,6 +55,11 @@ class Watch:
         start = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - start, 3)
+
+    def taken(self, *, private: bool) -> dict[str, float]:
+        """Seconds by stage, and of all; coarse where patients decide them."""
+        taken = {**self.seconds, "total": round(sum(self.seconds.values()), 3)}
+        return {stage: coarse(s) for stage, s in taken.items()} if private else taken
 
     def hears(self, stage: str) -> Callable[[int, int, Mapping[str, float]], None]:
         """A ``Progress`` that belongs to one stage; at most 200 points of a curve are kept."""
@@ -109,8 +115,8 @@ def run_cell(
         "private_data": inputs.private,
         "skipped": list(inputs.skipped),
         "suite": suite(),
-        "peak_mib": peak_mib(),
-        "seconds": {**watch.seconds, "total": round(sum(watch.seconds.values()), 3)},
+        "peak_mib": coarse(peak_mib()) if inputs.private else peak_mib(),
+        "seconds": watch.taken(private=inputs.private),
     }
 
 
@@ -224,7 +230,11 @@ def _fit_across_sites(
     """The federated fit; what the result says of its sites and rounds."""
     may_be_seen = not inputs.private or (math.isfinite(spec.epsilon) and spec.noise == "system")
     hears = RoundWatch(
-        setting.folder, watch.hears("rounds"), seed=spec.seed, may_be_seen=may_be_seen
+        setting.folder,
+        watch.hears("rounds"),
+        seed=spec.seed,
+        private=inputs.private,
+        may_be_seen=may_be_seen,
     )
     where = Where(
         folder=setting.folder,
@@ -254,16 +264,23 @@ def training_patches(
     inputs: Inputs,
     cache: Path,
     *,
+    faults: list[DataError] | None = None,
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Patches:
-    """The patches that the spec's generator is fitted on; kept for every cell that shares them."""
+    """The patches that the spec's generator is fitted on; kept for every cell that shares them.
+
+    Raises:
+        DataError: For a patient without a patch; with ``inputs.skip_bad`` ``faults`` collects it.
+    """
+    collected = [] if faults is None else faults
     return cached(
         inputs.train,
         recipe_of(spec),
         seed=stream(spec.seed, "patches"),
         cache=cache,
         data=inputs.data,
+        faults=collected if inputs.skip_bad else None,
         jobs=jobs,
         progress=progress,
     )

@@ -29,6 +29,7 @@ class Inputs:
         private: Whether the data are anything but phantoms.
         patients: Keyed digests of the training patients' voxels, as the ledger knows them.
         skipped: What was wrong with the patients left out.
+        skip_bad: Whether patients without a patch may stay, contributing nothing.
     """
 
     train: tuple[Patient, ...]
@@ -38,11 +39,23 @@ class Inputs:
     private: bool
     patients: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    skip_bad: bool = False
 
     @property
     def main(self) -> str:
         """The name of the main test set."""
         return next(iter(self.tests))
+
+    def said_of_skipped(self) -> list[str]:
+        """Who was left out and why, and what that costs where the data are private."""
+        said = [f"Left out: {fault}" for fault in self.skipped]
+        if said and self.private:
+            said.append(
+                f"The results say that {len(self.train)} patients were fitted. That number counts "
+                "usable files only, so it tells whoever knows the cohort about those left out, and "
+                "no ε covers it; mend the files, or do not publish the results."
+            )
+        return said
 
 
 def gather(
@@ -115,6 +128,7 @@ def gather(
         inputs,
         patients=digests.of_voxels(train),
         skipped=tuple(str(fault) for fault in faults or ()),
+        skip_bad=skip_bad,
     )
 
 

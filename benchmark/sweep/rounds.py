@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.budget import Budget, PublicNumbers
+from benchmark.core.coarse import coarse
 from benchmark.core.generator import FitContext, Generator
 from benchmark.core.patches import Patches
 from benchmark.core.registry import generators
@@ -33,6 +34,7 @@ class RoundWatch:
         folder: The cell's; strips of samples go below it.
         progress: Hears of every round.
         seed: Of the samples that are looked at.
+        private: Whether the patients are anything but phantoms: seconds are coarse then.
         may_be_seen: Whether samples may be looked at: private data allow it at a finite ε only.
     """
 
@@ -42,10 +44,11 @@ class RoundWatch:
         progress: Callable[[int, int, Mapping[str, float]], None],
         *,
         seed: int,
+        private: bool,
         may_be_seen: bool,
     ) -> None:
         self._folder, self._progress, self._seed = folder, progress, seed
-        self._may_be_seen = may_be_seen
+        self._private, self._may_be_seen = private, may_be_seen
         self._seconds = 0.0
         self._bytes = 0
         self._rounds = 0
@@ -55,14 +58,19 @@ class RoundWatch:
         self._seconds += turn.seconds
         self._bytes += turn.sent + turn.received
         self._rounds += 1
-        curves = {"round_seconds": turn.seconds, "round_bytes": float(turn.sent + turn.received)}
+        seconds = self._shown(turn.seconds)
+        curves = {"round_seconds": seconds, "round_bytes": float(turn.sent + turn.received)}
         if self._may_be_seen and turn.number % max(1, turn.total // LOOKS) == 0:
             curves |= self._look(turn.number, now())
         self._progress(turn.number, turn.total, curves)
 
     def totals(self) -> dict[str, float]:
         """For the result: the rounds that this process ran."""
-        return {"rounds": self._rounds, "seconds": self._seconds, "bytes": self._bytes}
+        seconds = self._shown(self._seconds)
+        return {"rounds": self._rounds, "seconds": seconds, "bytes": self._bytes}
+
+    def _shown(self, seconds: float) -> float:
+        return coarse(seconds) if self._private else seconds
 
     def _look(self, number: int, generator: Generator) -> dict[str, float]:
         """A strip of samples, and how far they lie from the data-free prior."""

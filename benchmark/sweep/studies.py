@@ -135,8 +135,8 @@ def run_studies(order: Order, place: Place, listener: Listener) -> Searched:
         held_out=VALIDATION,
         seed=PHANTOM_SEED,
     )
-    for fault in inputs.skipped:
-        listener.warning(f"Left out: {fault}")
+    for sentence in inputs.said_of_skipped():
+        listener.warning(sentence)
     place = replace(place, fid_weights=fid_weights)
     answers: list[Answer] = []
     studies, stopped = [], None

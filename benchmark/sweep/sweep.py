@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.core.errors import BenchError, PlugInError
+from benchmark.core.errors import BenchError, DataError, PlugInError
 from benchmark.core.registry import segmenters
 from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
@@ -112,8 +112,8 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         layout=place.layout,
         skip_bad=place.skip_bad,
     )
-    for fault in inputs.skipped:
-        listener.warning(f"Left out: {fault}")
+    for sentence in inputs.said_of_skipped():
+        listener.warning(sentence)
     specs = cells(request, inputs, weights.digest(found) if found else "")
     for sentence in [*_said_of_tuning(request, specs), *_said_of_sites(request)]:
         listener.warning(sentence)
@@ -238,14 +238,18 @@ def _cut_patches(
         for spec in specs
         for mine in fitted_on(spec, inputs)
     }
+    faults: list[DataError] = []
     for spec, mine in cuts.values():
         training_patches(
             spec,
             mine,
             place.cache,
+            faults=faults,
             jobs=place.jobs,
             progress=lambda done, total: listener.preparing("Cutting patches", done, total),
         )
+    for fault in dict.fromkeys(map(str, faults)):
+        listener.warning(f"Counted, and contributing nothing: {fault}")
 
 
 def _run(

@@ -193,7 +193,7 @@ def test_a_site_without_seeded_noise_refuses_the_servers_seed(
 def test_a_site_with_patients_and_no_cap_lets_no_server_spend_anything(
     cohorts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("loopback.ALLOWED", "")
+    monkeypatch.setattr("loopback.ALLOWED", "slot=1.0")
     quiet = {**SMALL, "noise": "system", "unit": "patient"}
     with Loopback(tmp_path / "consortium", cohorts) as running:
         running.run(rounds=2, **quiet)

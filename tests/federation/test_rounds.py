@@ -64,8 +64,8 @@ def test_sites_are_averaged_by_their_public_sizes(posts: list[Post]) -> None:
     seen: dict[str, Any] = {}
     compute = Site.compute
 
-    def watched(site: Site, number: int, state: Arrays) -> Arrays:
-        seen[site.post.name] = compute(site, number, state)
+    def watched(site: Site, number: int, state: Arrays, **how: Any) -> Arrays:
+        seen[site.post.name] = compute(site, number, state, **how)
         return seen[site.post.name]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -205,10 +205,10 @@ def test_a_wrong_answer_stops_the_run_and_names_site_and_round(
 def failing(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     compute = Site.compute
 
-    def fails(site: Site, number: int, state: Arrays) -> Arrays:
+    def fails(site: Site, number: int, state: Arrays, **how: Any) -> Arrays:
         if (site.post.name, number) == ("a", 2):
             act()
-        return compute(site, number, state)
+        return compute(site, number, state, **how)
 
     monkeypatch.setattr(Site, "compute", fails)
 

@@ -62,7 +62,7 @@ def test_a_finished_run_computes_and_spends_nothing_again(
     out = tmp_path / "out"
     serve(posts, out, noise="system")
     before, paid = weights(out), [entries(post) for post in posts]
-    monkeypatch.setattr(Site, "compute", lambda site, number, state: pytest.fail("computed"))
+    monkeypatch.setattr(Site, "compute", lambda *asked, **how: pytest.fail("computed"))
     serve(posts, out, noise="system")
     assert weights(out) == before
     assert [entries(post) for post in posts] == paid == [1, 1]
@@ -89,6 +89,15 @@ def test_a_server_that_fails_says_where_and_goes_on_to_the_same_model(
     assert [turn["number"] for turn in read_json(result)["rounds"]] == [2, 3]
     assert weights(out) == weights(tmp_path / "whole")
     assert not (out / "error.txt").exists()
+
+
+def test_the_seconds_of_rounds_are_published_as_powers_of_two(
+    posts: list[Post], tmp_path: Path
+) -> None:
+    serve(posts, tmp_path)
+    (result,) = tmp_path.glob("*/federation.json")
+    seconds = {turn["seconds"] for turn in read_json(result)["rounds"]}
+    assert seconds <= {1.0, 2.0, 4.0, 8.0, 16.0, 32.0}
 
 
 class KilledError(BaseException):

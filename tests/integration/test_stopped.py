@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from command import (
     SMALL,
@@ -149,10 +151,33 @@ def test_bad_patients_can_be_left_out_and_are_listed(tiny_cohort: Path, tmp_path
     done = bench(*arguments, "--skip-bad", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Left out: cohort/sub-02" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert "The results say that 2 patients were fitted" in said
+    assert "no ε covers it" in said
     (result,) = results(tmp_path)
     assert len(result["skipped"]) == 1
     assert "sub-02" in result["skipped"][0]
     assert result["guarantee"]["patients"] == 2
+
+
+def test_a_patient_without_a_patch_may_stay_and_is_counted(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    file = tiny_cohort / "derivatives/brains/sub-02/anat/sub-02_desc-brain_mask.nii.gz"
+    brain = nib.load(file)
+    mask = np.asarray(brain.dataobj).copy()
+    mask[:, 12:] = 0
+    nib.save(nib.Nifti1Image(mask, brain.affine), file)
+    asked = ["run", "--generator", "dp-simulator", "--segmenter", "frangi", "--data", "cohort"]
+    asked += [*SMALL[:-2], "--set", "protocol.patch_size=32", "--no-bookends", *UNTRACKED]
+    refused = bench(*asked, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "sub-02: no 32x32 patch fits" in refused.stderr
+    done = bench(*asked, "--skip-bad", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Counted, and contributing nothing: sub-02" in done.stdout
+    (result,) = results(tmp_path)
+    assert (result["guarantee"]["patients"], result["skipped"]) == (3, [])
 
 
 FAULTY = '''

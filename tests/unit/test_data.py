@@ -284,6 +284,43 @@ def test_a_bad_patient_leaves_no_half_written_patches(tiny_cohort: Path, tmp_pat
     assert not list((tmp_path / "patches").iterdir())
 
 
+def test_who_has_no_patch_may_stay_and_moves_nobody_elses(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    patients = read_cohort(tiny_cohort).split("train")
+    whole = extract(patients, RECIPE, seed=0)
+    patients[1].image.write_bytes(b"torn")
+    for _ in ("cut", "kept"):
+        faults: list[DataError] = []
+        left = cached(patients, RECIPE, seed=0, cache=tmp_path, data="d", faults=faults)
+        assert [str(fault).split()[0] for fault in faults] == ["sub-02"]
+        assert (left.patients, left.patches_per_patient) == (3, RECIPE.per_patient)
+        for name in ("images", "masks", "patient"):
+            kept = getattr(whole, name)[whole.patient != 1]
+            assert np.array_equal(getattr(left, name), kept)
+    with pytest.raises(DataError, match="sub-02 has no patch"):
+        cached(patients, RECIPE, seed=0, cache=tmp_path, data="d")
+
+
+def test_a_cohort_without_any_patch_has_none_and_its_patients_count(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    patients, faults = [*read_cohort(tiny_cohort).split("train"), None], []
+    large = replace(RECIPE, size=64)
+    found = cached(patients, large, seed=0, cache=tmp_path, data="d", faults=faults)
+    assert (len(found), found.patients, found.size, len(faults)) == (0, 4, 64, 3)
+
+
+def test_a_brain_too_even_to_be_scaled_is_refused(tmp_path: Path) -> None:
+    """Its scaled values would be no numbers."""
+    image = np.zeros((4, 4, 4), np.float32)
+    image[2:] = 1e-40
+    one = save(tmp_path / "i.nii", image)
+    mask = save(tmp_path / "m.nii", np.ones((4, 4, 4), np.uint8))
+    with pytest.raises(DataError, match="the brain is constant"):
+        Patient(id="sub-01", image=one, vessels=mask, brain=mask).read()
+
+
 def test_other_data_recipes_and_seeds_have_patches_of_their_own(
     tiny_cohort: Path, tmp_path: Path
 ) -> None:
