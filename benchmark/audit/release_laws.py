@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from benchmark.core.budget import Guarantee
+from benchmark.core.mechanism import Grid, Integers
 from benchmark.core.patches import Patches
 from benchmark.privacy.accounting import account
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.release import Release, Vectors
 
-NUMBERS = 20_000
+NUMBERS = 4_000
 SIDE = 4
 EACH = 3
+PATCHES = 16
 LOUD = 1e6
 DEVIATIONS = 5.0
 ROUNDING = 1e-6
@@ -25,9 +26,9 @@ Law = Callable[[Release, Guarantee], str]
 
 
 def the_noise_is_that_which_was_accounted(release: Release, claim: Guarantee) -> str:
-    """Nobody's mean is σ C / N times standard normal numbers, new ones each time."""
+    """Nobody's mean is noise of deviation σ S / N, new each time."""
     drawn = [_mean(release, 0, SeededNoise(i, "law"), scale=0.0) for i in (1, 2)]
-    expected = claim.noise_multiplier * claim.clip_norm / _units(claim)
+    expected = claim.noise_multiplier * claim.sensitivity / _units(claim)
     found = float(np.std(drawn))
     if abs(found / expected - 1) > DEVIATIONS / math.sqrt(4 * NUMBERS):
         return f"the noise has {found:.3g} for its standard deviation, and {expected:.3g} was paid"
@@ -40,9 +41,17 @@ def one_unit_moves_the_sum_by_the_clip_norm_at_most(release: Release, claim: Gua
     """Without noise, zeroing out a unit moves the sum by C at most, whatever the unit holds."""
     with_it, without = (_mean(release, n, _Silence(), scale=LOUD) for n in (2, 1))
     moved = float(np.linalg.norm(with_it - without)) * _units(claim)
-    if moved > claim.clip_norm * (1 + ROUNDING):
-        return f"one {claim.unit} moves the sum by {moved:.3g}, more than C = {claim.clip_norm:g}"
+    if moved > claim.sensitivity * (1 + ROUNDING):
+        return f"one {claim.unit} moves the sum by {moved:.3g}, more than {claim.sensitivity:g}"
     return ""
+
+
+def what_is_put_out_lies_on_the_public_grid(release: Release, claim: Guarantee) -> str:
+    """A mean times N is a whole number of steps of the grid, in every bit."""
+    step = claim.grid / _units(claim)
+    found = _mean(release, 2, SeededNoise("law"), scale=LOUD)
+    off = float((found != np.round(found / step) * step).mean())
+    return f"{100 * off:.0f} % of the numbers lie beside the grid" if off else ""
 
 
 def the_divisor_is_public(release: Release, claim: Guarantee) -> str:
@@ -60,7 +69,7 @@ def the_epsilon_follows_from_the_mechanisms_numbers(release: Release, claim: Gua
         noise_multiplier=said.noise_multiplier,
         sampling_rate=1.0,
         steps=said.steps,
-        delta=claim.delta,
+        delta=claim.accounted_delta,
         accountant="gaussian",
     ).epsilon
     if again > claim.epsilon * (1 + 1e-9) or claim.epsilon > claim.target_epsilon:
@@ -73,6 +82,7 @@ LAWS: dict[str, Law] = {
     for law in (
         the_noise_is_that_which_was_accounted,
         one_unit_moves_the_sum_by_the_clip_norm_at_most,
+        what_is_put_out_lies_on_the_public_grid,
         the_divisor_is_public,
         the_epsilon_follows_from_the_mechanisms_numbers,
     )
@@ -85,28 +95,33 @@ class _Silence(SeededNoise):
     def __init__(self) -> None:
         super().__init__("silence")
 
-    def normal(self, n: int) -> Any:
-        return np.zeros(n, np.float32)
+    def noised(self, sums: Integers, grid: Grid) -> Integers:
+        return sums
 
 
 def _mean(
     release: Release, units: int, noise: SeededNoise, *, scale: float, alike: bool = False
 ) -> Vectors:
-    """The release's answer to made-up units, whose vectors are random, or one and the same."""
+    """The release's answer to made-up units, whose vectors are random, or one and the same.
+
+    A patch's first pixel says which vector is its own; that of a blank one is zero.
+    """
     each = EACH if release.guarantee.unit == "patient" else 1
-    masks = np.zeros((units * each, 1, SIDE, SIDE), np.uint8)
+    images = np.zeros((units * each, 1, SIDE, SIDE), np.float32)
+    images[:, 0, 0, 0] = np.arange(1, units * each + 1) / PATCHES
     patches = Patches(
-        images=np.zeros(masks.shape, np.float32),
-        masks=masks,
+        images=images,
+        masks=np.zeros(images.shape, np.uint8),
         patient=np.repeat(np.arange(units), each),
         patients=max(units, 1),
         patches_per_patient=EACH,
     )
-    rows = np.random.default_rng(0).standard_normal((1 if alike else 2 * EACH, NUMBERS))
-    served = iter(np.resize(np.arange(len(rows)), 2 * EACH))
+    rows = scale * np.random.default_rng(0).standard_normal((PATCHES + 1, NUMBERS))
+    rows[1:] = rows[1] if alike else rows[1:]
+    rows[0] = 0.0
 
     def features(some: Patches) -> Vectors:
-        return scale * rows[[next(served) for _ in range(len(some))]]
+        return np.asarray(rows[np.round(some.images[:, 0, 0, 0] * PATCHES).astype(np.int64)])
 
     return release.mean(patches, features, noise)
 

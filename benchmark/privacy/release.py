@@ -101,15 +101,16 @@ class Release:
     def mean(self, patches: Patches, features: Features, noise: Noise) -> Vectors:
         """The noised mean ``(d,)`` of the units' clipped vectors; one not finite counts as zero.
 
-        Without noise, so at ε = ∞, it is the plain mean over N.
+        Without noise it is the mean of floats, and at ε = ∞, where C is infinite, the plain one.
         """
         said = self.guarantee
         vectors = self._units(patches, features)
         if said.noise_multiplier == 0:
-            return np.asarray(sum(finite(some).sum(0) for some in vectors) / self.units)
+            total = sum(clipped(some, said.clip_norm).sum(0) for some in vectors)
+            return np.asarray(total / self.units)
         grid = grid_of(said.noise_multiplier, said.clip_norm)
-        total = sum(on_grid(some, said.clip_norm).sum(0) for some in vectors)
-        noised = noise.noised(np.asarray(total, np.int64), grid)
+        steps = sum(on_grid(some, said.clip_norm).sum(0) for some in vectors)
+        noised = noise.noised(np.asarray(steps, np.int64), grid)
         return np.asarray(noised * (grid.spacing / self.units))
 
     def _units(self, patches: Patches, features: Features) -> Iterator[Vectors]:

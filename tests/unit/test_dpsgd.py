@@ -15,6 +15,7 @@ from benchmark.core.mechanism import Grid
 from benchmark.privacy.dpsgd import Batch, Step, grid_of, refuse_mixing
 from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES, Loss, refuse_unruled, trained
 from benchmark.privacy.randomness import SeededNoise
+from benchmark.privacy.replay import Output, Recorder
 from generators.nets.convolutional import PatchCritic, initialise
 from generators.nets.players import LOSSES
 from segmenters.nets.private import PatchScore, SmallUnet
@@ -226,6 +227,116 @@ def test_blank_samples_hold_their_place_and_add_nothing(value: float, engine: st
     less = Batch(whole.real[present], owner[present], whole.fake)
     expected = step(engine=engine)._clipped(net, less)
     assert (some - expected).norm() <= 1e-5 * expected.norm()
+
+
+HOSTILE = {
+    "as drawn": lambda net: None,
+    "huge": lambda net: scaled(net, 1e15),
+    "enormous": lambda net: scaled(net, 1e30),
+    "denormal": lambda net: scaled(net, 1e-41),
+    "not a number": lambda net: scaled(net, math.nan),
+    "huge biases": lambda net: biased(net, 3e4),
+}
+
+
+def scaled(net: nn.Module, factor: float) -> None:
+    for weight in net.parameters():
+        weight.data *= factor
+
+
+def biased(net: nn.Module, bias: float) -> None:
+    for name, weight in net.named_parameters():
+        if name.endswith("bias"):
+            weight.data.fill_(bias)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("each", [1, 3])
+@pytest.mark.parametrize("weights", HOSTILE)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "quick",
+        "wide enough for Gram matrices",
+        "wide, with instance norm",
+        "all but one layer frozen",
+        "linear on positions",
+        "group norm",
+        "grouped",
+        "a U-Net's loss",
+        "instance norm with parameters",
+    ],
+)
+def test_whatever_weights_a_server_sends_one_unit_moves_the_sum_by_the_sensitivity_at_most(
+    kind: str, weights: str, each: int, engine: str
+) -> None:
+    net = wide(NETS[kind]())
+    HOSTILE[weights](net)
+    whole, owner = batch().real, torch.arange(12) // each
+    private = step(engine=engine, noise_multiplier=1.0, expected_units=1.0)
+    for unit in (0, int(owner.max())):
+        present = owner != unit
+        blank = whole * present[:, None, None, None]
+        full, less = (
+            on_grid(private, net, Batch(*rest))
+            for rest in ((whole, owner), (blank, owner, None, present))
+        )
+        moved = float(np.linalg.norm((full.sums - less.sums).astype(float))) * full.grid.spacing
+        assert moved <= full.grid.sensitivity
+        assert full.grid.sensitivity <= 0.5 * 1.005
+
+
+def on_grid(private: Step, net: nn.Module, one: Batch) -> Output:
+    """What the step hands to its noise."""
+    recorder = Recorder(Silence())
+    private.gradient(net, one, recorder)
+    return recorder.outputs[0]
+
+
+@pytest.mark.parametrize("amplified", [4.0, 4e6])
+@pytest.mark.parametrize("bias", [1e2, 1e3, 3e4, 1e6])
+def test_outputs_that_cancel_hide_no_norm(bias: float, amplified: float) -> None:
+    """A server's critic whose third layer's Gram norms vanish by cancellation."""
+    net = cancelling(bias, amplified)
+    samples, unclipped = batch(32).real, 1e30
+    rows = [row.norm() for row in one_by_one(net, torch.neg, samples[:4])]
+    assert min(rows) > 0.5 * amplified, "or else there is nothing to hide"
+    for sample in samples:
+        through = clipped(net, torch.neg, sample[None], 0.25)
+        assert float(through.norm()) <= 0.25
+    assert clipped(net, torch.neg, samples[:1], unclipped).norm() > 0
+
+
+def cancelling(bias: float, amplified: float) -> PatchCritic:
+    """Channels copy pixels; a tiny constant goes on, and is taken from itself, much amplified."""
+    net = PatchCritic(levels=3, width=16, norm="none", padding=1)
+    first, second, third, last = (m for m in net.body if isinstance(m, nn.Conv2d))
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.zero_()
+        for out in range(16):
+            first.weight[out, 0, out // 4, out % 4] = 1.0
+        first.bias.fill_(2.0)
+        for out in range(32):
+            second.weight[out, out // 2, 1 + out % 2, 1] = 1.0
+        second.bias.fill_(bias)
+        third.bias[0] = 1e-6
+        last.weight[0, 0, 0, 0], last.weight[0, 0, 0, 3] = amplified, -amplified
+    return net
+
+
+def test_a_blank_unit_leaves_every_bit_of_the_other_units_gradients() -> None:
+    """So rounding by what stands beside it moves nobody: the sum changes by that unit alone."""
+    net, whole = wide(NETS["wide enough for Gram matrices"]()), batch(24).real
+    present = torch.arange(24) != 5
+    blank = whole * present[:, None, None, None]
+    rows = []
+    for samples in (whole, blank):
+        samples.requires_grad_()
+        losses = torch.neg(net(samples))
+        outputs = torch.autograd.grad(losses.sum(), samples)[0]
+        rows.append(outputs[present])
+    assert torch.equal(*rows)
 
 
 def test_a_layer_that_no_sample_reaches_has_no_gradient() -> None:

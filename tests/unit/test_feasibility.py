@@ -162,15 +162,15 @@ def test_one_release_of_128_numbers_of_100_patients_is_a_quarter_noise() -> None
 
 
 class Counting(SeededNoise):
-    """Notes how many normals each draw has."""
+    """Notes how many numbers each mechanism puts out."""
 
     def __init__(self) -> None:
         super().__init__("counting")
         self.drawn: list[int] = []
 
-    def normal(self, n: int):
-        self.drawn.append(n)
-        return super().normal(n)
+    def noised(self, sums, grid):
+        self.drawn.append(len(sums))
+        return super().noised(sums, grid)
 
 
 @pytest.mark.parametrize("name", sorted({*generators.names()}))

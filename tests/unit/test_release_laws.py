@@ -13,7 +13,7 @@ from benchmark.audit.release_laws import LAWS
 from benchmark.core.budget import Budget
 from benchmark.core.generator import FitContext
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.privacy.release import Release, plan_releases
+from benchmark.privacy.release import FINENESS, Release, plan_releases
 from generators.checks import PUBLIC, patches
 from generators.dp_simulator import DpSimulator
 
@@ -25,11 +25,25 @@ def planned(unit: str):
 
 
 def no_clipping(release: Release, monkeypatch) -> None:
-    monkeypatch.setattr(release_module, "clipped", lambda vectors, clip_norm: vectors)
+    def unclipped(vectors, clip_norm):
+        return np.trunc(vectors / clip_norm * FINENESS).astype(np.int64)
+
+    monkeypatch.setattr(release_module, "on_grid", unclipped)
 
 
 def half_the_noise(release: Release, monkeypatch) -> None:
-    monkeypatch.setattr(Release, "deviation", 0.5 * release.deviation)
+    honest = release_module.grid_of
+    monkeypatch.setattr(release_module, "grid_of", lambda sigma, *more: honest(sigma / 2, *more))
+
+
+def noise_in_floating_point(release: Release, monkeypatch) -> None:
+    mean = release.mean
+
+    def faulty(patches, features, noise):
+        found = mean(patches, features, noise)
+        return found * (1 + 2.0**-40)
+
+    release.mean = faulty  # type: ignore[method-assign]
 
 
 def one_noise_for_all(release: Release, monkeypatch) -> None:
@@ -64,6 +78,7 @@ def unclipped_groups(release: Release, monkeypatch) -> None:
 FAULTS: dict[Callable[..., None], str] = {
     no_clipping: "one_unit_moves_the_sum_by_the_clip_norm_at_most",
     half_the_noise: "the_noise_is_that_which_was_accounted",
+    noise_in_floating_point: "what_is_put_out_lies_on_the_public_grid",
     one_noise_for_all: "the_noise_is_that_which_was_accounted",
     divided_by_who_is_there: "the_divisor_is_public",
     more_releases_than_planned: "the_epsilon_follows_from_the_mechanisms_numbers",

@@ -6,7 +6,7 @@ import scipy.stats
 
 from benchmark.core.patches import Patches
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.privacy.sampling import PoissonSampler
+from benchmark.privacy.sampling import BLANK, PoissonSampler, least_units
 
 PATIENTS, SLOTS, DRAWS = 8, 50, 400
 
@@ -23,7 +23,9 @@ def patches(of_patient: list[int]) -> Patches:
     )
 
 
-def sampler(unit: str, rate: float, of_patient: list[int] | None = None) -> PoissonSampler:
+def sampler(
+    unit: str, rate: float, of_patient: list[int] | None = None, *, padded: bool = False
+) -> PoissonSampler:
     return PoissonSampler(
         patches(of_patient or [SLOTS] * PATIENTS),
         unit=unit,
@@ -31,6 +33,7 @@ def sampler(unit: str, rate: float, of_patient: list[int] | None = None) -> Pois
         patches_per_draw=6,
         noise=SeededNoise(0, unit),
         seed=0,
+        padded=padded,
     )
 
 
@@ -75,15 +78,20 @@ def test_the_rate_does_not_depend_on_what_patients_hold() -> None:
     full, sparse = sampler("patch", 0.3), sampler("patch", 0.3, [SLOTS, 10, *[SLOTS] * 6])
     kept = [i for p in range(8) for i in range(p * 50, p * 50 + (10 if p == 1 else 50))]
     for _ in range(20):
-        there = set(full.draw()[0])
-        assert [i for i in kept if i in there] == [kept[j] for j in sparse.draw()[0]]
+        (there, units), (here, same) = full.draw(), sparse.draw()
+        assert units.tolist() == same.tolist()
+        assert [i if i in kept else BLANK for i in there] == [
+            BLANK if j == BLANK else kept[j] for j in here
+        ]
 
 
 def test_what_one_patient_holds_moves_no_other_patients_patches() -> None:
     full, without = sampler("patient", 0.5), sampler("patient", 0.5, [0, *[SLOTS] * 7])
     for _ in range(20):
-        (here, owners), (there, _) = full.draw(), without.draw()
-        assert (here[owners > 0] - SLOTS == there).all()
+        (here, owners), (there, same) = full.draw(), without.draw()
+        assert (owners == same).all()
+        assert (here[owners > 0] - SLOTS == there[owners > 0]).all()
+        assert (there[owners == 0] == BLANK).all()
 
 
 def test_a_sampler_goes_on_where_another_stood() -> None:
@@ -92,6 +100,36 @@ def test_a_sampler_goes_on_where_another_stood() -> None:
     assert not np.array_equal(first, second)
     two.draws = 1
     assert np.array_equal(two.draw()[0], second)
+
+
+@pytest.mark.parametrize("unit", ["patch", "patient"])
+def test_the_shape_of_a_batch_depends_on_the_draw_alone(unit: str) -> None:
+    full, empty = sampler(unit, 0.4), sampler(unit, 0.4, [0] * PATIENTS)
+    for _ in range(20):
+        (_, units), (blank, same) = full.draw(), empty.draw()
+        assert units.tolist() == same.tolist()
+        assert (blank == BLANK).all()
+
+
+@pytest.mark.parametrize("unit", ["patch", "patient"])
+def test_a_padded_batch_has_one_size_whoever_is_drawn(unit: str) -> None:
+    plain, padded = sampler(unit, 0.1), sampler(unit, 0.1, padded=True)
+    sizes = set()
+    for _ in range(200):
+        (here, units), (there, more) = plain.draw(), padded.draw()
+        assert there[: len(here)].tolist() == here.tolist()
+        assert more[: len(units)].tolist() == units.tolist()
+        assert (there[len(here) :] == BLANK).all()
+        assert (more[len(units) :] >= padded.units).all()
+        sizes.add(len(there))
+    assert len(sizes) == 1
+
+
+def test_a_batch_outgrows_its_padding_once_in_a_million_million_draws() -> None:
+    for units, rate in ((8, 0.5), (400, 0.1), (41_000, 300 / 41_000)):
+        most = least_units(units, rate)
+        assert scipy.stats.binom.sf(most, units, rate) <= 2.0**-40
+        assert most == units or scipy.stats.binom.sf(most - 1, units, rate) > 2.0**-40
 
 
 def test_an_empty_batch_is_a_batch() -> None:
