@@ -1,8 +1,18 @@
 """The ledger: what every patient's data have paid so far, on this machine.
 
 An entry is durable before the first private batch is read, and is never changed (``chain``). A
-patient is known by a keyed digest of the voxels; a file that is exported again, or renamed, is the
-same patient.
+patient is known by two keyed digests, of the voxels and of the participant id that the cohort gives
+him, and pays under either: a file that is exported again or renamed is the same patient, and so are
+other voxels under the same id. Identities that a chain of common digests connects are one patient.
+
+What that cannot find: other voxels under another id are a new patient. What it finds wrongly: an id
+is joined with the same id of any other cohort on this machine, whatever that cohort or its folder
+is called, as a cohort's name is changed as easily as a voxel. Two people who share an id pay for
+each other, which may refuse a fit and never allows one.
+
+Where an entry names one patient under several identities, he was several units of that fit, and
+pays for so many: their contributions are drawn and clipped apart, as the patches of a patient are
+where the patch is the unit, and the same bound holds (``units``).
 
 A patient's total is composed by the accountant from the mechanisms' numbers, at patient level also
 where patches were the unit. Caps hold for private data; phantoms are recorded and never capped. A
@@ -13,13 +23,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from benchmark.core.budget import Guarantee, Unit, epsilon_text
 from benchmark.core.errors import UsageError
+from benchmark.core.identity import Identity, joined
 from benchmark.privacy.chain import Chain, Entry, Head, Pages
 from benchmark.privacy.composition import total_epsilon
 
@@ -27,6 +38,9 @@ Kind = Literal["fit", "statistics", "tuning", "selection"]
 CAP = "cap"
 DELTA = 1e-5
 """δ of every total."""
+
+History = tuple[tuple[int, int], ...]
+"""What a patient has paid: an entry's number, and under how many identities it names him."""
 
 
 class OverCapError(UsageError):
@@ -42,7 +56,7 @@ class Spending:
         run: The key of the run that spends.
         generator: Who spends.
         guarantee: The mechanism's numbers.
-        patients: Keyed digests of the patients' voxels.
+        patients: The patients, each an ``Identity`` or its text.
         private: Whether they are anything but phantoms.
     """
 
@@ -125,15 +139,24 @@ class Ledger:
         with self._chain.reading() as pages:
             return pages.entries()
 
+    def known_by_id_alone(self, patients: Iterable[str]) -> int:
+        """How many of some patients have a participant id that the ledger knows, and new voxels."""
+        with self._chain.reading() as pages:
+            known = {digest for one in pages.patients() for digest in Identity(one).digests}
+        return sum(
+            one.participant in known and one.voxels not in known for one in map(Identity, patients)
+        )
+
     def totals(self) -> list[Total]:
         """What private patients have paid, the most first; patients with the same entries are one.
 
         A cohort's total is that of its worst patient.
         """
-        said = {entry.number: entry.said for entry in self.entries() if entry.said.get("private")}
+        said = {entry.number: entry.said for entry in self.entries()}
+        private = [number for number, words in said.items() if words.get("private")]
         totals = [
-            Total(count, numbers, _paid([_guarantee(said[n]) for n in numbers]))
-            for numbers, count in _alike(said).items()
+            Total(count, tuple(number for number, _ in history), _paid(_owed(history, said)))
+            for history, count in _alike(said, private).items()
         ]
         return sorted(totals, key=lambda total: -total.epsilon)
 
@@ -144,9 +167,13 @@ class Ledger:
             runs: Their keys; every entry of theirs counts, also of fits that were never finished.
             unit: ``patient``; or ``patch``, if that is all the runs' unit.
         """
-        said = {e.number: e.said for e in self.entries() if e.said.get("run") in runs}
-        histories = ([_guarantee(said[number]) for number in numbers] for numbers in _alike(said))
-        return max((total_epsilon(each, DELTA, unit=unit) for each in histories), default=0.0)
+        said = {entry.number: entry.said for entry in self.entries()}
+        theirs = [number for number, words in said.items() if words.get("run") in runs]
+        histories: Iterable[History] = _alike(said, theirs)
+        if unit == "patch":  # a patch is one unit, under however many identities its patient is
+            histories = {tuple((number, 1) for number, _ in history) for history in histories}
+        paid = (_owed(history, said) for history in histories)
+        return max((total_epsilon(each, DELTA, unit=unit) for each in paid), default=0.0)
 
     def verify(self) -> int:
         """Checks every entry, the chain and its end; returns the number of entries.
@@ -158,13 +185,14 @@ class Ledger:
             return pages.verify()
 
 
-def _alike(said: Mapping[int, Mapping[str, Any]]) -> Counter[tuple[int, ...]]:
-    """How many patients have the same entries, by the numbers of these."""
-    of_patient: dict[str, list[int]] = {}
-    for number, words in said.items():
-        for patient in words["patients"]:
-            of_patient.setdefault(patient, []).append(number)
-    return Counter(tuple(numbers) for numbers in of_patient.values())
+def _alike(said: Mapping[int, Mapping[str, Any]], numbers: Iterable[int]) -> Counter[History]:
+    """How many patients have the same history among the entries of some numbers."""
+    patient_of = joined(one for words in said.values() for one in words.get("patients", ()))
+    of_patient: dict[str, Counter[int]] = {}
+    for number in numbers:
+        for one in said[number]["patients"]:
+            of_patient.setdefault(patient_of[one], Counter())[number] += 1
+    return Counter(tuple(sorted(found.items())) for found in of_patient.values())
 
 
 def _check_cap(pages: Pages, spendings: Sequence[Spending]) -> None:
@@ -173,21 +201,36 @@ def _check_cap(pages: Pages, spendings: Sequence[Spending]) -> None:
     if math.isinf(cap) or not planned:
         return
     said = {entry.number: entry.said for entry in entries}
-    histories = {
-        (tuple(pages.numbers_of(patient)), tuple(patient in s.patients for s in planned))
-        for patient in {patient for spending in planned for patient in spending.patients}
-    }
-    for numbers, joins in histories:
-        news = [s.guarantee for s, joined in zip(planned, joins, strict=True) if joined]
-        total = _paid([*(_guarantee(said[number]) for number in numbers), *news])
+    for history, joins in _histories(pages, planned):
+        news = [
+            _of_group(spending.guarantee, count)
+            for spending, count in zip(planned, joins, strict=True)
+            if count
+        ]
+        total = _paid([*_owed(history, said), *news])
         if total > cap:
             names = ", ".join(dict.fromkeys(s.generator for s in planned))
             raise OverCapError(
                 f"{names} would take a patient's total to ε = {epsilon_text(total)} at "
-                f"δ = {DELTA:g}, above the cap of {cap:g}; ask for less (--epsilon; "
-                "--no-bookends and --noise system: `real` and seeded noise have no finite ε), or "
-                "raise it (`bench ledger cap`)."
+                f"δ = {DELTA:g}, above the cap of {cap:g}; ask for less (--epsilon; --noise "
+                "system, and no `real`: it and seeded noise have no finite ε), or raise it "
+                "(`bench ledger cap`)."
             )
+
+
+def _histories(pages: Pages, planned: Sequence[Spending]) -> set[tuple[History, tuple[int, ...]]]:
+    """What the patients of some spendings have paid, and how often each spending names them."""
+    asked = [set(spending.patients) for spending in planned]
+    patient_of = joined([*pages.patients(), *(one for each in asked for one in each)])
+    identities: dict[str, list[str]] = {}
+    for one, patient in patient_of.items():
+        identities.setdefault(patient, []).append(one)
+    joins = [Counter(patient_of[one] for one in each) for each in asked]
+    found = set()
+    for patient in {patient for each in joins for patient in each}:
+        paid = Counter(n for one in identities[patient] for n in pages.numbers_of(one))
+        found.add((tuple(sorted(paid.items())), tuple(each[patient] for each in joins)))
+    return found
 
 
 def _cap(entries: Sequence[Entry]) -> float:
@@ -207,8 +250,20 @@ def _said(spending: Spending) -> dict[str, Any]:
     }
 
 
-def _guarantee(said: Mapping[str, Any]) -> Guarantee:
-    return Guarantee.from_dict(said["guarantee"])
+def _owed(history: History, said: Mapping[int, Mapping[str, Any]]) -> list[Guarantee]:
+    """The mechanisms of a patient's entries."""
+    return [
+        _of_group(Guarantee.from_dict(said[number]["guarantee"]), count)
+        for number, count in history
+    ]
+
+
+def _of_group(guarantee: Guarantee, identities: int) -> Guarantee:
+    """The mechanism as it is for a patient who was several of its patients."""
+    if identities == 1:
+        return guarantee
+    each = 1 if guarantee.unit == "patient" else guarantee.patches_per_patient
+    return replace(guarantee, unit="patch", patches_per_patient=identities * each)
 
 
 def _paid(fits: Sequence[Guarantee]) -> float:
