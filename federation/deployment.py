@@ -75,8 +75,8 @@ def _simulated(context: Context, run: str) -> Post:
     partition = Partition(text=str(config["partition"]), sites=int(node["num-partitions"]))
     sites = partition.split(cohort)
     index, state, cache = int(node["partition-id"]), state_folder(), cache_folder()
-    digests = Digests(cache, machine_secret(state))
-    check_disjoint({name: digests.of_voxels(mine) for name, mine in sites.items()})
+    digests = Digests(state, machine_secret(state))
+    check_disjoint({name: digests.identities(mine, private=True) for name, mine in sites.items()})
     name, patients = list(sites.items())[index]
     return _post(index, name, patients, run, state, cache, config)
 
@@ -96,14 +96,14 @@ def _post(
             "seeded-noise=true is for phantoms: whoever knows the seed undoes the noise of "
             "patients; leave it out, or say phantom=true if they are none."
         )
-    digests = Digests(cache, machine_secret(state))
+    digests = Digests(state, machine_secret(state))
     patients = digests.admit(patients)
     digest, _ = digests.of(patients, private=not phantom)
     return Post(
         index=index,
         name=name,
         patients=patients,
-        voxels=digests.of_voxels(patients),
+        voxels=digests.identities(patients, private=not phantom),
         data=digest,
         private=not phantom,
         folder=state / "federation" / name / run,

@@ -45,7 +45,7 @@ class Post:
         index: The site's number, from 0.
         name: Its name.
         patients: Its training patients.
-        voxels: Keyed digests of their voxels, as the ledger knows them.
+        voxels: Who they are, as the ledger knows them: each an ``Identity`` or its text.
         data: Digest of their files.
         private: Whether they are anything but phantoms.
         folder: What the site keeps of this run.

@@ -10,10 +10,6 @@ is joined with the same id of any other cohort on this machine, whatever that co
 is called, as a cohort's name is changed as easily as a voxel. Two people who share an id pay for
 each other, which may refuse a fit and never allows one.
 
-Where an entry names one patient under several identities, he was several units of that fit, and
-pays for so many: their contributions are drawn and clipped apart, as the patches of a patient are
-where the patch is the unit, and the same bound holds (``units``).
-
 A patient's total is composed by the accountant from the mechanisms' numbers, at patient level also
 where patches were the unit. Caps hold for private data; phantoms are recorded and never capped. A
 fit on private data with seeded noise counts as ε = ∞: whoever has the seed undoes it.
@@ -22,25 +18,22 @@ fit on private data with seeded noise counts as ε = ∞: whoever has the seed u
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from benchmark.core.budget import Guarantee, Unit, epsilon_text
 from benchmark.core.errors import UsageError
-from benchmark.core.identity import Identity, joined
+from benchmark.core.identity import Identity
 from benchmark.privacy.chain import Chain, Entry, Head, Pages
 from benchmark.privacy.composition import total_epsilon
+from benchmark.privacy.histories import History, alike, before_and_now, of_group, owed
 
 Kind = Literal["fit", "statistics", "tuning", "selection"]
 CAP = "cap"
 DELTA = 1e-5
 """δ of every total."""
-
-History = tuple[tuple[int, int], ...]
-"""What a patient has paid: an entry's number, and under how many identities it names him."""
 
 
 class OverCapError(UsageError):
@@ -155,8 +148,8 @@ class Ledger:
         said = {entry.number: entry.said for entry in self.entries()}
         private = [number for number, words in said.items() if words.get("private")]
         totals = [
-            Total(count, tuple(number for number, _ in history), _paid(_owed(history, said)))
-            for history, count in _alike(said, private).items()
+            Total(count, tuple(number for number, _ in history), _paid(owed(history, said)))
+            for history, count in alike(said, private).items()
         ]
         return sorted(totals, key=lambda total: -total.epsilon)
 
@@ -169,10 +162,10 @@ class Ledger:
         """
         said = {entry.number: entry.said for entry in self.entries()}
         theirs = [number for number, words in said.items() if words.get("run") in runs]
-        histories: Iterable[History] = _alike(said, theirs)
+        histories: Iterable[History] = alike(said, theirs)
         if unit == "patch":  # a patch is one unit, under however many identities its patient is
             histories = {tuple((number, 1) for number, _ in history) for history in histories}
-        paid = (_owed(history, said) for history in histories)
+        paid = (owed(history, said) for history in histories)
         return max((total_epsilon(each, DELTA, unit=unit) for each in paid), default=0.0)
 
     def verify(self) -> int:
@@ -185,29 +178,21 @@ class Ledger:
             return pages.verify()
 
 
-def _alike(said: Mapping[int, Mapping[str, Any]], numbers: Iterable[int]) -> Counter[History]:
-    """How many patients have the same history among the entries of some numbers."""
-    patient_of = joined(one for words in said.values() for one in words.get("patients", ()))
-    of_patient: dict[str, Counter[int]] = {}
-    for number in numbers:
-        for one in said[number]["patients"]:
-            of_patient.setdefault(patient_of[one], Counter())[number] += 1
-    return Counter(tuple(sorted(found.items())) for found in of_patient.values())
-
-
 def _check_cap(pages: Pages, spendings: Sequence[Spending]) -> None:
     entries = pages.entries()
     cap, planned = _cap(entries), [spending for spending in spendings if spending.private]
     if math.isinf(cap) or not planned:
         return
     said = {entry.number: entry.said for entry in entries}
-    for history, joins in _histories(pages, planned):
+    for history, joins in before_and_now(
+        pages.patients(), pages.numbers_of, [spending.patients for spending in planned]
+    ):
         news = [
-            _of_group(spending.guarantee, count)
+            of_group(spending.guarantee, count)
             for spending, count in zip(planned, joins, strict=True)
             if count
         ]
-        total = _paid([*_owed(history, said), *news])
+        total = _paid([*owed(history, said), *news])
         if total > cap:
             names = ", ".join(dict.fromkeys(s.generator for s in planned))
             raise OverCapError(
@@ -216,21 +201,6 @@ def _check_cap(pages: Pages, spendings: Sequence[Spending]) -> None:
                 "system, and no `real`: it and seeded noise have no finite ε), or raise it "
                 "(`bench ledger cap`)."
             )
-
-
-def _histories(pages: Pages, planned: Sequence[Spending]) -> set[tuple[History, tuple[int, ...]]]:
-    """What the patients of some spendings have paid, and how often each spending names them."""
-    asked = [set(spending.patients) for spending in planned]
-    patient_of = joined([*pages.patients(), *(one for each in asked for one in each)])
-    identities: dict[str, list[str]] = {}
-    for one, patient in patient_of.items():
-        identities.setdefault(patient, []).append(one)
-    joins = [Counter(patient_of[one] for one in each) for each in asked]
-    found = set()
-    for patient in {patient for each in joins for patient in each}:
-        paid = Counter(n for one in identities[patient] for n in pages.numbers_of(one))
-        found.add((tuple(sorted(paid.items())), tuple(each[patient] for each in joins)))
-    return found
 
 
 def _cap(entries: Sequence[Entry]) -> float:
@@ -248,22 +218,6 @@ def _said(spending: Spending) -> dict[str, Any]:
         "guarantee": _plain(spending.guarantee.as_dict()),
         "patients": sorted(set(spending.patients)),
     }
-
-
-def _owed(history: History, said: Mapping[int, Mapping[str, Any]]) -> list[Guarantee]:
-    """The mechanisms of a patient's entries."""
-    return [
-        _of_group(Guarantee.from_dict(said[number]["guarantee"]), count)
-        for number, count in history
-    ]
-
-
-def _of_group(guarantee: Guarantee, identities: int) -> Guarantee:
-    """The mechanism as it is for a patient who was several of its patients."""
-    if identities == 1:
-        return guarantee
-    each = 1 if guarantee.unit == "patient" else guarantee.patches_per_patient
-    return replace(guarantee, unit="patch", patches_per_patient=identities * each)
 
 
 def _paid(fits: Sequence[Guarantee]) -> float:

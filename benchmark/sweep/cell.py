@@ -108,6 +108,7 @@ def run_cell(
         **learnt.more,
         "private_data": inputs.private,
         "skipped": list(inputs.skipped),
+        "cost_of_skipping": inputs.cost_of_skipping,
         "suite": suite(),
         "peak_mib": peak_mib(),
         "seconds": {**watch.seconds, "total": round(sum(watch.seconds.values()), 3)},
