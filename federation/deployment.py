@@ -18,6 +18,7 @@ from typing import NamedTuple
 from flwr.app import Context
 
 from benchmark.core.errors import UsageError
+from benchmark.core.identity import Identity
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
 from benchmark.data.folders import LEDGER, cache_folder, machine_secret, state_folder
@@ -97,7 +98,7 @@ def _simulated(context: Context, run: str) -> Post:
     partition = Partition(text=str(config["partition"]), sites=int(node["num-partitions"]))
     sites = partition.split(cohort)
     index, state, cache = int(node["partition-id"]), state_folder(), cache_folder()
-    digests = Digests(cache, machine_secret(state))
+    digests = Digests(state, machine_secret(state))
     phantom = _flag(config, "phantom")
     known = {name: _known(mine, digests, phantom=phantom) for name, mine in sites.items()}
     check_disjoint({name: site.voxels for name, site in known.items()})
@@ -120,7 +121,7 @@ def _post(
             "seeded-noise=true is for phantoms: whoever knows the seed undoes the noise of "
             "patients; leave it out, or say phantom=true if they are none."
         )
-    digests = Digests(cache, machine_secret(state))
+    digests = Digests(state, machine_secret(state))
     known = _known(patients, digests, phantom=phantom)
     there = [patient for patient in known.patients if patient]
     digest, _ = digests.of(there, private=not phantom)
@@ -162,15 +163,15 @@ def _known(listed: Sequence[Patient], digests: Digests, *, phantom: bool) -> Kno
     """
     if phantom:
         admitted = digests.admit(listed)
-        return Known(admitted, digests.of_voxels(admitted))
-    voxels, faults = {}, []
+        return Known(admitted, digests.identities(admitted, private=False))
+    voxels, faults = dict[Patient, Identity](), list[str]()
     for patient in listed:
         try:
-            (voxels[patient],) = digests.of_voxels((patient,))
+            (voxels[patient],) = digests.identities((patient,), private=True)
         except Exception as error:  # whatever reading one patient's files ends in
             faults.append(f"{patient.id} has no patch: {error}")
-    copies = Counter(voxels.values())
-    for patient in [patient for patient, found in voxels.items() if copies[found] > 1]:
+    copies = Counter(found.voxels for found in voxels.values())
+    for patient in [one for one, found in voxels.items() if copies[found.voxels] > 1]:
         faults.append(f"{patient.id} has no patch: another listed patient has the same volume.")
         del voxels[patient]
     return Known(

@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 
 from benchmark.core.errors import UsageError
+from benchmark.core.identity import Identity
 from benchmark.data.cohort import Patient
 
 SEED = 20220211
@@ -130,14 +131,14 @@ def check_disjoint(sites: Mapping[str, Sequence[str]]) -> None:
     """Refuses a patient who is at two sites.
 
     Args:
-        sites: Digests of the patients' voxels, by site.
+        sites: The patients by site, each an ``Identity`` or its text.
 
     Raises:
         UsageError: Naming the sites.
     """
     seen: dict[str, str] = {}
-    for site, digests in sites.items():
-        for digest in digests:
+    for site, patients in sites.items():
+        for digest in (digest for one in patients for digest in Identity(one).digests):
             if seen.setdefault(digest, site) != site:
                 raise UsageError(
                     f"A patient is at two sites, {seen[digest]} and {site}; the guarantee of each "

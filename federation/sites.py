@@ -52,7 +52,7 @@ class Post:
         name: Its name.
         patients: Its training patients as its cohort lists them; their number is public. ``None``
             for one whose files cannot be used.
-        voxels: Keyed digests of their voxels, as the ledger knows them.
+        voxels: Who they are, as the ledger knows them: each an ``Identity`` or its text.
         data: Digest of their files.
         private: Whether they are anything but phantoms.
         folder: What the site keeps of this run.

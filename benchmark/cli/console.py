@@ -79,10 +79,12 @@ class Console:
         from leaderboard.reports import write_report
         from leaderboard.table import matrix_table, sweep_table
 
-        table, outcomes, matrix = finished
+        table, outcomes, matrix, notes = finished
         draw_trade_off(table, out / TRADE_OFF)
         draw_patches(_strips([o.spec for o in outcomes], Store(out)), out / PATCHES)
         self._out.print(sweep_table(table))
+        for note in notes:
+            self._warn(note)
         self.say_together(together(outcomes, Store(out)))
         if matrix:
             self._out.print(matrix_table(matrix))

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from benchmark.privacy.ledger import Ledger
 
 
+WHO = """\
+A patient is known by the volume's voxels and by the cohort's participant id; either is enough.
+The same patient: a volume that was renamed, or exported again with the same voxels; and, under the
+same id, one that was resampled, denoised or changed in any other way.
+A new patient, who has paid nothing: other voxels under another id. The ledger cannot know better.
+Two people of two cohorts who share an id pay for each other: give them ids of their own."""
+
 HEADINGS = (
     *("entry", "time", "for", "by", "patients", "unit", "ε", "ε of a patient", "δ"),
     *("σ", "q", "T", "noise", "run"),
@@ -30,7 +37,7 @@ def ledger() -> None:
 @ledger.command()
 @click.option("--phantoms", is_flag=True, help="Also entries that concern phantoms alone.")
 def show(phantoms: bool) -> None:
-    """Every entry, and the composed total of the worst patient."""
+    """Every entry, the composed totals of patients, and who counts as one patient."""
     from rich.console import Console
 
     from benchmark.privacy.ledger import DELTA
@@ -51,16 +58,17 @@ def show(phantoms: bool) -> None:
         )
     cap = book.cap()
     click.echo("There is no cap." if math.isinf(cap) else f"The cap is ε = {cap:g} for a patient.")
+    click.echo(WHO)
 
 
 @ledger.command()
 def verify() -> int:
-    """Check that no entry was changed, removed or put in."""
-    from benchmark.privacy.chain import LedgerError
+    """Check that no entry was changed, removed or put in: exit 1 if one was."""
+    from benchmark.privacy.chain import ChangedError
 
     try:
         count = _ledger().verify()
-    except LedgerError as error:
+    except ChangedError as error:
         click.echo(str(error), err=True)
         return 1
     click.echo(f"{count} entries, none changed.")

@@ -100,7 +100,9 @@ layout = click.option(
     "--layout", metavar="NAME", help="How the files lie.  [default: found out by looking]"
 )
 skip_bad = click.option(
-    "--skip-bad", is_flag=True, help="Leave out patients with faults, and list them."
+    "--skip-bad",
+    is_flag=True,
+    help="Leave out patients with faults, list them, and say what it costs.",
 )
 sites = click.option(
     "--sites",

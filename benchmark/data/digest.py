@@ -1,8 +1,15 @@
 """A cohort's digest: its content decides it, its place on the disk does not.
 
-Files are checked and hashed once and remembered by path, size and time of change. Digests of
-private data are keyed with a secret of this machine, so that a published key confirms nobody's
-guess about who was in a cohort.
+Files are checked and hashed once and remembered in the state folder, where the ledger and this
+machine's secret are: whoever could change what is remembered could say that a file is another
+patient's. It saves time and is trusted no further than the disk: a file is read again unless its
+path, size, time of change, number and the kernel's own time of change (ctime, which no program can
+set back without the machine's clock) are those that it was read under. Where a file system keeps no
+such time, or where a file is exchanged between this check and the cutting of its patches, the
+exchange is not found.
+
+Digests of private data are keyed with a secret of this machine, so that a published key confirms
+nobody's guess about who was in a cohort.
 """
 
 from __future__ import annotations
@@ -11,6 +18,7 @@ import hashlib
 import hmac
 import json
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,30 +26,29 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.core.errors import DataError
+from benchmark.core.identity import Identity
 from benchmark.data.cohort import Patient
 
 DIGEST_LENGTH = 16
 VOXELS_LENGTH = 32
-REMEMBERED = 4
-"""Of a file: its size, time of change, digest, and the digest of its patient's voxels."""
+STAMPED, REMEMBERED = 4, 6
+"""Of a file: four stamps, its digest, and the digest of its patient's voxels."""
+PARTICIPANT = "participant "
 
 
 class Digests:
-    """Remembers what was checked and hashed, in one JSON file of a cache folder.
+    """Remembers what was checked and hashed, in one JSON file of the state folder.
 
     Args:
-        cache: The cache folder.
+        state: The state folder.
         secret: Keys the digests of private data.
     """
 
-    def __init__(self, cache: Path, secret: bytes) -> None:
+    def __init__(self, state: Path, secret: bytes) -> None:
         self._secret = secret
-        self._file = cache / "digests.json"
-        self._cache = cache
-        try:
-            self._known: dict[str, list[str | int]] = json.loads(self._file.read_text())
-        except (OSError, ValueError):
-            self._known = {}
+        self._file = state / "digests.json"
+        self._known = _remembered(self._file)
+        self._fresh = False
 
     def of(self, patients: Sequence[Patient], *, private: bool) -> tuple[str, list[str]]:
         """The digest of some patients in their order, and that of each.
@@ -92,7 +99,23 @@ class Digests:
         self._remember()
         if not kept:
             raise DataError("No patient is left whose files can be used.")
-        return tuple(kept.values())
+        return tuple(dict.fromkeys(kept.values()))
+
+    def identities(self, patients: Sequence[Patient], *, private: bool) -> tuple[Identity, ...]:
+        """The patients as the ledger knows them: by their voxels and by their participant ids.
+
+        The id is the cohort's own, without ``sub-``, in any case of its letters. No name of a
+        cohort or a folder goes with it (``ledger`` says why). Phantoms have no id, as they are
+        nobody: else the patient who has their number would pay for them.
+        """
+        voxels = self.of_voxels(patients)
+        if not private:
+            return tuple(Identity.of(digest, "") for digest in voxels)
+        ids = (self._keyed((PARTICIPANT + _bare(p.id)).encode()).hexdigest() for p in patients)
+        return tuple(
+            Identity.of(digest, participant[:VOXELS_LENGTH])
+            for digest, participant in zip(voxels, ids, strict=True)
+        )
 
     def of_voxels(self, patients: Sequence[Patient]) -> tuple[str, ...]:
         """Keyed digests of the images' voxels: the same however a volume is stored or named."""
@@ -104,7 +127,7 @@ class Digests:
 
     def _voxels(self, patient: Patient) -> str:
         self._of_patient(patient)
-        return str(self._known[str(patient.image.absolute())][3])
+        return str(self._known[str(patient.image.absolute())][-1])
 
     def _tried(self, patient: Patient) -> str | DataError:
         try:
@@ -114,30 +137,60 @@ class Digests:
 
     def _of_patient(self, patient: Patient) -> str:
         stamps = {str(f.absolute()): _stamp(f) for f in patient.files}
-        fresh = [p for p, s in stamps.items() if self._known.get(p, [])[:2] != s or self._old(p)]
+        fresh = [path for path, stamp in stamps.items() if not self._knows(path, stamp)]
         voxels = _voxels_of(patient) if fresh else ""
         for path in fresh:
             self._known[path] = [*stamps[path], _sha256(Path(path)), voxels]
-        return "+".join(str(self._known[path][2]) for path in stamps)
+            self._fresh = True
+        return "+".join(str(self._known[path][STAMPED]) for path in stamps)
 
-    def _old(self, path: str) -> bool:
-        return len(self._known[path]) < REMEMBERED
+    def _knows(self, path: str, stamp: list[int]) -> bool:
+        known = self._known.get(path, [])
+        return len(known) == REMEMBERED and known[:STAMPED] == stamp
 
     def _remember(self) -> None:
-        self._cache.mkdir(parents=True, exist_ok=True)
+        """Keeps what is new, for this user alone: it has digests that no secret keys."""
+        if not self._fresh:
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self._file.with_suffix(f".{os.getpid()}")
+        temporary.unlink(missing_ok=True)
+        temporary.touch(mode=0o600)
         temporary.write_text(json.dumps(self._known))
         temporary.replace(self._file)
+        self._fresh = False
+
+
+def _remembered(file: Path) -> dict[str, list[str | int]]:
+    """What the file says; nothing where it is missing or damaged."""
+    try:
+        known = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return (
+        {path: said for path, said in known.items() if isinstance(said, list)}
+        if isinstance(known, dict)
+        else {}
+    )
+
+
+def _bare(identity: str) -> str:
+    """A participant id as cohorts have it in common, however they write it."""
+    said = unicodedata.normalize("NFKC", identity).strip().casefold()
+    return said.removeprefix("sub-")
 
 
 def _again(patient: Patient, voxels: str, kept: dict[str, Patient]) -> DataError | None:
-    """Keeps a patient by the image's voxels; a fault if those are there already."""
-    first = kept.setdefault(voxels, patient)
-    if first is patient:
-        return None
-    return DataError(
-        f"{patient.image}: this is the volume of {first.id} again; a patient counts once."
-    )
+    """Keeps a patient by the image's voxels and by the id; a fault if either is there already."""
+    name = PARTICIPANT + _bare(patient.id)
+    if voxels in kept:
+        said = f"this is the volume of {kept[voxels].id} again; a patient counts once"
+        return DataError(f"{patient.image}: {said}.")
+    if name in kept:
+        said = f"{kept[name].image} is called {patient.id} too; each patient needs an id of his own"
+        return DataError(f"{patient.image}: {said}.")
+    kept[voxels] = kept[name] = patient
+    return None
 
 
 def _voxels_of(patient: Patient) -> str:
@@ -154,12 +207,12 @@ def _voxels_of(patient: Patient) -> str:
     return digest.hexdigest()
 
 
-def _stamp(file: Path) -> list[str | int]:
+def _stamp(file: Path) -> list[int]:
     try:
         found = file.stat()
     except OSError as error:
         raise DataError(f"{file}: the file cannot be read ({error.strerror}).") from error
-    return [found.st_size, found.st_mtime_ns]
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
 def _sha256(file: Path) -> str:

@@ -1,7 +1,8 @@
 """Where the suite keeps things.
 
-A cache folder holds what can be made again, a state folder what must stay: the ledger, how far fits
-have counted their steps, and this machine's secret.
+A cache folder holds what can be made again, a state folder what must stay or must be trusted: the
+ledger, how far fits have counted their steps, this machine's secret, and which file was found to be
+which patient's.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def machine_secret(state: Path) -> bytes:
     """
     file = state / "secret"
     if not file.exists():
-        if (state / LEDGER).exists():
+        if os.path.lexists(state / LEDGER):
             raise UsageError(
                 f"{file} is gone, and without it the ledger beside it knows no patient; put it "
                 f"back from a copy, or move {LEDGER} away to begin at 0."

@@ -2,6 +2,9 @@
 
 The chain is a keyed hash: what is changed, removed or put in is found by whoever has this machine's
 secret. A whole file put back from an older copy of itself is not.
+
+The file comes into being with its first entry in it, in one step. So a file without an entry, or
+without a table, was emptied or cut off, and is never taken for a new one.
 """
 
 from __future__ import annotations
@@ -9,27 +12,29 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.core.errors import BenchError
+from benchmark.core.files import held, sync_folder
 
 PATIENCE_S = 60.0
 _SCHEMA = """
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY, entry TEXT NOT NULL,
+BEGIN;
+CREATE TABLE entries (number INTEGER PRIMARY KEY, entry TEXT NOT NULL,
                                     hash TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS spending (patient TEXT NOT NULL, number INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS head (only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+CREATE TABLE spending (patient TEXT NOT NULL, number INTEGER NOT NULL);
+CREATE TABLE head (only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
                                  number INTEGER NOT NULL, hash TEXT NOT NULL, seal TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS by_patient ON spending (patient);
-CREATE TRIGGER IF NOT EXISTS no_change BEFORE UPDATE ON entries
+CREATE INDEX by_patient ON spending (patient);
+CREATE TRIGGER no_change BEFORE UPDATE ON entries
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS no_removal BEFORE DELETE ON entries
+CREATE TRIGGER no_removal BEFORE DELETE ON entries
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 COMMIT;
 """
@@ -37,6 +42,10 @@ COMMIT;
 
 class LedgerError(BenchError):
     """A ledger that cannot be read or was changed."""
+
+
+class ChangedError(LedgerError):
+    """A ledger that can be read, and in which something was changed, removed or put in."""
 
 
 class Entry(NamedTuple):
@@ -69,11 +78,12 @@ class Chain:
     def __init__(self, path: Path, secret: bytes) -> None:
         self._path, self._secret = path, secret
         self._begun = path.with_suffix(".begun")
+        self._new = path.with_name(f".{path.name}.new")
 
     @contextmanager
     def reading(self) -> Iterator[Pages]:
         """The entries as they are now; none where nothing was ever written."""
-        with self._told(), closing(self._open()) as file:
+        with self._told(), closing(self._open() if self._is_there() else _blank()) as file:
             file.execute("BEGIN")
             yield Pages(file, self._secret, self._path)
 
@@ -81,8 +91,11 @@ class Chain:
     def writing(self) -> Iterator[Pages]:
         """One transaction that no other process can come between; durable when it ends."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._told(), closing(self._open(make=True)) as file:
-            self._begun.touch(mode=0o600)
+        with self._told(), ExitStack() as stack:
+            if not self._is_there():
+                stack.enter_context(held(self._path.parent, wait=True))
+            first = not self._is_there()  # asked again: another process may have been before us
+            file = stack.enter_context(closing(self._make() if first else self._open()))
             file.execute("BEGIN IMMEDIATE")
             try:
                 yield Pages(file, self._secret, self._path)
@@ -90,31 +103,78 @@ class Chain:
                 file.execute("ROLLBACK")
                 raise
             file.execute("COMMIT")
+            if first:
+                self._put(file)
+            if not self._begun.exists() and self._path.exists():
+                self._begun.touch(mode=0o600)
+                sync_folder(self._path.parent)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Whatever sqlite, or an entry that makes no sense, has to say, in one sentence."""
+        """Whatever sqlite, the disk or an entry that makes no sense has to say, in one sentence."""
         try:
             yield
-        except (sqlite3.Error, AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (
+            *(sqlite3.Error, OSError, json.JSONDecodeError),
+            *(AttributeError, KeyError, TypeError),
+        ) as error:
             raise LedgerError(
                 f"{self._path}: the ledger cannot be used ({error}); put it back from a copy."
             ) from error
 
-    def _open(self, *, make: bool = False) -> sqlite3.Connection:
-        there = self._path.exists()
-        if not there and self._begun.exists():
+    def _is_there(self) -> bool:
+        """Whether there is a file, of whatever kind; it is looked for after the note beside it."""
+        begun, there = self._begun.exists(), os.path.lexists(self._path)
+        if begun and not there:
             raise LedgerError(
                 f"{self._path}: the ledger is gone, and with it what patients have paid; put it "
                 f"back from a copy, or remove {self._begun.name} to begin at 0."
             )
-        made = sqlite3.connect(
-            self._path if there or make else ":memory:", timeout=PATIENCE_S, isolation_level=None
-        )
-        made.execute("PRAGMA synchronous = EXTRA")
-        if not made.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-            made.executescript(_SCHEMA)
-        return made
+        return there
+
+    def _open(self) -> sqlite3.Connection:
+        where = f"{self._path.absolute().as_uri()}?mode=rw"  # makes no file where there is none
+        file = sqlite3.connect(where, timeout=PATIENCE_S, isolation_level=None, uri=True)
+        try:
+            file.execute("PRAGMA synchronous = EXTRA")
+            if not _has_entries(file):
+                raise LedgerError(
+                    f"{self._path}: the ledger has no entry, so it was emptied or cut off, and "
+                    "what patients have paid was removed; put it back from a copy, or remove it "
+                    f"and {self._begun.name} to begin at 0."
+                )
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _make(self) -> sqlite3.Connection:
+        """A file beside the ledger's place, to be put there once it has an entry."""
+        for rest in (self._new, self._new.with_name(f"{self._new.name}-journal")):
+            rest.unlink(missing_ok=True)  # of a process that was killed
+        self._new.touch(mode=0o600)
+        return _blank(self._new)
+
+    def _put(self, file: sqlite3.Connection) -> None:
+        if _has_entries(file):
+            os.link(self._new, self._path)
+        self._new.unlink()
+
+
+def _blank(place: Path | str = ":memory:") -> sqlite3.Connection:
+    """A file with tables and no entry."""
+    file = sqlite3.connect(place, timeout=PATIENCE_S, isolation_level=None)
+    file.execute("PRAGMA synchronous = EXTRA")
+    file.executescript(_SCHEMA)
+    return file
+
+
+def _has_entries(file: sqlite3.Connection) -> bool:
+    """Whether there are tables, an entry and an end of the chain."""
+    tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
+    return {"entries", "spending", "head"} <= tables and bool(
+        file.execute("SELECT 1 FROM entries, head LIMIT 1").fetchone()
+    )
 
 
 class Pages:
@@ -133,6 +193,11 @@ class Pages:
             "SELECT number FROM spending WHERE patient = ? ORDER BY number", (patient,)
         )
         return [number for (number,) in found]
+
+    def patients(self) -> list[str]:
+        """Everybody whom some entry names."""
+        found = self._file.execute("SELECT DISTINCT patient FROM spending")
+        return [patient for (patient,) in found]
 
     def head(self) -> Head:
         """Where the chain ends."""
@@ -154,21 +219,21 @@ class Pages:
         """Checks every entry, the chain and its end; returns the number of entries.
 
         Raises:
-            LedgerError: Naming the first entry that was changed, removed or put in.
+            ChangedError: Naming the first entry that was changed, removed or put in.
         """
         damage = self._file.execute("PRAGMA integrity_check").fetchone()[0]
         if damage != "ok":
-            raise LedgerError(f"{self._path}: the file is damaged ({damage.splitlines()[0]}).")
+            raise ChangedError(f"{self._path}: the file is damaged ({damage.splitlines()[0]}).")
         before, count, spent = "", 0, []
         for count, (number, text, found) in enumerate(self._rows(), 1):
             before = self._hash(before, text)
             if number != count or found != before:
-                raise LedgerError(f"{self._path}: entry {count} was changed, removed or put in.")
+                raise ChangedError(f"{self._path}: entry {count} was changed, removed or put in.")
             spent += [(patient, number) for patient in json.loads(text).get("patients", ())]
         if self.head() != self._sealed(count, before):
-            raise LedgerError(f"{self._path}: entries after number {count} were removed.")
+            raise ChangedError(f"{self._path}: entries after number {count} were removed.")
         if sorted(spent) != sorted(self._file.execute("SELECT patient, number FROM spending")):
-            raise LedgerError(f"{self._path}: the patients of some entry were changed.")
+            raise ChangedError(f"{self._path}: the patients of some entry were changed.")
         return count
 
     def _rows(self) -> list[tuple[int, str, str]]:

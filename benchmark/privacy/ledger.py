@@ -1,8 +1,14 @@
 """The ledger: what every patient's data have paid so far, on this machine.
 
 An entry is durable before the first private batch is read, and is never changed (``chain``). A
-patient is known by a keyed digest of the voxels; a file that is exported again, or renamed, is the
-same patient.
+patient is known by two keyed digests, of the voxels and of the participant id that the cohort gives
+him, and pays under either: a file that is exported again or renamed is the same patient, and so are
+other voxels under the same id. Identities that a chain of common digests connects are one patient.
+
+What that cannot find: other voxels under another id are a new patient. What it finds wrongly: an id
+is joined with the same id of any other cohort on this machine, whatever that cohort or its folder
+is called, as a cohort's name is changed as easily as a voxel. Two people who share an id pay for
+each other, which may refuse a fit and never allows one.
 
 A patient's total is composed by the accountant from the mechanisms' numbers, at patient level also
 where patches were the unit. Caps hold for private data; phantoms are recorded and never capped. A
@@ -12,16 +18,17 @@ fit on private data with seeded noise counts as ε = ∞: whoever has the seed u
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from benchmark.core.budget import Guarantee, Unit, epsilon_text
 from benchmark.core.errors import UsageError
+from benchmark.core.identity import Identity
 from benchmark.privacy.chain import Chain, Entry, Head, Pages
 from benchmark.privacy.composition import total_epsilon
+from benchmark.privacy.histories import History, alike, before_and_now, of_group, owed
 
 Kind = Literal["fit", "statistics", "tuning", "selection"]
 CAP = "cap"
@@ -42,7 +49,7 @@ class Spending:
         run: The key of the run that spends.
         generator: Who spends.
         guarantee: The mechanism's numbers.
-        patients: Keyed digests of the patients' voxels.
+        patients: The patients, each an ``Identity`` or its text.
         private: Whether they are anything but phantoms.
     """
 
@@ -120,7 +127,11 @@ class Ledger:
         cap = _cap(entries)
         if math.isinf(cap) or not spending.private:
             return
-        fits = [_guarantee(entry.said) for entry in entries if entry.said.get("private")]
+        fits = [
+            Guarantee.from_dict(entry.said["guarantee"])
+            for entry in entries
+            if entry.said.get("private")
+        ]
         total = _paid([*fits, spending.guarantee])
         if total > cap:
             raise OverCapError(
@@ -146,15 +157,24 @@ class Ledger:
         with self._chain.reading() as pages:
             return pages.entries()
 
+    def known_by_id_alone(self, patients: Iterable[str]) -> int:
+        """How many of some patients have a participant id that the ledger knows, and new voxels."""
+        with self._chain.reading() as pages:
+            known = {digest for one in pages.patients() for digest in Identity(one).digests}
+        return sum(
+            one.participant in known and one.voxels not in known for one in map(Identity, patients)
+        )
+
     def totals(self) -> list[Total]:
         """What private patients have paid, the most first; patients with the same entries are one.
 
         A cohort's total is that of its worst patient.
         """
-        said = {entry.number: entry.said for entry in self.entries() if entry.said.get("private")}
+        said = {entry.number: entry.said for entry in self.entries()}
+        private = [number for number, words in said.items() if words.get("private")]
         totals = [
-            Total(count, numbers, _paid([_guarantee(said[n]) for n in numbers]))
-            for numbers, count in _alike(said).items()
+            Total(count, tuple(number for number, _ in history), _paid(owed(history, said)))
+            for history, count in alike(said, private).items()
         ]
         return sorted(totals, key=lambda total: -total.epsilon)
 
@@ -165,9 +185,13 @@ class Ledger:
             runs: Their keys; every entry of theirs counts, also of fits that were never finished.
             unit: ``patient``; or ``patch``, if that is all the runs' unit.
         """
-        said = {e.number: e.said for e in self.entries() if e.said.get("run") in runs}
-        histories = ([_guarantee(said[number]) for number in numbers] for numbers in _alike(said))
-        return max((total_epsilon(each, DELTA, unit=unit) for each in histories), default=0.0)
+        said = {entry.number: entry.said for entry in self.entries()}
+        theirs = [number for number, words in said.items() if words.get("run") in runs]
+        histories: Iterable[History] = alike(said, theirs)
+        if unit == "patch":  # a patch is one unit, under however many identities its patient is
+            histories = {tuple((number, 1) for number, _ in history) for history in histories}
+        paid = (owed(history, said) for history in histories)
+        return max((total_epsilon(each, DELTA, unit=unit) for each in paid), default=0.0)
 
     def verify(self) -> int:
         """Checks every entry, the chain and its end; returns the number of entries.
@@ -179,35 +203,28 @@ class Ledger:
             return pages.verify()
 
 
-def _alike(said: Mapping[int, Mapping[str, Any]]) -> Counter[tuple[int, ...]]:
-    """How many patients have the same entries, by the numbers of these."""
-    of_patient: dict[str, list[int]] = {}
-    for number, words in said.items():
-        for patient in words["patients"]:
-            of_patient.setdefault(patient, []).append(number)
-    return Counter(tuple(numbers) for numbers in of_patient.values())
-
-
 def _check_cap(pages: Pages, spendings: Sequence[Spending]) -> None:
     entries = pages.entries()
     cap, planned = _cap(entries), [spending for spending in spendings if spending.private]
     if math.isinf(cap) or not planned:
         return
     said = {entry.number: entry.said for entry in entries}
-    histories = {
-        (tuple(pages.numbers_of(patient)), tuple(patient in s.patients for s in planned))
-        for patient in {patient for spending in planned for patient in spending.patients}
-    }
-    for numbers, joins in histories:
-        news = [s.guarantee for s, joined in zip(planned, joins, strict=True) if joined]
-        total = _paid([*(_guarantee(said[number]) for number in numbers), *news])
+    for history, joins in before_and_now(
+        pages.patients(), pages.numbers_of, [spending.patients for spending in planned]
+    ):
+        news = [
+            of_group(spending.guarantee, count)
+            for spending, count in zip(planned, joins, strict=True)
+            if count
+        ]
+        total = _paid([*owed(history, said), *news])
         if total > cap:
             names = ", ".join(dict.fromkeys(s.generator for s in planned))
             raise OverCapError(
                 f"{names} would take a patient's total to ε = {epsilon_text(total)} at "
-                f"δ = {DELTA:g}, above the cap of {cap:g}; ask for less (--epsilon; "
-                "--no-bookends and --noise system: `real` and seeded noise have no finite ε), or "
-                "raise it (`bench ledger cap`)."
+                f"δ = {DELTA:g}, above the cap of {cap:g}; ask for less (--epsilon; --noise "
+                "system, and no `real`: it and seeded noise have no finite ε), or raise it "
+                "(`bench ledger cap`)."
             )
 
 
@@ -226,10 +243,6 @@ def _said(spending: Spending) -> dict[str, Any]:
         "guarantee": _plain(spending.guarantee.as_dict()),
         "patients": sorted(set(spending.patients)),
     }
-
-
-def _guarantee(said: Mapping[str, Any]) -> Guarantee:
-    return Guarantee.from_dict(said["guarantee"])
 
 
 def _paid(fits: Sequence[Guarantee]) -> float:

@@ -114,6 +114,7 @@ def run_cell(
         **learnt.more,
         "private_data": inputs.private,
         "skipped": list(inputs.skipped),
+        "cost_of_skipping": inputs.cost_of_skipping,
         "suite": suite(),
         "peak_mib": coarse(peak_mib()) if inputs.private else peak_mib(),
         "seconds": watch.taken(private=inputs.private),

@@ -25,7 +25,7 @@ def explain(result: Mapping[str, Any]) -> str:
         **({"And at each site?": _sites(result["sites"])} if "sites" in result else {}),
         "What does it rest on?": _mechanism(guarantee),
         "Is it a release?": _release(guarantee, bool(result["private_data"]), _leaves(result)),
-        "What is not covered?": _not_covered(result["spec"].get("tuned")),
+        "What is not covered?": _not_covered(result),
     }
     return "\n\n".join(f"{question}\n{' '.join(said)}" for question, said in parts.items())
 
@@ -166,7 +166,10 @@ def _release(guarantee: Guarantee, private: bool, leaves: str) -> Iterator[str]:
         yield "The data were phantoms, so nobody is concerned by it."
 
 
-def _not_covered(tuned: Mapping[str, Any] | None) -> Iterator[str]:
+def _not_covered(result: Mapping[str, Any]) -> Iterator[str]:
+    tuned = result["spec"].get("tuned")
+    if cost := result.get("cost_of_skipping"):
+        yield cost
     if tuned and tuned["selection"] == NOT_ACCOUNTED:
         yield (
             "The choice of the settings: they were tuned on patients, and the selection is "

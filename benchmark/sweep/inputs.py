@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.core.errors import DataError
+from benchmark.core.identity import Identity
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
 from benchmark.data.folders import machine_secret
@@ -27,9 +28,10 @@ class Inputs:
         data: Digest of the training patients.
         test_data: Digest of each test set.
         private: Whether the data are anything but phantoms.
-        patients: Keyed digests of the training patients' voxels, as the ledger knows them.
+        patients: The training patients as the ledger knows them.
         skipped: What was wrong with the patients left out.
         skip_bad: Whether patients without a patch may stay, contributing nothing.
+        incomplete: Whether some of them are of the cohort that is fitted on.
     """
 
     train: tuple[Patient, ...]
@@ -37,25 +39,31 @@ class Inputs:
     data: str
     test_data: Mapping[str, str]
     private: bool
-    patients: tuple[str, ...] = ()
+    patients: tuple[Identity, ...] = ()
     skipped: tuple[str, ...] = ()
     skip_bad: bool = False
+    incomplete: bool = False
 
     @property
     def main(self) -> str:
         """The name of the main test set."""
         return next(iter(self.tests))
 
-    def said_of_skipped(self) -> list[str]:
-        """Who was left out and why, and what that costs where the data are private."""
-        said = [f"Left out: {fault}" for fault in self.skipped]
-        if said and self.private:
-            said.append(
-                f"The results say that {len(self.train)} patients were fitted. That number counts "
-                "usable files only, so it tells whoever knows the cohort about those left out, and "
-                "no ε covers it; mend the files, or do not publish the results."
-            )
-        return said
+    @property
+    def cost_of_skipping(self) -> str:
+        """What leaving patients out costs them, in three sentences; empty where it costs nothing.
+
+        Neighbours have the same public N. One that counts usable patients depends on what each
+        patient's files hold, before any mechanism has a say.
+        """
+        if not (self.private and self.incomplete):
+            return ""
+        return (
+            "Patients were left out for what their files hold (--skip-bad), so "
+            f"N = {len(self.train)} counts those who are left. N is public, as are the key, σ and "
+            "δ that follow from it, and it tells that somebody was left out: no ε covers that. "
+            "Every ε holds for the patients who were fitted, given who was left out."
+        )
 
 
 def gather(
@@ -77,11 +85,12 @@ def gather(
         data: The cohort's folder.
         test_data: Folders of further test sets; with any, the data are private.
         cache: The cache folder.
-        state: The state folder, whose secret keys the digests.
+        state: The state folder, whose secret keys the digests that it keeps.
         jobs: Phantoms made at a time.
         progress: Hears of every patient.
         layout: The layout of all folders; found out by looking if ``None``.
-        skip_bad: Whether patients with faults are left out, instead of stopping everything.
+        skip_bad: Whether patients with faults are left out, instead of stopping everything; what
+            that costs is in ``Inputs.cost_of_skipping``.
         held_out: The split to test on: ``test``, or ``val`` while something is chosen by it; no
             patient of another split is read. Phantoms who are not trained on are all of ``val``
             then, the shifted too, as they are in nobody's test set.
@@ -90,22 +99,23 @@ def gather(
     Raises:
         DataError: For unusable files, or for a patient who would be trained and tested on.
     """
-    private = data is not None or bool(test_data)
+    own, private = data is not None, data is not None or bool(test_data)
     if data is None:
         root = embedded(
             cache, seed=seed, jobs=jobs, progress=lambda d, n: progress("Making phantoms", d, n)
         )
         data, test_data = root / "cohort", [root / "shifted", *test_data]
-    faults: list[DataError] | None = [] if skip_bad else None
-    cohort = read_cohort(data, layout=layout, faults=faults)
+    unfitted: list[DataError] | None = [] if skip_bad else None
+    untested: list[DataError] | None = [] if skip_bad else None
+    cohort = read_cohort(data, layout=layout, faults=unfitted)
     tests = {held_out: cohort.split(held_out)}
     for folder in test_data:
         name = folder.resolve().name
         if name in tests:
             raise DataError(f"{folder}: a test set is called {name!r} already; rename the folder.")
-        further = read_cohort(folder, layout=layout, all_test=True, faults=faults)
+        further = read_cohort(folder, layout=layout, all_test=True, faults=untested)
         tests[name] = further.split("test")
-    digests = Digests(cache, machine_secret(state))
+    digests = Digests(state, machine_secret(state))
 
     if held_out == VALIDATION and not private:
         others = [
@@ -113,7 +123,9 @@ def gather(
         ]
         tests = {VALIDATION: (*tests[VALIDATION], *cohort.split(MAIN_TEST), *others)}
 
-    def admitted(patients: tuple[Patient, ...]) -> tuple[Patient, ...]:
+    def admitted(
+        patients: tuple[Patient, ...], faults: list[DataError] | None
+    ) -> tuple[Patient, ...]:
         return digests.admit(
             patients,
             faults=faults,
@@ -121,14 +133,15 @@ def gather(
             progress=lambda done, total: progress("Checking volumes", done, total),
         )
 
-    train = admitted(cohort.split("train"))
-    tests = {name: admitted(patients) for name, patients in tests.items()}
+    train = admitted(cohort.split("train"), unfitted)
+    tests = {name: admitted(patients, untested) for name, patients in tests.items()}
     inputs = _digested(train, tests, private, digests)
     return replace(
         inputs,
-        patients=digests.of_voxels(train),
-        skipped=tuple(str(fault) for fault in faults or ()),
+        patients=digests.identities(train, private=own),
+        skipped=tuple(str(fault) for fault in (*(unfitted or ()), *(untested or ()))),
         skip_bad=skip_bad,
+        incomplete=bool(unfitted),
     )
 
 

@@ -42,10 +42,12 @@ class Request:
         settings: Texts by setting, by plug-in (or ``protocol``), that override the preset.
         seeds: How many seeds.
         first_seed: The first of them.
-        bookends: Whether ``real`` and ``simulator`` run too.
+        bookends: Whether ``real`` and ``simulator`` run too; ``real`` on phantoms alone, as it
+            costs patients ε = ∞, unless it is among the ``generators``.
         noise: ``seeded`` or ``system``.
         federation: Across which sites, and how.
         tuned: Folders of tuned settings, the first before the others; empty to use none.
+        private: Whether the patients to fit on are anything but phantoms.
     """
 
     generators: Sequence[str]
@@ -61,6 +63,12 @@ class Request:
     noise: str = "seeded"
     federation: Federation = field(default_factory=Federation)
     tuned: Sequence[Path] = ()
+    private: bool = False
+
+    @property
+    def lacks_real(self) -> bool:
+        """Whether ``real`` would run beside the rest, were it not for patients."""
+        return self.bookends and self.private and UPPER not in self.generators
 
 
 def check(request: Request) -> None:
@@ -113,7 +121,8 @@ def delta_of(request: Request, units: int) -> float:
 
 def names_of(request: Request) -> list[str]:
     """Every generator of the sweep, the bookends first."""
-    bookends = [UPPER, LOWER] if request.bookends else []
+    ends = [LOWER] if request.private else [UPPER, LOWER]
+    bookends = ends if request.bookends else []
     return list(dict.fromkeys([*bookends, *request.generators]))
 
 

@@ -79,14 +79,14 @@ def split(partition: Partition, inputs: Inputs) -> dict[str, Inputs]:
     Raises:
         UsageError: If the cohort cannot be split so, or a patient is at two sites.
     """
-    voxels = dict(zip((p.id for p in inputs.train), inputs.patients, strict=True))
+    identities = dict(zip((p.id for p in inputs.train), inputs.patients, strict=True))
     made = {}
     for name, patients in partition.split(inputs.train).items():
         said = f"{inputs.data} {partition.text} {partition.sites} {name}"
         made[name] = replace(
             inputs,
             train=patients,
-            patients=tuple(voxels[patient.id] for patient in patients),
+            patients=tuple(identities[patient.id] for patient in patients),
             data=hashlib.sha256(said.encode()).hexdigest()[:16],
         )
     check_disjoint({name: mine.patients for name, mine in made.items()})

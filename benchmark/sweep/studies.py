@@ -13,8 +13,10 @@ from benchmark.core.registry import unknown
 from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
 from benchmark.privacy.ledger import OverCapError
+from benchmark.sweep import remarks
 from benchmark.sweep.inputs import VALIDATION, Inputs, gather
 from benchmark.sweep.objectives import OBJECTIVES
+from benchmark.sweep.payment import ledger_in
 from benchmark.sweep.request import Request, check, is_bookend
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.starts import spent
@@ -120,6 +122,7 @@ def run_studies(order: Order, place: Place, listener: Listener) -> Searched:
     questions = list(_questions(order, place, fid_weights))
     for folder in (place.out, place.cache, place.state):
         check_writable(folder)
+    ledger_in(place.state).cap()  # one that cannot be used stops everything
     check_device(place.device)
     if order.storage is not None:
         storage_at(order.storage)
@@ -135,7 +138,7 @@ def run_studies(order: Order, place: Place, listener: Listener) -> Searched:
         held_out=VALIDATION,
         seed=PHANTOM_SEED,
     )
-    for sentence in inputs.said_of_skipped():
+    for sentence in remarks.of_patients(inputs, place.state):
         listener.warning(sentence)
     place = replace(place, fid_weights=fid_weights)
     answers: list[Answer] = []

@@ -12,19 +12,19 @@ from benchmark.core.errors import BenchError, DataError, PlugInError
 from benchmark.core.registry import segmenters
 from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
+from benchmark.sweep import remarks
 from benchmark.sweep.cell import recipe_of, training_patches
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.matrix import MATRIX, Square, cross_site, write_matrix
 from benchmark.sweep.payment import is_paid, ledger_in, spendings_of
-from benchmark.sweep.planning import cells, guarantee_of, reference_of, wanted
-from benchmark.sweep.request import LOWER, UPPER, Request, check, is_bookend, make
+from benchmark.sweep.planning import cells, guarantee_of, reference_of
+from benchmark.sweep.request import Request, check, make
 from benchmark.sweep.runner import Events, Outcome, run_tasks
 from benchmark.sweep.sites import fitted_on, inputs_of
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
 from benchmark.sweep.summary import SUMMARY, Row, rows, write_summary
 from benchmark.sweep.tracking import Parent, Tracker, default_uri
-from benchmark.sweep.tuned import FREE, NOT_ACCOUNTED, why_none
 from benchmark.sweep.worker import Task, check_device
 
 
@@ -85,11 +85,19 @@ class Listener:
 
 
 class Finished(NamedTuple):
-    """A sweep that is over: the table's rows, how every cell ended, and the cross-site matrix."""
+    """A sweep that is over.
+
+    Attributes:
+        table: The table's rows.
+        outcomes: How every cell ended.
+        matrix: The cross-site matrix.
+        notes: Sentences without which the table could be misread.
+    """
 
     table: list[Row]
     outcomes: list[Outcome]
     matrix: list[Square]
+    notes: list[str]
 
 
 def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
@@ -98,6 +106,7 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
     Raises:
         BenchError: For wrong usage or unusable data, before anything is computed.
     """
+    request = replace(request, private=place.data is not None)
     check(request)
     _check(place)
     found = weights.find(place.fid_weights, place.cache)
@@ -112,10 +121,12 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         layout=place.layout,
         skip_bad=place.skip_bad,
     )
-    for sentence in inputs.said_of_skipped():
-        listener.warning(sentence)
     specs = cells(request, inputs, weights.digest(found) if found else "")
-    for sentence in [*_said_of_tuning(request, specs), *_said_of_sites(request)]:
+    for sentence in [
+        *remarks.of_patients(inputs, place.state),
+        *remarks.of_tuning(request, specs),
+        *remarks.of_sites(request),
+    ]:
         listener.warning(sentence)
     store = Store(place.out)
     references = {spec.key: reference_of(spec, specs) for spec in specs}
@@ -141,7 +152,7 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         tracker.keep(place.out / MATRIX)
         tracker.keep(listener.drawn(matrix, place.out))
     tracker.close(any(outcome.state == "failed" for outcome in outcomes))
-    return Finished(table, outcomes, matrix)
+    return Finished(table, outcomes, matrix, remarks.of_the_table(request, inputs))
 
 
 def _goes_on(task: Task, store: Store) -> bool:
@@ -150,40 +161,10 @@ def _goes_on(task: Task, store: Store) -> bool:
     return is_paid(spec, task.guarantee, mine, folder=folder, state=task.state)
 
 
-def _said_of_tuning(request: Request, specs: Sequence[RunSpec]) -> list[str]:
-    """Whence every tuned generator's settings come, and for which there are none."""
-    said = {}
-    for spec in specs if request.tuned else ():
-        name = f"{spec.generator.name}, ε = {spec.epsilon:g}"
-        if spec.tuned:
-            how = "" if spec.tuned["selection"] == FREE else f"; selection: {NOT_ACCOUNTED}"
-            level = f"tuned at ε = {spec.tuned['epsilon']:g} on {spec.tuned['on']} data{how}."
-            said[name] = f"{name}: settings {level}"
-        elif spec.generator.name in request.generators and not spec.is_direct:
-            why = why_none(request.tuned, wanted(request, spec.generator.name), spec.epsilon)
-            said[name] = f"{name}: {why}; the preset's own settings."
-    return list(said.values())
-
-
-def _said_of_sites(request: Request) -> list[str]:
-    """Which generators that were asked for take no part in a federation."""
-    if not request.federation.asked:
-        return []
-    pooled = "is a bookend: it runs once, on all patients pooled, and --sites does not concern it."
-    nowhere = (
-        "is left out: no federation trains a segmenter, and one of all patients pooled would need "
-        "the trust that --sites does without."
-    )
-    return [
-        f"{name} {pooled if name in (UPPER, LOWER) else nowhere}"
-        for name in request.generators
-        if is_bookend(name)
-    ]
-
-
 def _check(place: Place) -> None:
     for folder in (place.out, place.cache, place.state):
         check_writable(folder)
+    ledger_in(place.state).cap()  # one that cannot be used stops everything
     check_device(place.device)
 
 

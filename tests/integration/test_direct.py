@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from command import SMALL, STEPS, bench, results, rows, stamps_of
 
-SWEEP = ["run", "--generator", "dp-wgan", "--epsilon", "5", "--data", "cohort", "--dp-segmenter"]
+SWEEP = ["run", "--generator", "real,dp-wgan", "--epsilon", "5", "--data", "cohort"]
+SWEEP += ["--dp-segmenter"]
 SWEEP += [*SMALL, *STEPS, "--set", "dp-segmenter.steps=4", "--set", "dp-segmenter.batch=16"]
 NAME = "dp-segmenter"
 

@@ -59,7 +59,7 @@ def test_an_installed_plug_in_runs_in_a_sweep(
     assert done.returncode == 0, done.stdout + done.stderr
     with (tmp_path / "runs" / "summary.csv").open() as lines:
         rows = {row["generator"]: row for row in csv.DictReader(lines)}
-    assert set(rows) == {"real", "simulator", "stripes"}
+    assert set(rows) == {"simulator", "stripes"}
     assert all(row["segmenter"] == "bright" for row in rows.values())
     assert float(rows["stripes"]["dice"]) > 0.3
 
@@ -117,7 +117,7 @@ def test_in_a_sweep_unusable_plug_ins_fail_their_own_cells_alone(
     assert "Traceback" not in done.stderr
     with (tmp_path / "runs" / "summary.csv").open() as lines:
         states = {row["generator"]: row["status"] for row in csv.DictReader(lines)}
-    assert states == {"real": "done", "simulator": "done", "torn": "failed", "half": "failed"}
+    assert states == {"simulator": "done", "torn": "failed", "half": "failed"}
 
 
 def declare(folder: Path, line: str) -> None:

@@ -12,7 +12,8 @@ from test_page import view_in
 from benchmark.data.phantom import DEFAULT_SEED
 from benchmark.data.phantom.cache import VERSION
 
-SWEEP = ["run", "--generator", "dp-wgan", "--epsilon", "5", "--data", "cohort", "--seeds", "2"]
+SWEEP = ["run", "--generator", "real,dp-wgan", "--epsilon", "5", "--data", "cohort"]
+SWEEP += ["--seeds", "2"]
 SWEEP += [*SMALL, *STEPS, *UNTRACKED]
 
 

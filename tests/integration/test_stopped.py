@@ -49,7 +49,7 @@ def test_an_interrupted_or_killed_sweep_dies_whole_and_the_same_command_resumes_
     tiny_cohort: Path, tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
-    arguments = ["run", "--generator", "dp-wgan", "--epsilon", "2,5", "--data", "cohort"]
+    arguments = ["run", "--generator", "real,dp-wgan", "--epsilon", "2,5", "--data", "cohort"]
     arguments += [*SMALL, "--set", "dp-wgan.generator_steps=80", "--set", "dp-wgan.batch=16"]
     arguments += ["--set", "dp-wgan.critic_steps=1", "--jobs", "1"]
     arguments += ["--noise", "seeded", *UNTRACKED]
@@ -158,6 +158,9 @@ def test_bad_patients_can_be_left_out_and_are_listed(tiny_cohort: Path, tmp_path
     assert len(result["skipped"]) == 1
     assert "sub-02" in result["skipped"][0]
     assert result["guarantee"]["patients"] == 2
+    cost = result["cost_of_skipping"]
+    assert "N = 2 counts those who are left" in cost
+    assert " ".join(done.stdout.split()).count(cost) == 2, "before anything is fitted, and below"
 
 
 def test_a_patient_without_a_patch_may_stay_and_is_counted(
@@ -198,7 +201,6 @@ def test_a_failed_cell_is_shown_and_stops_no_other(tiny_cohort: Path, tmp_path: 
     assert done.returncode == 1, done.stdout + done.stderr
     assert "this fit was never going to work" in done.stdout
     assert {r["generator"]: r["status"] for r in rows(tmp_path)} == {
-        "real": "done",
         "simulator": "done",
         "faulty": "failed",
     }

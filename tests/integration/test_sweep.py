@@ -27,7 +27,7 @@ def stamps(folder: Path) -> dict[Path, int]:
     return {f: f.stat().st_mtime_ns for f in files}
 
 
-SWEEP = ["run", "--generator", "dp-wgan,wgan", "--epsilon", "5,inf", "--data", "cohort"]
+SWEEP = ["run", "--generator", "real,dp-wgan,wgan", "--epsilon", "5,inf", "--data", "cohort"]
 SWEEP += [*SMALL, *STEPS, "--set", "wgan.generator_steps=3", "--noise", "seeded"]
 
 

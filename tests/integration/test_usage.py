@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from benchmark.cli.main import main
+from benchmark.data.folders import LEDGER, machine_secret
+from benchmark.privacy.ledger import Ledger
 
 RUN = ["run", "--generator", "dp-wgan", "--epsilon", "2"]
 PLAN = ["plan", "--patients", "41"]
@@ -79,6 +81,37 @@ def test_wrong_usage_gets_one_sentence(
     monkeypatch.chdir(tmp_path)
     assert sentence in says(capsys, monkeypatch, *arguments)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("damage", ["emptied", "cut off", "a folder", "a link to nowhere"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["ledger", "show"], ["ledger", "verify"], ["ledger", "cap", "8"], [*RUN, "--data", "cohort"]],
+)
+def test_a_damaged_ledger_gets_one_sentence_and_stays_as_it_is(
+    damage: str, arguments: list[str], tiny_cohort: Path, capsys, monkeypatch, tmp_path: Path
+) -> None:
+    state, cache = tmp_path / "state", tmp_path / "cache"
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(state))
+    monkeypatch.setenv("ANGIOBENCH_CACHE", str(cache))
+    monkeypatch.chdir(tmp_path)
+    file = state / LEDGER
+    Ledger(file, machine_secret(state)).set_cap(8.0)
+    whole = file.read_bytes()
+    file.unlink()
+    if damage == "a folder":
+        file.mkdir()
+    elif damage == "a link to nowhere":
+        file.symlink_to(state / "nowhere")
+    else:
+        file.write_bytes(whole[:5000] if damage == "cut off" else b"")
+    before = sorted(state.iterdir())
+    error = says(capsys, monkeypatch, *arguments)
+    assert error.count("\n") == 0
+    assert "put it back from a copy" in error
+    assert sorted(state.iterdir()) == before
+    assert not cache.exists()
+    assert not (tmp_path / "runs").exists()
 
 
 def damage_shape(cohort: Path) -> None:
@@ -155,6 +188,8 @@ def test_help_and_list_import_nothing_heavy(arguments: list[str]) -> None:
     code = f"""
 import sys
 from benchmark.cli.main import main
+from benchmark.data.folders import LEDGER, machine_secret
+from benchmark.privacy.ledger import Ledger
 sys.argv = ["bench", *{arguments!r}]
 try:
     main()

@@ -1,6 +1,7 @@
 """From files to patches: what is read, what is refused, what patches are."""
 
 import gzip
+import os
 import shutil
 import tracemalloc
 from dataclasses import replace
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 
 from benchmark.core.errors import DataError, UsageError
+from benchmark.core.identity import Identity, joined
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
 from benchmark.data.folders import machine_secret
 from benchmark.data.layouts import read_cohort
 from benchmark.data.patching import Recipe, cached, extract
 from benchmark.data.volume import read_volume
+from benchmark.sweep.inputs import Inputs, gather
 
 
 def save(path: Path, data: np.ndarray, affine: np.ndarray | None = None) -> Path:
@@ -231,6 +234,122 @@ def test_a_volume_that_is_exported_again_is_the_same_patient_to_the_ledger(
     assert known(again) == before
     assert len(set(before)) == len(before)
     assert Digests(tmp_path / "cache", b"other").of_voxels(read_cohort(again).patients) != before
+
+
+def digests_in(folder: Path) -> Digests:
+    return Digests(folder, b"key")
+
+
+def identities(cohort: Path, state: Path) -> tuple[Identity, ...]:
+    return digests_in(state).identities(read_cohort(cohort).patients, private=True)
+
+
+def change_one_voxel(cohort: Path) -> None:
+    for file in cohort.glob("sub-*/anat/*.nii.gz"):
+        image = nib.load(file)
+        data = np.asarray(image.dataobj).copy()
+        data[0, 0, 0] += 1
+        save(file, data, image.affine)
+
+
+def test_one_changed_voxel_or_another_folder_makes_no_new_patient(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    before = identities(tiny_cohort, tmp_path)
+    assert len(set(joined(before).values())) == len(before)
+    other = shutil.copytree(tiny_cohort, tmp_path / "another study")
+    assert identities(other, tmp_path) == before
+    change_one_voxel(other)
+    after = identities(other, tmp_path)
+    assert not {one.voxels for one in before} & {one.voxels for one in after}
+    assert [one.participant for one in after] == [one.participant for one in before]
+    assert len(set(joined([*before, *after]).values())) == len(before)
+
+
+def test_an_id_is_one_in_every_layout_and_spelling_and_is_keyed(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    first = read_cohort(tiny_cohort).patients[0]
+    spelt = [replace(first, id=name) for name in ("sub-07A", "07a", " Sub-07a", "sub-07b")]
+    found = [one.participant for one in digests_in(tmp_path).identities(spelt, private=True)]
+    assert found[0] == found[1] == found[2] != found[3]
+    other = Digests(tmp_path, b"other").identities(spelt, private=True)
+    assert not {*found} & {one.participant for one in other}
+    assert found[0] not in digests_in(tmp_path).of_voxels(spelt)
+
+
+def test_phantoms_have_no_id_that_a_patient_could_share(tiny_cohort: Path, tmp_path: Path) -> None:
+    patients = read_cohort(tiny_cohort).patients
+    found = digests_in(tmp_path).identities(patients, private=False)
+    assert found == digests_in(tmp_path).of_voxels(patients)
+
+
+def test_two_patients_of_one_cohort_cannot_have_one_id(tiny_cohort: Path, tmp_path: Path) -> None:
+    one, two, *_ = read_cohort(tiny_cohort).patients
+    twins = [one, replace(two, id=one.id.upper())]
+    with pytest.raises(DataError, match="each patient needs an id of his own"):
+        digests_in(tmp_path).admit(twins)
+    faults: list[DataError] = []
+    assert digests_in(tmp_path).admit(twins, faults=faults) == (one,)
+    assert len(faults) == 1
+
+
+def test_a_file_exchanged_under_the_same_size_and_time_is_read_again(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    for file in [*tiny_cohort.rglob("*_angio.nii.gz")]:
+        nib.save(nib.load(file), file.with_name(file.name.removesuffix(".gz")))
+        file.unlink()
+    one, two, *_ = read_cohort(tiny_cohort).patients
+    mine, other = digests_in(tmp_path).of_voxels([one, two])
+    before = one.image.stat()
+    one.image.write_bytes(two.image.read_bytes())
+    os.utime(one.image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = one.image.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert digests_in(tmp_path).of_voxels([one]) == (other,)
+    assert mine != other
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "7", "[]", '{"a": 1}', '{"IMAGE": [1, 2]}'])
+def test_what_is_remembered_saves_time_and_decides_nothing(
+    tiny_cohort: Path, tmp_path: Path, text: str
+) -> None:
+    patients = read_cohort(tiny_cohort).patients
+    before = digests_in(tmp_path).of(patients, private=True)
+    file = tmp_path / "digests.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.write_text(text.replace("IMAGE", str(patients[0].image.absolute())))
+    assert digests_in(tmp_path).of(patients, private=True) == before
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def gathered(cohort: Path, tmp_path: Path, **asked) -> Inputs:
+    return gather(
+        cohort,
+        [],
+        cache=tmp_path / "cache",
+        state=tmp_path / "state",
+        jobs=1,
+        progress=lambda *told: None,
+        **asked,
+    )
+
+
+@pytest.mark.parametrize(("bad", "left"), [("sub-02", 2), ("sub-06", 3)])
+def test_n_of_patients_never_shrinks_without_a_word_of_what_that_costs(
+    tiny_cohort: Path, tmp_path: Path, bad: str, left: int
+) -> None:
+    assert gathered(tiny_cohort, tmp_path, skip_bad=True).cost_of_skipping == ""
+    (tiny_cohort / bad / "anat" / f"{bad}_angio.nii.gz").write_bytes(b"torn")
+    with pytest.raises(DataError, match=bad):
+        gathered(tiny_cohort, tmp_path)
+    inputs = gathered(tiny_cohort, tmp_path, skip_bad=True)
+    assert len(inputs.train) == len(inputs.patients) == left
+    assert len(inputs.skipped) == 1
+    said = inputs.cost_of_skipping
+    assert bool(said) == (left < 3), "a test patient is in no N"
+    assert ("no ε covers that" in said) == (f"N = {left} " in said) == bool(said)
 
 
 def test_an_unusable_file_has_no_digest(tiny_cohort: Path, tmp_path: Path) -> None:

@@ -112,3 +112,9 @@ def test_no_number_of_the_promise_is_smaller_than_it_is() -> None:
     assert "together the bound is ε = 2.1e+05" in said
     assert "e^ε = 1,632 times" in words(replace(PATCH, epsilon=7.397292))
     assert "e^ε = 10^9 times" in words(replace(PATCH, epsilon=20.0))
+
+
+def test_what_leaving_patients_out_cost_stands_under_what_is_not_covered() -> None:
+    said = words(PATIENT, cost_of_skipping="N counts those who are left.")
+    assert "What is not covered?\nN counts those who are left. The scores" in said
+    assert words(PATIENT, cost_of_skipping="") == words(PATIENT)

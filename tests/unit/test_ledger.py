@@ -3,19 +3,24 @@
 import contextlib
 import math
 import multiprocessing
+import os
 import random
 import sqlite3
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.identity import Identity
 from benchmark.privacy import composition
 from benchmark.privacy.accounting import epsilon_spent
-from benchmark.privacy.chain import LedgerError
-from benchmark.privacy.ledger import DELTA, Ledger, OverCapError, Spending
+from benchmark.privacy.chain import ChangedError, LedgerError, Pages
+from benchmark.privacy.ledger import DELTA, Kind, Ledger, OverCapError, Spending
+from benchmark.privacy.units import patient_epsilon_of_patch_run
 
 SECRET = b"a secret"
 
@@ -221,11 +226,110 @@ def test_a_kill_while_the_file_is_made_leaves_none_or_a_whole_one(tmp_path: Path
         assert Ledger(path, SECRET).charge(spending()) == count + 1
 
 
-def test_a_half_made_file_is_made_whole(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
-    path.touch()
-    assert Ledger(path, SECRET).entries() == []
-    assert Ledger(path, SECRET).charge(spending()) == 1
+def test_the_first_writers_at_once_lose_no_entry(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    for attempt in range(2):
+        path = tmp_path / str(attempt) / "ledger.db"
+        together = context.Barrier(4)
+        ends = [context.Pipe(duplex=False) for _ in range(4)]
+        workers = [
+            context.Process(target=_charge_many, args=(path, 2, sender, together))
+            for _, sender in ends
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(120)
+        assert [worker.exitcode for worker in workers] == [0] * 4
+        assert Ledger(path, SECRET).verify() == 8
+        assert sorted(f.name for f in path.parent.iterdir()) == [
+            ".lock",
+            "ledger.begun",
+            "ledger.db",
+        ]
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _of_tables_alone(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as by_hand:
+        by_hand.executescript("DROP TRIGGER no_removal; DELETE FROM entries; DELETE FROM head")
+        by_hand.executescript("DELETE FROM spending; VACUUM")
+
+
+def _of_no_tables(path: Path) -> None:
+    path.unlink()
+    with contextlib.closing(sqlite3.connect(path)) as by_hand:
+        by_hand.executescript("CREATE TABLE t (n); DROP TABLE t")
+
+
+def _a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _a_link_to_nowhere(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.parent / "nowhere")
+
+
+def _halved(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+DAMAGES = (_emptied, _of_tables_alone, _of_no_tables, _a_folder, _a_link_to_nowhere, _halved)
+
+
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_ledger_is_not_a_new_one(
+    ledger: Ledger, tmp_path: Path, damage: Callable[[Path], None], noted: bool
+) -> None:
+    ledger.charge(spending())
+    path = tmp_path / "state" / "ledger.db"
+    damage(path)
+    if not noted:
+        path.with_suffix(".begun").unlink()
+    before = _everything_in(path.parent)
+    for use in (
+        *(ledger.entries, ledger.verify, ledger.cap, ledger.totals),
+        lambda: ledger.check([spending()]),
+        lambda: ledger.charge(spending()),
+        lambda: ledger.set_cap(3.0),
+    ):
+        with pytest.raises(LedgerError) as said:
+            use()
+        assert not isinstance(said.value, ChangedError)
+        assert str(said.value).count(". ") == 0, "one sentence"
+    assert _everything_in(path.parent) == before, "nothing is written"
+
+
+def _everything_in(folder: Path) -> dict[str, bytes]:
+    return {
+        file.name: file.read_bytes() if file.is_file() else b""
+        for file in folder.iterdir()
+        if file.name != ".lock"
+    }
+
+
+def test_a_ledger_cut_off_anywhere_is_refused_or_says_what_it_said(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        ledger.charge(spending())
+    path = tmp_path / "state" / "ledger.db"
+    whole, before = path.read_bytes(), ledger.entries()
+    refused = 0
+    for length in (0, 1, 15, 50, 99, 100, 511, 512, *range(1024, len(whole), 2048)):
+        path.write_bytes(whole[:length])
+        try:
+            assert ledger.entries() == before
+        except LedgerError:
+            refused += 1
+    assert refused >= 8
 
 
 def test_a_ledger_that_is_gone_is_not_an_empty_one(ledger: Ledger, tmp_path: Path) -> None:
@@ -325,3 +429,141 @@ def test_another_secret_cannot_forge_the_chain(ledger: Ledger, tmp_path: Path) -
     ledger.charge(spending())
     with pytest.raises(LedgerError, match="entry 1 was changed"):
         Ledger(tmp_path / "state" / "ledger.db", b"another").verify()
+
+
+A, B = "1" * 32, "2" * 32
+NAME, ALIAS = "a" * 32, "b" * 32
+
+
+def seen(*digests: str) -> Identity:
+    return Identity.of(*digests)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ([seen(A, NAME)], seen(B, NAME)),
+        ([seen(A, NAME)], seen(A, ALIAS)),
+        ([A], seen(A, ALIAS)),
+        ([A, seen(A, NAME)], seen(B, NAME)),
+        ([seen(A, NAME), seen(B, NAME)], seen(B, ALIAS)),
+    ],
+    ids=["other voxels", "another id", "an old entry", "an old entry, renewed", "both in turn"],
+)
+def test_a_patient_pays_under_the_voxels_and_under_the_id(
+    ledger: Ledger, before: list[str], now: str
+) -> None:
+    for one in before:
+        ledger.charge(spending(patients=(one,)))
+    ledger.set_cap(1.001 * total_epsilon([FIT] * len(before)))
+    for act in (ledger.check, lambda many: ledger.charge(many[0])):
+        with pytest.raises(OverCapError):
+            act([spending(patients=(now,))])
+    ledger.charge(spending(patients=(seen("3" * 32, "c" * 32),)))
+    ledger.set_cap(math.inf)
+    ledger.charge(spending(patients=(now,)))
+    worst, other = ledger.totals()
+    assert (worst.patients, other.patients) == (1, 1)
+    assert worst.epsilon == total_epsilon([FIT] * (len(before) + 1))
+    assert ledger.total_of(["0123456789ab"], unit="patient") == worst.epsilon
+    assert ledger.verify() == len(before) + 4
+
+
+def test_two_spendings_of_one_plan_join_a_patient_whom_each_names_otherwise(
+    ledger: Ledger,
+) -> None:
+    ledger.set_cap(1.001 * total_epsilon([FIT]))
+    ledger.check([spending(patients=(seen(A, NAME),)), spending(patients=(seen(B, ALIAS),))])
+    with pytest.raises(OverCapError):
+        ledger.check([spending(patients=(seen(A, NAME),)), spending(patients=(seen(B, NAME),))])
+
+
+@pytest.mark.parametrize("unit", ["patient", "patch"])
+def test_a_patient_who_was_two_of_a_fit_pays_for_two(ledger: Ledger, unit: str) -> None:
+    fit = replace(FIT, unit=unit)
+    ledger.charge(spending(fit, patients=(seen(A, NAME), seen(B, ALIAS), seen("3" * 32, "c"))))
+    alone = ledger.totals()[0].epsilon
+    ledger.charge(spending(BLIND, patients=(seen(A, ALIAS),)))
+    twice, once = ledger.totals()
+    assert (twice.patients, once.patients) == (1, 1)
+    assert once.epsilon == alone
+    twofold = patient_epsilon_of_patch_run(
+        noise_multiplier=4.0,
+        sampling_rate=0.1,
+        steps=100,
+        delta=DELTA,
+        patches_per_patient=2 if unit == "patient" else 2 * fit.patches_per_patient,
+    )
+    assert twice.epsilon == pytest.approx(twofold, rel=0.01)
+    assert twice.epsilon > math.sqrt(2) * once.epsilon, "composing the fit twice is too little"
+    ledger.set_cap(0.99 * twice.epsilon)
+    with pytest.raises(OverCapError):
+        ledger.check([spending(BLIND, patients=(seen(A, "d"),))])
+
+
+def test_phantoms_pay_for_no_patient(ledger: Ledger) -> None:
+    ledger.charge(spending(NONE, private=False, patients=(seen(A, ""),)))
+    ledger.set_cap(10.0)
+    ledger.charge(spending(patients=(seen(B, NAME),)))
+    assert [total.patients for total in ledger.totals()] == [1]
+
+
+def test_patients_whom_the_ledger_knows_by_their_ids_alone_are_counted(ledger: Ledger) -> None:
+    ledger.charge(spending(patients=(seen(A, NAME),)))
+    known = (seen(A, NAME), seen(A, ALIAS), seen(B, NAME), seen(B, ALIAS), A, B)
+    assert ledger.known_by_id_alone(known) == 1
+
+
+def every_kind_counts(ledger: Ledger) -> None:
+    """The law: what a patient paid for counts everywhere, whatever it was for."""
+    one = total_epsilon([FIT])
+    for number, kind in enumerate(get_args(Kind), 1):
+        patient = seen(f"{number:032x}", "")
+        ledger.set_cap(math.inf)
+        ledger.charge(spending(kind=kind, run=kind, patients=(patient,)))
+        paid = [total.epsilon for total in ledger.totals()]
+        assert paid == [one] * number, f"totals: {kind}"
+        assert ledger.total_of([kind], unit="patient") == one, f"total_of: {kind}"
+        ledger.set_cap(1.001 * one)
+        for act in (ledger.check, lambda many: ledger.charge(many[0])):
+            assert refuses(act, spending(patients=(patient,))), f"cap: {kind}"
+
+
+def refuses(act: Callable[[list[Spending]], object], asked: Spending) -> bool:
+    try:
+        act([asked])
+    except OverCapError:
+        return True
+    return False
+
+
+def test_every_kind_of_entry_counts_in_every_total_and_under_the_cap(ledger: Ledger) -> None:
+    assert set(get_args(Kind)) == {"fit", "statistics", "tuning", "selection"}
+    every_kind_counts(ledger)
+
+
+@pytest.mark.parametrize("forgotten", get_args(Kind))
+@pytest.mark.parametrize("where", ["totals", "total_of", "cap"])
+def test_a_ledger_that_forgets_a_kind_of_entry_breaks_that_law(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, where: str, forgotten: str
+) -> None:
+    if where == "cap":
+        entries, numbers_of = Pages.entries, Pages.numbers_of
+
+        def remembered(pages: Pages, patient: str) -> list[int]:
+            kinds = {entry.number: entry.said["kind"] for entry in entries(pages)}
+            return [n for n in numbers_of(pages, patient) if kinds[n] != forgotten]
+
+        monkeypatch.setattr(Pages, "numbers_of", remembered)
+    else:
+        right, all_entries = getattr(Ledger, where), Ledger.entries
+
+        def wrong(self: Ledger, *given: object, **named: object) -> object:
+            kept = [e for e in all_entries(self) if e.said["kind"] != forgotten]
+            with monkeypatch.context() as patch:
+                patch.setattr(Ledger, "entries", lambda _: kept)
+                return right(self, *given, **named)
+
+        monkeypatch.setattr(Ledger, where, wrong)
+    with pytest.raises(AssertionError, match=f"{where}: {forgotten}"):
+        every_kind_counts(ledger)

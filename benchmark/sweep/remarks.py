@@ -1,0 +1,73 @@
+"""What a sweep says beside its table: of its patients, its settings and who is missing from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.payment import ledger_in
+from benchmark.sweep.planning import wanted
+from benchmark.sweep.request import LOWER, UPPER, Request, is_bookend
+from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.tuned import FREE, NOT_ACCOUNTED, why_none
+
+
+def of_patients(inputs: Inputs, state: Path) -> list[str]:
+    """What is to be known of a sweep's own patients before any of them pays.
+
+    Raises:
+        LedgerError: If the ledger cannot be used.
+    """
+    said = [f"Left out: {fault}" for fault in inputs.skipped]
+    said += [inputs.cost_of_skipping] if inputs.cost_of_skipping else []
+    known = ledger_in(state).known_by_id_alone(inputs.patients)
+    if known:
+        said.append(
+            f"The ledger knows {known} of the {len(inputs.patients)} patients by their participant "
+            "ids, with other voxels: they pay as the same patients. If they are other people, "
+            "give them ids of their own before anything is fitted."
+        )
+    return said
+
+
+def of_the_table(request: Request, inputs: Inputs) -> list[str]:
+    """What the table's foot says of who is missing from it."""
+    notes = [inputs.cost_of_skipping] if inputs.cost_of_skipping else []
+    if request.lacks_real:
+        notes.append(
+            f"`{UPPER}` was not fitted: on private data it costs every patient ε = ∞, for good; "
+            f"add it to --generator to have it, and the column `of {UPPER}`."
+        )
+    return notes
+
+
+def of_tuning(request: Request, specs: Sequence[RunSpec]) -> list[str]:
+    """Whence every tuned generator's settings come, and for which there are none."""
+    said = {}
+    for spec in specs if request.tuned else ():
+        name = f"{spec.generator.name}, ε = {spec.epsilon:g}"
+        if spec.tuned:
+            how = "" if spec.tuned["selection"] == FREE else f"; selection: {NOT_ACCOUNTED}"
+            level = f"tuned at ε = {spec.tuned['epsilon']:g} on {spec.tuned['on']} data{how}."
+            said[name] = f"{name}: settings {level}"
+        elif spec.generator.name in request.generators and not spec.is_direct:
+            why = why_none(request.tuned, wanted(request, spec.generator.name), spec.epsilon)
+            said[name] = f"{name}: {why}; the preset's own settings."
+    return list(said.values())
+
+
+def of_sites(request: Request) -> list[str]:
+    """Which generators that were asked for take no part in a federation."""
+    if not request.federation.asked:
+        return []
+    pooled = "is a bookend: it runs once, on all patients pooled, and --sites does not concern it."
+    nowhere = (
+        "is left out: no federation trains a segmenter, and one of all patients pooled would need "
+        "the trust that --sites does without."
+    )
+    return [
+        f"{name} {pooled if name in (UPPER, LOWER) else nowhere}"
+        for name in request.generators
+        if is_bookend(name)
+    ]
