@@ -3,7 +3,8 @@
 Rows of one table differ in nothing but what is compared: they share the protected unit, δ, the
 neighbouring relation, the cohort, the test sets, the protocol and the segmenter. A segmenter that
 was itself fitted privately is compared with every one, so its row is in each table that shares the
-rest. Whatever is here may leave: ``tables_of`` withholds the rest.
+rest. Results of another version of their generator than the installed one stand apart: they are
+compared with nothing. Whatever is here may leave: ``tables_of`` withholds the rest.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from typing import Any
 
 from benchmark.core.budget import RELATION, Guarantee
 from benchmark.sweep.request import LOWER, UPPER
+from benchmark.sweep.result_form import fid_in
 from benchmark.sweep.spec import RunSpec, canonical
 from benchmark.sweep.summary import called
 from leaderboard.command import changed_settings, preset_of
 from leaderboard.entries import Entry
 from leaderboard.scores import Bookends, Scored, scored_on, tests_on
 from leaderboard.sharing import is_of_phantoms, shared
+from leaderboard.versions import why_unranked
 
 HERE, VERIFIED, IN_PART, REFUSED = "computed here", "verified", "in part", "does not add up"
 
@@ -72,14 +75,24 @@ class Row:
         return any(cell.faults for cell in self.cells)
 
     @property
+    def unranked(self) -> str:
+        """Why it is ranked against none, if it is of another version of its generator."""
+        return why_unranked(self.spec)
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether it stands in charts: its numbers add up, and are of the present version."""
+        return not (self.is_refused or self.unranked)
+
+    @property
     def is_bookend(self) -> bool:
         """Whether it is there to be compared with."""
         return self.spec.generator.name in (UPPER, LOWER)
 
     @property
     def is_rival(self) -> bool:
-        """Whether it is ranked: no bookend, no control, nothing that does not add up."""
-        return not (self.is_bookend or self.spec.control or self.is_refused)
+        """Whether it is ranked: compared with others, and no bookend or control."""
+        return self.is_compared and not (self.is_bookend or self.spec.control)
 
     @property
     def is_direct(self) -> bool:
@@ -102,7 +115,7 @@ class Table:
         phantoms: Whether nobody is concerned by the data.
         relation: Which data sets are neighbours.
         rows: The upper bookend, generators by name and falling ε, private segmenters, the lower
-            bookend; those that do not add up come last.
+            bookend; then those of other versions, and last those that do not add up.
     """
 
     key: str
@@ -170,8 +183,9 @@ def _table(said: str, entries: Sequence[Entry], phantoms: set[str]) -> Table:
         before = line.get(entry.spec.seed)
         if before is None or _says(entry) > _says(before):
             line[entry.spec.seed] = entry
-    asked = len({entry.spec.seed for entry in entries if not entry.faults})
-    bookends = Bookends(entries)
+    present = [e for e in entries if not (e.faults or why_unranked(e.spec))]
+    asked = len({entry.spec.seed for entry in present})
+    bookends = Bookends(present)
     rows = [_row([*cells.values()], asked, bookends) for cells in lines.values()]
     common = entries[0].spec
     return Table(
@@ -194,18 +208,22 @@ def _line(entry: Entry) -> str:
 def _says(entry: Entry) -> tuple[bool, bool]:
     """How much a cell tells: of two that differ in FID's weights, one with FID stands for both."""
     done = entry.status == "done"
-    return done, done and entry.result["fid"]["value"] is not None
+    return done, done and fid_in(entry.result).get("value") is not None
 
 
 def _row(cells: Sequence[Entry], asked: int, bookends: Bookends) -> Row:
     spec, done = cells[0].spec, [cell for cell in cells if cell.status == "done"]
-    name = called(spec)
+    other = f" (version {spec.generator.version})" if why_unranked(spec) else ""
     tests = {name: tests_on(name, done) for name in spec.test_data}
     return Row(
-        who=name + (", tuned" if spec.tuned else ""),
+        who=called(spec) + (", tuned" if spec.tuned else "") + other,
         cells=cells,
         asked=max(asked, len(cells)),
-        tests={name: scored_on(told, name, bookends) for name, told in tests.items() if told},
+        tests={
+            name: scored_on(told, name, Bookends([]) if other else bookends)
+            for name, told in tests.items()
+            if told
+        },
         guarantee=_worst([Guarantee.from_dict(cell.result["guarantee"]) for cell in done]),
     )
 
@@ -249,8 +267,9 @@ def _aspects(spec: RunSpec) -> dict[str, Any]:
     return {**spec.generator.settings, **noise, **fit, **study}
 
 
-def _order(row: Row) -> tuple[bool, str, float, str]:
+def _order(row: Row) -> tuple[bool, bool, str, float, str]:
     rank = "2" if row.is_direct else {UPPER: "0", LOWER: "3"}.get(row.spec.generator.name, "1")
     epsilon = row.spec.epsilon
     level = -epsilon if math.isfinite(epsilon) else -math.inf
-    return row.is_refused, rank + row.who, level, row.cells[0].spec.key
+    apart = row.is_refused, bool(row.unranked)
+    return *apart, rank + row.who, level, row.cells[0].spec.key

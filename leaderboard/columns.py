@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.sweep.request import LOWER, UPPER
+from benchmark.sweep.result_form import fid_in, offline_distance_in
 from leaderboard.board import Row, Table
 
 LABELS = {UPPER: "real patches", LOWER: "data-free simulator"}
@@ -33,6 +34,11 @@ def suite_of(row: Row) -> tuple[str, str]:
     return said.get("version", "unknown"), said.get("commit", "unknown")[:10]
 
 
+def version_of(row: Row) -> str:
+    """The generator's version, and why its row is not ranked if it is another than the present."""
+    return row.unranked.removeprefix("version ") or str(row.spec.generator.version)
+
+
 def distance_of(row: Row) -> float | None:
     """The offline distance."""
     return row.mean(distance_value)
@@ -57,8 +63,8 @@ def far_name(table: Table) -> str:
 
 def fid_said(table: Table) -> Mapping[str, Any]:
     """What a cell says of its FID, if any has one."""
-    results = (cell.result for row in table.rows if not row.is_refused for cell in row.done)
-    return next((result["fid"] for result in results if fid_value(result) is not None), {})
+    results = (cell.result for row in table.rows if row.is_compared for cell in row.done)
+    return next((fid_in(result) for result in results if fid_value(result) is not None), {})
 
 
 def fid_in_short(row: Row) -> str:
@@ -72,12 +78,12 @@ def fid_in_short(row: Row) -> str:
 def fid_of(row: Row) -> str:
     """On what it rests."""
     said = next((one for cell in row.done if fid_value(one := cell.result) is not None), None)
-    return f"n = {said['fid'].get('n')}, {said['fid'].get('dims')} dims" if said else ""
+    return f"n = {fid_in(said).get('n')}, {fid_in(said).get('dims')} dims" if said else ""
 
 
 def fid_in_words(row: Row) -> str:
     """On what FID rests, or why there is none."""
-    missing = {str(cell.result["fid"].get("reason", "")) for cell in row.done}
+    missing = {str(fid_in(cell.result).get("reason", "")) for cell in row.done}
     return fid_of(row) or " ".join(sorted(missing))
 
 
@@ -100,11 +106,9 @@ def short(value: float | None) -> float | None:
 
 def fid_value(result: Mapping[str, Any]) -> float | None:
     """The FID of a finished cell, if it was computed."""
-    found: float | None = result["fid"]["value"]
-    return found
+    return fid_in(result).get("value")
 
 
 def distance_value(result: Mapping[str, Any]) -> float | None:
     """The offline distance of a finished cell, if something synthetic was made."""
-    found: float | None = result["offline_distance"]
-    return found
+    return offline_distance_in(result)

@@ -17,6 +17,7 @@ from leaderboard.columns import (
     short_text,
     status_of,
     suite_of,
+    version_of,
 )
 from leaderboard.scores import Scored
 
@@ -57,7 +58,7 @@ COLUMNS = (
     Column("selection", _of_row(selection_of)),
     Column("noise", _of_row(lambda row: row.spec.noise)),
     Column("sites", _of_row(lambda row: str(row.spec.sites))),
-    Column("version", _of_row(lambda row: str(row.spec.generator.version))),
+    Column("version", _of_row(version_of)),
     Column("suite", _of_row(lambda row: " ".join(suite_of(row)))),
     Column("checked", _of_row(lambda row: row.check)),
 )

@@ -110,6 +110,7 @@ function drawRows() {
       for (const [, column] of shown.slice(1)) cells.push(make("td", {}, ...column.cell(row)));
     }
     const line = make("tr", {}, ...cells);
+    if (row.unranked) line.className = "soft";
     line.addEventListener("click", () => open(row));
     return line;
   });
@@ -231,6 +232,7 @@ function parts(row) {
   const add = (heading, ...content) => made.push(make("h3", {}, heading), ...content);
   if (row.reasons.length) add("What failed", make("pre", { className: "bad" }, row.reasons.join("\n")));
   if (detail.checked.length) add("What was recomputed of it", ...detail.checked.map((text) => make("p", { className: row.refused ? "bad" : "" }, text)));
+  if (row.unranked) add("Version", make("p", { className: "bad" }, `${row.unranked}. The same settings mean something else in the installed version.`));
   if (row.selection === UNACCOUNTED) add("Selection", make("p", { className: "bad" }, `selection: ${UNACCOUNTED}. The settings were tuned on patients.`));
   if (detail.privacy) add("Privacy, in words", ...detail.privacy.split("\n\n").map((text) => make("p", { style: "white-space:pre-line" }, text)));
   for (const [name, png] of Object.entries(detail.pictures)) {

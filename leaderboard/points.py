@@ -25,7 +25,7 @@ CALIBRES = {"thin": "dice_thin", "medium": "dice_medium", "thick": "dice_thick"}
 def data_of(name: str, table: Table, levels: Levels) -> dict[str, list[dict[str, Any]]]:
     """The charts' data sets on one test set."""
     rows = enumerate(table.rows)
-    numbers = [number for number, row in rows if name in row.tests and not row.is_refused]
+    numbers = [number for number, row in rows if name in row.tests and row.is_compared]
     far = fid_value if fid_said(table) else distance_value
     points = [
         {**_point(number, table, name, levels), "far": short(table.rows[number].mean(far))}

@@ -1,8 +1,9 @@
 """What may leave of a cell: the one law of pages, reports and published files.
 
-Of phantoms, all. Of patients, means over enough of them, and synthetic patches under a finite ε
-whose noise nobody can draw again; nothing that was seen of one patient or at one site: no scores,
-no curves, which no noise protects, no errors, which may name somebody, no neighbours.
+Of phantoms, all. Of patients, means over enough of them, distances to enough of them, a coarse
+duration, and synthetic patches under a finite ε whose noise nobody can draw again; nothing that was
+seen of one patient or at one site: no scores, no curves, which no noise protects, no errors, which
+may name somebody, no neighbours. A test set that is withheld takes all that was said of it along.
 """
 
 from __future__ import annotations
@@ -15,13 +16,10 @@ from typing import Any
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import DataError
 from benchmark.core.files import plain
-from benchmark.sweep.leaving import without_patients
+from benchmark.sweep.leaving import FEWEST, is_small, without_patients
 from benchmark.sweep.spec import RunSpec
 from leaderboard.entries import OUTDATED, Entry
 from leaderboard.published import Published
-
-FEWEST = 5
-"""So many patients have a mean that tells of none of them."""
 
 ERROR = "Its error.txt says why; errors of patients' data may name somebody, and do not leave."
 SMALL = f"Every test set has fewer than {FEWEST} patients, and such means tell of single ones."
@@ -44,10 +42,13 @@ def shared(entry: Entry, *, phantoms: bool) -> Entry:
     if entry.status != "done":
         told = entry.reason in ("", OUTDATED)
         return entry if told else replace(entry, reason=ERROR)
-    tests = [test for test in entry.result["test_sets"] if not _is_small(test)]
+    tests = [test for test in entry.result["test_sets"] if not is_small(test)]
     if not tests:
         return Entry(spec=entry.spec, status="withheld", reason=SMALL, verdict=entry.verdict)
-    result = {**entry.result, "private_data": True, "test_sets": tests, "skipped": []}
+    result = {**entry.result, "private_data": True, "test_sets": tests}
+    if shares := result.get("fraction_of_real"):
+        names = {test["name"] for test in tests}
+        result["fraction_of_real"] = {n: share for n, share in shares.items() if n in names}
     pictures = {"samples"} if samples_may_leave(entry.spec, result) else set()
     return replace(
         entry,
@@ -61,10 +62,6 @@ def samples_may_leave(spec: RunSpec, result: Mapping[str, Any]) -> bool:
     """Whether patches made from patients may: whoever knows a seed can take its noise away."""
     epsilon = Guarantee.from_dict(result["guarantee"]).epsilon
     return epsilon == 0 or (math.isfinite(epsilon) and spec.noise == "system")
-
-
-def _is_small(test: Mapping[str, Any]) -> bool:
-    return "patients" in test and len(test["patients"]) < FEWEST
 
 
 def published(entry: Entry) -> Published:

@@ -1,35 +1,28 @@
 """Whether a published result adds up: what can be recomputed is, from its own numbers.
 
-The key from the spec; the guarantee from the plan that the spec's settings give, and every ε from
-its mechanism's numbers; means and intervals from the patients' scores; the digests of the embedded
-phantoms from the phantoms.
+The key from the spec; the guarantees from the phantoms and the plan that the spec's settings give,
+and every ε from its mechanism's numbers (``guarantees``); means and intervals from the patients'
+scores; the digests of the embedded phantoms from the phantoms.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from benchmark.core.budget import Guarantee, PublicNumbers
 from benchmark.core.errors import BenchError, DataError, UsageError
 from benchmark.core.files import plain
-from benchmark.core.registry import Registry
 from benchmark.metrics.bootstrap import Interval, interval, intervals
 from benchmark.metrics.scores import Scores
-from benchmark.privacy.planning import recomputed
 from benchmark.sweep.inputs import Inputs, Progress, gather
-from benchmark.sweep.plans import planned
-from benchmark.sweep.sites import is_federated, plan_at_site, worst
-from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.leaving import coarse
+from benchmark.sweep.plans import same
+from benchmark.sweep.result_form import fid_in, offline_distance_in
+from leaderboard.guarantees import of_guarantees, of_mechanisms, of_plan, unknown_patients
 from leaderboard.published import Published, Verdict
 from leaderboard.sharing import samples_may_leave
-
-TOLERANCE = 1e-6
-EPSILONS = ("epsilon", "epsilon_patch", "epsilon_patient")
 
 
 def verifier(*, cache: Path, state: Path, progress: Progress) -> Callable[[Published], Verdict]:
@@ -72,18 +65,20 @@ def verified(one: Published, phantoms: Inputs, cache: Path) -> Verdict:
         phantoms: The embedded ones.
         cache: Where plans are kept.
     """
-    faults, unchecked = [*_of_spec(one), *_of_data(one, phantoms)], []
+    faults = [*_of_spec(one), *_of_data(one, phantoms)]
+    unchecked: list[str] = []
     if one.result["private_data"]:
         faults += _of_privacy(one)
+        unchecked += unknown_patients(one)
         unchecked.append("the intervals, as scores of single patients do not leave a hospital")
     else:
         faults += _of_scores(one, phantoms)
-    faults += _of_guarantees(one)
+    faults += [*of_guarantees(one, phantoms), *_of_distances(one)]
     try:
-        other = [*_of_plan(one, cache)]
+        other = [*of_plan(one, phantoms, cache)]
     except BenchError as error:
         unchecked.append(f"the plan, as {error}".rstrip("."))
-        other = [*_of_mechanisms(one)]
+        other = [*of_mechanisms(one)]
     return Verdict([*faults, *other], unchecked)
 
 
@@ -119,6 +114,8 @@ def _of_privacy(one: Published) -> Iterator[str]:
         yield "it has neighbours of its synthetic patches, which are patients' own"
     if "samples" in one.pictures and not samples_may_leave(one.spec, one.result):
         yield "it has synthetic patches, which leave only under a finite ε with the system's noise"
+    if one.result["seconds"] != coarse(one.result["seconds"]) or "peak_mib" in one.result:
+        yield "it says how long which stage took, or how much memory, which depend on patients"
     for tested in one.result["test_sets"]:
         for name in Scores._fields:
             told = tested[name]
@@ -126,108 +123,17 @@ def _of_privacy(one: Published) -> Iterator[str]:
                 yield f"{name} on {tested['name']} lies outside of its own interval"
 
 
-def _of_guarantees(one: Published) -> Iterator[str]:
-    spec = one.spec
-    for at, guarantee in _guarantees(one.result).items():
-        if (guarantee.unit, guarantee.delta) != (spec.unit, spec.delta):
-            yield f"the guarantee{at} is for another unit or δ than the spec"
-        if guarantee.target_epsilon != spec.epsilon or guarantee.epsilon > spec.epsilon:
-            yield f"ε{at} is {guarantee.epsilon:g}, and the spec asks for {spec.epsilon:g}"
-        if 0 < guarantee.epsilon < math.inf and guarantee.seeded is not (spec.noise == "seeded"):
-            yield f"the guarantee{at} and the spec differ in whether the noise was seeded"
-    if "sites" in one.result:
-        at_sites = [Guarantee.from_dict(site["guarantee"]) for site in one.result["sites"]]
-        if not _same_guarantee(worst(at_sites), Guarantee.from_dict(one.result["guarantee"])):
-            yield "its guarantee is not that of the site with the largest ε"
-
-
-def _of_mechanisms(one: Published) -> Iterator[str]:
-    for at, guarantee in _guarantees(one.result).items():
-        yield from _of_mechanism(guarantee, at)
-
-
-def _of_mechanism(guarantee: Guarantee, at: str) -> Iterator[str]:
-    try:
-        again = _recomputed(replace(guarantee, target_epsilon=0.0, seeded=False))
-    except (ValueError, ArithmeticError) as error:
-        yield f"ε{at} cannot be recomputed: {error}"
-        return
-    yield from _of_spent(guarantee, again, at)
-
-
-def _of_spent(claimed: Guarantee, again: Guarantee, at: str) -> Iterator[str]:
-    for name in EPSILONS:
-        said, found = getattr(claimed, name), getattr(again, name)
-        if not _same(said, found):
-            yield f"{name}{at} is {said}, and its mechanism's numbers give {found}"
-
-
-@lru_cache(maxsize=4096)
-def _recomputed(guarantee: Guarantee) -> Guarantee:
-    """Remembered, as seeds and settings share mechanisms, and an accountant takes seconds."""
-    return recomputed(guarantee)
-
-
-def _of_plan(one: Published, cache: Path) -> Iterator[str]:
-    """The claimed mechanism must be the one that these settings make.
-
-    Raises:
-        BenchError: If no such generator is installed.
-    """
-    spec = one.spec
-    version = _class(spec.registry, spec.generator.name).version
-    if version != spec.generator.version:
-        raise BenchError(f"{spec.generator.name} is of version {version} here")
-    try:
-        yield from _of_planned(one, cache)
-    except Exception as error:  # settings are a stranger's, and a plug-in may raise anything
-        yield f"its settings give no plan ({str(error).rstrip('.') or type(error).__name__})"
-
-
-def _of_planned(one: Published, cache: Path) -> Iterator[str]:
-    spec, claimed = one.spec, _guarantees(one.result)
-    whole = sum(said.patients for at, said in claimed.items() if at)
-    for at, said in claimed.items():
-        if at or not whole:
-            again = _planned(spec, said, whole, cache)
-            spent = {name: getattr(said, name) for name in EPSILONS}
-            if not _same_guarantee(replace(again, **spent), said):
-                yield f"the guarantee{at} is not the one that its settings give"
-            else:
-                yield from _of_spent(said, again, at)
-
-
-def _planned(spec: RunSpec, said: Guarantee, whole: int, cache: Path) -> Guarantee:
-    public = PublicNumbers(
-        patients=said.patients,
-        patches_per_patient=int(spec.protocol["patches_per_patient"]),
-        patch_size=int(spec.protocol["patch_size"]),
-    )
-    if is_federated(spec):
-        return plan_at_site(spec, said.patients, whole, cache)
-    kind = _class(spec.registry, spec.generator.name)
-    made = kind(kind.Params(**spec.generator.settings))
-    return planned(spec.generator, made, public, spec.budget, cache)
-
-
-@lru_cache
-def _class(registry: Registry, name: str) -> Any:
-    """Remembered, as the registry looks through all that is installed."""
-    return registry.get(name)
-
-
-def _same_guarantee(one: Guarantee, other: Guarantee) -> bool:
-    """Whether they are the same but for what only the fit could say."""
-    left, right = (
-        replace(said, seeded=False, interruptions=0, lost_steps=0).as_dict()
-        for said in (one, other)
-    )
-    return all(
-        _same(left[name], right[name])
-        if isinstance(left[name], float)
-        else left[name] == right[name]
-        for name in left
-    )
+def _of_distances(one: Published) -> Iterator[str]:
+    """A distance needs something synthetic, and FID its weights; both rest on the protocol."""
+    spec, fid = one.spec, fid_in(one.result)
+    value, distance = fid.get("value"), offline_distance_in(one.result)
+    if spec.is_direct and (value, distance) != (None, None):
+        yield "it has distances of synthetic patches, and its segmenter saw none"
+    if value is not None and not spec.fid_weights:
+        yield "it has an FID, and its spec no weights to compute one with"
+    protocol = spec.protocol
+    if value is not None and (fid["dims"] != protocol["fid_dims"] or fid["n"] > protocol["fid_n"]):
+        yield "its FID is not the one of its protocol"
 
 
 def _of_scores(one: Published, phantoms: Inputs) -> Iterator[str]:
@@ -258,17 +164,4 @@ def _of_means(
 def _same_interval(claimed: Mapping[str, float] | None, found: Interval | None) -> bool:
     if claimed is None or found is None:
         return claimed is None and found is None
-    return all(_same(claimed[part], value) for part, value in found._asdict().items())
-
-
-def _same(claimed: float | None, found: float | None) -> bool:
-    if claimed is None or found is None:
-        return claimed is found
-    return claimed == found or math.isclose(claimed, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-
-
-def _guarantees(result: Mapping[str, Any]) -> dict[str, Guarantee]:
-    """By where they hold: everywhere (``""``), and at each site."""
-    sites = {f" at {site['site']}": site["guarantee"] for site in result.get("sites", ())}
-    found = {"": result["guarantee"], **sites}
-    return {at: Guarantee.from_dict(words) for at, words in found.items()}
+    return all(same(claimed[part], value) for part, value in found._asdict().items())

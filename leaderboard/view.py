@@ -27,6 +27,7 @@ from leaderboard.columns import (
     sortable,
     status_of,
     suite_of,
+    version_of,
 )
 from leaderboard.command import changed_settings, command_of, preset_of
 from leaderboard.points import data_of
@@ -39,6 +40,10 @@ PICTURES_KIB = 1200
 """So many of pictures fit into a page that is to stay small."""
 
 NO_PICTURE = "Left out, as the page would grow too large; the cell's folder has it."
+OTHER_VERSIONS = (
+    "{} rows are of another version of their generator than the installed one: they stand below, "
+    "compared with nothing."
+)
 ANOTHER_DRAW = (
     "It gives the tuned settings one by one: the same fit, under another key, as that names no "
     "study; seeded noise is mixed with the key, so that it is another draw."
@@ -80,7 +85,8 @@ def title_of(table: Table) -> str:
 def notes_of(table: Table) -> list[str]:
     """How many cells there are, and what a reader must know."""
     refused = [row for row in table.rows if row.is_refused]
-    rows = [row for row in table.rows if not row.is_refused]
+    apart = [row for row in table.rows if row.unranked and not row.is_refused]
+    rows = [row for row in table.rows if row.is_compared]
     done = sum(len(row.done) for row in rows)
     seeds = max((row.asked for row in rows), default=0)
     return [
@@ -89,7 +95,8 @@ def notes_of(table: Table) -> list[str]:
         "Intervals: 95 %, over patients, of means over seeds.",
         f"ε is for neighbours by {table.relation}; above {MEANINGFUL:g} it is no meaningful "
         "guarantee.",
-        *_warnings(rows, table.phantoms),
+        *_warnings([*rows, *apart], table.phantoms),
+        *([OTHER_VERSIONS.format(len(apart))] if apart else []),
         *([f"{len(refused)} published rows do not add up and are ranked last."] if refused else []),
     ]
 
@@ -132,7 +139,7 @@ def _table(table: Table, pictures: Pictures) -> dict[str, Any]:
 def _names(table: Table) -> list[str]:
     """Who is shown, the bookends last."""
     rows = sorted(table.rows, key=lambda row: row.is_bookend)
-    return list(dict.fromkeys(name_of(row) for row in rows if not row.is_refused))
+    return list(dict.fromkeys(name_of(row) for row in rows if row.is_compared))
 
 
 def _row(number: int, row: Row, table: Table, pictures: Pictures) -> dict[str, Any]:
@@ -166,7 +173,8 @@ def _row(number: int, row: Row, table: Table, pictures: Pictures) -> dict[str, A
         "selection": selection_of(row),
         "noise": spec.noise,
         "sites": spec.sites,
-        "version": f"{spec.generator.version}",
+        "version": version_of(row),
+        "unranked": row.unranked,
         "suite": suite,
         "commit": commit,
         "detail": _detail(row, table, pictures),

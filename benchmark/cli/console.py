@@ -88,7 +88,7 @@ class Console:
         self.say_together(together(outcomes, Store(out)))
         if matrix:
             self._out.print(matrix_table(matrix))
-        if any(row.status == "done" and row.fid is None and not row.is_direct for row in table):
+        if any(row.offline_distance is not None and row.fid is None for row in table):
             self._warn(missing_reason())
         for outcome in outcomes:
             if outcome.state == "failed":

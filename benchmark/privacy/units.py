@@ -45,6 +45,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.core.errors import UsageError
 from benchmark.privacy.accounting import (
+    LEAST_DELTA,
     PLD_INTERVAL,
     PLD_MARGIN,
     NoAnswerError,
@@ -241,7 +242,8 @@ def composed_epsilon(runs: Sequence[Steps], delta: float) -> float:
 
     Composes the pairs of all steps, or the plain Gaussians that dominate them where that is less:
     those have a closed form, and dp-accounting has no answer for losses beyond floating point, nor
-    for patches that are drawn in every step.
+    for patches that are drawn in every step. Below δ = 1e-10, where the rounding of its FFTs is no
+    longer far below δ, the closed form alone answers.
 
     Args:
         runs: At least one step in each; none gives 0.
@@ -257,6 +259,9 @@ def composed_epsilon(runs: Sequence[Steps], delta: float) -> float:
         return math.inf
     mu = math.hypot(*(r.distance * math.sqrt(r.times) / r.noise_multiplier for r in runs))
     plain = least_epsilon(lambda epsilon: gaussian_delta(epsilon, mu), spare)
+    beyond = -sum(run.times * math.log1p(-run.beyond) for run in runs)
+    if spare < LEAST_DELTA:
+        return plain + beyond
     interval = max(max(run.interval for run in runs), PLD_INTERVAL)
 
     def composed() -> float:
@@ -273,7 +278,7 @@ def composed_epsilon(runs: Sequence[Steps], delta: float) -> float:
         epsilon = min(plain, quietly(composed))
     except NoAnswerError:
         epsilon = plain
-    return epsilon - sum(run.times * math.log1p(-run.beyond) for run in runs)
+    return epsilon + beyond
 
 
 def _check_mass(pair: "PrivacyLossDistribution") -> None:

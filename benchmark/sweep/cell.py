@@ -104,14 +104,15 @@ def run_cell(
     learnt = learn(spec, planned, inputs, setting, watch)
     with watch.stage("score"):
         tests = [tested(learnt.segmenter, name, p, listener) for name, p in inputs.tests.items()]
+    main, *others = tests
     write_json(setting.folder / CURVES, watch.curves)
     return {
         "run_key": spec.key,
         "status": "done",
         "spec": plain(asdict(spec)),
         "guarantee": plain(learnt.guarantee.as_dict()),
-        "test_sets": tests,
-        **learnt.more,
+        "test_sets": [{**main, **learnt.distances}, *others],
+        **learnt.across,
         "private_data": inputs.private,
         "skipped": list(inputs.skipped),
         "cost_of_skipping": inputs.cost_of_skipping,
@@ -122,11 +123,19 @@ def run_cell(
 
 
 class Learnt(NamedTuple):
-    """A segmenter, what the patients paid for it, and what else the result says of its making."""
+    """What a cell ends with, before it is tested.
+
+    Attributes:
+        segmenter: The segmenter.
+        guarantee: What the patients paid for it.
+        distances: How far its synthetic patches lie from the main test set's.
+        across: What a federated cell says of its sites and rounds.
+    """
 
     segmenter: Segmenter
     guarantee: Guarantee
-    more: dict[str, Any]
+    distances: dict[str, Any]
+    across: dict[str, Any]
 
 
 def _learn_from_patients(
@@ -134,7 +143,7 @@ def _learn_from_patients(
 ) -> Learnt:
     """The segmenter is fitted on patients itself; there is nothing synthetic to look at."""
     segmenter, guarantee = _fit(spec, planned, inputs_of(spec, inputs), setting, watch)
-    return Learnt(segmenter, guarantee, no_distances())
+    return Learnt(segmenter, guarantee, no_distances(), {})
 
 
 def _learn_from_synthetic(
@@ -163,7 +172,7 @@ def _learn_from_synthetic(
     if may_be_seen and not generator.holds_patients:
         (setting.folder / GENERATOR).mkdir(exist_ok=True)
         generator.save(setting.folder / GENERATOR)
-    return Learnt(segmenter, guarantee, {**far, **across})
+    return Learnt(segmenter, guarantee, far, across)
 
 
 def _fit(

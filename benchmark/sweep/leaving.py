@@ -1,7 +1,10 @@
 """What of a result may leave the place where it was computed: for MLflow, and for publishing.
 
 Unless the data are phantoms, what was seen of single patients stays behind: their scores, who was
-left out and why (with names and paths), and the training curves, which no noise protects.
+left out and why (with names and paths), the training curves, which no noise protects, and how far
+synthetic patches lie from test patients who are so few that this tells of single ones. A duration
+depends on which patients were drawn, and on every volume's size: it leaves as one coarse number,
+without its stages; memory and the rounds' seconds stay.
 """
 
 from __future__ import annotations
@@ -9,15 +12,46 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from benchmark.sweep.result_form import DISTANCES
+
+FEWEST = 5
+"""So many patients have a mean that tells of none of them."""
+
 
 def without_patients(result: Mapping[str, Any]) -> dict[str, Any]:
     """The result as it may leave."""
     if not result["private_data"]:
         return dict(result)
-    tests = [{n: v for n, v in t.items() if n != "patients"} for t in result["test_sets"]]
-    return {**result, "test_sets": tests, "skipped": []}
+    made = {name: value for name, value in result.items() if name != "peak_mib"}
+    made |= {
+        "test_sets": [_without_patients(test) for test in result["test_sets"]],
+        "skipped": [],
+        "seconds": coarse(result["seconds"]),
+    }
+    if "rounds" in result:
+        made["rounds"] = {n: v for n, v in result["rounds"].items() if n != "seconds"}
+    return made
+
+
+def is_small(test: Mapping[str, Any]) -> bool:
+    """Whether a test set has so few patients that a number about them tells of single ones."""
+    return "patients" in test and len(test["patients"]) < FEWEST
+
+
+def coarse(seconds: Mapping[str, float]) -> dict[str, float]:
+    """A cell's whole duration to one significant digit.
+
+    >>> coarse({"fit": 11.4, "total": 40.39}), coarse({"total": 163.0})
+    ({'total': 40.0}, {'total': 200.0})
+    """
+    return {"total": float(f"{seconds['total']:.0e}")}
 
 
 def curves_may_leave(result: Mapping[str, Any]) -> bool:
     """Whether the training curves may leave too."""
     return not result["private_data"]
+
+
+def _without_patients(test: Mapping[str, Any]) -> dict[str, Any]:
+    withheld = {"patients", *(DISTANCES if is_small(test) else ())}
+    return {name: value for name, value in test.items() if name not in withheld}

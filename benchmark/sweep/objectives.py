@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from benchmark.sweep.result_form import fid_in, offline_distance_in
+
 Direction = Literal["maximize", "minimize"]
 
 
@@ -23,8 +25,6 @@ OBJECTIVES: Mapping[str, Objective] = {
     "dice": Objective(
         "maximize", "validation Dice", lambda result: result["test_sets"][0]["dice"]["mean"]
     ),
-    "fid": Objective("minimize", "FID", lambda result: result["fid"]["value"]),
-    "distance": Objective(
-        "minimize", "offline distance", lambda result: result["offline_distance"]
-    ),
+    "fid": Objective("minimize", "FID", lambda result: fid_in(result).get("value")),
+    "distance": Objective("minimize", "offline distance", offline_distance_in),
 }

@@ -1,7 +1,10 @@
 """Plans that were made before: calibrating noise takes seconds, and its answer never changes.
 
 A plan is kept under everything that decides it, the source of the accounting included, so that no ε
-outlives a change of the rules it was computed by.
+outlives a change of the rules it was computed by. Its digest is no secret, so a kept plan decides
+nothing that cannot be checked: before it is obeyed, its ε are computed again from its mechanism's
+numbers, and all but the noise is compared with what the settings give without privacy, which is
+planned in no time. A plan that fails is made anew.
 """
 
 from __future__ import annotations
@@ -9,20 +12,33 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
 import benchmark.privacy
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.errors import UsageError
 from benchmark.core.files import write_json
 from benchmark.core.generator import Generator
 from benchmark.core.segmenter import PrivateSegmenter
+from benchmark.privacy.planning import recomputed
 from benchmark.sweep.spec import PlugIn, canonical
 
 LIBRARIES = ("opacus", "dp-accounting", "numpy", "scipy")
+EPSILONS = ("epsilon", "epsilon_patch", "epsilon_patient")
+OF_NOISE = {
+    *EPSILONS,
+    *("target_epsilon", "noise_multiplier", "clip_norm", "accountant"),
+    *("grid", "sensitivity", "distance"),
+}
+"""In what a private plan differs from that of the same fit without privacy."""
+
+LEAST_OF_TARGET, TOLERANCE = 0.97, 1e-6
+"""Calibrated noise spends nearly all of the target; libraries round alike up to the second."""
 
 
 def planned(
@@ -31,13 +47,24 @@ def planned(
     public: PublicNumbers,
     budget: Budget,
     cache: Path,
-    plan: Callable[[], Guarantee] | None = None,
+    plan: Callable[[Budget], Guarantee] | None = None,
 ) -> Guarantee:
-    """What ``plan`` answers, or another plan that its settings decide, remembered in the cache.
+    """The plan of a fit; where noise must be calibrated it is remembered in the cache.
+
+    Args:
+        plug_in: The generator or segmenter with all settings that decide the plan.
+        generator: The same, made.
+        public: The public numbers.
+        budget: What may be spent.
+        cache: The cache folder.
+        plan: Plans for a budget; the generator's own ``plan`` if ``None``.
 
     Raises:
         UsageError: As the plan does.
     """
+    make = plan or (lambda asked: generator.plan(public, asked))
+    if math.isinf(budget.epsilon) or not generator.is_private:
+        return make(budget)  # nothing is calibrated
     decides = {
         "plug_in": asdict(plug_in),
         "public": asdict(public),
@@ -47,9 +74,9 @@ def planned(
     key = hashlib.sha256(canonical(decides).encode()).hexdigest()[:24]
     file = cache / "plans" / f"{key}.json"
     kept = _read(file, key)
-    if kept is not None:
+    if kept is not None and _is_what_is_asked(kept, generator, budget, make):
         return kept
-    made = plan() if plan else generator.plan(public, budget)
+    made = make(budget)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, {"plan": made.as_dict(), "digest": _digest(key, made)})
     return made
@@ -63,6 +90,54 @@ def _read(file: Path, key: str) -> Guarantee | None:
         return kept if said["digest"] == _digest(key, kept) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _is_what_is_asked(
+    kept: Guarantee,
+    generator: Generator | PrivateSegmenter,
+    budget: Budget,
+    make: Callable[[Budget], Guarantee],
+) -> bool:
+    """Whether a kept plan is that of these settings and this budget, and gives what it claims."""
+    try:
+        plain = make(replace(budget, epsilon=math.inf))
+        public = {field.name for field in fields(kept)} - OF_NOISE
+        clip_norm = getattr(getattr(generator, "params", None), "clip_norm", kept.clip_norm)
+        return (
+            all(getattr(kept, name) == getattr(plain, name) for name in public)
+            and (kept.target_epsilon, kept.clip_norm) == (budget.epsilon, clip_norm)
+            and _gives_what_it_claims(kept)
+        )
+    except (UsageError, TypeError, ValueError, ArithmeticError):  # a kept file may hold anything
+        return False
+
+
+def _gives_what_it_claims(kept: Guarantee) -> bool:
+    """Whether its mechanism has the ε that it says, all but all of the target and no more."""
+    again, target = recomputed_once(kept), kept.target_epsilon
+    claimed = {name: getattr(kept, name) for name in EPSILONS}
+    return (
+        LEAST_OF_TARGET * target <= again.epsilon <= target
+        and all(same(said, getattr(again, name)) for name, said in claimed.items())
+        and replace(again, **claimed) == kept
+    )
+
+
+@lru_cache(maxsize=4096)
+def recomputed_once(claimed: Guarantee) -> Guarantee:
+    """``recomputed``, remembered, as seeds and settings share plans, and accountants take seconds.
+
+    Raises:
+        ValueError: As that does.
+    """
+    return recomputed(claimed)
+
+
+def same(claimed: float | None, found: float | None) -> bool:
+    """Whether two numbers are the same but for rounding; ``None`` is the same as itself alone."""
+    if claimed is None or found is None:
+        return claimed is found
+    return claimed == found or math.isclose(claimed, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
 def _digest(key: str, plan: Guarantee) -> str:

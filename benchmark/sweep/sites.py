@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.core.budget import Guarantee
+from benchmark.core.budget import Budget, Guarantee
 from benchmark.core.federation import FederatedGenerator, Schedule
 from benchmark.core.generator import Generator
 from benchmark.privacy.checkpoint import Checkpoint
@@ -169,8 +169,8 @@ def plan_at_site(spec: RunSpec, patients: int, whole: int, cache: Path) -> Guara
     plug_in = PlugIn(name=job.generator, version=job.version, settings=settings)
     public = job.public(patients)
 
-    def plan() -> Guarantee:
-        return generator.plan_at_site(public, job.budget(), job.schedule)
+    def plan(asked: Budget) -> Guarantee:
+        return generator.plan_at_site(public, asked, job.schedule)
 
     return planned(plug_in, generator, public, job.budget(), cache, plan)
 

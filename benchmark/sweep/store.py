@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmark.core.errors import UsageError
 from benchmark.core.files import held, read_json, write_json, write_text
+from benchmark.sweep.result_form import carried_over
 from benchmark.sweep.spec import RunSpec
 
 SPEC, CHARGE, CURVES, SAMPLES = "spec.json", "charge.json", "curves.json", "samples.png"
@@ -78,4 +79,4 @@ def find(run: str, out: Path) -> Path:
 def read_result(folder: Path) -> dict[str, Any] | None:
     """A folder's result; ``None`` for a missing or damaged one, which is then computed again."""
     result = read_json(folder / RESULT)
-    return result if result.get("run_key") == folder.name else None
+    return carried_over(result) if result.get("run_key") == folder.name else None

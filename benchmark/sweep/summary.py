@@ -29,7 +29,7 @@ APPENDED = [name for name in Scores._fields if name not in ("dice", "hd95_mm")]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One cell on one test set; what is not known is ``None``."""
+    """One cell on one test set; what is not known, as distances to further ones, is ``None``."""
 
     generator: str
     segmenter: str
@@ -163,10 +163,10 @@ def _row(
 ) -> Row:
     spec = outcome.spec
     result = result or {}
-    guarantee, fid = result.get("guarantee", {}), result.get("fid", {})
+    guarantee = result.get("guarantee", {})
     tests = {tested["name"]: tested for tested in result.get("test_sets", ())}
     scores = tests.get(test_set, {})
-    dice = scores.get("dice", {})
+    dice, fid = scores.get("dice", {}), scores.get("fid", {})
     return Row(
         generator=spec.generator.name,
         segmenter=spec.segmenter.name,
@@ -186,7 +186,7 @@ def _row(
         fid=fid.get("value"),
         fid_dims=fid.get("dims"),
         fid_n=fid.get("n"),
-        offline_distance=result.get("offline_distance"),
+        offline_distance=scores.get("offline_distance"),
         seconds=result.get("seconds", {}).get("total"),
         status="done" if outcome.state == "kept" else outcome.state,
         run_key=spec.key,

@@ -19,6 +19,7 @@ from typing import Any
 from benchmark.core.files import plain
 from benchmark.metrics.scores import Scores
 from benchmark.sweep.leaving import curves_may_leave, without_patients
+from benchmark.sweep.result_form import fid_in, offline_distance_in
 from benchmark.sweep.rounds import FOLDER as ROUNDS
 from benchmark.sweep.spec import RunSpec, spec_from
 from benchmark.sweep.store import CURVES, GENERATOR, RESULT, SAMPLES, read_result
@@ -26,6 +27,7 @@ from benchmark.sweep.suite import git_commit
 from benchmark.sweep.summary import called
 
 MARKS = ("selection", "tuned_on")
+FID = {"fid": "value", "kid": "kid"}
 EXPERIMENT = "angiobench"
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlflow-artifacts"
@@ -183,9 +185,10 @@ class Tracker:
         self._client.log_batch(self._parent, metrics=metrics, tags=tags)
 
     def _log(self, folder: Path, said: str) -> None:
-        result = read_result(folder)
-        if result is None or result["run_key"] in self._logged:
+        kept = read_result(folder)
+        if kept is None or kept["run_key"] in self._logged:
             return
+        result = without_patients(kept)
         end = (folder / RESULT).stat().st_mtime
         run = self._client.create_run(
             self._experiment,
@@ -216,7 +219,7 @@ class Tracker:
         }
 
     def _artifacts(self, identity: str, folder: Path, result: dict[str, Any]) -> None:
-        self._client.log_dict(identity, without_patients(result), RESULT)
+        self._client.log_dict(identity, result, RESULT)
         for name in (SAMPLES, GENERATOR, ROUNDS):
             path = folder / name
             if path.is_file():
@@ -238,7 +241,7 @@ def parameters(result: Mapping[str, Any]) -> dict[str, str]:
     spec = result["spec"]
     flat = {n: str(spec[n]) for n in ("epsilon", "delta", "unit", "seed", "noise", "sites", "data")}
     for kind in ("generator", "segmenter"):
-        flat[kind] = spec[kind]["name"]
+        flat[kind], flat[f"{kind}.version"] = spec[kind]["name"], str(spec[kind]["version"])
         flat |= {f"{kind}.{n}": str(v) for n, v in spec[kind]["settings"].items()}
     flat |= {f"federation.{n}": str(v) for n, v in (spec.get("federation") or {}).items()}
     flat |= {f"guarantee.{n}": str(v) for n, v in result["guarantee"].items()}
@@ -247,12 +250,15 @@ def parameters(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def metrics(result: Mapping[str, Any]) -> dict[str, float]:
-    """The final scores and the privacy spent; finite numbers only, as MLflow keeps no infinity."""
+    """The final scores and the privacy spent; finite numbers only, as MLflow keeps no infinity.
+
+    Of what may leave alone: a result comes from ``without_patients``.
+    """
     guarantee, tests = result["guarantee"], result["test_sets"]
     # MLflow's comparison starts with the first metric: Dice.
     found: dict[str, Any] = {f"dice_{t['name']}": t["dice"]["mean"] for t in tests}
-    found |= {"fid": result["fid"]["value"], "kid": result["fid"].get("kid")}
-    found |= {"offline_distance": result["offline_distance"]}
+    found |= {name: fid_in(result).get(said) for name, said in FID.items()}
+    found |= {"offline_distance": offline_distance_in(result)}
     for test in tests:
         name = test["name"]
         found[f"fraction_of_real_{name}"] = (result["fraction_of_real"] or {}).get(name)

@@ -50,7 +50,7 @@ def test_what_was_protected_is_said_and_no_patch_is_stored(swept: Path) -> None:
     result = of_segmenter(swept)
     assert result["guarantee"]["covers"] == "fit of the segmenter"
     assert result["guarantee"]["steps"] == 4
-    assert "no synthetic patches" in result["fid"]["reason"]
+    assert "no synthetic patches" in result["test_sets"][0]["fid"]["reason"]
     folder = swept / "runs" / NAME / result["run_key"]
     left = {file.name for file in folder.iterdir()} - {".lock"}
     assert left == {"spec.json", "charge.json", "curves.json", "result.json"}

@@ -289,7 +289,7 @@ def test_two_goals_over_two_seeds_across_two_sites(tiny_cohort: Path, tmp_path: 
     assert len(by_key) == 4
     for keys, values in scores.items():
         dice = [by_key[key]["test_sets"][0]["dice"]["mean"] for key in keys]
-        distance = [by_key[key]["offline_distance"] for key in keys]
+        distance = [by_key[key]["test_sets"][0]["offline_distance"] for key in keys]
         assert values == pytest.approx([sum(dice) / 2, sum(distance) / 2])
         assert [by_key[key]["spec"]["seed"] for key in keys] == [0, 1]
         assert all(by_key[key]["spec"]["federation"]["partition"] for key in keys)

@@ -12,6 +12,7 @@ from benchmark.core.files import plain
 from benchmark.data.cohort import Patient
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import Scores
+from benchmark.sweep.distances import no_distances
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.planning import cells, guarantee_of
 from benchmark.sweep.request import Request
@@ -20,6 +21,8 @@ from benchmark.sweep.spec import RunSpec
 from leaderboard.entries import Entry, Status
 
 NOWHERE = Path("nowhere")
+FAR = {"offline_distance": 0.05, "fid": {"value": None, "reason": "FID is missing."}}
+NOT_FAR = no_distances()
 SITES = ("harbour", "hill", "north")
 
 
@@ -69,6 +72,7 @@ def entry(
         plans = site_plans(made, INPUTS, cache)
         guarantee = worst(list(plans.values()))
         across = {"sites": [{"site": n, "guarantee": plain(g.as_dict())} for n, g in plans.items()]}
+    main, *others = (tested(name, dice, made.seed) for name in made.test_data)
     said = plain(guarantee.as_dict())
     said["seeded"] = made.noise == "seeded" and 0 < guarantee.epsilon < math.inf
     for site in across.get("sites", ()):
@@ -78,9 +82,7 @@ def entry(
         "status": "done",
         "spec": plain(asdict(made)),
         "guarantee": said,
-        "test_sets": [tested(name, dice, made.seed) for name in made.test_data],
-        "offline_distance": 0.05,
-        "fid": {"value": None, "reason": "FID is missing."},
+        "test_sets": [{**main, **(FAR if not made.is_direct else NOT_FAR)}, *others],
         **across,
         "private_data": False,
         "skipped": [],

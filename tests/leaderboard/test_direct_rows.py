@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from made import INPUTS, entry, spec, specs
 
-from benchmark.sweep.distances import no_distances
 from benchmark.sweep.spec import RunSpec
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry
@@ -26,8 +25,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def direct(cache: Path, made: RunSpec | None = None) -> Entry:
-    one = entry(made or spec(**DIRECT), cache)
-    return replace(one, result={**one.result, **no_distances()})
+    return entry(made or spec(**DIRECT), cache)
 
 
 def test_it_stands_in_every_table_that_shares_all_but_the_segmenter(cache: Path) -> None:

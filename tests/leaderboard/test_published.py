@@ -144,7 +144,7 @@ def test_only_the_embedded_phantoms_may_call_themselves_phantoms(
         at("result/test_sets/0/patients/0/patient", "<img src=x onerror=alert(1)>"),
         at("result/test_sets/0/patients/0/site", "javascript:alert(1)"),
         at("result/spec/tuned", {"selection": "<b>free</b>" * 50}),
-        at("result/fid/reason", "x" * 500),
+        at("result/test_sets/0/fid/reason", "x" * 500),
         at("result/suite/commit", "'; DROP TABLE runs"),
         at("result/guarantee/epsilon", -1.0),
         at("result/guarantee/epsilon", "inf'"),
@@ -156,7 +156,7 @@ def test_only_the_embedded_phantoms_may_call_themselves_phantoms(
         at("curves/<b>", [[0, 1.0]]),
         at("pictures/samples", "AAAA"),
         at("pictures/other", "AAAA"),
-        at("format", 2),
+        at("format", 3),
         at("result/test_sets/0/name", "best"),
         at("result/test_sets/1/name", "test"),
         at("result/test_sets/0/dice", None),
@@ -204,6 +204,63 @@ def test_a_picture_that_grows_beyond_measure_is_refused(one: Entry, tmp_path: Pa
         Published.read(file)
 
 
+def as_it_was(said: Said) -> None:
+    """The file as an earlier version of the suite wrote it."""
+    said["format"] = 1
+    for name in ("offline_distance", "fid"):
+        said["result"][name] = said["result"]["test_sets"][0].pop(name)
+
+
+def test_a_file_of_the_format_before_is_read_as_the_present_one(
+    one: Entry, cache: Path, tmp_path: Path
+) -> None:
+    before = Published.read(changed(one, tmp_path, as_it_was))
+    assert before == published(one)
+    assert verified(before, INPUTS, cache).faults == []
+
+
+def test_of_private_files_of_the_format_before_no_withheld_distance_is_read(
+    cache: Path, tmp_path: Path
+) -> None:
+    def change(said: Said) -> None:
+        as_it_was(said)
+        del said["result"]["test_sets"][0]
+        said["result"]["seconds"] = {"fit": 30.12, "total": 48.9}
+        said["result"]["peak_mib"] = 900.5
+
+    private = of_patients(entry(spec(noise="system"), cache))
+    read = Published.read(changed(private, tmp_path, change))
+    assert [test["name"] for test in read.result["test_sets"]] == ["shifted"]
+    assert "0.05" not in json.dumps(read.result)
+    assert read.result["seconds"] == {"total": 50.0}
+    assert verified(read, INPUTS, cache).faults == []
+
+
+def test_distances_stand_with_the_main_test_set_alone(one: Entry, tmp_path: Path) -> None:
+    def elsewhere(said: Said) -> None:
+        main, other = said["result"]["test_sets"]
+        other |= {name: main.pop(name) for name in ("offline_distance", "fid")}
+
+    for change in (elsewhere, at("result/offline_distance", 0.05), at("result/fid", {})):
+        with pytest.raises(DataError, match="this is no published result"):
+            Published.read(changed(one, tmp_path, change))
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ({"value": 3.0, "n": 512, "dims": 64}, "no weights to compute one with"),
+        ({"value": 3.0, "n": 512, "dims": 2048}, "not the one of its protocol"),
+        ({"value": 3.0, "n": 5120, "dims": 64}, "not the one of its protocol"),
+    ],
+)
+def test_an_fid_that_its_spec_does_not_give_is_named(
+    said: Said, fault: str, one: Entry, cache: Path, tmp_path: Path
+) -> None:
+    file = changed(one, tmp_path, at("result/test_sets/0/fid", said))
+    assert any(fault in found for found in verified(Published.read(file), INPUTS, cache).faults)
+
+
 def test_what_was_seen_of_single_patients_stays_at_home(cache: Path, tmp_path: Path) -> None:
     private = of_patients(entry(spec(noise="system"), cache))
     before = copy.deepcopy(private)
@@ -215,7 +272,8 @@ def test_what_was_seen_of_single_patients_stays_at_home(cache: Path, tmp_path: P
     found = verified(Published.read(file), INPUTS, cache)
     assert found.faults == []
     assert found.unchecked == [
-        "the intervals, as scores of single patients do not leave a hospital"
+        "the number of patients (16), which only their hospital knows",
+        "the intervals, as scores of single patients do not leave a hospital",
     ]
     assert private == before
 

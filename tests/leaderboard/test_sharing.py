@@ -93,6 +93,56 @@ def test_a_test_set_of_a_few_patients_has_no_mean_to_publish(cache: Path, tmp_pa
     assert {*view["tables"][0]["rows"][0]["tests"]} == {"test"}
 
 
+def few_in_the_main_set(cache: Path) -> Entry:
+    """A hospital with two test patients in the main set, whose distances and shares are told."""
+    made = private(cache, noise="system")
+    test, shifted = made.result["test_sets"]
+    told = {"offline_distance": 0.0123, "fid": {"value": 4.56, "kid": 0.789, "n": 9, "dims": 64}}
+    few = {**test, **told, "patients": test["patients"][:2]}
+    shares = {"test": 0.321, "shifted": 0.5}
+    more = {"test_sets": [few, shifted], "fraction_of_real": shares}
+    return replace(made, result={**made.result, **more})
+
+
+WITHHELD = ("0.0123", "4.56", "0.789", "0.321", "offline_distance", "fid")
+
+
+def test_a_test_set_that_is_withheld_takes_its_distances_along(cache: Path, tmp_path: Path) -> None:
+    one = few_in_the_main_set(cache)
+    text = json.dumps(json.loads(published(one).write(tmp_path).read_text())["result"])
+    text = text.replace("fid_weights", "").replace("fid_n", "").replace("fid_dims", "")
+    assert not [word for word in WITHHELD if word in text]
+    assert json.loads(text)["fraction_of_real"] == {"shifted": 0.5}
+    assert verified(Published.read(next(tmp_path.glob("*.json"))), INPUTS, cache).faults == []
+    view, shown_text = shown([one], tmp_path)
+    (row,) = view["tables"][0]["rows"]
+    assert row["fid"] is row["distance"] is None
+    assert not [word for word in WITHHELD[:4] if word in shown_text]
+
+
+def test_distances_to_enough_patients_leave_with_them(cache: Path, tmp_path: Path) -> None:
+    file = published(private(cache, noise="system")).write(tmp_path)
+    test, shifted = json.loads(file.read_text())["result"]["test_sets"]
+    assert test["offline_distance"] == 0.05
+    assert "offline_distance" not in shifted
+
+
+def test_of_patients_one_coarse_duration_leaves_and_nothing_of_stages_or_memory(
+    cache: Path, tmp_path: Path
+) -> None:
+    made = private(cache, noise="system")
+    times = {"fit": 31.234, "score": 7.67, "total": 48.904}
+    rounds = {"rounds": 3, "seconds": 1.234, "bytes": 900}
+    one = replace(made, result={**made.result, "seconds": times, "rounds": rounds})
+    result = json.loads(published(one).write(tmp_path).read_text())["result"]
+    assert result["seconds"] == {"total": 50.0}
+    assert result["rounds"] == {"rounds": 3, "bytes": 900}
+    assert "peak_mib" not in result
+    view, _ = shown([one], tmp_path)
+    assert view["tables"][0]["rows"][0]["seconds"] == 50.0
+    assert view["tables"][0]["rows"][0]["peak"] is None
+
+
 def test_where_all_test_sets_are_small_nothing_is_published(cache: Path, tmp_path: Path) -> None:
     made = private(cache, noise="system")
     few = [{**t, "patients": t["patients"][:2]} for t in made.result["test_sets"]]
@@ -111,8 +161,11 @@ def test_where_all_test_sets_are_small_nothing_is_published(cache: Path, tmp_pat
         (at("curves/critic", [[0, 1.0]]), "training curves"),
         (at("result/skipped", ["sub-03 has no mask"]), "who was left out"),
         (at("pictures/neighbours", "PNG"), "neighbours"),
+        (at("result/seconds/total", 48.9), "how long"),
+        (at("result/seconds/fit", 30.0), "how long"),
+        (at("result/peak_mib", 900.5), "how much memory"),
     ],
-    ids=["patients", "curves", "skipped", "neighbours"],
+    ids=["patients", "curves", "skipped", "neighbours", "seconds", "stages", "memory"],
 )
 def test_a_file_that_tells_of_single_patients_is_refused(
     change: Any, fault: str, cache: Path, tmp_path: Path

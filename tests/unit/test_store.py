@@ -11,7 +11,7 @@ from cells import SPEC
 from benchmark.core.files import write_json, write_text
 from benchmark.sweep.leaving import without_patients
 from benchmark.sweep.spec import PlugIn, canonical
-from benchmark.sweep.store import ERROR, RESULT, Store
+from benchmark.sweep.store import ERROR, RESULT, Store, read_result
 from benchmark.sweep.tracking import metrics
 from leaderboard.entries import entries_of
 
@@ -94,8 +94,6 @@ def _result(*, private: bool) -> dict:
     return {
         "private_data": private,
         "guarantee": {"epsilon_patch": "inf", "epsilon_patient": None, "noise_multiplier": 0.0},
-        "fid": {"value": None},
-        "offline_distance": 1.5,
         "seconds": {"total": 3.0},
         "fraction_of_real": None,
         "test_sets": [
@@ -103,6 +101,8 @@ def _result(*, private: bool) -> dict:
                 "name": "test",
                 "dice": {"mean": 0.5},
                 "hd95_mm": {"mean": math.nan},
+                "fid": {"value": None},
+                "offline_distance": 1.5,
                 "patients": patients,
             }
         ],
@@ -117,6 +117,28 @@ def test_mlflow_gets_finite_numbers_alone() -> None:
         "seconds": 3.0,
         "dice_test": 0.5,
     }
+
+
+def test_a_kept_result_of_an_earlier_version_is_read_as_the_present_one(tmp_path: Path) -> None:
+    now = _result(private=True) | {"run_key": "abc", "spec": {"test_data": {"test": "t"}}}
+    main = dict(now["test_sets"][0])
+    beside = {name: main.pop(name) for name in ("offline_distance", "fid")}
+    (tmp_path / "abc").mkdir()
+    for said in (now, {**now, **beside, "test_sets": [main]}):
+        write_json(tmp_path / "abc" / RESULT, said)
+        assert read_result(tmp_path / "abc")["test_sets"][0]["offline_distance"] == 1.5
+        assert "fid" not in read_result(tmp_path / "abc")
+
+
+def test_mlflow_gets_no_distance_to_a_few_patients_and_no_exact_duration() -> None:
+    small = _result(private=True) | {"seconds": {"fit": 1.234, "total": 3.21}, "peak_mib": 1.5}
+    told = without_patients(small)
+    assert "offline_distance" not in metrics(told)
+    assert metrics(told)["seconds"] == 3.0
+    assert not [word for word in ("1.5", "1.234", "3.21", "fid") if word in json.dumps(told)]
+    many = [{"patient": f"sub-{number}", "dice": 0.5} for number in range(5)]
+    small["test_sets"][0]["patients"] = many
+    assert metrics(without_patients(small))["offline_distance"] == 1.5
 
 
 def test_scores_of_single_patients_leave_for_phantoms_alone() -> None:

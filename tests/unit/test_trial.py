@@ -13,8 +13,8 @@ OTHERS = [0.70, 0.72, 0.74, 0.76]
 
 
 def result(dice: float, distance: float = 1.0) -> dict:
-    scores = {"dice": {"mean": dice}}
-    return {"test_sets": [scores], "offline_distance": distance, "fid": {"value": None}}
+    scores = {"dice": {"mean": dice}, "offline_distance": distance, "fid": {"value": None}}
+    return {"test_sets": [scores]}
 
 
 def going(

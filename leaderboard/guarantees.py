@@ -1,0 +1,237 @@
+"""Whether the guarantees of a published result are those of its spec and of its data.
+
+Nothing is taken from the file that can be known without it: of the embedded phantoms, how many
+patients there are and which of them are at which site; from the spec, how many patches a patient
+gives, the steps, the sampling rate, the noise and the bounds for both units. Of private data the
+numbers of patients are the hospital's own word, and are listed as unchecked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmark.core.budget import RELATION, Guarantee, PublicNumbers
+from benchmark.core.errors import BenchError, UsageError
+from benchmark.core.federation import federated
+from benchmark.privacy.units import check_delta
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.plans import EPSILONS, planned, recomputed_once, same
+from benchmark.sweep.sites import (
+    inputs_of,
+    is_federated,
+    partition_of,
+    plan_at_site,
+    schedule_of,
+    split,
+    worst,
+)
+from benchmark.sweep.spec import RunSpec
+from leaderboard.published import Published
+from leaderboard.versions import class_of
+
+WHOLE = ""
+"""Where the guarantee of a whole result holds: at no site in particular."""
+
+OWN_SITES = "site"
+"""The partition whose sites have names of their own; all others number them."""
+
+
+def of_guarantees(one: Published, phantoms: Inputs) -> Iterator[str]:
+    """What the file can be held to without planning anything."""
+    yield from _of_sites(one)
+    yield from _of_patients(one, phantoms)
+    for at, guarantee in claimed_in(one.result).items():
+        yield from _of_spec(guarantee, one.spec, _place(at))
+    at_sites = [said for at, said in claimed_in(one.result).items() if at != WHOLE]
+    whole = Guarantee.from_dict(one.result["guarantee"])
+    if at_sites and not _alike(worst(at_sites), whole, fitted=True):
+        yield "its guarantee is not that of the site with the largest ε"
+
+
+def unknown_patients(one: Published) -> Iterator[str]:
+    """How many patients a hospital has, nobody else can know."""
+    if one.result["private_data"]:
+        said = claimed_in(one.result).items()
+        many = [f"{guarantee.patients}{_place(at)}" for at, guarantee in said if _counts(one, at)]
+        yield f"the number of patients ({', '.join(many)}), which only their hospital knows"
+
+
+def of_plan(one: Published, phantoms: Inputs, cache: Path) -> Iterator[str]:
+    """The claimed mechanism must be the one that these settings make for these patients.
+
+    Raises:
+        BenchError: If no such generator, or another version of it, is installed.
+    """
+    spec = one.spec
+    version = class_of(spec.registry, spec.generator.name).version
+    if version != spec.generator.version:
+        raise BenchError(f"{spec.generator.name} is of version {version} here")
+    try:
+        yield from _of_planned(one, phantoms, cache)
+    except Exception as error:  # settings are a stranger's, and a plug-in may raise anything
+        yield f"its settings give no plan ({str(error).rstrip('.') or type(error).__name__})"
+
+
+def of_mechanisms(one: Published) -> Iterator[str]:
+    """Every ε must be that of the mechanism's numbers, wherever those come from."""
+    for at, guarantee in claimed_in(one.result).items():
+        try:
+            again = recomputed_once(replace(guarantee, target_epsilon=0.0, seeded=False))
+        except (ValueError, ArithmeticError) as error:
+            yield f"ε{_place(at)} cannot be recomputed: {error}"
+        else:
+            yield from _of_spent(guarantee, again, _place(at))
+
+
+def claimed_in(result: Mapping[str, Any]) -> dict[str, Guarantee]:
+    """The guarantees by where they hold: everywhere (``WHOLE``), and at each site."""
+    sites = {site["site"]: site["guarantee"] for site in result.get("sites", ())}
+    found = {WHOLE: result["guarantee"], **sites}
+    return {at: Guarantee.from_dict(words) for at, words in found.items()}
+
+
+def _place(at: str) -> str:
+    return f" at {at}" if at else ""
+
+
+def _counts(one: Published, at: str) -> bool:
+    """Whether a guarantee's N is a count of its own; the whole's is one of the sites'."""
+    return at != WHOLE or not one.result.get("sites")
+
+
+def _of_sites(one: Published) -> Iterator[str]:
+    """Sites are there where the spec has some, each once, under the names that they have."""
+    spec, names = one.spec, [site["site"] for site in one.result.get("sites", ())]
+    due = spec.sites if is_federated(spec) else 0
+    if (spec.sites > 1) is not is_federated(spec):
+        yield "its spec has sites without a federation, or a federation without sites"
+    if len({*names}) < len(names):
+        yield "it names a site twice"
+    if len(names) != due:
+        yield f"it has guarantees of {len(names)} sites, and its spec has {due}"
+    elif due and {*names} != _names_of_sites(spec, names):
+        yield "its sites are not those of its partition"
+
+
+def _names_of_sites(spec: RunSpec, claimed: Sequence[str]) -> set[str]:
+    """The names that a split's sites have; a cohort's own sites are called as the cohort says."""
+    if (spec.federation or {})["partition"] == OWN_SITES:
+        return {*claimed}
+    return {f"site-{number}" for number in range(1, spec.sites + 1)}
+
+
+def _of_patients(one: Published, phantoms: Inputs) -> Iterator[str]:
+    """N of the phantoms is counted; δ must be lawful for all of them, or for those claimed."""
+    spec, said = one.spec, claimed_in(one.result)
+    everyone = sum(guarantee.patients for at, guarantee in said.items() if _counts(one, at))
+    if not one.result["private_data"]:
+        everyone = len(phantoms.train)
+        try:
+            due = _counted(spec, phantoms)
+        except (UsageError, LookupError, ValueError, ArithmeticError) as error:
+            yield f"the phantoms cannot be split as it says: {str(error).rstrip('.')}"
+            due = {}
+        for at, patients in due.items():
+            if at in said and said[at].patients != patients:
+                yield f"N{_place(at)} is {said[at].patients}, and there are {patients} phantoms"
+        if due.keys() - said.keys() - {WHOLE} or said.keys() - due.keys() - {WHOLE}:
+            yield "its sites are not those of the phantoms"
+    try:
+        check_delta(spec.delta, _public(spec, everyone).units(spec.unit))
+    except UsageError as error:
+        yield f"its δ is not lawful: {str(error).rstrip('.')}"
+
+
+def _counted(spec: RunSpec, phantoms: Inputs) -> dict[str, int]:
+    """How many phantoms are fitted on: at each site, or, where there is none, in all.
+
+    Raises:
+        UsageError: If they cannot be split so.
+        LookupError: If there is no such site.
+    """
+    if is_federated(spec):
+        groups = split(partition_of(spec), phantoms)
+        return {site: len(mine.train) for site, mine in groups.items()}
+    return {WHOLE: len(inputs_of(spec, phantoms).train)}
+
+
+def _public(spec: RunSpec, patients: int) -> PublicNumbers:
+    return PublicNumbers(
+        patients=patients,
+        patches_per_patient=int(spec.protocol["patches_per_patient"]),
+        patch_size=int(spec.protocol["patch_size"]),
+    )
+
+
+def _of_spec(said: Guarantee, spec: RunSpec, at: str) -> Iterator[str]:
+    """What the spec alone decides."""
+    if (said.unit, said.delta) != (spec.unit, spec.delta):
+        yield f"the guarantee{at} is for another unit or δ than the spec"
+    if said.relation != RELATION:
+        yield f"the guarantee{at} is for other neighbours than {RELATION}"
+    patches = int(spec.protocol["patches_per_patient"])
+    if said.patches_per_patient != patches:
+        yield f"the guarantee{at} is for {said.patches_per_patient} patches, the spec for {patches}"
+    if said.target_epsilon != spec.epsilon or said.epsilon > spec.epsilon:
+        yield f"ε{at} is {said.epsilon:g}, and the spec asks for {spec.epsilon:g}"
+    noised, seeded = 0 < said.epsilon < math.inf, spec.noise == "seeded"
+    if said.seeded is not seeded and (noised or said.seeded):
+        yield f"the guarantee{at} and the spec differ in whether the noise was seeded"
+    if said.lost_steps > said.steps or (said.lost_steps and not said.interruptions):
+        yield f"the guarantee{at} has more lost steps than it can have"
+
+
+def _of_planned(one: Published, phantoms: Inputs, cache: Path) -> Iterator[str]:
+    spec, claimed = one.spec, claimed_in(one.result)
+    due = {at: said.patients for at, said in claimed.items() if _counts(one, at)}
+    if not one.result["private_data"]:
+        due = _counted(spec, phantoms)
+    whole = sum(due.values())
+    for at, patients in due.items():
+        if at not in claimed:
+            yield f"it has no guarantee{_place(at)}"
+            continue
+        said, again = claimed[at], _planned(spec, patients, whole, cache)
+        spent = {name: getattr(said, name) for name in EPSILONS}
+        if not _alike(replace(again, **spent), said):
+            yield f"the guarantee{_place(at)} is not the one that its settings give"
+        else:
+            yield from _of_spent(said, again, _place(at))
+
+
+def _planned(spec: RunSpec, patients: int, whole: int, cache: Path) -> Guarantee:
+    kind = class_of(spec.registry, spec.generator.name)
+    made = kind(kind.Params(**spec.generator.settings))
+    if is_federated(spec):
+        schedule = schedule_of(spec)
+        federated(made).schedule(
+            design=schedule.design, rounds=schedule.rounds, local_steps=schedule.local_steps
+        )
+        return plan_at_site(spec, patients, whole, cache)
+    return planned(spec.generator, made, _public(spec, patients), spec.budget, cache)
+
+
+def _of_spent(claimed: Guarantee, again: Guarantee, at: str) -> Iterator[str]:
+    for name in EPSILONS:
+        said, found = getattr(claimed, name), getattr(again, name)
+        if not same(said, found):
+            yield f"{name}{at} is {said}, and its mechanism's numbers give {found}"
+
+
+def _alike(one: Guarantee, other: Guarantee, *, fitted: bool = False) -> bool:
+    """Whether they are the same; unless ``fitted``, but for what only the fit could say."""
+    unsaid: dict[str, Any] = (
+        {} if fitted else {"seeded": False, "interruptions": 0, "lost_steps": 0}
+    )
+    left, right = (replace(said, **unsaid).as_dict() for said in (one, other))
+    return all(left[name] == right[name] or _close(left[name], right[name]) for name in left)
+
+
+def _close(one: Any, other: Any) -> bool:
+    """But for the last digits, and those of a small number too."""
+    both: Sequence[Any] = (one, other)
+    return all(isinstance(each, float) for each in both) and math.isclose(one, other, rel_tol=1e-6)
