@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from benchmark.core.errors import UsageError
 
 CONFIDENCE = 0.95
@@ -34,16 +36,10 @@ def chance(*, canaries: int, guesses: int, right: int, epsilon: float, delta: fl
     from scipy.stats import binom
 
     law = binom(guesses, 1 / (1 + math.exp(-epsilon)))
-    beyond = float(law.sf(right - 1))
-    steepest = (
-        max(
-            ((float(law.cdf(right - 1)) - float(law.cdf(right - i - 1))) / i)
-            for i in range(1, right + 1)
-        )
-        if right
-        else 0.0
-    )
-    return min(1.0, beyond + 2 * canaries * delta * steepest)
+    below = law.cdf(np.arange(-1, right))  # P(B < i) for i from 0 to v
+    lengths = np.arange(1, right + 1)
+    steepest = float(((below[-1] - below[-1 - lengths]) / lengths).max(initial=0.0))
+    return min(1.0, float(law.sf(right - 1)) + 2 * canaries * delta * steepest)
 
 
 def lower_bound(
@@ -66,9 +62,13 @@ def lower_bound(
     return low
 
 
-def largest_bound(*, canaries: int, guesses: int, delta: float) -> float:
+def largest_bound(
+    *, canaries: int, guesses: int, delta: float, confidence: float = CONFIDENCE
+) -> float:
     """What the audit would prove if every guess were right: it cannot see an ε above this."""
-    return lower_bound(canaries=canaries, guesses=guesses, right=guesses, delta=delta)
+    return lower_bound(
+        canaries=canaries, guesses=guesses, right=guesses, delta=delta, confidence=confidence
+    )
 
 
 def best_number_of_guesses(canaries: int, *, claim: float, separation: float, delta: float) -> int:
