@@ -62,13 +62,9 @@ def lower_bound(
     return low
 
 
-def largest_bound(
-    *, canaries: int, guesses: int, delta: float, confidence: float = CONFIDENCE
-) -> float:
+def largest_bound(*, canaries: int, guesses: int, delta: float) -> float:
     """What the audit would prove if every guess were right: it cannot see an ε above this."""
-    return lower_bound(
-        canaries=canaries, guesses=guesses, right=guesses, delta=delta, confidence=confidence
-    )
+    return lower_bound(canaries=canaries, guesses=guesses, right=guesses, delta=delta)
 
 
 def best_number_of_guesses(canaries: int, *, claim: float, separation: float, delta: float) -> int:

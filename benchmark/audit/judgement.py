@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.audit.bound import chance, largest_bound, lower_bound
+from benchmark.audit.bound import chance, lower_bound
 from benchmark.core.budget import Guarantee, Unit
 
 COUNTS = 4
@@ -100,44 +100,70 @@ class Attempt(NamedTuple):
 
     Attributes:
         rule: In words.
+        candidates: m.
         guesses: r.
         right: v.
-        bound: The ε that is refuted at this test's share of the chance of a mistake.
-        refutes: Whether the claim is.
+        delta: δ of the claim.
+        confidence: Of this attempt alone: its share of the chance of a mistake is left.
+        refutes: Whether it refutes the claim.
         true: TPR: of the candidates that are in, those guessed in.
         false: FPR: of the candidates that are out, those guessed in.
     """
 
     rule: str
+    candidates: int
     guesses: int
     right: int
-    bound: float
+    delta: float
+    confidence: float
     refutes: bool
     true: Rate
     false: Rate
 
+    @property
+    def bound(self) -> float:
+        """The ε that is refuted, at least 0."""
+        return self._bound(self.right)
+
+    @property
+    def largest(self) -> float:
+        """The ε that would be, if every guess were right."""
+        return self._bound(self.guesses)
+
+    def _bound(self, right: int) -> float:
+        return lower_bound(
+            canaries=self.candidates,
+            guesses=self.guesses,
+            right=right,
+            delta=self.delta,
+            confidence=self.confidence,
+        )
+
 
 class Judgement(NamedTuple):
-    """What all tests together say of a claim.
+    """What all attempts together say of a claim.
 
     Attributes:
         claim: The claim.
         candidates: m.
-        confidence: Of all tests together.
+        confidence: Of all attempts together.
         attempts: What each rule found.
-        largest: The ε that would be refuted if every guess of the best test were right.
     """
 
     claim: Claim
     candidates: int
     confidence: float
     attempts: tuple[Attempt, ...]
-    largest: float
 
     @property
     def bound(self) -> float:
         """The largest ε that is refuted, at least 0."""
         return max(tried.bound for tried in self.attempts)
+
+    @property
+    def largest(self) -> float:
+        """The largest ε that could be."""
+        return max(tried.largest for tried in self.attempts)
 
     @property
     def contradicts(self) -> bool:
@@ -162,36 +188,33 @@ def judge(
         mistake: The most probable that a claim which holds is refuted, over all rules.
     """
     confidence = 1 - mistake / len(guesses)
-    m, delta = len(included), claim.delta
-    counts = {int(np.count_nonzero(made)) for made in guesses.values()}
-    return Judgement(
-        claim=claim,
-        candidates=m,
-        confidence=1 - mistake,
-        attempts=tuple(
-            _attempt(claim, n, made, included, confidence) for n, made in guesses.items()
-        ),
-        largest=max(
-            largest_bound(canaries=m, guesses=r, delta=delta, confidence=confidence) for r in counts
-        ),
-    )
+    attempts = [_attempt(claim, rule, made, included, confidence) for rule, made in guesses.items()]
+    return Judgement(claim, len(included), 1 - mistake, tuple(attempts))
 
 
 def _attempt(
     claim: Claim, rule: str, made: Guesses, included: NDArray[np.bool_], confidence: float
 ) -> Attempt:
     in_, out = made == 1, made == -1
-    right, guesses = int((in_ & included).sum() + (out & ~included).sum()), int((in_ | out).sum())
-    numbers = {"canaries": len(included), "guesses": guesses, "right": right}
-    at_most = chance(**numbers, epsilon=claim.epsilon, delta=claim.delta)
-    return Attempt(
-        rule=rule,
+    found, taken = int((in_ & included).sum()), int((in_ & ~included).sum())
+    right, guesses = found + int((out & ~included).sum()), int((in_ | out).sum())
+    at_most = chance(
+        canaries=len(included),
         guesses=guesses,
         right=right,
-        bound=lower_bound(**numbers, delta=claim.delta, confidence=confidence),
+        epsilon=claim.epsilon,
+        delta=claim.delta,
+    )
+    return Attempt(
+        rule=rule,
+        candidates=len(included),
+        guesses=guesses,
+        right=right,
+        delta=claim.delta,
+        confidence=confidence,
         refutes=at_most < 1 - confidence,
-        true=Rate.of(int((in_ & included).sum()), int(included.sum()), confidence),
-        false=Rate.of(int((in_ & ~included).sum()), int((~included).sum()), confidence),
+        true=Rate.of(found, int(included.sum()), confidence),
+        false=Rate.of(taken, int((~included).sum()), confidence),
     )
 
 
