@@ -33,13 +33,14 @@ def chance(*, canaries: int, guesses: int, right: int, epsilon: float, delta: fl
         raise UsageError(
             f"Expected right <= guesses <= canaries, got {right}, {guesses} and {canaries}."
         )
-    from scipy.stats import binom
+    from scipy.special import bdtr, bdtrc
 
-    law = binom(guesses, 1 / (1 + math.exp(-epsilon)))
-    below = law.cdf(np.arange(-1, right))  # P(B < i) for i from 0 to v
+    correct = 1 / (1 + math.exp(-epsilon))
+    below = np.append(0.0, bdtr(np.arange(right), guesses, correct))  # P(B < i), i from 0 to v
     lengths = np.arange(1, right + 1)
     steepest = float(((below[-1] - below[-1 - lengths]) / lengths).max(initial=0.0))
-    return min(1.0, float(law.sf(right - 1)) + 2 * canaries * delta * steepest)
+    beyond = float(bdtrc(right - 1, guesses, correct)) if right else 1.0
+    return min(1.0, beyond + 2 * canaries * delta * steepest)
 
 
 def lower_bound(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -249,6 +250,7 @@ def fewest_guesses(candidates: int, claim: Claim, *, mistake: float) -> int:
     return candidates + 1
 
 
+@lru_cache(maxsize=64)
 def number_of_candidates(most: int, claim: Claim, *, mistake: float) -> int:
     """The m up to ``most`` of which the smallest share has to be guessed right to refute a claim.
 

@@ -171,7 +171,7 @@ def randomised_response(
 def test_a_mechanism_at_exactly_its_claim_is_refuted_in_fewer_than_one_run_of_twenty(
     m: int, epsilon: float, delta: float, together: int
 ) -> None:
-    rng, claim, runs = np.random.default_rng(1), Claim("patch", epsilon, delta), 400
+    rng, claim, runs = np.random.default_rng(1), Claim("patch", epsilon, delta), 1000
     counts = numbers_of_guesses(m, claim, mistake=MISTAKE / 8)
     refuted = 0
     for _ in range(runs):
@@ -254,10 +254,10 @@ def test_numbers_of_guesses_could_refute_and_rest_on_public_numbers() -> None:
 
 def test_fewer_candidates_where_delta_would_drown_them() -> None:
     small, large = (
-        number_of_candidates(4000, Claim("patch", 2.0, delta), mistake=0.001)
-        for delta in (1e-4, 1e-7)
+        number_of_candidates(2000, Claim("patch", 2.155, delta), mistake=0.00125)
+        for delta in (1e-5, 1e-8)
     )
-    assert small < large == 4000
+    assert small < large == 2000
 
 
 def test_two_groups_are_told_apart_whatever_their_sizes() -> None:
