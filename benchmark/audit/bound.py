@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from benchmark.core.errors import UsageError
 
 CONFIDENCE = 0.95
@@ -31,18 +33,13 @@ def chance(*, canaries: int, guesses: int, right: int, epsilon: float, delta: fl
         raise UsageError(
             f"Expected right <= guesses <= canaries, got {right}, {guesses} and {canaries}."
         )
-    from scipy.stats import binom
+    from scipy.special import bdtr, bdtrc
 
-    law = binom(guesses, 1 / (1 + math.exp(-epsilon)))
-    beyond = float(law.sf(right - 1))
-    steepest = (
-        max(
-            ((float(law.cdf(right - 1)) - float(law.cdf(right - i - 1))) / i)
-            for i in range(1, right + 1)
-        )
-        if right
-        else 0.0
-    )
+    correct = 1 / (1 + math.exp(-epsilon))
+    below = np.append(0.0, bdtr(np.arange(right), guesses, correct))  # P(B < i), i from 0 to v
+    lengths = np.arange(1, right + 1)
+    steepest = float(((below[-1] - below[-1 - lengths]) / lengths).max(initial=0.0))
+    beyond = float(bdtrc(right - 1, guesses, correct)) if right else 1.0
     return min(1.0, beyond + 2 * canaries * delta * steepest)
 
 

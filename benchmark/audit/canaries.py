@@ -1,12 +1,8 @@
 """A one-run audit: canaries among the training patches, and who of them was there, guessed.
 
-The auditor sees every private step and has put a trap into the critic: one more linear layer, whose
-weight c moves the score of canary c alone, and steeply. So a canary's whole clipped gradient points
-along an axis of its own, as far as clipping lets it, and the sum of that axis over all steps is its
-score: N(q T C, σ² C² T) or so for one that is in, N(0, σ² C² T) for one that is not. Sampling,
-clipping, noise and steps are the fit's own. A segmenter is trapped as a critic is: its score is
-minus its loss. In a fit that releases means every canary has one more number, large for it and zero
-for all others.
+A canary is a patch, or a patient, that is like no other, and enters the fit by a fair coin. What
+the auditor sees of each in the private steps is the matter of ``watching``, what his guesses prove
+that of ``bound``. A fit that shows no private step has no canaries.
 """
 
 from __future__ import annotations
@@ -14,23 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.audit.bound import best_number_of_guesses, largest_bound, lower_bound
+from benchmark.audit.watching import Watch, blamed
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
-from benchmark.core.errors import UsageError
-from benchmark.core.generator import FitContext, Generator, Noise
+from benchmark.core.errors import PlugInError
+from benchmark.core.generator import FitContext, Generator
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import PrivateSegmenter
-from benchmark.privacy.dpsgd import Batch
+from benchmark.core.workings import Shown
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.privacy.release import Features, Release, Vectors
 from generators import checks
 
 COARSE = 2
@@ -39,9 +35,11 @@ COARSE = 2
 COPIES = 8
 """Patches of a patient who is a canary."""
 
-STEEPNESS = 1e4
-"""Of a canary's axis: its gradient is then far longer than any clip norm, or other gradient."""
+CERTAIN = 10.0
+"""Standard deviations between scores at which every guess is right."""
 
+SMALL = 4
+"""Canaries of the small fit that shows whether there can be any."""
 
 Fitted = Generator | PrivateSegmenter
 """What may be audited."""
@@ -70,6 +68,20 @@ class Verdict(NamedTuple):
     def contradicts(self) -> bool:
         """Whether the claim is refuted."""
         return self.bound > self.claim.epsilon
+
+
+class Outcome(NamedTuple):
+    """What came of one fit under an audit.
+
+    Attributes:
+        spent: What the fit says it spent.
+        verdict: Of the canaries; ``None`` without any, or if they could not be seen.
+        unseen: Why they could not be, to follow the plug-in's name.
+    """
+
+    spent: Guarantee
+    verdict: Verdict | None
+    unseen: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,140 +160,98 @@ def audit(
     among: Trial,
     context: FitContext,
     *,
-    plant: Callable[[Any], None] = lambda game: None,
+    plant: Callable[[Shown], object] = lambda shown: None,
 ) -> Verdict:
     """Fits the generator, or the segmenter, on the trial's patches, and guesses.
 
     Args:
-        fitted: Its fit must show its game, or its release, to ``context.inspect``, as the
-            suite's do; another one is refused before it is fitted.
+        fitted: Its fit must show its game, or its release, to ``context.inspect``.
         budget: The claim to test.
         among: The patches.
         context: As for any fit.
         plant: Puts a fault into the fit, to see whether the audit finds it.
+
+    Raises:
+        PlugInError: If the fit shows nothing that canaries can be put into.
     """
-    refuse_without_a_game(fitted)
-    planned = fitted.plan(among.public, budget)
-    separation = planned.sampling_rate * math.sqrt(planned.steps) / planned.noise_multiplier
-    guesses = best_number_of_guesses(
-        len(among.canaries), claim=planned.epsilon, separation=separation, delta=planned.delta
-    )
-    watchers: list[Watcher | Tap] = []
+    found = attack(fitted, fitted.plan(among.public, budget), among, context, plant=plant)
+    if found.verdict is None:
+        raise PlugInError(f"{fitted.name} {found.unseen}, so it has no canaries.")
+    return found.verdict
 
-    def inspect(shown: Any) -> None:
-        plant(shown)
-        tapped = isinstance(shown, Release)
-        watchers.append(Tap(shown, among.canaries) if tapped else _watched(shown, among.canaries))
 
-    spent = _fit_of(fitted)(among.patches, planned, replace(context, inspect=inspect))
-    right = _right(watchers[0].scores, among.included, guesses)
+def attack(
+    fitted: Fitted,
+    planned: Guarantee,
+    among: Trial,
+    context: FitContext,
+    *,
+    plant: Callable[[Shown], object] = lambda shown: None,
+) -> Outcome:
+    """Fits on the trial's patches, and guesses if the fit lets its canaries be seen.
+
+    Args:
+        fitted: A generator or a segmenter, whatever it shows.
+        planned: The claim to test, planned for the trial's public numbers.
+        among: The patches; perhaps without any canary.
+        context: As for any fit.
+        plant: Called with each thing that is shown, before its canaries are put in.
+
+    Raises:
+        PlugInError: If the fit raises anything.
+    """
+    watch = Watch(among.canaries, plant)
+    with blamed(fitted.name, "fit"):
+        fit = fitted.fit_privately if isinstance(fitted, PrivateSegmenter) else fitted.fit
+        spent = fit(among.patches, planned, replace(context, inspect=watch))
+    if watch.unseen or not len(among.canaries):
+        return Outcome(spent, None, watch.unseen)
+    strength = planned.sampling_rate * math.sqrt(planned.steps)
+    separation = min(CERTAIN, strength / max(planned.noise_multiplier, strength / CERTAIN, 1e-12))
     count, delta = len(among.canaries), planned.delta
-    return Verdict(
-        claim=spent,
+    guesses = best_number_of_guesses(
+        count, claim=planned.epsilon, separation=separation, delta=delta
+    )
+    right = _right(watch.scores, among.included, guesses)
+    verdict = Verdict(
+        claim=planned,
         canaries=count,
         guesses=guesses,
         right=right,
         bound=lower_bound(canaries=count, guesses=guesses, right=right, delta=delta),
         largest=largest_bound(canaries=count, guesses=guesses, delta=delta),
     )
+    return Outcome(spent, verdict, "")
 
 
-def refuse_without_a_game(fitted: Fitted) -> None:
-    """Refuses a plug-in whose fit shows an audit nothing, seen by a small one on made-up patches.
+def unreadable(fitted: Fitted, unit: Unit, plant: Callable[[Shown], object]) -> str:
+    """Why a plug-in can have no canaries, seen by a small fit on made-up patches; "" if it can.
+
+    Args:
+        fitted: Any plug-in with smoke settings; another instance of it is fitted.
+        unit: What is protected.
+        plant: What an audit does with all that is shown.
 
     Raises:
-        UsageError: Before any patient is touched.
+        PlugInError: If the small fit raises, also without canaries.
     """
-    shown: list[Any] = []
-    small = type(fitted)(fitted.smoke)
-    patches, budget = checks.patches(), Budget(epsilon=8.0, delta=1e-3, unit="patch")
-    context = FitContext(
-        seed=0, noise=SeededNoise("audit"), charge=lambda planned: None, inspect=shown.append
-    )
-    _fit_of(small)(patches, small.plan(checks.PUBLIC, budget), context)
-    if not shown:
-        raise UsageError(f"{fitted.name} shows no private step to an audit, so it has no audit.")
+    try:
+        return _small_fit(fitted, unit, plant, canaries=SMALL).unseen
+    except PlugInError as error:
+        _small_fit(fitted, unit, lambda shown: None, canaries=0)
+        return f"cannot be fitted with canaries ({error.__cause__!r})"
 
 
-def _fit_of(fitted: Fitted) -> Callable[[Patches, Guarantee, FitContext], Guarantee]:
-    return fitted.fit_privately if isinstance(fitted, PrivateSegmenter) else fitted.fit
-
-
-class Trap(nn.Module):
-    """A critic that gives every canary an axis of its own; other samples score as before.
-
-    Args:
-        critic: The critic.
-        canaries: ``(m, 2, H, W)``.
-    """
-
-    def __init__(self, critic: nn.Module, canaries: Tensor) -> None:
-        super().__init__()
-        self.critic = critic
-        self.axes = nn.Linear(len(canaries), 1, bias=False)
-        self._canaries = canaries.flatten(1)
-        self.reset()
-
-    def reset(self) -> None:
-        """Every canary scores so badly that no loss is flat for it."""
-        nn.init.constant_(self.axes.weight, -1.0)
-
-    def forward(self, samples: Tensor) -> Tensor:
-        """Scores ``(n,)``, each from its own sample alone."""
-        # A canary's values are all ±1: no other patch in [-1, 1] has so large a product with it.
-        same = samples.flatten(1) @ self._canaries.to(samples).T > self._canaries.shape[1] - 0.5
-        scores: Tensor = self.critic(samples) + self.axes(STEEPNESS * same.float())[:, 0]
-        return scores
-
-
-class Watcher:
-    """Stands in for a game's step: lets it be, and adds up every canary's axis."""
-
-    def __init__(self, step: Any, trap: Trap) -> None:
-        self._step, self._trap = step, trap
-        self.scores = np.zeros(trap.axes.in_features)
-
-    def gradient(self, critic: nn.Module, batch: Batch, noise: Any) -> Tensor:
-        """The step's own gradient; a canary that is in pulls its axis up, so down in this."""
-        self._trap.reset()
-        found: Tensor = self._step.gradient(critic, batch, noise)
-        self.scores -= found[-len(self.scores) :].cpu().numpy()
-        return found
-
-
-class Tap:
-    """Stands in for a release's mean: adds a number for every canary, and keeps those sums.
-
-    Args:
-        release: Of the fit.
-        canaries: ``(m, 2, H, W)``.
-    """
-
-    def __init__(self, release: Release, canaries: Tensor) -> None:
-        self._canaries = canaries.flatten(1).numpy()
-        self._mean = release.mean
-        self.scores = np.zeros(len(canaries))
-        release.mean = self.mean  # type: ignore[method-assign]
-
-    def mean(self, patches: Patches, features: Features, noise: Noise) -> Vectors:
-        """The release's own mean of the numbers that it asked for."""
-        found = self._mean(patches, lambda some: self._trapped(some, features), noise)
-        count = len(self.scores)
-        self.scores += found[-count:]
-        return found[:-count]
-
-    def _trapped(self, patches: Patches, features: Features) -> Vectors:
-        labelled = np.concatenate([patches.images, 2.0 * patches.masks - 1], axis=1)
-        same = labelled.reshape(-1, self._canaries.shape[1]) @ self._canaries.T
-        axes = STEEPNESS * (same > self._canaries.shape[1] - 0.5)
-        return np.concatenate([features(patches), axes], axis=1)
-
-
-def _watched(game: Any, canaries: Tensor) -> Watcher:
-    game.critic = Trap(game.critic, canaries)
-    game.step = Watcher(game.step, game.critic)
-    found: Watcher = game.step
-    return found
+def _small_fit(
+    fitted: Fitted, unit: Unit, plant: Callable[[Shown], object], *, canaries: int
+) -> Outcome:
+    among = trial(checks.patches(), unit, canaries=canaries, seed=0)
+    budget = Budget(epsilon=8.0, delta=1e-3, unit=unit)
+    context = FitContext(seed=0, noise=SeededNoise("audit"), charge=lambda planned: None)
+    with blamed(fitted.name, "plan"):
+        small = type(fitted)(fitted.smoke)
+        planned = small.plan(among.public, budget)
+    return attack(small, planned, among, context, plant=plant)
 
 
 def _drawn(

@@ -1,21 +1,63 @@
-"""Black-box membership inference: does a synthetic patch lie closer to those that were fitted on?
+"""Membership inference: does a synthetic patch lie closer to those that were fitted on?
 
-The attacker has the synthetic patches alone and takes a record for a member if its nearest
-synthetic patch is near: by the image, and by the mask, as a copied vessel tree betrays a patient
-also under another texture (distance to the closest record; Hilprecht et al. 2019, PoPETs 2019/4).
+Candidates are chosen among the training patches by a seed, and a fair coin keeps each of them in
+the fit or holds it out, its slot staying unfilled. So those in and those out differ by nothing but
+the fit. The attacker has the synthetic patches alone and takes a candidate for fitted on if its
+nearest synthetic patch is near: by the image, and by the mask, as a copied vessel tree betrays a
+patient also under another texture (distance to the closest record; Hilprecht et al. 2019, PoPETs
+2019/4). What his guesses prove is for ``judgement`` to say.
+
+Patches are compared as means over a grid of 8 x 8 blocks, where noise on a copy hardly shows, and
+in all eight orientations.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
+from benchmark.audit.judgement import (
+    COUNTS,
+    Claim,
+    Guesses,
+    Judgement,
+    apart,
+    judge,
+    nearest_in,
+    number_of_candidates,
+    numbers_of_guesses,
+)
+from benchmark.core.budget import Guarantee, Unit
 from benchmark.core.patches import Patches
+from benchmark.core.seeds import stream
 
-LOW_RATES = (0.01, 0.1)
+MISTAKE = 0.05
+"""The most probable that membership inference refutes a fit which keeps its claim."""
+
+FOR_PATCHES = 0.01
+"""The part of it that patches get where patients are units too: there are many more of them."""
+
+SHARE, MOST = 4, 4000
+"""One patch in ``SHARE`` is a candidate, and no more than ``MOST``."""
+
+RECORDS = 150
+"""Patches that a patient is recognised by, of at most ``MOST`` for all patients."""
+
+NEAREST = 0.02
+"""The share of a patient's patches, the nearest, whose mean distance is the patient's score."""
+
+SIDE = 8
+FAR = 1e6
+"""The distance of a mask without vessels, which is like any other."""
+
+SCORES = ("images", "masks")
 
 
 class Curve(NamedTuple):
@@ -31,25 +73,176 @@ class Curve(NamedTuple):
     true: NDArray[np.float64]
     area: float
 
-    def at(self, rate: float) -> float:
-        """The most true positives at no more false ones than ``rate``."""
-        return float(self.true[self.false <= rate].max(initial=0.0))
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """Who is a candidate, and who was held out.
+
+    Attributes:
+        kept: The patches that enter the fit; public numbers as before.
+        rows: Indices of the candidate patches.
+        included: ``(len(rows),)``, whether each is in.
+        patients: Indices of the candidate patients; none where the unit is a patch.
+        patients_included: Whether each is in.
+        records: ``(len(patients), k)``, indices of patches that each is recognised by.
+    """
+
+    kept: Patches
+    rows: NDArray[np.int64]
+    included: NDArray[np.bool_]
+    patients: NDArray[np.int64]
+    patients_included: NDArray[np.bool_]
+    records: NDArray[np.int64]
 
 
-def membership(synthetic: Patches, members: Patches, others: Patches) -> dict[str, Curve]:
-    """The curves of the attack by images and, where a record has vessels, by masks.
+def hold_out(known: Patches, planned: Guarantee, *, seed: int) -> HeldOut:
+    """Chooses candidates, and holds out about half of them.
+
+    With the patient as unit, all patients but one are candidates (so that a fit always has some),
+    and patches are candidates among the patients who are in, about half of all.
 
     Args:
-        synthetic: What was released.
-        members: Patches that were fitted on.
-        others: Patches of patients who were not.
+        known: The training patches.
+        planned: The guarantee to be judged; how many are candidates depends on it.
+        seed: Of choice and coins.
     """
-    found = {}
-    for name in ("images", "masks"):
-        released = getattr(synthetic, name)
-        inside, outside = (-_nearest(_records(p, name), released) for p in (members, others))
-        found[name] = roc(inside, outside)
+    if known.patient is None:
+        raise ValueError("Patches of no known patient cannot be held out by unit.")
+    rng = np.random.default_rng(stream(seed, "held out"))
+    owners = rng.permutation(np.unique(known.patient))
+    patients = owners[1:] if planned.unit == "patient" else owners[:0]
+    patients_included = rng.random(len(patients)) < 0.5
+    chosen = rng.permutation(len(known))[: _candidates(len(known), planned)]
+    entered = rng.random(len(chosen)) < 0.5
+    absent = np.isin(known.patient, patients[~patients_included])
+    left = ~absent
+    left[chosen[~entered]] = False
+    free = np.ones(len(known), bool)
+    free[chosen] = False
+    return HeldOut(
+        kept=_taken(known, np.flatnonzero(left)),
+        rows=chosen[~absent[chosen]],
+        included=entered[~absent[chosen]],
+        patients=patients,
+        patients_included=patients_included,
+        records=_records(known.patient, patients, free, rng),
+    )
+
+
+def _candidates(patches: int, planned: Guarantee) -> int:
+    """How many patches are candidates; of those where patients are units, half are seen."""
+    parts = 2 if planned.unit == "patient" else 1
+    most, claim = min(MOST, patches // SHARE), Claim.of_a_patch(planned)
+    mistake = _mistake_of_patches(planned.unit) / (COUNTS * len(SCORES))
+    return parts * number_of_candidates(most // parts, claim, mistake=mistake)
+
+
+def _mistake_of_patches(unit: Unit) -> float:
+    return MISTAKE if unit == "patch" else FOR_PATCHES
+
+
+def _records(
+    owner: NDArray[np.int64],
+    patients: NDArray[np.int64],
+    free: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """As many patches of each patient, none of them a candidate by itself; some more than once."""
+    each = min(RECORDS, max(1, MOST // max(1, len(patients))))
+    mine = [np.flatnonzero((owner == p) & free) for p in patients]
+    mine = [
+        m if len(m) else np.flatnonzero(owner == p) for m, p in zip(mine, patients, strict=True)
+    ]
+    chosen = [rng.choice(m, each, replace=len(m) < each) for m in mine]
+    return np.array(chosen, np.int64).reshape(len(patients), each)
+
+
+class Nearest:
+    """How far some patches are from the nearest synthetic one, by image and by mask.
+
+    Args:
+        records: Those patches.
+    """
+
+    def __init__(self, records: Patches) -> None:
+        self._records = {name: _blocks(getattr(records, name)) for name in SCORES}
+        self._least = {name: torch.full((len(records),), torch.inf) for name in SCORES}
+
+    def hear(self, synthetic: Patches) -> None:
+        """Takes some more synthetic patches into account."""
+        for name in SCORES:
+            drawn = _turned(_blocks(getattr(synthetic, name))).flatten(1)
+            found = torch.cdist(self._records[name].flatten(1), drawn).amin(1)
+            self._least[name] = torch.minimum(self._least[name], found)
+
+    @property
+    def scores(self) -> dict[str, NDArray[np.float64]]:
+        """The distances; those of masks as shares of the mask's own length."""
+        length = self._records["masks"].flatten(1).norm(dim=1)
+        masks = torch.where(length > 0, self._least["masks"] / length.clamp(min=1e-9), FAR)
+        found = {"images": self._least["images"], "masks": masks}
+        return {name: scores.clamp(max=FAR).double().numpy() for name, scores in found.items()}
+
+
+def _blocks(values: NDArray[np.generic]) -> Tensor:
+    """Means over blocks ``(n, SIDE, SIDE)``."""
+    return F.adaptive_avg_pool2d(torch.from_numpy(values.astype(np.float32)), SIDE)[:, 0]
+
+
+def _turned(blocks: Tensor) -> Tensor:
+    """All eight orientations, one after the other."""
+    mirrored = (blocks, blocks.transpose(1, 2))
+    return torch.cat([torch.rot90(some, k, (1, 2)) for some in mirrored for k in range(4)])
+
+
+def records_of(known: Patches, held: HeldOut) -> Patches:
+    """The patches whose distances ``judged`` needs: the candidates, then those of patients."""
+    rows = np.concatenate([held.rows, held.records.ravel()])
+    return Patches(images=known.images[rows], masks=known.masks[rows])
+
+
+def judged(
+    held: HeldOut, scores: Mapping[str, NDArray[np.float64]], planned: Guarantee
+) -> list[Judgement]:
+    """What the distances prove: of the claim for a patch, then of that for a patient, if asked.
+
+    Args:
+        held: Who was in.
+        scores: Of ``records_of``, by their kind.
+        planned: The guarantee that the fit was planned with.
+    """
+    m = len(held.rows)
+    found = []
+    if m:
+        mistake, claim = _mistake_of_patches(planned.unit), Claim.of_a_patch(planned)
+        counts = numbers_of_guesses(m, claim, mistake=mistake / (COUNTS * len(SCORES)))
+        rules: dict[str, Guesses] = {
+            f"the {k} nearest by {name}": nearest_in(scores[name][:m], k)
+            for name in SCORES
+            for k in counts
+        }
+        found.append(judge(claim, rules, held.included, mistake=mistake))
+    if len(held.patients):
+        each = {name: _of_patients(scores[name][m:].reshape(held.records.shape)) for name in SCORES}
+        rules = {f"two groups by {name}": apart(each[name]) for name in SCORES}
+        mistake = MISTAKE - FOR_PATCHES
+        found.append(judge(Claim.of(planned), rules, held.patients_included, mistake=mistake))
     return found
+
+
+def _of_patients(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of each patient's nearest patches."""
+    few = max(1, round(NEAREST * distances.shape[1]))
+    nearest: NDArray[np.float64] = np.sort(distances, axis=1)[:, :few].mean(1)
+    return nearest
+
+
+def curves(held: HeldOut, scores: Mapping[str, NDArray[np.float64]]) -> dict[str, Curve]:
+    """The attack's curves over candidate patches; none unless some are in and some are out."""
+    if not 0 < held.included.sum() < len(held.rows):
+        return {}
+    near = {name: -scores[name][: len(held.rows)] for name in SCORES}
+    return {name: roc(s[held.included], s[~held.included]) for name, s in near.items()}
 
 
 def roc(members: NDArray[np.float64], others: NDArray[np.float64]) -> Curve:
@@ -63,16 +256,11 @@ def roc(members: NDArray[np.float64], others: NDArray[np.float64]) -> Curve:
     return Curve(false, true, float(np.trapezoid(true, false)))
 
 
-def _records(patches: Patches, name: str) -> NDArray[np.generic]:
-    """Images, or the masks that are not empty: an empty one is like any other."""
-    if name == "images":
-        return patches.images
-    return patches.masks[patches.masks.any((1, 2, 3))]
-
-
-def _nearest(records: NDArray[np.generic], synthetic: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Each record's distance to the closest synthetic one."""
-    one, two = (
-        torch.from_numpy(a.reshape(len(a), -1).astype(np.float32)) for a in (records, synthetic)
+def _taken(patches: Patches, rows: NDArray[np.int64]) -> Patches:
+    assert patches.patient is not None  # noqa: S101  (hold_out has looked)
+    return replace(
+        patches,
+        images=patches.images[rows],
+        masks=patches.masks[rows],
+        patient=patches.patient[rows],
     )
-    return torch.cdist(one, two).min(dim=1).values.double().numpy()

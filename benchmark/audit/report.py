@@ -3,40 +3,53 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
+from benchmark.audit import laws, release_laws
 from benchmark.audit.canaries import (
     Fitted,
     Verdict,
-    audit,
-    refuse_without_a_game,
+    attack,
     trial,
+    unreadable,
     with_canaries,
 )
-from benchmark.audit.laws import broken, laws_of
-from benchmark.audit.membership import Curve, membership
-from benchmark.core.budget import Budget, Guarantee, Unit
-from benchmark.core.errors import UsageError
-from benchmark.core.generator import FitContext, Noise, Progress
+from benchmark.audit.judgement import Judgement
+from benchmark.audit.membership import (
+    Curve,
+    HeldOut,
+    Nearest,
+    curves,
+    hold_out,
+    judged,
+    records_of,
+)
+from benchmark.audit.watching import blamed, in_a_line
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit, epsilon_text
+from benchmark.core.errors import PlugInError, UsageError
+from benchmark.core.generator import FitContext, Generator, Noise, Progress
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import PrivateSegmenter
-from benchmark.data.patching import cached, extract, public_numbers
+from benchmark.core.workings import PrivateGame, Shown
+from benchmark.data.patching import cached, public_numbers
 from benchmark.privacy.ledger import Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.privacy.units import default_delta
 from benchmark.sweep.cell import protocol_recipe
-from benchmark.sweep.inputs import MAIN_TEST, Inputs
+from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.payment import ledger_in
 from benchmark.sweep.presets import PROTOCOLS
 from benchmark.sweep.request import registry_of
 
-RECORDS = 500
-"""Members, and others, that the black-box attack is tried on."""
+DRAWN = 2
+"""Synthetic patches are drawn for this many releases of the preset's: the attack gains by them."""
+
+CHUNK = 1024
+"""So many at a time, each with a seed of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,30 +75,70 @@ class Audit:
     seed: int = 0
 
 
+class Subject(NamedTuple):
+    """What is attacked.
+
+    Attributes:
+        fitted: The plug-in, before its fit.
+        unseen: Why it can have no canaries, to follow its name; "" if it can.
+    """
+
+    fitted: Fitted
+    unseen: str
+
+
+class Membership(NamedTuple):
+    """What membership inference found.
+
+    Attributes:
+        drawn: Synthetic patches that it looked at.
+        judgements: Of the claim for a patch and, if that is the unit, of that for a patient.
+        curves: By images and by masks.
+    """
+
+    drawn: int
+    judgements: tuple[Judgement, ...]
+    curves: dict[str, Curve]
+
+
 class Report(NamedTuple):
     """What an audit found.
 
     Attributes:
-        verdict: Of the canaries.
-        laws: The laws that were measured, each with a sentence where the step breaks it, else none.
-        curves: Of membership inference, by images and by masks; none without synthetic patches.
+        claim: The guarantee that the fit was planned with.
+        verdict: Of the canaries; ``None`` if it can have none.
+        unseen: Why it has none, to follow the plug-in's name.
+        laws: The laws that were measured, each with a sentence where one is broken, else none.
+        contract: The laws of every plug-in that this one broke on the way, with a sentence each.
+        membership: ``None`` where nothing synthetic is made.
     """
 
-    verdict: Verdict
+    claim: Guarantee
+    verdict: Verdict | None
+    unseen: str
     laws: dict[str, str]
-    curves: dict[str, Curve]
+    contract: dict[str, str]
+    membership: Membership | None
 
     @property
     def broken(self) -> dict[str, str]:
         """The laws that do not hold, and why; none for an honest fit."""
-        return {law: why for law, why in self.laws.items() if why}
+        return {law: why for law, why in {**self.laws, **self.contract}.items() if why}
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether an attack refutes the claim."""
+        judgements = self.membership.judgements if self.membership else ()
+        return bool(self.verdict and self.verdict.contradicts) or any(
+            judgement.contradicts for judgement in judgements
+        )
 
 
-def made(asked: Audit) -> Fitted:
+def made(asked: Audit) -> Subject:
     """What is to be fitted and attacked; needs no data.
 
     Raises:
-        UsageError: For what is not private, or shows no private step to an audit.
+        UsageError: For what is not private, or for a segmenter that shows no private step.
     """
     kind = registry_of(asked.generator).get(asked.generator)
     if not (kind.is_private and kind.needs_data and math.isfinite(asked.epsilon)):
@@ -95,19 +148,38 @@ def made(asked: Audit) -> Fitted:
         )
     if asked.preset not in kind.presets:
         raise UsageError(f"{asked.generator} has no preset {asked.preset!r}.")
-    fitted: Fitted = kind(kind.presets[asked.preset].with_texts(asked.settings))
-    refuse_without_a_game(fitted)
-    return fitted
+    settings = kind.presets[asked.preset].with_texts(asked.settings)
+    with blamed(asked.generator, "constructor"):
+        fitted: Fitted = kind(settings)
+    unseen = unreadable(fitted, asked.unit, measured)
+    if unseen and isinstance(fitted, PrivateSegmenter):
+        raise UsageError(_nothing_to_audit(fitted, unseen))
+    return Subject(fitted, unseen)
+
+
+def _nothing_to_audit(segmenter: PrivateSegmenter, unseen: str) -> str:
+    return (
+        f"{segmenter.name} {unseen}, and a segmenter draws no synthetic patches, so there is "
+        "nothing to audit; docs/plugins.md says what to show."
+    )
+
+
+def measured(shown: Shown) -> dict[str, str]:
+    """The exact laws of what a fit shows, each with a sentence where it is broken, else ""."""
+    of_its_kind: Mapping[str, Any] = (
+        laws.LAWS if isinstance(shown, PrivateGame) else release_laws.LAWS
+    )
+    return {name: law(shown, shown.guarantee) for name, law in of_its_kind.items()}
 
 
 def run_audit(
-    asked: Audit, fitted: Fitted, inputs: Inputs, *, cache: Path, state: Path, progress: Progress
+    asked: Audit, subject: Subject, inputs: Inputs, *, cache: Path, state: Path, progress: Progress
 ) -> Report:
-    """Fits once with canaries, and attacks what comes out.
+    """Fits once, with canaries if it can have any, and attacks what comes out.
 
     Args:
         asked: What is audited.
-        fitted: As ``made`` of it.
+        subject: As ``made`` of it.
         inputs: Whose patients are fitted on.
         cache: The cache folder.
         state: The state folder, with the ledger.
@@ -115,38 +187,131 @@ def run_audit(
 
     Raises:
         OverCapError: If the data are private and the fit would go over the ledger's cap.
+        PlugInError: If the plug-in's plan or fit raises anything.
     """
+    fitted, canaries = subject.fitted, 0 if subject.unseen else asked.canaries
     recipe = protocol_recipe(PROTOCOLS[asked.preset].as_dict())
-    seed = stream(asked.seed, "patches")
-    public = with_canaries(public_numbers(inputs.train, recipe), asked.unit, asked.canaries)
+    public = with_canaries(public_numbers(inputs.train, recipe), asked.unit, canaries)
     delta = default_delta(public.units(asked.unit))
     budget = Budget(epsilon=asked.epsilon, delta=delta, unit=asked.unit)
-    ledger_in(state).check([_spending(asked, inputs, fitted.plan(public, budget))])
+    planned = _planned(fitted, public, budget)
+    ledger_in(state).check([_spending(asked, inputs, planned)])
+    seed = stream(asked.seed, "patches")
     known = cached(inputs.train, recipe, seed=seed, cache=cache, data=inputs.data)
-    among = trial(known, asked.unit, canaries=asked.canaries, seed=asked.seed)
-    laws: dict[str, str] = {}
+    held = None if isinstance(fitted, PrivateSegmenter) else hold_out(known, planned, seed=seed)
+    among = trial(held.kept if held else known, asked.unit, canaries=canaries, seed=asked.seed)
+    found: dict[str, str] = {}
+    shown_claims: list[Guarantee] = []
+    paid: list[Guarantee] = []
 
     def charge(guarantee: Guarantee) -> None:
         ledger_in(state).charge(_spending(asked, inputs, guarantee))
+        paid.append(guarantee)
+
+    def measure(shown: Shown) -> None:
+        if not subject.unseen:
+            shown_claims.append(shown.guarantee)
+            for law, why in measured(shown).items():
+                found[law] = found.get(law) or why
 
     noise: Noise = SystemNoise() if inputs.private else SeededNoise(asked.seed, "audit")
     context = FitContext(seed=asked.seed, noise=noise, charge=charge, progress=progress)
-    verdict = audit(
-        fitted,
-        budget,
-        among,
-        context,
-        plant=lambda shown: laws.update(
-            dict.fromkeys(laws_of(shown), "") | broken(shown, shown.guarantee)
-        ),
-    )
-    if isinstance(fitted, PrivateSegmenter):
-        return Report(verdict, laws, {})
-    others = extract(inputs.tests[MAIN_TEST], recipe, seed=seed)
-    synthetic = fitted.sample(4 * RECORDS, seed=asked.seed)
-    picked = np.random.default_rng(stream(asked.seed, "records"))
-    curves = membership(synthetic, _some(known, picked), _some(others, picked))
-    return Report(verdict, laws, curves)
+    outcome = attack(fitted, planned, among, context, plant=measure)
+    contract = _broken_contract(planned, outcome.spent, paid, shown_claims)
+    if not paid:
+        charge(outcome.spent)
+    unseen = subject.unseen or outcome.unseen
+    if isinstance(fitted, PrivateSegmenter) and outcome.verdict is None:
+        raise PlugInError(_nothing_to_audit(fitted, unseen))
+    drawn = DRAWN * PROTOCOLS[asked.preset].samples
+    inferred = None
+    if held and isinstance(fitted, Generator):
+        try:
+            inferred = infer(fitted, known, held, planned, drawn=drawn, seed=asked.seed)
+        except PlugInError as error:
+            contract["samples_labelled_patches"] = str(error)
+    return Report(planned, outcome.verdict, unseen, found, contract, inferred)
+
+
+def _planned(fitted: Fitted, public: PublicNumbers, budget: Budget) -> Guarantee:
+    """The plan, within the budget.
+
+    Raises:
+        PlugInError: If it is not, or planning raises anything.
+    """
+    with blamed(fitted.name, "plan"):
+        planned = fitted.plan(public, budget)
+        within = planned.epsilon <= budget.epsilon and 0 < planned.delta <= budget.delta
+    if not (within and planned.unit == budget.unit):
+        raise PlugInError(
+            f"{fitted.name} plans ε = {epsilon_text(planned.epsilon)} for a {planned.unit} where "
+            f"{epsilon_text(budget.epsilon)} for a {budget.unit} was asked for, so it has no claim "
+            "to audit."
+        )
+    return planned
+
+
+def _broken_contract(
+    planned: Guarantee,
+    spent: Guarantee,
+    paid: Sequence[Guarantee],
+    shown: Sequence[Guarantee],
+) -> dict[str, str]:
+    """What a plug-in did that no plug-in may, by the name of the law that it breaks."""
+
+    def text(guarantees: Sequence[Guarantee]) -> str:
+        return epsilon_text(max(guarantee.epsilon for guarantee in guarantees))
+
+    found, plan = {}, f"{text([planned])} planned"
+    if not paid:
+        found["charges_before_touching"] = "the fit was not charged; it is now"
+    elif not spent.epsilon <= max(guarantee.epsilon for guarantee in paid):
+        found["charges_before_touching"] = f"ε = {text([spent])} was spent, {text(paid)} charged"
+    if not spent.epsilon <= planned.epsilon:
+        found["spends_what_was_planned"] = f"ε = {text([spent])} was spent, {plan}"
+    if not all(claim.epsilon <= planned.epsilon for claim in shown):
+        found["shows_what_was_planned"] = f"ε = {text(shown)} was shown, {plan}"
+    return found
+
+
+def infer(
+    generator: Generator,
+    known: Patches,
+    held: HeldOut,
+    planned: Guarantee,
+    *,
+    drawn: int,
+    seed: int,
+) -> Membership:
+    """Draws synthetic patches from a fitted generator, and judges its claim by them.
+
+    Args:
+        generator: Fitted on ``held.kept``, perhaps with canaries.
+        known: All patches, before any were held out.
+        held: Who was.
+        planned: The claim.
+        drawn: How many synthetic patches.
+        seed: Of the draws.
+
+    Raises:
+        PlugInError: If drawing raises anything, or not what was asked for is drawn.
+    """
+    nearest = Nearest(records_of(known, held))
+    for start in range(0, drawn, CHUNK):
+        count = min(CHUNK, drawn - start)
+        try:
+            some = generator.sample(count, seed=stream(seed, f"drawn {start}"))
+            looks = some.images.shape
+        except Exception as error:  # a plug-in may raise anything
+            raise PlugInError(f"sampling raised {in_a_line(error)}") from error
+        if looks != (count, 1, known.size, known.size):
+            raise PlugInError(
+                f"{count} patches of side {known.size} were asked for, and {looks[0]} of "
+                f"shape {looks[1:]} came"
+            )
+        nearest.hear(some)
+    scores = nearest.scores
+    return Membership(drawn, tuple(judged(held, scores, planned)), curves(held, scores))
 
 
 def _spending(asked: Audit, inputs: Inputs, guarantee: Guarantee) -> Spending:
@@ -157,11 +322,4 @@ def _spending(asked: Audit, inputs: Inputs, guarantee: Guarantee) -> Spending:
         guarantee=guarantee,
         patients=inputs.patients,
         private=inputs.private,
-    )
-
-
-def _some(patches: Patches, rng: np.random.Generator) -> Patches:
-    chosen = rng.choice(len(patches), min(RECORDS, len(patches)), replace=False)
-    return replace(
-        patches, images=patches.images[chosen], masks=patches.masks[chosen], patient=None
     )

@@ -12,7 +12,8 @@ from benchmark.cli import option
 from benchmark.core.budget import delta_text, epsilon_text, parse_epsilon, proven_text
 
 if TYPE_CHECKING:
-    from benchmark.audit.report import Report
+    from benchmark.audit.judgement import Attempt, Claim, Rate
+    from benchmark.audit.report import Membership, Report
 
 
 @click.command()
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     help="Where the curves of membership inference go.",
 )
 def audit(**options: Any) -> int:
-    """Hide canaries among the patches, fit once, and say what guessing them proves about ε."""
+    """Fit once with patches held out and canaries put in, and say what guessing them proves."""
     import torch
     from rich.progress import Progress
 
@@ -63,7 +64,7 @@ def audit(**options: Any) -> int:
         seed=options["seed"],
     )
     torch.set_num_threads(1)
-    fitted = made(asked)
+    subject = made(asked)
     cache, state = cache_folder(), state_folder()
     with Progress(transient=True) as bars:
         bar = bars.add_task("Reading patients", total=None)
@@ -82,22 +83,22 @@ def audit(**options: Any) -> int:
         )
         found = run_audit(
             asked,
-            fitted,
+            subject,
             inputs,
             cache=cache,
             state=state,
             progress=lambda done, total, curves: told("Fitting", done, total),
         )
-    for line in _words(found):
+    for line in _words(found, asked.generator):
         click.echo(line)
-    if found.curves:
-        draw_membership(found.curves, options["picture"])
+    if found.membership and found.membership.curves:
+        draw_membership(found.membership.curves, options["picture"])
         click.echo(f"Curves: {options['picture']}")
     if inputs.private:
         click.echo(
             "The figures were measured on your patients, outside of any guarantee: keep them."
         )
-    return 1 if found.verdict.contradicts or found.broken else 0
+    return 1 if found.contradicts or found.broken else 0
 
 
 def _settings(texts: tuple[str, ...]) -> dict[str, str]:
@@ -112,24 +113,66 @@ def _settings(texts: tuple[str, ...]) -> dict[str, str]:
     return read
 
 
-def _words(found: Report) -> list[str]:
-    said, claim = found.verdict, found.verdict.claim
-    proven, most = proven_text(said.bound), proven_text(said.largest)
-    verdict = "REFUTED" if said.contradicts else "not refuted"
+def _words(found: Report, name: str) -> list[str]:
+    claim = found.claim
     lines = [
         f"Claim: ε = {epsilon_text(claim.epsilon)} for a {claim.unit} at "
         f"δ = {delta_text(claim.delta)} (σ = {claim.noise_multiplier:.4g}, "
-        f"q = {claim.sampling_rate:.4g}, T = {claim.steps}).",
-        f"Audit: ε > {proven} with 95 % confidence, from {said.right} right of {said.guesses} "
-        f"guesses on {said.canaries} canaries, which prove {most} at most. The claim is {verdict}.",
+        f"q = {claim.sampling_rate:.4g}, T = {claim.steps})."
     ]
-    broken = [f"Law broken: {law.replace('_', ' ')}: {why}." for law, why in found.broken.items()]
-    lines += broken or [f"All {len(found.laws)} exact laws of the private step hold."]
-    for name, curve in found.curves.items():
+    if found.verdict:
+        said = found.verdict
         lines.append(
-            f"Membership by {name}: {curve.at(0.01):.1%} of the members at 1 % false alarms, "
-            f"{curve.at(0.1):.1%} at 10 %; area {curve.area:.3f} (chance: 1 %, 10 %, 0.5)."
+            f"Audit: ε > {proven_text(said.bound)} with 95 % confidence, from {said.right} right "
+            f"of {said.guesses} guesses on {said.canaries} canaries, which prove "
+            f"{proven_text(said.largest)} at most. The claim is {_verdict(said.contradicts)}."
         )
-    if not found.curves:
+    else:
+        left_out = "canaries are" if found.laws else "canaries and exact laws are"
+        lines.append(
+            f"{name} {found.unseen}, so {left_out} left out; membership inference judges alone."
+        )
+    lines += [f"Law broken: {law.replace('_', ' ')}: {why}." for law, why in found.broken.items()]
+    if found.laws and not found.broken:
+        lines.append(f"All {len(found.laws)} exact laws of the private step hold.")
+    if found.membership:
+        lines += _words_of_membership(found.membership)
+    elif "samples_labelled_patches" not in found.contract:
         lines.append("Nothing synthetic is made, from which membership could be told.")
     return lines
+
+
+def _verdict(contradicts: bool) -> str:
+    return "REFUTED" if contradicts else "not refuted"
+
+
+def _words_of_membership(found: Membership) -> list[str]:
+    lines = [
+        f"Membership inference from {found.drawn} synthetic patches. Rates have exact intervals, "
+        "as if candidates were guessed independently; the verdict needs no such assumption."
+    ]
+    for said in found.judgements:
+        claim, which = said.claim, f"{'patche' if said.claim.unit == 'patch' else 'patient'}s"
+        lines.append(
+            f"By {said.candidates} {which}, each fitted on or held out by a coin: ε > "
+            f"{proven_text(said.bound)} with {said.confidence:.0%} confidence, where "
+            f"{proven_text(said.largest)} at most can be proved. The claim of ε = "
+            f"{epsilon_text(claim.epsilon)} for a {claim.unit} is {_verdict(said.contradicts)}."
+        )
+        lines += [_words_of_attempt(tried, claim) for tried in said.attempts]
+    for name, curve in found.curves.items():
+        lines.append(f"Area under the curve by {name}: {curve.area:.3f} (chance: 0.5).")
+    return lines
+
+
+def _words_of_attempt(tried: Attempt, claim: Claim) -> str:
+    beyond = ": beyond the claim" if tried.refutes else ""
+    return (
+        f"  {tried.rule}: {tried.right} of {tried.guesses} guesses right; true positives "
+        f"{_rate(tried.true)}, false positives {_rate(tried.false)}; e^ε · {tried.false.high:.1%} "
+        f"+ δ = {claim.allowed(tried.false.high):.1%} may be true{beyond}."
+    )
+
+
+def _rate(rate: Rate) -> str:
+    return f"{rate.found:.1%} [{rate.low:.1%}, {rate.high:.1%}]"

@@ -12,6 +12,7 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.mechanism import Noise as Noise
 from benchmark.core.patches import Patches
 from benchmark.core.settings import Settings
+from benchmark.core.workings import KeptState, Shown
 
 RELEASE = "release"
 """What a setting called ``evidence`` says where patients decide; whatever else names a control."""
@@ -28,7 +29,7 @@ def silent(step: int, total: int, curves: Mapping[str, float], /) -> None:
     """Progress that nobody listens to."""
 
 
-def unseen(inner_workings: Any) -> None:
+def unseen(inner_workings: Shown) -> None:
     """Nobody looks into a fit."""
 
 
@@ -42,9 +43,8 @@ class FitContext:
         charge: Called once with the planned guarantee, and durable, before the first private
             batch is read.
         progress: Hears of every step.
-        checkpoint: A ``benchmark.privacy.checkpoint.Checkpoint``, for fits that can go on after a
-            kill; ``None`` for nowhere.
-        inspect: Called with a fit's inner workings before its first step, by audits alone.
+        checkpoint: For fits that can go on after a kill; ``None`` for nowhere.
+        inspect: The fit calls it with its inner workings before its first private step.
         device: A torch device's name.
     """
 
@@ -52,8 +52,8 @@ class FitContext:
     noise: Noise
     charge: Callable[[Guarantee], None]
     progress: Progress = silent
-    checkpoint: Any = None
-    inspect: Callable[[Any], None] = unseen
+    checkpoint: KeptState | None = None
+    inspect: Callable[[Shown], None] = unseen
     device: str = "cpu"
 
 

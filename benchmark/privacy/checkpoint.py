@@ -18,76 +18,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.files import read_json, sync_folder, write_json
+from benchmark.core.workings import STRIDES, State, Tally
 
-STRIDES = 20
-"""Of a fit; a kill loses one at most."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tally:
-    """The rounds of a fit when a stride begins.
-
-    Attributes:
-        total: Rounds that the guarantee pays for.
-        begun: Rounds counted so far, lost ones included.
-        useful: Rounds whose result is in the weights.
-        interruptions: How often a kill made it another draw.
-    """
-
-    total: int
-    begun: int = 0
-    useful: int = 0
-    interruptions: int = 0
-
-    @property
-    def until(self) -> int:
-        """Rounds counted when the stride ends, however it ends."""
-        return min(self.total, self.begun + max(1, -(-self.total // STRIDES)))
-
-    @property
-    def lost(self) -> int:
-        """Rounds counted that are in no weights."""
-        return self.begun - self.useful
-
-    def done(self) -> Tally:
-        """After a whole stride."""
-        return Tally(
-            total=self.total,
-            begun=self.until,
-            useful=self.useful + self.until - self.begun,
-            interruptions=self.interruptions,
-        )
-
-    def resumed(self, *, exact: bool, counted: int = 0) -> Tally:
-        """After a kill within the stride: it begins again if it is exactly the same, or is lost.
-
-        Args:
-            exact: Whether its draws are the same again.
-            counted: Rounds that the run is known to have counted, elsewhere than in this tally.
-        """
-        if exact:
-            return self
-        last = replace(self, begun=max(self.begun, counted))
-        return replace(last, begun=last.until, interruptions=self.interruptions + 1)
-
-
-class State(NamedTuple):
-    """What a checkpoint holds: the tally, tensors by name, and what else JSON can hold."""
-
-    tally: Tally
-    tensors: Mapping[str, Tensor]
-    facts: Mapping[str, Any]
+__all__ = ["STRIDES", "Checkpoint", "State", "Tally"]
 
 
 class Checkpoint:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
-from benchmark.privacy.checkpoint import Checkpoint, State, Tally
+from benchmark.core.workings import State, Tally
 from generators.nets.convolutional import PatchGenerator
 from generators.nets.players import How, Players, critic_step, drawn_by, latents_of, sampler_of
 
@@ -71,7 +71,7 @@ class Game(Players):
 
     def _resumed(self) -> Tally | None:
         """Goes back to the checkpoint, if there is one."""
-        checkpoint: Checkpoint | None = self.context.checkpoint
+        checkpoint = self.context.checkpoint
         if checkpoint is None or checkpoint.state is None:
             return None
         kept = checkpoint.state

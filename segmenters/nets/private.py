@@ -22,7 +22,7 @@ from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.privacy.checkpoint import Checkpoint, State, Tally
+from benchmark.core.workings import State, Tally
 from benchmark.privacy.dpsgd import Batch, Step, refuse_mixing
 from benchmark.privacy.engines import refuse_unruled
 from benchmark.privacy.sampling import BLANK, PoissonSampler
@@ -218,7 +218,7 @@ class Training:
 
     def _resumed(self) -> Tally | None:
         """Goes back to the checkpoint, if there is one."""
-        checkpoint: Checkpoint | None = self.context.checkpoint
+        checkpoint = self.context.checkpoint
         if checkpoint is None or checkpoint.state is None:
             return None
         kept = checkpoint.state

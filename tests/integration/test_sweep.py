@@ -140,8 +140,9 @@ def test_an_audit_says_what_it_proves_and_is_charged_on_own_data(
     assert "Claim: ε = " in done.stdout
     assert "guesses on 16 canaries, which prove" in done.stdout
     assert "The claim is not refuted." in done.stdout
+    assert "The claim of ε = 5 for a patch is not refuted." in done.stdout
     assert "All 8 exact laws of the private step hold." in done.stdout
-    assert done.stdout.count("Membership by ") == 2
+    assert done.stdout.count("Area under the curve by ") == 2
     assert (tmp_path / "membership.png").stat().st_size > 1000
     assert "measured on your patients, outside of any guarantee" in done.stdout
     shown = bench("ledger", "show", cwd=tmp_path).stdout
@@ -161,6 +162,9 @@ def test_an_audit_of_a_release_says_how_many_laws_it_measured(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "(σ = 1.994, q = 1, T = 1)" in done.stdout
     assert f"All {len(release_laws.LAWS)} exact laws of the private step hold." in done.stdout
+    assert "for a patch is not refuted." in done.stdout
+    assert "By 2 patients, each fitted on or held out by a coin" in done.stdout
+    assert "The claim of ε = 2 for a patient is not refuted." in done.stdout
 
 
 def test_an_audit_of_a_segmenter_has_no_synthetic_patches_to_look_at(

@@ -1,22 +1,15 @@
-"""The audit's bound against closed forms, and membership inference against scikit-learn."""
+"""The audit's bound against closed forms, and its canaries."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from sklearn.metrics import roc_auc_score, roc_curve
 
 from benchmark.audit.bound import best_number_of_guesses, chance, largest_bound, lower_bound
-from benchmark.audit.canaries import COPIES, refuse_without_a_game, trial
-from benchmark.audit.membership import membership, roc
-from benchmark.core.budget import Guarantee
+from benchmark.audit.canaries import COPIES, trial
 from benchmark.core.errors import UsageError
-from benchmark.core.generator import FitContext
-from benchmark.core.patches import Patches
 from generators.checks import patches
-from generators.dp_wgan import DpWgan
 
 
 @pytest.mark.parametrize(("canaries", "largest"), [(16, 1.6), (200, 4.2), (1000, 5.8)])
@@ -77,46 +70,3 @@ def test_canaries_are_units_of_their_own_and_about_half_are_in(unit: str) -> Non
     assert among.public.patients == among.patches.patients == known.patients + hosts
     assert set(np.unique(among.canaries)) == {-1.0, 1.0}
     assert len({row.tobytes() for row in among.canaries.numpy()}) == 40
-
-
-def test_the_curve_is_scikit_learns_also_with_ties() -> None:
-    rng = np.random.default_rng(0)
-    members, others = rng.integers(0, 20, 300) + 2.0, rng.integers(0, 20, 200) + 0.0
-    found = roc(members, others)
-    labels, scores = np.repeat([1, 0], [300, 200]), np.concatenate([members, others])
-    false, true, _ = roc_curve(labels, scores, drop_intermediate=False)
-    assert np.allclose(found.false, false)
-    assert np.allclose(found.true, true)
-    assert found.area == pytest.approx(roc_auc_score(labels, scores))
-    assert found.at(0.1) == max(t for f, t in zip(false, true, strict=True) if f <= 0.1)
-
-
-def test_copied_members_are_found_by_image_and_replicated_vessels_by_mask() -> None:
-    members, others = patches(0), patches(1)
-    copies = Patches(images=members.images, masks=members.masks)
-    assert membership(copies, members, others)["images"].area == 1.0
-    rng = np.random.default_rng(2)
-    masks = (rng.random(members.masks.shape) < 0.3).astype(np.uint8)
-    hidden = [
-        Patches(images=rng.uniform(-1, 1, m.shape).astype(np.float32), masks=m)
-        for m in (masks, (rng.random(masks.shape) < 0.3).astype(np.uint8))
-    ]
-    texture = rng.uniform(-1, 1, masks.shape).astype(np.float32)
-    curves = membership(Patches(images=texture, masks=masks), *hidden)
-    assert curves["masks"].area == 1.0
-    assert 0.3 < curves["images"].area < 0.7
-
-
-class Blind(DpWgan):
-    """A fit that shows nobody its game."""
-
-    name = "blind"
-
-    def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
-        return super().fit(patches, guarantee, replace(context, inspect=lambda game: None))
-
-
-def test_a_generator_that_shows_no_game_is_refused_before_its_fit() -> None:
-    refuse_without_a_game(DpWgan(DpWgan.smoke))
-    with pytest.raises(UsageError, match="blind shows no private step"):
-        refuse_without_a_game(Blind(Blind.smoke))
