@@ -20,7 +20,7 @@ And where every unit is in every step (q = 1), T steps are one Gaussian mechanis
 Opacus's PRV has zones where it answers ``inf``, raises, or reports little but its own error. There
 another accountant answers, and :class:`Spent` says which.
 
-Below δ = 1e-10 the rounding of FFTs is no longer far below δ, so closed forms alone answer,
+Below ``least_delta`` the rounding of FFTs is no longer far below δ, so closed forms alone answer,
 whoever was asked: ``rdp`` at whole orders, whose moments are sums of positive terms, and
 ``gaussian`` at q = 1, which bounds every smaller q: P is a mixture of Q and of the P of q = 1, and
 the hockey-stick divergence is convex in either argument. The smaller of the two counts.
@@ -38,7 +38,7 @@ from benchmark.core.errors import UsageError
 
 PLD_MARGIN = 0.999  # of δ; without, rounding put ε some 1e-6 below the closed form at δ = 1e-9
 PLD_INTERVAL = 1e-4
-LEAST_DELTA = 1e-10  # below, the rounding of FFTs is no longer far below δ
+LEAST_DELTA = 1e-10  # of few steps: below, the rounding of FFTs is no longer far below δ
 
 _PRV_ERROR = (0.002, 0.01)  # the finest and the coarsest additive error asked of PRV
 _PRV_POINTS = 400_000  # of its mesh, while its error may still grow
@@ -50,6 +50,7 @@ _PLD_COMPOSED_POINTS = 1_000_000
 # Opacus takes seconds for fractional orders when q is near ½, and their series alternate.
 _WHOLE_ORDERS = (*range(2, 64), 128, 256, 512)
 _RDP_ROUNDING = 1e-11  # of a step's RDP, absolute and relative; Opacus was seen to be off by 2e-12
+_FFT_ROUNDING = 2e-17  # of δ, for each composed step; measured: 1e-17 (T = 1,000), 5e-18 (30,000)
 _ULP = 2.0**-51  # four units in the last place
 _TAIL_ERROR = 1e-12  # relative, of scipy's ndtr and log_ndtr; measured: 4e-14
 
@@ -145,9 +146,9 @@ def check_name(accountant: str) -> None:
 def spent_in(run: Run, accountant: str) -> Spent:
     """Asks ``accountant``, then the others; infinity is a bound when none has an answer.
 
-    Below ``LEAST_DELTA`` the closed forms answer, whoever is asked.
+    Below ``least_delta`` the closed forms answer, whoever is asked.
     """
-    if run.delta < LEAST_DELTA:
+    if run.delta < least_delta(run.steps):
         return _in_closed_form(run)
     for name in dict.fromkeys((accountant, *_ACCOUNTANTS)):
         try:
@@ -155,6 +156,15 @@ def spent_in(run: Run, accountant: str) -> Spent:
         except NoAnswerError:
             continue
     return Spent(math.inf, accountant)
+
+
+def least_delta(steps: int) -> float:
+    """The least δ of which the rounding of so many steps' FFTs takes less than the margin.
+
+    >>> least_delta(2000), least_delta(1_000_000)
+    (1e-10, 2e-08)
+    """
+    return max(LEAST_DELTA, float(f"{_FFT_ROUNDING * steps / (1 - PLD_MARGIN):.3g}"))
 
 
 def _in_closed_form(run: Run) -> Spent:

@@ -45,13 +45,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.core.errors import UsageError
 from benchmark.privacy.accounting import (
-    LEAST_DELTA,
     PLD_INTERVAL,
     PLD_MARGIN,
     NoAnswerError,
     Run,
     checked_run,
     gaussian_delta,
+    least_delta,
     least_epsilon,
     quietly,
 )
@@ -242,8 +242,8 @@ def composed_epsilon(runs: Sequence[Steps], delta: float) -> float:
 
     Composes the pairs of all steps, or the plain Gaussians that dominate them where that is less:
     those have a closed form, and dp-accounting has no answer for losses beyond floating point, nor
-    for patches that are drawn in every step. Below δ = 1e-10, where the rounding of its FFTs is no
-    longer far below δ, the closed form alone answers.
+    for patches that are drawn in every step. Below ``least_delta``, where the rounding of its FFTs
+    is no longer far below δ, the closed form alone answers.
 
     Args:
         runs: At least one step in each; none gives 0.
@@ -260,7 +260,7 @@ def composed_epsilon(runs: Sequence[Steps], delta: float) -> float:
     mu = math.hypot(*(r.distance * math.sqrt(r.times) / r.noise_multiplier for r in runs))
     plain = least_epsilon(lambda epsilon: gaussian_delta(epsilon, mu), spare)
     beyond = -sum(run.times * math.log1p(-run.beyond) for run in runs)
-    if spare < LEAST_DELTA:
+    if spare < least_delta(sum(run.times for run in runs)):
         return plain + beyond
     interval = max(max(run.interval for run in runs), PLD_INTERVAL)
 

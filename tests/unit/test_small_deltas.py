@@ -34,6 +34,9 @@ SMALL = [(q, sigma, steps, delta) for q in RATES for sigma, steps in NOISES for 
 NEAR = [(q, *noise, 1e-9) for q in (0.01, 0.9999, 0.999999) for noise in NOISES]
 """Where FFTs still answer."""
 
+MANY_STEPS = (0.999999, 40.0, 30_000, 1.01e-10)
+"""Where dp-accounting's FFT was found 8e-6 below the truth."""
+
 
 def mechanism(q: float, sigma: float, steps: int, delta: float) -> dict:
     return {"sampling_rate": q, "noise_multiplier": sigma, "steps": steps, "delta": delta}
@@ -72,7 +75,7 @@ def test_no_accountant_answers_below_what_a_test_can_tell(accountant: str) -> No
 
 
 def test_no_bound_for_the_other_unit_is_below_what_a_test_can_tell() -> None:
-    for run in (*SMALL, (0.9999, 5.0, 100, 1e-9), (0.999999, 60.0, 3000, 1e-9)):
+    for run in (*SMALL, MANY_STEPS, (0.9999, 5.0, 100, 1e-9), (0.999999, 60.0, 3000, 1e-9)):
         patch = patch_epsilon_of_patient_run(**mechanism(*run))
         assert patch >= least_truth(*run, replaced=True) * (1 - 1e-9), run
         patient = patient_epsilon_of_patch_run(**mechanism(*run), patches_per_patient=1)
