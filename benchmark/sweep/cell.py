@@ -108,7 +108,7 @@ def run_cell(
         **learnt.more,
         "private_data": inputs.private,
         "skipped": list(inputs.skipped),
-        "cost_of_skipping": inputs.cost_of_skipping,
+        **({"cost_of_skipping": cost} if (cost := inputs.cost_of_skipping) else {}),
         "suite": suite(),
         "peak_mib": peak_mib(),
         "seconds": {**watch.seconds, "total": round(sum(watch.seconds.values()), 3)},
