@@ -14,6 +14,9 @@ from benchmark.privacy.calibration import calibrate
 from benchmark.privacy.discrete import distance
 from benchmark.privacy.units import patch_epsilon_of_patient_run, patient_epsilon_of_patch_run
 
+LEAST_SCALE, MOST_ENLARGED = 1 << 17, 1.005
+"""Of the noise in steps of the grid, and of the sensitivity over C, in any plan that is made."""
+
 GridOf = Callable[[float, float, int], Grid]
 """From σ, C and the count of noised numbers."""
 
@@ -55,6 +58,22 @@ def provable_epsilon(planned: Guarantee) -> float:
     if planned.distance == 0:
         return math.inf
     return math.log(max(1.0, ROUNDING_SHARE * planned.delta / planned.distance - 1))
+
+
+def _is_proven(claimed: Guarantee, spent: float) -> bool:
+    """Whether rounding and the noise's distance from its law are within what is claimed of them.
+
+    A result from before there was a grid claims nothing of either.
+    """
+    if claimed.grid == 0:
+        return True
+    scale = claimed.noise_multiplier * claimed.sensitivity / claimed.grid
+    least = distance(claimed.steps, scale) if scale >= LEAST_SCALE else math.inf
+    return (
+        claimed.clip_norm <= claimed.sensitivity <= MOST_ENLARGED * claimed.clip_norm
+        and claimed.distance >= least * (1 - ROUNDING_SHARE)
+        and spent <= provable_epsilon(claimed)
+    )
 
 
 def _with_noise(
@@ -104,7 +123,7 @@ def recomputed(claimed: Guarantee) -> Guarantee:
         delta=claimed.accounted_delta,
         accountant=claimed.accountant,
     ).epsilon
-    proven = spent if spent <= provable_epsilon(claimed) else math.inf
+    proven = spent if _is_proven(claimed, spent) else math.inf
     return _with_other_unit(replace(claimed, epsilon=proven))
 
 

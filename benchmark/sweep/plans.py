@@ -25,7 +25,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.files import write_json
 from benchmark.core.generator import Generator
 from benchmark.core.segmenter import PrivateSegmenter
-from benchmark.privacy.planning import recomputed
+from benchmark.privacy.planning import provable_epsilon, recomputed
 from benchmark.sweep.spec import PlugIn, canonical
 
 LIBRARIES = ("opacus", "dp-accounting", "numpy", "scipy")
@@ -117,7 +117,8 @@ def _gives_what_it_claims(kept: Guarantee) -> bool:
     again, target = recomputed_once(kept), kept.target_epsilon
     claimed = {name: getattr(kept, name) for name in EPSILONS}
     return (
-        LEAST_OF_TARGET * target <= again.epsilon <= target
+        LEAST_OF_TARGET * min(target, provable_epsilon(kept)) <= again.epsilon <= target
+        and kept.grid > 0
         and all(same(said, getattr(again, name)) for name, said in claimed.items())
         and replace(again, **claimed) == kept
     )

@@ -140,7 +140,7 @@ def test_the_ratio_of_one_release_is_that_of_its_noise_to_its_longest_mean(unit:
     budget = Budget(epsilon=2.0, delta=1e-5, unit=unit)
     plan = plan_releases(PUBLIC, budget, clip_norm=0.5)
     agreeing = lambda some: np.ones((len(some), numbers))  # noqa: E731
-    silent = SimpleNamespace(normal=lambda n: np.zeros(n, np.float32))
+    silent = SimpleNamespace(noised=lambda sums, grid: sums)
     longest = Release(plan).mean(made, agreeing, silent)
     noise = Release(plan).mean(made, agreeing, SeededNoise("x")) - longest
     found = noise_to_signal(plan, PUBLIC, numbers)

@@ -114,8 +114,8 @@ def test_an_epsilon_that_is_not_proven_is_not_spent() -> None:
     assert plan.target_epsilon == 60.0
     assert plan.epsilon <= provable_epsilon(plan) < 30
     assert recomputed(plan).epsilon == plan.epsilon
-    far = replace(plan, distance=1e-3)
-    assert recomputed(far).epsilon == math.inf
+    for planted in ({"distance": 1e-3}, {"distance": 0.0}, {"grid": 1.0}, {"sensitivity": 0.2}):
+        assert recomputed(replace(plan, **planted)).epsilon == math.inf
 
 
 def test_a_generator_runs_at_the_levels_that_it_can_honour() -> None:

@@ -11,6 +11,7 @@ import pytest
 from benchmark.core.budget import Budget, Guarantee
 from benchmark.core.files import write_json
 from benchmark.core.registry import generators
+from benchmark.privacy.dpsgd import grid_of
 from benchmark.privacy.planning import plan_poisson_gaussian, recomputed
 from benchmark.sweep import plans
 from benchmark.sweep.plans import planned
@@ -101,7 +102,9 @@ def plans_for(**changes) -> Change:
 
     def change(whole: Guarantee) -> Guarantee:
         mechanism = {"epsilon": BUDGET.epsilon, "clip_norm": whole.clip_norm, "accountant": "prv"}
-        return plan_poisson_gaussian(replace(whole, **changes), **mechanism)
+        return plan_poisson_gaussian(
+            replace(whole, **changes), **mechanism, numbers=1000, grid_of=grid_of
+        )
 
     return change
 
