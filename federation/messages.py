@@ -58,7 +58,10 @@ decide. Whatever goes wrong with patients' files is an ``error`` there, too.
 FAILED = "error"
 
 UNLISTED = "answered with something that no reply may hold"
-CALIBRATED = ("noise_multiplier", "epsilon", "epsilon_patch", "epsilon_patient", "accountant")
+CALIBRATED = (
+    *("noise_multiplier", "epsilon", "epsilon_patch", "epsilon_patient", "accountant"),
+    *("sensitivity", "grid", "distance"),
+)
 """What a site finds out when it calibrates its noise."""
 
 
