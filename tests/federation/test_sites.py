@@ -49,7 +49,7 @@ def test_each_site_calibrates_to_the_target_from_its_own_numbers(
             noise_multiplier=said.noise_multiplier,
             sampling_rate=said.sampling_rate,
             steps=said.steps,
-            delta=said.delta,
+            delta=said.accounted_delta,
         )
         assert said.epsilon == pytest.approx(again)
         assert 0 < said.epsilon <= 5
@@ -228,7 +228,7 @@ def test_at_infinity_a_site_adds_no_noise(posts: list[Post]) -> None:
 
 
 def test_other_versions_and_jobs_are_refused(posts: list[Post]) -> None:
-    with pytest.raises(UsageError, match="version 2 here and 9"):
+    with pytest.raises(UsageError, match="version 3 here and 9"):
         Site(posts[0], replace(job_of(), version=9), 0.5)
     with pytest.raises(UsageError, match="cannot be trained across sites"):
         Site(posts[0], replace(job_of(), generator="simulator", version=1, settings={}), 0.5)
