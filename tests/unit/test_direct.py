@@ -13,12 +13,12 @@ from benchmark.sweep.distances import no_distances
 from benchmark.sweep.explanation import explain
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.planning import cells, guarantee_of, reference_of
+from benchmark.sweep.remarks import of_sites
 from benchmark.sweep.request import Request, check, is_bookend
 from benchmark.sweep.sites import Federation
 from benchmark.sweep.spec import spec_from
 from benchmark.sweep.store import Store
 from benchmark.sweep.summary import Row
-from benchmark.sweep.sweep import _said_of_sites
 from benchmark.sweep.tracking import metrics, parameters, run_name
 
 NAME, INF = "dp-segmenter", float("inf")
@@ -94,7 +94,7 @@ def test_across_sites_it_is_left_out_and_that_is_said() -> None:
     asked = request(federation=Federation(sites=3))
     check(asked)
     assert is_bookend(NAME)
-    (sentence,) = _said_of_sites(asked)
+    (sentence,) = of_sites(asked)
     assert sentence.startswith("dp-segmenter is left out: no federation trains a segmenter")
     alone = request(generators=(NAME,), bookends=False, federation=Federation(sites=3))
     assert cells(alone, INPUTS, "") == []

@@ -131,13 +131,13 @@ def test_a_planted_fault_breaks_its_law(plant, law: str, unit: str) -> None:
     assert law in laws_broken(unit, plant)
 
 
-def audited(unit: str, plant=lambda game: None) -> Verdict:
+def audited(unit: str, plant=lambda game: None, canaries: int = 120) -> Verdict:
     made = DpSegmenter(
         DpSegmenterParams(**{**SMALL, "batch": 48, "patients_per_step": 6}, steps=60)
     )
     asked = FitContext(seed=0, noise=SeededNoise(0, "audit"), charge=lambda _: None)
     known = patients_patches()
-    among = trial(known, unit, canaries=120, seed=0)
+    among = trial(known, unit, canaries=canaries, seed=0)
     return audit(made, Budget(epsilon=2.0, delta=1e-5, unit=unit), among, asked, plant=plant)
 
 
@@ -157,7 +157,7 @@ def test_without_clipping_an_audit_refutes_the_claim(unit: str) -> None:
         share = step.clip_norm / 1e9
         game.step = replace(step, clip_norm=1e9, noise_multiplier=step.noise_multiplier * share)
 
-    assert audited(unit, loud).contradicts
+    assert audited(unit, loud, canaries=60).contradicts
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -171,7 +171,7 @@ def test_epsilon_follows_from_the_plans_own_numbers(unit: str) -> None:
         noise_multiplier=g.noise_multiplier,
         sampling_rate=g.sampling_rate,
         steps=g.steps,
-        delta=g.delta,
+        delta=g.accounted_delta,
         accountant=g.accountant,
     )
     assert again == g.epsilon <= 5
@@ -285,12 +285,15 @@ def test_a_learnable_task_is_learned_also_under_noise(epsilon: float) -> None:
     seen, unseen = tubes(1024), tubes(16, seed=1)
     public = PublicNumbers(patients=128, patches_per_patient=8, patch_size=32)
     planned = made.plan(public, Budget(epsilon=epsilon, delta=1e-5, unit="patch"))
-    context = FitContext(seed=0, noise=SeededNoise(0, "tubes"), charge=lambda _: None)
-    made.fit_privately(seen, planned, context)
     volume = np.ascontiguousarray(unseen.images[:, 0].transpose(1, 2, 0))
     truth = unseen.masks[:, 0].transpose(1, 2, 0) > 0
-    found = made.predict(volume, (1.0, 1.0, 1.0))
-    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.8
+    dice = []
+    for draw in range(5 if math.isfinite(epsilon) else 1):  # single draws move by a tenth
+        context = FitContext(seed=0, noise=SeededNoise(draw, "tubes"), charge=lambda _: None)
+        made.fit_privately(seen, planned, context)
+        found = made.predict(volume, (1.0, 1.0, 1.0))
+        dice.append(2 * (found & truth).sum() / (found.sum() + truth.sum()))
+    assert np.mean(dice) > 0.8
 
 
 def test_patches_of_nobody_are_learned_from_without_noise() -> None:

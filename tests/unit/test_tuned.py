@@ -147,7 +147,7 @@ def test_ones_own_settings_for_something_else_leave_those_shipped_in_place(tmp_p
 @pytest.mark.parametrize(
     ("found", "sentence"),
     [
-        (replace(FOUND, version=0), "of its version 0, and this is 2"),
+        (replace(FOUND, version=0), "of its version 0, and this is 3"),
         (replace(FOUND, settings={"colour": 3}), "not ones that it has"),
         (replace(FOUND, settings={"batch": 1e9}), "not ones that it has"),
         (replace(FOUND, settings={"loss": math.nan}), "not ones that it has"),
@@ -167,7 +167,7 @@ def test_settings_that_the_generator_does_not_have_are_refused(
     [
         ("epsilon = 5.0", 'epsilon = "5"'),
         ("epsilon = 5.0", "epsilon = nan"),
-        ("version = 2", "version = 1.5"),
+        ("version = 3", "version = 1.5"),
         ("trials = 20", "trials = true"),
         ('unit = "patch"', 'unit = "voxel"'),
         ("[settings]", "[other]"),
