@@ -23,6 +23,7 @@ from command import (
     wait_for,
 )
 
+from benchmark.core.budget import Guarantee
 from benchmark.privacy.accounting import epsilon_spent
 
 SITES = ["run", "--generator", "dp-wgan", "--data", "cohort", "--sites", "2", *SMALL]
@@ -68,7 +69,7 @@ def test_every_sites_epsilon_can_be_recomputed_and_the_largest_is_the_results(sw
             noise_multiplier=g["noise_multiplier"],
             sampling_rate=g["sampling_rate"],
             steps=g["steps"],
-            delta=g["delta"],
+            delta=Guarantee.from_dict(g).accounted_delta,
             accountant=g["accountant"],
         )
     for kind in ("epsilon", "epsilon_patch", "epsilon_patient"):

@@ -152,7 +152,7 @@ def test_bad_patients_can_be_left_out_and_are_listed(tiny_cohort: Path, tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Left out: cohort/sub-02" in done.stdout
     said = " ".join(done.stdout.split())
-    assert "The results say that 2 patients were fitted" in said
+    assert "N = 2 counts those who are left" in said
     assert "no ε covers it" in said
     (result,) = results(tmp_path)
     assert len(result["skipped"]) == 1

@@ -240,7 +240,7 @@ def test_a_run_with_tuned_settings_says_whence_they_come(
         noise_multiplier=spent["noise_multiplier"],
         sampling_rate=spent["sampling_rate"],
         steps=spent["steps"],
-        delta=spent["delta"],
+        delta=Guarantee.from_dict(spent).accounted_delta,
         accountant=spent["accountant"],
     )
     assert again == spent["epsilon"] <= 4
