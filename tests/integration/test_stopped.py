@@ -153,7 +153,7 @@ def test_bad_patients_can_be_left_out_and_are_listed(tiny_cohort: Path, tmp_path
     assert "Left out: cohort/sub-02" in done.stdout
     said = " ".join(done.stdout.split())
     assert "N = 2 counts those who are left" in said
-    assert "no ε covers it" in said
+    assert "no ε covers that" in said
     (result,) = results(tmp_path)
     assert len(result["skipped"]) == 1
     assert "sub-02" in result["skipped"][0]
