@@ -19,7 +19,7 @@ from benchmark.core.budget import Budget, PublicNumbers
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.privacy.dpsgd import Batch, Step
-from benchmark.privacy.randomness import SystemNoise
+from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.privacy.release import Release, grid_of, plan_releases
 from benchmark.privacy.replay import Recorder
 from generators.dp_simulator import DpSimulator
@@ -61,10 +61,11 @@ def test_a_released_mean_tells_a_patient_no_better_than_epsilon_allows(epsilon: 
     with_it, without = cohort(), cohort(without=3)
     sums = [sums_of(plan, data, features) for data in (with_it, without)]
     scale, step = plan.noise_multiplier * plan.sensitivity / plan.grid, plan.grid / PATIENTS
-    grid, rng, right = grid_of(plan.noise_multiplier, 3.0), np.random.default_rng(1), 0
+    grid, source = grid_of(plan.noise_multiplier, 3.0), SeededNoise("guesses")
+    rng, right = np.random.default_rng(1), 0
     for _ in range(GUESSES):
         there = bool(rng.random() < 0.5)
-        noised = SystemNoise().noised(sums[not there], grid)
+        noised = source.noised(sums[not there], grid)
         released = noised * step
         steps = released / step
         assert np.array_equal(np.round(steps) * step, released), "on the grid, for both"
@@ -125,11 +126,11 @@ def test_a_noised_gradient_tells_a_unit_no_better_than_its_noise_allows(units, s
         seen.append(recorder.outputs[0])
     here, there = (output.sums.astype(np.float64) for output in seen)
     grid, apart = seen[0].grid, here - there
-    rng, right, guesses = np.random.default_rng(2), 0, 400
+    rng, right, guesses, source = np.random.default_rng(2), 0, 400, SeededNoise("guesses")
     for _ in range(guesses):
         with_it = bool(rng.random() < 0.5)
         sums = seen[0].sums if with_it else seen[1].sums
-        noised = SystemNoise().noised(sums, grid)
+        noised = source.noised(sums, grid)
         assert noised.dtype == np.int64
         right += (((noised - (here + there) / 2) @ apart) > 0) == with_it
     distance = np.linalg.norm(apart) * grid.spacing
