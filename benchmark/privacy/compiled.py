@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.privacy import loops
+from benchmark.privacy import loops, sums
 from benchmark.privacy.loops import LANES, TILE, Geometry, Numbers
 
 
@@ -81,7 +81,7 @@ def lengths(inputs: Numbers, slopes: Numbers, g: Geometry, tiny: float) -> NDArr
     """
     _check(inputs, slopes, g, fits=True)
     found = np.zeros((3, len(inputs)))
-    loops.lengths(inputs.reshape(-1), slopes.reshape(-1), found, tiny, g)
+    sums.lengths(inputs.reshape(-1), slopes.reshape(-1), found, tiny, g)
     return found
 
 
@@ -94,7 +94,7 @@ def summed(weights: NDArray[np.float64], rows: Numbers) -> NDArray[np.float64]:
     if rows.ndim != 2 or weights.shape != rows.shape[:1] or rows.dtype != np.float32:
         raise ValueError(f"Weights {weights.shape} do not fit rows {rows.shape} of {rows.dtype}.")
     made = np.zeros(rows.shape[1])
-    loops.summed(weights, rows.reshape(-1), made)
+    sums.summed(weights, rows.reshape(-1), made)
     return made
 
 

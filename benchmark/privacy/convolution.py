@@ -107,7 +107,7 @@ class Windows(NamedTuple):
 def convolution(seen: Seen) -> list[Share]:
     """``nn.Conv2d`` of any stride, padding, dilation and groups."""
     windows = Windows.of(seen)
-    weight = Gram(windows) if _prefers_gram(windows) else _rows(windows)
+    weight = Gram(windows, seen.public) if _prefers_gram(windows) else _rows(windows)
     if windows.layer.bias is None:
         return [weight]
     return [weight, Rows("bias", seen.slopes.sum((1, 3, 4)))]
@@ -121,10 +121,14 @@ class Gram(Share):
     The weighted sum is made block by block, a few units in single precision, then all blocks in
     double. A unit's own rounding there is at most a share of Σ_t a_t s_t, so a norm below a
     sixteenth of that is counted as a sixteenth: outputs that cancel buy nothing (``ROUNDING``).
+
+    Args:
+        windows: What the convolution did.
+        public: See ``Seen``; then all units are summed at once, in single precision.
     """
 
-    def __init__(self, windows: Windows) -> None:
-        self._windows = windows
+    def __init__(self, windows: Windows, public: bool = False) -> None:
+        self._windows, self._public = windows, public
 
     def squared_norms(self) -> Tensor:
         """Σ_{t,t'} ⟨A_t, A_t'⟩ ⟨S_t, S_t'⟩, and what rounding may have hidden of it."""
@@ -153,8 +157,11 @@ class Gram(Share):
     def weighted_sum(self, weights: Tensor) -> Mapping[str, Tensor]:
         """Blocks of some units as if each were one unit's samples, and the blocks' sum."""
         layer, inputs, slopes, padding = self._windows
-        each = block_units(self._positions)
         scaled = slopes * weights.to(slopes.dtype).view(-1, 1, 1, 1, 1)
+        if self._public:
+            at_once = _gradient(layer, inputs.flatten(0, 1), scaled.flatten(0, 1), padding)
+            return {"weight": at_once.double()}
+        each = block_units(self._positions)
         whole = len(inputs) // each * each
         total = torch.zeros((), dtype=torch.float64, device=slopes.device)
         for part, units in ((slice(0, whole), each), (slice(whole, None), len(inputs) - whole)):

@@ -36,15 +36,18 @@ from numpy.typing import NDArray
 
 from benchmark.core.mechanism import Integers, Words
 
-SMALL_SCALE = 1024
+SMALL_SCALE = 4096
 """a, of the numbers that are looked up."""
 
-LARGEST_FACTOR = 320
+LARGEST_FACTOR = 1280
 """m at most: above, the layers would be seen."""
 
 WORD = 64
 PRECISION = 256
 """Bits of the probabilities in the table."""
+
+_AT_A_TIME = 1 << 13
+"""So many numbers are drawn while their random words lie in the nearest caches."""
 
 _DIGITS = 100
 _ROUNDING = 2.0**-150
@@ -192,15 +195,21 @@ class Layered:
 
     def draw(self, n: int, words: Words) -> Integers:
         """Draws ``n`` independent numbers from 64 random bits for each layer, or more."""
+        found = np.zeros(n, np.int64)
+        for start in range(0, n, _AT_A_TIME):
+            self._fill(found[start : start + _AT_A_TIME], words)
+        return found
+
+    def _fill(self, found: Integers, words: Words) -> None:
+        """Adds a number to each of these zeros."""
         from benchmark.privacy.lookup import looked_up
 
-        found = np.zeros(n, np.int64)
-        ties = 0
-        known, table = words(n * self.layers), _table()
-        for layer, power in enumerate(self._powers):
-            part = known[layer * n : (layer + 1) * n]
-            ties += looked_up(part, table.heads, table.guide, power, found)
-        return found if ties == 0 else self._untied(known.reshape(self.layers, n), words)
+        known, table, ties = words(len(found) * self.layers), _table(), 0
+        rows = known.reshape(self.layers, len(found))
+        for power, row in zip(self._powers, rows, strict=True):
+            ties += looked_up(row, table.heads, table.guide, power, found)
+        if ties:
+            found[:] = self._untied(rows, words)
 
     def _untied(self, known: NDArray[np.uint64], words: Words) -> Integers:
         """The same where some first 64 bits do not tell two numbers apart: further bits do."""
@@ -224,7 +233,7 @@ class Table(NamedTuple):
     guide: NDArray[np.int32]
 
 
-GUIDE_BITS = 13
+GUIDE_BITS = 15
 
 
 @lru_cache(maxsize=1)

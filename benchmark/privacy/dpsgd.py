@@ -157,9 +157,9 @@ class Step:
         if self.noise_multiplier == 0:
             return (clipped / self.expected_units).to(like)
         grid = grid_of(self.noise_multiplier, self.clip_norm, len(clipped))
-        sums = torch.round(clipped / grid.spacing).to(torch.int64).cpu().numpy()
+        sums = clipped.div_(grid.spacing).round_().to(torch.int64).cpu().numpy()
         noised = torch.from_numpy(noise.noised(sums, grid))
-        return (noised.double() * (grid.spacing / self.expected_units)).to(like)
+        return noised.double().mul_(grid.spacing / self.expected_units).to(like)
 
     def _clipped(self, critic: nn.Module, batch: Batch) -> Tensor:
         """B times the clipped sum, in double precision."""

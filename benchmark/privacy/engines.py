@@ -59,11 +59,10 @@ class Units(NamedTuple):
         """Units with equally many samples: the reals, and the fakes."""
         samples = self.reals * self.samples
         if samples:
-            yield Group(slice(0, samples), (self.reals, self.samples), self.present, 1.0)
+            yield Group(slice(0, samples), (self.reals, self.samples), self.present, 1.0, False)
         if self.fakes:
-            yield Group(
-                slice(samples, samples + self.fakes), (self.fakes, 1), None, self.fake_share
-            )
+            last = slice(samples, samples + self.fakes)
+            yield Group(last, (self.fakes, 1), None, self.fake_share, True)
 
     def weights(self, squares: Tensor, share: float) -> Tensor:
         """Share · min(1, C / ‖g_u‖), from bounds on the squared norms; 0 for what is not finite."""
@@ -79,12 +78,14 @@ class Group(NamedTuple):
         shape: ``(U, k)``, so many units of so many samples.
         present: bool ``(U, k)``; ``None`` for all.
         share: The weight of a clipped gradient of theirs in the sum.
+        public: Whether they are fakes.
     """
 
     place: slice
     shape: tuple[int, int]
     present: Tensor | None
     share: float
+    public: bool
 
     def seen(self, one: Seen) -> Seen:
         """What a layer saw of them, for the mean of a unit's losses."""
@@ -94,7 +95,7 @@ class Group(NamedTuple):
             slopes = slopes / counts.view(-1, *[1] * (slopes.ndim - 1))
         elif self.shape[1] > 1:
             slopes = slopes / self.shape[1]
-        return Seen(one.layer, inputs, slopes)
+        return Seen(one.layer, inputs, slopes, self.public)
 
     def _taken(self, values: Tensor) -> Tensor:
         taken = values[self.place].reshape(*self.shape, *values.shape[1:])
@@ -243,13 +244,10 @@ def _clipped(
 
 def _blanked(seen: Seen, bad: Tensor) -> Seen:
     """The same without what belongs to some units."""
-    return Seen(
-        seen.layer,
-        *(
-            t.masked_fill(bad.view(-1, *[1] * (t.ndim - 1)), 0.0)
-            for t in (seen.inputs, seen.slopes)
-        ),
+    inputs, slopes = (
+        t.masked_fill(bad.view(-1, *[1] * (t.ndim - 1)), 0.0) for t in (seen.inputs, seen.slopes)
     )
+    return seen._replace(inputs=inputs, slopes=slopes)
 
 
 def _finite(rows: Tensor, weights: Tensor) -> Tensor:

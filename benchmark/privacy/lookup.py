@@ -5,26 +5,16 @@ It is a file of its own, since numba keeps what it compiled until the loop's own
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-SHIFT = np.uint64(51)
-"""Of a word, to the first 13 bits after its sign: what the guide is for."""
+from benchmark.privacy.jit import jit
+
+SHIFT = np.uint64(49)
+"""Of a word, to the first 15 bits after its sign: what the guide is for."""
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
-    """Compiled at its first call, once for all processes where there is a place to keep it."""
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:
-        return njit(nogil=True)(function)
-
-
-@_compiled
+@jit
 def looked_up(
     words: NDArray[np.uint64],
     heads: NDArray[np.uint64],

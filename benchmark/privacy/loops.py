@@ -11,15 +11,16 @@ All of it is one file, since numba keeps what it compiled until the loop's own f
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic, models, register_model
 from numpy.typing import NDArray
+
+from benchmark.privacy.jit import jit
 
 Numbers = NDArray[np.float32]
 Places = NDArray[np.int64]
@@ -29,10 +30,6 @@ LANES = 16 if binding.get_host_cpu_features().get("avx512f") else 8
 
 TILE = 8
 """Vectors of sums: enough to hide an addition's delay, few enough for the registers."""
-
-
-NUMBERS = 2048
-"""Sums in double precision that stay in the nearest cache."""
 
 
 class _Sums(types.Type):  # type: ignore[misc]
@@ -249,23 +246,7 @@ class Geometry(NamedTuple):
         return self.run % LANES == 0
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
-    """Compiled at its first call, once for all processes where there is a place to keep it."""
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:
-        return njit(nogil=True)(function)
-
-
-def _reordering(function: Callable[..., Any]) -> Any:
-    """The same for sums whose order does not matter, so that vectors add them up."""
-    try:
-        return njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})(function)
-    except RuntimeError:
-        return njit(nogil=True, fastmath={"reassoc", "contract"})(function)
-
-
-@_compiled
+@jit
 def _enter(inputs: Numbers, room: Numbers, unit: int, g: Geometry) -> None:
     """Puts one unit's inputs into the room."""
     line, wide = g.width * g.channels, (g.width + 2 * g.pad_x) * g.channels
@@ -276,7 +257,7 @@ def _enter(inputs: Numbers, room: Numbers, unit: int, g: Geometry) -> None:
             room[place : place + line] = inputs[start : start + line]
 
 
-@_compiled
+@jit
 def _places(g: Geometry) -> Places:
     """Where the patches under the kernel begin in the room, ``(k, rows · columns)``."""
     wide = (g.width + 2 * g.pad_x) * g.channels
@@ -289,7 +270,7 @@ def _places(g: Geometry) -> Places:
     return places.reshape(g.samples, -1)
 
 
-@_compiled
+@jit
 def rows(
     inputs: Numbers, slopes: Numbers, room: Numbers, made: Numbers, squares: Numbers, g: Geometry
 ) -> None:
@@ -315,7 +296,7 @@ def rows(
                 row += TILE * g.out
 
 
-@_compiled
+@jit
 def rows_of_few(
     inputs: Numbers, slopes: Numbers, room: Numbers, made: Numbers, squares: Numbers, g: Geometry
 ) -> None:
@@ -338,7 +319,7 @@ def rows_of_few(
                     row += TILE * LANES
 
 
-@_compiled
+@jit
 def squared_norms(
     inputs: Numbers, slopes: Numbers, room: Numbers, rises: Numbers, squares: Numbers, g: Geometry
 ) -> None:
@@ -367,53 +348,3 @@ def squared_norms(
                     rising = inner(rising, flat, lines, i, j, o)
                 twice = 2 if j >= i + TILE // 2 else 1
                 squares[unit] += twice * product(alike, rising)
-
-
-@_compiled
-def summed(weights: NDArray[np.float64], rows: Numbers, made: NDArray[np.float64]) -> None:
-    """``made``: Σ_u weights[u] · row u, in double precision."""
-    length = len(made)
-    for start in range(0, length, NUMBERS):
-        part = made[start : start + NUMBERS]
-        for unit in range(len(weights)):
-            weight, row = weights[unit], rows[unit * length + start :][: len(part)]
-            for i in range(len(part)):
-                part[i] += weight * np.float64(row[i])
-
-
-@_reordering
-def _squares(numbers: Numbers, count: int, made: NDArray[np.float64]) -> None:
-    """``made``: at least the sums of squares of the first runs of so many numbers."""
-    for place in range(len(made)):
-        run, total = numbers[place * count : (place + 1) * count], 0.0
-        for i in range(count):
-            total += np.float64(run[i]) * np.float64(run[i])
-        made[place] = total * (1 + 1e-9)
-
-
-@_compiled
-def lengths(
-    inputs: Numbers, slopes: Numbers, found: NDArray[np.float64], tiny: float, g: Geometry
-) -> None:
-    """``found``: at least Σ_t a_t s_t, Σ_t a_t and Σ_t s_t of every unit, in double precision.
-
-    a_t and s_t are the norms of what lies under the kernel, and of the slope, at position t.
-    """
-    pixels, positions = g.height * g.width, g.rows * g.columns
-    squares, rises = np.zeros(pixels), np.zeros(positions)
-    least_a, least_s = tiny * g.kernel_y * g.kernel_x * g.channels, tiny * g.out
-    for unit in range(found.shape[1]):
-        for sample in range(unit * g.samples, (unit + 1) * g.samples):
-            _squares(inputs[sample * pixels * g.channels :], g.channels, squares)
-            _squares(slopes[sample * positions * g.out :], g.out, rises)
-            for t in range(positions):
-                y = t // g.columns * g.step_y - g.pad_y
-                x = t % g.columns * g.step_x - g.pad_x
-                under = least_a
-                for row in range(max(y, 0), min(y + g.kernel_y, g.height)):
-                    for column in range(max(x, 0), min(x + g.kernel_x, g.width)):
-                        under += squares[row * g.width + column]
-                a, s = math.sqrt(under), math.sqrt(least_s + rises[t])
-                found[0, unit] += a * s
-                found[1, unit] += a
-                found[2, unit] += s

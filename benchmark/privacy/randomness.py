@@ -14,9 +14,13 @@ import os
 from collections.abc import Mapping
 
 import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 from benchmark.core.mechanism import Grid, Integers
+
+_FEW = 1024
+"""Words that the operating system hands out faster than a cipher is set up."""
 
 
 class SeededNoise:
@@ -49,7 +53,8 @@ class SeededNoise:
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
         """A mechanism's sums, in steps of the grid, plus noise of the grid's law."""
-        return sums + grid.law.draw(len(sums), self._noise.bit_generator.random_raw)
+        found = grid.law.draw(len(sums), self._noise.bit_generator.random_raw)
+        return np.add(found, sums, out=found)
 
     def state(self) -> dict[str, str]:
         """Where both streams stand."""
@@ -66,8 +71,10 @@ class SystemNoise:
 
     Guarantees:
         * A unit enters with a probability of at most ``rate``, and at least ``rate`` - 2^-64.
-        * Noise is made of the system's bits alone, by the grid's law, exact or as good as exact
-          (``discrete``); no float is in it.
+        * Noise is made by the grid's law, exact or as good as exact (``discrete``), from the
+          system's bits, or where it needs thousands of words from AES-256 under a fresh key of such
+          bits, ten times as fast; no float is in it. Whoever could tell that from random bits would
+          have broken AES; the system's own source rests on such a cipher too.
     """
 
     seeded = False
@@ -85,7 +92,8 @@ class SystemNoise:
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
         """A mechanism's sums, in steps of the grid, plus noise of the grid's law."""
-        return sums + grid.law.draw(len(sums), _words)
+        found = grid.law.draw(len(sums), _words)
+        return np.add(found, sums, out=found)
 
     def state(self) -> None:
         """Nobody can repeat it."""
@@ -117,5 +125,17 @@ def _check_rate(rate: float) -> None:
 
 
 def _words(n: int) -> NDArray[np.uint64]:
-    """Returns ``n`` random 64-bit words."""
-    return np.frombuffer(os.urandom(8 * n), np.uint64)
+    """Returns ``n`` random 64-bit words: the system's own, or many of them from its key."""
+    made = os.urandom(8 * n) if n <= _FEW else keystream(os.urandom(48), 8 * n)
+    return np.frombuffer(made, np.uint64)
+
+
+def keystream(secret: bytes, count: int) -> bytes:
+    """So many bytes of AES-256 in counter mode (NIST SP 800-38A, section 6.5).
+
+    Args:
+        secret: 48 bytes, used once: the key, then the counter's first value.
+        count: How many.
+    """
+    cipher = Cipher(algorithms.AES(secret[:32]), modes.CTR(secret[32:]))
+    return cipher.encryptor().update(bytes(count))

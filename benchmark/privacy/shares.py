@@ -43,11 +43,14 @@ class Seen(NamedTuple):
         layer: The layer.
         inputs: ``(U, k, ...)``.
         slopes: S, ``(U, k, ...)``, like the outputs.
+        public: Whether the samples belong to nobody: with any patient's data their sum is the same
+            to the last bit, so that its rounding needs no bound.
     """
 
     layer: nn.Module
     inputs: Tensor
     slopes: Tensor
+    public: bool = False
 
 
 class Share(ABC):

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.privacy import compiled, loops
+from benchmark.privacy import compiled
+from benchmark.privacy.jit import jit
 from benchmark.privacy.loops import LANES, TILE, Geometry
 
 SLOW = settings(deadline=None, max_examples=60)
@@ -169,4 +170,4 @@ def test_where_nothing_can_be_kept_a_loop_is_compiled_all_the_same(monkeypatch) 
     from numba.core.caching import CacheImpl
 
     monkeypatch.setattr(CacheImpl, "_locator_classes", [])
-    assert loops._compiled(lambda number: number + 1)(2) == 3
+    assert jit(lambda number: number + 1)(2) == 3

@@ -100,8 +100,8 @@ def test_the_smallest_law_of_a_scale_is_taken() -> None:
         assert law.scale >= least
         smaller = Layered(max(1, law.factor - 1), law.layers)
         assert law.factor == 1 or smaller.scale < least
-    with pytest.raises(ValueError, match=r"factor in \[1, 320\]"):
-        Layered(321, 2)
+    with pytest.raises(ValueError, match=r"factor in \[1, 1280\]"):
+        Layered(1281, 2)
 
 
 def exactly_apart(scale: int) -> Decimal:

@@ -272,14 +272,14 @@ def test_whatever_weights_a_server_sends_one_unit_moves_the_sum_by_the_sensitivi
 ) -> None:
     net = wide(NETS[kind]())
     HOSTILE[weights](net)
-    whole, owner = batch().real, torch.arange(12) // each
+    (whole, _, fake, _), owner = batch(), torch.arange(12) // each
     private = step(engine=engine, noise_multiplier=1.0, expected_units=1.0)
     for unit in (0, int(owner.max())):
         present = owner != unit
         blank = whole * present[:, None, None, None]
         full, less = (
             on_grid(private, net, Batch(*rest))
-            for rest in ((whole, owner), (blank, owner, None, present))
+            for rest in ((whole, owner, fake), (blank, owner, fake, present))
         )
         moved = float(np.linalg.norm((full.sums - less.sums).astype(float))) * full.grid.spacing
         assert moved <= full.grid.sensitivity

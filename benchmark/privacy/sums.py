@@ -1,0 +1,67 @@
+"""The loops of ``compiled`` that add in double precision what others left in single.
+
+They are a file of their own, since numba keeps what it compiled until the loop's own file changes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.privacy.jit import jit, reordering_jit
+from benchmark.privacy.loops import Geometry, Numbers
+
+NUMBERS = 2048
+"""Sums in double precision that stay in the nearest cache."""
+
+
+@jit
+def summed(weights: NDArray[np.float64], rows: Numbers, made: NDArray[np.float64]) -> None:
+    """``made``: Σ_u weights[u] · row u, in double precision."""
+    length = len(made)
+    for start in range(0, length, NUMBERS):
+        part = made[start : start + NUMBERS]
+        for unit in range(len(weights)):
+            weight, row = weights[unit], rows[unit * length + start :][: len(part)]
+            for i in range(len(part)):
+                part[i] += weight * np.float64(row[i])
+
+
+@reordering_jit
+def _squares(numbers: Numbers, count: int, made: NDArray[np.float64]) -> None:
+    """``made``: at least the sums of squares of the first runs of so many numbers."""
+    for place in range(len(made)):
+        run, total = numbers[place * count : (place + 1) * count], 0.0
+        for i in range(count):
+            total += np.float64(run[i]) * np.float64(run[i])
+        made[place] = total * (1 + 1e-9)
+
+
+@jit
+def lengths(
+    inputs: Numbers, slopes: Numbers, found: NDArray[np.float64], tiny: float, g: Geometry
+) -> None:
+    """``found``: at least Σ_t a_t s_t, Σ_t a_t and Σ_t s_t of every unit, in double precision.
+
+    a_t and s_t are the norms of what lies under the kernel, and of the slope, at position t.
+    """
+    pixels, positions = g.height * g.width, g.rows * g.columns
+    squares, rises = np.zeros(pixels), np.zeros(positions)
+    least_a, least_s = tiny * g.kernel_y * g.kernel_x * g.channels, tiny * g.out
+    for unit in range(found.shape[1]):
+        for sample in range(unit * g.samples, (unit + 1) * g.samples):
+            _squares(inputs[sample * pixels * g.channels :], g.channels, squares)
+            _squares(slopes[sample * positions * g.out :], g.out, rises)
+            for t in range(positions):
+                y = t // g.columns * g.step_y - g.pad_y
+                x = t % g.columns * g.step_x - g.pad_x
+                under = least_a
+                for row in range(max(y, 0), min(y + g.kernel_y, g.height)):
+                    for column in range(max(x, 0), min(x + g.kernel_x, g.width)):
+                        under += squares[row * g.width + column]
+                a, s = math.sqrt(under), math.sqrt(least_s + rises[t])
+                found[0, unit] += a * s
+                found[1, unit] += a
+                found[2, unit] += s
