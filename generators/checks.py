@@ -23,7 +23,7 @@ from benchmark.core.laws import LawBrokenError, hold
 from benchmark.core.mechanism import Noise
 from benchmark.core.patches import Patches
 from benchmark.privacy import conformance
-from benchmark.privacy.conformance import Kept, Subject
+from benchmark.privacy.conformance import Heard, Subject
 from benchmark.privacy.randomness import SeededNoise
 
 PUBLIC = PublicNumbers(patients=6, patches_per_patient=8, patch_size=32)
@@ -185,24 +185,16 @@ def subjects(kind: type[Generator]) -> Iterator[Subject]:
 def _left_by_a_fit(
     kind: type[Generator], planned: Guarantee, data: Patches, noise: Noise
 ) -> dict[str, bytes]:
-    generator, told, kept = kind(kind.smoke), [], Kept()
-    context = FitContext(
-        seed=0,
-        noise=noise,
-        charge=lambda charged: told.append(repr(charged)),
-        progress=lambda step, total, curves: told.append(repr((step, total, dict(curves)))),
-        checkpoint=kept,
-    )
-    spent = generator.fit(data, planned, context)
+    generator, heard = kind(kind.smoke), Heard(noise)
+    spent = generator.fit(data, planned, heard.context)
     drawn = generator.sample(8, seed=1)
     with tempfile.TemporaryDirectory() as name:
         generator.save(Path(name))
         files = {f"file {f.name}": f.read_bytes() for f in Path(name).rglob("*") if f.is_file()}
     return {
         **files,
+        **heard.content(),
         "guarantee": repr(spent).encode(),
-        "charge or curve": "\n".join(told).encode(),
-        "checkpoint": kept.content(),
         "sample": drawn.images.tobytes() + drawn.masks.tobytes(),
     }
 

@@ -21,7 +21,7 @@ from benchmark.core.mechanism import Grid, Integers, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.segmenter import PrivateSegmenter, Segmenter, TrainContext
 from benchmark.privacy import conformance
-from benchmark.privacy.conformance import Kept, Subject
+from benchmark.privacy.conformance import Heard, Subject
 from benchmark.privacy.dpsgd import Batch, stirred
 from benchmark.privacy.randomness import SeededNoise
 
@@ -198,20 +198,12 @@ def subjects(kind: type[Segmenter]) -> Iterator[Subject]:
 def _left_by_a_fit(
     kind: type[PrivateSegmenter], planned: Guarantee, data: Patches, noise: Noise
 ) -> dict[str, bytes]:
-    segmenter, told, kept = kind(kind.smoke), [], Kept()
-    context = FitContext(
-        seed=0,
-        noise=noise,
-        charge=lambda charged: told.append(repr(charged)),
-        progress=lambda step, total, curves: told.append(repr((step, total, dict(curves)))),
-        checkpoint=kept,
-    )
-    spent = segmenter.fit_privately(data, planned, context)
+    segmenter, heard = kind(kind.smoke), Heard(noise)
+    spent = segmenter.fit_privately(data, planned, heard.context)
     volume = np.random.default_rng(1).uniform(-1, 1, ODD_SHAPE).astype(np.float32)
     return {
+        **heard.content(),
         "guarantee": repr(spent).encode(),
-        "charge or curve": "\n".join(told).encode(),
-        "checkpoint": kept.content(),
         "prediction": segmenter.predict(volume, (0.5, 0.5, 0.7)).tobytes(),
     }
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.budget import Guarantee
+from benchmark.core.generator import FitContext
 from benchmark.core.laws import LawBrokenError, hold
 from benchmark.core.mechanism import Noise
 from benchmark.core.patches import Patches
@@ -175,7 +176,34 @@ def _steps(subject: Subject, number: int) -> Iterator[tuple[Draw, NDArray[np.int
         draw = None
 
 
-class Kept:
+class Heard:
+    """What a fit tells while it runs.
+
+    Args:
+        noise: The fit's.
+
+    Attributes:
+        context: To fit with.
+    """
+
+    def __init__(self, noise: Noise) -> None:
+        self._told: list[str] = []
+        self._kept = _Kept()
+        self.context = FitContext(
+            seed=0,
+            noise=noise,
+            charge=lambda charged: self._told.append(repr(charged)),
+            progress=lambda *told: self._told.append(repr(told)),
+            checkpoint=self._kept,
+        )
+
+    def content(self) -> dict[str, bytes]:
+        """All of it, by what it is."""
+        told = "\n".join(self._told).encode()
+        return {"charge or curve": told, "checkpoint": self._kept.content()}
+
+
+class _Kept:
     """A checkpoint that keeps what a fit would leave on the disk.
 
     Attributes:

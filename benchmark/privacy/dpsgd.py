@@ -95,8 +95,16 @@ class Batch(NamedTuple):
 
     @property
     def samples(self) -> Tensor:
-        """Reals first, then fakes."""
-        return self.real if self.fake is None else torch.cat([self.real, self.fake])
+        """Reals first, zeros for blank ones, then fakes."""
+        real = self.real.masked_fill(~self.there.view(-1, 1, 1, 1), 0.0)
+        return real if self.fake is None else torch.cat([real, self.fake])
+
+    @property
+    def there(self) -> Tensor:
+        """``present``, whole."""
+        return (
+            torch.ones_like(self.owner, dtype=torch.bool) if self.present is None else self.present
+        )
 
     def on(self, device: str | torch.device) -> Batch:
         """The same on a device."""
@@ -123,7 +131,7 @@ class Batch(NamedTuple):
         real = self.real.new_zeros(len(counts) * most, *self.real.shape[1:])
         present = torch.zeros(len(real), dtype=torch.bool, device=order.device)
         real[place] = self.real[order]
-        present[place] = True if self.present is None else self.present[order]
+        present[place] = self.there[order]
         owner = torch.unique(self.owner).repeat_interleave(most)
         return Batch(real, owner, self.fake, present), most
 
@@ -164,33 +172,33 @@ class Step:
     def _clipped(self, critic: nn.Module, batch: Batch) -> Tensor:
         """B times the clipped sum, in double precision."""
         batch, each = batch.arranged()
-        if len(batch.samples) == 0:
+        samples = batch.samples
+        if len(samples) == 0:
             return _nothing(critic).double()
         fakes = 0 if batch.fake is None else len(batch.fake)
         count = len(batch.real) // each
         units = Units(
             reals=count,
             samples=each,
-            present=None if batch.present is None else batch.present.view(count, each),
+            present=batch.there.view(count, each),
             fakes=fakes,
             fake_share=self.expected_units / max(1, fakes),
             clip_norm=self.clip_norm,
         )
-        return ENGINES[self.engine](critic, self._loss(batch), batch.samples, units)
+        return ENGINES[self.engine](critic, self._loss(batch), samples, units)
 
     def _plain(self, critic: nn.Module, batch: Batch) -> Tensor:
-        if len(batch.samples) == 0:
+        samples = batch.samples
+        if len(samples) == 0:
             return _nothing(critic)
-        losses = self._loss(batch)(scores_of(critic, in_layout(critic, batch.samples)))
+        losses = self._loss(batch)(scores_of(critic, in_layout(critic, samples)))
         return flat_gradient(critic, (losses * self._plain_shares(batch)).sum())
 
     def _plain_shares(self, batch: Batch) -> Tensor:
         """What each sample's loss counts: 1/B for a unit, over its samples; 1/F for a fake."""
         fakes = 0 if batch.fake is None else len(batch.fake)
         _, unit = torch.unique(batch.owner, return_inverse=True)
-        present = torch.ones_like(batch.owner, dtype=batch.real.dtype)
-        if batch.present is not None:
-            present = batch.present.to(present)
+        present = batch.there.to(batch.real)
         counts = torch.zeros_like(present).index_add_(0, unit, present).clamp(min=1)
         real = present * (1 / self.expected_units) / counts[unit]
         return torch.cat([real, real.new_full((fakes,), 1 / max(1, fakes))])

@@ -37,12 +37,13 @@ class Units(NamedTuple):
     """Whose gradients are averaged, clipped and summed: U real units of k samples, then F fakes.
 
     A unit's samples lie one after the other. Some may be blank: they hold their place, so that
-    nothing else moves, and add nothing.
+    nothing else moves, and add nothing, as their losses count nothing. The arithmetic is the same
+    whoever is blank, so its time and everybody else's last bits are too.
 
     Attributes:
         reals: U.
         samples: k.
-        present: bool ``(U, k)``, the samples that are not blank; ``None`` for all.
+        present: bool ``(U, k)``, the samples that are not blank.
         fakes: F, each a unit of its own.
         fake_share: The weight of a fake's clipped gradient in the sum; a real unit's is 1.
         clip_norm: C, finite.
@@ -50,7 +51,7 @@ class Units(NamedTuple):
 
     reals: int
     samples: int
-    present: Tensor | None
+    present: Tensor
     fakes: int
     fake_share: float
     clip_norm: float
@@ -59,10 +60,16 @@ class Units(NamedTuple):
         """Units with equally many samples: the reals, and the fakes."""
         samples = self.reals * self.samples
         if samples:
-            yield Group(slice(0, samples), (self.reals, self.samples), self.present, 1.0, False)
+            yield Group(slice(0, samples), (self.reals, self.samples), 1.0, False)
         if self.fakes:
             last = slice(samples, samples + self.fakes)
-            yield Group(last, (self.fakes, 1), None, self.fake_share, True)
+            yield Group(last, (self.fakes, 1), self.fake_share, True)
+
+    def means(self, losses: Tensor) -> Tensor:
+        """Every sample's part in the mean of its unit's losses: nothing of a blank one."""
+        counts = self.present.sum(1, keepdim=True).clamp(min=1)
+        of_reals = (self.present.to(losses) / counts).flatten()
+        return losses * torch.cat([of_reals, losses.new_ones(self.fakes)])
 
     def weights(self, squares: Tensor, share: float) -> Tensor:
         """Share · min(1, C / ‖g_u‖), from bounds on the squared norms; 0 for what is not finite."""
@@ -76,32 +83,22 @@ class Group(NamedTuple):
     Attributes:
         place: Their samples among all.
         shape: ``(U, k)``, so many units of so many samples.
-        present: bool ``(U, k)``; ``None`` for all.
         share: The weight of a clipped gradient of theirs in the sum.
         public: Whether they are fakes.
     """
 
     place: slice
     shape: tuple[int, int]
-    present: Tensor | None
     share: float
     public: bool
 
     def seen(self, one: Seen) -> Seen:
-        """What a layer saw of them, for the mean of a unit's losses."""
-        inputs, slopes = self._taken(one.inputs), self._taken(one.slopes)
-        if self.present is not None:
-            counts = self.present.sum(1).clamp(min=1).to(slopes.dtype)
-            slopes = slopes / counts.view(-1, *[1] * (slopes.ndim - 1))
-        elif self.shape[1] > 1:
-            slopes = slopes / self.shape[1]
-        return Seen(one.layer, inputs, slopes, self.public)
+        """What a layer saw of them."""
+        return Seen(one.layer, self.of(one.inputs), self.of(one.slopes), self.public)
 
-    def _taken(self, values: Tensor) -> Tensor:
-        taken = values[self.place].reshape(*self.shape, *values.shape[1:])
-        if self.present is None:
-            return taken
-        return taken.masked_fill(~self.present.view(*self.shape, *[1] * (values.ndim - 1)), 0.0)
+    def of(self, values: Tensor) -> Tensor:
+        """Their samples' values, ``(U, k, ...)``."""
+        return values[self.place].reshape(*self.shape, *values.shape[1:])
 
 
 class Engine(Protocol):
@@ -117,7 +114,7 @@ class Engine(Protocol):
 def book_keeping(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tensor:
     """One forward, one backward to the layers' outputs; no sample's gradient is ever whole."""
     with _watching(critic) as passes:
-        losses = loss(scores_of(critic, in_layout(critic, samples)))
+        losses = units.means(loss(scores_of(critic, in_layout(critic, samples))))
     outputs = [output for _, _, output in passes]
     slopes = torch.autograd.grad(losses.sum(), outputs, materialize_grads=True)
     seen = [Seen(layer, inputs, s) for (layer, inputs, _), s in zip(passes, slopes, strict=True)]
@@ -146,12 +143,13 @@ def opacus(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tens
     for weight in plain.parameters():
         weight.data = weight.data.contiguous()
     wrapped = GradSampleModule(plain, loss_reduction="sum")
-    torch.autograd.backward(loss(scores_of(wrapped, samples.contiguous().requires_grad_())).sum())
+    losses = loss(scores_of(wrapped, samples.contiguous().requires_grad_()))
+    torch.autograd.backward(units.means(losses).sum())
     grads = [p.grad_sample for p in trained(plain)]  # type: ignore[attr-defined]
     rows = torch.cat([g.flatten(1) for g in grads], dim=1)
     total = rows.new_zeros(rows.shape[1], dtype=torch.float64)
     for group in units.groups():
-        means = group.seen(Seen(plain, rows, rows)).slopes.sum(1)
+        means = group.of(rows).sum(1)
         weights = units.weights(Rows("all", means).squared_norms(), group.share)
         total += summed(weights, _finite(means, weights))
     return total

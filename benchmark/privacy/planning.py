@@ -47,9 +47,10 @@ def plan_poisson_gaussian(
     Raises:
         UsageError: If no noise reaches the target.
     """
-    made = _with_noise(plain, epsilon, clip_norm, accountant, numbers, grid_of)
+    clipped = replace(plain, clip_norm=clip_norm, accountant=accountant)
+    made = _with_noise(clipped, epsilon, numbers, grid_of)
     if epsilon > provable_epsilon(made):
-        made = _with_noise(plain, provable_epsilon(made), clip_norm, accountant, numbers, grid_of)
+        made = _with_noise(clipped, provable_epsilon(made), numbers, grid_of)
     return _with_other_unit(replace(made, target_epsilon=epsilon))
 
 
@@ -76,29 +77,21 @@ def _is_proven(claimed: Guarantee, spent: float) -> bool:
     )
 
 
-def _with_noise(
-    plain: Guarantee,
-    epsilon: float,
-    clip_norm: float,
-    accountant: str,
-    numbers: int,
-    grid_of: GridOf,
-) -> Guarantee:
+def _with_noise(plain: Guarantee, epsilon: float, numbers: int, grid_of: GridOf) -> Guarantee:
     mechanism: dict[str, Any] = {
         "sampling_rate": plain.sampling_rate,
         "steps": plain.steps,
         "delta": plain.delta * (1 - ROUNDING_SHARE),
-        "accountant": accountant,
+        "accountant": plain.accountant,
     }
     sigma = calibrate(epsilon=epsilon, **mechanism)
     spent = account(noise_multiplier=sigma, **mechanism)
-    grid = grid_of(sigma, clip_norm, numbers)
+    grid = grid_of(sigma, plain.clip_norm, numbers)
     return replace(
         plain,
         target_epsilon=epsilon,
         epsilon=spent.epsilon,
         noise_multiplier=sigma,
-        clip_norm=clip_norm,
         accountant=spent.accountant,
         sensitivity=grid.sensitivity,
         grid=grid.spacing,

@@ -77,11 +77,13 @@ class PoissonSampler:
         """
         self.draws += 1
         drawn = self._noise.poisson(self.units, self._rate)
-        rows = self._filled_slots[drawn] if self._unit == "patch" else self._some_of_each(drawn)
         nobody = np.arange(self.units, self.units + max(0, self._least - len(drawn)))
-        padding = np.full((len(nobody), self._each), BLANK, np.int64)
         units = np.concatenate([drawn, nobody]).astype(np.int64)
-        return np.concatenate([rows, padding]).reshape(-1), np.repeat(units, self._each)
+        # Nobody's are looked for like everybody's, and then left: it takes as long.
+        looked_for = units % self.units
+        rows = self._filled_slots[looked_for] if self._unit == "patch" else self._some(looked_for)
+        rows[len(drawn) :] = BLANK
+        return rows.reshape(-1), np.repeat(units, self._each)
 
     @cached_property
     def _filled_slots(self) -> NDArray[np.int64]:
@@ -91,7 +93,7 @@ class PoissonSampler:
             row[: len(mine)] = mine
         return slots.reshape(-1, 1)
 
-    def _some_of_each(self, patients: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _some(self, patients: NDArray[np.int64]) -> NDArray[np.int64]:
         rows = np.full((len(patients), self._each), BLANK, np.int64)
         for row, patient in zip(rows, patients, strict=True):
             mine = self._some_of(int(patient))

@@ -227,8 +227,7 @@ def sampler_of(
 def drawn_by(sampler: PoissonSampler, patches: Patches) -> Batch:
     """A fresh batch of labelled patches, without fakes."""
     indices, owners = sampler.draw()
-    there = indices != BLANK
-    present = None if there.all() else torch.from_numpy(there)
+    present = torch.from_numpy(indices != BLANK)
     return Batch(labelled(patches, indices), torch.from_numpy(owners), present=present)
 
 
@@ -241,18 +240,19 @@ def latents_of(context: FitContext) -> torch.Generator:
 def labelled(patches: Patches, indices: NDArray[np.int64]) -> Tensor:
     """Some labelled patches ``(n, 2, H, W)``, zeros for blank ones; the others stay where they are.
 
+    A blank one takes as long as another: some patch is read for it.
+
     Args:
         patches: To choose from.
         indices: Which; ``BLANK`` for none.
     """
-    there = indices != BLANK
-    images, masks = (torch.from_numpy(a[indices[there]]) for a in (patches.images, patches.masks))
+    size = patches.images.shape[2:]
+    if len(patches.images) == 0:
+        return torch.zeros(len(indices), 2, *size)
+    read = np.where(indices == BLANK, np.arange(len(indices)) % len(patches.images), indices)
+    images, masks = (torch.from_numpy(a[read]) for a in (patches.images, patches.masks))
     found = torch.cat([images, masks.float() * 2 - 1], dim=1)
-    if there.all():
-        return found
-    whole = found.new_zeros(len(indices), *found.shape[1:])
-    whole[torch.from_numpy(there)] = found
-    return whole
+    return found.masked_fill_(torch.from_numpy(indices == BLANK).view(-1, 1, 1, 1), 0.0)
 
 
 def _below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
