@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @option.folder(
     "--data", "A cohort; the fit is charged to the ledger.  [default: the embedded phantoms]"
 )
-@option.layout
+@option.reading
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the coins.")
 @click.option(
     "--picture",
@@ -79,7 +79,7 @@ def audit(**options: Any) -> int:
             state=state,
             jobs=os.cpu_count() or 1,
             progress=told,
-            layout=options["layout"],
+            reading=option.reading_of(options),
         )
         found = run_audit(
             asked,

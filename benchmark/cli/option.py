@@ -6,13 +6,16 @@ decorators as they stand, ``@option.preset``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmark.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchmark.data.reading import Reading
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -99,11 +102,42 @@ segmenter = click.option(
 layout = click.option(
     "--layout", metavar="NAME", help="How the files lie.  [default: found out by looking]"
 )
-skip_bad = click.option(
-    "--skip-bad",
-    is_flag=True,
-    help="Leave out patients with faults, list them, and say what it costs.",
+acquisition = click.option(
+    "--acquisition",
+    metavar="ENTITIES",
+    help="Which of a patient's several, as ses-2_run-1.  [default: the first labelled]",
 )
+
+
+def accept(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--accept``, as ``accepted``."""
+    from benchmark.data.reading import STOPPING
+
+    kind = click.Choice(list(STOPPING))
+    help = "Go on in spite of notes of this kind; repeatable."
+    return click.option("--accept", "accepted", type=kind, multiple=True, help=help)(command)
+
+
+def reading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """All that may be said of how folders are read: see ``reading_of``."""
+    skip_bad = click.option(
+        "--skip-bad",
+        is_flag=True,
+        help="Leave out patients with faults, list them, and say what it costs.",
+    )
+    for add in (accept, skip_bad, acquisition, layout):
+        command = add(command)
+    return command
+
+
+def reading_of(options: Mapping[str, Any]) -> Reading:
+    """What was said of it."""
+    from benchmark.data.reading import Reading
+
+    given = ("layout", "acquisition", "skip_bad", "accepted")
+    return Reading(**{name: options[name] for name in given if name in options})
+
+
 sites = click.option(
     "--sites",
     type=click.IntRange(1),

@@ -49,8 +49,7 @@ DP_SEGMENTER = "dp-segmenter"
 )
 @option.folder("--data", "A cohort.  [default: the embedded phantoms]")
 @option.folder("--test-data", "A further test set; repeatable.", multiple=True)
-@option.layout
-@option.skip_bad
+@option.reading
 @click.option(
     "--seeds",
     type=click.IntRange(1),
@@ -131,8 +130,7 @@ def run(**options: Any) -> int:
         state=state_folder(),
         data=options["data"],
         test_data=options["test_data"],
-        layout=options["layout"],
-        skip_bad=options["skip_bad"],
+        reading=option.reading_of(options),
         fid_weights=options["fid_weights"],
         jobs=options["jobs"] or os.cpu_count() or 1,
         device=options["device"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,33 +14,38 @@ from benchmark.cli import option
 @click.argument("run", type=click.Path(path_type=Path))
 @option.folder("--data", "A cohort; its patients of the split `test` are tested on.", required=True)
 @option.layout
+@option.acquisition
+@option.accept
 @option.segmenter
 @option.preset
 @click.option("--seed", default=0, show_default=True, help="Of the samples and the segmenter.")
-def score(
-    run: Path, data: Path, layout: str | None, segmenter: str, preset: str, seed: int
-) -> None:
+def score(**options: Any) -> None:
     """Test the generator in RUN's folder on your own held-out patients.
 
     RUN is a cell of a sweep, or what a federation left at its server. A segmenter learns from the
-    generator's samples alone; nothing is written, and nothing leaves this machine.
+    generator's samples alone. Digests of your files are kept in this machine's state folder;
+    nothing else is written, and nothing leaves this machine.
     """
     import torch
 
     from benchmark.cli.console import Console
+    from benchmark.data.folders import state_folder
     from benchmark.sweep.released import score_released
     from leaderboard.table import patients_table
 
     torch.set_num_threads(1)
     console = Console()
     with console:
-        found = score_released(
-            run,
-            data,
-            layout=layout,
-            segmenter=segmenter,
-            preset=preset,
-            seed=seed,
+        found, notes = score_released(
+            options["run"],
+            options["data"],
+            reading=option.reading_of(options),
+            state=state_folder(),
+            segmenter=options["segmenter"],
+            preset=options["preset"],
+            seed=options["seed"],
             listener=console.prepare,
         )
     console.show(patients_table(found))
+    for note in notes:
+        click.echo(f"Note: {note}")

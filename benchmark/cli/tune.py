@@ -54,8 +54,7 @@ COHORT = "COHORT"
 )
 @click.option("--leaky", is_flag=True, help="Needed by --on private: nobody accounts the choice.")
 @option.folder("--data", "With --on private.")
-@option.layout
-@option.skip_bad
+@option.reading
 @option.unit()
 @option.delta("δ of a trial")
 @option.segmenter
@@ -169,8 +168,7 @@ def _place(options: Mapping[str, Any]) -> Place:
         cache=cache_folder(),
         state=state_folder(),
         data=options["data"],
-        layout=options["layout"],
-        skip_bad=options["skip_bad"],
+        reading=option.reading_of(options),
         fid_weights=options["fid_weights"],
         jobs=options["jobs"] or os.cpu_count() or 1,
         device=options["device"],

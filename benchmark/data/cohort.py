@@ -153,10 +153,11 @@ def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, kw_only=True)
 class Cohort:
-    """Patients of one folder; every one has a split."""
+    """Patients of one folder; every one has a split. ``notes`` are what is to be said of them."""
 
     root: Path
     patients: tuple[Patient, ...]
+    notes: tuple[str, ...] = ()
 
     def split(self, name: str) -> tuple[Patient, ...]:
         """The patients of ``train``, ``val`` or ``test``.

@@ -1,12 +1,9 @@
 """A cohort's digest: its content decides it, its place on the disk does not.
 
-Files are checked and hashed once and remembered in the state folder, where the ledger and this
-machine's secret are: whoever could change what is remembered could say that a file is another
-patient's. It saves time and is trusted no further than the disk: a file is read again unless its
-path, size, time of change, number and the kernel's own time of change (ctime, which no program can
-set back without the machine's clock) are those that it was read under. Where a file system keeps no
-such time, or where a file is exchanged between this check and the cutting of its patches, the
-exchange is not found.
+Files are checked and hashed once and remembered (``remembered``) in the state folder, where the
+ledger and this machine's secret are: whoever could change what is remembered could say that a file
+is another patient's. Where a file is exchanged between this check and the cutting of its patches,
+the exchange is not found.
 
 Digests of private data are keyed with a secret of this machine, so that a published key confirms
 nobody's guess about who was in a cohort.
@@ -16,23 +13,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-import os
 import unicodedata
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from benchmark.core.errors import DataError
 from benchmark.core.identity import Identity
 from benchmark.data.cohort import Patient
+from benchmark.data.likeness import Likeness, likeness
+from benchmark.data.notes import Note, notes_of
+from benchmark.data.remembered import Known, Remembered, stamps
 
 DIGEST_LENGTH = 16
 VOXELS_LENGTH = 32
-STAMPED, REMEMBERED = 4, 6
-"""Of a file: four stamps, its digest, and the digest of its patient's voxels."""
 PARTICIPANT = "participant "
 
 
@@ -46,9 +40,7 @@ class Digests:
 
     def __init__(self, state: Path, secret: bytes) -> None:
         self._secret = secret
-        self._file = state / "digests.json"
-        self._known = _remembered(self._file)
-        self._fresh = False
+        self._remembered = Remembered(state / "digests.json")
 
     def of(self, patients: Sequence[Patient], *, private: bool) -> tuple[str, list[str]]:
         """The digest of some patients in their order, and that of each.
@@ -59,7 +51,7 @@ class Digests:
             DataError: Naming the first file that cannot be used.
         """
         each = [self._of_patient(patient) for patient in patients]
-        self._remember()
+        self._remembered.save()
         joined = ",".join(each).encode()
         digest = self._keyed(joined) if private else hashlib.sha256(joined)
         return digest.hexdigest()[:DIGEST_LENGTH], each
@@ -88,7 +80,7 @@ class Digests:
             checked = zip(patients, pool.map(self._tried, patients), strict=True)
             for done, (patient, found) in enumerate(checked, 1):
                 progress(done, len(patients))
-                again = isinstance(found, str) and _again(patient, self._voxels(patient), kept)
+                again = isinstance(found, str) and self._again(patient, kept)
                 fault = found if isinstance(found, DataError) else again
                 if not fault:
                     continue
@@ -96,7 +88,7 @@ class Digests:
                     pool.shutdown(cancel_futures=True)
                     raise fault
                 faults.append(fault)
-        self._remember()
+        self._remembered.save()
         if not kept:
             raise DataError("No patient is left whose files can be used.")
         return tuple(dict.fromkeys(kept.values()))
@@ -125,9 +117,37 @@ class Digests:
     def _keyed(self, content: bytes) -> hmac.HMAC:
         return hmac.new(self._secret, content, hashlib.sha256)
 
+    def likeness(self, patient: Patient) -> Likeness:
+        """What tells the patient's image from another's.
+
+        Raises:
+            DataError: Naming the first file that cannot be used.
+        """
+        return self._known(patient).likeness
+
+    def notes(self, patient: Patient) -> tuple[Note, ...]:
+        """What is to be said of the patient's files.
+
+        Raises:
+            DataError: Naming the first file that cannot be used.
+        """
+        return self._known(patient).notes
+
     def _voxels(self, patient: Patient) -> str:
-        self._of_patient(patient)
-        return str(self._known[str(patient.image.absolute())][-1])
+        return self.likeness(patient).voxels
+
+    def _again(self, patient: Patient, kept: dict[str, Patient]) -> DataError | None:
+        """Keeps a patient by the image and by the id; a fault if either is there already."""
+        name, image = PARTICIPANT + _bare(patient.id), self.likeness(patient).unordered
+        if image in kept:
+            known = kept[image]
+            said = f"this is the volume of {known.id} again ({known.image}); a patient counts once"
+            return DataError(f"{patient.image}: {said}.")
+        if name in kept:
+            said = f"{kept[name].image} is called {patient.id} too; each patient needs an id of"
+            return DataError(f"{patient.image}: {said} his own.")
+        kept[image] = kept[name] = patient
+        return None
 
     def _tried(self, patient: Patient) -> str | DataError:
         try:
@@ -136,83 +156,32 @@ class Digests:
             return fault
 
     def _of_patient(self, patient: Patient) -> str:
-        stamps = {str(f.absolute()): _stamp(f) for f in patient.files}
-        fresh = [path for path, stamp in stamps.items() if not self._knows(path, stamp)]
-        voxels = _voxels_of(patient) if fresh else ""
-        for path in fresh:
-            self._known[path] = [*stamps[path], _sha256(Path(path)), voxels]
-            self._fresh = True
-        return "+".join(str(self._known[path][STAMPED]) for path in stamps)
+        known = self._known(patient)
+        return "+".join(known.files[str(file.absolute())] for file in patient.files)
 
-    def _knows(self, path: str, stamp: list[int]) -> bool:
-        known = self._known.get(path, [])
-        return len(known) == REMEMBERED and known[:STAMPED] == stamp
+    def _known(self, patient: Patient) -> Known:
+        known = self._remembered.get(patient.files)
+        if known is None:
+            before = stamps(patient.files)
+            known = self._read(patient)
+            self._remembered.put(before, known)
+        return known
 
-    def _remember(self) -> None:
-        """Keeps what is new, for this user alone: it has digests that no secret keys."""
-        if not self._fresh:
-            return
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = self._file.with_suffix(f".{os.getpid()}")
-        temporary.unlink(missing_ok=True)
-        temporary.touch(mode=0o600)
-        temporary.write_text(json.dumps(self._known))
-        temporary.replace(self._file)
-        self._fresh = False
-
-
-def _remembered(file: Path) -> dict[str, list[str | int]]:
-    """What the file says; nothing where it is missing or damaged."""
-    try:
-        known = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-    return (
-        {path: said for path, said in known.items() if isinstance(said, list)}
-        if isinstance(known, dict)
-        else {}
-    )
+    def _read(self, patient: Patient) -> Known:
+        found = patient.examine()
+        if found.faults or found.image is None:
+            raise found.faults[0]
+        return Known(
+            files={str(file.absolute()): _sha256(file) for file in patient.files},
+            likeness=likeness(found.image.data, self._secret),
+            notes=tuple(notes_of(patient, found)),
+        )
 
 
 def _bare(identity: str) -> str:
     """A participant id as cohorts have it in common, however they write it."""
     said = unicodedata.normalize("NFKC", identity).strip().casefold()
     return said.removeprefix("sub-")
-
-
-def _again(patient: Patient, voxels: str, kept: dict[str, Patient]) -> DataError | None:
-    """Keeps a patient by the image's voxels and by the id; a fault if either is there already."""
-    name = PARTICIPANT + _bare(patient.id)
-    if voxels in kept:
-        said = f"this is the volume of {kept[voxels].id} again; a patient counts once"
-        return DataError(f"{patient.image}: {said}.")
-    if name in kept:
-        said = f"{kept[name].image} is called {patient.id} too; each patient needs an id of his own"
-        return DataError(f"{patient.image}: {said}.")
-    kept[voxels] = kept[name] = patient
-    return None
-
-
-def _voxels_of(patient: Patient) -> str:
-    """SHA-256 of the image's shape and voxels.
-
-    Raises:
-        DataError: Naming the first of the patient's files that cannot be used.
-    """
-    found = patient.examine()
-    if found.faults or found.image is None:
-        raise found.faults[0]
-    digest = hashlib.sha256(str(found.image.data.shape).encode())
-    digest.update(np.ascontiguousarray(found.image.data).data)
-    return digest.hexdigest()
-
-
-def _stamp(file: Path) -> list[int]:
-    try:
-        found = file.stat()
-    except OSError as error:
-        raise DataError(f"{file}: the file cannot be read ({error.strerror}).") from error
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
 def _sha256(file: Path) -> str:

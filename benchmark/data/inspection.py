@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,11 +14,12 @@ from PIL import Image
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Examined, Patient
 from benchmark.data.layouts import list_patients
+from benchmark.data.likeness import Likeness, likeness
+from benchmark.data.notes import Note, notes_of, together
+from benchmark.data.twins import FITTED, Groups, near_twins, twins
 
 TILE_PIXELS = 160
 MARK = (255, 60, 40)
-DOUBTFUL_FRACTION = 0.2
-"""Vessels fill a few per cent of a brain."""
 
 
 class Finding(NamedTuple):
@@ -35,7 +35,8 @@ class Finding(NamedTuple):
         vessel_fraction: Of the brain's voxels; ``None`` where something is wrong.
         faults: What is wrong.
         tile: A slice and a projection with the mask over them, uint8 ``(h, 2w, 3)``, if readable.
-        content: Digest of the image's voxels.
+        likeness: The image's, to know it again.
+        notes: What may be read otherwise than it is meant.
     """
 
     patient: Patient
@@ -47,7 +48,8 @@ class Finding(NamedTuple):
     vessel_fraction: float | None = None
     faults: tuple[DataError, ...] = ()
     tile: NDArray[np.uint8] | None = None
-    content: str = ""
+    likeness: Likeness | None = None
+    notes: tuple[Note, ...] = ()
 
 
 class Report(NamedTuple):
@@ -81,8 +83,10 @@ def inspect(
         for found in pool.map(_finding, listing.patients):
             findings.append(found)
             progress(len(findings), len(listing.patients))
-    faults = [*listing.faults, *_twins(findings)]
-    return Report(findings, faults, [*listing.notes, *_doubts(findings)])
+    groups = _groups(findings)
+    notes = [*map(Note, listing.notes), *(note for found in findings for note in found.notes)]
+    notes += near_twins(groups)
+    return Report(findings, [*listing.faults, *twins(groups)], together(notes))
 
 
 def save_picture(findings: Sequence[Finding], path: Path) -> None:
@@ -111,33 +115,20 @@ def _finding(patient: Patient) -> Finding:
         vessel_fraction=float(volume.vessels.sum() / volume.brain.sum()) if volume else None,
         faults=tuple(examined.faults),
         tile=_tile(examined),
-        content=hashlib.sha256(image.data.tobytes()).hexdigest(),
+        likeness=likeness(image.data, b""),
+        notes=tuple(notes_of(patient, examined)),
     )
 
 
-def _twins(findings: Sequence[Finding]) -> list[DataError]:
-    first: dict[str, Finding] = {}
-    faults = []
+def _groups(findings: Sequence[Finding]) -> Groups:
+    """The readable ones by their split."""
+    groups: dict[str, list[tuple[Patient, Likeness]]] = {}
     for found in findings:
-        twin = first.setdefault(found.content, found) if found.content else found
-        if twin is not found:
-            faults.append(
-                DataError(
-                    f"{found.patient.image}: this is the volume of {twin.patient.id} again; "
-                    "a patient counts once."
-                )
-            )
-    return faults
-
-
-def _doubts(findings: Sequence[Finding]) -> list[str]:
-    """What can be read but is hardly meant: a brain or tissue mask in the vessels' place."""
-    return [
-        f"{found.patient.id}: {100 * found.vessel_fraction:.0f} % of the brain are vessels; is "
-        f"{found.patient.vessels.name} a vessel mask, and is there a brain mask?"
-        for found in findings
-        if found.vessel_fraction is not None and found.vessel_fraction > DOUBTFUL_FRACTION
-    ]
+        if found.likeness:
+            split = found.patient.split
+            role = FITTED if split in ("", "train") else split
+            groups.setdefault(role, []).append((found.patient, found.likeness))
+    return groups
 
 
 def _tile(examined: Examined) -> NDArray[np.uint8] | None:

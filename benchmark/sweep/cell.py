@@ -115,6 +115,7 @@ def run_cell(
         **learnt.across,
         "private_data": inputs.private,
         "skipped": list(inputs.skipped),
+        **({"notes": list(inputs.notes)} if inputs.notes else {}),
         **({"cost_of_skipping": cost} if (cost := inputs.cost_of_skipping) else {}),
         "suite": suite(),
         "peak_mib": coarse(peak_mib()) if inputs.private else peak_mib(),

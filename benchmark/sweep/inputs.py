@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.core.errors import DataError
@@ -12,7 +12,10 @@ from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
 from benchmark.data.folders import machine_secret
 from benchmark.data.layouts import read_cohort
+from benchmark.data.notes import Note, refuse, together
 from benchmark.data.phantom import DEFAULT_SEED, embedded
+from benchmark.data.reading import AS_FOUND, Reading
+from benchmark.data.twins import FITTED, near_twins, twins
 
 MAIN_TEST, VALIDATION = "test", "val"
 Progress = Callable[[str, int, int], None]
@@ -32,6 +35,7 @@ class Inputs:
         skipped: What was wrong with the patients left out.
         skip_bad: Whether patients without a patch may stay, contributing nothing.
         incomplete: Whether some of them are of the cohort that is fitted on.
+        notes: What may have been read otherwise than it is meant, a sentence each.
     """
 
     train: tuple[Patient, ...]
@@ -43,6 +47,7 @@ class Inputs:
     skipped: tuple[str, ...] = ()
     skip_bad: bool = False
     incomplete: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def main(self) -> str:
@@ -74,8 +79,7 @@ def gather(
     state: Path,
     jobs: int,
     progress: Progress,
-    layout: str | None = None,
-    skip_bad: bool = False,
+    reading: Reading = AS_FOUND,
     held_out: str = MAIN_TEST,
     seed: int = DEFAULT_SEED,
 ) -> Inputs:
@@ -88,16 +92,16 @@ def gather(
         state: The state folder, whose secret keys the digests that it keeps.
         jobs: Phantoms made at a time.
         progress: Hears of every patient.
-        layout: The layout of all folders; found out by looking if ``None``.
-        skip_bad: Whether patients with faults are left out, instead of stopping everything; what
-            that costs is in ``Inputs.cost_of_skipping``.
+        reading: How all folders are read; what leaving patients out costs is in
+            ``Inputs.cost_of_skipping``.
         held_out: The split to test on: ``test``, or ``val`` while something is chosen by it; no
             patient of another split is read. Phantoms who are not trained on are all of ``val``
             then, the shifted too, as they are in nobody's test set.
         seed: Of the phantoms, where there are no other data.
 
     Raises:
-        DataError: For unusable files, or for a patient who would be trained and tested on.
+        DataError: For unusable files, for a volume that is there twice, or for a note that
+            suggests a wrong reading and is not accepted.
     """
     own, private = data is not None, data is not None or bool(test_data)
     if data is None:
@@ -105,16 +109,17 @@ def gather(
             cache, seed=seed, jobs=jobs, progress=lambda d, n: progress("Making phantoms", d, n)
         )
         data, test_data = root / "cohort", [root / "shifted", *test_data]
-    unfitted: list[DataError] | None = [] if skip_bad else None
-    untested: list[DataError] | None = [] if skip_bad else None
-    cohort = read_cohort(data, layout=layout, faults=unfitted)
-    tests = {held_out: cohort.split(held_out)}
+    unfitted: list[DataError] | None = [] if reading.skip_bad else None
+    untested: list[DataError] | None = [] if reading.skip_bad else None
+    cohort = read_cohort(data, layout=reading.layout, faults=unfitted)
+    tests, folders = {held_out: cohort.split(held_out)}, [cohort]
     for folder in test_data:
         name = folder.resolve().name
         if name in tests:
             raise DataError(f"{folder}: a test set is called {name!r} already; rename the folder.")
-        further = read_cohort(folder, layout=layout, all_test=True, faults=untested)
+        further = read_cohort(folder, layout=reading.layout, all_test=True, faults=untested)
         tests[name] = further.split("test")
+        folders.append(further)
     digests = Digests(state, machine_secret(state))
 
     if held_out == VALIDATION and not private:
@@ -135,30 +140,36 @@ def gather(
 
     train = admitted(cohort.split("train"), unfitted)
     tests = {name: admitted(patients, untested) for name, patients in tests.items()}
-    inputs = _digested(train, tests, private, digests)
-    return replace(
-        inputs,
+    notes = [Note(text) for folder in folders for text in folder.notes]
+    notes += compared({FITTED: train, **tests}, digests)
+    refuse(notes, reading.accepted)
+    return Inputs(
+        train=train,
+        tests=tests,
+        data=digests.of(train, private=private)[0],
+        test_data={name: digests.of(group, private=private)[0] for name, group in tests.items()},
+        private=private,
         patients=digests.identities(train, private=own),
         skipped=tuple(str(fault) for fault in (*(unfitted or ()), *(untested or ()))),
-        skip_bad=skip_bad,
+        skip_bad=reading.skip_bad,
         incomplete=bool(unfitted),
+        notes=tuple(together(notes)),
     )
 
 
-def _digested(
-    train: tuple[Patient, ...],
-    tests: Mapping[str, tuple[Patient, ...]],
-    private: bool,
-    digests: Digests,
-) -> Inputs:
-    digest, fitted = digests.of(train, private=private)
-    test_digests = {}
-    for name, patients in tests.items():
-        test_digests[name], held_out = digests.of(patients, private=private)
-        both = next((p.id for p, d in zip(patients, held_out, strict=True) if d in fitted), None)
-        if both:
-            raise DataError(
-                f"{both} of the test set {name!r} is also a training patient; "
-                "those who are fitted on cannot be tested on."
-            )
-    return Inputs(train=train, tests=tests, data=digest, test_data=test_digests, private=private)
+def compared(roles: Mapping[str, Sequence[Patient]], digests: Digests) -> list[Note]:
+    """What is to be said of all patients and pairs of them.
+
+    Raises:
+        DataError: For a volume that is there twice.
+    """
+    groups = {
+        role: [(patient, digests.likeness(patient)) for patient in patients]
+        for role, patients in roles.items()
+    }
+    for fault in twins(groups):
+        raise fault
+    said = [
+        note for group in roles.values() for patient in group for note in digests.notes(patient)
+    ]
+    return [*said, *near_twins(groups)]

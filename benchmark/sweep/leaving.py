@@ -1,7 +1,7 @@
 """What of a result may leave the place where it was computed: for MLflow, and for publishing.
 
 Unless the data are phantoms, what was seen of single patients stays behind: their scores, who was
-left out and why (with names and paths), the training curves, which no noise protects, and how far
+left out and why, and what is noted of files (with names and paths), the training curves, which no noise protects, and how far
 synthetic patches lie from test patients who are so few that this tells of single ones. A duration
 depends on which patients were drawn, and on every volume's size: it leaves as one coarse number,
 without its stages; memory and the rounds' seconds stay.
@@ -22,7 +22,7 @@ def without_patients(result: Mapping[str, Any]) -> dict[str, Any]:
     """The result as it may leave."""
     if not result["private_data"]:
         return dict(result)
-    made = {name: value for name, value in result.items() if name != "peak_mib"}
+    made = {name: value for name, value in result.items() if name not in ("peak_mib", "notes")}
     made |= {
         "test_sets": [_without_patients(test) for test in result["test_sets"]],
         "skipped": [],

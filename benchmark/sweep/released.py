@@ -10,7 +10,14 @@ from benchmark.core.files import read_json
 from benchmark.core.generator import Generator
 from benchmark.core.registry import generators, segmenters, unknown
 from benchmark.core.segmenter import TrainContext
+from benchmark.data.cohort import Patient
+from benchmark.data.digest import Digests
+from benchmark.data.folders import machine_secret
 from benchmark.data.layouts import read_cohort
+from benchmark.data.notes import Note, refuse, together
+from benchmark.data.reading import Reading
+from benchmark.data.twins import FITTED
+from benchmark.sweep.inputs import compared
 from benchmark.sweep.presets import PROTOCOLS
 from benchmark.sweep.spec import PlugIn
 from benchmark.sweep.store import GENERATOR, SPEC
@@ -42,20 +49,24 @@ def score_released(
     run: Path,
     data: Path,
     *,
-    layout: str | None,
+    reading: Reading,
+    state: Path,
     segmenter: str,
     preset: str,
     seed: int,
     listener: Listener,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[str]]:
     """Trains a segmenter on a released generator's samples, tests it on a cohort's test patients.
 
     Raises:
         UsageError: If there is no such generator, segmenter or preset.
-        DataError: If the cohort cannot be used.
+        DataError: If the cohort cannot be used, or a note stops it.
+
+    Returns:
+        The scores, and what is to be said of the cohort.
     """
     plug_in = _plug_in(segmenter, preset)
-    patients = read_cohort(data, layout=layout).split(SPLIT)
+    patients, notes = _held_out(data, reading, state)
     generator = released(run)
     synthetic = generator.sample(int(PROTOCOLS[preset].as_dict()["samples"]), seed=seed)
 
@@ -63,7 +74,19 @@ def score_released(
         listener("segmenter", step, total)
 
     found = trained(plug_in, synthetic, TrainContext(seed=seed, progress=progress))
-    return tested(found, SPLIT, patients, listener)
+    return tested(found, SPLIT, patients, listener), notes
+
+
+def _held_out(data: Path, reading: Reading, state: Path) -> tuple[tuple[Patient, ...], list[str]]:
+    """The test patients, who are in no other split, and what is to be said of the cohort."""
+    cohort = read_cohort(data, layout=reading.layout)
+    roles: dict[str, list[Patient]] = {FITTED: []}
+    for patient in cohort.patients:
+        roles.setdefault(FITTED if patient.split == "train" else patient.split, []).append(patient)
+    notes = [Note(text) for text in cohort.notes]
+    notes += compared(roles, Digests(state, machine_secret(state)))
+    refuse(notes, reading.accepted)
+    return cohort.split(SPLIT), together(notes)
 
 
 def _plug_in(segmenter: str, preset: str) -> PlugIn:

@@ -20,6 +20,7 @@ def of_patients(inputs: Inputs, state: Path) -> list[str]:
         LedgerError: If the ledger cannot be used.
     """
     said = [f"Left out: {fault}" for fault in inputs.skipped]
+    said += [f"Note: {note}" for note in inputs.notes]
     said += [inputs.cost_of_skipping] if inputs.cost_of_skipping else []
     known = ledger_in(state).known_by_id_alone(inputs.patients)
     if known:

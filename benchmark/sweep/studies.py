@@ -133,8 +133,7 @@ def run_studies(order: Order, place: Place, listener: Listener) -> Searched:
         state=place.state,
         jobs=place.jobs,
         progress=listener.preparing,
-        layout=place.layout,
-        skip_bad=place.skip_bad,
+        reading=place.reading,
         held_out=VALIDATION,
         seed=PHANTOM_SEED,
     )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from benchmark.core.errors import BenchError, DataError, PlugInError
 from benchmark.core.registry import segmenters
 from benchmark.data.folders import check_writable
+from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.metrics import weights
 from benchmark.sweep import remarks
 from benchmark.sweep.cell import recipe_of, training_patches
@@ -38,8 +39,7 @@ class Place:
         state: The state folder: the ledger and this machine's secret.
         data: A cohort's folder; ``None`` for the embedded one.
         test_data: Folders of further test sets.
-        layout: The layout of all folders; found out by looking if ``None``.
-        skip_bad: Whether patients with faults are left out.
+        reading: How all folders are read.
         fid_weights: An Inception weights file; ``None`` to look in the usual places.
         jobs: Cells at a time.
         device: A torch device's name.
@@ -53,8 +53,7 @@ class Place:
     state: Path
     data: Path | None = None
     test_data: Sequence[Path] = ()
-    layout: str | None = None
-    skip_bad: bool = False
+    reading: Reading = AS_FOUND
     fid_weights: Path | None = None
     jobs: int = 1
     device: str = "cpu"
@@ -118,8 +117,7 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         state=place.state,
         jobs=place.jobs,
         progress=listener.preparing,
-        layout=place.layout,
-        skip_bad=place.skip_bad,
+        reading=place.reading,
     )
     specs = cells(request, inputs, weights.digest(found) if found else "")
     for sentence in [

@@ -94,7 +94,8 @@ def read_cohort(
     patients = list(listing.patients)
     if all_test:
         patients = [replace(p, split=p.split or "test") for p in patients]
-    return Cohort(root=root, patients=tuple(with_splits(root, patients)))
+    dealt = tuple(with_splits(root, patients))
+    return Cohort(root=root, patients=dealt, notes=tuple(listing.notes))
 
 
 def _recognised(root: Path) -> str:
