@@ -26,6 +26,7 @@ def explain(result: Mapping[str, Any]) -> str:
         "What does it rest on?": _mechanism(guarantee),
         "Is it a release?": _release(guarantee, bool(result["private_data"]), _leaves(result)),
         "What is not covered?": _not_covered(result),
+        **({"What was noted of the files?": result["notes"]} if result.get("notes") else {}),
     }
     return "\n\n".join(f"{question}\n{' '.join(said)}" for question, said in parts.items())
 

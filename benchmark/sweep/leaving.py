@@ -1,10 +1,10 @@
 """What of a result may leave the place where it was computed: for MLflow, and for publishing.
 
 Unless the data are phantoms, what was seen of single patients stays behind: their scores, who was
-left out and why, and what is noted of files (with names and paths), the training curves, which no noise protects, and how far
-synthetic patches lie from test patients who are so few that this tells of single ones. A duration
-depends on which patients were drawn, and on every volume's size: it leaves as one coarse number,
-without its stages; memory and the rounds' seconds stay.
+left out and why, and what is noted of files (with names and paths), the training curves, which no
+noise protects, and how far synthetic patches lie from test patients who are so few that this tells
+of single ones. A duration depends on which patients were drawn, and on every volume's size: it
+leaves as one coarse number, without its stages; memory and the rounds' seconds stay.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from benchmark.core.errors import DataError, UsageError
 from benchmark.core.identity import Identity, joined
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
+from benchmark.data.reading import Reading
 from benchmark.data.folders import machine_secret
 from benchmark.data.layouts import read_cohort
 from benchmark.data.patching import Recipe, cached, extract
@@ -340,11 +341,11 @@ def gathered(cohort: Path, tmp_path: Path, **asked) -> Inputs:
 def test_n_of_patients_never_shrinks_without_a_word_of_what_that_costs(
     tiny_cohort: Path, tmp_path: Path, bad: str, left: int
 ) -> None:
-    assert gathered(tiny_cohort, tmp_path, skip_bad=True).cost_of_skipping == ""
+    assert gathered(tiny_cohort, tmp_path, reading=Reading(skip_bad=True)).cost_of_skipping == ""
     (tiny_cohort / bad / "anat" / f"{bad}_angio.nii.gz").write_bytes(b"torn")
     with pytest.raises(DataError, match=bad):
         gathered(tiny_cohort, tmp_path)
-    inputs = gathered(tiny_cohort, tmp_path, skip_bad=True)
+    inputs = gathered(tiny_cohort, tmp_path, reading=Reading(skip_bad=True))
     assert len(inputs.train) == len(inputs.patients) == left
     assert len(inputs.skipped) == 1
     said = inputs.cost_of_skipping
