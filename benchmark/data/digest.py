@@ -28,6 +28,7 @@ import numpy as np
 from benchmark.core.errors import DataError
 from benchmark.core.identity import Identity
 from benchmark.data.cohort import Patient
+from benchmark.data.labels import EVERY_LABEL, MaskLabels
 
 DIGEST_LENGTH = 16
 VOXELS_LENGTH = 32
@@ -127,7 +128,7 @@ class Digests:
 
     def _voxels(self, patient: Patient) -> str:
         self._of_patient(patient)
-        return str(self._known[str(patient.image.absolute())][-1])
+        return str(self._known[_key(patient.image, patient)][-1])
 
     def _tried(self, patient: Patient) -> str | DataError:
         try:
@@ -136,13 +137,15 @@ class Digests:
             return fault
 
     def _of_patient(self, patient: Patient) -> str:
-        stamps = {str(f.absolute()): _stamp(f) for f in patient.files}
-        fresh = [path for path, stamp in stamps.items() if not self._knows(path, stamp)]
+        files = {_key(file, patient): file for file in patient.files}
+        stamps = {key: _stamp(file) for key, file in files.items()}
+        fresh = [key for key, stamp in stamps.items() if not self._knows(key, stamp)]
         voxels = _voxels_of(patient) if fresh else ""
-        for path in fresh:
-            self._known[path] = [*stamps[path], _sha256(Path(path)), voxels]
+        for key in fresh:
+            self._known[key] = [*stamps[key], _sha256(files[key]), voxels]
             self._fresh = True
-        return "+".join(str(self._known[path][STAMPED]) for path in stamps)
+        each = [str(self._known[key][STAMPED]) for key in stamps]
+        return "+".join([*each, *_meaning(patient.labels)])
 
     def _knows(self, path: str, stamp: list[int]) -> bool:
         known = self._known.get(path, [])
@@ -172,6 +175,20 @@ def _remembered(file: Path) -> dict[str, list[str | int]]:
         if isinstance(known, dict)
         else {}
     )
+
+
+def _meaning(labels: MaskLabels) -> list[str]:
+    """What labels are described to mean, in words; none where nothing describes them."""
+    if labels == EVERY_LABEL:
+        return []
+    vessels = "all" if labels.vessels is None else sorted(labels.vessels)
+    return [f"vessels {vessels}, ignored {sorted(labels.ignored)}"]
+
+
+def _key(file: Path, patient: Patient) -> str:
+    """Names a file that was checked, and a vessel mask with what its labels were taken for."""
+    meaning = _meaning(patient.labels) if file == patient.vessels else []
+    return " ".join([str(file.absolute()), *meaning])
 
 
 def _bare(identity: str) -> str:
