@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.errors import DataError
+from benchmark.data.labels import EVERY_LABEL, MaskLabels
 from benchmark.data.volume import Volume, read_mask, read_volume
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class PatientVolume(NamedTuple):
         image: ``(X, Y, Z)`` float32 in [-1, 1], scaled by the volume's own values; -1 outside the
             brain.
         vessels: ``(X, Y, Z)`` bool.
-        brain: ``(X, Y, Z)`` bool.
+        brain: ``(X, Y, Z)`` bool; without the voxels that the vessel mask's labels ignore.
         spacing_mm: A voxel's sides.
     """
 
@@ -43,7 +43,10 @@ class PatientVolume(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Patient:
-    """Where one patient's files lie. ``brain`` is ``None`` where no brain mask exists."""
+    """Where one patient's files lie, and what the labels of the vessel mask mean.
+
+    ``brain`` is ``None`` where no brain mask exists.
+    """
 
     id: str
     image: Path
@@ -51,6 +54,7 @@ class Patient:
     brain: Path | None = None
     site: str = "-"
     split: str = ""
+    labels: MaskLabels = EVERY_LABEL
 
     @property
     def files(self) -> list[Path]:
@@ -72,48 +76,62 @@ class Patient:
         """Reads all of the patient's files and collects everything that is wrong with them."""
         faults: list[DataError] = []
         image = _tried(lambda: read_volume(self.image), faults)
-        vessels = self._mask(self.vessels, image, faults)
-        brain = self._mask(self.brain, image, faults) if self.brain else None
+        vessels = _tried(lambda: read_mask(self.vessels, self.labels, image), faults)
+        brain = self._brain(image, faults)
+        notes = self._notes(image, vessels, brain)
         if faults or image is None or vessels is None:
-            return Examined(None, image, faults)
-        inside = foreground(image.data) if brain is None else brain
+            return Examined(None, image, faults, notes)
+        inside = foreground(image.data) if brain is None else brain.data
         volume = _tried(lambda: self._volume(image, vessels, inside), faults)
-        return Examined(volume, image, faults)
+        return Examined(volume, image, faults, notes)
 
-    def _mask(
-        self, path: Path, image: Volume | None, faults: list[DataError]
-    ) -> NDArray[np.bool_] | None:
-        mask = _tried(lambda: read_mask(path), faults)
-        if mask is None or image is None:
-            return None
-        return _tried(lambda: _aligned(path, mask, image), faults)
+    def _brain(self, image: Volume | None, faults: list[DataError]) -> Volume | None:
+        path = self.brain
+        return None if path is None else _tried(lambda: read_mask(path, like=image), faults)
 
-    def _volume(
-        self, image: Volume, vessels: NDArray[np.bool_], brain: NDArray[np.bool_]
-    ) -> PatientVolume:
-        if not (vessels & brain).any():
+    def _notes(self, *volumes: Volume | None) -> tuple[str, ...]:
+        read = zip((self.image, self.vessels, self.brain), volumes, strict=True)
+        return tuple(f"{path}: {note}" for path, found in read if found for note in found.notes)
+
+    def _volume(self, image: Volume, vessels: Volume, brain: NDArray[np.bool_]) -> PatientVolume:
+        """Scales the image. Ignored voxels leave the brain: nothing is drawn or scored there."""
+        if vessels.ignored is not None:
+            brain = brain & ~vessels.ignored
+        inside = vessels.data & brain
+        if not inside.any():
             raise DataError(f"{self.vessels}: the vessel mask has no voxel in the brain.")
-        scaled = self._scale(image.data, brain)
-        return PatientVolume(scaled, vessels & brain, brain, image.spacing_mm)
+        return PatientVolume(self._scale(image.data, brain), inside, brain, image.spacing_mm)
 
     def _scale(self, image: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
-        ends = np.percentile(image[brain], (LOW_PERCENTILE, HIGH_PERCENTILE))
+        inside = image.T[brain.T]  # the order of nibabel's voxels, which is several times faster
+        ends = np.percentile(inside, (LOW_PERCENTILE, HIGH_PERCENTILE), overwrite_input=True)
         low, high = (float(end) for end in ends)  # as Python's, they leave float32 alone
         if not (high > low and 2 / (high - low) < FLOAT32_MAX):
             raise DataError(
                 f"{self.image}: the brain is constant ({low:g}); nothing can be scaled."
             )
-        scaled: NDArray[np.float32] = np.clip((image - low) * (2 / (high - low)) - 1, -1, 1)
+        scaled: NDArray[np.float32] = image - low
+        scaled *= 2 / (high - low)  # in place: a volume is a hundred megabytes
+        scaled -= 1
+        np.clip(scaled, -1, 1, out=scaled)
         scaled[~brain] = -1
         return scaled
 
 
 class Examined(NamedTuple):
-    """What an examination found: the volume if there are no faults, the image if it is readable."""
+    """What an examination found.
+
+    Attributes:
+        volume: The patient's volume, if there are no faults.
+        image: The image, if it is readable.
+        faults: What is wrong with the files.
+        notes: What is odd in the files and still can be read; each begins with the file's path.
+    """
 
     volume: PatientVolume | None
     image: Volume | None
     faults: list[DataError]
+    notes: tuple[str, ...] = ()
 
 
 def _tried(act: Callable[[], T], faults: list[DataError]) -> T | None:
@@ -123,27 +141,6 @@ def _tried(act: Callable[[], T], faults: list[DataError]) -> T | None:
     except DataError as fault:
         faults.append(fault)
         return None
-
-
-def _aligned(path: Path, mask: Volume, image: Volume) -> NDArray[np.bool_]:
-    """The mask's voxels, if they are the image's.
-
-    Raises:
-        DataError: For another shape, or another place in the world.
-    """
-    if mask.data.shape != image.data.shape:
-        ours, theirs = ("x".join(map(str, v.data.shape)) for v in (mask, image))
-        raise DataError(
-            f"{path}: the mask is {ours} and the image {theirs}; they must have one shape."
-        )
-    ends = [(0, side - 1) for side in image.data.shape]
-    corners = np.array([(*corner, 1) for corner in itertools.product(*ends)])
-    apart = float(np.abs(corners @ (mask.affine - image.affine).T).max())
-    if apart > min(image.spacing_mm) / 2:
-        raise DataError(
-            f"{path}: the mask lies {apart:.1f} mm beside the image; their affines must agree."
-        )
-    return np.asarray(mask.data)
 
 
 def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:

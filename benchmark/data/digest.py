@@ -21,6 +21,7 @@ from pathlib import Path
 from benchmark.core.errors import DataError
 from benchmark.core.identity import Identity
 from benchmark.data.cohort import Patient
+from benchmark.data.labels import EVERY_LABEL, MaskLabels
 from benchmark.data.likeness import Likeness, likeness
 from benchmark.data.notes import Note, notes_of
 from benchmark.data.remembered import Known, Remembered, stamps
@@ -157,14 +158,16 @@ class Digests:
 
     def _of_patient(self, patient: Patient) -> str:
         known = self._known(patient)
-        return "+".join(known.files[str(file.absolute())] for file in patient.files)
+        each = [known.files[str(file.absolute())] for file in patient.files]
+        return "+".join([*each, *_meaning(patient.labels)])
 
     def _known(self, patient: Patient) -> Known:
-        known = self._remembered.get(patient.files)
+        meaning = " ".join(_meaning(patient.labels))
+        known = self._remembered.get(patient.files, meaning)
         if known is None:
             before = stamps(patient.files)
             known = self._read(patient)
-            self._remembered.put(before, known)
+            self._remembered.put(before, meaning, known)
         return known
 
     def _read(self, patient: Patient) -> Known:
@@ -176,6 +179,14 @@ class Digests:
             likeness=likeness(found.image.data, self._secret),
             notes=tuple(notes_of(patient, found)),
         )
+
+
+def _meaning(labels: MaskLabels) -> list[str]:
+    """What labels are described to mean, in words; none where nothing describes them."""
+    if labels == EVERY_LABEL:
+        return []
+    vessels = "all" if labels.vessels is None else sorted(labels.vessels)
+    return [f"vessels {vessels}, ignored {sorted(labels.ignored)}"]
 
 
 def _bare(identity: str) -> str:

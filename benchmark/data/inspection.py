@@ -138,7 +138,7 @@ def _tile(examined: Examined) -> NDArray[np.uint8] | None:
     data = examined.image.data
     vessels = examined.volume.vessels if examined.volume else np.zeros(data.shape, bool)
     best = int(vessels.sum((0, 1)).argmax()) if vessels.any() else data.shape[2] // 2
-    top = float(np.percentile(data, 99.8))
+    top = float(np.percentile(data.ravel("K"), 99.8))
     low = float(data.min())
     views = [(data[:, :, best], vessels[:, :, best]), (data.max(2), vessels.max(2))]
     return np.concatenate([_view(image, mask, low, top) for image, mask in views], axis=1)

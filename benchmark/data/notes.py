@@ -18,14 +18,16 @@ MOST_VESSELS, MOST_BRAIN = 0.05, 0.95
 
 
 class Note(NamedTuple):
-    """One sentence about one patient, or about the folder.
+    """One sentence, and whom or what it is about.
 
     Attributes:
-        text: The sentence.
+        text: The sentence, without a full stop.
+        where: A patient's id, or a file; empty for the whole folder.
         kind: Of ``reading.STOPPING``; empty for one that stops nothing.
     """
 
     text: str
+    where: str = ""
     kind: str = ""
 
 
@@ -34,51 +36,49 @@ def notes_of(patient: Patient, examined: Examined) -> list[Note]:
     image, volume = examined.image, examined.volume
     if image is None or volume is None:
         return []
-    said = []
+    said = [Note(text, where) for where, _, text in (n.partition(": ") for n in examined.notes)]
     vessels, brain = volume.vessels.sum() / volume.brain.sum(), volume.brain.mean()
     if vessels > MOST_VESSELS:
-        text = (
-            f"{100 * vessels:.0f} % of the brain are vessels; is {patient.vessels.name} a vessel "
-            "mask, and is there a brain mask?"
-        )
-        said.append(Note(f"{patient.id}: {text}", VESSELS))
+        text = f"more than {100 * MOST_VESSELS:.0f} % of the brain are vessels"
+        said.append(Note(f"{text} (here {100 * vessels:.0f} %)", patient.id, VESSELS))
     if brain > MOST_BRAIN:
-        text = f"the brain fills {100 * brain:.0f} % of the volume; is its mask right?"
-        said.append(Note(f"{patient.id}: {text}", BRAIN))
-    low, high = float(image.data.min()), float(image.data.max())
+        text = f"the brain fills more than {100 * MOST_BRAIN:.0f} % of the volume"
+        said.append(Note(text, patient.id, BRAIN))
+    low, high = image.data.min(), image.data.max()
     if not ((image.data > low) & (image.data < high)).any():
-        text = f"{patient.image.name} has two intensities only; is it a mask?"
-        said.append(Note(f"{patient.id}: {text}", MASK))
+        said.append(Note("the image has two intensities only, as a mask has", patient.id, MASK))
     return said
 
 
 def together(notes: Iterable[Note]) -> list[str]:
-    """One sentence for each kind, however many patients it is about, and the others as they are."""
-    by_kind: dict[str, list[Note]] = {}
-    others = []
-    for note in notes:
-        if note.kind:
-            by_kind.setdefault(note.kind, []).append(note)
-        else:
-            others.append(note.text)
-    return [_of_all(kind, said) for kind, said in by_kind.items()] + list(dict.fromkeys(others))
+    """Every sentence once, with the first whom it is about and how many more there are."""
+    return [_of_all(some) for some in _alike(notes)]
 
 
-def refuse(notes: Sequence[Note], accepted: Sequence[str]) -> None:
+def refuse(notes: Iterable[Note], accepted: Sequence[str]) -> None:
     """Stops at notes that suggest a wrong reading, unless their kind is accepted.
 
     Raises:
         DataError: Naming the first such kind.
     """
-    open_ = [note for note in notes if note.kind and note.kind not in accepted]
-    if open_:
-        first = open_[0].kind
+    stopping = [note for note in notes if note.kind and note.kind not in accepted]
+    for some in _alike(stopping):
+        kind = some[0].kind
         raise DataError(
-            f"{_of_all(first, [n for n in open_ if n.kind == first])} {STOPPING[first]} Look at "
-            f"the picture of `bench data inspect`; if it is right as it is, add --accept {first}."
+            f"{_of_all(some)} {STOPPING[kind]} Look at the picture of `bench data inspect`; if the "
+            f"files are right as they are, add --accept {kind}."
         )
 
 
-def _of_all(kind: str, notes: Sequence[Note]) -> str:
-    more = len(notes) - 1
-    return notes[0].text + (f" (So with {more} more: {kind}.)" if more else f" ({kind})")
+def _alike(notes: Iterable[Note]) -> list[list[Note]]:
+    """Notes of one kind, or else of one sentence, together."""
+    found: dict[str, list[Note]] = {}
+    for note in notes:
+        found.setdefault(note.kind or note.text, []).append(note)
+    return list(found.values())
+
+
+def _of_all(notes: Sequence[Note]) -> str:
+    first, more = notes[0], len({note.where for note in notes}) - 1
+    whom = f"{first.where}: " if first.where else ""
+    return f"{whom}{first.text}{f'; so with {more} more' if more else ''}."

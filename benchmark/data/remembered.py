@@ -20,6 +20,9 @@ from benchmark.core.errors import DataError
 from benchmark.data.likeness import Likeness
 from benchmark.data.notes import Note
 
+VERSION = 1
+"""Raised whenever files are read otherwise, so that what earlier readers admitted is read anew."""
+
 Stamps = dict[str, list[int]]
 """Size, mtime, ctime and inode of each file."""
 
@@ -51,21 +54,25 @@ class Remembered:
         self._known: dict[str, Any] = _read(file)
         self._fresh = False
 
-    def get(self, files: Sequence[Path]) -> Known | None:
+    def get(self, files: Sequence[Path], meaning: str) -> Known | None:
         """What is known of these very files, if they are as they were; the first is the image.
+
+        Args:
+            files: A patient's.
+            meaning: What their labels are described to mean.
 
         Raises:
             DataError: For a file that is not there.
         """
-        said = self._known.get(str(files[0].absolute()))
+        said = self._known.get(f"{files[0].absolute()} {meaning}")
         if said is None or said["stamps"] != stamps(files):
             return None
         notes = tuple(Note(*note) for note in said["notes"])
         return Known(said["files"], Likeness(*said["likeness"]), notes)
 
-    def put(self, seen: Stamps, known: Known) -> None:
+    def put(self, seen: Stamps, meaning: str, known: Known) -> None:
         """Keeps what was read from files that had these stamps before."""
-        self._known[next(iter(seen))] = {"stamps": seen, **asdict(known)}
+        self._known[f"{next(iter(seen))} {meaning}"] = {"stamps": seen, **asdict(known)}
         self._fresh = True
 
     def save(self) -> None:
@@ -76,7 +83,8 @@ class Remembered:
         temporary = self._file.with_suffix(f".{os.getpid()}")
         temporary.unlink(missing_ok=True)
         temporary.touch(mode=0o600)
-        temporary.write_text(json.dumps({"sha256": _sum(self._known), "known": self._known}))
+        said = {"version": VERSION, "sha256": _sum(self._known), "known": self._known}
+        temporary.write_text(json.dumps(said))
         temporary.replace(self._file)
         self._fresh = False
 
@@ -103,7 +111,8 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         said = json.loads(file.read_text())
         known: dict[str, Any] = said["known"]
-        return known if said["sha256"] == _sum(known) else {}
+        sound = said["version"] == VERSION and said["sha256"] == _sum(known)
+        return known if sound else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -63,7 +63,7 @@ def near_twins(groups: Groups) -> list[Note]:
         if image.unordered != its.unordered:
             pair = f"{patient.id} ({_role(one)}) and {known.id} ({_role(other)})"
             alike = f"a correlation of {np.cos(angles[i, j]):.2f} at low resolution"
-            said.append(Note(f"{pair} look alike: {alike}; are they one person?"))
+            said.append(Note(f"{pair} look like one person: {alike}"))
     return said
 
 

@@ -1,22 +1,17 @@
-"""One NIfTI file, read whole or refused with a sentence."""
+"""One NIfTI file, read whole and brought to its place, or refused with a sentence."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.errors import DataError
-
-GZIP_RATIO = 1032
-"""Deflate cannot shrink further than this."""
-
-MOST_LABELS = 256
-"""A segmentation has no more classes than this; an image passed off as a mask does."""
+from benchmark.data.geometry import check_same_grid, place_of, sides, turn_onto, turned
+from benchmark.data.labels import EVERY_LABEL, MaskLabels, classified
+from benchmark.data.nifti_file import NiftiFile, read_nifti
 
 
 class Volume(NamedTuple):
@@ -25,104 +20,63 @@ class Volume(NamedTuple):
     Attributes:
         data: Voxels ``(X, Y, Z)`` in RAS orientation.
         spacing_mm: A voxel's sides.
-        affine: Voxel to world, ``(4, 4)``, of ``data``.
+        affine: Voxel to world in mm, ``(4, 4)``, of ``data``.
         orientation: The axes of the file itself, as ``LPS``.
+        notes: What is odd in the file and still can be read, a sentence each.
+        ignored: Of a mask: the voxels that say nothing, bool; ``None`` where no label is ignored.
     """
 
     data: NDArray[Any]
     spacing_mm: tuple[float, float, float]
     affine: NDArray[np.float64]
     orientation: str
+    notes: tuple[str, ...] = ()
+    ignored: NDArray[np.bool_] | None = None
 
 
 def read_volume(path: Path) -> Volume:
     """Reads an image as float32, brings it to RAS, and checks every voxel.
 
+    Args:
+        path: A NIfTI-1 or NIfTI-2 file, packed with gzip or not.
+
     Raises:
-        DataError: For a file that is missing, truncated, not 3-D, larger than its content or the
-            memory, or holds NaN or infinite voxels.
+        DataError: For a file that is missing, damaged, not 3-D, larger than its content or the
+            memory, without a place in the world, or with NaN or infinite voxels.
     """
-    volume = _read(path, np.dtype(np.float32))
+    volume = _placed(path, read_nifti(path, np.dtype(np.float32)))
     bad = int(volume.data.size - np.isfinite(volume.data).sum())
     if bad:
         raise DataError(f"{path}: {bad} voxels are NaN or infinite; every voxel must be a number.")
     return volume
 
 
-def read_mask(path: Path) -> Volume:
-    """Reads a segmentation: any label above 0 is inside; ``data`` is bool.
+def read_mask(path: Path, labels: MaskLabels = EVERY_LABEL, like: Volume | None = None) -> Volume:
+    """Reads a segmentation; ``data`` is bool: the voxels with a vessel's label.
+
+    Args:
+        path: A NIfTI file of labels: whole numbers, or within 1e-3 of them.
+        labels: What the labels mean.
+        like: The image that it belongs to. The mask is brought to that image's voxels, however its
+            own axes are ordered. Without, it is brought to RAS.
 
     Raises:
-        DataError: As ``read_volume``, and for an image passed off as a mask.
+        DataError: As ``read_volume``, for an image passed off as a mask, for a mask without
+            background, and for one that has other voxels than the image.
     """
-    volume = read_volume(path)
-    whole = bool((volume.data == np.rint(volume.data)).all())
-    if not whole or volume.data.min() < 0 or np.ptp(volume.data) >= MOST_LABELS:
-        low, high = volume.data.min(), volume.data.max()
-        raise DataError(
-            f"{path}: this is an image (values from {low:g} to {high:g}), not a mask; a mask holds "
-            f"labels, whole numbers from 0 to {MOST_LABELS - 1}."
-        )
-    return volume._replace(data=volume.data > 0)
-
-
-def _read(path: Path, dtype: np.dtype[Any]) -> Volume:
-    try:
-        image = nib.load(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file.") from None
-    except Exception as error:  # nibabel answers a damaged file with errors of many kinds
-        raise _unreadable(path, error) from error
-    _check_header(path, image)
-    try:
-        canonical = nib.as_closest_canonical(image)
-        data = np.asarray(canonical.dataobj, dtype=dtype)
-        orientation = "".join(str(axis) for axis in nib.aff2axcodes(image.affine))
-    except Exception as error:
-        raise _unreadable(path, error) from error
-    data = data.reshape(data.shape[:3])
-    x, y, z = (float(side) for side in canonical.header.get_zooms()[:3])
-    return Volume(data, (x, y, z), canonical.affine, orientation)
-
-
-def _check_header(path: Path, image: Any) -> None:
-    """Refuses what the header alone shows to be unusable, before anything is allocated."""
-    shape = tuple(int(side) for side in image.shape)
-    if len(shape) < 3 or max(shape[3:], default=1) > 1:
-        raise DataError(f"{path}: expected a 3-D volume, got the shape {_times(shape)}.")
-    if min(shape) < 1:
-        raise DataError(f"{path}: the shape {_times(shape)} holds no voxel.")
-    dtype = image.get_data_dtype()
-    if dtype.kind not in "iufb":
-        raise DataError(f"{path}: voxels of type {dtype} are no intensities; use whole or real.")
-    sides = [float(side) for side in image.header.get_zooms()[:3]]
-    if not (np.isfinite(image.affine).all() and all(0 < side < np.inf for side in sides)):
-        raise DataError(f"{path}: the voxel sides {sides} mm must be finite and above 0.")
-    voxels = int(np.prod(shape, dtype=object))
-    _check_size(path, shape, voxels * dtype.itemsize, voxels)
-
-
-def _check_size(path: Path, shape: tuple[int, ...], promised: int, voxels: int) -> None:
-    held = path.stat().st_size * (GZIP_RATIO if path.suffix == ".gz" else 1)
-    if promised > held:
-        raise DataError(
-            f"{path}: the header promises {_times(shape)} voxels, more than the file holds."
-        )
-    needed = 16 * voxels  # the file's type, float64 where scaled, float32, and masks
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
-        raise DataError(
-            f"{path}: {_times(shape)} voxels need {needed / 2**30:.1f} GiB, "
-            f"and this machine has {memory / 2**30:.1f}."
-        )
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return "x".join(str(side) for side in shape)
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    words = str(error).strip().rstrip(".").splitlines()
-    return DataError(
-        f"{path}: the file cannot be read whole ({words[0] if words else 'truncated'})."
+    file = read_nifti(path)
+    volume = _placed(path, file, like)
+    found = classified(path, volume.data, labels, scaling=file.scaling)
+    return volume._replace(
+        data=found.vessels, ignored=found.ignored, notes=volume.notes + found.notes
     )
+
+
+def _placed(path: Path, file: NiftiFile, like: Volume | None = None) -> Volume:
+    """The file's voxels in RAS, or in the order of an image with the same ones."""
+    place = place_of(path, file)
+    turn = place.to_ras if like is None else turn_onto(place.affine, like.affine)
+    data, affine = turned(file.voxels, place.affine, turn)
+    if like is not None:
+        check_same_grid(path, (data.shape, affine), (like.data.shape, like.affine))
+    return Volume(data, sides(affine), affine, place.orientation, file.notes + place.notes)

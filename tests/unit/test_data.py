@@ -15,10 +15,11 @@ from benchmark.core.errors import DataError, UsageError
 from benchmark.core.identity import Identity, joined
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
-from benchmark.data.reading import Reading
 from benchmark.data.folders import machine_secret
+from benchmark.data.labels import MaskLabels
 from benchmark.data.layouts import read_cohort
 from benchmark.data.patching import Recipe, cached, extract
+from benchmark.data.reading import Reading
 from benchmark.data.volume import read_volume
 from benchmark.sweep.inputs import Inputs, gather
 
@@ -187,6 +188,20 @@ def test_the_digest_follows_the_content_and_not_the_place(
     data = nib.load(patients[0].image)
     save(patients[0].image, np.asarray(data.dataobj) + 1, data.affine)
     assert digest(patients, tmp_path / "two") != before
+
+
+def test_the_digest_follows_what_the_labels_mean(tiny_cohort: Path, tmp_path: Path) -> None:
+    """Cached patches are found by it, and other labels make other patches of the same files."""
+    patients = read_cohort(tiny_cohort).patients
+
+    def meaning(labels: MaskLabels) -> str:
+        return digest(tuple(replace(p, labels=labels) for p in patients), tmp_path)
+
+    said = [MaskLabels(), MaskLabels(frozenset({1})), MaskLabels(ignored=frozenset({2}))]
+    assert meaning(said[0]) == digest(patients, tmp_path)
+    assert len({meaning(labels) for labels in said}) == len(said)
+    with pytest.raises(DataError, match="has no voxel in the brain"):
+        meaning(MaskLabels(vessels=frozenset({2})))
 
 
 def test_a_private_digest_is_keyed_by_a_secret_of_the_machine(

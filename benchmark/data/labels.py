@@ -1,0 +1,129 @@
+"""What the labels of a segmentation mean: vessel, ignored, or neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.errors import DataError
+
+MOST_LABELS = 256
+"""A segmentation has no more classes than this; an image passed off as a mask does."""
+
+TOLERANCE = 1e-3 + float(np.spacing(np.float32(MOST_LABELS)))
+"""How far a label may be from a whole number: 1e-3, and the rounding of float32."""
+
+
+@dataclass(frozen=True)
+class MaskLabels:
+    """Which labels are vessels and which say nothing.
+
+    Attributes:
+        vessels: Labels of vessels; ``None`` for all above 0 that are not ignored.
+        ignored: Labels of voxels that count neither as vessel nor as background.
+    """
+
+    vessels: frozenset[int] | None = None
+    ignored: frozenset[int] = frozenset()
+
+
+EVERY_LABEL = MaskLabels()
+"""Where nothing describes the labels: every one above 0 is a vessel's."""
+
+
+class Classified(NamedTuple):
+    """A segmentation by what its labels mean.
+
+    Attributes:
+        vessels: bool, in the segmentation's shape.
+        ignored: bool, alike; ``None`` where no label is ignored.
+        notes: What is odd and still can be read.
+    """
+
+    vessels: NDArray[np.bool_]
+    ignored: NDArray[np.bool_] | None
+    notes: tuple[str, ...] = ()
+
+
+def classified(
+    path: Path, values: NDArray[Any], labels: MaskLabels, *, scaling: str = ""
+) -> Classified:
+    """Sorts voxels by their labels.
+
+    Args:
+        path: Named in faults.
+        values: Of a segmentation, ``(X, Y, Z)``.
+        labels: What they mean.
+        scaling: How the header scaled them, for the words of a fault.
+
+    Raises:
+        DataError: For values that are no labels, and for labels without a background of 0.
+    """
+    _check_labels(path, values)
+    notes = _check_background(path, values, scaling)
+    vessels = np.empty_like(values, bool)
+    ignored = np.empty_like(values, bool) if labels.ignored else None
+    for z in range(values.shape[2]):  # slice by slice, since isin takes eight bytes a voxel
+        whole = _whole(values[..., z])
+        vessels[..., z] = _is_vessel(whole, labels)
+        if ignored is not None:
+            ignored[..., z] = np.isin(whole, list(labels.ignored))
+    return Classified(vessels, ignored, notes)
+
+
+def _is_vessel(whole: NDArray[Any], labels: MaskLabels) -> NDArray[np.bool_]:
+    if labels.vessels is not None:
+        return np.isin(whole, list(labels.vessels - labels.ignored))
+    if not labels.ignored:
+        return np.asarray(whole > 0)
+    return np.asarray((whole > 0) & ~np.isin(whole, list(labels.ignored)))
+
+
+def _whole(values: NDArray[Any]) -> NDArray[Any]:
+    return values if values.dtype.kind in "iub" else np.rint(values).astype(np.int64)
+
+
+def _check_labels(path: Path, values: NDArray[Any]) -> None:
+    low, high = values.min().item(), values.max().item()
+    offending = _offending(values)
+    wide = not high - low < MOST_LABELS - 1 + 2 * TOLERANCE
+    if offending is None and not wide:
+        return
+    shown = high if offending is None else offending
+    law = f"a mask holds labels, whole numbers from 0 to {MOST_LABELS - 1}"
+    if wide and low == low:
+        raise DataError(
+            f"{path}: this is an image (values from {low:g} to {high:g}), not a mask; it holds "
+            f"{shown:g}, and {law}."
+        )
+    raise DataError(f"{path}: this is no mask: it holds {shown:g}; {law}.")
+
+
+def _offending(values: NDArray[Any]) -> float | None:
+    """The first value that is no label: not whole, below 0, or no number."""
+    if values.dtype.kind in "ub":
+        return None
+    for z in range(values.shape[2]):
+        found = values[..., z]
+        with np.errstate(invalid="ignore"):
+            bad = ~(np.abs(found - np.rint(found)) <= TOLERANCE) | (found < -TOLERANCE)
+        if bad.any():
+            return float(found[bad][0])
+    return None
+
+
+def _check_background(path: Path, values: NDArray[Any], scaling: str) -> tuple[str, ...]:
+    low, high = round(values.min().item()), round(values.max().item())
+    if low == 0:
+        return ()
+    if low == high:
+        return (f"every voxel is {low}, so the mask has no background.",)
+    scaled = f", after {scaling}" if scaling else ""
+    raise DataError(
+        f"{path}: no voxel is 0, the background: the labels go from {low} to {high}{scaled}; "
+        "write the mask with 0 where nothing is marked."
+    )
