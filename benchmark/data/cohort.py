@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.errors import DataError
+from benchmark.data.labels import MaskLabels
 from benchmark.data.volume import Volume, read_mask, read_volume
 
 T = TypeVar("T")
@@ -43,7 +44,10 @@ class PatientVolume(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Patient:
-    """Where one patient's files lie. ``brain`` is ``None`` where no brain mask exists."""
+    """Where one patient's files lie, and how its vessel mask is read.
+
+    ``brain`` is ``None`` where no brain mask exists.
+    """
 
     id: str
     image: Path
@@ -51,6 +55,7 @@ class Patient:
     brain: Path | None = None
     site: str = "-"
     split: str = ""
+    labels: MaskLabels = field(default_factory=MaskLabels)
 
     @property
     def files(self) -> list[Path]:
@@ -153,10 +158,11 @@ def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, kw_only=True)
 class Cohort:
-    """Patients of one folder; every one has a split."""
+    """Patients of one folder; every one has a split. ``notes`` say how the folder was read."""
 
     root: Path
     patients: tuple[Patient, ...]
+    notes: tuple[str, ...] = ()
 
     def split(self, name: str) -> tuple[Patient, ...]:
         """The patients of ``train``, ``val`` or ``test``.
