@@ -105,7 +105,7 @@ class _Patient:
         if fault:
             listing.faults.append(DataError(f"{self._identity}: {fault}"))
             return
-        listing.notes.extend(self._notes(labelled[0], len(labelled)))
+        listing.notes.extend(self._notes(labelled[0]))
         listing.patients.append(self._made(labelled[0]))
 
     def _made(self, taken: int) -> Patient:
@@ -154,12 +154,13 @@ class _Patient:
                 return f"there is more than one mask of a kind ({files}); keep one."
         return ""
 
-    def _notes(self, taken: int, labelled: int) -> list[str]:
+    def _notes(self, taken: int) -> list[str]:
         notes = []
         if len(self._images) > 1:
+            labelled = sum(bool(self._pairs.vessels(i)) for i in range(len(self._images)))
             notes.append(
-                f"{self._identity} has {len(self._images)} angiographies, {labelled} of those "
-                f"asked for with a vessel mask; {self._images[taken].path.name} is taken."
+                f"{self._identity} has {len(self._images)} angiographies, {labelled} with a vessel "
+                f"mask; {self._images[taken].path.name} is taken."
             )
         if self._pairs.vessels(taken)[0].kind is Kind.UNNAMED:
             file = self._short(self._pairs.vessels(taken)[0])

@@ -210,10 +210,11 @@ def _tables(folder: Path) -> list[Path]:
         DataError: For a table in a form that is not read.
     """
     named = [file for file in folder.iterdir() if file.stem.lower() == STEM and file.is_file()]
-    other = next((f for f in named if f.suffix.lower() not in {*DELIMITERS, ".json"}), None)
-    if other:
+    tables = [file for file in named if file.suffix.lower() in DELIMITERS]
+    other = next((file for file in named if file.suffix.lower() != ".json"), None)
+    if other and not tables:
         raise DataError(f"{other}: this table is not read; save it as {STEM}.tsv.")
-    return [file for file in named if file.suffix.lower() in DELIMITERS]
+    return tables
 
 
 def _rows(path: Path) -> tuple[Row, ...]:
