@@ -169,7 +169,7 @@ def test_ixis_other_sequences_and_words_in_folders_are_no_labels(
     [
         (["a/@-MRA", "b/@-vessels", "c/@-label"], "found b/@-vessels.nii.gz, c/@-label.nii.gz"),
         (["a/@-MRA", "b/@-T1"], "found none"),
-        (["a/@-MRA", "b/@"], "found b/@.nii.gz"),
+        (["a/@-MRA", "b/@", "c/@"], "found b/@.nii.gz, c/@.nii.gz"),
         (["a/@-MRA", "labels/@-MRA"], "a/@-MRA.nii.gz, labels/@-MRA.nii.gz have one name"),
         (["a/@-MRA", "a/@-seg", "b/IXI002-Guys-0900-seg"], "this label has no angiography"),
     ],
@@ -184,6 +184,19 @@ def test_an_ixi_visit_with_no_label_or_several_is_a_fault_that_names_them(
     faults = list_patients(tmp_path, "ixi").faults
     assert len(faults) == 1
     assert sentence.replace("@", IXI) in str(faults[0]).replace(str(tmp_path) + "/", "")
+
+
+def test_an_ixi_file_without_words_is_the_label_where_there_is_no_other_and_noted(
+    tmp_path: Path,
+) -> None:
+    touch(tmp_path, f"a/{IXI}-MRA.nii.gz", f"b/{IXI}.nii.gz", f"c/{IXI}-brain.nii.gz")
+    listing = list_patients(tmp_path)
+    assert [(p.vessels.name, p.brain is not None) for p in listing.patients] == [
+        (f"{IXI}.nii.gz", True)
+    ]
+    assert "1 labels do not say what they show" in listing.notes[0]
+    touch(tmp_path, f"b/{IXI}-seg.nii.gz")
+    assert list_patients(tmp_path).patients[0].vessels.name == f"{IXI}-seg.nii.gz"
 
 
 def test_plain_time_of_flight_names_are_read_and_two_images_of_one_case_refused(

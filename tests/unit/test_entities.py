@@ -225,8 +225,12 @@ def test_two_masks_of_a_kind_are_a_fault_and_a_named_one_comes_before_an_unnamed
 def test_an_unnamed_mask_and_one_that_is_not_used_are_noted(tmp_path: Path) -> None:
     strange = mask("sub-01_space-MNI152_desc-brain_mask")
     notes = list_patients(touch(tmp_path, ANGIO, mask("sub-01_mask"), strange)).notes
-    assert any("does not say what it shows; taken for vessels" in note for note in notes)
-    assert any("is not used, as space-MNI152 is not the image's grid" in note for note in notes)
+    assert any(
+        "1 masks do not say what they show and are taken for vessels" in note for note in notes
+    )
+    assert any(
+        "desc-brain_mask.nii.gz: space-MNI152 is not the image's grid" in note for note in notes
+    )
 
 
 @pytest.mark.parametrize(

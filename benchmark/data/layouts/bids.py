@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
@@ -20,7 +21,7 @@ from benchmark.data.layouts.entities import (
     parse,
     requested,
 )
-from benchmark.data.layouts.listing import Listing, lonely, stem, volumes
+from benchmark.data.layouts.listing import Listing, counted, lonely, stem, volumes
 from benchmark.data.layouts.pairing import Named, pair
 from benchmark.data.layouts.vocabulary import Kind
 
@@ -29,6 +30,7 @@ ANGIOGRAPHIES = ("angio", "tof", "mra")
 
 MASKS = ("mask", "dseg", "seg")
 SHOWN = 3
+UNNAMED = "masks do not say what they show and are taken for vessels"
 
 
 def recognises(root: Path) -> bool:
@@ -39,13 +41,15 @@ def recognises(root: Path) -> bool:
 def find(root: Path, acquisition: str | None = None) -> Listing:
     """Patients in the order of their names."""
     wanted = requested(acquisition)
-    listing = Listing()
+    listing, remarks = Listing(), _Remarks([], [])
     images = _by_patient(root, _images(root), listing)
     masks = _by_patient(root, _masks(root), listing)
     for identity, theirs in images.items():
-        _Patient(root, identity, theirs, masks.pop(identity, [])).add(wanted, listing)
+        _Patient(root, identity, theirs, masks.pop(identity, [])).add(wanted, listing, remarks)
     orphans = [mask.path for found in masks.values() for mask in found if _is_for_vessels(mask)]
     listing.faults.extend(lonely(sorted(orphans), "mask", "angiography"))
+    listing.notes.extend(counted(remarks.unnamed, UNNAMED))
+    listing.notes.extend(counted(remarks.unused, "masks belong to no angiography and are not used"))
     return listing
 
 
@@ -83,6 +87,13 @@ def _by_patient(root: Path, files: Iterable[Path], listing: Listing) -> dict[str
     return {who: sorted(found[who], key=lambda f: (order(f.name), f.path)) for who in sorted(found)}
 
 
+class _Remarks(NamedTuple):
+    """Masks that are noted once for the cohort: those that say nothing, and those not used."""
+
+    unnamed: list[str]
+    unused: list[str]
+
+
 class _Patient:
     """One patient's files, to be paired."""
 
@@ -92,7 +103,7 @@ class _Patient:
         self._images = images
         self._pairs = pair(images, masks)
 
-    def add(self, wanted: BidsName, listing: Listing) -> None:
+    def add(self, wanted: BidsName, listing: Listing, remarks: _Remarks) -> None:
         """Adds the patient, or what is wrong, and what there is to note."""
         asked = [i for i, image in enumerate(self._images) if matches(image.name, wanted)]
         labelled = [i for i in asked if self._pairs.vessels(i)]
@@ -105,8 +116,16 @@ class _Patient:
         if fault:
             listing.faults.append(DataError(f"{self._identity}: {fault}"))
             return
-        listing.notes.extend(self._notes(labelled[0]))
+        listing.notes.extend(self._choice(labelled[0]))
         listing.patients.append(self._made(labelled[0]))
+        self._remark(self._pairs.vessels(labelled[0])[0], remarks)
+
+    def _remark(self, vessels: Named, remarks: _Remarks) -> None:
+        if vessels.kind is Kind.UNNAMED:
+            remarks.unnamed.append(self._short(vessels))
+        for mask, reason in self._pairs.strays:
+            if mask.kind is not Kind.OTHER:
+                remarks.unused.append(f"{self._short(mask)}: {reason}")
 
     def _made(self, taken: int) -> Patient:
         brains = self._pairs.brains(taken)
@@ -154,21 +173,14 @@ class _Patient:
                 return f"there is more than one mask of a kind ({files}); keep one."
         return ""
 
-    def _notes(self, taken: int) -> list[str]:
-        notes = []
-        if len(self._images) > 1:
-            labelled = sum(bool(self._pairs.vessels(i)) for i in range(len(self._images)))
-            notes.append(
-                f"{self._identity} has {len(self._images)} angiographies, {labelled} with a vessel "
-                f"mask; {self._images[taken].path.name} is taken."
-            )
-        if self._pairs.vessels(taken)[0].kind is Kind.UNNAMED:
-            file = self._short(self._pairs.vessels(taken)[0])
-            notes.append(f"{self._identity}: {file} does not say what it shows; taken for vessels.")
-        for mask, reason in self._pairs.strays:
-            if mask.kind is not Kind.OTHER:
-                notes.append(f"{self._identity}: {self._short(mask)} is not used, as {reason}.")
-        return notes
+    def _choice(self, taken: int) -> list[str]:
+        if len(self._images) == 1:
+            return []
+        labelled = sum(bool(self._pairs.vessels(i)) for i in range(len(self._images)))
+        return [
+            f"{self._identity} has {len(self._images)} angiographies, {labelled} with a vessel "
+            f"mask; {self._images[taken].path.name} is taken."
+        ]
 
     def _short(self, mask: Named) -> str:
         return str(mask.path.relative_to(self._root))

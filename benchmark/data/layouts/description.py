@@ -30,13 +30,11 @@ class Description:
         channel: The ending of the angiographies' names.
         listed: Image and label by case; empty where the folders alone say what there is.
         labels: How the masks' values are read.
-        ending: The volumes' extension.
     """
 
     channel: str = "_0000"
     listed: Mapping[str, tuple[Path, Path]] = field(default_factory=dict)
     labels: MaskLabels = field(default_factory=MaskLabels)
-    ending: str = SUFFIXES[0]
 
 
 def read_description(root: Path) -> Description:
@@ -60,7 +58,7 @@ def read_description(root: Path) -> Description:
         law = f"volumes must be NIfTI ({' or '.join(SUFFIXES)}); convert them"
         raise DataError(f"{path}: file_ending is {ending!r}; {law}.")
     try:
-        return Description(channel, listed, _meanings(values), ending)
+        return Description(channel, listed, _meanings(values))
     except DataError as fault:
         raise DataError(f"{path}: {fault}") from fault
 

@@ -1,7 +1,8 @@
 """IXI: ``IXI002-Guys-0828-MRA.nii.gz`` in any folder, labels in another, site in the name.
 
 A label has the image's patient, site and number and then a word as ``vessels``, ``label``, ``seg``
-or ``mask``, with or without ``MRA``; a brain mask has ``brain``. T1, T2 and PD are no labels.
+or ``mask``, with or without ``MRA``; a brain mask has ``brain``. Where there is no label, a file
+without any word is it. T1, T2 and PD volumes are no labels.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from typing import NamedTuple
 
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
-from benchmark.data.layouts.listing import Listing, lonely, refuse_acquisition, stem, volumes
+from benchmark.data.layouts.listing import (
+    Listing,
+    counted,
+    lonely,
+    refuse_acquisition,
+    stem,
+    volumes,
+)
 from benchmark.data.layouts.vocabulary import BRAINS, SEQUENCES, VESSELS, tokens
 
 LABELS = VESSELS | {"label", "labels", "seg", "segmentation", "dseg", "mask", "gt"}
@@ -41,6 +49,10 @@ class _Scan(NamedTuple):
         return bool(self.words & LABELS) and not self.is_brain and not self.is_other
 
     @property
+    def is_unnamed(self) -> bool:
+        return not self.words
+
+    @property
     def is_other(self) -> bool:
         return bool(self.words & SEQUENCES)
 
@@ -64,6 +76,10 @@ def find(root: Path, acquisition: str | None = None) -> Listing:
             labels = [scan.path for scan in scans if scan.is_label]
             listing.faults.extend(lonely(labels, "label", "angiography"))
     others = sum(scan.is_other for scans in visits.values() for scan in scans)
+    unnamed = [p.vessels.name for p in listing.patients if _NAME.fullmatch(stem(p.vessels))]
+    listing.notes.extend(
+        counted(unnamed, "labels do not say what they show; they are read as vessels")
+    )
     if others:
         listing.notes.append(f"{others} volumes of T1, T2 or PD are left out.")
     return listing
@@ -80,31 +96,37 @@ def _scans(root: Path) -> list[_Scan]:
 
 def _add(scans: list[_Scan], listing: Listing) -> None:
     images = [scan for scan in scans if scan.is_angiography]
-    labels = [scan for scan in scans if scan.is_label]
+    labels = _labels(scans)
     brains = [scan for scan in scans if scan.is_brain]
-    identity, site, number = images[0].visit
+    called = f"{'-'.join(images[0].visit)}-vessels"
     if len(images) > 1:
-        law = f"only one can be the image; call the label {identity}-{site}-{number}-vessels"
-        listing.faults.append(DataError(f"{identity}: {_names(images)} have one name; {law}."))
+        law = f"one alone can be the image; call the label {called}"
+        listing.faults.append(
+            DataError(f"{images[0].visit[0]}: {_names(images)} have one name; {law}.")
+        )
     elif len(labels) != 1 or len(brains) > 1:
         law = "expected one vessel label and at most one brain mask of this visit"
         there = _names([scan for scan in scans if not scan.is_angiography and not scan.is_other])
         listing.faults.append(
-            DataError(
-                f"{images[0].path}: {law}, found {there or 'none'}; keep one, called "
-                f"{identity}-{site}-{number}-vessels."
-            )
+            DataError(f"{images[0].path}: {law}, found {there or 'none'}; keep one, as {called}.")
         )
     else:
-        listing.patients.append(
-            Patient(
-                id=identity,
-                image=images[0].path,
-                vessels=labels[0].path,
-                brain=brains[0].path if brains else None,
-                site=site,
-            )
-        )
+        listing.patients.append(_made(images[0], labels[0], brains))
+
+
+def _labels(scans: list[_Scan]) -> list[_Scan]:
+    named = [scan for scan in scans if scan.is_label]
+    return named or [scan for scan in scans if scan.is_unnamed]
+
+
+def _made(image: _Scan, label: _Scan, brains: list[_Scan]) -> Patient:
+    return Patient(
+        id=image.visit[0],
+        image=image.path,
+        vessels=label.path,
+        brain=brains[0].path if brains else None,
+        site=image.visit[1],
+    )
 
 
 def _names(scans: list[_Scan]) -> str:

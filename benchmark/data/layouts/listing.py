@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
@@ -54,6 +54,11 @@ def stem(file: PurePath) -> str:
 def lonely(files: Iterable[Path], what: str, other: str) -> list[DataError]:
     """One fault for each file whose counterpart is missing."""
     return [DataError(f"{file}: this {what} has no {other}.") for file in files]
+
+
+def counted(found: Sequence[str], sentence: str) -> list[str]:
+    """One note for all that is found: how many, what about them, the first; none for nothing."""
+    return [f"{len(found)} {sentence} (first: {found[0]})."] if found else []
 
 
 def refuse_acquisition(layout: str, acquisition: str | None) -> None:
