@@ -58,6 +58,7 @@ def phantom(out: Path, patients: int, size: str, seed: int, jobs: int) -> None:
 @data.command()
 @click.argument("cohort", type=click.Path(path_type=Path))
 @option.layout
+@option.acquisition
 @click.option(
     "--picture",
     type=click.Path(path_type=Path),
@@ -68,7 +69,9 @@ def phantom(out: Path, patients: int, size: str, seed: int, jobs: int) -> None:
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Patients at a time."
 )
-def inspect(cohort: Path, layout: str | None, picture: Path, jobs: int) -> int:
+def inspect(
+    cohort: Path, layout: str | None, acquisition: str | None, picture: Path, jobs: int
+) -> int:
     """Say what COHORT holds, and everything that is wrong with it."""
     from rich.console import Console
     from rich.progress import Progress
@@ -85,6 +88,7 @@ def inspect(cohort: Path, layout: str | None, picture: Path, jobs: int) -> int:
         report = examine(
             cohort,
             layout=layout,
+            acquisition=acquisition,
             jobs=jobs,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

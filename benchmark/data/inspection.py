@@ -69,6 +69,7 @@ def inspect(
     root: Path,
     *,
     layout: str | None = None,
+    acquisition: str | None = None,
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
@@ -77,7 +78,7 @@ def inspect(
     Raises:
         DataError: For a folder that is missing or in no known layout.
     """
-    listing = list_patients(root, layout)
+    listing = list_patients(root, layout, acquisition=acquisition)
     findings: list[Finding] = []
     with ThreadPoolExecutor(jobs) as pool:
         for found in pool.map(_finding, listing.patients):

@@ -81,4 +81,4 @@ def _alike(notes: Iterable[Note]) -> list[list[Note]]:
 def _of_all(notes: Sequence[Note]) -> str:
     first, more = notes[0], len({note.where for note in notes}) - 1
     whom = f"{first.where}: " if first.where else ""
-    return f"{whom}{first.text}{f'; so with {more} more' if more else ''}."
+    return f"{whom}{first.text.rstrip('.')}{f'; so with {more} more' if more else ''}."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark.core.errors import DataError
 from benchmark.core.identity import Identity
-from benchmark.data.cohort import Patient
+from benchmark.data.cohort import Cohort, Patient
 from benchmark.data.digest import Digests
 from benchmark.data.folders import machine_secret
 from benchmark.data.layouts import read_cohort
@@ -111,13 +111,13 @@ def gather(
         data, test_data = root / "cohort", [root / "shifted", *test_data]
     unfitted: list[DataError] | None = [] if reading.skip_bad else None
     untested: list[DataError] | None = [] if reading.skip_bad else None
-    cohort = read_cohort(data, layout=reading.layout, faults=unfitted)
+    cohort = _cohort(data, reading, unfitted)
     tests, folders = {held_out: cohort.split(held_out)}, [cohort]
     for folder in test_data:
         name = folder.resolve().name
         if name in tests:
             raise DataError(f"{folder}: a test set is called {name!r} already; rename the folder.")
-        further = read_cohort(folder, layout=reading.layout, all_test=True, faults=untested)
+        further = _cohort(folder, reading, untested, all_test=True)
         tests[name] = further.split("test")
         folders.append(further)
     digests = Digests(state, machine_secret(state))
@@ -154,6 +154,15 @@ def gather(
         skip_bad=reading.skip_bad,
         incomplete=bool(unfitted),
         notes=tuple(together(notes)),
+    )
+
+
+def _cohort(
+    folder: Path, reading: Reading, faults: list[DataError] | None, *, all_test: bool = False
+) -> Cohort:
+    layout, acquisition = reading.layout, reading.acquisition
+    return read_cohort(
+        folder, layout=layout, acquisition=acquisition, all_test=all_test, faults=faults
     )
 
 

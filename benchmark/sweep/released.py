@@ -79,7 +79,7 @@ def score_released(
 
 def _held_out(data: Path, reading: Reading, state: Path) -> tuple[tuple[Patient, ...], list[str]]:
     """The test patients, who are in no other split, and what is to be said of the cohort."""
-    cohort = read_cohort(data, layout=reading.layout)
+    cohort = read_cohort(data, layout=reading.layout, acquisition=reading.acquisition)
     roles: dict[str, list[Patient]] = {FITTED: []}
     for patient in cohort.patients:
         roles.setdefault(FITTED if patient.split == "train" else patient.split, []).append(patient)

@@ -1,14 +1,13 @@
 """How cohorts lie on a disk: one file for each layout, found out by looking.
 
 A layout is a module here with two functions: ``recognises(root)``, which looks at names alone, and
-``find(root)``, which lists the patients and what is wrong; neither reads a volume.
+``find(root, acquisition)``, which lists the patients and what is wrong; neither reads a volume.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -16,9 +15,10 @@ from typing import Protocol
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.registry import unknown
 from benchmark.data.cohort import Cohort, Patient, with_splits
-from benchmark.data.layouts.listing import Listing, Table
+from benchmark.data.layouts.listing import Listing
+from benchmark.data.layouts.table import Table
 
-_NOT_LAYOUTS = {"listing"}
+_NOT_LAYOUTS = {"description", "entities", "listing", "pairing", "table", "vocabulary"}
 
 
 class Layout(Protocol):
@@ -27,7 +27,7 @@ class Layout(Protocol):
     def recognises(self, root: Path) -> bool:
         """Whether the names in this folder look like the layout."""
 
-    def find(self, root: Path) -> Listing:
+    def find(self, root: Path, acquisition: str | None = None) -> Listing:
         """The patients, without site or split from a table, and what is wrong."""
 
 
@@ -49,22 +49,28 @@ def get(name: str) -> Layout:
     return module
 
 
-def list_patients(root: Path, layout: str | None = None) -> Listing:
+def list_patients(
+    root: Path, layout: str | None = None, *, acquisition: str | None = None
+) -> Listing:
     """Finds a folder's patients with their sites and splits; reads no volume.
+
+    Args:
+        root: The folder.
+        layout: A layout's name; found out by looking if ``None``.
+        acquisition: Which of a patient's several angiographies is taken, by the entities that its
+            name must have (``ses-2_run-1``); if ``None``, the first that has a vessel mask.
 
     Raises:
         DataError: For a folder that is missing, in no known layout or without any patient.
+        UsageError: For an unknown layout, or an acquisition that cannot be meant.
     """
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder.")
     layout = layout or _recognised(root)
-    listing = get(layout).find(root)
+    listing = get(layout).find(root, acquisition)
     if not listing.patients and not listing.faults:
         raise DataError(f"{root}: the layout {layout!r} finds no patient in this folder.")
-    table = Table.read(root)
-    patients = [table.completed(patient) for patient in listing.patients]
-    kept, strayed = _confined(root, patients)
-    return Listing(kept, [*listing.faults, *table.faults, *strayed], listing.notes)
+    return _confined(root, _once(_tabled(root, listing)))
 
 
 def read_cohort(
@@ -73,6 +79,7 @@ def read_cohort(
     layout: str | None = None,
     all_test: bool = False,
     faults: list[DataError] | None = None,
+    acquisition: str | None = None,
 ) -> Cohort:
     """Finds the patients of a folder; reads no volume.
 
@@ -82,11 +89,16 @@ def read_cohort(
         all_test: Whether patients without a split are test patients, instead of being dealt.
         faults: Collects what is wrong, and the patients concerned are left out; if ``None``, the
             first fault is raised.
+        acquisition: Which of a patient's several angiographies is taken, as in ``list_patients``.
 
     Raises:
-        DataError: For a folder without usable patients, or the first fault.
+        DataError: For a folder without usable patients, a fault that concerns everybody, or the
+            first fault.
+        UsageError: For an unknown layout, or an acquisition that cannot be meant.
     """
-    listing = list_patients(root, layout)
+    listing = list_patients(root, layout, acquisition=acquisition)
+    if listing.fatal:
+        raise listing.fatal[0]
     if listing.faults and faults is None:
         raise listing.faults[0]
     if faults is not None:
@@ -94,8 +106,9 @@ def read_cohort(
     patients = list(listing.patients)
     if all_test:
         patients = [replace(p, split=p.split or "test") for p in patients]
-    dealt = tuple(with_splits(root, patients))
-    return Cohort(root=root, patients=dealt, notes=tuple(listing.notes))
+    return Cohort(
+        root=root, patients=tuple(with_splits(root, patients)), notes=tuple(listing.notes)
+    )
 
 
 def _recognised(root: Path) -> str:
@@ -112,11 +125,33 @@ def _recognised(root: Path) -> str:
     return found[0]
 
 
-def _confined(root: Path, patients: Sequence[Patient]) -> tuple[list[Patient], list[DataError]]:
+def _tabled(root: Path, listing: Listing) -> Listing:
+    try:
+        table = Table.read(root, listing.home or root)
+    except DataError as fault:
+        return listing.refused(fault)
+    return table.complete(listing)
+
+
+def _once(listing: Listing) -> Listing:
+    """Leaves out patients whose id another has."""
+    by_id: dict[str, list[Patient]] = {}
+    for patient in listing.patients:
+        by_id.setdefault(patient.id, []).append(patient)
+    faults = [
+        DataError(f"{who}: {' and '.join(str(p.image) for p in found)} have one id; rename one.")
+        for who, found in by_id.items()
+        if len(found) > 1
+    ]
+    kept = [found[0] for found in by_id.values() if len(found) == 1]
+    return replace(listing, patients=kept, faults=[*listing.faults, *faults])
+
+
+def _confined(root: Path, listing: Listing) -> Listing:
     """Leaves out patients with a file outside of the folder, however it is reached."""
     kept, faults = [], []
     home = root.resolve()
-    for patient in patients:
+    for patient in listing.patients:
         out = next((f for f in patient.files if not f.resolve().is_relative_to(home)), None)
         if out is None:
             kept.append(patient)
@@ -124,4 +159,4 @@ def _confined(root: Path, patients: Sequence[Patient]) -> tuple[list[Patient], l
             faults.append(
                 DataError(f"{out}: this leads out of the cohort, to {out.resolve()}; copy it in.")
             )
-    return kept, faults
+    return replace(listing, patients=kept, faults=[*listing.faults, *faults])

@@ -1,64 +1,133 @@
-"""IXI: ``IXI002-Guys-0828-MRA.nii.gz`` in any folder, labels in another, site in the name."""
+"""IXI: ``IXI002-Guys-0828-MRA.nii.gz`` in any folder, labels in another, site in the name.
+
+A label has the image's patient, site and number and then a word as ``vessels``, ``label``, ``seg``
+or ``mask``, with or without ``MRA``; a brain mask has ``brain``. Where there is no label, a file
+without any word is it. T1, T2 and PD volumes are no labels.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
-from benchmark.data.layouts.listing import Listing, lonely, stem, volumes
+from benchmark.data.layouts.listing import (
+    Listing,
+    counted,
+    lonely,
+    refuse_acquisition,
+    stem,
+    volumes,
+)
+from benchmark.data.layouts.vocabulary import BRAINS, SEQUENCES, VESSELS, tokens
 
-NAME = re.compile(r"(IXI\d+)-([A-Za-z]+)-\d+")
+LABELS = VESSELS | {"label", "labels", "seg", "segmentation", "dseg", "mask", "gt"}
+ANGIOGRAPHY = "mra"
+
+_NAME = re.compile(r"(IXI\d+)-([A-Za-z]+)-(\d+)(?![A-Za-z0-9])")
+
+
+class _Scan(NamedTuple):
+    """A file of the set: its visit (patient, site and number), and the words after it."""
+
+    path: Path
+    visit: tuple[str, str, str]
+    words: frozenset[str]
+
+    @property
+    def is_angiography(self) -> bool:
+        return self.words == {ANGIOGRAPHY}
+
+    @property
+    def is_brain(self) -> bool:
+        return bool(self.words & BRAINS) and not self.words & VESSELS and not self.is_other
+
+    @property
+    def is_label(self) -> bool:
+        return bool(self.words & LABELS) and not self.is_brain and not self.is_other
+
+    @property
+    def is_unnamed(self) -> bool:
+        return not self.words
+
+    @property
+    def is_other(self) -> bool:
+        return bool(self.words & SEQUENCES)
 
 
 def recognises(root: Path) -> bool:
     """Whether some file is called like an IXI angiography."""
-    return any(NAME.match(file.name) for file in _images(root))
+    return any(scan.is_angiography for scan in _scans(root))
 
 
-def find(root: Path) -> Listing:
-    """Patients in the order of their names; a label is any other file of theirs."""
-    images = {_match(file): file for file in _images(root)}
-    others: dict[str, list[Path]] = {}
-    for file in volumes(root, "**/*"):
-        if NAME.match(file.name) and file not in images.values():
-            others.setdefault(_match(file), []).append(file)
-    listing = Listing(
-        [],
-        lonely((f for c in others.keys() - images for f in others[c]), "label", "angiography"),
-        [],
+def find(root: Path, acquisition: str | None = None) -> Listing:
+    """Patients in the order of their names."""
+    refuse_acquisition("ixi", acquisition)
+    visits: dict[tuple[str, str, str], list[_Scan]] = {}
+    for scan in _scans(root):
+        visits.setdefault(scan.visit, []).append(scan)
+    listing = Listing()
+    for _, scans in sorted(visits.items()):
+        if any(scan.is_angiography for scan in scans):
+            _add(scans, listing)
+        else:
+            labels = [scan.path for scan in scans if scan.is_label]
+            listing.faults.extend(lonely(labels, "label", "angiography"))
+    others = sum(scan.is_other for scans in visits.values() for scan in scans)
+    unnamed = [p.vessels.name for p in listing.patients if _NAME.fullmatch(stem(p.vessels))]
+    listing.notes.extend(
+        counted(unnamed, "labels do not say what they show; they are read as vessels")
     )
-    for case, image in images.items():
-        _add(image, others.get(case, []), listing)
+    if others:
+        listing.notes.append(f"{others} volumes of T1, T2 or PD are left out.")
     return listing
 
 
-def _images(root: Path) -> list[Path]:
-    return [file for file in volumes(root, "**/*") if stem(file).endswith("-MRA")]
+def _scans(root: Path) -> list[_Scan]:
+    found = [(file, _NAME.match(stem(file))) for file in volumes(root, "**/*")]
+    return [
+        _Scan(file, (name[1], name[2], name[3]), frozenset(tokens(stem(file)[name.end() :])))
+        for file, name in found
+        if name
+    ]
 
 
-def _match(file: Path) -> str:
-    found = NAME.match(file.name)
-    return found[1] if found else file.name
-
-
-def _add(image: Path, others: list[Path], listing: Listing) -> None:
-    brain = [file for file in others if "brain" in file.name.lower()]
-    labels = [file for file in others if file not in brain]
-    if len(labels) != 1 or len(brain) > 1:
-        found = ", ".join(file.name for file in others) or "none"
+def _add(scans: list[_Scan], listing: Listing) -> None:
+    images = [scan for scan in scans if scan.is_angiography]
+    labels = _labels(scans)
+    brains = [scan for scan in scans if scan.is_brain]
+    called = f"{'-'.join(images[0].visit)}-vessels"
+    if len(images) > 1:
+        law = f"one alone can be the image; call the label {called}"
         listing.faults.append(
-            DataError(f"{image}: expected one vessel label of this patient, found {found}.")
+            DataError(f"{images[0].visit[0]}: {_names(images)} have one name; {law}.")
         )
-        return
-    name = NAME.match(image.name)
-    listing.patients.append(
-        Patient(
-            id=_match(image),
-            image=image,
-            vessels=labels[0],
-            brain=brain[0] if brain else None,
-            site=name[2] if name else "-",
+    elif len(labels) != 1 or len(brains) > 1:
+        law = "expected one vessel label and at most one brain mask of this visit"
+        there = _names([scan for scan in scans if not scan.is_angiography and not scan.is_other])
+        listing.faults.append(
+            DataError(f"{images[0].path}: {law}, found {there or 'none'}; keep one, as {called}.")
         )
+    else:
+        listing.patients.append(_made(images[0], labels[0], brains))
+
+
+def _labels(scans: list[_Scan]) -> list[_Scan]:
+    named = [scan for scan in scans if scan.is_label]
+    return named or [scan for scan in scans if scan.is_unnamed]
+
+
+def _made(image: _Scan, label: _Scan, brains: list[_Scan]) -> Patient:
+    return Patient(
+        id=image.visit[0],
+        image=image.path,
+        vessels=label.path,
+        brain=brains[0].path if brains else None,
+        site=image.visit[1],
     )
+
+
+def _names(scans: list[_Scan]) -> str:
+    return ", ".join("/".join(scan.path.parts[-2:]) for scan in scans)

@@ -1,66 +1,54 @@
-"""What the layouts share: a listing of patients, the table of participants, names of files."""
+"""What the layouts share: a listing of patients, and names of files."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import NamedTuple
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
 
-from benchmark.core.errors import DataError
+from benchmark.core.errors import DataError, UsageError
 from benchmark.data.cohort import Patient
 
 SUFFIXES = (".nii.gz", ".nii")
 
-
-class Listing(NamedTuple):
-    """Patients found, faults that leave some out, and notes that leave nobody out."""
-
-    patients: list[Patient]
-    faults: list[DataError]
-    notes: list[str]
+_EXTENSION = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Table:
-    """``participants.tsv``: site and split by patient."""
+class Listing:
+    """Patients found, and what there is to say.
 
-    rows: dict[str, dict[str, str]] = field(default_factory=dict)
+    Attributes:
+        patients: Those who can be used, by their names alone.
+        faults: Everything that is wrong.
+        notes: What leaves nobody out.
+        fatal: Those of the faults that concern everybody, so that leaving some out does not help.
+        home: The folder that holds the cohort, where it is not the one that was named.
+    """
+
+    patients: list[Patient] = field(default_factory=list)
     faults: list[DataError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    fatal: list[DataError] = field(default_factory=list)
+    home: Path | None = None
 
-    @classmethod
-    def read(cls, root: Path) -> Table:
-        """The folder's table; an empty one where there is none."""
-        path = root / "participants.tsv"
-        if not path.exists():
-            return cls()
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as lines:
-                rows = list(csv.DictReader(lines, delimiter="\t"))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            return cls(faults=[DataError(f"{path}: the table cannot be read ({error}).")])
-        if rows and "participant_id" not in rows[0]:
-            return cls(faults=[DataError(f"{path}: the table has no column participant_id.")])
-        return cls({_bare(row["participant_id"]): row for row in rows}, _twice(path, rows))
-
-    def completed(self, patient: Patient) -> Patient:
-        """The patient with the table's site and split, where it has them."""
-        row = self.rows.get(_bare(patient.id), {})
-        return replace(
-            patient, site=row.get("site") or patient.site, split=row.get("split") or patient.split
-        )
+    def refused(self, fault: DataError) -> Listing:
+        """The listing with one fault more, which concerns everybody."""
+        return replace(self, faults=[fault, *self.faults], fatal=[*self.fatal, fault])
 
 
 def volumes(folder: Path, pattern: str = "*") -> list[Path]:
-    """NIfTI files that match, sorted; hidden ones are left out."""
-    found = {file for suffix in SUFFIXES for file in folder.glob(pattern + suffix)}
-    return sorted(file for file in found if not file.name.startswith("."))
+    """NIfTI files whose path without extension matches, sorted; hidden ones are left out."""
+    place, _, name = pattern.rpartition("/")
+    found = folder.glob(f"{place}/*" if place else "*")
+    return sorted(file for file in found if _is_volume(file) and fnmatchcase(stem(file), name))
 
 
-def stem(file: Path) -> str:
-    """A file's name without ``.nii`` or ``.nii.gz``."""
-    return file.name.removesuffix(".gz").removesuffix(".nii")
+def stem(file: PurePath) -> str:
+    """A file's name without ``.nii`` or ``.nii.gz``, in any case."""
+    return _EXTENSION.sub("", file.name)
 
 
 def lonely(files: Iterable[Path], what: str, other: str) -> list[DataError]:
@@ -68,20 +56,24 @@ def lonely(files: Iterable[Path], what: str, other: str) -> list[DataError]:
     return [DataError(f"{file}: this {what} has no {other}.") for file in files]
 
 
-def _bare(identity: str | None) -> str:
-    return (identity or "").strip().removeprefix("sub-")
+def counted(found: Sequence[str], sentence: str) -> list[str]:
+    """One note for all that is found: how many, what about them, the first; none for nothing."""
+    return [f"{len(found)} {sentence} (first: {found[0]})."] if found else []
 
 
-def _twice(path: Path, rows: list[dict[str, str]]) -> list[DataError]:
-    seen: dict[str, str] = {}
-    faults = []
-    for row in rows:
-        identity, split = _bare(row["participant_id"]), row.get("split") or ""
-        if seen.setdefault(identity, split) != split:
-            faults.append(
-                DataError(
-                    f"{path}: {row['participant_id']} is in the splits {seen[identity]!r} and "
-                    f"{split!r}; a patient is in one."
-                )
-            )
-    return faults
+def refuse_acquisition(layout: str, acquisition: str | None) -> None:
+    """Refuses a choice of acquisition where a layout has one for each patient.
+
+    Raises:
+        UsageError: If an acquisition is named.
+    """
+    if acquisition is not None:
+        raise UsageError(
+            f"The layout {layout!r} has one acquisition for each patient, so "
+            f"{acquisition!r} cannot be chosen; leave the acquisition out."
+        )
+
+
+def _is_volume(file: Path) -> bool:
+    is_nifti = _EXTENSION.search(file.name) is not None
+    return is_nifti and not file.name.startswith(".") and not file.is_dir()

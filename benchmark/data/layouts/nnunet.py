@@ -3,97 +3,81 @@
 ``imagesTs`` counts where ``labelsTs`` has its labels; those patients are test patients, and the
 others are then divided by hand in ``participants.tsv`` or are all for training. Where MR and CT
 stand side by side (TopCoW), only MR is taken. ``dataset.json`` is not needed; where it is there, it
-says which channel is the angiography and may list the cases with their files.
+says which channel is the angiography and what the labels mean, and may list the cases with their
+files. A folder that holds one ``DatasetNNN_Name`` stands for it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
-from benchmark.data.layouts.listing import SUFFIXES, Listing, lonely, stem, volumes
+from benchmark.data.layouts.description import DATASET, Description, read_description
+from benchmark.data.layouts.listing import Listing, lonely, refuse_acquisition, stem, volumes
 
-DATASET = "dataset.json"
-ANGIOGRAPHY = ("mra", "tof", "angio")
+FOLDERS = ("imagesTr", "labelsTr")
+CT = {"ct", "cta"}
+MR = {"mr", "mra"}
 
-
-class Dataset(NamedTuple):
-    """What ``dataset.json`` says.
-
-    Attributes:
-        channel: The ending of the angiographies' names.
-        listed: Image and label by case; empty where the folders alone say what there is.
-    """
-
-    channel: str = "_0000"
-    listed: Mapping[str, tuple[Path, Path]] = {}
+_DATASET = re.compile(r"(Dataset|Task)\d{3}_.+")
 
 
 def recognises(root: Path) -> bool:
-    """Whether there are both folders of a training set."""
-    return (root / "imagesTr").is_dir() and (root / "labelsTr").is_dir()
+    """Whether there are both folders of a training set, here or one level down."""
+    return bool(_homes(root))
 
 
-def find(root: Path) -> Listing:
-    """Patients in the order of their names, those for training first."""
-    listing = Listing([], [], [])
-    dataset = _tried(root, listing)
+def find(root: Path, acquisition: str | None = None) -> Listing:
+    """Patients in the order of their names, those for training first.
+
+    Raises:
+        DataError: For a folder of several data sets.
+    """
+    refuse_acquisition("nnunet", acquisition)
+    homes = _homes(root) or [root]
+    if len(homes) > 1:
+        names = ", ".join(home.name for home in homes)
+        raise DataError(f"{root}: there are {len(homes)} data sets ({names}); name one of them.")
+    listing = Listing(home=homes[0])
+    try:
+        description = read_description(homes[0])
+    except DataError as fault:
+        listing, description = listing.refused(fault), Description()
+    _fill(homes[0], description, listing)
+    return replace(
+        listing, patients=[replace(p, labels=description.labels) for p in listing.patients]
+    )
+
+
+def _homes(root: Path) -> list[Path]:
+    """The root itself, or the data sets in it."""
+    below = sorted(f for f in root.iterdir() if _DATASET.fullmatch(f.name)) if root.is_dir() else []
+    return [root] if _is_home(root) else [folder for folder in below if _is_home(folder)]
+
+
+def _is_home(folder: Path) -> bool:
+    return all((folder / name).is_dir() for name in FOLDERS)
+
+
+def _fill(root: Path, description: Description, listing: Listing) -> None:
     has_test = bool(volumes(root / "labelsTs"))
     split = "train" if has_test else ""
-    if dataset.listed:
-        _add_listed(dataset, split, listing)
+    if description.listed:
+        _add_listed(description, split, listing)
+        _note_unlisted(root, description, listing)
     else:
-        _add(root / "imagesTr", root / "labelsTr", dataset.channel, split, listing)
+        _add(root / "imagesTr", root / "labelsTr", description.channel, split, listing)
     if has_test:
-        _add(root / "imagesTs", root / "labelsTs", dataset.channel, "test", listing)
+        _add(root / "imagesTs", root / "labelsTs", description.channel, "test", listing)
     elif volumes(root / "imagesTs"):
         listing.notes.append("imagesTs has no labels, so nobody in it can be tested on.")
-    return listing
 
 
-def _tried(root: Path, listing: Listing) -> Dataset:
-    """``dataset.json``; where it is wrong, that is a fault, and the folder is still looked at."""
-    path = root / DATASET
-    if not path.exists():
-        return Dataset()
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        channel = _channel(said.get("channel_names") or said.get("modality") or {})
-        ending = said.get("file_ending", SUFFIXES[0])
-        listed = _listed(root, said, channel)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        listing.faults.append(DataError(f"{path}: this is no nnU-Net description ({error})."))
-        return Dataset()
-    if ending not in SUFFIXES:
-        law = f"volumes must be NIfTI ({' or '.join(SUFFIXES)}); convert them"
-        listing.faults.append(DataError(f"{path}: file_ending is {ending!r}; {law}."))
-    return Dataset(channel, listed)
-
-
-def _channel(names: Mapping[str, str]) -> str:
-    called = (n for n, name in names.items() if any(word in name.lower() for word in ANGIOGRAPHY))
-    return f"_{int(next(called, 0)):04d}"
-
-
-def _listed(root: Path, said: Mapping[str, Any], channel: str) -> dict[str, tuple[Path, Path]]:
-    """The cases of ``dataset`` (nnU-Net 2) or ``training`` (1), whose images lack the channel."""
-    found = {
-        case: (root / files["images"][int(channel[1:])], root / files["label"])
-        for case, files in said.get("dataset", {}).items()
-    }
-    for files in said.get("training", ()):
-        image, label = root / files["image"], root / files["label"]
-        with_channel = image.with_name(image.name.replace(stem(image), stem(image) + channel))
-        found[stem(label)] = (with_channel if with_channel.exists() else image, label)
-    return found
-
-
-def _add_listed(dataset: Dataset, split: str, listing: Listing) -> None:
-    for case, files in sorted(dataset.listed.items()):
+def _add_listed(description: Description, split: str, listing: Listing) -> None:
+    for case, files in sorted(description.listed.items()):
         missing = [file for file in files if not file.exists()]
         if missing:
             listing.faults.append(
@@ -104,14 +88,24 @@ def _add_listed(dataset: Dataset, split: str, listing: Listing) -> None:
             listing.patients.append(Patient(id=case, image=image, vessels=label, split=split))
 
 
+def _note_unlisted(root: Path, description: Description, listing: Listing) -> None:
+    listed = {label for _, label in description.listed.values()}
+    unlisted = [file.name for file in volumes(root / "labelsTr") if file not in listed]
+    if unlisted:
+        listing.notes.append(
+            f"{len(unlisted)} labels are not in the list of {DATASET} and are left out "
+            f"(first: {unlisted[0]})."
+        )
+
+
 def _add(images: Path, labels: Path, channel: str, split: str, listing: Listing) -> None:
     scans = {stem(file).removesuffix(channel): file for file in volumes(images, f"*{channel}")}
     marks = {stem(file): file for file in volumes(labels)}
-    ct = [case for case in scans if "_ct_" in case]
-    if ct and any("_mr_" in case for case in scans):
+    ct = [case for case in scans if _words(case) & CT]
+    if ct and any(_words(case) & MR for case in scans):
         listing.notes.append(f"{images.name}: {len(ct)} CT scans are left out.")
         scans = {case: file for case, file in scans.items() if case not in ct}
-        marks = {case: file for case, file in marks.items() if case not in ct}
+        marks = {case: file for case, file in marks.items() if not _words(case) & CT}
     for case in sorted(scans.keys() & marks.keys()):
         listing.patients.append(
             Patient(id=case, image=scans[case], vessels=marks[case], split=split)
@@ -122,3 +116,7 @@ def _add(images: Path, labels: Path, channel: str, split: str, listing: Listing)
     listing.faults.extend(
         lonely([marks[c] for c in sorted(marks.keys() - scans)], "label", "image")
     )
+
+
+def _words(case: str) -> set[str]:
+    return set(re.split(r"[_\-.]", case.lower()))

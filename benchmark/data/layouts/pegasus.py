@@ -1,37 +1,58 @@
-"""The paper's: ``ID_img.nii.gz``, ``ID_label.nii.gz`` and, if there is one, ``ID_mask.nii.gz``."""
+"""The paper's: ``ID_img.nii.gz``, ``ID_label.nii.gz`` and, if there is one, ``ID_mask.nii.gz``.
+
+``_TOF`` and ``_MRA`` count as ``_img``, and ``_seg`` as ``_label``, in any case.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
-from benchmark.data.layouts.listing import Listing, lonely, stem, volumes
+from benchmark.data.layouts.listing import Listing, lonely, refuse_acquisition, stem, volumes
+
+IMAGES = ("img", "tof", "mra")
+LABELS = ("label", "seg")
+BRAINS = ("mask",)
 
 
 def recognises(root: Path) -> bool:
     """Whether some image has a label beside it."""
-    images, labels = _of(root, "_img"), _of(root, "_label")
-    return bool(images.keys() & labels.keys())
+    return bool(_of(root, IMAGES).keys() & _of(root, LABELS).keys())
 
 
-def find(root: Path) -> Listing:
+def find(root: Path, acquisition: str | None = None) -> Listing:
     """Patients in the order of their names; the mask is the brain's."""
-    images, labels, brains = (_of(root, end) for end in ("_img", "_label", "_mask"))
-    patients = [
-        Patient(
-            id=case.rsplit("/", 1)[-1],
-            image=images[case],
-            vessels=labels[case],
-            brain=brains.get(case),
+    refuse_acquisition("pegasus", acquisition)
+    images, labels, brains = (_of(root, ends) for ends in (IMAGES, LABELS, BRAINS))
+    listing = Listing()
+    for case in sorted(images.keys() & labels.keys()):
+        files = (images[case], labels[case], brains.get(case, []))
+        several = next((found for found in files if len(found) > 1), None)
+        if several:
+            names = ", ".join(file.name for file in several)
+            listing.faults.append(DataError(f"{case}: {names} are of one kind; keep one."))
+            continue
+        listing.patients.append(
+            Patient(
+                id=case.rsplit("/", 1)[-1],
+                image=images[case][0],
+                vessels=labels[case][0],
+                brain=brains[case][0] if case in brains else None,
+            )
         )
-        for case in sorted(images.keys() & labels.keys())
-    ]
-    faults = lonely([images[case] for case in sorted(images.keys() - labels)], "image", "label")
-    faults += lonely([labels[case] for case in sorted(labels.keys() - images)], "label", "image")
-    return Listing(patients, faults, [])
+    alone = [file for case in sorted(images.keys() - labels) for file in images[case]]
+    listing.faults.extend(lonely(alone, "image", "label"))
+    alone = [file for case in sorted(labels.keys() - images) for file in labels[case]]
+    listing.faults.extend(lonely(alone, "label", "image"))
+    return listing
 
 
-def _of(root: Path, ending: str) -> dict[str, Path]:
+def _of(root: Path, endings: tuple[str, ...]) -> dict[str, list[Path]]:
     """Files by their place and name without the ending."""
-    found = volumes(root, f"**/*{ending}")
-    return {str((f.parent / stem(f)).relative_to(root)).removesuffix(ending): f for f in found}
+    found: dict[str, list[Path]] = {}
+    for file in volumes(root, "**/*"):
+        case, _, ending = stem(file).rpartition("_")
+        if case and ending.lower() in endings:
+            found.setdefault(str((file.parent / case).relative_to(root)), []).append(file)
+    return found

@@ -1,0 +1,147 @@
+"""BIDS names: ``key-value`` pairs and a suffix, joined by ``_``.
+
+Keys and values are letters and digits; a value may hold ``+``. ``run-1`` and ``run-01`` are one
+index, ``ses-1`` and ``ses-10`` are two labels. Source: BIDS specification, "Common principles", and
+its schema, ``objects/formats.yaml``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import NamedTuple
+
+from benchmark.core.errors import DataError, UsageError
+from benchmark.data.layouts.listing import stem
+
+INDICES = frozenset({"run", "echo", "flip", "inv", "split", "chunk"})
+"""Entities whose values are numbers; those of all others are labels."""
+
+ORDER = ("sub", "ses", "run", "acq")
+"""By these the acquisitions of a patient are sorted first, then by the others' names."""
+
+DERIVATIVES = "derivatives"
+FOLDERS = ("sub", "ses")
+
+_PAIR = re.compile(r"([A-Za-z0-9]+)-([A-Za-z0-9+]+)")
+
+
+class BidsName(NamedTuple):
+    """A parsed name.
+
+    Attributes:
+        entities: Value by key, in the name's order; those of folders come first.
+        suffix: What stands last, as ``angio``; empty if the name ends with an entity.
+        extension: With its dot, as it is written.
+        words: Parts that are neither entity nor suffix; BIDS has none, pipelines do.
+    """
+
+    entities: Mapping[str, str]
+    suffix: str
+    extension: str
+    words: tuple[str, ...] = ()
+
+    @property
+    def acquisition(self) -> str:
+        """What tells it from the patient's others, as ``ses-1_run-2_angio``."""
+        pairs = [f"{key}-{value}" for key, value in self.entities.items() if key != "sub"]
+        return "_".join([*pairs, self.suffix])
+
+
+def parse(path: PurePath) -> BidsName:
+    """Parses a path below the cohort's root.
+
+    Raises:
+        DataError: For a part that is no entity, a repeated entity, or a folder and a name that
+            disagree.
+
+    >>> parse(PurePath("sub-01/ses-2/anat/sub-01_run-1_angio.nii.gz")).acquisition
+    'ses-2_run-1_angio'
+    """
+    name = stem(path)
+    entities, words = _split(name, f"{path}: ")
+    placed = _of_folders(path)
+    for key, value in placed.items():
+        if entities.get(key, value) != value:
+            raise DataError(
+                f"{path}: the folder says {key}-{value} and the name {key}-{entities[key]}; "
+                "they must agree."
+            )
+    suffix = words.pop() if "-" not in name.rsplit("_", 1)[-1] else ""
+    return BidsName({**placed, **entities}, suffix, path.name[len(name) :], tuple(words))
+
+
+def requested(acquisition: str | None) -> BidsName:
+    """Parses what a user asks for, as ``ses-2_run-1``; nothing asked for matches everything.
+
+    Raises:
+        UsageError: For anything that is not made of entities and a suffix.
+    """
+    if not acquisition:
+        return BidsName({}, "", "")
+    try:
+        entities, words = _split(acquisition, "")
+    except DataError as error:
+        raise UsageError(
+            f"Expected an acquisition like ses-2_run-1, got {acquisition!r}."
+        ) from error
+    if len(words) > 1:
+        raise UsageError(f"Expected an acquisition like ses-2_run-1, got {acquisition!r}.")
+    return BidsName(entities, words[0] if words else "", "")
+
+
+def same(key: str, one: str, other: str) -> bool:
+    """Whether two values of an entity are one."""
+    if key in INDICES and one.isdecimal() and other.isdecimal():
+        return int(one) == int(other)
+    return one == other
+
+
+def matches(name: BidsName, wanted: BidsName) -> bool:
+    """Whether a name has all that is wanted."""
+    agree = all(
+        key in name.entities and same(key, name.entities[key], value)
+        for key, value in wanted.entities.items()
+    )
+    return agree and wanted.suffix.lower() in ("", name.suffix.lower())
+
+
+def order(name: BidsName) -> tuple[object, ...]:
+    """Sorts by session, run and acquisition, then by all other entities; numbers by their value."""
+    others = sorted(key for key in name.entities if key not in ORDER)
+    first = [natural(name.entities.get(key, "")) for key in ORDER]
+    return (*first, [(key, natural(name.entities[key])) for key in others], name.suffix)
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """A key that sorts ``2`` before ``10`` and digits before letters."""
+    parts = re.findall(r"\d+|\D+", text)
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def _split(name: str, place: str) -> tuple[dict[str, str], list[str]]:
+    entities: dict[str, str] = {}
+    words = []
+    for part in name.split("_"):
+        pair = _PAIR.fullmatch(part)
+        if pair is None and "-" in part:
+            law = "key-value of letters and digits"
+            raise DataError(f"{place}{part!r} is no BIDS entity ({law}); rename the file.")
+        if pair is None:
+            words.append(part)
+        elif pair[1] in entities:
+            raise DataError(f"{place}the entity {pair[1]!r} is there twice; rename the file.")
+        else:
+            entities[pair[1]] = pair[2]
+    return entities, words
+
+
+def _of_folders(path: PurePath) -> dict[str, str]:
+    """Patient and session of the folders; a pipeline's own name is no entity."""
+    folders = list(path.parts[:-1])
+    if folders[:1] == [DERIVATIVES]:
+        is_pipeline = any(folder.startswith("sub-") for folder in folders[2:])
+        folders = folders[2:] if is_pipeline else folders[1:]
+    pairs = [pair for folder in folders if (pair := _PAIR.fullmatch(folder))]
+    return {pair[1]: pair[2] for key in FOLDERS for pair in pairs if pair[1] == key}

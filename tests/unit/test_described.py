@@ -1,0 +1,214 @@
+"""nnU-Net's ``dataset.json``, IXI's and plain names: what is read, and what is refused with why."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmark.core.errors import DataError
+from benchmark.data.labels import MaskLabels
+from benchmark.data.layouts import list_patients, read_cohort
+from benchmark.data.layouts.description import read_description
+
+TOPCOW = {
+    **{"background": 0, "BA": 1, "R-PCA": 2, "L-PCA": 3, "R-ICA": 4, "R-MCA": 5, "L-ICA": 6},
+    **{"L-MCA": 7, "R-Pcom": 8, "L-Pcom": 9, "Acom": 10, "R-ACA": 11, "L-ACA": 12, "3rd-A2": 15},
+}
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def nnunet(root: Path, said: object = None, cases: tuple[str, ...] = ("c0", "c1")) -> Path:
+    for case in cases:
+        touch(root, f"imagesTr/{case}_0000.nii.gz", f"labelsTr/{case}.nii.gz")
+    if said is not None:
+        (root / "dataset.json").write_text(json.dumps(said))
+    return root
+
+
+def labelled(vessels: set[int], ignored: set[int] | None = None) -> MaskLabels:
+    return MaskLabels(frozenset(vessels), frozenset(ignored or ()))
+
+
+LABELS = {
+    "ignore": ({"background": 0, "vessel": 1, "ignore": 2}, labelled({1}, {2})),
+    "form 1": ({"0": "background", "1": "vessel"}, labelled({1})),
+    "form 1 with a brain": ({"0": "background", "1": "brain", "2": "Vessels"}, labelled({2})),
+    "one name of two values": ({"0": "background", "1": "vessel", "2": "vessel"}, labelled({1, 2})),
+    "TopCoW": (TOPCOW, labelled({*range(1, 13), 15})),
+    "tissue": ({"background": 0, "brain": 1, "skull": 2, "artery": 3}, labelled({3})),
+    "regions": (
+        {"background": 0, "brain": [1, 2, 3], "vessels": [2, 3], "aneurysm": 3, "ignore": 4},
+        labelled({2, 3}, {4}),
+    ),
+    "a lone foreground": ({"background": 0, "foreground": 1}, labelled({1})),
+    "a lone class": ({"background": 0, "class_1": 1}, labelled({1})),
+    "a lone number": ({"0": 0, "1": 1}, labelled({1})),
+    "values as text": ({"background": "0", "vessel": "1"}, labelled({1})),
+    "nothing said": ({}, MaskLabels()),
+}
+
+
+@pytest.mark.parametrize("form", LABELS)
+def test_labels_that_mean_vessels_are_vessel_and_ignored_ones_are_neither(
+    form: str, tmp_path: Path
+) -> None:
+    said, expected = LABELS[form]
+    cohort = read_cohort(nnunet(tmp_path, {"labels": said}, ("c0", "c1", "c2", "c3")))
+    assert [patient.labels for patient in cohort.patients] == [expected] * 4
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ({"background": 0, "vessel": 1, "vein": 2}, "the label 'vein' (2) is known neither"),
+        ({"background": 0, "vessel wall": 1}, "'vessel wall' (1) is known neither"),
+        ({"background": 0, "label_1": 1, "label_2": 2}, "'label_1' (1) is known neither"),
+        ({"background": 0, "foreground": 1, "vessel": 2}, "'foreground' (1) is known neither"),
+        ({"background": 0, "brain": 1}, "none of the labels 'brain' means vessels"),
+        ({"background": 0, "aneurysm": 1}, "none of the labels 'aneurysm' means vessels"),
+        ({"vessel": 0, "background": 1}, "'vessel' has the value 0"),
+        ({"background": 0, "vessel": [1, 2], "ignore": 2}, "2 is both vessel and ignored"),
+        ({"background": 0, "vessel": 1.5}, "the label 'vessel' has the value 1.5"),
+        ({"background": 0, "vessel": "one"}, "no nnU-Net description"),
+        (["background", "vessel"], "no nnU-Net description"),
+    ],
+)
+def test_a_label_that_cannot_be_mapped_concerns_everybody_and_says_what_to_write(
+    labels: object, sentence: str, tmp_path: Path
+) -> None:
+    root = nnunet(tmp_path, {"labels": labels})
+    assert [fault for fault in list_patients(root).faults if sentence in str(fault)]
+    with pytest.raises(DataError, match=r"dataset\.json"):
+        read_cohort(root, faults=[])
+
+
+def test_a_bom_in_the_description_is_taken(tmp_path: Path) -> None:
+    nnunet(tmp_path)
+    said = '\ufeff{"labels": {"background": 0, "vessel": 7}}'
+    (tmp_path / "dataset.json").write_text(said, encoding="utf-8")
+    assert read_description(tmp_path).labels == labelled({7})
+
+
+@pytest.mark.parametrize("place", ["/data/Task001_X/", "C:\\data\\Task001_X\\", "./", "/nowhere/"])
+def test_a_list_of_another_machine_is_followed_by_the_files_names(
+    place: str, tmp_path: Path
+) -> None:
+    training = [
+        {"image": f"{place}imagesTr/{case}.nii.gz", "label": f"{place}labelsTr/{case}.nii.gz"}
+        for case in ("c0", "c1")
+    ]
+    listing = list_patients(nnunet(tmp_path, {"training": training}, ("c0", "c1", "c2")))
+    assert not listing.faults
+    assert [p.image.name for p in listing.patients] == ["c0_0000.nii.gz", "c1_0000.nii.gz"]
+    assert any("1 labels are not in the list of dataset.json" in note for note in listing.notes)
+    (tmp_path / "labelsTr/c1.nii.gz").unlink()
+    faults = list_patients(tmp_path).faults
+    assert [str(fault).startswith(str(tmp_path / "labelsTr/c1.nii.gz")) for fault in faults] == [
+        True
+    ]
+
+
+def test_a_data_set_one_level_down_is_read_with_its_table_and_several_are_refused(
+    tmp_path: Path,
+) -> None:
+    home = nnunet(tmp_path / "Dataset001_Tof", {"labels": {"background": 0, "vessel": 3}})
+    (home / "participants.tsv").write_text("participant_id\tsplit\nc0\ttrain\nc1\ttest\n")
+    cohort = read_cohort(tmp_path)
+    assert [(p.id, p.split) for p in cohort.patients] == [("c0", "train"), ("c1", "test")]
+    assert cohort.patients[0].labels == labelled({3})
+    nnunet(tmp_path / "Dataset002_Other")
+    with pytest.raises(
+        DataError, match=r"2 data sets .Dataset001_Tof, Dataset002_Other.; name one"
+    ):
+        list_patients(tmp_path)
+    assert len(list_patients(home).patients) == 2
+
+
+def test_a_case_in_both_training_and_test_is_refused(tmp_path: Path) -> None:
+    touch(nnunet(tmp_path), "imagesTs/c0_0000.nii.gz", "labelsTs/c0.nii.gz")
+    listing = list_patients(tmp_path)
+    assert [p.id for p in listing.patients] == ["c1"]
+    assert "c0: " in str(listing.faults[0])
+    assert "have one id" in str(listing.faults[0])
+
+
+def test_ct_is_a_whole_word_of_a_case(tmp_path: Path) -> None:
+    nnunet(tmp_path, cases=("mr_fact_1", "mr_ct", "ct_2", "direct_mr_3"))
+    assert [p.id for p in list_patients(tmp_path).patients] == ["direct_mr_3", "mr_fact_1"]
+
+
+IXI = "IXI002-Guys-0828"
+
+
+@pytest.mark.parametrize(
+    "label", ["-vessels", "-MRA-label", "-MRA_seg", "-mask", "_vesselMask", "-MRA-vessel-seg"]
+)
+def test_ixis_other_sequences_and_words_in_folders_are_no_labels(
+    label: str, tmp_path: Path
+) -> None:
+    other = [f"{IXI}-{kind}.nii.gz" for kind in ("T1", "T2", "PD", "T1-brain-mask")]
+    touch(tmp_path, f"brain/{IXI}-MRA.nii.gz", *other, f"brain_labels/{IXI}{label}.nii.gz")
+    touch(tmp_path, f"x/{IXI}-MRA-brain_mask.nii.gz", "x/IXI002-Guys-0829-vessels-of-t2.nii.gz")
+    listing = list_patients(tmp_path)
+    assert [(p.image.name, p.vessels.name, p.site) for p in listing.patients] == [
+        (f"{IXI}-MRA.nii.gz", f"{IXI}{label}.nii.gz", "Guys")
+    ]
+    assert [p.brain.name for p in listing.patients if p.brain] == [f"{IXI}-MRA-brain_mask.nii.gz"]
+    assert not listing.faults
+    assert "volumes of T1, T2 or PD are left out" in listing.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        (["a/@-MRA", "b/@-vessels", "c/@-label"], "found b/@-vessels.nii.gz, c/@-label.nii.gz"),
+        (["a/@-MRA", "b/@-T1"], "found none"),
+        (["a/@-MRA", "b/@", "c/@"], "found b/@.nii.gz, c/@.nii.gz"),
+        (["a/@-MRA", "labels/@-MRA"], "a/@-MRA.nii.gz, labels/@-MRA.nii.gz have one name"),
+        (["a/@-MRA", "a/@-seg", "b/IXI002-Guys-0900-seg"], "this label has no angiography"),
+    ],
+)
+def test_an_ixi_visit_with_no_label_or_several_is_a_fault_that_names_them(
+    files: list[str], sentence: str, tmp_path: Path
+) -> None:
+    touch(
+        tmp_path, *(f"{file.replace('@-', IXI + '-', 1)}.nii.gz" for file in files if "@-" in file)
+    )
+    touch(tmp_path, *(f"{file}.nii.gz".replace("@", IXI) for file in files))
+    faults = list_patients(tmp_path, "ixi").faults
+    assert len(faults) == 1
+    assert sentence.replace("@", IXI) in str(faults[0]).replace(str(tmp_path) + "/", "")
+
+
+def test_an_ixi_file_without_words_is_the_label_where_there_is_no_other_and_noted(
+    tmp_path: Path,
+) -> None:
+    touch(tmp_path, f"a/{IXI}-MRA.nii.gz", f"b/{IXI}.nii.gz", f"c/{IXI}-brain.nii.gz")
+    listing = list_patients(tmp_path)
+    assert [(p.vessels.name, p.brain is not None) for p in listing.patients] == [
+        (f"{IXI}.nii.gz", True)
+    ]
+    assert "1 labels do not say what they show" in listing.notes[0]
+    touch(tmp_path, f"b/{IXI}-seg.nii.gz")
+    assert list_patients(tmp_path).patients[0].vessels.name == f"{IXI}-seg.nii.gz"
+
+
+def test_plain_time_of_flight_names_are_read_and_two_images_of_one_case_refused(
+    tmp_path: Path,
+) -> None:
+    touch(
+        tmp_path, "p1_TOF.nii.gz", "p1_seg.nii.gz", "p1_mask.NII.GZ", "p2_tof.nii", "p2_label.NII"
+    )
+    listing = list_patients(tmp_path)
+    assert [(p.id, p.brain is not None) for p in listing.patients] == [("p1", True), ("p2", False)]
+    touch(tmp_path, "p1_img.nii.gz", "p2_seg.nii")
+    assert [str(fault) for fault in list_patients(tmp_path).faults] == [
+        "p1: p1_TOF.nii.gz, p1_img.nii.gz are of one kind; keep one.",
+        "p2: p2_label.NII, p2_seg.nii are of one kind; keep one.",
+    ]
