@@ -164,14 +164,15 @@ def _known(listed: Sequence[Patient], digests: Digests, *, phantom: bool) -> Kno
     if phantom:
         admitted = digests.admit(listed)
         return Known(admitted, digests.identities(admitted, private=False))
-    voxels, faults = dict[Patient, Identity](), list[str]()
+    voxels, images, faults = dict[Patient, Identity](), dict[Patient, str](), list[str]()
     for patient in listed:
         try:
             (voxels[patient],) = digests.identities((patient,), private=True)
+            images[patient] = digests.likeness(patient).unordered
         except Exception as error:  # whatever reading one patient's files ends in
             faults.append(f"{patient.id} has no patch: {error}")
-    copies = Counter(found.voxels for found in voxels.values())
-    for patient in [one for one, found in voxels.items() if copies[found.voxels] > 1]:
+    copies = Counter(images.values())
+    for patient in [one for one, image in images.items() if copies[image] > 1]:
         faults.append(f"{patient.id} has no patch: another listed patient has the same volume.")
         del voxels[patient]
     return Known(

@@ -33,7 +33,7 @@ def write_patient(root: Path, identity: str, seed: int) -> None:
     x, y, z = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
     brain = ((x - 24) / 23) ** 2 + ((y - 26) / 25) ** 2 < 1
     bend = 6 * np.sin(y / 9 + seed)
-    vessels = (np.hypot(x - 24 - bend, 2 * (z - 3)) < 2.6) & brain
+    vessels = (np.hypot(x - 24 - bend, 2 * (z - 3)) < 2.4) & brain
     image = 100 + 15 * rng.standard_normal(SHAPE) + 120 * vessels
     affine = np.diag([0.6, 0.6, 0.9, 1.0])
     anatomy = root / identity / "anat"

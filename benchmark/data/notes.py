@@ -40,7 +40,7 @@ def notes_of(patient: Patient, examined: Examined) -> list[Note]:
     vessels, brain = volume.vessels.sum() / volume.brain.sum(), volume.brain.mean()
     if vessels > MOST_VESSELS:
         text = f"more than {100 * MOST_VESSELS:.0f} % of the brain are vessels"
-        said.append(Note(f"{text} (here {100 * vessels:.0f} %)", patient.id, VESSELS))
+        said.append(Note(f"{text} (here {100 * vessels:.1f} %)", patient.id, VESSELS))
     if brain > MOST_BRAIN:
         text = f"the brain fills more than {100 * MOST_BRAIN:.0f} % of the volume"
         said.append(Note(text, patient.id, BRAIN))
