@@ -165,7 +165,7 @@ def test_a_training_patient_cannot_be_tested_on(
         copy.write_bytes(file.read_bytes())
     monkeypatch.chdir(tmp_path)
     error = says(capsys, monkeypatch, *RUN, "--data", "cohort", "--test-data", "twin")
-    assert "sub-77 of the test set 'twin' is also a training patient" in error
+    assert "(test set 'twin'): this is the volume of sub-01 again" in error
 
 
 def test_a_delta_above_its_law_stops_the_sweep(
