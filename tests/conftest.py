@@ -7,6 +7,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from benchmark.core.sums import write_sums
+
 SHAPE = (48, 52, 6)
 SPLITS = ("train", "train", "train", "val", "test", "test")
 
@@ -69,6 +71,7 @@ def write_tiny_phantoms() -> Callable[[Path], None]:
         write_tiny_cohort(root / "cohort")
         for number in (7, 8):
             write_patient(root / "shifted", f"sub-{number:02d}", seed=number)
+        write_sums(root)
 
     return write
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from benchmark.core.budget import PublicNumbers
 from benchmark.core.errors import DataError
 from benchmark.core.patches import Patches
+from benchmark.core.sums import sums_hold, write_sums
 from benchmark.data.cohort import Patient, PatientVolume
 
 IMAGES, MASKS, OWNER = "images.npy", "masks.npy", "patient.npy"
@@ -141,6 +142,7 @@ def _keep(
             faults += [cut.fault] if cut.fault else []
             progress(done, patients)
         (partial / WITHOUT).write_text("".join(f"{line}\n" for line in faults), encoding="utf-8")
+        write_sums(partial)
         shutil.rmtree(kept, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process was first, with the same patches
             partial.rename(kept)
@@ -197,10 +199,7 @@ def _empty(rows: int, recipe: Recipe) -> Cut:
 
 def _without(folder: Path) -> list[str]:
     """What the folder says of patients without a patch."""
-    try:
-        return (folder / WITHOUT).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:  # made by a version that refused such patients
-        return []
+    return (folder / WITHOUT).read_text(encoding="utf-8").splitlines()
 
 
 def _check_space(folder: Path, patients: int, recipe: Recipe) -> None:
@@ -236,6 +235,8 @@ def _put(folder: Path, start: int, cut: Cut, *, owner: int) -> None:
 
 def _opened(folder: Path, patients: int, recipe: Recipe) -> Patches | None:
     """The kept patches; ``None`` where they are missing or damaged."""
+    if not sums_hold(folder):
+        return None
     try:
         images, masks, owner = (
             np.load(folder / name, mmap_mode="r", allow_pickle=False)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmark.core.sums import sums_hold, write_sums
 from benchmark.data.phantom.cohort import DEFAULT_SEED, Progress, write_embedded
 
 VERSION = 2
@@ -22,16 +23,19 @@ def embedded(
     Guarantees:
         * The folder exists only when it is complete: it is written beside and renamed.
         * Of several processes one makes it and the others wait; a killed one's rest is cleared.
+        * Its files have the checksums that they were written with; a damaged one is made anew.
     """
     folder = cache / f"phantom-v{VERSION}-seed{seed}"
-    if folder.is_dir():
+    if sums_hold(folder):
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / f".{folder.name}.lock"):
-        if not folder.is_dir():
+        if not sums_hold(folder):
             partial = cache / f".{folder.name}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             write_embedded(partial, seed=seed, jobs=jobs, progress=progress)
+            write_sums(partial)
+            shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
     return folder
 

@@ -1,0 +1,51 @@
+"""Checksums of a folder that is made once and read many times, in the format of ``sha256sum``."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+SUMS = "SHA256SUMS"
+
+_held: set[tuple[object, ...]] = set()
+"""Folders that this process has checked, with the state of their files."""
+
+
+def write_sums(folder: Path) -> None:
+    """Writes the checksums of all files below."""
+    lines = [f"{_sum(folder / name)}  {name}" for name in _names(folder)]
+    (folder / SUMS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def sums_hold(folder: Path) -> bool:
+    """Whether every file below is there as it was written, and no other.
+
+    A process reads the files once, and again only where their state on the disk has changed.
+    """
+    try:
+        state = _state(folder)
+        if state in _held:
+            return True
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        said = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+        found = said == {name: _sum(folder / name) for name in _names(folder)}
+    except (OSError, UnicodeDecodeError):
+        return False
+    if found:
+        _held.add(state)
+    return found
+
+
+def _state(folder: Path) -> tuple[object, ...]:
+    stats = ((name, (folder / name).stat()) for name in (SUMS, *_names(folder)))
+    return folder, *((n, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for n, s in stats)
+
+
+def _names(folder: Path) -> list[str]:
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return sorted(name for file in files if (name := str(file.relative_to(folder))) != SUMS)
+
+
+def _sum(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
