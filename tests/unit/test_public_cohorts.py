@@ -114,7 +114,7 @@ def test_topcow_2023_linked_as_it_is_would_count_a_patient_twice() -> None:
     root = Path("topcow_batch-1_40pairMRCT_30062023")
     (root / "labelsTr").symlink_to("bin_labelsTr")
     ids = [patient.id for patient in list_patients(root).patients]
-    assert ids == [f"topcow_mr_{part}_{i}" for part in ("roi", "whole") for i in ("024", "025")]
+    assert ids == [f"topcow_mr_{part}_{i}" for part in ("roi", "whole") for i in ("001", "024")]
 
 
 def test_costa_after_its_own_conversion_is_read_from_the_raw_channel() -> None:
