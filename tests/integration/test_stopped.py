@@ -173,6 +173,10 @@ def test_a_patient_without_a_patch_may_stay_and_is_counted(
     nib.save(nib.Nifti1Image(mask, brain.affine), file)
     asked = ["run", "--generator", "dp-simulator", "--segmenter", "frangi", "--data", "cohort"]
     asked += [*SMALL[:-2], "--set", "protocol.patch_size=32", "--no-bookends", *UNTRACKED]
+    stopped = bench(*asked, cwd=tmp_path)
+    assert stopped.returncode == 2
+    assert "sub-02: more than 5 % of the brain are vessels" in stopped.stderr
+    asked += ["--accept", "vessels-fill-brain"]
     refused = bench(*asked, cwd=tmp_path)
     assert refused.returncode == 2
     assert "sub-02: no 32x32 patch fits" in refused.stderr
