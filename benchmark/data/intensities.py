@@ -1,0 +1,76 @@
+"""Intensities freed of the units in which a file happens to store them.
+
+MR intensities have no unit: v and a·v + b with a > 0 are the same picture. Scanners store whole
+numbers, so the values of a rescaled volume still lie on a lattice, v = v₀ + g·k. The whole
+numbers k are what every rescaling has in common, whatever float32 did to the last bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_STEPS = 2**18
+"""More steps than any scanner stores; a volume with more was resampled, and has no lattice."""
+
+OFF_LATTICE = 0.25
+"""How far, in steps, float32 may have moved a value from its place."""
+
+
+def canonical(image: NDArray[Any]) -> NDArray[np.float32]:
+    """The same picture in units of its own: steps of the lattice, or shares of the range.
+
+    Guarantees:
+        * Where the values lie on a lattice, every increasing linear rescaling that keeps them
+          apart gives the same array, bit for bit.
+        * Elsewhere (resampled, filtered) values lie in [0, 1], equal but for float32's rounding.
+
+    Args:
+        image: ``(X, Y, Z)``, finite; not changed.
+
+    Returns:
+        Float32 of the same shape, at least 0; all 0 for a constant image.
+
+    >>> canonical(np.array([-0.5, 0.25, 1.0], np.float32))
+    array([0., 1., 2.], dtype=float32)
+    """
+    low, high = float(image.min()), float(image.max())
+    if not high > low:
+        return np.zeros(image.shape, np.float32)
+    values = _distinct(image)
+    step = _step(values) if values is not None else None
+    unit = step or high - low
+    out = np.empty(image.shape, np.float32)
+    for plane, source in zip(out, image, strict=True):  # in float64 as a whole it is twice as large
+        shares = (source.astype(np.float64) - low) / unit
+        plane[:] = np.rint(shares) if step else shares
+    return out
+
+
+def _distinct(image: NDArray[Any]) -> NDArray[np.float64] | None:
+    """All values in their order; ``None`` where there are too many for a lattice."""
+    values = np.unique(image[0])
+    for plane in image[1:]:
+        values = np.union1d(values, np.unique(plane))
+        if len(values) > MOST_STEPS:
+            return None
+    return values.astype(np.float64)
+
+
+def _step(values: NDArray[np.float64]) -> float | None:
+    """The lattice's step, if all values lie on one.
+
+    The least gap is g but for rounding, which k gaps would add up; so gaps are counted one by one,
+    and the whole range is divided by their sum.
+    """
+    gaps = np.diff(values)
+    with np.errstate(over="ignore"):
+        counts = np.rint(gaps / gaps.min())
+    steps = np.append(0, np.cumsum(counts))
+    if not steps[-1] <= MOST_STEPS:
+        return None
+    step = float((values[-1] - values[0]) / steps[-1])
+    off = np.abs((values - values[0]) / step - steps).max()
+    return step if off < OFF_LATTICE else None

@@ -1,0 +1,65 @@
+"""Made brains, kept for the next cell: one file for each image and method in the cache folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.data.brain import METHOD, brain_mask
+
+CHECKSUM_BYTES = 32
+
+
+def kept_brain_mask(
+    image: NDArray[np.float32], spacing_mm: tuple[float, float, float], folder: Path
+) -> NDArray[np.bool_]:
+    """``brain_mask``, made once; made anew where the kept one is missing or damaged.
+
+    A file holds the SHA-256 of its packed voxels and then these. Its folder is its owner's alone,
+    since a mask is a patient's.
+
+    Args:
+        image: ``(X, Y, Z)`` in RAS, finite.
+        spacing_mm: A voxel's sides.
+        folder: Where masks are kept; if it cannot be written to, none is.
+
+    Returns:
+        ``(X, Y, Z)`` bool.
+
+    Raises:
+        DataError: As ``brain_mask``.
+    """
+    key = hashlib.sha256(f"{METHOD} {image.shape} {spacing_mm}".encode())
+    key.update(np.ascontiguousarray(image).data)
+    file = folder / key.hexdigest()
+    kept = _opened(file, image.shape)
+    if kept is not None:
+        return kept
+    made = brain_mask(image, spacing_mm)
+    with contextlib.suppress(OSError):
+        _keep(file, np.packbits(made).tobytes())
+    return made
+
+
+def _opened(file: Path, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return None
+    checksum, packed = content[:CHECKSUM_BYTES], content[CHECKSUM_BYTES:]
+    if hashlib.sha256(packed).digest() != checksum:
+        return None
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=int(np.prod(shape)))
+    return bits.reshape(shape).astype(np.bool_)
+
+
+def _keep(file: Path, packed: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = file.with_suffix(f".{os.getpid()}")
+    partial.write_bytes(hashlib.sha256(packed).digest() + packed)
+    partial.replace(file)
