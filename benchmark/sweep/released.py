@@ -83,10 +83,11 @@ def _held_out(data: Path, reading: Reading, state: Path) -> tuple[tuple[Patient,
     roles: dict[str, list[Patient]] = {FITTED: []}
     for patient in cohort.patients:
         roles.setdefault(FITTED if patient.split == "train" else patient.split, []).append(patient)
-    notes = [Note(text) for text in cohort.notes]
-    notes += compared(roles, Digests(state, machine_secret(state)))
+    held_out, digests = cohort.split(SPLIT), Digests(state, machine_secret(state))
+    admitted = {role: digests.admit(patients) for role, patients in roles.items() if patients}
+    notes = [*map(Note, cohort.notes), *compared(admitted, digests)]
     refuse(notes, reading.accepted)
-    return cohort.split(SPLIT), together(notes)
+    return held_out, together(notes)
 
 
 def _plug_in(segmenter: str, preset: str) -> PlugIn:

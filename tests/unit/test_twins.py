@@ -13,6 +13,7 @@ from benchmark.data.inspection import inspect
 from benchmark.data.likeness import coarse, likeness
 from benchmark.data.reading import Reading
 from benchmark.sweep.inputs import Inputs, gather
+from benchmark.sweep.released import _held_out
 
 FROM, TO = "sub-01", "sub-05"  # one is trained on, the other tested on
 
@@ -76,6 +77,16 @@ def test_a_copy_among_the_tested_is_refused_by_name(
     faults = [str(fault) for fault in inspect(tiny_cohort).every_fault]
     assert len(faults) == 1
     assert f"volume of {FROM} again" in faults[0]
+
+
+def test_score_compares_the_splits_too_and_keeps_digests(tiny_cohort: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    held_out, _ = _held_out(tiny_cohort, Reading(), state)
+    assert [patient.id for patient in held_out] == [TO, "sub-06"]
+    assert (state / "digests.json").exists()
+    copied(tiny_cohort, exported)
+    with pytest.raises(DataError, match=f"volume of {FROM} again"):
+        _held_out(tiny_cohort, Reading(), state)
 
 
 @pytest.mark.parametrize("role", ["train", "test"])
