@@ -99,7 +99,11 @@ def inspect(
     for fault in report.every_fault:
         click.echo(f"Fault: {fault}")
     readable = sum(found.vessel_fraction is not None for found in report.findings)
-    click.echo(f"{readable} patients can be used, {len(report.every_fault)} faults; see {picture}")
+    faults = len(report.every_fault)
+    click.echo(
+        f"{readable} patient{'s' * (readable != 1)} can be used, {faults} "
+        f"fault{'s' * (faults != 1)}; see {picture}"
+    )
     return 2 if report.every_fault else 0
 
 

@@ -1,7 +1,5 @@
 """A brain mask for a TOF-MRA slab that comes without one.
 
-It is not used by the reader yet: see docs/experiments.md.
-
 A slab is no whole head, so what fits a sphere (BET) or needs a face and a neck does not apply.
 What a slab does show is the order of tissues from the air inwards: bright scalp, dark skull, brain.
 The method, on blocks of about 1.3 mm and with all lengths k × millimetres of an adult, where k is
@@ -11,7 +9,8 @@ the head's radius in its widest slice over 85 mm:
    lateral faces. Without any, the slab was cut inside the brain, and all of it is brain.
 2. Head: the largest part that is no background, its slices filled.
 3. Skull: a dark band between 4k and 12k mm of depth, darker than what covers it. Without one the
-   volume is stripped of its skull already, and the whole head is brain.
+   volume is stripped of its skull already, and the whole head is brain; where all but the vessels
+   was made constant, what is left.
 4. Intensities relative to air (0) and to brain of the same neighbourhood (1; Gaussian, 15k mm).
 5. Tissue: above 0.38, not within 8k mm of air, no fat (wide, above 1.22 and near the skin, or above
    1.55; vessels are narrow). It is split at its necks by a watershed of the depth within it. A part
@@ -117,24 +116,20 @@ def brain_mask(
     if outside is None:
         return np.ones(image.shape, np.bool_)
     box = _box(~outside)
-    head = _head(means[box], outside[box], sides)
-    if blank is not None and not _has_skull(head):
+    head = _head(means[box], outside[box], sides) if box else None
+    if blank is not None and not (head and _has_skull(head)):
         return mm.filled(~blank)
+    if not (box and head):
+        raise DataError(f"{NO_BRAIN}.")
     surface = np.full(means.shape, -FAR_MM, np.float32)
     surface[box] = _signed(_brain(head) if _has_skull(head) else head.inside, sides)
     return coarse.positive(surface)
 
 
-def _box(mask: Mask) -> tuple[slice, ...]:
-    """Bounds of the largest part and two voxels around it, so that nothing else is computed.
-
-    Raises:
-        DataError: If there is no part.
-    """
+def _box(mask: Mask) -> tuple[slice, ...] | None:
+    """Bounds of the largest part and two voxels around it, so that nothing else is computed."""
     found = ndimage.find_objects(mm.largest(mask).astype(np.int8))
-    if not found:
-        raise DataError(f"{NO_BRAIN}.")
-    return tuple(slice(max(side.start - 2, 0), side.stop + 2) for side in found[0])
+    return tuple(slice(max(s.start - 2, 0), s.stop + 2) for s in found[0]) if found else None
 
 
 def _constant_background(steps: Field) -> Mask | None:
@@ -162,19 +157,15 @@ def _background(means: Field, sides: tuple[float, ...]) -> Mask | None:
     return air if is_even else None
 
 
-def _head(means: Field, outside: Mask, sides: tuple[float, ...]) -> _Head:
-    """The largest part that is no background.
-
-    Raises:
-        DataError: If it is too thin.
-    """
+def _head(means: Field, outside: Mask, sides: tuple[float, ...]) -> _Head | None:
+    """The largest part that is no background; ``None`` if it is too thin."""
     inside = mm.filled(mm.largest(mm.opened(~outside, 2.0, sides)))
     area = float(inside.sum((0, 1)).max() * sides[0] * sides[1])
     radius = np.sqrt(area / np.pi)
     scale = float(np.clip(radius / ADULT_RADIUS_MM, LEAST_SCALE, MOST_SCALE))
     depth = mm.depth_mm(inside, sides)
     if not (inside & (depth > LEAST_DEPTH_MM)).any():
-        raise DataError(f"{NO_BRAIN}.")
+        return None
     deep = means[inside & (depth > min(18 * scale, 0.5 * float(depth.max())))]
     zero = min(float(np.median(means[~inside])), float(np.percentile(means[inside], 1)))
     signal = (means - zero) / (float(np.median(deep)) - zero)
@@ -207,16 +198,17 @@ def _brain(head: _Head) -> Mask:
     gaps = (signal > BONE) & ~fat & (head.depth > head.mm(10))
     brain |= mm.closed(brain, head.mm(8), sides) & gaps
     brain = mm.filled(brain) & ~mm.dilated(fat, head.mm(2), sides)
-    return mm.largest(mm.opened(brain, head.mm(6), sides))
+    return mm.filled(mm.largest(mm.opened(brain, head.mm(6), sides)))
 
 
 def _fat(head: _Head, signal: Field) -> Mask:
-    """Wide bright regions that begin beneath the skin; a shaded brain has none such."""
+    """Wide bright regions beneath the skin; those of a shaded brain begin or end deeper."""
     regions, number = ndimage.label(mm.opened(signal > FAT, head.mm(4), head.spacing_mm))
     numbers = np.arange(1, number + 1)
     start = np.asarray(ndimage.minimum(head.depth, regions, numbers)) / head.scale
+    end = np.asarray(ndimage.maximum(head.depth, regions, numbers)) / head.scale
     level = np.asarray(ndimage.median(signal, regions, numbers))
-    is_fat = (start < 13) | ((start < 40) & (level > PURE_FAT))
+    is_fat = (start < 8) | ((end < 55) & ((start < 13) | ((start < 40) & (level > PURE_FAT))))
     return np.isin(regions, numbers[is_fat])
 
 

@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.errors import DataError
+from benchmark.data.folders import cache_folder
+from benchmark.data.intensities import canonical
+from benchmark.data.kept_brains import kept_brain_mask
 from benchmark.data.labels import EVERY_LABEL, MaskLabels
 from benchmark.data.volume import Volume, read_mask, read_volume
 
@@ -30,22 +33,25 @@ class PatientVolume(NamedTuple):
     Attributes:
         image: ``(X, Y, Z)`` float32 in [-1, 1], scaled by the volume's own values; -1 outside the
             brain.
-        vessels: ``(X, Y, Z)`` bool.
+        vessels: ``(X, Y, Z)`` bool. Within a brain mask that was given; all that are labelled where
+            the brain was found.
         brain: ``(X, Y, Z)`` bool; without the voxels that the vessel mask's labels ignore.
         spacing_mm: A voxel's sides.
+        outside: Of the labelled vessels, the share outside the brain.
     """
 
     image: NDArray[np.float32]
     vessels: NDArray[np.bool_]
     brain: NDArray[np.bool_]
     spacing_mm: tuple[float, float, float]
+    outside: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patient:
     """Where one patient's files lie, and what the labels of the vessel mask mean.
 
-    ``brain`` is ``None`` where no brain mask exists.
+    ``brain`` is ``None`` where no brain mask exists, so that the brain has to be found (``brain``).
     """
 
     id: str
@@ -81,8 +87,7 @@ class Patient:
         notes = self._notes(image, vessels, brain)
         if faults or image is None or vessels is None:
             return Examined(None, image, faults, notes)
-        inside = foreground(image.data) if brain is None else brain.data
-        volume = _tried(lambda: self._volume(image, vessels, inside), faults)
+        volume = _tried(lambda: self._volume(image, vessels, brain), faults)
         return Examined(volume, image, faults, notes)
 
     def _brain(self, image: Volume | None, faults: list[DataError]) -> Volume | None:
@@ -93,16 +98,39 @@ class Patient:
         read = zip((self.image, self.vessels, self.brain), volumes, strict=True)
         return tuple(f"{path}: {note}" for path, found in read if found for note in found.notes)
 
-    def _volume(self, image: Volume, vessels: Volume, brain: NDArray[np.bool_]) -> PatientVolume:
-        """Scales the image. Ignored voxels leave the brain: nothing is drawn or scored there."""
+    def _volume(self, image: Volume, vessels: Volume, given: Volume | None) -> PatientVolume:
+        """Scales the image. Ignored voxels leave the brain: nothing is drawn or scored there.
+
+        A brain that was found may be wrong: vessels outside of it stay true, and no image shows
+        them. Were it widened by the labels, a segmenter would be shown where to look.
+        """
+        brain = self._found(image) if given is None else given.data
         if vessels.ignored is not None:
             brain = brain & ~vessels.ignored
-        inside = vessels.data & brain
+        labelled, inside = vessels.data, vessels.data & brain
         if not inside.any():
             raise DataError(f"{self.vessels}: the vessel mask has no voxel in the brain.")
-        return PatientVolume(self._scale(image.data, brain), inside, brain, image.spacing_mm)
+        own = None if given else canonical(image.data)
+        return PatientVolume(
+            self._scale(image.data if own is None else own, brain, out=own),
+            labelled if given is None else inside,
+            brain,
+            image.spacing_mm,
+            outside=float(1 - inside.sum() / labelled.sum()),
+        )
 
-    def _scale(self, image: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def _found(self, image: Volume) -> NDArray[np.bool_]:
+        try:
+            return kept_brain_mask(image.data, image.spacing_mm, cache_folder() / "brains")
+        except DataError as fault:
+            raise DataError(f"{self.image}: {fault}") from fault
+
+    def _scale(
+        self,
+        image: NDArray[np.float32],
+        brain: NDArray[np.bool_],
+        out: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         inside = image.T[brain.T]  # the order of nibabel's voxels, which is several times faster
         ends = np.percentile(inside, (LOW_PERCENTILE, HIGH_PERCENTILE), overwrite_input=True)
         low, high = (float(end) for end in ends)  # as Python's, they leave float32 alone
@@ -110,7 +138,7 @@ class Patient:
             raise DataError(
                 f"{self.image}: the brain is constant ({low:g}); nothing can be scaled."
             )
-        scaled: NDArray[np.float32] = image - low
+        scaled: NDArray[np.float32] = np.subtract(image, np.float32(low), out=out)
         scaled *= 2 / (high - low)  # in place: a volume is a hundred megabytes
         scaled -= 1
         np.clip(scaled, -1, 1, out=scaled)
@@ -141,11 +169,6 @@ def _tried(act: Callable[[], T], faults: list[DataError]) -> T | None:
     except DataError as fault:
         faults.append(fault)
         return None
-
-
-def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where no brain mask exists: the voxels above a tenth of the volume's 99th percentile."""
-    return np.asarray(image > 0.1 * np.percentile(image, 99))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from benchmark.core.errors import DataError
 from benchmark.core.identity import Identity
+from benchmark.data.brain import METHOD
 from benchmark.data.cohort import Patient
-from benchmark.data.labels import EVERY_LABEL, MaskLabels
+from benchmark.data.labels import EVERY_LABEL
 from benchmark.data.likeness import Likeness, likeness
 from benchmark.data.notes import Note, notes_of
 from benchmark.data.remembered import Known, Remembered, stamps
@@ -159,10 +160,10 @@ class Digests:
     def _of_patient(self, patient: Patient) -> str:
         known = self._known(patient)
         each = [known.files[str(file.absolute())] for file in patient.files]
-        return "+".join([*each, *_meaning(patient.labels)])
+        return "+".join([*each, *_meaning(patient)])
 
     def _known(self, patient: Patient) -> Known:
-        meaning = " ".join(_meaning(patient.labels))
+        meaning = " ".join(_meaning(patient))
         known = self._remembered.get(patient.files, meaning)
         if known is None:
             before = stamps(patient.files)
@@ -181,12 +182,13 @@ class Digests:
         )
 
 
-def _meaning(labels: MaskLabels) -> list[str]:
-    """What labels are described to mean, in words; none where nothing describes them."""
-    if labels == EVERY_LABEL:
-        return []
-    vessels = "all" if labels.vessels is None else sorted(labels.vessels)
-    return [f"vessels {vessels}, ignored {sorted(labels.ignored)}"]
+def _meaning(patient: Patient) -> list[str]:
+    """What decides how the files are read besides their content, in words."""
+    labels, said = patient.labels, []
+    if labels != EVERY_LABEL:
+        vessels = "all" if labels.vessels is None else sorted(labels.vessels)
+        said.append(f"vessels {vessels}, ignored {sorted(labels.ignored)}")
+    return said if patient.brain else [*said, f"brain {METHOD}"]
 
 
 def _bare(identity: str) -> str:

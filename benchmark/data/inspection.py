@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import binary_erosion
 
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Examined, Patient
@@ -20,6 +21,7 @@ from benchmark.data.twins import FITTED, Groups, near_twins, twins
 
 TILE_PIXELS = 160
 MARK = (255, 60, 40)
+OUTLINE = (60, 200, 255)
 
 
 class Finding(NamedTuple):
@@ -133,24 +135,33 @@ def _groups(findings: Sequence[Finding]) -> Groups:
 
 
 def _tile(examined: Examined) -> NDArray[np.uint8] | None:
-    """The slice with most vessels, and the maximum along the body's axis."""
+    """The slice with most vessels, and the maximum along the body's axis, the brain outlined."""
     if examined.image is None:
         return None
-    data = examined.image.data
-    vessels = examined.volume.vessels if examined.volume else np.zeros(data.shape, bool)
+    data, volume = examined.image.data, examined.volume
+    vessels = volume.vessels if volume else np.zeros(data.shape, bool)
+    brain = volume.brain if volume else vessels
     best = int(vessels.sum((0, 1)).argmax()) if vessels.any() else data.shape[2] // 2
     top = float(np.percentile(data.ravel("K"), 99.8))
     low = float(data.min())
-    views = [(data[:, :, best], vessels[:, :, best]), (data.max(2), vessels.max(2))]
-    return np.concatenate([_view(image, mask, low, top) for image, mask in views], axis=1)
+    views = [
+        (data[:, :, best], vessels[:, :, best], brain[:, :, best]),
+        (data.max(2), vessels.max(2), brain.max(2)),
+    ]
+    return np.concatenate([_view(*view, low, top) for view in views], axis=1)
 
 
 def _view(
-    image: NDArray[np.float32], mask: NDArray[np.bool_], low: float, top: float
+    image: NDArray[np.float32],
+    vessels: NDArray[np.bool_],
+    brain: NDArray[np.bool_],
+    low: float,
+    top: float,
 ) -> NDArray[np.uint8]:
     grey = np.clip((image - low) / max(top - low, 1e-12), 0, 1) * 255
     shown = np.repeat(grey[..., None], 3, axis=2)
-    shown[mask] = 0.4 * shown[mask] + 0.6 * np.array(MARK)
+    shown[brain & ~binary_erosion(brain, border_value=1)] = OUTLINE
+    shown[vessels] = 0.4 * shown[vessels] + 0.6 * np.array(MARK)
     picture = Image.fromarray(np.rot90(shown).astype(np.uint8))
     picture.thumbnail((TILE_PIXELS, TILE_PIXELS))
     sheet = Image.new("RGB", (TILE_PIXELS, TILE_PIXELS))

@@ -62,15 +62,18 @@ def _distinct(image: NDArray[Any]) -> NDArray[np.float64] | None:
 def _step(values: NDArray[np.float64]) -> float | None:
     """The lattice's step, if all values lie on one.
 
-    The least gap is g but for rounding, which k gaps would add up; so gaps are counted one by one,
-    and the whole range is divided by their sum.
+    The least gap is g but for rounding, by which a wide gap would be counted wrongly; so g is found
+    from the narrowest gaps, and then from ever wider ones.
     """
     gaps = np.diff(values)
-    with np.errstate(over="ignore"):
-        counts = np.rint(gaps / gaps.min())
-    steps = np.append(0, np.cumsum(counts))
-    if not steps[-1] <= MOST_STEPS:
+    step = float(gaps.min())
+    if not values[-1] - values[0] <= MOST_STEPS * step:
         return None
-    step = float((values[-1] - values[0]) / steps[-1])
+    widest = 1.5
+    while widest < 2 * MOST_STEPS:
+        near = gaps < widest * step
+        counts = np.rint(gaps[near] / step)
+        step, widest = float(gaps[near].sum() / counts.sum()), 2 * widest
+    steps = np.append(0, np.cumsum(np.rint(gaps / step)))
     off = np.abs((values - values[0]) / step - steps).max()
     return step if off < OFF_LATTICE else None

@@ -35,7 +35,8 @@ def kept_brain_mask(
         DataError: As ``brain_mask``.
     """
     key = hashlib.sha256(f"{METHOD} {image.shape} {spacing_mm}".encode())
-    key.update(np.ascontiguousarray(image).data)
+    for plane in image:  # as a whole it would be copied
+        key.update(np.ascontiguousarray(plane).data)
     file = folder / key.hexdigest()
     kept = _opened(file, image.shape)
     if kept is not None:

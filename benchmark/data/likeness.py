@@ -44,7 +44,8 @@ class Likeness(NamedTuple):
 def likeness(image: NDArray[np.float32], secret: bytes) -> Likeness:
     """That of an image ``(X, Y, Z)`` in RAS order."""
     digest = hashlib.sha256(str(image.shape).encode())
-    digest.update(np.ascontiguousarray(image).data)
+    for plane in image:  # as a whole it would be copied
+        digest.update(np.ascontiguousarray(plane).data)
     return Likeness(digest.hexdigest(), _unordered(image), _sketch(image, secret))
 
 
@@ -74,7 +75,8 @@ def coarse(image: NDArray[np.float32]) -> NDArray[np.float64]:
         side = image.shape[axis]
         many = min(side, cells)
         starts = np.arange(many) * side // many
-        sums = np.add.reduceat(found, starts, axis=axis, dtype=np.float64)
+        parts = np.split(found, starts[1:], axis=axis)
+        sums = np.stack([part.sum(axis=axis, dtype=np.float64) for part in parts], axis=axis)
         widths = np.diff([*starts, side]).reshape([-1 if a == axis else 1 for a in range(3)])
         found = np.take(sums / widths, np.arange(cells) * many // cells, axis=axis)
     return np.asarray(found, np.float64)

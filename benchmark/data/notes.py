@@ -10,11 +10,15 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from benchmark.core.errors import DataError
-from benchmark.data.cohort import Examined, Patient
-from benchmark.data.reading import BRAIN, MASK, STOPPING, VESSELS
+from benchmark.data.brain import METHOD
+from benchmark.data.cohort import Examined, Patient, PatientVolume
+from benchmark.data.reading import BRAIN, MASK, MISSED, STOPPING, VESSELS
 
 MOST_VESSELS, MOST_BRAIN = 0.05, 0.95
 """Of the brain's voxels, and of the box's."""
+MOST_MISSED = 0.5
+"""Of the labelled vessels, outside a brain that was found."""
+OUTSIDE = "vessels outside the brain"
 
 
 class Note(NamedTuple):
@@ -23,7 +27,8 @@ class Note(NamedTuple):
     Attributes:
         text: The sentence, without a full stop.
         where: A patient's id, or a file; empty for the whole folder.
-        kind: Of ``reading.STOPPING``; empty for one that stops nothing.
+        kind: What it has in common with others, to be said once; it stops a run if it is one of
+            ``reading.STOPPING``.
     """
 
     text: str
@@ -37,6 +42,7 @@ def notes_of(patient: Patient, examined: Examined) -> list[Note]:
     if image is None or volume is None:
         return []
     said = [Note(text, where) for where, _, text in (n.partition(": ") for n in examined.notes)]
+    said += _of_brain(patient, volume)
     vessels, brain = volume.vessels.sum() / volume.brain.sum(), volume.brain.mean()
     if vessels > MOST_VESSELS:
         text = f"more than {100 * MOST_VESSELS:.0f} % of the brain are vessels"
@@ -47,6 +53,21 @@ def notes_of(patient: Patient, examined: Examined) -> list[Note]:
     low, high = image.data.min(), image.data.max()
     if not ((image.data > low) & (image.data < high)).any():
         said.append(Note("the image has two intensities only, as a mask has", patient.id, MASK))
+    return said
+
+
+def _of_brain(patient: Patient, volume: PatientVolume) -> list[Note]:
+    """Whose the brain mask is, and what lies outside of it."""
+    is_found, said = patient.brain is None, []
+    if is_found:
+        text = f"there is no brain mask, so the brain was found in the image ({METHOD})"
+        said.append(Note(text, patient.id))
+    if volume.outside:
+        share = f"(here {100 * volume.outside:.2g} %)"
+        law = "count as missed" if is_found else "do not count"
+        kind = MISSED if is_found and volume.outside > MOST_MISSED else OUTSIDE
+        text = f"some of the labelled vessels lie outside the brain {share} and {law}"
+        said.append(Note(text, patient.id, kind))
     return said
 
 
@@ -61,7 +82,7 @@ def refuse(notes: Iterable[Note], accepted: Sequence[str]) -> None:
     Raises:
         DataError: Naming the first such kind.
     """
-    stopping = [note for note in notes if note.kind and note.kind not in accepted]
+    stopping = [note for note in notes if note.kind in STOPPING and note.kind not in accepted]
     for some in _alike(stopping):
         kind = some[0].kind
         raise DataError(

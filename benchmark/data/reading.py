@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 VESSELS, BRAIN, MASK = "vessels-fill-brain", "brain-fills-box", "mask-is-image"
+MISSED = "vessels-outside-brain"
 STOPPING = {
     VESSELS: "Vessels fill a few per cent of a brain.",
     BRAIN: "Around a brain there is something else, or all of it was cut away.",
+    MISSED: "Most vessels lie in the brain, so this one was hardly found; give a brain mask.",
     MASK: "An image has many intensities, and more in it than the vessels.",
 }
 """The kinds that stop a run, and the law that each is about."""

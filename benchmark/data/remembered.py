@@ -20,7 +20,7 @@ from benchmark.core.errors import DataError
 from benchmark.data.likeness import Likeness
 from benchmark.data.notes import Note
 
-VERSION = 1
+VERSION = 2
 """Raised whenever files are read otherwise, so that what earlier readers admitted is read anew."""
 
 Stamps = dict[str, list[int]]
@@ -59,7 +59,7 @@ class Remembered:
 
         Args:
             files: A patient's.
-            meaning: What their labels are described to mean.
+            meaning: How they are read, as far as their content does not say so.
 
         Raises:
             DataError: For a file that is not there.

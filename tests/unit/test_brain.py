@@ -128,10 +128,17 @@ def test_voxels_may_be_anisotropic() -> None:
 def test_what_holds_no_brain_is_refused_in_a_sentence() -> None:
     with pytest.raises(DataError, match="the image is constant"):
         made(np.full((20, 20, 5), 7), (1, 1, 1))
-    vessels_alone = np.zeros((60, 60, 10))
-    vessels_alone[30:32, 30:32] = 200
+    rod = np.random.default_rng(0).normal(0, 1, (60, 60, 10))
+    rod[25:35, 25:35] = 200
     with pytest.raises(DataError, match="no brain was found"):
-        made(vessels_alone, (0.5, 0.5, 0.8))
+        made(rod, (0.5, 0.5, 0.8))
+
+
+def test_where_all_but_the_vessels_was_made_constant_these_are_the_brain() -> None:
+    vessels_alone = np.full((60, 60, 10), -1024)
+    vessels_alone[30:32, 30:32] = 200
+    vessels_alone[10:13, 10:12, 4] = 180
+    assert np.array_equal(made(vessels_alone, (0.5, 0.5, 0.8)), vessels_alone > 0)
 
 
 def test_a_brain_is_kept_and_made_anew_where_the_kept_one_is_damaged(

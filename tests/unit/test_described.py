@@ -143,7 +143,45 @@ def test_ct_is_a_whole_word_of_a_case(tmp_path: Path) -> None:
     assert [p.id for p in list_patients(tmp_path).patients] == ["direct_mr_3", "mr_fact_1"]
 
 
+def test_cases_without_a_channel_other_names_of_labels_and_brain_masks_are_read(
+    tmp_path: Path,
+) -> None:
+    for case in ("a", "b"):
+        touch(tmp_path, f"imagesTr/{case}.nii.gz", f"cow_seg_labelsTr/{case}.nii.gz")
+    touch(tmp_path, "brainsTr/b.nii.gz", "cow_roi_labelsTr/a.nii.gz")
+    listing = list_patients(tmp_path)
+    assert [(p.id, p.vessels.parent.name, p.brain is not None) for p in listing.patients] == [
+        ("a", "cow_seg_labelsTr", False),
+        ("b", "cow_seg_labelsTr", True),
+    ]
+    assert not listing.faults
+
+
+def test_a_name_with_another_channel_is_no_case_of_its_own(tmp_path: Path) -> None:
+    touch(tmp_path, "imagesTr/a_0001.nii.gz", "labelsTr/a.nii.gz")
+    assert "this label has no image" in str(list_patients(tmp_path).faults[0])
+
+
+def test_a_whole_head_and_its_crop_are_one_patient(tmp_path: Path) -> None:
+    nnunet(tmp_path, cases=("top_mr_roi_1", "top_mr_whole_1", "top_mr_whole_2"))
+    listing = list_patients(tmp_path)
+    assert [p.id for p in listing.patients] == ["top_mr_whole_2"]
+    assert "top_mr_roi_1 and top_mr_whole_1 are volumes of one patient" in str(listing.faults[0])
+
+
 IXI = "IXI002-Guys-0828"
+
+
+def test_an_ixi_label_without_its_visit_is_that_of_the_patients_only_one(tmp_path: Path) -> None:
+    touch(tmp_path, f"a/{IXI}-MRA.nii.gz", "b/IXI002-vessels.nii.gz", "b/IXI003.nii.gz")
+    touch(tmp_path, "a/IXI004-HH-1-MRA.nii.gz", "a/IXI004-HH-2-MRA.nii.gz", "b/IXI004_seg.nii.gz")
+    listing = list_patients(tmp_path)
+    assert [(p.id, p.vessels.name, p.site) for p in listing.patients] == [
+        ("IXI002", "IXI002-vessels.nii.gz", "Guys")
+    ]
+    said = " ".join(map(str, listing.faults))
+    assert "IXI003.nii.gz: this label has no angiography" in said
+    assert "IXI004_seg.nii.gz: this label has no angiography" in said
 
 
 @pytest.mark.parametrize(

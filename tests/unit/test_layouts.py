@@ -283,7 +283,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "NaN": (with_nan, "1 voxels are NaN or infinite"),
     "a constant image": (
         lambda root: write(root / ANGIO, np.full(SHAPE, 7, np.int16)),
-        "the brain is constant (7)",
+        "the image is constant (7)",
     ),
     "an empty mask": (
         lambda root: write(root / MASK, np.zeros(SHAPE, np.uint8)),

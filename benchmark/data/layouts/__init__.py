@@ -115,8 +115,9 @@ def _recognised(root: Path) -> str:
     found = [name for name in names() if get(name).recognises(root)]
     if not found:
         raise DataError(
-            f"{root}: this folder is in none of the layouts {', '.join(names())}; "
-            "name one with --layout, and see the README for how each lies on the disk."
+            f"{root}: this folder is in none of the layouts {', '.join(names())}; name one with "
+            "--layout. docs/layouts.md says how each lies on the disk, and docs/public-cohorts.md "
+            "what to do with public sets."
         )
     if len(found) > 1:
         raise DataError(

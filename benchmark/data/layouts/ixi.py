@@ -2,7 +2,8 @@
 
 A label has the image's patient, site and number and then a word as ``vessels``, ``label``, ``seg``
 or ``mask``, with or without ``MRA``; a brain mask has ``brain``. Where there is no label, a file
-without any word is it. T1, T2 and PD volumes are no labels.
+without any word is it. Site and number may lack where the patient has one angiography alone. T1, T2
+and PD volumes are no labels.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from benchmark.data.layouts.vocabulary import BRAINS, SEQUENCES, VESSELS, tokens
 LABELS = VESSELS | {"label", "labels", "seg", "segmentation", "dseg", "mask", "gt"}
 ANGIOGRAPHY = "mra"
 
-_NAME = re.compile(r"(IXI\d+)-([A-Za-z]+)-(\d+)(?![A-Za-z0-9])")
+_NAME = re.compile(r"(IXI\d+)(?:-([A-Za-z]+)-(\d+))?(?![A-Za-z0-9])")
 
 
 class _Scan(NamedTuple):
-    """A file of the set: its visit (patient, site and number), and the words after it."""
+    """A file of the set: its visit (patient, site and number, or patient), and the words after."""
 
     path: Path
     visit: tuple[str, str, str]
@@ -69,11 +70,12 @@ def find(root: Path, acquisition: str | None = None) -> Listing:
     for scan in _scans(root):
         visits.setdefault(scan.visit, []).append(scan)
     listing = Listing()
+    _join_short(visits)
     for _, scans in sorted(visits.items()):
         if any(scan.is_angiography for scan in scans):
             _add(scans, listing)
         else:
-            labels = [scan.path for scan in scans if scan.is_label]
+            labels = [scan.path for scan in _labels(scans)]
             listing.faults.extend(lonely(labels, "label", "angiography"))
     others = sum(scan.is_other for scans in visits.values() for scan in scans)
     unnamed = [p.vessels.name for p in listing.patients if _NAME.fullmatch(stem(p.vessels))]
@@ -88,10 +90,26 @@ def find(root: Path, acquisition: str | None = None) -> Listing:
 def _scans(root: Path) -> list[_Scan]:
     found = [(file, _NAME.match(stem(file))) for file in volumes(root, "**/*")]
     return [
-        _Scan(file, (name[1], name[2], name[3]), frozenset(tokens(stem(file)[name.end() :])))
+        _Scan(file, (name[1], name[2] or "", name[3] or ""), _words(stem(file)[name.end() :]))
         for file, name in found
         if name
     ]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(tokens(text))
+
+
+def _join_short(visits: dict[tuple[str, str, str], list[_Scan]]) -> None:
+    """Gives the files that name no visit to their patient's only one."""
+    for short in [visit for visit in visits if not visit[1]]:
+        full = [
+            visit
+            for visit, scans in visits.items()
+            if visit[0] == short[0] and visit[1] and any(s.is_angiography for s in scans)
+        ]
+        if len(full) == 1:
+            visits[full[0]] += visits.pop(short)
 
 
 def _add(scans: list[_Scan], listing: Listing) -> None:

@@ -2,14 +2,17 @@
 
 ``imagesTs`` counts where ``labelsTs`` has its labels; those patients are test patients, and the
 others are then divided by hand in ``participants.tsv`` or are all for training. Where MR and CT
-stand side by side (TopCoW), only MR is taken. ``dataset.json`` is not needed; where it is there, it
-says which channel is the angiography and what the labels mean, and may list the cases with their
-files. A folder that holds one ``DatasetNNN_Name`` stands for it.
+stand side by side (TopCoW), only MR is taken. Images without a channel in their names are read too
+(COSTA), and so are TopCoW's names for the folder of labels, and brain masks in ``brainsTr`` and
+``brainsTs``. ``dataset.json`` is not needed; where it is there, it says which channel is the
+angiography and what the labels mean, and may list the cases with their files. A folder that holds
+one ``DatasetNNN_Name`` stands for it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +21,17 @@ from benchmark.data.cohort import Patient
 from benchmark.data.layouts.description import DATASET, Description, read_description
 from benchmark.data.layouts.listing import Listing, lonely, refuse_acquisition, stem, volumes
 
-FOLDERS = ("imagesTr", "labelsTr")
+IMAGES, LABELS, BRAINS = "images", "labels", "brains"
+TRAINING, TESTING = "Tr", "Ts"
+LABEL_FOLDERS = ("labelsTr", "cow_seg_labelsTr", "bin_labelsTr")
+"""The first that is there; the others are TopCoW's."""
+
 CT = {"ct", "cta"}
 MR = {"mr", "mra"}
+EXTENTS = {"roi", "crop", "cropped", "whole", "full"}
+"""Words for how much of a patient is in a volume."""
 
+_CHANNEL = re.compile(r"_\d{4}$")
 _DATASET = re.compile(r"(Dataset|Task)\d{3}_.+")
 
 
@@ -59,20 +69,27 @@ def _homes(root: Path) -> list[Path]:
 
 
 def _is_home(folder: Path) -> bool:
-    return all((folder / name).is_dir() for name in FOLDERS)
+    return (folder / f"{IMAGES}{TRAINING}").is_dir() and _labels(folder).is_dir()
+
+
+def _labels(root: Path) -> Path:
+    """Where the labels of the training set are; nnU-Net's own name if nowhere."""
+    folders = [root / name for name in LABEL_FOLDERS]
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 def _fill(root: Path, description: Description, listing: Listing) -> None:
-    has_test = bool(volumes(root / "labelsTs"))
+    tests = root / f"{LABELS}{TESTING}"
+    has_test = bool(volumes(tests))
     split = "train" if has_test else ""
     if description.listed:
         _add_listed(description, split, listing)
         _note_unlisted(root, description, listing)
     else:
-        _add(root / "imagesTr", root / "labelsTr", description.channel, split, listing)
+        _add(root, TRAINING, _labels(root), description.channel, split, listing)
     if has_test:
-        _add(root / "imagesTs", root / "labelsTs", description.channel, "test", listing)
-    elif volumes(root / "imagesTs"):
+        _add(root, TESTING, tests, description.channel, "test", listing)
+    elif volumes(root / f"{IMAGES}{TESTING}"):
         listing.notes.append("imagesTs has no labels, so nobody in it can be tested on.")
 
 
@@ -90,7 +107,7 @@ def _add_listed(description: Description, split: str, listing: Listing) -> None:
 
 def _note_unlisted(root: Path, description: Description, listing: Listing) -> None:
     listed = {label for _, label in description.listed.values()}
-    unlisted = [file.name for file in volumes(root / "labelsTr") if file not in listed]
+    unlisted = [file.name for file in volumes(_labels(root)) if file not in listed]
     if unlisted:
         listing.notes.append(
             f"{len(unlisted)} labels are not in the list of {DATASET} and are left out "
@@ -98,17 +115,24 @@ def _note_unlisted(root: Path, description: Description, listing: Listing) -> No
         )
 
 
-def _add(images: Path, labels: Path, channel: str, split: str, listing: Listing) -> None:
-    scans = {stem(file).removesuffix(channel): file for file in volumes(images, f"*{channel}")}
-    marks = {stem(file): file for file in volumes(labels)}
+def _add(root: Path, part: str, labels: Path, channel: str, split: str, listing: Listing) -> None:
+    images = root / f"{IMAGES}{part}"
+    scans, marks = _scans(images, channel), _by_case(labels)
+    brains = _by_case(root / f"{BRAINS}{part}")
     ct = [case for case in scans if _words(case) & CT]
     if ct and any(_words(case) & MR for case in scans):
         listing.notes.append(f"{images.name}: {len(ct)} CT scans are left out.")
         scans = {case: file for case, file in scans.items() if case not in ct}
         marks = {case: file for case, file in marks.items() if not _words(case) & CT}
-    for case in sorted(scans.keys() & marks.keys()):
+    twice = _twice(scans.keys() & marks.keys())
+    listing.faults.extend(
+        DataError(f"{images}: {' and '.join(some)} are volumes of one patient; keep one of them.")
+        for some in twice
+    )
+    for case in sorted((scans.keys() & marks.keys()).difference(*twice)):
+        image, label, brain = scans[case], marks[case], brains.get(case)
         listing.patients.append(
-            Patient(id=case, image=scans[case], vessels=marks[case], split=split)
+            Patient(id=case, image=image, vessels=label, brain=brain, split=split)
         )
     listing.faults.extend(
         lonely([scans[c] for c in sorted(scans.keys() - marks)], "image", "label")
@@ -116,6 +140,24 @@ def _add(images: Path, labels: Path, channel: str, split: str, listing: Listing)
     listing.faults.extend(
         lonely([marks[c] for c in sorted(marks.keys() - scans)], "label", "image")
     )
+
+
+def _scans(folder: Path, channel: str) -> dict[str, Path]:
+    """Images by their case; where no name has a channel, the whole name is the case."""
+    found = {stem(file).removesuffix(channel): file for file in volumes(folder, f"*{channel}")}
+    return found or {c: f for c, f in _by_case(folder).items() if not _CHANNEL.search(c)}
+
+
+def _by_case(folder: Path) -> dict[str, Path]:
+    return {stem(file): file for file in volumes(folder)}
+
+
+def _twice(cases: Iterable[str]) -> list[list[str]]:
+    """The cases of each patient who is there as a whole and as a part."""
+    alike: dict[frozenset[str], list[str]] = {}
+    for case in sorted(cases):
+        alike.setdefault(frozenset(_words(case) - EXTENTS), []).append(case)
+    return [some for some in alike.values() if len(some) > 1]
 
 
 def _words(case: str) -> set[str]:
