@@ -4,7 +4,7 @@ Rows of one table differ in nothing but what is compared: they share the protect
 neighbouring relation, the cohort, the test sets, the protocol and the segmenter. A segmenter that
 was itself fitted privately is compared with every one, so its row is in each table that shares the
 rest. Results of another version of their generator than the installed one stand apart: they are
-compared with nothing. Whatever is here may leave: ``tables_of`` withholds the rest.
+compared with nothing. Whatever is here may leave, unless ``tables_of`` was asked for its owner.
 """
 
 from __future__ import annotations
@@ -132,14 +132,20 @@ class Table:
         return [name for name in names if name in told] or names
 
 
-def tables_of(entries: Iterable[Entry]) -> list[Table]:
-    """The tables, the largest first, of what may leave of the cells."""
+def tables_of(entries: Iterable[Entry], *, for_owner: bool = False) -> list[Table]:
+    """The tables, the largest first, of what may leave of the cells.
+
+    Args:
+        entries: The cells.
+        for_owner: Whether they are for whoever has the data, who may see means over few patients.
+    """
     entries = list(entries)
     phantoms = {entry.spec.data for entry in entries if is_of_phantoms(entry)}
     groups: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: entry.spec.is_direct):
         unfinished = entry.status != "done" and entry.spec.data in phantoms
-        one = shared(entry, phantoms=unfinished or is_of_phantoms(entry))
+        free = unfinished or is_of_phantoms(entry)
+        one = shared(entry, phantoms=free, for_owner=for_owner)
         for said in _tables_for(one, groups):
             groups.setdefault(said, []).append(one)
     return sorted(

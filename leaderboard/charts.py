@@ -31,6 +31,7 @@ TOOLTIP = [
     alt.Tooltip("dice:Q", title="Dice", format=".3f"),
     alt.Tooltip("low:Q", title="95 % from", format=".3f"),
     alt.Tooltip("high:Q", title="to", format=".3f"),
+    alt.Tooltip("patients:Q", title="patients"),
 ]
 
 

@@ -58,7 +58,8 @@ def _title(rows: Sequence[Row]) -> alt.TitleParams:
 
 
 def _dice_panel(rows: Sequence[Row], name: str) -> Panel:
-    title = f"Dice, {name} patients"
+    many = next((row.patients for row in rows if row.patients), None)
+    title = f"Dice, {f'{many} ' if many else ''}{name} patients"
     scale = alt.Scale(domain=[0, 1])
     levels = [_point(r, r.dice, r.dice_low, r.dice_high) for r in rows if not _is_bookend(r)]
     ends = [_point(r, r.dice, r.dice_low, r.dice_high) for r in rows if _is_bookend(r)]

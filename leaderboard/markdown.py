@@ -42,6 +42,7 @@ COLUMNS = (
     Column("ε asked", _of_row(lambda row: epsilon_text(row.spec.epsilon))),
     Column("unit", _of_row(lambda row: row.spec.unit)),
     Column("Dice", lambda row, s: _interval(s.dice, 3) if s else status_of(row)),
+    Column("patients", lambda row, s: _count(s.patients if s else None)),
     Column("of real", lambda row, s: _number(s.fraction_of_real if s else None)),
     Column("over simulator", lambda row, s: _interval(s.over_simulator if s else None, 3)),
     Column("ε spent, patch", _of_row(lambda row: _spent(row, "epsilon_patch"))),
@@ -106,6 +107,10 @@ def _interval(found: Interval | None, digits: int) -> str:
         return "–"
     mean, low, high = (f"{value:.{digits}f}" for value in found)
     return f"{mean} [{low}–{high}]"
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else str(value)
 
 
 def _number(value: float | None) -> str:

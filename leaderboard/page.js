@@ -37,6 +37,7 @@ const columns = () => [
   ["ε asked", plain((row) => row.epsilon, (row) => rank(row.asked))],
   ["unit", plain((row) => row.unit)],
   ["Dice", interval("dice", 3)],
+  ["patients", plain((row) => scores(row)?.patients ?? "–", (row) => scores(row)?.patients ?? null)],
   ["of real", plain((row) => digits(scores(row)?.real, 2), (row) => scores(row)?.real ?? null)],
   ["over simulator", interval("over", 3)],
   ["ε spent, patch", spent("patch")],
@@ -143,7 +144,7 @@ function sentences(rows, allowed) {
   const best = highest(rows);
   if (!best) return ["No finished generator spends as little."];
   const [mean, low, high] = dice(best);
-  const said = [`${called(best)}: Dice ${mean.toFixed(3)} [${low.toFixed(3)}–${high.toFixed(3)}] on ${testSet} patients.`];
+  const said = [`${called(best)}: Dice ${mean.toFixed(3)} [${low.toFixed(3)}–${high.toFixed(3)}] on ${scores(best).patients ?? ""} ${testSet} patients.`.replace("  ", " ")];
   const others = rows.filter((row) => row.who !== best.who);
   const next = highest(others);
   if (next) {

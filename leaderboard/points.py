@@ -57,6 +57,7 @@ def _point(number: int, table: Table, name: str, levels: Levels) -> dict[str, An
         "dice": round(dice.mean, 4),
         "low": round(dice.low, 4),
         "high": round(dice.high, 4),
+        "patients": row.tests[name].patients,
         "seconds": short(seconds_of(row)),
     }
 

@@ -1,4 +1,7 @@
-"""What a sweep leaves for people: the board's page and Markdown, of its own cells alone."""
+"""What a sweep leaves for people: the board's page and Markdown, of its own cells alone.
+
+They lie beside the results, which hold more, and so show means over few patients too.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ PAGE, MARKDOWN = "report.html", "report.md"
 
 def write_report(entries: Sequence[Entry], folder: Path) -> list[Path]:
     """Writes both; returns their files."""
-    tables = tables_of(entries)
+    tables = tables_of(entries, for_owner=True)
     names = list(dict.fromkeys(entry.spec.generator.name for entry in entries))
     title = f"AngioBench: {', '.join(names)}"
     write_page(tables, folder / PAGE, title=title)

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.metrics.bootstrap import Interval, intervals
 from benchmark.sweep.request import LOWER, UPPER
+from benchmark.sweep.result_form import patients_in
 from leaderboard.entries import Entry
 
 INTERVALS = ("dice", "hd95_mm", "bavd_mm", "cldice")
@@ -20,6 +21,7 @@ class Scored:
     """A row's scores on one test set: means over patients and seeds, with 95 % intervals.
 
     Attributes:
+        patients: How many they are; ``None`` where that is not told.
         dice: Dice.
         scores: By the names in ``INTERVALS``.
         calibres: Mean Dice by the names in ``CALIBRES``, of those that any patient has.
@@ -29,6 +31,7 @@ class Scored:
         by_site: Dice by the site of the tested patients.
     """
 
+    patients: int | None
     dice: Interval
     scores: Mapping[str, Interval]
     calibres: Mapping[str, float]
@@ -89,6 +92,7 @@ def scored_on(tests: Sequence[Mapping[str, Any]], name: str, bookends: Bookends)
     scores = dict(zip(INTERVALS, found, strict=False)) or {s: _over(tests, s) for s in INTERVALS}
     gain = found[-1] if paired else _above(scores["dice"], simulator)
     return Scored(
+        patients=min((n for test in tests if (n := patients_in(test))), default=None),
         dice=scores["dice"],
         scores=scores,
         calibres={c: mean for c in CALIBRES if (mean := _mean(tests, told[c], c)) is not None},

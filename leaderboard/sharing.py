@@ -30,19 +30,20 @@ def is_of_phantoms(entry: Entry) -> bool:
     return entry.status == "done" and not entry.faults and not entry.result["private_data"]
 
 
-def shared(entry: Entry, *, phantoms: bool) -> Entry:
+def shared(entry: Entry, *, phantoms: bool, for_owner: bool = False) -> Entry:
     """The cell as it may leave.
 
     Args:
         entry: A cell.
         phantoms: Whether its data concern nobody.
+        for_owner: Whether it goes to whoever has the data, who may see means over few patients.
     """
     if phantoms:
         return entry
     if entry.status != "done":
         told = entry.reason in ("", OUTDATED)
         return entry if told else replace(entry, reason=ERROR)
-    tests = [test for test in entry.result["test_sets"] if not is_small(test)]
+    tests = [test for test in entry.result["test_sets"] if for_owner or not is_small(test)]
     if not tests:
         return Entry(spec=entry.spec, status="withheld", reason=SMALL, verdict=entry.verdict)
     result = {**entry.result, "private_data": True, "test_sets": tests}
@@ -52,7 +53,7 @@ def shared(entry: Entry, *, phantoms: bool) -> Entry:
     pictures = {"samples"} if samples_may_leave(entry.spec, result) else set()
     return replace(
         entry,
-        result=without_patients(result),
+        result=without_patients(result, for_owner=for_owner),
         curves={},
         pictures={name: png for name, png in entry.pictures.items() if name in pictures},
     )

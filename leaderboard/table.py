@@ -40,7 +40,7 @@ def sweep_table(rows: Sequence[Row]) -> Table:
     for heading in (f"ε asked, {unit}", "spent, patch", "spent, patient"):
         table.add_column(heading, justify="right")
     for name in sets:
-        table.add_column(f"Dice, {name}", justify="right")
+        table.add_column(f"Dice, {name}{_patients_of(name, rows)}", justify="right")
     for heading in ("of real", _distance_heading(rows), "95HD mm", "s"):
         table.add_column(heading, justify="right")
     for group in sorted(lines.values(), key=_order_of):
@@ -92,12 +92,18 @@ def patients_table(tested: Mapping[str, Any]) -> Table:
         table.add_row(row["patient"], row["site"], *numbers)
     table.add_section()
     table.add_row(
-        "mean",
+        f"mean, n = {len(tested['patients'])}",
         "",
         _with_interval(tested["dice"], 3),
         *map(_with_interval, (tested["hd95_mm"], tested["cldice"]), (1, 3)),
     )
     return table
+
+
+def _patients_of(name: str, rows: Sequence[Row]) -> str:
+    """How many patients its means are over."""
+    told = {row.patients for row in rows if row.test_set == name and row.patients}
+    return f" (n = {', '.join(map(str, sorted(told)))})" if told else ""
 
 
 def _with_interval(found: Mapping[str, float] | None, digits: int) -> str:

@@ -17,7 +17,7 @@ from benchmark.core.files import plain
 from benchmark.metrics.bootstrap import Interval, interval, intervals
 from benchmark.metrics.scores import Scores
 from benchmark.sweep.inputs import Inputs, Progress, gather
-from benchmark.sweep.leaving import coarse
+from benchmark.sweep.leaving import coarse, is_small
 from benchmark.sweep.plans import same
 from benchmark.sweep.result_form import fid_in, offline_distance_in
 from leaderboard.guarantees import of_guarantees, of_mechanisms, of_plan, unknown_patients
@@ -117,6 +117,8 @@ def _of_privacy(one: Published) -> Iterator[str]:
     if one.result["seconds"] != coarse(one.result["seconds"]) or "peak_mib" in one.result:
         yield "it says how long which stage took, or how much memory, which depend on patients"
     for tested in one.result["test_sets"]:
+        if is_small(tested):
+            yield f"its means on {tested['name']} are over {tested['n']} patients, and tell of them"
         for name in Scores._fields:
             told = tested[name]
             if told and not told["low"] <= told["mean"] <= told["high"]:
@@ -144,6 +146,8 @@ def _of_scores(one: Published, phantoms: Inputs) -> Iterator[str]:
         due = [(patient.id, patient.site) for patient in patients]
         if [(row["patient"], row["site"]) for row in rows] != due:
             yield f"the patients on {name} are not the phantoms of that test set"
+        elif tests[name].get("n", len(due)) != len(due):
+            yield f"n on {name} is {tests[name]['n']}, and there are {len(due)} phantoms"
         else:
             yield from _of_means(name, tests[name], rows)
 

@@ -10,6 +10,7 @@ from typing import Any
 from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.metrics.bootstrap import Interval
 from benchmark.sweep.explanation import MEANINGFUL, explain
+from benchmark.sweep.leaving import FEWEST
 from benchmark.sweep.tuned import NOT_ACCOUNTED
 from leaderboard.board import Row, Table
 from leaderboard.charts import PAPER, Levels, charts
@@ -90,6 +91,7 @@ def notes_of(table: Table) -> list[str]:
     done = sum(len(row.done) for row in rows)
     seeds = max((row.asked for row in rows), default=0)
     return [
+        *_for_owner(table),
         f"{done} of {seeds * len(rows)} cells are finished: {len(rows)} rows of "
         f"{seeds} {'seed' if seeds == 1 else 'seeds'}.",
         "Intervals: 95 %, over patients, of means over seeds.",
@@ -99,6 +101,22 @@ def notes_of(table: Table) -> list[str]:
         *([OTHER_VERSIONS.format(len(apart))] if apart else []),
         *([f"{len(refused)} published rows do not add up and are ranked last."] if refused else []),
     ]
+
+
+def _for_owner(table: Table) -> Iterator[str]:
+    """Of patients who are so few that their means tell of single ones, on their owner's report."""
+    few = {
+        name: scored.patients
+        for row in table.rows
+        for name, scored in row.tests.items()
+        if scored.patients and scored.patients < FEWEST
+    }
+    if few and not table.phantoms:
+        told = ", ".join(f"{name}: {many}" for name, many in few.items())
+        yield (
+            f"For whoever has these data, and nobody else: means over fewer than {FEWEST} patients "
+            f"({told}) tell of single ones. Published files and boards leave them out."
+        )
 
 
 def _warnings(rows: Sequence[Row], phantoms: bool) -> Iterator[str]:
@@ -185,7 +203,7 @@ def _scored(scored: Scored) -> dict[str, Any]:
     found: dict[str, Any] = {"dice": _interval(scored.dice, 4)}
     found |= {name: _interval(scored.scores[name], digits) for name, digits in SCORES.items()}
     found |= {"real": short(scored.fraction_of_real), "over": _interval(scored.over_simulator, 4)}
-    return found | {"paired": scored.paired}
+    return found | {"paired": scored.paired, "patients": scored.patients}
 
 
 def _detail(row: Row, table: Table, pictures: Pictures) -> dict[str, Any]:

@@ -12,19 +12,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmark.sweep.result_form import DISTANCES
+from benchmark.sweep.result_form import DISTANCES, patients_in
 
 FEWEST = 5
 """So many patients have a mean that tells of none of them."""
 
 
-def without_patients(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The result as it may leave."""
+def without_patients(result: Mapping[str, Any], *, for_owner: bool = False) -> dict[str, Any]:
+    """The result as it may leave; for whoever has the data, with distances to few patients."""
     if not result["private_data"]:
         return dict(result)
     made = {name: value for name, value in result.items() if name not in ("peak_mib", "notes")}
     made |= {
-        "test_sets": [_without_patients(test) for test in result["test_sets"]],
+        "test_sets": [_without_patients(test, for_owner) for test in result["test_sets"]],
         "skipped": [],
         "seconds": coarse(result["seconds"]),
     }
@@ -35,7 +35,8 @@ def without_patients(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_small(test: Mapping[str, Any]) -> bool:
     """Whether a test set has so few patients that a number about them tells of single ones."""
-    return "patients" in test and len(test["patients"]) < FEWEST
+    many = patients_in(test)
+    return many is not None and many < FEWEST
 
 
 def coarse(seconds: Mapping[str, float]) -> dict[str, float]:
@@ -52,6 +53,6 @@ def curves_may_leave(result: Mapping[str, Any]) -> bool:
     return not result["private_data"]
 
 
-def _without_patients(test: Mapping[str, Any]) -> dict[str, Any]:
-    withheld = {"patients", *(DISTANCES if is_small(test) else ())}
+def _without_patients(test: Mapping[str, Any], for_owner: bool) -> dict[str, Any]:
+    withheld = {"patients", *(DISTANCES if is_small(test) and not for_owner else ())}
     return {name: value for name, value in test.items() if name not in withheld}

@@ -37,6 +37,11 @@ def offline_distance_in(result: Mapping[str, Any]) -> float | None:
     return next((test["offline_distance"] for test in _told(result)), None)
 
 
+def patients_in(test: Mapping[str, Any]) -> int | None:
+    """How many patients a test set's means are over; ``None`` where an earlier version hid it."""
+    return len(test["patients"]) if "patients" in test else test.get("n")
+
+
 def fid_in(result: Mapping[str, Any]) -> Mapping[str, Any]:
     """FID's value with what it rests on, or the reason why there is none; empty if not told."""
     return next((test["fid"] for test in _told(result)), {})

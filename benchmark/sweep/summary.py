@@ -14,6 +14,7 @@ from benchmark.core.budget import Guarantee, Unit, rounded_up
 from benchmark.core.files import write_text
 from benchmark.metrics.scores import Scores
 from benchmark.privacy.composition import total_epsilon
+from benchmark.sweep.result_form import patients_in
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.sites import alone_at
 from benchmark.sweep.spec import RunSpec, number
@@ -29,7 +30,10 @@ APPENDED = [name for name in Scores._fields if name not in ("dice", "hd95_mm")]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One cell on one test set; what is not known, as distances to further ones, is ``None``."""
+    """One cell on one test set; what is not known, as distances to further ones, is ``None``.
+
+    ``patients`` are those of the test set, which intervals are over.
+    """
 
     generator: str
     segmenter: str
@@ -67,6 +71,7 @@ class Row:
     noise: str = ""
     lost_steps: int | None = None
     control: str = ""
+    patients: int | None = None
 
     @property
     def is_direct(self) -> bool:
@@ -197,6 +202,7 @@ def _row(
         noise=spec.noise,
         lost_steps=guarantee.get("lost_steps"),
         control=spec.control,
+        patients=patients_in(scores) if scores else None,
         **{name: (scores.get(name) or {}).get("mean") for name in APPENDED},
     )
 

@@ -30,7 +30,7 @@ def trained(plug_in: PlugIn, synthetic: Patches, context: TrainContext) -> Segme
 def tested(
     segmenter: Segmenter, name: str, patients: Sequence[Patient], listener: Listener
 ) -> dict[str, Any]:
-    """Every patient's scores, and their means with intervals over patients.
+    """Every patient's scores, how many they are, and their means with intervals over patients.
 
     Args:
         segmenter: A fitted one.
@@ -52,7 +52,8 @@ def tested(
             }
         )
         listener(f"scoring {name}", done, len(patients))
-    return {"name": name, **{s: _mean(rows, s) for s in Scores._fields}, "patients": rows}
+    means = {score: _mean(rows, score) for score in Scores._fields}
+    return {"name": name, "n": len(rows), **means, "patients": rows}
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], score: str) -> dict[str, float] | None:

@@ -138,4 +138,4 @@ def tested(name: str, dice: float, seed: int) -> dict[str, Any]:
         else None
         for score in Scores._fields
     }
-    return {"name": name, **means, "patients": rows}
+    return {"name": name, "n": len(rows), **means, "patients": rows}

@@ -90,6 +90,7 @@ def test_what_the_suite_writes_is_read_and_adds_up(
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
+        (at("result/test_sets/0/n", 7), "n on test is 7, and there are 6 phantoms"),
         (at("result/run_key", "0" * 12), "its key is 000000000000"),
         (at("result/spec/generator/settings/batch", 8), "its key is"),
         (at("result/spec/seed", 7), "its key is"),

@@ -15,6 +15,7 @@ from leaderboard.board import tables_of
 from leaderboard.entries import Entry
 from leaderboard.page import write_markdown, write_page
 from leaderboard.published import Published
+from leaderboard.reports import write_report
 from leaderboard.sharing import FEWEST, published
 from leaderboard.verification import verified
 
@@ -84,7 +85,7 @@ def test_synthetic_patches_of_patients_leave_only_under_a_finite_unseeded_epsilo
 def test_a_test_set_of_a_few_patients_has_no_mean_to_publish(cache: Path, tmp_path: Path) -> None:
     made = private(cache, noise="system")
     test, shifted = made.result["test_sets"]
-    few = {**shifted, "patients": shifted["patients"][: FEWEST - 1]}
+    few = {**shifted, "n": FEWEST - 1, "patients": shifted["patients"][: FEWEST - 1]}
     one = replace(made, result={**made.result, "test_sets": [test, few]})
     said = json.loads(published(one).write(tmp_path).read_text())
     assert [tested["name"] for tested in said["result"]["test_sets"]] == ["test"]
@@ -98,7 +99,7 @@ def few_in_the_main_set(cache: Path) -> Entry:
     made = private(cache, noise="system")
     test, shifted = made.result["test_sets"]
     told = {"offline_distance": 0.0123, "fid": {"value": 4.56, "kid": 0.789, "n": 9, "dims": 64}}
-    few = {**test, **told, "patients": test["patients"][:2]}
+    few = {**test, **told, "n": 2, "patients": test["patients"][:2]}
     shares = {"test": 0.321, "shifted": 0.5}
     more = {"test_sets": [few, shifted], "fraction_of_real": shares}
     return replace(made, result={**made.result, **more})
@@ -145,7 +146,7 @@ def test_of_patients_one_coarse_duration_leaves_and_nothing_of_stages_or_memory(
 
 def test_where_all_test_sets_are_small_nothing_is_published(cache: Path, tmp_path: Path) -> None:
     made = private(cache, noise="system")
-    few = [{**t, "patients": t["patients"][:2]} for t in made.result["test_sets"]]
+    few = [{**t, "n": 2, "patients": t["patients"][:2]} for t in made.result["test_sets"]]
     one = replace(made, result={**made.result, "test_sets": few})
     with pytest.raises(DataError, match="fewer than 5"):
         published(one)
@@ -154,10 +155,38 @@ def test_where_all_test_sets_are_small_nothing_is_published(cache: Path, tmp_pat
     assert "fewer than 5" in text
 
 
+def test_a_report_beside_the_results_shows_its_owner_means_over_few_and_says_so(
+    cache: Path, tmp_path: Path
+) -> None:
+    one = few_in_the_main_set(cache)
+    write_report([one], tmp_path)
+    view = view_in((tmp_path / "report.html").read_text())
+    (row,) = view["tables"][0]["rows"]
+    assert row["tests"]["test"]["patients"] == 2
+    assert row["distance"] == 0.0123
+    said = " ".join(view["tables"][0]["notes"])
+    assert "whoever has these data, and nobody else" in said
+    assert "(test: 2)" in said
+    assert "1 of 1 cells are finished" in said
+    markdown = (tmp_path / "report.md").read_text()
+    assert "nobody else" in markdown
+    assert not [word for word in ("sub-", "/secret") if word in json.dumps(view) + markdown]
+
+
+def test_every_mean_stands_beside_the_number_of_its_patients(cache: Path, tmp_path: Path) -> None:
+    view, text = shown([entry(spec(), cache)], tmp_path)
+    assert view["tables"][0]["rows"][0]["tests"]["shifted"]["patients"] == 6
+    assert view["tables"][0]["data"]["test"]["all"][0]["patients"] == 6
+    assert "| patients |" in text
+    file = json.loads(published(entry(spec(), cache)).write(tmp_path).read_text())
+    assert [test["n"] for test in file["result"]["test_sets"]] == [6, 6]
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
         (at("result/test_sets/0/patients", PRIVATE), "scores of single patients"),
+        (at("result/test_sets/0/n", 4), "over 4 patients, and tell of them"),
         (at("curves/critic", [[0, 1.0]]), "training curves"),
         (at("result/skipped", ["sub-03 has no mask"]), "who was left out"),
         (at("pictures/neighbours", "PNG"), "neighbours"),
@@ -165,7 +194,7 @@ def test_where_all_test_sets_are_small_nothing_is_published(cache: Path, tmp_pat
         (at("result/seconds/fit", 30.0), "how long"),
         (at("result/peak_mib", 900.5), "how much memory"),
     ],
-    ids=["patients", "curves", "skipped", "neighbours", "seconds", "stages", "memory"],
+    ids=["patients", "few", "curves", "skipped", "neighbours", "seconds", "stages", "memory"],
 )
 def test_a_file_that_tells_of_single_patients_is_refused(
     change: Any, fault: str, cache: Path, tmp_path: Path

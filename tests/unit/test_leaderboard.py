@@ -65,6 +65,11 @@ def test_the_table_says_the_relation_whose_noise_it_was_and_what_was_interrupted
     assert "another draw, with up to 60 steps lost and counted: dp-wgan at ε = 2, seed 0." in shown
 
 
+def test_the_table_says_over_how_many_patients_a_dice_is() -> None:
+    assert "Dice, test (n = 6)" in text([replace(ROW, patients=6), FAILED])
+    assert "Dice, test " in text([ROW])
+
+
 def test_the_table_shows_what_was_spent_by_patch_and_by_patient() -> None:
     shown = text([ROW, REAL])
     assert "ε asked, patch" in shown
