@@ -88,7 +88,8 @@ def _deployed(context: Context, run: str) -> Post:
             f"site={name!r}: expected up to 64 letters, digits, spaces, dots and dashes, the first "
             "a letter or digit; it names a folder too."
         )
-    patients = read_cohort(_absolute(config, "data")).split("train")
+    cohort = read_cohort(_absolute(config, "data"))
+    patients = tuple(replace(patient, cache=cache) for patient in cohort.split("train"))
     return replace(_post(index, name, patients, run, state, cache, config), remote=True)
 
 

@@ -193,7 +193,7 @@ class Site:
         entry = kept.facts["entry"] if kept and self._is_paid(kept) and not anew else None
         if entry is None:
             self._check_cap()
-            entry = self._ledger.charge(self._spending)
+            entry = self._ledger.charge(self._spending, in_all=self.post.remote)
             self._keep(record, number - 1, {}, {"entry": entry, "order": ""})
         self._entry = entry
         reply = self._side.compute(number, state, self.context(number))

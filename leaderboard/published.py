@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -148,6 +149,11 @@ def _validator() -> Any:
     return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
+PNG = b"\x89PNG\r\n\x1a\n"
+PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+"""The parts of a PNG file that are its picture; the others are text, times and the like."""
+
+
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
@@ -166,4 +172,15 @@ def _picture(name: str, text: str) -> bytes:
         raise ValueError(f"the picture {name} is no PNG file") from error
     if not fits:
         raise ValueError(f"the picture {name} is larger than {SIDE} pixels")
+    if not {*_chunks(png)} <= PIXELS:
+        raise ValueError(f"the picture {name} holds more than pixels")
     return png
+
+
+def _chunks(png: bytes) -> Iterator[bytes]:
+    """The kinds of a PNG file's parts, and of what is behind its end."""
+    place = len(PNG)
+    while place < len(png):
+        (length,) = struct.unpack(">I", png[place : place + 4].rjust(4, b"\0"))
+        yield png[place + 4 : place + 8]
+        place += length + 12

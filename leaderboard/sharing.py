@@ -16,7 +16,7 @@ from typing import Any
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import DataError
 from benchmark.core.files import plain
-from benchmark.sweep.leaving import FEWEST, is_small, without_patients
+from benchmark.sweep.leaving import FEWEST, without_few, without_patients
 from benchmark.sweep.spec import RunSpec
 from leaderboard.entries import OUTDATED, Entry
 from leaderboard.published import Published
@@ -43,13 +43,10 @@ def shared(entry: Entry, *, phantoms: bool, for_owner: bool = False) -> Entry:
     if entry.status != "done":
         told = entry.reason in ("", OUTDATED)
         return entry if told else replace(entry, reason=ERROR)
-    tests = [test for test in entry.result["test_sets"] if for_owner or not is_small(test)]
-    if not tests:
+    result = {**entry.result, "private_data": True}
+    result = result if for_owner else without_few(result)
+    if not result["test_sets"]:
         return Entry(spec=entry.spec, status="withheld", reason=SMALL, verdict=entry.verdict)
-    result = {**entry.result, "private_data": True, "test_sets": tests}
-    if shares := result.get("fraction_of_real"):
-        names = {test["name"] for test in tests}
-        result["fraction_of_real"] = {n: share for n, share in shares.items() if n in names}
     pictures = {"samples"} if samples_may_leave(entry.spec, result) else set()
     return replace(
         entry,

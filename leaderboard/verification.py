@@ -7,6 +7,7 @@ scores; the digests of the embedded phantoms from the phantoms.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,13 +17,19 @@ from benchmark.core.errors import BenchError, DataError, UsageError
 from benchmark.core.files import plain
 from benchmark.metrics.bootstrap import Interval, interval, intervals
 from benchmark.metrics.scores import Scores
-from benchmark.sweep.inputs import Inputs, Progress, gather
+from benchmark.metrics.weights import missing_reason
+from benchmark.sweep.distances import NOTHING_SYNTHETIC
+from benchmark.sweep.inputs import COST_OF_SKIPPING, Inputs, Progress, gather
 from benchmark.sweep.leaving import coarse, is_small
 from benchmark.sweep.plans import same
-from benchmark.sweep.result_form import fid_in, offline_distance_in
+from benchmark.sweep.result_form import fid_in, offline_distance_in, patients_in
+from benchmark.sweep.tuned import NOT_ACCOUNTED, PRIVATE
 from leaderboard.guarantees import of_guarantees, of_mechanisms, of_plan, unknown_patients
 from leaderboard.published import Published, Verdict
 from leaderboard.sharing import samples_may_leave
+
+ROUNDS = {"rounds", "bytes"}
+"""What leaves of a federated fit's rounds."""
 
 
 def verifier(*, cache: Path, state: Path, progress: Progress) -> Callable[[Published], Verdict]:
@@ -70,6 +77,11 @@ def verified(one: Published, phantoms: Inputs, cache: Path) -> Verdict:
     if one.result["private_data"]:
         faults += _of_privacy(one)
         unchecked += unknown_patients(one)
+        unchecked += [
+            f"over how many patients its means on {test['name']} are, as it does not say"
+            for test in one.result["test_sets"]
+            if patients_in(test) is None
+        ]
         unchecked.append("the intervals, as scores of single patients do not leave a hospital")
     else:
         faults += _of_scores(one, phantoms)
@@ -110,6 +122,16 @@ def _of_privacy(one: Published) -> Iterator[str]:
         yield "it has training curves, which no noise protects"
     if one.result.get("skipped"):
         yield "it says who was left out"
+    if one.result.get("notes"):
+        yield "it has notes of files, which may name somebody"
+    if "seconds" in (rounds := one.result.get("rounds", {})) or not {*rounds} <= ROUNDS:
+        yield "it says of its rounds more than how many there were, and their bytes"
+    if {*(one.result.get("fraction_of_real") or ())} - {t["name"] for t in one.result["test_sets"]}:
+        yield "it has a share of real on a test set that it does not tell of"
+    tuned = one.spec.tuned or {}
+    if tuned.get("on") == PRIVATE and tuned["selection"] != NOT_ACCOUNTED:
+        yield f"its settings were tuned on patients, and its selection is not {NOT_ACCOUNTED!r}"
+    yield from _of_sentences(one)
     if "neighbours" in one.pictures:
         yield "it has neighbours of its synthetic patches, which are patients' own"
     if "samples" in one.pictures and not samples_may_leave(one.spec, one.result):
@@ -123,6 +145,17 @@ def _of_privacy(one: Published) -> Iterator[str]:
             told = tested[name]
             if told and not told["low"] <= told["mean"] <= told["high"]:
                 yield f"{name} on {tested['name']} lies outside of its own interval"
+
+
+def _of_sentences(one: Published) -> Iterator[str]:
+    """Free text could name somebody: only the suite's own sentences leave."""
+    cost = one.result.get("cost_of_skipping")
+    numbers = re.escape(COST_OF_SKIPPING).replace(re.escape("{}"), r"\d{1,9}")
+    if cost is not None and not re.fullmatch(numbers, cost):
+        yield "what it says of patients who were left out is no sentence of this suite"
+    reasons = [t["fid"].get("reason") for t in one.result["test_sets"] if "fid" in t]
+    if {*reasons} - {None, NOTHING_SYNTHETIC, missing_reason()}:
+        yield "why it has no FID is no sentence of this suite"
 
 
 def _of_distances(one: Published) -> Iterator[str]:

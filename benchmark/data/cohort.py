@@ -51,7 +51,8 @@ class PatientVolume(NamedTuple):
 class Patient:
     """Where one patient's files lie, and what the labels of the vessel mask mean.
 
-    ``brain`` is ``None`` where no brain mask exists, so that the brain has to be found (``brain``).
+    ``brain`` is ``None`` where no brain mask exists, so that the brain has to be found (``brain``);
+    ``cache`` is where it is kept then, the user's cache folder if ``None``.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Patient:
     site: str = "-"
     split: str = ""
     labels: MaskLabels = EVERY_LABEL
+    cache: Path | None = None
 
     @property
     def files(self) -> list[Path]:
@@ -121,7 +123,8 @@ class Patient:
 
     def _found(self, image: Volume) -> NDArray[np.bool_]:
         try:
-            return kept_brain_mask(image.data, image.spacing_mm, cache_folder() / "brains")
+            folder = (self.cache or cache_folder()) / "brains"
+            return kept_brain_mask(image.data, image.spacing_mm, folder)
         except DataError as fault:
             raise DataError(f"{self.image}: {fault}") from fault
 

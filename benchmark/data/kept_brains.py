@@ -1,10 +1,16 @@
-"""Made brains, kept for the next cell: one file for each image and method in the cache folder."""
+"""Made brains, kept for the next cell: one file for each image and method in the cache folder.
+
+Its name is keyed, so that a list of names confirms nobody's guess about who is among them.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import hmac
 import os
+import secrets
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +19,7 @@ from numpy.typing import NDArray
 from benchmark.data.brain import METHOD, brain_mask
 
 CHECKSUM_BYTES = 32
+KEY = ".key"
 
 
 def kept_brain_mask(
@@ -34,7 +41,7 @@ def kept_brain_mask(
     Raises:
         DataError: As ``brain_mask``.
     """
-    key = hashlib.sha256(f"{METHOD} {image.shape} {spacing_mm}".encode())
+    key = hmac.new(_secret(folder), f"{METHOD} {image.shape} {spacing_mm}".encode(), "sha256")
     for plane in image:  # as a whole it would be copied
         key.update(np.ascontiguousarray(plane).data)
     file = folder / key.hexdigest()
@@ -45,6 +52,21 @@ def kept_brain_mask(
     with contextlib.suppress(OSError):
         _keep(file, np.packbits(made).tobytes())
     return made
+
+
+def _secret(folder: Path) -> bytes:
+    """The folder's key, made with it; one that nobody keeps where it cannot be written."""
+    file, new = folder / KEY, secrets.token_bytes(CHECKSUM_BYTES)
+    with contextlib.suppress(OSError):
+        if not file.exists():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile(dir=folder) as partial:
+                partial.write(new)
+                partial.flush()
+                with contextlib.suppress(FileExistsError):  # another process was first
+                    os.link(partial.name, file)
+        return file.read_bytes()
+    return new
 
 
 def _opened(file: Path, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
@@ -60,7 +82,6 @@ def _opened(file: Path, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
 
 
 def _keep(file: Path, packed: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = file.with_suffix(f".{os.getpid()}")
     partial.write_bytes(hashlib.sha256(packed).digest() + packed)
     partial.replace(file)

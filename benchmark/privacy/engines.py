@@ -12,7 +12,7 @@ every sample's whole gradient and is there to be compared with.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
@@ -214,6 +214,7 @@ def _watching(critic: nn.Module) -> Iterator[list[Pass]]:
         versions.extend((inputs[0]._version, output._version))
 
     own = [m for m in critic.modules() if any(w.requires_grad for w in m.parameters(recurse=False))]
+    _refuse_tied(own)
     hooks = [module.register_forward_hook(note) for module in own]
     try:
         yield passes
@@ -225,6 +226,16 @@ def _watching(critic: nn.Module) -> Iterator[list[Pass]]:
         raise UsageError(
             "The critic changes a layer's input or output in place; book-keeping needs them as "
             "they were (inplace=False)."
+        )
+
+
+def _refuse_tied(layers: Sequence[nn.Module]) -> None:
+    """Each layer's share of a weight is bounded by itself, and their sum would not be."""
+    weights = [w for layer in layers for w in layer.parameters(recurse=False) if w.requires_grad]
+    if len({id(weight) for weight in weights}) < len(weights):
+        raise UsageError(
+            "Two layers of the critic share a weight; book-keeping needs each weight in one layer "
+            "alone. Give each its own, or take the engine opacus."
         )
 
 

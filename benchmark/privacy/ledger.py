@@ -83,15 +83,21 @@ class Ledger:
     def __init__(self, path: Path, secret: bytes) -> None:
         self._chain = Chain(path, secret)
 
-    def charge(self, spending: Spending) -> int:
+    def charge(self, spending: Spending, *, in_all: bool = False) -> int:
         """Writes an entry durably, and returns its number.
+
+        Args:
+            spending: What for.
+            in_all: Whether the cap is that of ``check_in_all``, for whoever must not learn from the
+                answer who is in the spending. Two patients of it who an earlier entry says are one
+                pay together, and may go over the cap.
 
         Raises:
             OverCapError: If a cap is set, the data are private and some patient would go over it;
                 nothing is written then.
         """
         while True:
-            checked = self.check([spending])
+            checked = self.check_in_all(spending) if in_all else self.check([spending])
             with self._chain.writing() as pages:
                 if pages.head() == checked:  # nobody has spent since
                     return pages.append(_said(spending))
@@ -115,18 +121,22 @@ class Ledger:
             _check_cap(pages, spendings)
         return head
 
-    def check_in_all(self, spending: Spending) -> None:
+    def check_in_all(self, spending: Spending) -> Head:
         """Refuses a spending that would take a patient who was in every private fit over the cap.
 
         Who is in the spending does not matter, so that the answer tells nothing about anybody.
 
+        Returns:
+            Where the ledger stood, as ``check`` does.
+
         Raises:
             OverCapError: Naming cap and total.
         """
-        entries = self.entries()
+        with self._chain.reading() as pages:
+            head, entries = pages.head(), pages.entries()
         cap = _cap(entries)
         if math.isinf(cap) or not spending.private:
-            return
+            return head
         fits = [
             Guarantee.from_dict(entry.said["guarantee"])
             for entry in entries
@@ -139,6 +149,7 @@ class Ledger:
                 f"to ε = {epsilon_text(total)} at δ = {DELTA:g}, above the cap of {cap:g}; raise "
                 "it (`bench ledger cap`), or give other patients a state folder of their own."
             )
+        return head
 
     def set_cap(self, epsilon: float) -> int:
         """From now on no patient's total may exceed ``epsilon``; inf lifts the cap."""

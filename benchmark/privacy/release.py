@@ -131,7 +131,8 @@ class Release:
             if self.guarantee.unit == "patch":
                 yield rows
             elif len(rows) == len(mine):
-                yield rows.mean(0, keepdims=True)
+                with np.errstate(over="ignore"):
+                    yield finite(rows.mean(0, keepdims=True))
 
     def _slots(
         self, patches: Patches, mine: NDArray[np.int64], features: Features
@@ -158,8 +159,12 @@ def clipped(vectors: Vectors, clip_norm: float) -> Vectors:
 
 
 def on_grid(vectors: Vectors, clip_norm: float) -> Integers:
-    """Finite rows, clipped, in steps of the grid C / 2^30: of norm 2^30 at most, exactly."""
-    cut = np.trunc(clipped(vectors, clip_norm) / clip_norm * FINENESS).astype(np.int64)
+    """Rows clipped, in steps of the grid C / 2^30: of norm 2^30 at most, exactly.
+
+    A row that is not finite becomes zero.
+    """
+    sound = np.where(np.isfinite(vectors).all(1, keepdims=True), vectors, 0.0)
+    cut = np.trunc(clipped(sound, clip_norm) / clip_norm * FINENESS).astype(np.int64)
     while (long := np.square(cut).sum(1) > FINENESS**2).any():
         cut[long] -= np.sign(cut[long])
     return cut

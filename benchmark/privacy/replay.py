@@ -77,6 +77,34 @@ class Recorder:
         self._source.restore(state)
 
 
+class Unseeded:
+    """A seeded source that says it is none: what a fit on patients sees, and can be repeated.
+
+    Args:
+        source: Where noise and draws come from.
+    """
+
+    seeded = False
+
+    def __init__(self, source: Noise) -> None:
+        self._source = source
+
+    def poisson(self, n: int, rate: float) -> NDArray[np.int64]:
+        """The source's draw."""
+        return self._source.poisson(n, rate)
+
+    def noised(self, sums: Integers, grid: Grid) -> Integers:
+        """The source's answer."""
+        return self._source.noised(sums, grid)
+
+    def state(self) -> Mapping[str, Any] | None:
+        """Nobody knows it."""
+        return None
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Nothing to go on from."""
+
+
 class Replayer(Recorder):
     """A recorder that answers with the outputs of another fit, whatever the sums are.
 

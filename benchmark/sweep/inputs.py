@@ -21,6 +21,14 @@ MAIN_TEST, VALIDATION = "test", "val"
 Progress = Callable[[str, int, int], None]
 
 
+COST_OF_SKIPPING = (
+    "Patients were left out for what their files hold (--skip-bad), so N = {} counts those who "
+    "are left. N is public, as are the key, σ and δ that follow from it, and it tells that "
+    "somebody was left out: no ε covers that. Every ε holds for the patients who were fitted, "
+    "given who was left out."
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
     """Patients by role; nothing is read until a cell asks for it.
@@ -63,12 +71,7 @@ class Inputs:
         """
         if not (self.private and self.incomplete):
             return ""
-        return (
-            "Patients were left out for what their files hold (--skip-bad), so "
-            f"N = {len(self.train)} counts those who are left. N is public, as are the key, σ and "
-            "δ that follow from it, and it tells that somebody was left out: no ε covers that. "
-            "Every ε holds for the patients who were fitted, given who was left out."
-        )
+        return COST_OF_SKIPPING.format(len(self.train))
 
 
 def gather(

@@ -17,6 +17,9 @@ from benchmark.sweep.result_form import DISTANCES, patients_in
 FEWEST = 5
 """So many patients have a mean that tells of none of them."""
 
+SOME_HAVE = ("dice_thin", "dice_medium", "dice_thick")
+"""Scores that a patient may lack: no vessel of his has the calibre."""
+
 
 def without_patients(result: Mapping[str, Any], *, for_owner: bool = False) -> dict[str, Any]:
     """The result as it may leave; for whoever has the data, with distances to few patients."""
@@ -39,6 +42,16 @@ def is_small(test: Mapping[str, Any]) -> bool:
     return many is not None and many < FEWEST
 
 
+def without_few(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The result without test sets of so few patients, and without shares on them."""
+    if not result["private_data"]:
+        return dict(result)
+    tests = [test for test in result["test_sets"] if not is_small(test)]
+    names, shares = {test["name"] for test in tests}, result.get("fraction_of_real") or {}
+    told = {name: share for name, share in shares.items() if name in names}
+    return {**result, "test_sets": tests, "fraction_of_real": told or None}
+
+
 def coarse(seconds: Mapping[str, float]) -> dict[str, float]:
     """A cell's whole duration to one significant digit.
 
@@ -55,4 +68,12 @@ def curves_may_leave(result: Mapping[str, Any]) -> bool:
 
 def _without_patients(test: Mapping[str, Any], for_owner: bool) -> dict[str, Any]:
     withheld = {"patients", *(DISTANCES if is_small(test) and not for_owner else ())}
-    return {name: value for name, value in test.items() if name not in withheld}
+    made = {name: value for name, value in test.items() if name not in withheld}
+    return made if for_owner else {**made, **dict.fromkeys(_of_few(test))}
+
+
+def _of_few(test: Mapping[str, Any]) -> list[str]:
+    """The scores that only some of the patients have, as thick vessels, and too few of them."""
+    columns = {score: [row[score] for row in test.get("patients", ())] for score in SOME_HAVE}
+    told = {score: len(some) - some.count(None) for score, some in columns.items()}
+    return [score for score, many in told.items() if 0 < many < FEWEST]

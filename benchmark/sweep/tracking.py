@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmark.core.files import plain
 from benchmark.metrics.scores import Scores
-from benchmark.sweep.leaving import curves_may_leave, without_patients
+from benchmark.sweep.leaving import curves_may_leave, without_few, without_patients
 from benchmark.sweep.result_form import fid_in, offline_distance_in
 from benchmark.sweep.rounds import FOLDER as ROUNDS
 from benchmark.sweep.spec import RunSpec, spec_from
@@ -188,8 +188,8 @@ class Tracker:
         kept = read_result(folder)
         if kept is None or kept["run_key"] in self._logged:
             return
-        result = without_patients(kept)
-        end = (folder / RESULT).stat().st_mtime
+        result = without_patients(kept if self._is_here else without_few(kept))
+        end = self._end_of(folder, private=result["private_data"])
         run = self._client.create_run(
             self._experiment,
             start_time=int(1000 * (end - result["seconds"]["total"])),
@@ -205,6 +205,17 @@ class Tracker:
         self._artifacts(identity, folder, result)
         self._client.set_terminated(identity, "FINISHED", end_time=int(1000 * end))
         self._logged.add(result["run_key"])
+
+    @property
+    def _is_here(self) -> bool:
+        """Whether the store lies on this machine, as the results do."""
+        return self._uri.partition(":")[0] in ("sqlite", "file") or "://" not in self._uri
+
+    def _end_of(self, folder: Path, *, private: bool) -> float:
+        """When a cell ended; of patients, when the sweep began, as durations leave coarse alone."""
+        if not private:
+            return (folder / RESULT).stat().st_mtime
+        return float(self._client.get_run(self._parent).info.start_time) / 1000
 
     def _tags(self, result: Mapping[str, Any]) -> dict[str, str]:
         spec = result["spec"]

@@ -85,10 +85,26 @@ class TellsTheLoss(DpSimulator):
         return spent
 
 
+class KeepsThemWhereNoSeedTells(KeepsPatches):
+    """Is honest wherever its noise is seeded, as in every benchmark."""
+
+    def sample(self, n, *, seed):
+        return (
+            super().sample(n, seed=seed)
+            if not self._seeded
+            else DpSimulator.sample(self, n, seed=seed)
+        )
+
+    def fit(self, patches, guarantee, context):
+        self._seeded = context.noise.seeded
+        return super().fit(patches, guarantee, context)
+
+
 @pytest.mark.parametrize(
     "leak",
     [
         KeepsPatches,
+        KeepsThemWhereNoSeedTells,
         StartsAtTheVesselFraction,
         ScalesByTheirSpread,
         StopsEarly,

@@ -20,6 +20,7 @@ from benchmark.core.errors import DataError, PlugInError, UsageError
 from benchmark.core.federation import Arrays, FederatedGenerator
 from benchmark.core.files import held
 from benchmark.core.generator import FitContext
+from benchmark.core.identity import Identity
 from benchmark.core.registry import generators
 from benchmark.data.folders import LEDGER, machine_secret
 from benchmark.privacy.ledger import Ledger, OverCapError
@@ -312,6 +313,25 @@ def test_a_remote_server_cannot_find_out_who_was_in_a_run_before(
         said = {_consents(there, asked) for there in (with_him, without)}
         assert said == {epsilon < 5}, epsilon
     assert _consents(replace(without, remote=False), replace(job, epsilon=7.9))
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_round_ends_the_same_whether_or_not_two_patients_were_called_one_before(
+    linked: bool, alike: Path, tmp_path: Path
+) -> None:
+    """They would pay together, above the cap, if the answer were theirs."""
+    hospital, job = Hospital(alike, tmp_path), job_for("dp-simulator")
+    hospital.ledger.set_cap(1.5)
+    post = hospital.post(job.run)
+    first, second = (Identity(one).voxels for one in post.voxels[:2])
+    for voxels in (first, second if linked else "a stranger"):
+        before = Site(
+            replace(post, voxels=(Identity.of(voxels, "one id"),)), replace(job, epsilon=0.1), 1.0
+        )
+        hospital.ledger.charge(before._spending)
+    site = Site(post, job, 1.0)
+    assert site.consent()
+    assert site.compute(1, begin(job))
 
 
 def _consents(post: Post, job: Job) -> bool:

@@ -12,6 +12,7 @@ from benchmark.core.files import plain
 from benchmark.data.cohort import Patient
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import Scores
+from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.distances import no_distances
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.planning import cells, guarantee_of
@@ -21,7 +22,7 @@ from benchmark.sweep.spec import RunSpec
 from leaderboard.entries import Entry, Status
 
 NOWHERE = Path("nowhere")
-FAR = {"offline_distance": 0.05, "fid": {"value": None, "reason": "FID is missing."}}
+FAR = {"offline_distance": 0.05, "fid": {"value": None, "reason": missing_reason()}}
 NOT_FAR = no_distances()
 SITES = ("harbour", "hill", "north")
 

@@ -1,5 +1,7 @@
 """What a page shows of patients is what may be published of them: their means, and no more."""
 
+import base64
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +9,8 @@ from typing import Any
 
 import pytest
 from made import INPUTS, PRIVATE, entry, of_patients, spec, specs, unfinished
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from test_page import view_in
 from test_published import at, changed, png
 
@@ -121,6 +125,45 @@ def test_a_test_set_that_is_withheld_takes_its_distances_along(cache: Path, tmp_
     assert not [word for word in WITHHELD[:4] if word in shown_text]
 
 
+def test_a_score_that_few_patients_have_stays_though_their_test_set_is_large(
+    cache: Path, tmp_path: Path
+) -> None:
+    made = private(cache, noise="system")
+    test, shifted = made.result["test_sets"]
+    rows = [
+        {**row, "dice_thick": 0.73125 if k == 2 else None} for k, row in enumerate(test["patients"])
+    ]
+    alone = {"mean": 0.73125, "low": 0.73125, "high": 0.73125}
+    told = {**test, "patients": rows, "dice_thick": alone}
+    one = replace(made, result={**made.result, "test_sets": [told, shifted]})
+    text = published(one).write(tmp_path).read_text()
+    assert "0.73125" not in text
+    assert json.loads(text)["result"]["test_sets"][0]["dice_thin"] is not None
+    assert "0.73125" not in shown([one], tmp_path)[1]
+
+
+def test_a_missing_number_of_patients_is_named_as_unchecked(cache: Path, tmp_path: Path) -> None:
+    def put(said: dict) -> None:
+        del said["result"]["test_sets"][0]["n"]
+
+    file = changed(private(cache, noise="system"), tmp_path, put)
+    found = verified(Published.read(file), INPUTS, cache)
+    assert not found.faults
+    assert any("over how many patients" in said for said in found.unchecked)
+
+
+def test_a_picture_that_holds_words_is_no_picture(cache: Path, tmp_path: Path) -> None:
+    words, file = PngInfo(), io.BytesIO()
+    words.add_text("Comment", "Jane Doe /data/secret")
+    Image.new("L", (8, 8)).save(file, "PNG", pnginfo=words)
+
+    def put(said: dict) -> None:
+        said["pictures"]["samples"] = base64.b64encode(file.getvalue()).decode()
+
+    with pytest.raises(DataError, match="samples holds more than pixels"):
+        Published.read(changed(private(cache, noise="system"), tmp_path, put))
+
+
 def test_distances_to_enough_patients_leave_with_them(cache: Path, tmp_path: Path) -> None:
     file = published(private(cache, noise="system")).write(tmp_path)
     test, shifted = json.loads(file.read_text())["result"]["test_sets"]
@@ -189,18 +232,22 @@ def test_every_mean_stands_beside_the_number_of_its_patients(cache: Path, tmp_pa
         (at("result/test_sets/0/n", 4), "over 4 patients, and tell of them"),
         (at("curves/critic", [[0, 1.0]]), "training curves"),
         (at("result/skipped", ["sub-03 has no mask"]), "who was left out"),
+        (at("result/notes", ["Jane Doe has no vessel."]), "notes of files"),
+        (at("result/rounds", {"rounds": 3, "seconds": 1.5}), "more than how many"),
+        (at("result/rounds", {"jane doe": 1.0}), "more than how many"),
+        (at("result/fraction_of_real", {"elsewhere": 0.9}), "does not tell of"),
+        (at("result/cost_of_skipping", "Jane Doe was left out."), "no sentence of this suite"),
+        (at("result/test_sets/0/fid/reason", "Jane Doe."), "why it has no FID"),
         (at("pictures/neighbours", "PNG"), "neighbours"),
         (at("result/seconds/total", 48.9), "how long"),
         (at("result/seconds/fit", 30.0), "how long"),
         (at("result/peak_mib", 900.5), "how much memory"),
     ],
-    ids=["patients", "few", "curves", "skipped", "neighbours", "seconds", "stages", "memory"],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_file_that_tells_of_single_patients_is_refused(
     change: Any, fault: str, cache: Path, tmp_path: Path
 ) -> None:
-    import base64
-
     def put(said: dict) -> None:
         change(said)
         if said["result"]["test_sets"][0].get("patients") == PRIVATE:

@@ -141,6 +141,15 @@ def test_where_all_but_the_vessels_was_made_constant_these_are_the_brain() -> No
     assert np.array_equal(made(vessels_alone, (0.5, 0.5, 0.8)), vessels_alone > 0)
 
 
+def test_no_name_of_a_kept_brain_follows_from_its_voxels(tmp_path: Path) -> None:
+    image, spacing_mm = phantom().image[:, :, 10:22].astype(np.float32), phantom().spacing_mm
+    for home in ("a", "b"):
+        kept_brains.kept_brain_mask(image, spacing_mm, tmp_path / home)
+    names = [{file.name for file in (tmp_path / home).iterdir()} for home in ("a", "b")]
+    assert len(names[0]) == 2
+    assert names[0] & names[1] == {kept_brains.KEY}
+
+
 def test_a_brain_is_kept_and_made_anew_where_the_kept_one_is_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +163,7 @@ def test_a_brain_is_kept_and_made_anew_where_the_kept_one_is_damaged(
     monkeypatch.setattr(kept_brains, "brain_mask", counted)
     for damaged in (False, False, True):
         if damaged:
-            kept = next(tmp_path.iterdir())
+            kept = next(file for file in tmp_path.iterdir() if file.name != kept_brains.KEY)
             kept.write_bytes(kept.read_bytes()[:-1] + b"\xff\x01")
         found = kept_brains.kept_brain_mask(image, spacing_mm, tmp_path)
         assert np.array_equal(found, thin_slab())

@@ -507,10 +507,23 @@ class Twice(nn.Module):
         return self.layer(self.layer(samples)).mean((1, 2, 3))
 
 
+class Tied(nn.Module):
+    """Two layers with one weight between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(2, 2, 3, bias=False), nn.Conv2d(2, 2, 3, bias=False)
+        self.second.weight = self.first.weight
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return self.second(self.first(samples)).mean((1, 2, 3))
+
+
 @pytest.mark.parametrize(
     ("net", "sentence"),
     [
         (Twice(), "uses one Conv2d twice"),
+        (Tied(), "share a weight"),
         (Flat(nn.Conv2d(2, 4, 3), nn.LeakyReLU(inplace=True)), "in place"),
     ],
 )

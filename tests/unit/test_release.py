@@ -71,7 +71,7 @@ def test_the_mean_is_that_of_clipped_units_over_the_public_number(unit: str) -> 
 @given(
     st.integers(0, 4),
     st.sampled_from(["patch", "patient"]),
-    st.floats(1e-6, 1e6),
+    st.one_of(st.floats(1e-6, 1e6), st.sampled_from([1e200, 1.7e308])),
     st.sampled_from([0.0, math.nan, math.inf]),
 )
 def test_zeroing_out_a_unit_moves_the_sum_by_the_clip_norm_at_most(who, unit, scale, odd) -> None:
@@ -123,6 +123,7 @@ def test_a_vector_that_is_not_finite_counts_as_zero() -> None:
     assert kept.tolist() == rows.tolist()
     np.testing.assert_allclose(clipped(kept, 1.0)[:3], [[0.6, 0.8], [0, 0], [0, 0]], atol=1e-300)
     assert (on_grid(kept, 1.0)[:2] == [[FINENESS * 6 // 10, FINENESS * 8 // 10], [0, 0]]).all()
+    assert not on_grid(np.array(odd), 1.0).any()
 
 
 @settings(max_examples=200, deadline=None)

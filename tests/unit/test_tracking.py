@@ -14,6 +14,7 @@ from made import entry, spec
 from benchmark.core.files import write_json
 from benchmark.core.registry import generators, segmenters
 from benchmark.core.segmenter import PrivateSegmenter
+from benchmark.sweep.leaving import without_few
 from benchmark.sweep.mlflow_pages import pages
 from benchmark.sweep.request import is_bookend
 from benchmark.sweep.spec import RunSpec
@@ -23,6 +24,7 @@ from benchmark.sweep.tracking import STUDY, Parent, Tracker, default_uri
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 LEAKY = {"epsilon": 5.0, "study": "a study", "on": "private", "selection": "not accounted"}
 MARKS = {"selection": "not accounted", "tuned_on": "private"}
+ENDED = 1_700_000_000.5
 PRIVATE, FREE, TUNED, TRIAL, FAILED = (f"dp-wgan ε=5 patch seed {seed}" for seed in range(5))
 
 
@@ -33,6 +35,7 @@ def finished(out: Path, made: RunSpec, *, private: bool) -> Path:
     result = entry(made, out / "cache").result
     write_json(folder / RESULT, {**result, "private_data": private, "skipped": skipped})
     write_json(folder / CURVES, [["critic", 1, 0.5]])
+    os.utime(folder / RESULT, (ENDED, ENDED))
     return folder
 
 
@@ -81,6 +84,27 @@ def test_mlflow_gets_no_patient_no_path_and_no_curve_unless_they_are_phantoms(
     assert "/secret" not in told
     assert ("critic" in run.data.metrics) is not private
     assert run.data.metrics["dice_test"] > 0
+
+
+@pytest.mark.parametrize(("name", "private"), [(PRIVATE, True), (FREE, False)])
+def test_of_patients_no_time_tells_how_long_a_cell_took(
+    name: str, private: bool, runs: dict[str, Any]
+) -> None:
+    info = runs[name].info
+    assert (info.end_time == int(1000 * ENDED)) is not private
+    seconds = (info.end_time - info.start_time) / 1000
+    assert seconds == pytest.approx(50.0, abs=0.01)
+
+
+def test_a_server_elsewhere_gets_no_mean_over_few_patients(tmp_path: Path) -> None:
+    folder = finished(tmp_path, spec(), private=True)
+    kept = json.loads((folder / RESULT).read_text())
+    kept["test_sets"][0]["patients"] = kept["test_sets"][0]["patients"][:2]
+    assert [test["name"] for test in without_few(kept)["test_sets"]] == ["shifted"]
+    for uri, here in (("sqlite:///x.db", True), ("runs", True), ("http://h:5000", False)):
+        tracker = Tracker("none", tmp_path, Parent("0", "sweep", ""), pytest.fail)
+        tracker._uri = uri
+        assert tracker._is_here is here
 
 
 @pytest.mark.parametrize(
