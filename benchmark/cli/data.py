@@ -98,7 +98,8 @@ def inspect(
         click.echo(f"Note: {note}")
     for fault in report.every_fault:
         click.echo(f"Fault: {fault}")
-    readable = sum(found.vessel_fraction is not None for found in report.findings)
+    usable = [found for found in report.findings if found.vessel_fraction is not None]
+    readable = 0 if report.is_fatal else len(usable)
     faults = len(report.every_fault)
     click.echo(
         f"{readable} patient{'s' * (readable != 1)} can be used, {faults} "

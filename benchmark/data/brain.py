@@ -6,7 +6,8 @@ The method, on blocks of about 1.3 mm and with all lengths k × millimetres of a
 the head's radius in its widest slice over 85 mm:
 
 1. Background: one constant value, or the dark class of Otsu's threshold where it reaches the
-   lateral faces. Without any, the slab was cut inside the brain, and all of it is brain.
+   lateral faces. Without any, or where what is left is too thin for a head, the slab was cut
+   inside the brain, and all of it is brain.
 2. Head: the largest part that is no background, its slices filled.
 3. Skull: a dark band between 4k and 12k mm of depth, darker than what covers it. Without one the
    volume is stripped of its skull already, and the whole head is brain; where all but the vessels
@@ -119,8 +120,8 @@ def brain_mask(
     head = _head(means[box], outside[box], sides) if box else None
     if blank is not None and not (head and _has_skull(head)):
         return mm.filled(~blank)
-    if not (box and head):
-        raise DataError(f"{NO_BRAIN}.")
+    if not (box and head):  # what is bright is no head, but vessels
+        return np.ones(image.shape, np.bool_)
     surface = np.full(means.shape, -FAR_MM, np.float32)
     surface[box] = _signed(_brain(head) if _has_skull(head) else head.inside, sides)
     return coarse.positive(surface)
@@ -167,7 +168,8 @@ def _head(means: Field, outside: Mask, sides: tuple[float, ...]) -> _Head | None
     if not (inside & (depth > LEAST_DEPTH_MM)).any():
         return None
     deep = means[inside & (depth > min(18 * scale, 0.5 * float(depth.max())))]
-    zero = min(float(np.median(means[~inside])), float(np.percentile(means[inside], 1)))
+    zero = float(np.percentile(means[inside], 1))
+    zero = zero if inside.all() else min(float(np.median(means[~inside])), zero)
     signal = (means - zero) / (float(np.median(deep)) - zero)
     return _Head(inside, depth, signal.astype(np.float32), scale, sides)
 

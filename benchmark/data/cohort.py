@@ -110,8 +110,7 @@ class Patient:
         if vessels.ignored is not None:
             brain = brain & ~vessels.ignored
         labelled, inside = vessels.data, vessels.data & brain
-        if not inside.any():
-            raise DataError(f"{self.vessels}: the vessel mask has no voxel in the brain.")
+        self._check_inside(labelled, brain, inside)
         own = None if given else canonical(image.data)
         return PatientVolume(
             self._scale(image.data if own is None else own, brain, out=own),
@@ -120,6 +119,21 @@ class Patient:
             image.spacing_mm,
             outside=float(1 - inside.sum() / labelled.sum()),
         )
+
+    def _check_inside(
+        self, labelled: NDArray[np.bool_], brain: NDArray[np.bool_], inside: NDArray[np.bool_]
+    ) -> None:
+        """Refuses a patient without a vessel in the brain, and says which mask is to blame."""
+        if not labelled.any():
+            raise DataError(f"{self.vessels}: the mask marks no vessel; is it the right one?")
+        if not brain.any():
+            raise DataError(f"{self.brain}: the brain mask is empty; mend it, or leave it out.")
+        if not inside.any():
+            whose = self.brain or "the brain that was found"
+            raise DataError(
+                f"{self.vessels}: the mask marks no vessel in the brain ({whose}); are both of "
+                "this image, and is neither inverted?"
+            )
 
     def _found(self, image: Volume) -> NDArray[np.bool_]:
         try:
@@ -139,7 +153,8 @@ class Patient:
         low, high = (float(end) for end in ends)  # as Python's, they leave float32 alone
         if not (high > low and 2 / (high - low) < FLOAT32_MAX):
             raise DataError(
-                f"{self.image}: the brain is constant ({low:g}); nothing can be scaled."
+                f"{self.image}: all of the brain has one intensity, so that nothing can be scaled; "
+                "is the brain mask right?"
             )
         scaled: NDArray[np.float32] = np.subtract(image, np.float32(low), out=out)
         scaled *= 2 / (high - low)  # in place: a volume is a hundred megabytes

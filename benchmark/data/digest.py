@@ -92,7 +92,8 @@ class Digests:
                 faults.append(fault)
         self._remembered.save()
         if not kept:
-            raise DataError("No patient is left whose files can be used.")
+            first = str(faults[0]) if faults else "there is none"
+            raise DataError(f"No patient is left whose files can be used; the first fault: {first}")
         return tuple(dict.fromkeys(kept.values()))
 
     def identities(self, patients: Sequence[Patient], *, private: bool) -> tuple[Identity, ...]:

@@ -13,8 +13,9 @@ from PIL import Image
 from scipy.ndimage import binary_erosion
 
 from benchmark.core.errors import DataError
-from benchmark.data.cohort import Examined, Patient
+from benchmark.data.cohort import Examined, Patient, with_splits
 from benchmark.data.layouts import list_patients
+from benchmark.data.layouts.listing import Listing
 from benchmark.data.likeness import Likeness, likeness
 from benchmark.data.notes import Note, notes_of, together
 from benchmark.data.twins import FITTED, Groups, near_twins, twins
@@ -55,11 +56,15 @@ class Finding(NamedTuple):
 
 
 class Report(NamedTuple):
-    """A cohort: findings by patient, faults of the folder, and notes."""
+    """A cohort: findings by patient, faults of the folder, and notes.
+
+    ``is_fatal`` says that a fault concerns everybody, so that nobody can be used.
+    """
 
     findings: list[Finding]
     faults: list[DataError]
     notes: list[str]
+    is_fatal: bool = False
 
     @property
     def every_fault(self) -> list[DataError]:
@@ -89,7 +94,17 @@ def inspect(
     groups = _groups(findings)
     notes = [*map(Note, listing.notes), *(note for found in findings for note in found.notes)]
     notes += near_twins(groups)
-    return Report(findings, [*listing.faults, *twins(groups)], together(notes))
+    faults = [*listing.faults, *_of_splits(root, listing), *twins(groups)]
+    return Report(findings, faults, together(notes, marked=True), is_fatal=bool(listing.fatal))
+
+
+def _of_splits(root: Path, listing: Listing) -> list[DataError]:
+    """What is wrong with the splits of all patients together."""
+    try:
+        with_splits(root, listing.patients)
+    except DataError as fault:
+        return [fault]
+    return []
 
 
 def save_picture(findings: Sequence[Finding], path: Path) -> None:

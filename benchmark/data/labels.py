@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.errors import DataError
+
+MOST_VESSELS = 64
+"""Labels above 0 that nobody describes; more of them are probabilities, or another atlas."""
 
 MOST_LABELS = 256
 """A segmentation has no more classes than this; an image passed off as a mask does."""
@@ -25,10 +28,12 @@ class MaskLabels:
     Attributes:
         vessels: Labels of vessels; ``None`` for all above 0 that are not ignored.
         ignored: Labels of voxels that count neither as vessel nor as background.
+        others: Labels that are described as something else; ``None`` where they need not be.
     """
 
     vessels: frozenset[int] | None = None
     ignored: frozenset[int] = frozenset()
+    others: frozenset[int] | None = field(default=None, compare=False)
 
 
 EVERY_LABEL = MaskLabels()
@@ -67,12 +72,36 @@ def classified(
     notes = _check_background(path, values, scaling)
     vessels = np.empty_like(values, bool)
     ignored = np.empty_like(values, bool) if labels.ignored else None
+    seen = np.zeros(MOST_LABELS + 1, bool)
     for z in range(values.shape[2]):  # slice by slice, since isin takes eight bytes a voxel
         whole = _whole(values[..., z])
+        seen |= np.bincount(whole.ravel().astype(np.uint16), minlength=len(seen)) > 0
         vessels[..., z] = _is_vessel(whole, labels)
         if ignored is not None:
             ignored[..., z] = np.isin(whole, list(labels.ignored))
+    _check_seen(path, np.flatnonzero(seen[1:]) + 1, labels)
     return Classified(vessels, ignored, notes)
+
+
+def _check_seen(path: Path, seen: NDArray[np.int64], labels: MaskLabels) -> None:
+    """Refuses labels that the description leaves out, and too many that nobody describes."""
+    if labels.vessels is None:
+        if len(seen) > MOST_VESSELS:
+            raise DataError(
+                f"{path}: the mask has {len(seen)} different labels above 0, and {MOST_VESSELS} at "
+                "most can all be vessels; are they probabilities, or another structure's? Write 1 "
+                "where a vessel is."
+            )
+        return
+    if labels.others is None:
+        return
+    described = labels.vessels | labels.ignored | labels.others
+    unknown = sorted({*seen.tolist()} - described)
+    if unknown:
+        raise DataError(
+            f"{path}: the mask holds the label {unknown[0]}, and dataset.json describes "
+            f"{', '.join(map(str, sorted(described - {0})))} alone; describe it, or mend the mask."
+        )
 
 
 def _is_vessel(whole: NDArray[Any], labels: MaskLabels) -> NDArray[np.bool_]:

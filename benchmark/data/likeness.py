@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.intensities import canonical
+
 CELLS = (16, 16, 8)
 """Low resolution, along each axis of the body: means of so many parts."""
 
@@ -32,7 +34,8 @@ class Likeness(NamedTuple):
 
     Attributes:
         voxels: SHA-256 of its shape and its voxels in RAS order.
-        unordered: The same for any order of its axes and directions.
+        unordered: The same in any order of its axes and directions, in any linear unit of its
+            intensities, and with any margin of its least value around it.
         sketch: Signs, as hexadecimal digits.
     """
 
@@ -46,20 +49,20 @@ def likeness(image: NDArray[np.float32], secret: bytes) -> Likeness:
     digest = hashlib.sha256(str(image.shape).encode())
     for plane in image:  # as a whole it would be copied
         digest.update(np.ascontiguousarray(plane).data)
-    return Likeness(digest.hexdigest(), _unordered(image), _sketch(image, secret))
+    return Likeness(digest.hexdigest(), _unordered(canonical(image)), _sketch(image, secret))
 
 
 def _unordered(image: NDArray[np.float32]) -> str:
-    """A sum over all voxels of what a mixing function makes of each (splitmix64)."""
+    """A sum over all voxels above 0 of what a mixing function makes of each (splitmix64)."""
     total, flat = 0, image.ravel(order="K")
     for start in range(0, flat.size, _PORTION):
-        bits = (flat[start : start + _PORTION] + np.float32(0)).view(np.uint32).astype(np.uint64)
+        some = flat[start : start + _PORTION]
+        bits = some[some > 0].view(np.uint32).astype(np.uint64)
         bits += np.uint64(0x9E3779B97F4A7C15)
         bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         total += int((bits ^ (bits >> np.uint64(31))).sum(dtype=np.uint64))
-    sides = "x".join(map(str, sorted(image.shape)))
-    return f"{sides} {total % 2**64:016x}"
+    return f"{np.count_nonzero(flat)} {total % 2**64:016x}"
 
 
 def _sketch(image: NDArray[np.float32], secret: bytes) -> str:

@@ -17,7 +17,7 @@ from benchmark.data.reading import BRAIN, MASK, MISSED, STOPPING, VESSELS
 MOST_VESSELS, MOST_BRAIN = 0.05, 0.95
 """Of the brain's voxels, and of the box's."""
 MOST_MISSED = 0.5
-"""Of the labelled vessels, outside a brain that was found."""
+"""Of the labelled vessels, outside the brain."""
 OUTSIDE = "vessels outside the brain"
 
 
@@ -43,7 +43,8 @@ def notes_of(patient: Patient, examined: Examined) -> list[Note]:
         return []
     said = [Note(text, where) for where, _, text in (n.partition(": ") for n in examined.notes)]
     said += _of_brain(patient, volume)
-    vessels, brain = volume.vessels.sum() / volume.brain.sum(), volume.brain.mean()
+    inside, brain = volume.vessels & volume.brain, volume.brain.mean()
+    vessels = inside.sum() / volume.brain.sum()
     if vessels > MOST_VESSELS:
         text = f"more than {100 * MOST_VESSELS:.0f} % of the brain are vessels"
         said.append(Note(f"{text} (here {100 * vessels:.1f} %)", patient.id, VESSELS))
@@ -65,15 +66,25 @@ def _of_brain(patient: Patient, volume: PatientVolume) -> list[Note]:
     if volume.outside:
         share = f"(here {100 * volume.outside:.2g} %)"
         law = "count as missed" if is_found else "do not count"
-        kind = MISSED if is_found and volume.outside > MOST_MISSED else OUTSIDE
+        kind = MISSED if volume.outside > MOST_MISSED else OUTSIDE
         text = f"some of the labelled vessels lie outside the brain {share} and {law}"
         said.append(Note(text, patient.id, kind))
     return said
 
 
-def together(notes: Iterable[Note]) -> list[str]:
-    """Every sentence once, with the first whom it is about and how many more there are."""
-    return [_of_all(some) for some in _alike(notes)]
+def together(notes: Iterable[Note], *, marked: bool = False) -> list[str]:
+    """Every sentence once, with the first whom it is about and how many more there are.
+
+    Args:
+        notes: All.
+        marked: Whether those that stop a run say so.
+    """
+    return [_of_all(some) + _mark(some[0], marked=marked) for some in _alike(notes)]
+
+
+def _mark(note: Note, *, marked: bool) -> str:
+    stops = marked and note.kind in STOPPING
+    return f" This stops a run until --accept {note.kind}." if stops else ""
 
 
 def refuse(notes: Iterable[Note], accepted: Sequence[str]) -> None:
@@ -102,4 +113,4 @@ def _alike(notes: Iterable[Note]) -> list[list[Note]]:
 def _of_all(notes: Sequence[Note]) -> str:
     first, more = notes[0], len({note.where for note in notes}) - 1
     whom = f"{first.where}: " if first.where else ""
-    return f"{whom}{first.text.rstrip('.')}{f'; so with {more} more' if more else ''}."
+    return f"{whom}{first.text.rstrip('.?')}{f'; so with {more} more' if more else ''}."

@@ -9,7 +9,7 @@ MISSED = "vessels-outside-brain"
 STOPPING = {
     VESSELS: "Vessels fill a few per cent of a brain.",
     BRAIN: "Around a brain there is something else, or all of it was cut away.",
-    MISSED: "Most vessels lie in the brain, so this one was hardly found; give a brain mask.",
+    MISSED: "Most vessels lie in a brain; give a brain mask, or a better one.",
     MASK: "An image has many intensities, and more in it than the vessels.",
 }
 """The kinds that stop a run, and the law that each is about."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ from benchmark.core.errors import DataError
 from benchmark.data.geometry import check_same_grid, place_of, sides, turn_onto, turned
 from benchmark.data.labels import EVERY_LABEL, MaskLabels, classified
 from benchmark.data.nifti_file import NiftiFile, read_nifti
+
+LEAST_RANGE = 2.0**-12
+"""Of intensities, over their distance from 0: float32 keeps 4,096 steps of it then."""
 
 
 class Volume(NamedTuple):
@@ -45,10 +49,22 @@ def read_volume(path: Path) -> Volume:
             memory, without a place in the world, or with NaN or infinite voxels.
     """
     volume = _placed(path, read_nifti(path, np.dtype(np.float32)))
+    _check_merged(path, volume.data)
     bad = int(volume.data.size - np.isfinite(volume.data).sum())
     if bad:
         raise DataError(f"{path}: {bad} voxels are NaN or infinite; every voxel must be a number.")
     return volume
+
+
+def _check_merged(path: Path, voxels: NDArray[np.float32]) -> None:
+    """Refuses intensities that lie so far from 0 that float32 does not tell them apart."""
+    low, high = float(voxels.min()), float(voxels.max())
+    far = max(abs(low), abs(high))
+    if math.isfinite(far) and low < high and high - low < far * LEAST_RANGE:
+        raise DataError(
+            f"{path}: the intensities go from {low:g} to {high:g}, too far from 0 for their "
+            "differences to be kept; subtract a constant from all voxels."
+        )
 
 
 def read_mask(path: Path, labels: MaskLabels = EVERY_LABEL, like: Volume | None = None) -> Volume:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.core.errors import DataError
+from benchmark.data import brain as method
 from benchmark.data import kept_brains
 from benchmark.data.brain import brain_mask
 from benchmark.data.intensities import canonical
@@ -42,10 +43,10 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.parametrize("patient", range(4))
 def test_a_phantoms_brain_is_found_with_its_vessels_and_without_its_scalp(patient: int) -> None:
     head, mask = phantom(patient), made_of(patient)
-    brain, vessels = head.brain > 0, head.vessels > 0
-    white = np.median(head.image[brain])
-    bright = (head.image > 1.3 * white) & ~brain
-    assert dice(mask, brain) > HEAD_DICE
+    inside, vessels = head.brain > 0, head.vessels > 0
+    white = np.median(head.image[inside])
+    bright = (head.image > 1.3 * white) & ~inside
+    assert dice(mask, inside) > HEAD_DICE
     assert (vessels & mask).sum() >= 0.98 * vessels.sum()
     assert (bright & mask).sum() < 0.06 * bright.sum()
 
@@ -128,10 +129,16 @@ def test_voxels_may_be_anisotropic() -> None:
 def test_what_holds_no_brain_is_refused_in_a_sentence() -> None:
     with pytest.raises(DataError, match="the image is constant"):
         made(np.full((20, 20, 5), 7), (1, 1, 1))
-    rod = np.random.default_rng(0).normal(0, 1, (60, 60, 10))
-    rod[25:35, 25:35] = 200
+    inside, depth = np.ones((9, 9, 3), bool), np.full((9, 9, 3), 30, np.float32)
+    hollow = method._Head(inside, depth, np.full_like(depth, 0.01), 1.0, (1.3, 1.3, 1.3))
     with pytest.raises(DataError, match="no brain was found"):
-        made(rod, (0.5, 0.5, 0.8))
+        method._brain(hollow)
+
+
+def test_a_slab_whose_vessels_alone_are_bright_is_brain_throughout() -> None:
+    slab = np.random.default_rng(0).normal(100, 3, (60, 60, 10))
+    slab[28:32, 28:32] = 400
+    assert made(slab, (0.5, 0.5, 0.8)).all()
 
 
 def test_where_all_but_the_vessels_was_made_constant_these_are_the_brain() -> None:

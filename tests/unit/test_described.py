@@ -76,6 +76,7 @@ def test_labels_that_mean_vessels_are_vessel_and_ignored_ones_are_neither(
         ({"background": 0, "vessel": [1, 2], "ignore": 2}, "2 is both vessel and ignored"),
         ({"background": 0, "vessel": 1.5}, "the label 'vessel' has the value 1.5"),
         ({"background": 0, "vessel": "one"}, "no nnU-Net description"),
+        ({"background": 1, "vessel": 1}, "'background' and 'vessel' have one value, 1"),
         (["background", "vessel"], "no nnU-Net description"),
     ],
 )
@@ -86,6 +87,11 @@ def test_a_label_that_cannot_be_mapped_concerns_everybody_and_says_what_to_write
     assert [fault for fault in list_patients(root).faults if sentence in str(fault)]
     with pytest.raises(DataError, match=r"dataset\.json"):
         read_cohort(root, faults=[])
+
+
+def test_a_slip_in_the_key_of_the_labels_is_named(tmp_path: Path) -> None:
+    root = nnunet(tmp_path, {"label": {"background": 0, "vessel": 1}})
+    assert "it has 'label' where 'labels' is expected" in str(list_patients(root).faults[0])
 
 
 def test_a_bom_in_the_description_is_taken(tmp_path: Path) -> None:
@@ -167,6 +173,53 @@ def test_a_whole_head_and_its_crop_are_one_patient(tmp_path: Path) -> None:
     listing = list_patients(tmp_path)
     assert [p.id for p in listing.patients] == ["top_mr_whole_2"]
     assert "top_mr_roi_1 and top_mr_whole_1 are volumes of one patient" in str(listing.faults[0])
+
+
+def test_a_list_of_cases_does_not_lose_brains_nor_let_ct_or_a_crop_in(tmp_path: Path) -> None:
+    cases = ("x_mr_1", "x_ct_1", "x_mr_whole_2", "x_mr_roi_2")
+    listed = [
+        {"image": f"./imagesTr/{case}.nii.gz", "label": f"./labelsTr/{case}.nii.gz"}
+        for case in cases
+    ]
+    touch(nnunet(tmp_path, {"training": listed}, cases), "brainsTr/x_mr_1_0000.nii.gz")
+    touch(tmp_path, "brainsTr/x_mr_9.nii.gz")
+    listing = list_patients(tmp_path)
+    assert [(p.id, p.brain is not None) for p in listing.patients] == [("x_mr_1", True)]
+    assert "x_mr_roi_2 and x_mr_whole_2 are volumes of one patient" in str(listing.faults[0])
+    notes = " ".join(listing.notes)
+    assert "1 CT scans are left out" in notes
+    assert "1 brain masks have the name of no case and are not used" in notes
+
+
+def test_a_whole_head_to_fit_on_and_its_crop_to_test_on_are_one_patient(tmp_path: Path) -> None:
+    nnunet(tmp_path, cases=("mr_whole_1", "mr_2"))
+    touch(tmp_path, "imagesTs/mr_roi_1_0000.nii.gz", "labelsTs/mr_roi_1.nii.gz")
+    listing = list_patients(tmp_path)
+    assert [p.id for p in listing.patients] == ["mr_2"]
+    assert "mr_roi_1 are volumes of one patient" in str(listing.faults[0])
+
+
+def test_cases_of_the_same_words_or_of_numbers_like_channels_are_cases(tmp_path: Path) -> None:
+    cases = ("s_1_2", "s_2_1", "s_1", "roi", "whole", "case_0000", "case_0001")
+    for case in cases:
+        touch(tmp_path, f"imagesTr/{case}.nii.gz", f"labelsTr/{case}.nii.gz")
+    listing = list_patients(tmp_path)
+    assert sorted(p.id for p in listing.patients) == sorted(cases)
+    assert not listing.faults
+
+
+def test_hidden_folders_are_not_read(tmp_path: Path) -> None:
+    touch(tmp_path, "a_img.nii", "a_label.nii", ".trash/b_img.nii", ".trash/b_label.nii")
+    assert [p.id for p in list_patients(tmp_path).patients] == ["a"]
+
+
+def test_brain_masks_of_nobody_are_noted_and_a_plain_brain_is_read(tmp_path: Path) -> None:
+    touch(tmp_path / "p", "a_img.nii", "a_label.nii", "a_brain.nii", "other/a_mask.nii")
+    listing = list_patients(tmp_path / "p")
+    assert listing.patients[0].brain is not None
+    assert "1 brain masks have no image beside them" in listing.notes[0]
+    touch(tmp_path / "i", f"{IXI}-MRA.nii", f"{IXI}-vessels.nii", "IXI002-Guys-0900-brain.nii")
+    assert "1 brain masks belong to no angiography" in list_patients(tmp_path / "i").notes[0]
 
 
 IXI = "IXI002-Guys-0828"

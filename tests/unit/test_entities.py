@@ -152,6 +152,34 @@ def test_a_mask_of_something_else_is_not_paired_and_the_fault_says_why(
     assert reason in said
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["derivatives/ses-2/sub-01", "derivatives/m/ses-2/sub-01", "derivatives/m/run-2/sub-01"],
+)
+def test_a_mask_in_the_folder_of_another_acquisition_is_not_paired(
+    place: str, tmp_path: Path
+) -> None:
+    image = "sub-01/ses-1/anat/sub-01_ses-1_run-1_angio.nii.gz"
+    said = fault(touch(tmp_path, image, f"{place}/sub-01_desc-vessel_mask.nii.gz"))
+    assert said.startswith("sub-01: there is no vessel mask")
+    assert "-2 and the image" in said
+
+
+@pytest.mark.parametrize("word", ["vesselwall", "veins", "T1_seg", "sinus"])
+def test_what_is_no_artery_by_its_name_is_no_vessel_mask(word: str) -> None:
+    assert kind_of_mask("", [word]) is Kind.OTHER
+    assert kind_of_mask("", ["synthstrip"]) is Kind.BRAIN
+
+
+def test_what_lies_beside_images_and_is_not_read_is_noted(tmp_path: Path) -> None:
+    image = "sub-01/anat/sub-01_angio.nii.gz"
+    touch(tmp_path, image, mask("sub-01_desc-vessel_mask"), "sub-01/anat/sub-01_brain_mask.nii.gz")
+    touch(tmp_path, "Sub-02/anat/Sub-02_angio.nii.gz", "sub-03/anat/sub-03_angiography.nii.gz")
+    notes = " ".join(list_patients(tmp_path).notes)
+    assert "2 folders of people hold no angiography that is read (first: Sub-02)" in notes
+    assert "1 masks lie beside images and not under derivatives" in notes
+
+
 PAIRED = (
     "sub-01_ses-1_run-1_desc-vessel_mask",
     "sub-01_ses-1_run-01_label-vessels_dseg",

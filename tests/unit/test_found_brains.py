@@ -100,7 +100,7 @@ def test_a_brain_without_most_of_the_vessels_stops_a_run(bare: Path) -> None:
     rewrite(next(bare.glob("derivatives/vessels/sub-01/anat/*.nii.gz")), moved)
     patient = patients(bare)[0]
     notes = notes_of(patient, patient.examine())
-    with pytest.raises(DataError, match=f"this one was hardly found.*--accept {MISSED}"):
+    with pytest.raises(DataError, match=f"give a brain mask, or a better one.*--accept {MISSED}"):
         refuse(notes, ())
     refuse(notes, (MISSED,))
 
@@ -133,3 +133,34 @@ def test_an_image_without_a_brain_is_named(bare: Path) -> None:
     rewrite(image, lambda v: np.full_like(v, 7))
     with pytest.raises(DataError, match=r"sub-01_angio.nii.gz: the image is constant \(7\)"):
         patients(bare)[0].read()
+
+
+@pytest.mark.parametrize("far", [5e8, -1e9])
+def test_intensities_too_far_from_0_for_float32_are_refused(far: float, bare: Path) -> None:
+    image = bare / "sub-01/anat/sub-01_angio.nii.gz"
+    found = nib.load(image)
+    nib.save(nib.Nifti1Image(np.asarray(found.dataobj, np.float64) + far, found.affine), image)
+    with pytest.raises(DataError, match=r"sub-01_angio.*too far from 0.*subtract a constant"):
+        patients(bare)[0].read()
+
+
+def test_inspect_says_what_is_wrong_with_splits_and_that_nobody_can_be_used(bare: Path) -> None:
+    table = bare / "participants.tsv"
+    text = table.read_text()
+    table.write_text(text.replace("sub-02\tb\ttrain", "sub-02\tb\t"))
+    assert "sub-02 has no split and others have" in str(inspect(bare).every_fault[0])
+    table.write_text(text.replace("participant_id", "who"))
+    assert inspect(bare).is_fatal
+
+
+def test_masks_that_mark_nothing_are_named_by_what_is_wrong(tiny_cohort: Path) -> None:
+    brain = next(tiny_cohort.glob("derivatives/brains/sub-01/anat/*.nii.gz"))
+    kept = brain.read_bytes()
+    rewrite(brain, np.zeros_like)
+    with pytest.raises(DataError, match=r"desc-brain_mask.*the brain mask is empty"):
+        patients(tiny_cohort)[0].read()
+    brain.write_bytes(kept)
+    vessels = next(tiny_cohort.glob("derivatives/vessels/sub-01/anat/*.nii.gz"))
+    rewrite(vessels, lambda mask: (np.arange(mask.size).reshape(mask.shape) == 0) * 1.0)
+    with pytest.raises(DataError, match=r"marks no vessel in the brain .*is neither inverted"):
+        patients(tiny_cohort)[0].read()

@@ -50,6 +50,20 @@ def test_labels_mean_what_their_description_says(
         assert np.array_equal(mask.ignored, np.isin(CLASSES, [*ignored]))
 
 
+def test_a_label_that_a_description_leaves_out_is_named(tmp_path: Path) -> None:
+    labels = MaskLabels(vessels=frozenset({1}), others=frozenset({3}))
+    with pytest.raises(
+        DataError, match=r"holds the label 2, and dataset.json describes 1, 3 alone"
+    ):
+        read_mask(mask_file(tmp_path / "m.nii", CLASSES.astype(np.uint8)), labels)
+
+
+def test_a_mask_of_probabilities_is_refused(tmp_path: Path) -> None:
+    percent = np.arange(120).reshape(6, 5, 4).astype(np.uint8) % 101
+    with pytest.raises(DataError, match=r"100 different labels above 0.*are they probabilities"):
+        read_mask(mask_file(tmp_path / "m.nii", percent))
+
+
 def test_labels_within_a_thousandth_of_a_whole_number_are_taken(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     for kind in (np.float32, np.float64):
@@ -129,5 +143,5 @@ def test_ignored_voxels_are_neither_vessel_nor_brain_and_are_blank(tmp_path: Pat
 
 
 def test_a_mask_of_ignored_voxels_alone_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has no voxel in the brain"):
+    with pytest.raises(DataError, match="marks no vessel"):
         patient(tmp_path, MaskLabels(ignored=frozenset({1, 2, 3}))).read()

@@ -287,7 +287,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "an empty mask": (
         lambda root: write(root / MASK, np.zeros(SHAPE, np.uint8)),
-        "has no voxel in the brain",
+        "the mask marks no vessel",
     ),
     "an image as a mask": (
         lambda root: write(root / MASK, image(5).astype(np.float32) + 0.5),

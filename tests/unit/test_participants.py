@@ -70,6 +70,10 @@ REFUSED = {
     "a long row": (HEADER + ROWS.replace("a\ttest", "a\ttest\tx"), "row 3: the row has 4 cells"),
     "no id": (HEADER + ROWS + "n/a\ta\ttrain\n", "row 5, column participant_id: there is no id"),
     "an open quote": (HEADER + ROWS.replace("a\ttest", '"a\ttest'), "the table cannot be read"),
+    "splits under another name": (
+        HEADER.replace("split", "data_split") + ROWS,
+        "the column 'data_split' holds splits (test, train), and is not called 'split'",
+    ),
     "UTF-16": ((HEADER + ROWS).encode("utf-16"), "the table cannot be read"),
 }
 
@@ -138,6 +142,33 @@ def test_rows_and_patients_without_the_other_are_counted_in_notes(tmp_path: Path
     assert "2 patients have no row (first: sub-02)" in notes
     assert "1 ids are written otherwise; '1' is sub-01" in notes
     assert "row 5 repeats an earlier row" in notes
+
+
+@pytest.mark.parametrize("name", ["participants.tsv.txt", "participants (1).tsv"])
+def test_a_table_under_a_name_that_is_not_read_is_a_fault(name: str, tmp_path: Path) -> None:
+    root = cohort(tmp_path, HEADER + ROWS)
+    (root / "participants.tsv").rename(root / name)
+    assert "this table is not read; save it as participants.tsv" in str(
+        list_patients(root).faults[0]
+    )
+
+
+def test_two_ids_that_differ_in_case_alone_are_one(tmp_path: Path) -> None:
+    root = cohort(tmp_path, HEADER + ROWS.replace("03", "A"), ("01", "A", "a"))
+    listing = list_patients(root)
+    assert [p.id for p in listing.patients] == ["sub-01"]
+    assert "have one id, in any case of its letters" in str(listing.faults[-1])
+
+
+def test_patients_of_a_test_set_who_are_in_other_splits_are_noted(tmp_path: Path) -> None:
+    found = read_cohort(cohort(tmp_path, HEADER + ROWS), all_test=True)
+    assert [p.id for p in found.split("test")] == ["sub-02"]
+    assert any("2 patients of" in n and "are not tested on" in n for n in found.notes)
+
+
+def test_nan_is_no_site(tmp_path: Path) -> None:
+    found = list_patients(cohort(tmp_path, HEADER + ROWS.replace("\ta\t", "\tNaN\t")))
+    assert [p.site for p in found.patients] == ["-", "-", "b"]
 
 
 def test_a_csv_is_read_and_must_equal_a_tsv_beside_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from benchmark.core.errors import DataError
 from benchmark.data.inspection import inspect
 from benchmark.data.likeness import coarse, likeness
-from benchmark.data.reading import Reading
+from benchmark.data.reading import BRAIN, Reading
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.released import _held_out
 
@@ -110,7 +111,7 @@ def test_a_near_twin_is_a_note_in_inspect_and_run(tiny_cohort: Path, tmp_path: P
     def scaled(image: nib.Nifti1Image) -> nib.Nifti1Image:
         data = np.asarray(image.dataobj).astype(np.float32)
         if data.max() > 1:
-            data = 3 * data - 1000
+            data[20, 20, 3] += 1
         return nib.Nifti1Image(data, image.affine)
 
     copied(tiny_cohort, scaled)
@@ -118,6 +119,22 @@ def test_a_near_twin_is_a_note_in_inspect_and_run(tiny_cohort: Path, tmp_path: P
     expected = [n for n in gathered(tiny_cohort, tmp_path).notes if said in n]
     assert len(expected) == 1
     assert expected[0] in inspect(tiny_cohort).notes or said in str(inspect(tiny_cohort).notes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: 3 * v - 1000,
+        lambda v: (v[::-1] * 2 + 5).copy(),
+        lambda v: np.pad(v, 8, constant_values=v.min()),
+        lambda v: (v - v.mean()) / v.std(),
+    ],
+    ids=["another unit", "turned too", "with a margin", "z-scores"],
+)
+def test_a_volume_in_another_unit_or_with_a_margin_is_the_same_volume(change: Any) -> None:
+    image = np.random.default_rng(0).integers(0, 400, (20, 17, 5)).astype(np.float32)
+    found = change(image.astype(np.float64)).astype(np.float32)
+    assert likeness(found, b"").unordered == likeness(image, b"").unordered
 
 
 def test_other_people_are_no_near_twins(tiny_cohort: Path, tmp_path: Path) -> None:
@@ -160,7 +177,8 @@ def test_notes_of_a_wrong_reading_stop_a_run_until_they_are_accepted(
     shape = nib.load(image_of(tiny_cohort, FROM)).shape
     written(tiny_cohort, FROM, "brain", np.ones(shape))
     said = f"{FROM}: the brain fills more than 95 % of the volume."
-    assert said in inspect(tiny_cohort).notes
+    marked = f"{said} This stops a run until --accept {BRAIN}."
+    assert marked in inspect(tiny_cohort).notes
     for _ in range(2):  # read, and remembered
         with pytest.raises(DataError, match=r"95 % of the volume.*--accept brain-fills-box"):
             gathered(tiny_cohort, tmp_path)
@@ -181,4 +199,7 @@ def test_one_note_for_all_whom_it_is_about(tiny_cohort: Path) -> None:
         shape = nib.load(image_of(tiny_cohort, name)).shape
         written(tiny_cohort, name, "brain", np.ones(shape))
     found = [note for note in inspect(tiny_cohort).notes if "fills" in note]
-    assert found == [f"{FROM}: the brain fills more than 95 % of the volume; so with 1 more."]
+    assert found == [
+        f"{FROM}: the brain fills more than 95 % of the volume; so with 1 more. "
+        f"This stops a run until --accept {BRAIN}."
+    ]

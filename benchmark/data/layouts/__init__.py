@@ -15,7 +15,7 @@ from typing import Protocol
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.registry import unknown
 from benchmark.data.cohort import Cohort, Patient, with_splits
-from benchmark.data.layouts.listing import Listing
+from benchmark.data.layouts.listing import Listing, counted
 from benchmark.data.layouts.table import Table
 
 _NOT_LAYOUTS = {"description", "entities", "listing", "pairing", "table", "vocabulary"}
@@ -103,12 +103,12 @@ def read_cohort(
         raise listing.faults[0]
     if faults is not None:
         faults += listing.faults
-    patients = list(listing.patients)
+    patients, notes = list(listing.patients), list(listing.notes)
     if all_test:
+        others = [patient.id for patient in patients if patient.split not in ("", "test")]
+        notes += counted(others, f"patients of {root} are in other splits, and are not tested on")
         patients = [replace(p, split=p.split or "test") for p in patients]
-    return Cohort(
-        root=root, patients=tuple(with_splits(root, patients)), notes=tuple(listing.notes)
-    )
+    return Cohort(root=root, patients=tuple(with_splits(root, patients)), notes=tuple(notes))
 
 
 def _recognised(root: Path) -> str:
@@ -138,10 +138,13 @@ def _once(listing: Listing) -> Listing:
     """Leaves out patients whose id another has."""
     by_id: dict[str, list[Patient]] = {}
     for patient in listing.patients:
-        by_id.setdefault(patient.id, []).append(patient)
+        by_id.setdefault(patient.id.casefold(), []).append(patient)
     faults = [
-        DataError(f"{who}: {' and '.join(str(p.image) for p in found)} have one id; rename one.")
-        for who, found in by_id.items()
+        DataError(
+            f"{found[0].id}: {' and '.join(str(p.image) for p in found)} have one id, in any case "
+            "of its letters; rename one."
+        )
+        for found in by_id.values()
         if len(found) > 1
     ]
     kept = [found[0] for found in by_id.values() if len(found) == 1]

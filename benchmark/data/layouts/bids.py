@@ -7,7 +7,7 @@ then the other entities, unless one is named.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +48,7 @@ def find(root: Path, acquisition: str | None = None) -> Listing:
         _Patient(root, identity, theirs, masks.pop(identity, [])).add(wanted, listing, remarks)
     orphans = [mask.path for found in masks.values() for mask in found if _is_for_vessels(mask)]
     listing.faults.extend(lonely(sorted(orphans), "mask", "angiography"))
+    listing.notes.extend(_passed_over(root, images))
     listing.notes.extend(counted(remarks.unnamed, UNNAMED))
     listing.notes.extend(counted(remarks.unused, "masks belong to no angiography and are not used"))
     return listing
@@ -56,6 +57,18 @@ def find(root: Path, acquisition: str | None = None) -> Listing:
 def _images(root: Path) -> list[Path]:
     places = ("sub-*/anat/*", "sub-*/ses-*/anat/*")
     return [file for place in places for file in volumes(root, place) if _ends(file, ANGIOGRAPHIES)]
+
+
+def _passed_over(root: Path, images: Container[str]) -> list[str]:
+    """What lies where images do, and looks as if it were meant to be read."""
+    folders = [folder.name for folder in sorted(root.iterdir()) if folder.is_dir()]
+    people = [name for name in folders if name.lower().startswith("sub-") and name not in images]
+    places = ("sub-*/anat/*", "sub-*/ses-*/anat/*")
+    beside = [f.name for place in places for f in volumes(root, place) if _ends(f, MASKS)]
+    return [
+        *counted(people, "folders of people hold no angiography that is read"),
+        *counted(beside, f"masks lie beside images and not under {DERIVATIVES}; they are not read"),
+    ]
 
 
 def _masks(root: Path) -> list[Path]:

@@ -6,6 +6,7 @@ background, everything else is background. An aneurysm is part of its artery and
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ def read_description(root: Path) -> Description:
         channel = _channel(said.get("channel_names") or said.get("modality") or {})
         ending = said.get("file_ending", SUFFIXES[0]).lower()
         listed = _listed(root, said, channel)
-        values = _values(said.get("labels") or {})
+        values = _values(_labels_of(said))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise DataError(f"{path}: this is no nnU-Net description ({error}).") from error
     if ending not in SUFFIXES:
@@ -63,6 +64,19 @@ def read_description(root: Path) -> Description:
         raise DataError(f"{path}: {fault}") from fault
 
 
+def _labels_of(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What it calls labels, if its key is no slip of the pen.
+
+    Raises:
+        ValueError: If it is.
+    """
+    slips = [] if "labels" in said else difflib.get_close_matches("labels", said, 1, 0.8)
+    if slips:
+        raise ValueError(f"it has {slips[0]!r} where 'labels' is expected")
+    found: Mapping[str, Any] = said.get("labels") or {}
+    return found
+
+
 def _values(labels: Mapping[str, Any]) -> dict[str, frozenset[int]]:
     """The values of each name, of form 2 (``name: value or values``) or 1 (``value: name``).
 
@@ -71,6 +85,7 @@ def _values(labels: Mapping[str, Any]) -> dict[str, frozenset[int]]:
         ValueError: For anything else.
     """
     found: dict[str, frozenset[int]] = {}
+    single: dict[int, str] = {}
     for key, said in labels.items():
         is_first_form = isinstance(said, str) and key.strip().isdecimal()
         name, values = (said, key) if is_first_form else (key, said)
@@ -79,6 +94,10 @@ def _values(labels: Mapping[str, Any]) -> dict[str, frozenset[int]]:
             raise TypeError(f"the label {name!r} has the value {values!r}, which is no integer")
         numbers = frozenset(int(value) for value in several)
         found[name] = found.get(name, frozenset()) | numbers
+        if not isinstance(values, list):
+            (value,) = numbers
+            if single.setdefault(value, name) != name:
+                raise ValueError(f"{single[value]!r} and {name!r} have one value, {value}")
     return found
 
 
@@ -122,7 +141,8 @@ def _sets(named: Mapping[str, frozenset[int]], kinds: Mapping[str, Kind]) -> Mas
         raise DataError(
             f"the label {min(both)} is both vessel and ignored; give each its own value."
         )
-    return MaskLabels(of(Kind.VESSEL), of(Kind.IGNORED))
+    others = of(Kind.OTHER) - of(Kind.VESSEL) - of(Kind.IGNORED)
+    return MaskLabels(of(Kind.VESSEL), of(Kind.IGNORED), others)
 
 
 def _channel(names: Mapping[str, str]) -> str:

@@ -138,10 +138,7 @@ def _split(name: str, place: str) -> tuple[dict[str, str], list[str]]:
 
 
 def _of_folders(path: PurePath) -> dict[str, str]:
-    """Patient and session of the folders; a pipeline's own name is no entity."""
-    folders = list(path.parts[:-1])
-    if folders[:1] == [DERIVATIVES]:
-        is_pipeline = any(folder.startswith("sub-") for folder in folders[2:])
-        folders = folders[2:] if is_pipeline else folders[1:]
-    pairs = [pair for folder in folders if (pair := _PAIR.fullmatch(folder))]
-    return {pair[1]: pair[2] for key in FOLDERS for pair in pairs if pair[1] == key}
+    """What folders say; a pipeline's own name is no entity, unless it could be a folder's."""
+    pairs = [pair for folder in path.parts[:-1] if (pair := _PAIR.fullmatch(folder))]
+    keys = (*FOLDERS, *ORDER) if path.parts[0] == DERIVATIVES else FOLDERS
+    return {pair[1]: pair[2] for key in keys for pair in pairs if pair[1] == key}

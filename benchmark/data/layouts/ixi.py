@@ -69,7 +69,7 @@ def find(root: Path, acquisition: str | None = None) -> Listing:
     visits: dict[tuple[str, str, str], list[_Scan]] = {}
     for scan in _scans(root):
         visits.setdefault(scan.visit, []).append(scan)
-    listing = Listing()
+    listing, strays = Listing(), list[str]()
     _join_short(visits)
     for _, scans in sorted(visits.items()):
         if any(scan.is_angiography for scan in scans):
@@ -77,6 +77,8 @@ def find(root: Path, acquisition: str | None = None) -> Listing:
         else:
             labels = [scan.path for scan in _labels(scans)]
             listing.faults.extend(lonely(labels, "label", "angiography"))
+            strays += [scan.path.name for scan in scans if scan.is_brain]
+    listing.notes.extend(counted(strays, "brain masks belong to no angiography and are not used"))
     others = sum(scan.is_other for scans in visits.values() for scan in scans)
     unnamed = [p.vessels.name for p in listing.patients if _NAME.fullmatch(stem(p.vessels))]
     listing.notes.extend(

@@ -42,8 +42,9 @@ class Listing:
 def volumes(folder: Path, pattern: str = "*") -> list[Path]:
     """NIfTI files whose path without extension matches, sorted; hidden ones are left out."""
     place, _, name = pattern.rpartition("/")
-    found = folder.glob(f"{place}/*" if place else "*")
-    return sorted(file for file in found if _is_volume(file) and fnmatchcase(stem(file), name))
+    found = [file for file in folder.glob(f"{place}/*" if place else "*") if _is_volume(file)]
+    seen = (f for f in found if not any(p.startswith(".") for p in f.relative_to(folder).parts))
+    return sorted(file for file in seen if fnmatchcase(stem(file), name))
 
 
 def stem(file: PurePath) -> str:
@@ -75,5 +76,4 @@ def refuse_acquisition(layout: str, acquisition: str | None) -> None:
 
 
 def _is_volume(file: Path) -> bool:
-    is_nifti = _EXTENSION.search(file.name) is not None
-    return is_nifti and not file.name.startswith(".") and not file.is_dir()
+    return _EXTENSION.search(file.name) is not None and not file.is_dir()

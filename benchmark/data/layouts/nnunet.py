@@ -12,14 +12,21 @@ one ``DatasetNNN_Name`` stands for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
 from benchmark.data.layouts.description import DATASET, Description, read_description
-from benchmark.data.layouts.listing import Listing, lonely, refuse_acquisition, stem, volumes
+from benchmark.data.layouts.listing import (
+    Listing,
+    counted,
+    lonely,
+    refuse_acquisition,
+    stem,
+    volumes,
+)
 
 IMAGES, LABELS, BRAINS = "images", "labels", "brains"
 TRAINING, TESTING = "Tr", "Ts"
@@ -57,9 +64,9 @@ def find(root: Path, acquisition: str | None = None) -> Listing:
     except DataError as fault:
         listing, description = listing.refused(fault), Description()
     _fill(homes[0], description, listing)
-    return replace(
-        listing, patients=[replace(p, labels=description.labels) for p in listing.patients]
-    )
+    faults, patients = _once(listing.patients)
+    patients = [replace(patient, labels=description.labels) for patient in patients]
+    return replace(listing, patients=patients, faults=[*listing.faults, *faults])
 
 
 def _homes(root: Path) -> list[Path]:
@@ -83,7 +90,7 @@ def _fill(root: Path, description: Description, listing: Listing) -> None:
     has_test = bool(volumes(tests))
     split = "train" if has_test else ""
     if description.listed:
-        _add_listed(description, split, listing)
+        _add_listed(root, description, split, listing)
         _note_unlisted(root, description, listing)
     else:
         _add(root, TRAINING, _labels(root), description.channel, split, listing)
@@ -93,8 +100,14 @@ def _fill(root: Path, description: Description, listing: Listing) -> None:
         listing.notes.append("imagesTs has no labels, so nobody in it can be tested on.")
 
 
-def _add_listed(description: Description, split: str, listing: Listing) -> None:
+def _add_listed(root: Path, description: Description, split: str, listing: Listing) -> None:
+    brains = _brains(root, TRAINING, description.channel, description.listed, listing)
+    ct = _ct(description.listed)
+    if ct:
+        listing.notes.append(f"{len(ct)} CT scans are left out.")
     for case, files in sorted(description.listed.items()):
+        if case in ct:
+            continue
         missing = [file for file in files if not file.exists()]
         if missing:
             listing.faults.append(
@@ -102,7 +115,9 @@ def _add_listed(description: Description, split: str, listing: Listing) -> None:
             )
         else:
             image, label = files
-            listing.patients.append(Patient(id=case, image=image, vessels=label, split=split))
+            listing.patients.append(
+                Patient(id=case, image=image, vessels=label, brain=brains.get(case), split=split)
+            )
 
 
 def _note_unlisted(root: Path, description: Description, listing: Listing) -> None:
@@ -117,19 +132,15 @@ def _note_unlisted(root: Path, description: Description, listing: Listing) -> No
 
 def _add(root: Path, part: str, labels: Path, channel: str, split: str, listing: Listing) -> None:
     images = root / f"{IMAGES}{part}"
-    scans, marks = _scans(images, channel), _by_case(labels)
-    brains = _by_case(root / f"{BRAINS}{part}")
-    ct = [case for case in scans if _words(case) & CT]
-    if ct and any(_words(case) & MR for case in scans):
+    marks = _by_case(labels)
+    scans = _scans(images, channel, marks)
+    brains = _brains(root, part, channel, scans, listing)
+    ct = _ct(scans)
+    if ct:
         listing.notes.append(f"{images.name}: {len(ct)} CT scans are left out.")
         scans = {case: file for case, file in scans.items() if case not in ct}
-        marks = {case: file for case, file in marks.items() if not _words(case) & CT}
-    twice = _twice(scans.keys() & marks.keys())
-    listing.faults.extend(
-        DataError(f"{images}: {' and '.join(some)} are volumes of one patient; keep one of them.")
-        for some in twice
-    )
-    for case in sorted((scans.keys() & marks.keys()).difference(*twice)):
+        marks = {case: file for case, file in marks.items() if not {*_words(case)} & CT}
+    for case in sorted(scans.keys() & marks.keys()):
         image, label, brain = scans[case], marks[case], brains.get(case)
         listing.patients.append(
             Patient(id=case, image=image, vessels=label, brain=brain, split=split)
@@ -142,23 +153,54 @@ def _add(root: Path, part: str, labels: Path, channel: str, split: str, listing:
     )
 
 
-def _scans(folder: Path, channel: str) -> dict[str, Path]:
-    """Images by their case; where no name has a channel, the whole name is the case."""
+def _scans(folder: Path, channel: str, cases: Container[str]) -> dict[str, Path]:
+    """Images by their case; the whole name is the case where labels say so and not otherwise."""
     found = {stem(file).removesuffix(channel): file for file in volumes(folder, f"*{channel}")}
-    return found or {c: f for c, f in _by_case(folder).items() if not _CHANNEL.search(c)}
+    whole = _by_case(folder)
+    if sum(case in cases for case in whole) > sum(case in cases for case in found):
+        return whole
+    return found or {c: f for c, f in whole.items() if not _CHANNEL.search(c)}
+
+
+def _brains(
+    root: Path, part: str, channel: str, cases: Container[str], listing: Listing
+) -> dict[str, Path]:
+    """Brain masks by their case; a note on those of no case."""
+    found = _by_case(root / f"{BRAINS}{part}")
+    found = {c if c in cases else c.removesuffix(channel): file for c, file in found.items()}
+    strays = [str(file.relative_to(root)) for case, file in found.items() if case not in cases]
+    listing.notes.extend(counted(strays, "brain masks have the name of no case and are not used"))
+    return found
 
 
 def _by_case(folder: Path) -> dict[str, Path]:
     return {stem(file): file for file in volumes(folder)}
 
 
-def _twice(cases: Iterable[str]) -> list[list[str]]:
-    """The cases of each patient who is there as a whole and as a part."""
-    alike: dict[frozenset[str], list[str]] = {}
-    for case in sorted(cases):
-        alike.setdefault(frozenset(_words(case) - EXTENTS), []).append(case)
-    return [some for some in alike.values() if len(some) > 1]
+def _ct(cases: Iterable[str]) -> set[str]:
+    """The CT scans, where there are MR scans beside them."""
+    words = {case: {*_words(case)} for case in cases}
+    has_mr = any(some & MR for some in words.values())
+    return {case for case, some in words.items() if some & CT} if has_mr else set()
 
 
-def _words(case: str) -> set[str]:
-    return set(re.split(r"[_\-.]", case.lower()))
+def _once(patients: Sequence[Patient]) -> tuple[list[DataError], list[Patient]]:
+    """A fault for each patient who is there as a whole and as a part, and the others."""
+    alike: dict[tuple[str, ...], list[Patient]] = {}
+    for patient in patients:
+        words = _words(patient.id)
+        rest = tuple(word for word in words if word not in EXTENTS)
+        alike.setdefault(rest or tuple(words), []).append(patient)
+    faults = [
+        DataError(
+            f"{some[0].image.parent}: {' and '.join(p.id for p in some)} are volumes of one "
+            "patient; keep one of them."
+        )
+        for some in alike.values()
+        if len({patient.id for patient in some}) > 1
+    ]
+    return faults, [p for some in alike.values() if len({q.id for q in some}) == 1 for p in some]
+
+
+def _words(case: str) -> list[str]:
+    return re.split(r"[_\-.]", case.lower())

@@ -1,6 +1,7 @@
 """The paper's: ``ID_img.nii.gz``, ``ID_label.nii.gz`` and, if there is one, ``ID_mask.nii.gz``.
 
-``_TOF`` and ``_MRA`` count as ``_img``, and ``_seg`` as ``_label``, in any case.
+``_TOF`` and ``_MRA`` count as ``_img``, ``_seg`` as ``_label`` and ``_brain`` as ``_mask``, in any
+case.
 """
 
 from __future__ import annotations
@@ -9,11 +10,18 @@ from pathlib import Path
 
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
-from benchmark.data.layouts.listing import Listing, lonely, refuse_acquisition, stem, volumes
+from benchmark.data.layouts.listing import (
+    Listing,
+    counted,
+    lonely,
+    refuse_acquisition,
+    stem,
+    volumes,
+)
 
 IMAGES = ("img", "tof", "mra")
 LABELS = ("label", "seg")
-BRAINS = ("mask",)
+BRAINS = ("mask", "brain")
 
 
 def recognises(root: Path) -> bool:
@@ -41,6 +49,8 @@ def find(root: Path, acquisition: str | None = None) -> Listing:
                 brain=brains[case][0] if case in brains else None,
             )
         )
+    strays = [file.name for case in sorted(brains.keys() - images) for file in brains[case]]
+    listing.notes.extend(counted(strays, "brain masks have no image beside them and are not used"))
     alone = [file for case in sorted(images.keys() - labels) for file in images[case]]
     listing.faults.extend(lonely(alone, "image", "label"))
     alone = [file for case in sorted(labels.keys() - images) for file in labels[case]]

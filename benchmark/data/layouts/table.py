@@ -22,8 +22,8 @@ from benchmark.data.layouts.listing import Listing
 STEM = "participants"
 DELIMITERS = {".tsv": "\t,;", ".csv": ",;\t"}
 ID, SITE, SPLIT = COLUMNS = ("participant_id", "site", "split")
-MISSING = ("", "n/a")
-"""BIDS's missing value, and an empty cell."""
+MISSING = ("", "n/a", "nan", "na")
+"""BIDS's missing value, those of Python and R, and an empty cell."""
 
 SYNONYMS = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
 LIKENESS = 0.8
@@ -209,8 +209,9 @@ def _tables(folder: Path) -> list[Path]:
     Raises:
         DataError: For a table in a form that is not read.
     """
-    named = [file for file in folder.iterdir() if file.stem.lower() == STEM and file.is_file()]
-    tables = [file for file in named if file.suffix.lower() in DELIMITERS]
+    files = [file for file in folder.iterdir() if file.is_file()]
+    named = [file for file in files if file.name.lower().startswith(STEM)]
+    tables = [f for f in named if f.stem.lower() == STEM and f.suffix.lower() in DELIMITERS]
     other = next((file for file in named if file.suffix.lower() != ".json"), None)
     if other and not tables:
         raise DataError(f"{other}: this table is not read; save it as {STEM}.tsv.")
@@ -240,6 +241,7 @@ def _records(path: Path, text: str) -> tuple[dict[str, int], list[tuple[int, lis
     ]
     header = [_plain(cell) for cell in (filled[0][1] if filled else [])]
     columns = _columns(path, header)
+    _check_unused(path, header, columns, [cells for _, cells in filled[1:]])
     for line, cells in filled[1:]:
         if len(cells) < len(header) or any(cells[len(header) :]):
             raise DataError(
@@ -269,6 +271,20 @@ def _columns(path: Path, header: list[str]) -> dict[str, int]:
         if slips:
             raise DataError(f"{path}: the table has a column {slips[0]!r}; is it {column!r}?")
     return {column: header.index(column) for column in COLUMNS if column in header}
+
+
+def _check_unused(
+    path: Path, header: list[str], columns: dict[str, int], rows: list[list[str]]
+) -> None:
+    """Refuses splits in a column of another name, which nobody would read."""
+    for place, column in enumerate(header):
+        cells = {row[place].casefold() for row in rows if len(row) > place} - {*MISSING}
+        words = {SYNONYMS.get(cell, cell) for cell in cells}
+        if SPLIT not in columns and len(words) > 1 and words <= {*SPLITS}:
+            raise DataError(
+                f"{path}: the column {column!r} holds splits ({', '.join(sorted(cells))}), and is "
+                f"not called {SPLIT!r}; call it so."
+            )
 
 
 def _row(path: Path, line: int, columns: dict[str, int], cells: list[str]) -> Row:

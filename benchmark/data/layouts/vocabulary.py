@@ -22,7 +22,7 @@ ARTERIES = _set(
     """
 )
 ANEURYSMS = _set("aneurysm aneurysms")
-BRAINS = _set("brain brains brainmask")
+BRAINS = _set("brain brains brainmask bet hdbet synthstrip skullstrip skullstripped")
 OTHERS = _set(
     """
     skull tissue tissues gm wm csf gray grey white matter parenchyma bone skin scalp fat muscle air
@@ -32,6 +32,8 @@ OTHERS = _set(
     """
 )
 SEQUENCES = _set("t1 t2 pd dti")
+VEINS = _set("vein veins venous sinus sinuses vesselwall vesselwalls plexus")
+"""What a mask may show that is no artery; a label called so is for its author to decide."""
 IGNORED = _set("ignore ignored")
 GENERIC = _set("foreground fg label class mask target object seg segmentation")
 
@@ -45,7 +47,7 @@ _BESIDE = _set(
 )
 _REVERSED = _set("wall walls non no not without vesselness")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_KNOWN = VESSELS | ARTERIES | BRAINS | OTHERS | SEQUENCES | IGNORED | GENERIC | _BESIDE
+_KNOWN = VESSELS | ARTERIES | BRAINS | OTHERS | SEQUENCES | VEINS | IGNORED | GENERIC | _BESIDE
 
 
 class Kind(Enum):
@@ -78,7 +80,7 @@ def kind_of_mask(structure: str, described: Iterable[str]) -> Kind:
     """
     named = tokens(structure)
     words = {*named, *(word for text in described for word in tokens(text))}
-    if words & _REVERSED:
+    if words & (_REVERSED | SEQUENCES | VEINS):
         return Kind.OTHER
     if words & VESSELS:
         return Kind.VESSEL
