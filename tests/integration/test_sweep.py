@@ -19,7 +19,7 @@ COLUMNS = (
     "generator,segmenter,epsilon,unit,epsilon_patch,epsilon_patient,delta,seed,sites,test_set,"
     "dice,dice_low,dice_high,fraction_of_real,hd95_mm,fid,fid_dims,fid_n,offline_distance,"
     "seconds,status,run_key,bavd_mm,cldice,precision,recall,dice_thin,dice_medium,dice_thick,kid,"
-    "trained_at,epsilon_sites,selection,noise,lost_steps,control"
+    "trained_at,epsilon_sites,selection,noise,lost_steps,control,patients"
 )
 
 
