@@ -74,6 +74,7 @@ def _without_patients(test: Mapping[str, Any], for_owner: bool) -> dict[str, Any
 
 def _of_few(test: Mapping[str, Any]) -> list[str]:
     """The scores that only some of the patients have, as thick vessels, and too few of them."""
-    columns = {score: [row[score] for row in test.get("patients", ())] for score in SOME_HAVE}
+    rows = test.get("patients", ())
+    columns = {score: [row.get(score) for row in rows] for score in SOME_HAVE}
     told = {score: len(some) - some.count(None) for score, some in columns.items()}
     return [score for score, many in told.items() if 0 < many < FEWEST]
