@@ -134,7 +134,7 @@ def test_the_slider_answers_and_says_where_privacy_bought_nothing(page) -> None:
 
 def test_the_other_test_patients_and_the_other_table_can_be_chosen(page) -> None:  # type: ignore[no-untyped-def]
     page.get_by_label("Test patients").select_option("shifted")
-    assert "on shifted patients" in page.locator("#answer").inner_text()
+    assert "on 6 shifted patients" in page.locator("#answer").inner_text()
     tables = page.get_by_label("Compare")
     assert tables.locator("option").count() == 2
     tables.select_option("1")
