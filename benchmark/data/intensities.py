@@ -39,20 +39,31 @@ def canonical(image: NDArray[Any]) -> NDArray[np.float32]:
     low, high = float(image.min()), float(image.max())
     if not high > low:
         return np.zeros(image.shape, np.float32)
-    values = _distinct(image)
+    planes = _planes(image)
+    values = _distinct(planes, low, high)
     step = _step(values) if values is not None else None
     unit = step or high - low
-    out = np.empty(image.shape, np.float32)
-    for plane, source in zip(out, image, strict=True):  # in float64 as a whole it is twice as large
+    out = np.empty_like(image, np.float32)
+    for plane, source in zip(_planes(out), planes, strict=True):  # float64 takes twice as much
         shares = (source.astype(np.float64) - low) / unit
         plane[:] = np.rint(shares) if step else shares
     return out
 
 
-def _distinct(image: NDArray[Any]) -> NDArray[np.float64] | None:
+def _planes(image: NDArray[Any]) -> NDArray[Any]:
+    """The image, along the axis whose planes lie whole in memory."""
+    return image.T if image.flags.f_contiguous else image
+
+
+def _distinct(planes: NDArray[Any], low: float, high: float) -> NDArray[np.float64] | None:
     """All values in their order; ``None`` where there are too many for a lattice."""
-    values = np.unique(image[0])
-    for plane in image[1:]:
+    if high - low <= MOST_STEPS and all((plane == np.rint(plane)).all() for plane in planes):
+        seen = np.zeros(round(high - low) + 1, np.bool_)
+        for plane in planes:  # several times as fast as sorting
+            seen[(plane - low).astype(np.intp)] = True
+        return np.asarray(np.flatnonzero(seen) + low, np.float64)
+    values = np.unique(planes[0])
+    for plane in planes[1:]:
         values = np.union1d(values, np.unique(plane))
         if len(values) > MOST_STEPS:
             return None
