@@ -38,6 +38,8 @@ class PatientVolume(NamedTuple):
         brain: ``(X, Y, Z)`` bool; without the voxels that the vessel mask's labels ignore.
         spacing_mm: A voxel's sides.
         outside: Of the labelled vessels, the share outside the brain.
+        vessel_share: Of the whole brain, with what is ignored, the share that is vessel.
+        brain_share: Of the volume, the share of the whole brain.
     """
 
     image: NDArray[np.float32]
@@ -45,6 +47,8 @@ class PatientVolume(NamedTuple):
     brain: NDArray[np.bool_]
     spacing_mm: tuple[float, float, float]
     outside: float = 0.0
+    vessel_share: float = 0.0
+    brain_share: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +110,8 @@ class Patient:
         A brain that was found may be wrong: vessels outside of it stay true, and no image shows
         them. Were it widened by the labels, a segmenter would be shown where to look.
         """
-        brain = self._found(image) if given is None else given.data
-        if vessels.ignored is not None:
-            brain = brain & ~vessels.ignored
+        whole = self._found(image) if given is None else given.data
+        brain = whole if vessels.ignored is None else whole & ~vessels.ignored
         labelled, inside = vessels.data, vessels.data & brain
         self._check_inside(labelled, brain, inside)
         own = None if given else canonical(image.data)
@@ -118,6 +121,8 @@ class Patient:
             brain,
             image.spacing_mm,
             outside=float(1 - inside.sum() / labelled.sum()),
+            vessel_share=float(inside.sum() / whole.sum()),
+            brain_share=float(whole.mean()),
         )
 
     def _check_inside(

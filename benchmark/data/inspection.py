@@ -130,7 +130,7 @@ def _finding(patient: Patient) -> Finding:
         orientation=image.orientation,
         low=float(image.data.min()),
         high=float(image.data.max()),
-        vessel_fraction=float(volume.vessels.sum() / volume.brain.sum()) if volume else None,
+        vessel_fraction=volume.vessel_share if volume else None,
         faults=tuple(examined.faults),
         tile=_tile(examined),
         likeness=likeness(image.data, b""),

@@ -43,8 +43,7 @@ def notes_of(patient: Patient, examined: Examined) -> list[Note]:
         return []
     said = [Note(text, where) for where, _, text in (n.partition(": ") for n in examined.notes)]
     said += _of_brain(patient, volume)
-    inside, brain = volume.vessels & volume.brain, volume.brain.mean()
-    vessels = inside.sum() / volume.brain.sum()
+    vessels, brain = volume.vessel_share, volume.brain_share
     if vessels > MOST_VESSELS:
         text = f"more than {100 * MOST_VESSELS:.0f} % of the brain are vessels"
         said.append(Note(f"{text} (here {100 * vessels:.1f} %)", patient.id, VESSELS))

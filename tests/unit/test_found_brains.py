@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -13,6 +14,7 @@ from benchmark.data.brain import METHOD
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
 from benchmark.data.inspection import OUTLINE, inspect
+from benchmark.data.labels import MaskLabels
 from benchmark.data.layouts import read_cohort
 from benchmark.data.notes import OUTSIDE, notes_of, refuse
 from benchmark.data.patching import Recipe, extract
@@ -164,3 +166,13 @@ def test_masks_that_mark_nothing_are_named_by_what_is_wrong(tiny_cohort: Path) -
     rewrite(vessels, lambda mask: (np.arange(mask.size).reshape(mask.shape) == 0) * 1.0)
     with pytest.raises(DataError, match=r"marks no vessel in the brain .*is neither inverted"):
         patients(tiny_cohort)[0].read()
+
+
+def test_ignored_voxels_do_not_make_vessels_fill_the_brain(bare: Path) -> None:
+    mask = next(bare.glob("derivatives/vessels/sub-01/anat/*.nii.gz"))
+    rewrite(mask, lambda v: np.where((v == 0) & (np.arange(v.shape[0]) < 40)[:, None, None], 2, v))
+    patient = replace(patients(bare)[0], labels=MaskLabels(frozenset({1}), frozenset({2})))
+    found = patient.examine()
+    assert found.volume is not None
+    assert found.volume.vessels.sum() > 0.05 * found.volume.brain.sum()
+    assert {note.kind for note in notes_of(patient, found)} == {""}
