@@ -16,6 +16,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.federation import FederatedGenerator, Schedule, federated
 from benchmark.core.files import plain
 from benchmark.core.registry import generators
+from benchmark.data.inplane import NATIVE
 
 LARGEST = 1_000_000
 """Of every count that a server may ask for: enough for all fits, and planned in finite time."""
@@ -57,6 +58,7 @@ _LAWS: Mapping[str, Law] = {
     "settings": Law("settings by name", lambda value: isinstance(value, Mapping)),
     "patch_size": _whole(1),
     "patches_per_patient": _whole(1),
+    "spacing_mm": _number("0, or from 0.2 to 5 mm", lambda value: value == 0 or 0.2 <= value <= 5),
     "epsilon": _number("a number above 0 or inf", lambda value: value > 0),
     "delta": _number("a number in (0, 1)", lambda value: 0 < value < 1),
     "unit": _among(UNITS),
@@ -94,6 +96,7 @@ class Job:
         settings: Its settings, as they are for all patients.
         patch_size: The side of a patch.
         patches_per_patient: The most patches of a patient.
+        spacing_mm: A pixel's side; 0 for each volume's own.
         epsilon: The target of every site.
         delta: δ of every site.
         unit: The protected unit.
@@ -114,6 +117,7 @@ class Job:
     seed: int
     noise: str
     schedule: Schedule
+    spacing_mm: float = NATIVE
 
     def __post_init__(self) -> None:
         for name, value in {**vars(self), **vars(self.schedule)}.items():

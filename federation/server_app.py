@@ -104,6 +104,7 @@ def job_of(config: Mapping[str, Any], *, patients: int) -> Job:
         settings=generator.params.as_dict(),
         patch_size=config["patch-size"],
         patches_per_patient=each,
+        spacing_mm=config["spacing-mm"],
         epsilon=parse_epsilon(str(config["epsilon"])),
         delta=_if_said("delta", config["delta"])
         or default_delta(patients * (each if unit == "patch" else 1)),

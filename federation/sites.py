@@ -272,7 +272,7 @@ def patches_of(post: Post, job: Job) -> Patches:
     faults: list[DataError] | None = [] if post.private else None
     patches = cached(
         post.patients,
-        Recipe(size=job.patch_size, per_patient=job.patches_per_patient),
+        Recipe(size=job.patch_size, per_patient=job.patches_per_patient, spacing_mm=job.spacing_mm),
         seed=stream(job.seed, "patches"),
         cache=post.cache,
         data=post.data,

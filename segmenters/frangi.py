@@ -67,7 +67,7 @@ class Frangi(Segmenter):
         scales = [self.params.smallest * 2 ** (step / 2) for step in range(self.params.scales)]
         for done, scale in enumerate(scales, 1):
             found = torch.from_numpy(vesselness(images, scale))[:, None]
-            threshold = best_threshold(found, masks)
+            threshold = best_threshold(found, masks).threshold
             score = dice_at(threshold, found, masks)
             if score > best:
                 best, self.scale, self.threshold = score, scale, threshold

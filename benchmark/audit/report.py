@@ -39,10 +39,9 @@ from benchmark.data.patching import cached, public_numbers
 from benchmark.privacy.ledger import Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.privacy.units import default_delta
-from benchmark.sweep.cell import protocol_recipe
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.payment import ledger_in
-from benchmark.sweep.presets import PROTOCOLS
+from benchmark.sweep.presets import PROTOCOLS, protocol_recipe
 from benchmark.sweep.request import registry_of
 
 DRAWN = 2

@@ -17,5 +17,9 @@ class DataError(BenchError, ValueError):
     """A file or a cohort that cannot be used as it is."""
 
 
+class NotLearntError(BenchError, RuntimeError):
+    """A segmenter that learnt nothing from its patches, so that it judges nobody."""
+
+
 class NotFittedError(BenchError, RuntimeError):
     """A plug-in was asked for samples or predictions before ``fit``."""

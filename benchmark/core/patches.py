@@ -44,6 +44,16 @@ class Patches:
         """The side of a patch in pixels."""
         return int(self.images.shape[-1])
 
+    @property
+    def centred(self) -> NDArray[np.bool_]:
+        """Which patches have a vessel in their middle, ``(n,)``, wherever they are from.
+
+        Half of the patients' patches are cut around a vessel voxel, and those that are cut around
+        any voxel of the brain seldom have one there.
+        """
+        middle = self.size // 2
+        return np.asarray(self.masks[:, 0, middle, middle] > 0)
+
     def _check_patient(self, patient: NDArray[np.int64]) -> None:
         if patient.dtype != np.int64 or patient.shape != (len(self),):
             raise ValueError(

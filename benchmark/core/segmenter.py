@@ -63,6 +63,23 @@ class Segmenter(ABC):
             NotFittedError: Before ``fit``.
         """
 
+    def margin(
+        self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
+    ) -> NDArray[np.float32]:
+        """Where ``predict`` marks and by how much; above 0 it does.
+
+        For a segmenter that says more than yes or no, so that the edges of what it found on large
+        pixels are smooth on small ones.
+
+        Args:
+            volume: As for ``predict``.
+            spacing_mm: As for ``predict``.
+
+        Returns:
+            Float32 ``(X, Y, Z)``, in [-1, 1].
+        """
+        return np.where(self.predict(volume, spacing_mm), np.float32(1), np.float32(-1))
+
 
 class PrivateSegmenter(Segmenter):
     """A segmenter that can also learn from patients themselves, under a guarantee.

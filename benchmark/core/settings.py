@@ -3,6 +3,7 @@
 A field is written ``learning_rate: Annotated[float, FloatDistribution(1e-5, 1e-2)] = 1e-4``: the
 range is Optuna's, and the law that a value given by a user is checked against. A field that tuning
 may vary says ``Tuned()`` behind it, or ``Tuned(FloatDistribution(1e-4, 1e-3))`` for a narrower one.
+One that was added later says ``Later()``, so that earlier results keep their keys.
 """
 
 from __future__ import annotations
@@ -45,6 +46,13 @@ class Tuned(NamedTuple):
     unit: Unit | None = None
 
 
+class Later(NamedTuple):
+    """Behind a setting's range: it was added later, and its default is what was done before.
+
+    At its default it is not named, as if it were not there.
+    """
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """The base of every plug-in's ``Params``; checks types and ranges at construction.
@@ -67,8 +75,9 @@ class Settings:
         return [Field(n, k, r, getattr(self, n)) for n, (k, r) in self.ranges().items()]
 
     def as_dict(self) -> dict[str, Any]:
-        """The values by name."""
-        return {field.name: field.value for field in self.fields()}
+        """The values by name; of what was added later, those that differ from the default."""
+        later = _later(type(self))  # type: ignore[arg-type]  # mypy takes the instances' hash
+        return {f.name: f.value for f in self.fields() if later.get(f.name, self) != f.value}
 
     def search_space(self, unit: Unit) -> dict[str, BaseDistribution]:
         """Where tuning looks, by name; each range holds the value that it starts from."""
@@ -103,6 +112,14 @@ def _ranges(kind: type) -> dict[str, tuple[type, BaseDistribution | None]]:
     """Remembered, as reading the hints takes a thousand times as long as checking a value."""
     hints = get_type_hints(kind, include_extras=True)
     return {f.name: _kind_and_range(hints[f.name]) for f in dataclasses.fields(kind)}
+
+
+@cache
+def _later(kind: type) -> dict[str, Any]:
+    """The defaults of what was added later."""
+    hints = get_type_hints(kind, include_extras=True)
+    late = {name for name, hint in hints.items() if Later() in get_args(hint)}
+    return {field.name: field.default for field in dataclasses.fields(kind) if field.name in late}
 
 
 def _kind_and_range(hint: Any) -> tuple[type, BaseDistribution | None]:

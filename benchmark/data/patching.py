@@ -25,6 +25,7 @@ from benchmark.core.errors import DataError
 from benchmark.core.patches import Patches
 from benchmark.core.sums import sums_hold, write_sums
 from benchmark.data.cohort import Patient, PatientVolume
+from benchmark.data.inplane import NATIVE, at_spacing
 
 IMAGES, MASKS, OWNER = "images.npy", "masks.npy", "patient.npy"
 WITHOUT = "without.txt"
@@ -47,10 +48,17 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How patches are taken: their side in pixels and the most per patient."""
+    """How patches are taken.
+
+    Attributes:
+        size: Their side in pixels.
+        per_patient: The most of a patient.
+        spacing_mm: A pixel's side; ``NATIVE`` for the volume's own.
+    """
 
     size: int
     per_patient: int
+    spacing_mm: float = NATIVE
 
 
 def public_numbers(patients: Sequence[Patient], recipe: Recipe) -> PublicNumbers:
@@ -105,7 +113,8 @@ def cached(
     Raises:
         DataError: As ``extract``, or if the disk is too full.
     """
-    key = f"{data}-{recipe.size}-{recipe.per_patient}-{seed}"
+    at = "" if recipe.spacing_mm == NATIVE else f"-{recipe.spacing_mm:g}mm"
+    key = f"{data}-{recipe.size}-{recipe.per_patient}-{seed}{at}"
     kept = cache / "patches" / hashlib.sha256(key.encode()).hexdigest()[:16]
     found = _opened(kept, len(patients), recipe)
     if found is None:
@@ -175,7 +184,7 @@ def _cut(patient: Patient | None, recipe: Recipe, seed: tuple[int, int]) -> Cut:
     """A patient's patches; no rows for nobody."""
     if patient is None:
         return _empty(0, recipe)
-    volume = patient.read()
+    volume = at_spacing(patient.read(), recipe.spacing_mm)
     corners = _corners(patient, volume, recipe, np.random.default_rng(seed))
     cut = _empty(len(corners), recipe)
     _copy(volume.image, corners, cut.images)

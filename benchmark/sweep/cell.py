@@ -27,6 +27,7 @@ from benchmark.sweep.distances import distances, no_distances
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.payment import checkpoint_of, pay
 from benchmark.sweep.pictures import neighbours, save_picture, strip
+from benchmark.sweep.presets import protocol_recipe, spacing_of
 from benchmark.sweep.rounds import RoundWatch
 from benchmark.sweep.sites import (
     Where,
@@ -103,7 +104,10 @@ def run_cell(
     learn = _learn_from_patients if spec.is_direct else _learn_from_synthetic
     learnt = learn(spec, planned, inputs, setting, watch)
     with watch.stage("score"):
-        tests = [tested(learnt.segmenter, name, p, listener) for name, p in inputs.tests.items()]
+        tests = [
+            tested(learnt.segmenter, name, group, listener, spacing_mm=spacing_of(spec.protocol))
+            for name, group in inputs.tests.items()
+        ]
     main, *others = tests
     write_json(setting.folder / CURVES, watch.curves)
     return {
@@ -300,10 +304,3 @@ def training_patches(
 def recipe_of(spec: RunSpec) -> Recipe:
     """How the spec's training patches are taken."""
     return protocol_recipe(spec.protocol)
-
-
-def protocol_recipe(protocol: Mapping[str, Any]) -> Recipe:
-    """How a protocol's patches are taken."""
-    return Recipe(
-        size=int(protocol["patch_size"]), per_patient=int(protocol["patches_per_patient"])
-    )

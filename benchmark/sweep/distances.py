@@ -8,10 +8,11 @@ from typing import Any
 
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.data.patching import Recipe, extract
+from benchmark.data.patching import extract
 from benchmark.metrics.distances import fid, offline_distance
 from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.presets import protocol_recipe
 from benchmark.sweep.spec import RunSpec
 
 NOTHING_SYNTHETIC = "The segmenter itself was fitted: there are no synthetic patches to compare."
@@ -29,7 +30,7 @@ def distances(
     """FID where the Inception weights are at hand, and the offline distance always."""
     n, dims = int(spec.protocol["fid_n"]), int(spec.protocol["fid_dims"])
     patients = inputs.tests[inputs.main]
-    recipe = Recipe(size=int(spec.protocol["patch_size"]), per_patient=math.ceil(n / len(patients)))
+    recipe = protocol_recipe({**spec.protocol, "patches_per_patient": math.ceil(n / len(patients))})
     real = extract(patients, recipe, seed=HELD_OUT_SEED).images[:n]
     fake = synthetic.images[:n]
     result: dict[str, Any] = {"offline_distance": offline_distance(real, fake)}

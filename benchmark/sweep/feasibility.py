@@ -27,8 +27,8 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import BenchError, PlugInError
 from benchmark.core.generator import Generator
 from benchmark.core.registry import generators
-from benchmark.sweep.cell import protocol_recipe
 from benchmark.sweep.plans import planned
+from benchmark.sweep.presets import protocol_recipe
 from benchmark.sweep.request import Request, check_settings, delta_of, make, plug_in_of, protocol_of
 
 WORKABLE_UP_TO = 0.1

@@ -18,7 +18,7 @@ from benchmark.data.notes import Note, refuse, together
 from benchmark.data.reading import Reading
 from benchmark.data.twins import FITTED
 from benchmark.sweep.inputs import compared
-from benchmark.sweep.presets import PROTOCOLS
+from benchmark.sweep.presets import PROTOCOLS, spacing_of
 from benchmark.sweep.spec import PlugIn
 from benchmark.sweep.store import GENERATOR, SPEC
 from benchmark.sweep.testing import Listener, tested, trained
@@ -74,7 +74,8 @@ def score_released(
         listener("segmenter", step, total)
 
     found = trained(plug_in, synthetic, TrainContext(seed=seed, progress=progress))
-    return tested(found, SPLIT, patients, listener), notes
+    spacing_mm = spacing_of(PROTOCOLS[preset].as_dict())
+    return tested(found, SPLIT, patients, listener, spacing_mm=spacing_mm), notes
 
 
 def _held_out(data: Path, reading: Reading, state: Path) -> tuple[tuple[Patient, ...], list[str]]:

@@ -15,6 +15,7 @@ from benchmark.core.generator import Generator
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.sweep.inputs import MAIN_TEST, Inputs
 from benchmark.sweep.plans import planned
+from benchmark.sweep.presets import spacing_of
 from benchmark.sweep.spec import PlugIn, RunSpec
 from benchmark.sweep.store import CHECKPOINT
 from federation.job import Job
@@ -135,6 +136,7 @@ def job_of(spec: RunSpec) -> Job:
         settings=spec.generator.settings,
         patch_size=int(spec.protocol["patch_size"]),
         patches_per_patient=int(spec.protocol["patches_per_patient"]),
+        spacing_mm=spacing_of(spec.protocol),
         epsilon=spec.epsilon,
         delta=spec.delta,
         unit=spec.unit,

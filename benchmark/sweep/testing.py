@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.core.patches import Patches
 from benchmark.core.registry import segmenters
 from benchmark.core.segmenter import Segmenter, TrainContext
-from benchmark.data.cohort import Patient
+from benchmark.data.cohort import Patient, PatientVolume
+from benchmark.data.inplane import NATIVE, at_spacing, resized
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import Scores, score
 from benchmark.sweep.spec import PlugIn
@@ -28,7 +30,12 @@ def trained(plug_in: PlugIn, synthetic: Patches, context: TrainContext) -> Segme
 
 
 def tested(
-    segmenter: Segmenter, name: str, patients: Sequence[Patient], listener: Listener
+    segmenter: Segmenter,
+    name: str,
+    patients: Sequence[Patient],
+    listener: Listener,
+    *,
+    spacing_mm: float,
 ) -> dict[str, Any]:
     """Every patient's scores, how many they are, and their means with intervals over patients.
 
@@ -37,11 +44,13 @@ def tested(
         name: Of the test set.
         patients: Held out from every fit.
         listener: Hears of every patient.
+        spacing_mm: A pixel's side of what the segmenter is shown; scores are on the voxels of the
+            volume.
     """
     rows: list[dict[str, Any]] = []
     for done, patient in enumerate(patients, 1):
         volume = patient.read()
-        found = segmenter.predict(volume.image, volume.spacing_mm) & volume.brain
+        found = marked(segmenter, volume, spacing_mm)
         scores = score(found, volume.vessels, volume.spacing_mm)
         rows.append(
             {
@@ -54,6 +63,15 @@ def tested(
         listener(f"scoring {name}", done, len(patients))
     means = {score: _mean(rows, score) for score in Scores._fields}
     return {"name": name, "n": len(rows), **means, "patients": rows}
+
+
+def marked(segmenter: Segmenter, volume: PatientVolume, spacing_mm: float) -> NDArray[np.bool_]:
+    """What a segmenter finds in the brain, at pixels of that side, on the volume's own voxels."""
+    if spacing_mm == NATIVE:
+        return segmenter.predict(volume.image, volume.spacing_mm) & volume.brain
+    shown = at_spacing(volume, spacing_mm)
+    margin = segmenter.margin(shown.image, shown.spacing_mm)
+    return (resized(margin, volume.image.shape[:2]) > 0) & volume.brain
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], score: str) -> dict[str, float] | None:

@@ -15,19 +15,30 @@ from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
-from benchmark.core.errors import NotFittedError
+from benchmark.core.errors import NotFittedError, NotLearntError
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import Segmenter, TrainContext
-from benchmark.core.settings import Settings
-from segmenters.nets.training import AUGMENTATIONS, LOSSES, best_threshold
+from benchmark.core.settings import Later, Settings
+from segmenters.nets.training import AUGMENTATIONS, LOSSES, Batches, best_threshold, weights_of
 
 SLICES_AT_ONCE = 8
+LEAST_GAIN = 0.05
+"""Of Dice over marking everything: a network that has less learnt nothing."""
+
+MOST_ODDS = 4.0
+"""Log odds beyond which one is as sure as can be."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SliceParams(Settings):
-    """Settings of the training, and of a network that halves the slice ``levels`` - 1 times."""
+    """Settings of the training, and of a network that halves the slice ``levels`` - 1 times.
+
+    ``brain_share``: the share of a brain that is vessel, a published number, to which the choice of
+    the threshold weights patches; 0 takes them as they come. ``batch_share``: of a batch, the share
+    of patches with a vessel in the middle; 0 takes them as they come. ``attempts``: how often the
+    training starts anew before a network that learnt nothing is called a failure; 0 never asks.
+    """
 
     width: Annotated[int, IntDistribution(2, 64)] = 12
     levels: Annotated[int, IntDistribution(3, 6)] = 3
@@ -39,6 +50,9 @@ class SliceParams(Settings):
     iterations: Annotated[int, IntDistribution(1, 1_000_000, log=True)] = 250
     augmentation: Annotated[str, CategoricalDistribution(["flips", "affine"])] = "flips"
     threshold: Annotated[str, CategoricalDistribution(["chosen", "half"])] = "chosen"
+    brain_share: Annotated[float, FloatDistribution(0.0, 0.5), Later()] = 0.0
+    batch_share: Annotated[float, FloatDistribution(0.0, 0.9), Later()] = 0.0
+    attempts: Annotated[int, IntDistribution(0, 5), Later()] = 0
 
     @property
     def widths(self) -> list[int]:
@@ -63,13 +77,25 @@ class SlicePredictor(Segmenter):
         self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     ) -> NDArray[np.bool_]:
         """Marks vessels in every axial slice."""
+        marked = self._probabilities_in(volume) > self.threshold
+        return np.asarray(marked)
+
+    def margin(
+        self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
+    ) -> NDArray[np.float32]:
+        """By how much the log odds are above those of the threshold, at most ``MOST_ODDS``."""
+        p = np.clip(self._probabilities_in(volume), 1e-6, 1 - 1e-6)
+        above = np.log(p / (1 - p)) - np.log(self.threshold / (1 - self.threshold))
+        return np.asarray(np.clip(above / MOST_ODDS, -1, 1), np.float32)
+
+    def _probabilities_in(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
         if self._net is None:
             raise NotFittedError(f"{self.name} must be fitted before it can predict.")
         pads = [(0, -length % self.multiple) for length in volume.shape[:2]]
         padded = np.pad(volume, [*pads, (0, 0)], constant_values=-1.0)
         slices = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)[:, None]))
-        marked = self._probabilities(self._net, slices)[:, 0].numpy() > self.threshold
-        return marked.transpose(1, 2, 0)[: volume.shape[0], : volume.shape[1]]
+        found = self._probabilities(self._net, slices)[:, 0].numpy()
+        return np.asarray(found.transpose(1, 2, 0)[: volume.shape[0], : volume.shape[1]])
 
     @torch.no_grad()
     def _probabilities(self, net: nn.Module, images: Tensor) -> Tensor:
@@ -101,31 +127,44 @@ class SliceSegmenter(SlicePredictor):
         """A fresh network: ``(n, 1, H, W)`` in [-1, 1] to logits ``(n, 1, H, W)``."""
 
     def fit(self, patches: Patches, context: TrainContext) -> None:
-        """Trains, then chooses on the same patches the threshold with the highest Dice."""
-        torch.manual_seed(stream(context.seed, "segmenter weights"))
-        rng = torch.Generator().manual_seed(stream(context.seed, "segmenter batches"))
-        self._device = context.device
-        net = self.network().to(self._device)
-        images, masks = torch.from_numpy(patches.images), torch.from_numpy(patches.masks).float()
-        self._train(net, images, masks, rng, context)
-        self._net = net.eval()
-        if self.params.threshold == "chosen":
-            self.threshold = best_threshold(self._probabilities(self._net, images), masks)
+        """Trains, then chooses on the same patches the threshold with the highest Dice.
 
-    def _train(
-        self,
-        net: nn.Module,
-        images: Tensor,
-        masks: Tensor,
-        rng: torch.Generator,
-        context: TrainContext,
-    ) -> None:
-        p = self.params
+        Raises:
+            NotLearntError: If after all ``attempts`` it tells vessels from nothing.
+        """
+        self._device = context.device
+        for attempt in range(self.params.attempts + 1):
+            if self._learn(patches, context, attempt):
+                return
+        raise NotLearntError(
+            f"{self.name} did not learn in {self.params.attempts + 1} trainings: on its own "
+            "patches it is no better than marking all or nothing, so that it is no judge of them."
+        )
+
+    def _learn(self, patches: Patches, context: TrainContext, attempt: int) -> bool:
+        """Trains once; whether anything was learnt, if that is asked."""
+        again = f" {attempt}" if attempt else ""
+        torch.manual_seed(stream(context.seed, f"segmenter weights{again}"))
+        rng = torch.Generator().manual_seed(stream(context.seed, f"segmenter batches{again}"))
+        net = self.network().to(self._device)
+        draws = Batches(patches, self.params.batch, self.params.batch_share, rng)
+        self._train(net, draws, context)
+        self._net = net.eval()
+        if self.params.threshold == "half" and not self.params.attempts:
+            return True
+        images, masks = torch.from_numpy(patches.images), torch.from_numpy(patches.masks).float()
+        weights = weights_of(patches, self.params.brain_share)
+        found = best_threshold(self._probabilities(self._net, images), masks, weights)
+        if self.params.threshold == "chosen":
+            self.threshold = found.threshold
+        return not self.params.attempts or found.dice > found.constant + LEAST_GAIN
+
+    def _train(self, net: nn.Module, draws: Batches, context: TrainContext) -> None:
+        p, rng = self.params, draws.rng
         optimiser = torch.optim.Adam(net.parameters(), lr=p.learning_rate)
         schedule = _schedule(optimiser, p)
         for done in range(1, p.iterations + 1):
-            chosen = torch.randint(len(images), (p.batch,), generator=rng)
-            image, mask = AUGMENTATIONS[p.augmentation](images[chosen], masks[chosen], rng)
+            image, mask = AUGMENTATIONS[p.augmentation](*draws.next(), rng)
             loss = LOSSES[p.loss](net(image.to(self._device)), mask.to(self._device))
             optimiser.zero_grad()
             torch.autograd.backward(loss)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmark.core.patches import Patches
+
 ROTATION_DEGREES = 30.0
 SHEAR_DEGREES = 20.0
 THRESHOLDS = 99
+HIGH = (0.993, 0.995, 0.997, 0.998, 0.999)
+"""Further thresholds where patches are weighted to a brain."""
 
 
 def soft_dice(logits: Tensor, masks: Tensor) -> Tensor:
@@ -67,21 +72,92 @@ LOSSES = {"dice": soft_dice, "dice+bce": dice_and_cross_entropy}
 AUGMENTATIONS = {"flips": flips, "affine": affine}
 
 
-def best_threshold(probabilities: Tensor, masks: Tensor) -> float:
+class Batches:
+    """Draws patches with repeats.
+
+    Args:
+        patches: All.
+        size: Of a batch.
+        share: Of a batch, the patches with a vessel in the middle; 0 as they come.
+        rng: The draws.
+    """
+
+    def __init__(self, patches: Patches, size: int, share: float, rng: torch.Generator) -> None:
+        self.rng = rng
+        self._images = torch.from_numpy(patches.images)
+        self._masks = torch.from_numpy(patches.masks).float()
+        self._size, self._share = size, share
+        centred = torch.from_numpy(patches.centred)
+        self._kinds = [torch.nonzero(kind)[:, 0] for kind in (centred, ~centred)]
+        if not all(map(len, self._kinds)):
+            self._share = 0.0  # there is nothing to choose between
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """Images and masks of one batch."""
+        if not self._share:
+            chosen = self._any(torch.arange(len(self._images)), self._size)
+        else:
+            extra = float(torch.rand((), generator=self.rng))
+            many = min(self._size, int(self._share * self._size + extra))
+            parts = zip(self._kinds, (many, self._size - many), strict=True)
+            chosen = torch.cat([self._any(kind, count) for kind, count in parts])
+        return self._images[chosen], self._masks[chosen]
+
+    def _any(self, among: Tensor, many: int) -> Tensor:
+        return among[torch.randint(len(among), (many,), generator=self.rng)]
+
+
+def weights_of(patches: Patches, brain_share: float) -> Tensor | None:
+    """What each patch counts where they stand for a brain: ``(n,)``, of mean 1; ``None`` for all 1.
+
+    A brain has a vessel in the middle of ``brain_share`` of all patches around its voxels, and
+    patches have one as often as they do: the weights are the ratio of the two (importance
+    weighting, Horvitz and Thompson 1952, JASA 47, p. 663).
+    """
+    centred = torch.from_numpy(patches.centred)
+    have = float(centred.double().mean())
+    if not brain_share or not 0 < have < 1:
+        return None
+    return torch.where(centred, brain_share / have, (1 - brain_share) / (1 - have)).double()
+
+
+class Threshold(NamedTuple):
+    """Where to part vessel from the rest, its Dice, and that of marking everything."""
+
+    threshold: float
+    dice: float
+    constant: float
+
+
+def best_threshold(
+    probabilities: Tensor, masks: Tensor, weights: Tensor | None = None
+) -> Threshold:
     """The probability in (0, 1) above which marking gives the highest Dice over all pixels.
 
     A network that separates well may put every probability below one half; at one half its Dice
     would be zero.
+
+    Args:
+        probabilities: ``(n, 1, H, W)``.
+        masks: Of that shape.
+        weights: What each patch counts, ``(n,)``; all the same if ``None``.
     """
     edges = torch.cat([torch.logspace(-4, -1.3, 30), torch.linspace(0.05, 0.99, THRESHOLDS)])
-    vessel = masks > 0.5
-    hits = torch.bucketize(probabilities[vessel], edges)
-    false = torch.bucketize(probabilities[~vessel], edges)
-    size = len(edges) + 1
-    true_positive = hits.bincount(minlength=size).flip(0).cumsum(0).flip(0)[1:]
-    false_positive = false.bincount(minlength=size).flip(0).cumsum(0).flip(0)[1:]
-    dice = 2 * true_positive / (true_positive + false_positive + vessel.sum()).clamp(min=1)
-    return float(edges[dice.argmax()])
+    if weights is not None:  # rare vessels are marked from higher probabilities on
+        edges = torch.cat([edges, torch.tensor(HIGH)])
+    vessel, place = masks > 0.5, torch.bucketize(probabilities, edges, out_int32=True)
+    pixels = None if weights is None else weights.view(-1, 1, 1, 1).expand(masks.shape)
+
+    def counts(some: Tensor) -> Tensor:
+        each = None if pixels is None else pixels[some]
+        return torch.bincount(place[some], each, minlength=len(edges) + 1)
+
+    hits, false = counts(vessel), counts(~vessel)
+    total, others = hits.sum(), false.sum()
+    above, wrong = (found.flip(0).cumsum(0).flip(0)[1:] for found in (hits, false))
+    dice = 2 * above / (above + wrong + total).clamp(min=1)
+    best, constant = int(dice.argmax()), 2 * total / (2 * total + others).clamp(min=1)
+    return Threshold(float(edges[best]), float(dice[best]), float(constant))
 
 
 def dice_at(threshold: float, probabilities: Tensor, masks: Tensor) -> float:

@@ -136,6 +136,7 @@ def test_two_servers_do_not_share_a_folder(posts: list[Post], tmp_path: Path) ->
         ("delta", -1e-5, r"Expected delta to be a number in \(0, 1\)"),
         ("epsilon", "0", "Expected epsilon to be a number above 0"),
         ("patch-size", 16.5, "Expected patch_size to be a whole number"),
+        ("spacing-mm", 0.01, "Expected spacing_mm to be 0, or from 0.2 to 5 mm"),
         ("patches-per-patient", "many", "Expected patches_per_patient to be a whole number"),
         ("seed", -1, "Expected seed to be a whole number"),
         ("preset", "quik", "No preset is called 'quik'"),

@@ -1,5 +1,6 @@
 """One cohort, laid out as each public set ships it, through the real command."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -91,3 +92,15 @@ def test_each_layout_is_inspected(kind: str, laid_out: Path) -> None:
     assert "6 patients can be used, 0 faults" in said
     assert "48x52x6" in said
     assert (laid_out / "cohort.png").stat().st_size > 1000
+
+
+def test_at_another_pixels_size_it_is_another_cell_scored_on_the_same_voxels(
+    laid_out: Path,
+) -> None:
+    asked = ["--data", "bids", "--set", "protocol.spacing_mm=0.9", "--segmenter", "threshold"]
+    bench(*RUN[:-1], "coarse", *asked, cwd=laid_out)
+    (file,) = laid_out.glob("coarse/real/*/result.json")
+    result = json.loads(file.read_text())
+    assert result["spec"]["protocol"]["spacing_mm"] == 0.9
+    assert result["test_sets"][0]["dice"]["mean"] > 0.2
+    assert all(row["hd95_mm"] is not None for row in result["test_sets"][0]["patients"])

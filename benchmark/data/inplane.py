@@ -1,0 +1,52 @@
+"""Axial slices at another pixel's size, so that a patch means millimetres on every scanner.
+
+Slices stay where they are: a patch is one of them. Where pixels become larger, all that one of them
+covers is averaged (a triangle as wide as two of them), so that nothing is left out between.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.data.cohort import PatientVolume
+
+NATIVE = 0.0
+"""The spacing of whoever wants the volume's own pixels."""
+
+
+def at_spacing(volume: PatientVolume, spacing_mm: float) -> PatientVolume:
+    """The volume with pixels of about this side in the axial plane.
+
+    A whole number of pixels covers what the volume covers, so that sides differ from the asked one
+    by less than half a pixel over the whole width. A pixel is vessel, or brain, if most of it is.
+
+    Args:
+        volume: A patient's.
+        spacing_mm: A pixel's side; ``NATIVE`` for the volume as it is.
+    """
+    if spacing_mm == NATIVE:
+        return volume
+    sides = [n * mm for n, mm in zip(volume.image.shape, volume.spacing_mm, strict=True)][:2]
+    shape = max(1, round(sides[0] / spacing_mm)), max(1, round(sides[1] / spacing_mm))
+    brain = _most(volume.brain, shape)
+    image = np.clip(resized(volume.image, shape), -1, 1)
+    image[~brain] = -1
+    spacing = (sides[0] / shape[0], sides[1] / shape[1], volume.spacing_mm[2])
+    vessels = _most(volume.vessels, shape)
+    return volume._replace(image=image, vessels=vessels, brain=brain, spacing_mm=spacing)
+
+
+def resized(field: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """A field ``(X, Y, Z)`` with ``shape`` pixels in each slice, over the same millimetres."""
+    import torch
+
+    slices = torch.from_numpy(np.ascontiguousarray(field.transpose(2, 0, 1)))
+    found = torch.nn.functional.interpolate(
+        slices[None], size=shape, mode="bilinear", antialias=True
+    )
+    return np.asarray(found[0].numpy().transpose(1, 2, 0))
+
+
+def _most(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    return resized(mask.astype(np.float32), shape) > 0.5

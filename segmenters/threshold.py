@@ -1,0 +1,75 @@
+"""The brightest share of every brain: no network, no training, nothing synthetic.
+
+Blood is bright in time-of-flight angiography, and vessels fill about as much of one brain as of
+another. What this reaches, any synthetic training set should exceed: the rest is what there is to
+be learnt. Its one number is how much of a brain the vessels are in public whole-brain masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import FloatDistribution
+
+from benchmark.core.errors import NotFittedError
+from benchmark.core.patches import Patches
+from benchmark.core.segmenter import Segmenter, TrainContext
+from benchmark.core.settings import Settings
+
+OUTSIDE = -1.0
+"""What a volume holds outside of the brain; see ``benchmark.data.cohort.PatientVolume``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdParams(Settings):
+    """``share``: of the brain's voxels, those that are marked."""
+
+    share: Annotated[float, FloatDistribution(1e-4, 0.5)] = 0.011
+
+
+class Threshold(Segmenter):
+    """Marks the brightest share of each brain, whatever patches it was given."""
+
+    name: ClassVar[str] = "threshold"
+    version: ClassVar[int] = 1
+    citation: ClassVar[str] = "A baseline of this suite that learns nothing"
+    Params: ClassVar[type[Settings]] = ThresholdParams
+    presets: ClassVar[Mapping[str, Settings]] = {
+        "quick": ThresholdParams(),
+        "standard": ThresholdParams(),
+        "paper": ThresholdParams(),
+    }
+    smoke: ClassVar[Settings] = ThresholdParams()
+
+    params: ThresholdParams
+
+    def __init__(self, params: Settings) -> None:
+        if not isinstance(params, ThresholdParams):
+            raise TypeError(f"threshold takes ThresholdParams, got {type(params).__name__}.")
+        self.params = params
+        self._is_fitted = False
+
+    def fit(self, patches: Patches, context: TrainContext) -> None:
+        """Learns nothing."""
+        self._is_fitted = True
+        context.progress(1, 1, {})
+
+    def predict(
+        self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
+    ) -> NDArray[np.bool_]:
+        """Marks what is brighter than all but the share of the brain."""
+        if not self._is_fitted:
+            raise NotFittedError("threshold must be fitted before it can predict.")
+        brain = volume[volume > OUTSIDE]
+        if not len(brain):
+            return np.zeros(volume.shape, np.bool_)
+        least = float(np.quantile(brain, 1 - self.params.share))
+        return np.asarray(volume > min(least, BRIGHTEST))
+
+
+BRIGHTEST = float(np.nextafter(np.float32(1), np.float32(0)))
+"""The brightest voxels are all 1, as intensities are cut off there; they are always marked."""
