@@ -19,7 +19,7 @@ the head's radius in its widest slice over 85 mm:
 6. Brain: the largest part of these, its narrow gaps closed where they are no bone, its slices
    filled, its spikes thinner than 12k mm cut off.
 
-Lengths and levels were chosen on phantoms of the seeds 101, 102 and 7, never on the embedded
+Lengths and levels were chosen on phantoms of the seeds 101, 102, 7 and 13, never on the embedded
 cohort's seed. No open TOF-MRA with a head around the brain was at hand.
 """
 

@@ -132,7 +132,10 @@ class Patient:
         if not labelled.any():
             raise DataError(f"{self.vessels}: the mask marks no vessel; is it the right one?")
         if not brain.any():
-            raise DataError(f"{self.brain}: the brain mask is empty; mend it, or leave it out.")
+            raise DataError(
+                f"{self.brain or self.image}: no voxel of the brain is left, as the mask is empty "
+                "or every label in it is to be ignored; mend the masks."
+            )
         if not inside.any():
             whose = self.brain or "the brain that was found"
             raise DataError(
