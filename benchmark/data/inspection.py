@@ -21,6 +21,8 @@ from benchmark.data.notes import Note, notes_of, together
 from benchmark.data.twins import FITTED, Groups, near_twins, twins
 
 TILE_PIXELS = 160
+SAMPLED = 1 << 18
+"""So many voxels are enough to find how bright a picture's brightest are."""
 MARK = (255, 60, 40)
 OUTLINE = (60, 200, 255)
 
@@ -157,7 +159,7 @@ def _tile(examined: Examined) -> NDArray[np.uint8] | None:
     vessels = volume.vessels if volume else np.zeros(data.shape, bool)
     brain = volume.brain if volume else vessels
     best = int(vessels.sum((0, 1)).argmax()) if vessels.any() else data.shape[2] // 2
-    top = float(np.percentile(data.ravel("K"), 99.8))
+    top = float(np.percentile(data.ravel("K")[:: max(1, data.size // SAMPLED)], 99.8))
     low = float(data.min())
     views = [
         (data[:, :, best], vessels[:, :, best], brain[:, :, best]),

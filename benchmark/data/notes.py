@@ -51,7 +51,7 @@ def notes_of(patient: Patient, examined: Examined) -> list[Note]:
         text = f"the brain fills more than {100 * MOST_BRAIN:.0f} % of the volume"
         said.append(Note(text, patient.id, BRAIN))
     low, high = image.data.min(), image.data.max()
-    if not ((image.data > low) & (image.data < high)).any():
+    if not any(((plane > low) & (plane < high)).any() for plane in image.data.T):
         said.append(Note("the image has two intensities only, as a mask has", patient.id, MASK))
     return said
 
