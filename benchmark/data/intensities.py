@@ -39,20 +39,17 @@ def canonical(image: NDArray[Any]) -> NDArray[np.float32]:
     low, high = float(image.min()), float(image.max())
     if not high > low:
         return np.zeros(image.shape, np.float32)
-    planes = _planes(image)
+    by_last = abs(image.strides[-1]) > abs(image.strides[0])  # planes that lie whole in memory
+    planes = image.T if by_last else image
     values = _distinct(planes, low, high)
     step = _step(values) if values is not None else None
     unit = step or high - low
     out = np.empty_like(image, np.float32)
-    for plane, source in zip(_planes(out), planes, strict=True):  # float64 takes twice as much
+    turned = out.T if by_last else out
+    for plane, source in zip(turned, planes, strict=True):  # in float64 at once it is twice as much
         shares = (source.astype(np.float64) - low) / unit
         plane[:] = np.rint(shares) if step else shares
     return out
-
-
-def _planes(image: NDArray[Any]) -> NDArray[Any]:
-    """The image, along the axis whose planes lie whole in memory."""
-    return image.T if image.flags.f_contiguous else image
 
 
 def _distinct(planes: NDArray[Any], low: float, high: float) -> NDArray[np.float64] | None:

@@ -71,6 +71,22 @@ def thin_slab() -> np.ndarray:
     return made(phantom().image[:, :, 10:22], phantom().spacing_mm)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("turn", [1, -1])
+@pytest.mark.parametrize("scale", [1.0, 0.37])
+def test_however_a_volume_lies_in_memory_its_steps_are_in_their_places(
+    order: Any, turn: int, scale: float
+) -> None:
+    image = np.random.default_rng(0).integers(0, 900, (9, 9, 9)).astype(np.float32)
+    expected = image - image.min()
+    for axes in ((0, 1, 2), (2, 0, 1), (1, 2, 0)):
+        stored = np.asarray(np.float32(scale) * image.transpose(axes), order=order)
+        view = stored[::turn, ::turn].transpose(np.argsort(axes))
+        turned = np.asarray(image.transpose(axes)[::turn, ::turn]).transpose(np.argsort(axes))
+        assert np.array_equal(canonical(view), turned - image.min())
+    assert np.array_equal(canonical(image), expected)
+
+
 @pytest.mark.parametrize("units", ["z-score", "[-1, 1]", "plus 1000", "tiny"])
 def test_the_usual_normalisations_give_the_same_brain(units: str) -> None:
     image = phantom().image.astype(np.float32)
