@@ -37,9 +37,6 @@ from benchmark.data.intensities import canonical
 from benchmark.data.morphology import Field, Mask
 from benchmark.data.resampling import Coarse
 
-METHOD = "skull-gap/1"
-"""Name and version, for results and for keys of caches; raised whenever a mask may change."""
-
 GRID_MM = 1.3
 ADULT_RADIUS_MM = 85.0
 FAR_MM = 1000.0

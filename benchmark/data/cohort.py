@@ -114,15 +114,16 @@ class Patient:
         brain = whole if vessels.ignored is None else whole & ~vessels.ignored
         labelled, inside = vessels.data, vessels.data & brain
         self._check_inside(labelled, brain, inside)
+        kept, count = int(np.count_nonzero(inside)), np.count_nonzero
         own = None if given else canonical(image.data)
         return PatientVolume(
             self._scale(image.data if own is None else own, brain, out=own),
             labelled if given is None else inside,
             brain,
             image.spacing_mm,
-            outside=float(1 - inside.sum() / labelled.sum()),
-            vessel_share=float(inside.sum() / whole.sum()),
-            brain_share=float(whole.mean()),
+            outside=1 - kept / int(count(labelled)),
+            vessel_share=kept / int(count(whole)),
+            brain_share=int(count(whole)) / whole.size,
         )
 
     def _check_inside(
@@ -164,11 +165,13 @@ class Patient:
                 f"{self.image}: all of the brain has one intensity, so that nothing can be scaled; "
                 "is the brain mask right?"
             )
-        scaled: NDArray[np.float32] = np.subtract(image, np.float32(low), out=out)
-        scaled *= 2 / (high - low)  # in place: a volume is a hundred megabytes
-        scaled -= 1
-        np.clip(scaled, -1, 1, out=scaled)
-        scaled[~brain] = -1
+        scaled = np.empty_like(image) if out is None else out
+        for plane, source, inner in zip(scaled.T, image.T, brain.T, strict=True):
+            np.subtract(source, np.float32(low), out=plane)  # a plane stays in the cache
+            plane *= 2 / (high - low)
+            plane -= 1
+            np.clip(plane, -1, 1, out=plane)
+            plane[~inner] = -1
         return scaled
 
 

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from benchmark.core.errors import DataError
 from benchmark.core.identity import Identity
-from benchmark.data.brain import METHOD
 from benchmark.data.cohort import Patient
+from benchmark.data.kept_brains import METHOD
 from benchmark.data.labels import EVERY_LABEL
-from benchmark.data.likeness import Likeness, likeness
+from benchmark.data.likeness import Likeness, likeness, voxels_digest
 from benchmark.data.notes import Note, notes_of
 from benchmark.data.remembered import Known, Remembered, stamps
 
@@ -114,7 +114,7 @@ class Digests:
 
     def of_voxels(self, patients: Sequence[Patient]) -> tuple[str, ...]:
         """Keyed digests of the images' voxels: the same however a volume is stored or named."""
-        each = [self._voxels(patient).encode() for patient in patients]
+        each = [self._known(patient).voxels.encode() for patient in patients]
         return tuple(self._keyed(voxels).hexdigest()[:VOXELS_LENGTH] for voxels in each)
 
     def _keyed(self, content: bytes) -> hmac.HMAC:
@@ -135,9 +135,6 @@ class Digests:
             DataError: Naming the first file that cannot be used.
         """
         return self._known(patient).notes
-
-    def _voxels(self, patient: Patient) -> str:
-        return self.likeness(patient).voxels
 
     def _again(self, patient: Patient, kept: dict[str, Patient]) -> DataError | None:
         """Keeps a patient by the image and by the id; a fault if either is there already."""
@@ -164,7 +161,7 @@ class Digests:
         return "+".join([*each, *_meaning(patient)])
 
     def _known(self, patient: Patient) -> Known:
-        meaning = " ".join(_meaning(patient))
+        meaning = " ".join([*_meaning(patient), *_described(patient)])
         known = self._remembered.get(patient.files, meaning)
         if known is None:
             before = stamps(patient.files)
@@ -178,6 +175,7 @@ class Digests:
             raise found.faults[0]
         return Known(
             files={str(file.absolute()): _sha256(file) for file in patient.files},
+            voxels=voxels_digest(found.image.data),
             likeness=likeness(found.image.data, self._secret),
             notes=tuple(notes_of(patient, found)),
         )
@@ -190,6 +188,12 @@ def _meaning(patient: Patient) -> list[str]:
         vessels = "all" if labels.vessels is None else sorted(labels.vessels)
         said.append(f"vessels {vessels}, ignored {sorted(labels.ignored)}")
     return said if patient.brain else [*said, f"brain {METHOD}"]
+
+
+def _described(patient: Patient) -> list[str]:
+    """The other labels that a mask may hold: they decide what is refused, and no voxel."""
+    others = patient.labels.others
+    return [] if others is None else [f"others {sorted(others)}"]
 
 
 def _bare(identity: str) -> str:

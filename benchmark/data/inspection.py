@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from scipy.ndimage import binary_erosion
+from PIL import Image, ImageFilter
 
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Examined, Patient, with_splits
@@ -117,7 +116,7 @@ def save_picture(findings: Sequence[Finding], path: Path) -> None:
     blank = np.zeros_like(tiles[0])
     rows = [tiles[start : start + 4] for start in range(0, len(tiles), 4)]
     full = [np.concatenate([*row, *[blank] * (min(4, len(tiles)) - len(row))], 1) for row in rows]
-    Image.fromarray(np.concatenate(full)).save(path, optimize=True)
+    Image.fromarray(np.concatenate(full)).save(path)
 
 
 def _finding(patient: Patient) -> Finding:
@@ -125,16 +124,17 @@ def _finding(patient: Patient) -> Finding:
     if examined.image is None:
         return Finding(patient, faults=tuple(examined.faults))
     image, volume = examined.image, examined.volume
+    low = float(image.data.min())
     return Finding(
         patient,
         shape=image.data.shape,
         spacing_mm=image.spacing_mm,
         orientation=image.orientation,
-        low=float(image.data.min()),
+        low=low,
         high=float(image.data.max()),
         vessel_fraction=volume.vessel_share if volume else None,
         faults=tuple(examined.faults),
-        tile=_tile(examined),
+        tile=_tile(examined, low),
         likeness=likeness(image.data, b""),
         notes=tuple(notes_of(patient, examined)),
     )
@@ -151,16 +151,19 @@ def _groups(findings: Sequence[Finding]) -> Groups:
     return groups
 
 
-def _tile(examined: Examined) -> NDArray[np.uint8] | None:
+def _tile(examined: Examined, low: float) -> NDArray[np.uint8] | None:
     """The slice with most vessels, and the maximum along the body's axis, the brain outlined."""
     if examined.image is None:
         return None
     data, volume = examined.image.data, examined.volume
     vessels = volume.vessels if volume else np.zeros(data.shape, bool)
     brain = volume.brain if volume else vessels
-    best = int(vessels.sum((0, 1)).argmax()) if vessels.any() else data.shape[2] // 2
+    best = (
+        int(np.count_nonzero(vessels, axis=(0, 1)).argmax())
+        if vessels.any()
+        else data.shape[2] // 2
+    )
     top = float(np.percentile(data.ravel("K")[:: max(1, data.size // SAMPLED)], 99.8))
-    low = float(data.min())
     views = [
         (data[:, :, best], vessels[:, :, best], brain[:, :, best]),
         (data.max(2), vessels.max(2), brain.max(2)),
@@ -177,7 +180,8 @@ def _view(
 ) -> NDArray[np.uint8]:
     grey = np.clip((image - low) / max(top - low, 1e-12), 0, 1) * 255
     shown = np.repeat(grey[..., None], 3, axis=2)
-    shown[brain & ~binary_erosion(brain, border_value=1)] = OUTLINE
+    inner = np.asarray(Image.fromarray(brain.astype(np.uint8)).filter(ImageFilter.MinFilter(3)))
+    shown[brain & (inner == 0)] = OUTLINE
     shown[vessels] = 0.4 * shown[vessels] + 0.6 * np.array(MARK)
     picture = Image.fromarray(np.rot90(shown).astype(np.uint8))
     picture.thumbnail((TILE_PIXELS, TILE_PIXELS))

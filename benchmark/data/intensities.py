@@ -41,7 +41,7 @@ def canonical(image: NDArray[Any]) -> NDArray[np.float32]:
         return np.zeros(image.shape, np.float32)
     by_last = abs(image.strides[-1]) > abs(image.strides[0])  # planes that lie whole in memory
     planes = image.T if by_last else image
-    values = _distinct(planes, low, high)
+    values = _distinct(planes)
     step = _step(values) if values is not None else None
     unit = step or high - low
     out = np.empty_like(image, np.float32)
@@ -52,13 +52,31 @@ def canonical(image: NDArray[Any]) -> NDArray[np.float32]:
     return out
 
 
-def _distinct(planes: NDArray[Any], low: float, high: float) -> NDArray[np.float64] | None:
+def whole_numbers(image: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
+    """All values in their order and how often each is there: several times as fast as sorting.
+
+    Args:
+        image: ``(X, Y, Z)``, finite.
+
+    Returns:
+        ``None`` where a value is no whole number, or they go too far for a lattice.
+    """
+    low, high = float(image.min()), float(image.max())
+    if high - low > MOST_STEPS:
+        return None
+    counts = np.zeros(round(high - low) + 1, np.int64)
+    for plane in image.T if abs(image.strides[-1]) > abs(image.strides[0]) else image:
+        if not (plane == np.rint(plane)).all():
+            return None
+        counts += np.bincount((plane - low).ravel("K").astype(np.intp), minlength=len(counts))
+    there = np.flatnonzero(counts)
+    return there + low, counts[there]
+
+
+def _distinct(planes: NDArray[Any]) -> NDArray[np.float64] | None:
     """All values in their order; ``None`` where there are too many for a lattice."""
-    if high - low <= MOST_STEPS and all((plane == np.rint(plane)).all() for plane in planes):
-        seen = np.zeros(round(high - low) + 1, np.bool_)
-        for plane in planes:  # several times as fast as sorting
-            seen[(plane - low).astype(np.intp)] = True
-        return np.asarray(np.flatnonzero(seen) + low, np.float64)
+    if whole := whole_numbers(planes):
+        return whole[0]
     values = np.unique(planes[0])
     for plane in planes[1:]:
         values = np.union1d(values, np.unique(plane))

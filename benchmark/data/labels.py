@@ -75,7 +75,8 @@ def classified(
     seen = np.zeros(MOST_LABELS + 1, bool)
     for z in range(values.shape[2]):  # slice by slice, since isin takes eight bytes a voxel
         whole = _whole(values[..., z])
-        seen |= np.bincount(whole.ravel().astype(np.uint16), minlength=len(seen)) > 0
+        marked = whole[whole != 0].astype(np.uint16)
+        seen |= np.bincount(marked, minlength=len(seen)) > 0
         vessels[..., z] = _is_vessel(whole, labels)
         if ignored is not None:
             ignored[..., z] = np.isin(whole, list(labels.ignored))

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.intensities import MOST_STEPS, canonical
+from benchmark.data.intensities import canonical, whole_numbers
 
 CELLS = (16, 16, 8)
 """Low resolution, along each axis of the body: means of so many parts."""
@@ -35,38 +36,48 @@ class Likeness(NamedTuple):
     """What is kept of an image, to know it again.
 
     Attributes:
-        voxels: SHA-256 of its shape and its voxels in RAS order.
-        unordered: The same in any order of its axes and directions, in any linear unit of its
+        unordered: Its voxels in any order of its axes and directions, in any linear unit of its
             intensities, and with any margin of its least value around it.
         sketch: Signs, as hexadecimal digits.
     """
 
-    voxels: str
     unordered: str
     sketch: str
 
 
 def likeness(image: NDArray[np.float32], secret: bytes) -> Likeness:
     """That of an image ``(X, Y, Z)`` in RAS order."""
+    return Likeness(_unordered(image), _sketch(image, secret))
+
+
+def voxels_digest(image: NDArray[np.float32]) -> str:
+    """SHA-256 of an image's shape and its voxels in RAS order."""
     digest = hashlib.sha256(str(image.shape).encode())
-    for start in range(0, len(image), SLABS):  # as a whole it would be copied
-        digest.update(np.ascontiguousarray(image[start : start + SLABS]).data)
-    return Likeness(digest.hexdigest(), _unordered(canonical(image)), _sketch(image, secret))
+    for slab in slabs(image):
+        digest.update(slab)
+    return digest.hexdigest()
+
+
+def slabs(image: NDArray[np.float32]) -> Iterator[memoryview]:
+    """An image's voxels in C's order, a few planes at a time: as a whole it would be copied."""
+    for start in range(0, len(image), SLABS):
+        yield np.ascontiguousarray(image[start : start + SLABS]).data
 
 
 def _unordered(image: NDArray[np.float32]) -> str:
-    """A sum over all voxels above 0 of what a mixing function makes of each."""
-    flat = image.ravel(order="K")
+    """A sum over all voxels above the least of what a mixing function makes of each."""
+    if whole := whole_numbers(image):
+        values, counts = whole  # each is mixed once
+        mixed = _mixed(canonical(values[None, None])[0, 0, 1:]) * counts[1:].astype(np.uint64)
+        return _said(int(counts[1:].sum()), int(mixed.sum()))
+    flat = canonical(image).ravel(order="K")
     portions = [flat[start : start + _PORTION] for start in range(0, flat.size, _PORTION)]
-    if flat.max(initial=0) <= MOST_STEPS and all((p == np.rint(p)).all() for p in portions):
-        size = int(flat.max(initial=0)) + 1  # steps of a lattice: each value is mixed once
-        counts = sum(np.bincount(p.astype(np.intp), minlength=size) for p in portions)
-        steps = np.arange(1, size, dtype=np.float32)
-        with np.errstate(over="ignore"):
-            total = int((_mixed(steps) * np.asarray(counts)[1:].astype(np.uint64)).sum())
-    else:
-        total = sum(int(_mixed(some[some > 0]).sum(dtype=np.uint64)) for some in portions)
-    return f"{np.count_nonzero(flat)} {total % 2**64:016x}"
+    total = sum(int(_mixed(some[some > 0]).sum(dtype=np.uint64)) for some in portions)
+    return _said(int(np.count_nonzero(flat)), total)
+
+
+def _said(voxels: int, total: int) -> str:
+    return f"{voxels} {total % 2**64:016x}"
 
 
 def _mixed(values: NDArray[np.float32]) -> NDArray[np.uint64]:
@@ -87,8 +98,8 @@ def _sketch(image: NDArray[np.float32], secret: bytes) -> str:
 def coarse(image: NDArray[np.float32]) -> NDArray[np.float64]:
     """Means over the ``CELLS``; where an axis has fewer voxels, the nearest's."""
     found = image.astype(np.float64) if image.size < _PORTION else image
-    for axis, cells in enumerate(CELLS):
-        side = image.shape[axis]
+    for axis in sorted(range(3), key=lambda axis: -abs(image.strides[axis])):  # fewest jumps
+        cells, side = CELLS[axis], image.shape[axis]
         many = min(side, cells)
         starts = np.arange(many) * side // many
         parts = np.split(found, starts[1:], axis=axis)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from benchmark.core.errors import DataError
-from benchmark.data.brain import METHOD
 from benchmark.data.cohort import Examined, Patient, PatientVolume
+from benchmark.data.kept_brains import METHOD
 from benchmark.data.reading import BRAIN, MASK, MISSED, STOPPING, VESSELS
 
 MOST_VESSELS, MOST_BRAIN = 0.05, 0.95

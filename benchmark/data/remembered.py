@@ -20,7 +20,7 @@ from benchmark.core.errors import DataError
 from benchmark.data.likeness import Likeness
 from benchmark.data.notes import Note
 
-VERSION = 2
+VERSION = 3
 """Raised whenever files are read otherwise, so that what earlier readers admitted is read anew."""
 
 Stamps = dict[str, list[int]]
@@ -33,11 +33,13 @@ class Known:
 
     Attributes:
         files: SHA-256 of each.
+        voxels: SHA-256 of the image's voxels.
         likeness: The image's.
         notes: What is to be said of them.
     """
 
     files: dict[str, str]
+    voxels: str
     likeness: Likeness
     notes: tuple[Note, ...]
 
@@ -68,7 +70,7 @@ class Remembered:
         if said is None or said["stamps"] != stamps(files):
             return None
         notes = tuple(Note(*note) for note in said["notes"])
-        return Known(said["files"], Likeness(*said["likeness"]), notes)
+        return Known(said["files"], said["voxels"], Likeness(*said["likeness"]), notes)
 
     def put(self, seen: Stamps, meaning: str, known: Known) -> None:
         """Keeps what was read from files that had these stamps before."""

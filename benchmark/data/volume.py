@@ -49,18 +49,17 @@ def read_volume(path: Path) -> Volume:
             memory, without a place in the world, or with NaN or infinite voxels.
     """
     volume = _placed(path, read_nifti(path, np.dtype(np.float32)))
-    _check_merged(path, volume.data)
-    bad = int(volume.data.size - np.isfinite(volume.data).sum())
-    if bad:
-        raise DataError(f"{path}: {bad} voxels are NaN or infinite; every voxel must be a number.")
+    _check_intensities(path, volume.data)
     return volume
 
 
-def _check_merged(path: Path, voxels: NDArray[np.float32]) -> None:
-    """Refuses intensities that lie so far from 0 that float32 does not tell them apart."""
+def _check_intensities(path: Path, voxels: NDArray[np.float32]) -> None:
+    """Refuses what is no number, and what lies too far from 0 for float32 to tell it apart."""
     low, high = float(voxels.min()), float(voxels.max())
-    far = max(abs(low), abs(high))
-    if math.isfinite(far) and low < high and high - low < far * LEAST_RANGE:
+    if not (math.isfinite(low) and math.isfinite(high)):  # a NaN is the least and the greatest
+        bad = int(np.count_nonzero(~np.isfinite(voxels)))
+        raise DataError(f"{path}: {bad} voxels are NaN or infinite; every voxel must be a number.")
+    if low < high and high - low < max(abs(low), abs(high)) * LEAST_RANGE:
         raise DataError(
             f"{path}: the intensities go from {low:g} to {high:g}, too far from 0 for their "
             "differences to be kept; subtract a constant from all voxels."

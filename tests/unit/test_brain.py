@@ -183,7 +183,7 @@ def test_a_brain_is_kept_and_made_anew_where_the_kept_one_is_damaged(
         calls.append(given)
         return brain_mask(*given)
 
-    monkeypatch.setattr(kept_brains, "brain_mask", counted)
+    monkeypatch.setattr("benchmark.data.brain.brain_mask", counted)
     for damaged in (False, False, True):
         if damaged:
             kept = next(file for file in tmp_path.iterdir() if file.name != kept_brains.KEY)

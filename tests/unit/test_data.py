@@ -268,6 +268,24 @@ def change_one_voxel(cohort: Path) -> None:
         save(file, data, image.affine)
 
 
+def test_labels_that_a_description_no_longer_has_are_found_though_files_are_remembered(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    def admitted(*others: int) -> tuple[Patient, ...]:
+        labels = MaskLabels(vessels=frozenset({2}), others=frozenset(others))
+        patients = [replace(p, labels=labels) for p in read_cohort(tiny_cohort).patients]
+        return Digests(tmp_path, b"secret").admit(patients)
+
+    for mask in (tiny_cohort / "derivatives" / "vessels").rglob("*.nii*"):
+        image = nib.load(mask)
+        data = np.asarray(image.dataobj) * 2
+        data[0, 0, 0] = 1
+        save(mask, data.astype(np.uint8), image.affine)
+    assert admitted(1)
+    with pytest.raises(DataError, match="holds the label 1"):
+        admitted()
+
+
 def test_one_changed_voxel_or_another_folder_makes_no_new_patient(
     tiny_cohort: Path, tmp_path: Path
 ) -> None:

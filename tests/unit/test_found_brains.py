@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from benchmark.core.errors import DataError
-from benchmark.data.brain import METHOD
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
 from benchmark.data.inspection import OUTLINE, inspect
+from benchmark.data.kept_brains import METHOD
 from benchmark.data.labels import MaskLabels
 from benchmark.data.layouts import read_cohort
 from benchmark.data.notes import OUTSIDE, notes_of, refuse
