@@ -70,7 +70,7 @@ def whole_numbers(image: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.
             return None
         counts += np.bincount((plane - low).ravel("K").astype(np.intp), minlength=len(counts))
     there = np.flatnonzero(counts)
-    return there + low, counts[there]
+    return np.asarray(there + low, np.float64), counts[there]
 
 
 def _distinct(planes: NDArray[Any]) -> NDArray[np.float64] | None:
