@@ -37,18 +37,34 @@ class PatientVolume(NamedTuple):
             the brain was found.
         brain: ``(X, Y, Z)`` bool; without the voxels that the vessel mask's labels ignore.
         spacing_mm: A voxel's sides.
-        outside: Of the labelled vessels, the share outside the brain.
-        vessel_share: Of the whole brain, with what is ignored, the share that is vessel.
-        brain_share: Of the volume, the share of the whole brain.
     """
 
     image: NDArray[np.float32]
     vessels: NDArray[np.bool_]
     brain: NDArray[np.bool_]
     spacing_mm: tuple[float, float, float]
-    outside: float = 0.0
-    vessel_share: float = 0.0
-    brain_share: float = 0.0
+
+
+class Marks(NamedTuple):
+    """What is marked in one patient's image, and the intensities that the brain has.
+
+    Attributes:
+        vessels: As ``PatientVolume``'s.
+        brain: As ``PatientVolume``'s.
+        intensities: The image's, ``(X, Y, Z)``; in a unit of its own where the brain was found.
+        window: The brain's percentiles that become -1 and 1.
+        outside: Of the labelled vessels, the share outside the brain.
+        vessel_share: Of the whole brain, with what is ignored, the share that is vessel.
+        brain_share: Of the volume, the share of the whole brain.
+    """
+
+    vessels: NDArray[np.bool_]
+    brain: NDArray[np.bool_]
+    intensities: NDArray[np.float32]
+    window: tuple[float, float]
+    outside: float
+    vessel_share: float
+    brain_share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +96,10 @@ class Patient:
             DataError: Naming the first file that cannot be used, and why.
         """
         found = self.examine()
-        if found.volume is None:
+        if found.image is None or found.marks is None:
             raise found.faults[0]
-        return found.volume
+        marks = found.marks
+        return PatientVolume(_scaled(marks), marks.vessels, marks.brain, found.image.spacing_mm)
 
     def examine(self) -> Examined:
         """Reads all of the patient's files and collects everything that is wrong with them."""
@@ -93,8 +110,8 @@ class Patient:
         notes = self._notes(image, vessels, brain)
         if faults or image is None or vessels is None:
             return Examined(None, image, faults, notes)
-        volume = _tried(lambda: self._volume(image, vessels, brain), faults)
-        return Examined(volume, image, faults, notes)
+        marks = _tried(lambda: self._marks(image, vessels, brain), faults)
+        return Examined(marks, image, faults, notes)
 
     def _brain(self, image: Volume | None, faults: list[DataError]) -> Volume | None:
         path = self.brain
@@ -104,8 +121,8 @@ class Patient:
         read = zip((self.image, self.vessels, self.brain), volumes, strict=True)
         return tuple(f"{path}: {note}" for path, found in read if found for note in found.notes)
 
-    def _volume(self, image: Volume, vessels: Volume, given: Volume | None) -> PatientVolume:
-        """Scales the image. Ignored voxels leave the brain: nothing is drawn or scored there.
+    def _marks(self, image: Volume, vessels: Volume, given: Volume | None) -> Marks:
+        """Ignored voxels leave the brain: nothing is drawn or scored there.
 
         A brain that was found may be wrong: vessels outside of it stay true, and no image shows
         them. Were it widened by the labels, a segmenter would be shown where to look.
@@ -115,12 +132,12 @@ class Patient:
         labelled, inside = vessels.data, vessels.data & brain
         self._check_inside(labelled, brain, inside)
         kept, count = int(np.count_nonzero(inside)), np.count_nonzero
-        own = None if given else canonical(image.data)
-        return PatientVolume(
-            self._scale(image.data if own is None else own, brain, out=own),
+        intensities = image.data if given else canonical(image.data)
+        return Marks(
             labelled if given is None else inside,
             brain,
-            image.spacing_mm,
+            intensities,
+            self._window(intensities, brain),
             outside=1 - kept / int(count(labelled)),
             vessel_share=kept / int(count(whole)),
             brain_share=int(count(whole)) / whole.size,
@@ -151,12 +168,7 @@ class Patient:
         except DataError as fault:
             raise DataError(f"{self.image}: {fault}") from fault
 
-    def _scale(
-        self,
-        image: NDArray[np.float32],
-        brain: NDArray[np.bool_],
-        out: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.float32]:
+    def _window(self, image: NDArray[np.float32], brain: NDArray[np.bool_]) -> tuple[float, float]:
         inside = image.T[brain.T]  # the order of nibabel's voxels, which is several times faster
         ends = np.percentile(inside, (LOW_PERCENTILE, HIGH_PERCENTILE), overwrite_input=True)
         low, high = (float(end) for end in ends)  # as Python's, they leave float32 alone
@@ -165,27 +177,34 @@ class Patient:
                 f"{self.image}: all of the brain has one intensity, so that nothing can be scaled; "
                 "is the brain mask right?"
             )
-        scaled = np.empty_like(image) if out is None else out
-        for plane, source, inner in zip(scaled.T, image.T, brain.T, strict=True):
-            np.subtract(source, np.float32(low), out=plane)  # a plane stays in the cache
-            plane *= 2 / (high - low)
-            plane -= 1
-            np.clip(plane, -1, 1, out=plane)
-            plane[~inner] = -1
-        return scaled
+        return low, high
+
+
+def _scaled(marks: Marks) -> NDArray[np.float32]:
+    """The intensities in [-1, 1]; -1 outside the brain."""
+    low, high = marks.window
+    scaled = np.empty_like(marks.intensities)
+    planes = zip(scaled.T, marks.intensities.T, marks.brain.T, strict=True)
+    for plane, source, inner in planes:  # one at a time stays in the processor's cache
+        np.subtract(source, np.float32(low), out=plane)
+        plane *= 2 / (high - low)
+        plane -= 1
+        np.clip(plane, -1, 1, out=plane)
+        plane[~inner] = -1
+    return scaled
 
 
 class Examined(NamedTuple):
     """What an examination found.
 
     Attributes:
-        volume: The patient's volume, if there are no faults.
+        marks: What is marked in the image, if there are no faults.
         image: The image, if it is readable.
         faults: What is wrong with the files.
         notes: What is odd in the files and still can be read; each begins with the file's path.
     """
 
-    volume: PatientVolume | None
+    marks: Marks | None
     image: Volume | None
     faults: list[DataError]
     notes: tuple[str, ...] = ()

@@ -123,7 +123,7 @@ def _finding(patient: Patient) -> Finding:
     examined = patient.examine()
     if examined.image is None:
         return Finding(patient, faults=tuple(examined.faults))
-    image, volume = examined.image, examined.volume
+    image, marks = examined.image, examined.marks
     low = float(image.data.min())
     return Finding(
         patient,
@@ -132,7 +132,7 @@ def _finding(patient: Patient) -> Finding:
         orientation=image.orientation,
         low=low,
         high=float(image.data.max()),
-        vessel_fraction=volume.vessel_share if volume else None,
+        vessel_fraction=marks.vessel_share if marks else None,
         faults=tuple(examined.faults),
         tile=_tile(examined, low),
         likeness=likeness(image.data, b""),
@@ -155,9 +155,9 @@ def _tile(examined: Examined, low: float) -> NDArray[np.uint8] | None:
     """The slice with most vessels, and the maximum along the body's axis, the brain outlined."""
     if examined.image is None:
         return None
-    data, volume = examined.image.data, examined.volume
-    vessels = volume.vessels if volume else np.zeros(data.shape, bool)
-    brain = volume.brain if volume else vessels
+    data, marks = examined.image.data, examined.marks
+    vessels = marks.vessels if marks else np.zeros(data.shape, bool)
+    brain = marks.brain if marks else vessels
     best = (
         int(np.count_nonzero(vessels, axis=(0, 1)).argmax())
         if vessels.any()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from benchmark.core.errors import DataError
-from benchmark.data.cohort import Examined, Patient, PatientVolume
+from benchmark.data.cohort import Examined, Marks, Patient
 from benchmark.data.kept_brains import METHOD
 from benchmark.data.reading import BRAIN, MASK, MISSED, STOPPING, VESSELS
 
@@ -38,12 +38,12 @@ class Note(NamedTuple):
 
 def notes_of(patient: Patient, examined: Examined) -> list[Note]:
     """What an examination leaves to be said of a patient whose files can be used."""
-    image, volume = examined.image, examined.volume
-    if image is None or volume is None:
+    image, marks = examined.image, examined.marks
+    if image is None or marks is None:
         return []
     said = [Note(text, where) for where, _, text in (n.partition(": ") for n in examined.notes)]
-    said += _of_brain(patient, volume)
-    vessels, brain = volume.vessel_share, volume.brain_share
+    said += _of_brain(patient, marks)
+    vessels, brain = marks.vessel_share, marks.brain_share
     if vessels > MOST_VESSELS:
         text = f"more than {100 * MOST_VESSELS:.0f} % of the brain are vessels"
         said.append(Note(f"{text} (here {100 * vessels:.1f} %)", patient.id, VESSELS))
@@ -56,16 +56,16 @@ def notes_of(patient: Patient, examined: Examined) -> list[Note]:
     return said
 
 
-def _of_brain(patient: Patient, volume: PatientVolume) -> list[Note]:
+def _of_brain(patient: Patient, marks: Marks) -> list[Note]:
     """Whose the brain mask is, and what lies outside of it."""
     is_found, said = patient.brain is None, []
     if is_found:
         text = f"there is no brain mask, so the brain was found in the image ({METHOD})"
         said.append(Note(text, patient.id))
-    if volume.outside:
-        share = f"(here {100 * volume.outside:.2g} %)"
+    if marks.outside:
+        share = f"(here {100 * marks.outside:.2g} %)"
         law = "count as missed" if is_found else "do not count"
-        kind = MISSED if volume.outside > MOST_MISSED else OUTSIDE
+        kind = MISSED if marks.outside > MOST_MISSED else OUTSIDE
         text = f"some of the labelled vessels lie outside the brain {share} and {law}"
         said.append(Note(text, patient.id, kind))
     return said

@@ -70,14 +70,16 @@ def test_vessels_outside_a_found_brain_stay_true_and_do_not_widen_it(bare: Path)
 
     rewrite(next(bare.glob("derivatives/vessels/sub-01/anat/*.nii.gz")), labelled)
     patient = patients(bare)[0]
-    after, notes = patient.read(), notes_of(patient, patient.examine())
+    after, marks = patient.read(), patient.examine().marks
+    assert marks is not None
+    notes = notes_of(patient, patient.examine())
     assert after.vessels[corner].all()
     assert np.array_equal(before.brain, after.brain)
     assert np.array_equal(before.image, after.image)
-    assert after.outside == pytest.approx(9 / after.vessels.sum())
+    assert marks.outside == pytest.approx(9 / after.vessels.sum())
     said = next(note.text for note in notes if note.kind == OUTSIDE)
     assert said == (
-        f"some of the labelled vessels lie outside the brain (here {100 * after.outside:.2g} %) "
+        f"some of the labelled vessels lie outside the brain (here {100 * marks.outside:.2g} %) "
         "and count as missed"
     )
 
@@ -87,8 +89,8 @@ def test_vessels_outside_a_given_brain_are_said_and_do_not_count(tiny_cohort: Pa
     rewrite(brain, lambda mask: mask * (np.arange(mask.shape[1]) < 30)[:, None])
     patient = patients(tiny_cohort)[0]
     found = patient.examine()
-    assert found.volume is not None
-    assert not found.volume.vessels[:, 30:].any()
+    assert found.marks is not None
+    assert not found.marks.vessels[:, 30:].any()
     kinds = {note.kind: note.text for note in notes_of(patient, found)}
     assert kinds[OUTSIDE].endswith("and do not count")
 
@@ -173,6 +175,6 @@ def test_ignored_voxels_do_not_make_vessels_fill_the_brain(bare: Path) -> None:
     rewrite(mask, lambda v: np.where((v == 0) & (np.arange(v.shape[0]) < 40)[:, None, None], 2, v))
     patient = replace(patients(bare)[0], labels=MaskLabels(frozenset({1}), frozenset({2})))
     found = patient.examine()
-    assert found.volume is not None
-    assert found.volume.vessels.sum() > 0.05 * found.volume.brain.sum()
+    assert found.marks is not None
+    assert found.marks.vessels.sum() > 0.05 * found.marks.brain.sum()
     assert {note.kind for note in notes_of(patient, found)} == {""}

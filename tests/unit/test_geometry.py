@@ -233,8 +233,9 @@ def test_a_patients_notes_name_their_files(tmp_path: Path) -> None:
     mask = damaged(volume_file(tmp_path / "m.nii", MARKED, AFFINE), **pixdim)
     brain = volume_file(tmp_path / "b.nii", np.ones(SHAPE, np.uint8), AFFINE)
     found = Patient(id="sub-01", image=image, vessels=mask, brain=brain).examine()
-    assert found.volume is not None
-    assert found.volume.spacing_mm == pytest.approx((0.5, 0.5, 0.8))
+    assert found.marks is not None
+    assert found.image is not None
+    assert found.image.spacing_mm == pytest.approx((0.5, 0.5, 0.8))
     assert [note.split(": ")[0] for note in found.notes] == [str(f) for f in (image, mask, brain)]
     assert "pixdim says 1 x 1 x 1 mm" in found.notes[1]
     assert "every voxel is 1" in found.notes[2]
