@@ -18,11 +18,23 @@ from benchmark.core.errors import UsageError
 from benchmark.data import phantom
 from benchmark.data.phantom import cache, cohort, patient, settings
 from benchmark.data.phantom.forest import LEAST_RADIUS_MM, ROOT, Segment
+from benchmark.data.phantom.grid import Grid
 from benchmark.data.phantom.head import Pose
 from benchmark.data.phantom.patient import Phantom, simulate
 from benchmark.data.phantom.portable import exp, power
 from benchmark.data.phantom.raster import draw
-from benchmark.data.phantom.settings import HOSPITALS, SIZES, UNSEEN, Size, spacing_mm
+from benchmark.data.phantom.settings import (
+    FIELD,
+    FIELD_UNSEEN,
+    HOSPITALS,
+    PUBLISHED,
+    SIZES,
+    UNSEEN,
+    Anatomy,
+    Size,
+    shape_of,
+    spacing_mm,
+)
 from benchmark.data.phantom.texture import noise_at, smooth_noise
 from benchmark.data.phantom.vessels import grow_vessels
 
@@ -30,10 +42,16 @@ TINY = Size(
     shape=(34, 38, 12),
     spacing_mm=(3.0, 3.0, 3.4),
     head_scale=0.57,
-    feeder_radius_mm=1.5,
-    richness=0.5,
     slab_bottom_mm=-24.0,
+    anatomy=Anatomy(feeder_radius_mm=1.5, richness=0.5),
 )
+ANATOMIES = {"quick": SIZES["quick"].anatomy, "slab": PUBLISHED}
+PUBLISHED_WIDTHS_MM = {
+    "carotid": (5.0, 0.6),  # Rai et al. 2013, J NeuroIntervent Surg: mean and deviation of people
+    "M1": (3.1, 0.4),
+    "M2": (2.4, 0.4),
+    "basilar": (3.6, 0.6),
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +64,15 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings.SIZES, "quick", TINY)
 
 
-@pytest.fixture(params=[0, 1, 2])
-def segments(request: pytest.FixtureRequest) -> list[Segment]:
-    return grow_vessels(np.random.default_rng(request.param), SIZES["quick"])
+@pytest.fixture(params=[(0, "quick"), (1, "quick"), (2, "slab")])
+def grown(request: pytest.FixtureRequest) -> tuple[list[Segment], Anatomy]:
+    seed, name = request.param
+    return grow_vessels(np.random.default_rng(seed), ANATOMIES[name]), ANATOMIES[name]
+
+
+@pytest.fixture
+def segments(grown: tuple[list[Segment], Anatomy]) -> list[Segment]:
+    return grown[0]
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -78,10 +102,14 @@ def test_murrays_law_holds_at_every_branching(segments: list[Segment]) -> None:
         assert sum(r**3 for r in radii) == pytest.approx(before**3)
 
 
-def test_radii_stay_between_the_least_and_the_feeder(segments: list[Segment]) -> None:
+def test_radii_stay_between_the_least_and_the_feeder(
+    grown: tuple[list[Segment], Anatomy],
+) -> None:
+    segments, anatomy = grown
     arteries = [s.radius_mm for s in segments if s.is_labelled]
     assert min(r.min() for r in arteries) >= LEAST_RADIUS_MM
-    assert max(r.max() for r in arteries) <= 1.25 * SIZES["quick"].feeder_radius_mm
+    most = max(*anatomy.carotid, anatomy.basilar) * (1 + 4 * anatomy.basilar_spread)
+    assert max(r.max() for r in arteries) <= most * anatomy.feeder_radius_mm
     assert all((np.diff(r) <= 1e-12).all() for r in arteries)
 
 
@@ -105,7 +133,7 @@ def test_a_tubes_coverage_sums_to_its_volume(radius_mm: float) -> None:
     points = np.linspace([15.3, 16.1, 5.0], [15.3, 16.1, 5.0 + length], 50)
     tube = Segment(points=points, radius_mm=np.full(50, radius_mm))
     pose = Pose(rotation=np.eye(3), stretch=np.ones(3), centre_mm=np.zeros(3))
-    covered = draw([tube], pose, shape, sides, slow_radius_mm=0.1).coverage[:, :, 8:22]
+    covered = draw([tube], pose, Grid(shape, sides), slow_radius_mm=0.1).coverage[:, :, 8:22]
     assert covered.sum() * 0.64 * 1.0 == pytest.approx(14.0 * np.pi * radius_mm**2, rel=0.15)
 
 
@@ -113,9 +141,30 @@ def test_no_vessel_is_drawn_or_labelled_outside_of_the_grid() -> None:
     points = np.linspace([-20.0, 5, 5], [60.0, 5, 5], 80)
     tube = Segment(points=points, radius_mm=np.full(80, 1.0))
     pose = Pose(rotation=np.eye(3), stretch=np.ones(3), centre_mm=np.zeros(3))
-    label = draw([tube], pose, (20, 12, 12), (1.0, 1.0, 1.0), slow_radius_mm=0.1).label
+    label = draw([tube], pose, Grid((20, 12, 12), (1.0, 1.0, 1.0)), slow_radius_mm=0.1).label
     assert label[:, 5, 5].all()
     assert not label[:, 9:].any()
+
+
+def test_widths_of_version_3_are_the_published_ones() -> None:
+    people = [grow_vessels(np.random.default_rng(seed), PUBLISHED) for seed in range(60)]
+    for name, (mean, spread) in PUBLISHED_WIDTHS_MM.items():
+        widths = [2 * s.radius_mm[0] for person in people for s in person if s.name == name]
+        assert np.mean(widths) == pytest.approx(mean, abs=0.5 * spread), name
+        assert 0.4 * spread < np.std(widths) < 1.7 * spread, name
+
+
+def test_veins_are_bright_and_no_artery() -> None:
+    segments = grow_vessels(np.random.default_rng(0), PUBLISHED)
+    arteries, veins = ([s for s in segments if s.is_labelled is kind] for kind in (True, False))
+    assert max(s.flow for s in veins if s.flow < 0.7) < min(s.flow for s in arteries)
+    assert len(veins) > 50
+
+
+def test_a_circle_of_willis_is_seldom_complete() -> None:
+    people = [grow_vessels(np.random.default_rng(seed), PUBLISHED) for seed in range(60)]
+    roots = [sum(s.parent == ROOT and s.is_labelled for s in person) for person in people]
+    assert 0.05 < np.mean(np.array(roots) == 6) < 0.4, "two carotids, the basilar and three bridges"
 
 
 # Fields
@@ -195,25 +244,28 @@ def test_a_patient_is_a_function_of_seed_number_and_scanner() -> None:
     assert image(0, 0, UNSEEN) != first
 
 
-IMAGES_OF_VERSION_2 = "cf763aca44c7a0cb"
+IMAGES = {"quick": "cf763aca44c7a0cb", "slab": "0868b6a66ae604a1"}
+"""Of the embedded cohort's versions 2 and 3, by size."""
 DIGEST = """
-import hashlib
+import hashlib, sys
 from benchmark.data.phantom.patient import simulate
-from benchmark.data.phantom.settings import HOSPITALS, SIZES
-images = [simulate(2022, i, HOSPITALS[i], SIZES["quick"]).image.tobytes() for i in range(3)]
+from benchmark.data.phantom.settings import SIZES, hospitals
+size = SIZES[sys.argv[1]]
+images = [simulate(2022, i, hospitals(size)[i], size).image.tobytes() for i in range(3)]
 print(hashlib.sha256(b"".join(images)).hexdigest()[:16])
 """
 
 
 @pytest.mark.parametrize("missing", [(), ("X86_V4",), ("X86_V3", "X86_V4")])
-def test_no_processor_changes_a_voxel_of_this_version(missing: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("size", IMAGES)
+def test_no_processor_changes_a_voxel_of_this_version(missing: tuple[str, ...], size: str) -> None:
     """Results carry the phantoms' digest: those of other machines must be of the same bytes."""
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
     disabled = [name for name in found if missing and (name in missing or "_V" not in name)]
     environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(disabled)}
-    command = [sys.executable, "-c", DIGEST]
+    command = [sys.executable, "-c", DIGEST, size]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == IMAGES_OF_VERSION_2
+    assert done.stdout.strip() == IMAGES[size]
 
 
 def test_the_exponential_and_the_power_are_near_the_true_ones() -> None:
@@ -224,10 +276,46 @@ def test_the_exponential_and_the_power_are_near_the_true_ones() -> None:
 
 
 def test_every_scanner_has_its_own_name_and_spacing() -> None:
-    scanners = (*HOSPITALS, UNSEEN)
-    assert len({s.name for s in scanners}) == 4
     for size in SIZES.values():
+        scanners = (*settings.hospitals(size), settings.unseen(size))
+        assert len({s.name for s in scanners}) == 4
         assert len({spacing_mm(size, s) for s in scanners}) == 4
+
+
+@pytest.fixture(scope="module")
+def version_3() -> list[Phantom]:
+    return [simulate(4, i, scanner, SIZES["slab"]) for i, scanner in enumerate(FIELD)]
+
+
+def test_version_3_fills_one_extent_with_each_scanners_voxels(version_3: list[Phantom]) -> None:
+    for scanner, found in zip(FIELD, version_3, strict=True):
+        size = SIZES["slab"]
+        assert found.spacing_mm == spacing_mm(size, scanner)
+        assert found.image.shape == shape_of(size, found.spacing_mm)
+        extent = np.array(found.image.shape) * found.spacing_mm
+        assert np.allclose(extent, size.extent_mm, atol=1.0)
+
+
+def test_version_3_has_the_published_share_of_vessels(version_3: list[Phantom]) -> None:
+    for found in version_3:
+        assert 0.005 < found.vessels.sum() / found.brain.sum() < 0.02
+
+
+def test_one_hospital_shares_brains_without_their_skull(version_3: list[Phantom]) -> None:
+    for scanner, found in zip(FIELD, version_3, strict=True):
+        assert scanner.stripped == (not found.image[found.brain == 0].any())
+    assert any(scanner.stripped for scanner in FIELD)
+    assert not FIELD_UNSEEN.stripped
+
+
+def test_a_coarse_field_is_linear_on_the_voxels() -> None:
+    grid = Grid((12, 9, 7), (0.5, 0.6, 0.8))
+    coarse = grid.coarse(1.0)
+    x, y, z = (np.arange(n) * s for n, s in zip(*coarse, strict=True))
+    field = (x[:, None, None] + 2 * y[:, None] - z).astype(np.float32)
+    u, v, w = (np.arange(n) * s for n, s in zip(*grid, strict=True))
+    assert np.allclose(grid.lifted(field, coarse), u[:, None, None] + 2 * v[:, None] - w, atol=1e-5)
+    assert grid.lifted(field, grid) is field
 
 
 # Files
@@ -303,25 +391,26 @@ def test_a_folder_in_use_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
 # The embedded cohort
 
 
+@pytest.mark.parametrize(("version", "tested"), [(2, 6), (3, 20)])
 def test_the_embedded_cohort_mixes_hospitals_in_every_split(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, tested: int
 ) -> None:
     empty = np.zeros((2, 2, 2), np.uint8)
     blank = Phantom(empty.astype(np.int16), empty, empty, (1.0, 1.0, 1.0))
     monkeypatch.setattr(patient, "simulate", lambda *_: blank)
-    root = phantom.embedded(tmp_path / "cache", seed=3)
+    root = phantom.embedded(tmp_path / "cache", seed=3, version=version)
     rows, shifted = table(root / "cohort"), table(root / "shifted")
     splits = defaultdict(list)
     for row in rows:
         splits[row["split"]].append(row["site"])
     counts = {name: len(sites) for name, sites in splits.items()}
-    assert counts == {"train": 16, "val": 4, "test": 6}
+    assert counts == {"train": 16, "val": 4, "test": tested}
     hospitals = {s.name for s in HOSPITALS}
     assert all(set(sites) == hospitals for sites in splits.values())
-    assert [(row["site"], row["split"]) for row in shifted] == [(UNSEEN.name, "test")] * 6
+    assert [(row["site"], row["split"]) for row in shifted] == [(UNSEEN.name, "test")] * tested
     identities = [row["participant_id"] for row in (*rows, *shifted)]
-    assert len(set(identities)) == 32
-    assert len(list(root.glob("*/sub-*/anat/*_angio.nii.gz"))) == 32
+    assert len(set(identities)) == 20 + 2 * tested
+    assert len(list(root.glob("*/sub-*/anat/*_angio.nii.gz"))) == 20 + 2 * tested
 
 
 def test_the_embedded_cohort_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ It exists so that every command can be tried, tested and benchmarked without a s
 Importing this package is cheap; what simulates is imported when a cohort is written.
 """
 
-from benchmark.data.phantom.cache import VERSION, embedded
-from benchmark.data.phantom.cohort import DEFAULT_SEED, write_cohort, write_embedded
+from benchmark.data.phantom.cache import embedded
+from benchmark.data.phantom.cohort import DEFAULT_SEED, VERSION, write_cohort, write_embedded
 
 __all__ = ["DEFAULT_SEED", "VERSION", "embedded", "write_cohort", "write_embedded"]

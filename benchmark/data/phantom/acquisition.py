@@ -8,6 +8,8 @@ so that magnitudes are Rician.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -28,15 +30,26 @@ def acquire(
     drawn: Drawn,
     adult: list[Field],
     scanner: Scanner,
+    lifted: Callable[[Field], Field],
 ) -> NDArray[np.int16]:
-    """Scans once. ``adult`` are the voxels' coordinates in an adult's mm."""
+    """Scans once.
+
+    Args:
+        rng: The draws.
+        tissue: The head's signal, on the grid of ``adult``.
+        drawn: The vessels on the voxels.
+        adult: Coordinates in an adult's mm, of the voxels or of a coarser grid.
+        scanner: The scanner.
+        lifted: From that grid to the voxels.
+    """
     gain = scanner.gain * float(np.exp(scanner.gain_spread * rng.standard_normal()))
     blood = np.float32(scanner.blood * rng.normal(1, 0.05)) * drawn.flow
-    blood *= exp(np.float32(-scanner.inflow_loss_per_mm) * adult[2])
+    blood *= lifted(exp(np.float32(-scanner.inflow_loss_per_mm) * adult[2]))
+    tissue = lifted(tissue)
     signal = tissue + drawn.coverage * (blood - tissue)
     gaussian_filter(signal, scanner.blur_voxels, output=signal, truncate=3)
     field = noise_at(rng, adult, grain_mm=BIAS_GRAIN_MM)
-    signal *= exp(np.float32(scanner.bias) * field)
+    signal *= lifted(exp(np.float32(scanner.bias) * field))
     return _stored(rng, signal, gain, scanner.noise)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.phantom.head import BRAIN, SKIN, Ellipsoid
 from benchmark.data.phantom.portable import power
-from benchmark.data.phantom.settings import Scanner, Triple
+from benchmark.data.phantom.settings import Anatomy, Scanner, Size, Triple
 from benchmark.data.phantom.texture import noise_at, smooth_noise
 
 Field = NDArray[np.float32]
@@ -36,6 +36,8 @@ THIRD = Ellipsoid(centre_mm=(0, -14, 9), radii_mm=(2.5, 15, 10))
 FOURTH = Ellipsoid(centre_mm=(0, -48, -20), radii_mm=(7, 6, 10))
 THALAMUS = Ellipsoid(centre_mm=(11, -20, 10), radii_mm=(9, 15, 10))
 PUTAMEN = Ellipsoid(centre_mm=(25, 3, 8), radii_mm=(7, 19, 11))
+PLEXUS = 1.4
+"""Choroid plexus's signal: bright for its blood, and no artery."""
 ORBIT = Ellipsoid(centre_mm=(31, 46, -24), radii_mm=(17, 26, 16))
 EYE = Ellipsoid(centre_mm=(32, 57, -24), radii_mm=(12, 12, 12))
 NOSE = Ellipsoid(centre_mm=(0, 44, -26), radii_mm=(12, 26, 24))
@@ -44,10 +46,10 @@ MASTOID = Ellipsoid(centre_mm=(54, -44, -34), radii_mm=(15, 16, 16))
 
 
 class Head(NamedTuple):
-    """Signal (white matter is 1) and what a brain mask would hold, both ``(X, Y, Z)``."""
+    """Signal (white matter is 1) and the depth beneath the skull, above 0 where a brain mask is."""
 
     signal: Field
-    brain: NDArray[np.bool_]
+    depth: Field
 
 
 class _Noise(NamedTuple):
@@ -67,16 +69,18 @@ def build_head(
     adult: list[Field],
     spacing_mm: Triple,
     scanner: Scanner,
-    *,
-    scale: float,
+    size: Size,
 ) -> Head:
     """Fills the grid with tissue. ``adult`` are its coordinates in an adult's mm."""
-    noise = _Noise(rng, adult[0].shape, spacing_mm, scale)
+    noise = _Noise(rng, adult[0].shape, spacing_mm, size.head_scale)
     folded = [np.abs(adult[0]), adult[1], adult[2]]
     inside = _inside_skull(adult, folded) + 1.0 * noise(30.0)
     signal = _outside(adult, folded, inside, noise, scanner)
-    _blend(signal, inside, _brain(adult, folded, inside, noise, scanner))
-    return Head(np.maximum(signal, 0), inside > 0)
+    brain = _brain(adult, folded, inside, noise, scanner)
+    brain = _with_bright(brain, adult, folded, noise, scanner, size.anatomy)
+    brain += scanner.texture * (1.0 * noise(16.0) + 0.5 * noise(5.0) + 0.4 * noise(1.6))
+    _blend(signal, inside, brain)
+    return Head(np.maximum(signal, 0), inside)
 
 
 def _inside_skull(adult: list[Field], folded: list[Field]) -> Field:
@@ -102,10 +106,25 @@ def _brain(
     for nucleus in (THALAMUS, PUTAMEN):
         _blend(signal, nucleus.depth_mm(folded), 0.4 * scanner.grey + 0.6)
     _blend(signal, CLIVUS.depth_mm(adult) + 1.5 * noise(9.0), 0.9 * scanner.fluid)
-    _blend(signal, MARROW.depth_mm(adult) + noise(9.0), 0.6 * scanner.fat)
+    return signal
+
+
+def _with_bright(
+    signal: Field,
+    adult: list[Field],
+    folded: list[Field],
+    noise: _Noise,
+    scanner: Scanner,
+    anatomy: Anatomy,
+) -> Field:
+    """Marrow where it is asked for; ventricles, and the plexus in them where veins are drawn."""
+    if anatomy.marrow:
+        _blend(signal, MARROW.depth_mm(adult) + noise(9.0), 0.6 * scanner.fat)
     for ventricle in (HORN, ATRIUM, THIRD, FOURTH, CISTERN):
         _blend(signal, ventricle.depth_mm(folded) + 0.6 * noise(12.0), scanner.fluid)
-    signal += scanner.texture * (1.0 * noise(16.0) + 0.5 * noise(5.0) + 0.4 * noise(1.6))
+    if anatomy.veins:
+        tufts = np.minimum(ATRIUM.depth_mm(folded) - 2.0, 2.0 * noise(3.0) - 1.0)
+        _blend(signal, tufts, PLEXUS)
     return signal
 
 

@@ -116,6 +116,18 @@ CEREBELLAR = _points((0, -16, -4), (7, -17, -7), (15, -24, -8), (19, -34, -7))
 COMMUNICATING_FRONT = _points((2.5, 10, 7), (0, 11, 7.5), (-2.5, 10, 7))
 COMMUNICATING_BACK = _points((12, -3, 3), (11, -8, -1), (11, -16, 1))
 
+INTERNAL_VEIN = _points((3, -6, 15), (3.5, -18, 19), (3, -34, 17), (1, -46, 14))
+GALEN = _points((0, -46, 14), (0, -52, 15), (0, -58, 20))
+BASAL_VEIN = _points((9, -6, -6), (15, -16, -3), (15, -30, 3), (3, -46, 12))
+CORTICAL_VEINS = (
+    _points((3, 34, 56), (9, 33, 56)),
+    _points((3, 4, 71), (10, 3, 69)),
+    _points((3, -38, 70), (10, -38, 68)),
+    _points((40, -76, -5), (43, -72, 2)),
+)
+"""Where cortical veins end in a sinus."""
+VEIN_GROUND = Convexity(leaves=3, azimuth_deg=(20, 165), elevation_deg=(0, 50), depth=(0.96, 1.0))
+
 UPPER_GROUND = Convexity(
     leaves=17, azimuth_deg=(35, 130), elevation_deg=(8, 65), depth=(0.86, 0.97)
 )

@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark.core.sums import sums_hold, write_sums
-from benchmark.data.phantom.cohort import DEFAULT_SEED, Progress, write_embedded
-
-VERSION = 2
-"""Raised whenever the phantom's bytes change."""
+from benchmark.data.phantom.cohort import DEFAULT_SEED, VERSION, Progress, write_embedded
 
 
 def embedded(
-    cache: Path, *, seed: int = DEFAULT_SEED, jobs: int = 1, progress: Progress | None = None
+    cache: Path,
+    *,
+    version: int = VERSION,
+    seed: int = DEFAULT_SEED,
+    jobs: int = 1,
+    progress: Progress | None = None,
 ) -> Path:
     """The folder of the embedded cohort (with ``cohort`` and ``shifted``), made if it is missing.
 
@@ -25,7 +27,7 @@ def embedded(
         * Of several processes one makes it and the others wait; a killed one's rest is cleared.
         * Its files have the checksums that they were written with; a damaged one is made anew.
     """
-    folder = cache / f"phantom-v{VERSION}-seed{seed}"
+    folder = cache / f"phantom-v{version}-seed{seed}"
     if sums_hold(folder):
         return folder
     cache.mkdir(parents=True, exist_ok=True)
@@ -33,7 +35,7 @@ def embedded(
         if not sums_hold(folder):
             partial = cache / f".{folder.name}.partial"
             shutil.rmtree(partial, ignore_errors=True)
-            write_embedded(partial, seed=seed, jobs=jobs, progress=progress)
+            write_embedded(partial, version=version, seed=seed, jobs=jobs, progress=progress)
             write_sums(partial)
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)

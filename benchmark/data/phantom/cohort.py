@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 from benchmark.core.errors import UsageError
-from benchmark.data.phantom.settings import HOSPITALS, UNSEEN, Scanner, Size, find_size
+from benchmark.data.phantom.settings import Scanner, Size, find_size, hospitals, unseen
 
 DEFAULT_SEED = 2022
-SPLIT_SIZES = {"train": 16, "val": 4, "test": 6}
-SHIFTED_PATIENTS = 6
+VERSION = 2
+"""The embedded cohort that is made where none is asked for."""
 
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What one version of the embedded cohort holds; raised whenever its bytes change.
+
+    Attributes:
+        size: A name of ``settings.SIZES``.
+        splits: Patients by split, of mixed hospitals.
+        shifted: Patients of one unseen scanner.
+    """
+
+    size: str
+    splits: Mapping[str, int]
+    shifted: int
+
+
+DESIGNS = {
+    2: Design(size="quick", splits={"train": 16, "val": 4, "test": 6}, shifted=6),
+    3: Design(size="slab", splits={"train": 16, "val": 4, "test": 20}, shifted=20),
+}
+"""By version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +81,7 @@ def write_cohort(
     Args:
         root: The BIDS folder to make.
         patients: How many; positive.
-        size: ``quick`` (128x144x40, a small head) or ``pegasus`` (312x384x127).
+        size: A name of ``settings.SIZES``.
         seed: Decides every voxel, together with the patient's number.
         jobs: Worker processes; their number changes no byte.
         progress: Called with the patients done and all of them.
@@ -73,16 +95,21 @@ def write_cohort(
     found = find_size(size)
     _check(root, seed, jobs)
     todo = [
-        Job(root=root, seed=seed, index=i, scanner=HOSPITALS[i % len(HOSPITALS)], size=found)
-        for i in range(patients)
+        Job(root=root, seed=seed, index=i, scanner=scanner, size=found)
+        for i, scanner in zip(range(patients), itertools.cycle(hospitals(found)), strict=False)
     ]
     _run(todo, jobs, progress)
 
 
 def write_embedded(
-    root: Path, *, seed: int = DEFAULT_SEED, jobs: int = 1, progress: Progress | None = None
+    root: Path,
+    *,
+    version: int = VERSION,
+    seed: int = DEFAULT_SEED,
+    jobs: int = 1,
+    progress: Progress | None = None,
 ) -> None:
-    """Writes ``root/cohort`` (16 train, 4 val, 6 test) and ``root/shifted`` (6 test).
+    """Writes ``root/cohort`` (train, val and test) and ``root/shifted`` (test), by its design.
 
     The cohort's three hospitals are mixed in each split; ``shifted`` is one unseen scanner.
 
@@ -90,17 +117,18 @@ def write_embedded(
         UsageError: For a number that is out of range, or a folder that is not empty.
     """
     _check(root, seed, jobs)
-    _run([*_embedded_jobs(root / "cohort", root / "shifted", seed)], jobs, progress)
+    _run([*_embedded_jobs(root, DESIGNS[version], seed)], jobs, progress)
 
 
-def _embedded_jobs(cohort: Path, shifted: Path, seed: int) -> Iterator[Job]:
-    common = Job(root=cohort, seed=seed, index=0, scanner=UNSEEN, size=find_size("quick"))
+def _embedded_jobs(root: Path, design: Design, seed: int) -> Iterator[Job]:
+    size = find_size(design.size)
+    common = Job(root=root / "cohort", seed=seed, index=0, scanner=unseen(size), size=size)
     index = itertools.count()
-    for split, count in SPLIT_SIZES.items():
-        for scanner in itertools.islice(itertools.cycle(HOSPITALS), count):
+    for split, count in design.splits.items():
+        for scanner in itertools.islice(itertools.cycle(hospitals(size)), count):
             yield replace(common, index=next(index), scanner=scanner, split=split)
-    for _ in range(SHIFTED_PATIENTS):
-        yield replace(common, root=shifted, index=next(index), split="test")
+    for _ in range(design.shifted):
+        yield replace(common, root=root / "shifted", index=next(index), split="test")
 
 
 def _check(root: Path, seed: int, jobs: int) -> None:

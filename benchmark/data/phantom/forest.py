@@ -35,6 +35,7 @@ class Segment:
         parent: Index of the segment that it springs from, or ``ROOT``.
         flow: Signal of its blood over an artery's of the same radius.
         is_labelled: Whether an annotator of the brain's arteries would mark it.
+        name: What it is called; empty for a branch without a name.
     """
 
     points: Points
@@ -42,6 +43,7 @@ class Segment:
     parent: int = ROOT
     flow: float = 1.0
     is_labelled: bool = True
+    name: str = ""
 
 
 @dataclass
@@ -57,22 +59,27 @@ class Forest:
     richness: float = 1.0
     segments: list[Segment] = field(default_factory=list)
 
-    def root(self, landmarks: Points, side: int, radius_mm: float) -> int:
-        """Adds a trunk through jittered landmarks; returns its index."""
+    def root(
+        self, landmarks: Points, side: int, radii_mm: Sequence[float], *, name: str = ""
+    ) -> int:
+        """Adds a trunk with radii at even steps, through jittered landmarks; returns its index."""
         curve = self._through(landmarks * (side, 1, 1))
-        return self._add(curve, radius_mm, TRUNK_TAPER, ROOT)
+        return self._add(curve, radii_mm, ROOT, name)
 
-    def artery(self, landmarks: Points, side: int, parent: int, *, share: float = 1.0) -> int:
+    def artery(
+        self, landmarks: Points, side: int, parent: int, *, share: float = 1.0, name: str = ""
+    ) -> int:
         """Adds an artery through jittered landmarks, from its parent's end; returns its index."""
         curve = self._through(landmarks * (side, 1, 1), start=self.segments[parent].points[-1])
-        return self._add(curve, self._shared(parent, share), TRUNK_TAPER, parent)
+        radius_mm = self._shared(parent, share)
+        return self._add(curve, (radius_mm, TRUNK_TAPER * radius_mm), parent, name)
 
     def bridge(self, landmarks: Points, radius_mm: float, start: int, end: int) -> int:
         """Adds an artery between the ends of two others, outside of any tree."""
         a, b = self.segments[start].points[-1], self.segments[end].points[-1]
         side = 1 if a[0] > 0 else -1
         curve = self._through(landmarks * (side, 1, 1), start=a, end=b)
-        return self._add(curve, radius_mm, 1.0, ROOT)
+        return self._add(curve, (radius_mm, radius_mm), ROOT)
 
     def feed(self, parent: int, ground: Ground, side: int, *, share: float = 1.0) -> None:
         """Branches from a segment's end, with a share of its cubed radius, over a ground."""
@@ -87,10 +94,10 @@ class Forest:
         moved[-1] = moved[-1] if end is None else end
         return curves.wander(curves.through(moved), self.rng, amplitude_mm=TRUNK_BENDS_MM)
 
-    def _add(self, points: Points, radius_mm: float, taper: float, parent: int) -> int:
-        radius = np.linspace(radius_mm, taper * radius_mm, len(points))
+    def _add(self, points: Points, radii_mm: Sequence[float], parent: int, name: str = "") -> int:
+        radius = _evenly_spread(radii_mm, len(points))
         radius = np.maximum(radius, LEAST_RADIUS_MM)
-        self.segments.append(Segment(points=points, radius_mm=radius, parent=parent))
+        self.segments.append(Segment(points=points, radius_mm=radius, parent=parent, name=name))
         return len(self.segments) - 1
 
     def _shared(self, parent: int, share: float) -> float:
@@ -108,7 +115,7 @@ class Forest:
             path = path[: max(4, int(self.rng.uniform(0.3, 0.6) * len(path)))]
         path = curves.wander(path, self.rng, amplitude_mm=BRANCH_BENDS_MM)
         taper = BRANCH_TAPER if len(leaves) > 1 else LEAF_TAPER
-        index = self._add(path, radius_mm, taper, parent)
+        index = self._add(path, (radius_mm, taper * radius_mm), parent)
         if len(leaves) > 1:
             self._divide(index, leaves)
 
@@ -118,3 +125,10 @@ class Forest:
         low = max(1, round(0.35 * len(leaves)))
         cut = int(self.rng.integers(low, max(low, len(leaves) - low), endpoint=True))
         return leaves[order[:cut]], leaves[order[cut:]]
+
+
+def _evenly_spread(radii_mm: Sequence[float], count: int) -> Points:
+    """So many radii, between those given at even steps."""
+    if len(radii_mm) == 2:  # rounds otherwise than np.interp, and version 2's bytes stand
+        return np.linspace(radii_mm[0], radii_mm[1], count)
+    return np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(radii_mm)), radii_mm)

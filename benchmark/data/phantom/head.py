@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.phantom.grid import Grid
 from benchmark.data.phantom.settings import Size, Triple
 
 Points = NDArray[np.float64]
@@ -64,11 +65,11 @@ class Pose:
         scaled[:, 0] /= 1 + EGG_PER_MM * (points[:, 1] - EGG_MIDDLE_MM)
         return np.asarray((scaled[:, None] * self.rotation).sum(axis=-1) + self.centre_mm)
 
-    def adult_grid(self, shape: tuple[int, int, int], spacing_mm: Triple) -> list[Field]:
+    def adult_grid(self, grid: Grid) -> list[Field]:
         """The three coordinates of every voxel's centre, in an adult's mm."""
         world = [
             (np.arange(n) * s - c).astype(np.float32)
-            for n, s, c in zip(shape, spacing_mm, self.centre_mm, strict=True)
+            for n, s, c in zip(*grid, self.centre_mm, strict=True)
         ]
         x, y, z = np.meshgrid(*world, indexing="ij", sparse=True)
         back = (self.rotation.T / self.stretch[:, None]).astype(np.float32)
@@ -77,11 +78,11 @@ class Pose:
         return adult
 
 
-def draw_pose(rng: np.random.Generator, size: Size, spacing_mm: Triple) -> Pose:
+def draw_pose(rng: np.random.Generator, size: Size, grid: Grid) -> Pose:
     """A head of the size's scale, a little turned and a little off the centre."""
     stretch = size.head_scale * rng.normal(1.0, 0.025) * rng.normal(1.0, 0.02, 3)
     roll, pitch, yaw = np.deg2rad(rng.normal(0.0, (2.5, 4.0, 2.5)))
-    extent = np.array(size.shape) * spacing_mm
+    extent = np.array(grid.shape) * grid.spacing_mm
     centre = 0.5 * extent - stretch * SKIN.centre_mm + rng.normal(0.0, 0.8, 3)
     centre[2] = -stretch[2] * size.slab_bottom_mm + rng.normal(0.0, 1.0)
     return Pose(rotation=_rotation(roll, pitch, yaw), stretch=stretch, centre_mm=centre)

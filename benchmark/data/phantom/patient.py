@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from benchmark.data.phantom.acquisition import acquire
 from benchmark.data.phantom.anatomy import build_head
+from benchmark.data.phantom.grid import Grid
 from benchmark.data.phantom.head import draw_pose
 from benchmark.data.phantom.raster import draw
-from benchmark.data.phantom.settings import Scanner, Size, Triple, spacing_mm
+from benchmark.data.phantom.settings import Scanner, Size, Triple, shape_of, spacing_mm
 from benchmark.data.phantom.streams import Purpose, stream
 from benchmark.data.phantom.vessels import grow_vessels
 
@@ -28,14 +29,18 @@ class Phantom(NamedTuple):
 def simulate(seed: int, patient: int, scanner: Scanner, size: Size) -> Phantom:
     """Grows a patient and scans it."""
     spacing = spacing_mm(size, scanner)
-    pose = draw_pose(stream(seed, Purpose.HEAD, patient), size, spacing)
-    adult = pose.adult_grid(size.shape, spacing)
+    grid = Grid(shape_of(size, spacing), spacing)
+    pose = draw_pose(stream(seed, Purpose.HEAD, patient), size, grid)
+    coarse = grid if size.tissue_mm is None else grid.coarse(size.tissue_mm)
+    adult = pose.adult_grid(coarse)
     tissue = stream(seed, Purpose.TISSUE, patient)
-    head = build_head(tissue, adult, spacing, scanner, scale=size.head_scale)
-    segments = grow_vessels(stream(seed, Purpose.VESSELS, patient), size)
-    slow = scanner.slow_radius_mm
-    drawn = draw(segments, pose, size.shape, spacing, slow_radius_mm=slow)
+    head = build_head(tissue, adult, coarse.spacing_mm, scanner, size)
+    brain = grid.lifted(head.depth, coarse) > 0
+    segments = grow_vessels(stream(seed, Purpose.VESSELS, patient), size.anatomy)
+    drawn = draw(segments, pose, grid, slow_radius_mm=scanner.slow_radius_mm)
     scan = stream(seed, Purpose.SCAN, patient)
-    image = acquire(scan, head.signal, drawn, adult, scanner)
-    vessels = (drawn.label & head.brain).astype(np.uint8)
-    return Phantom(image, vessels, head.brain.astype(np.uint8), spacing)
+    image = acquire(scan, head.signal, drawn, adult, scanner, lambda f: grid.lifted(f, coarse))
+    if scanner.stripped:
+        image[~brain] = 0
+    vessels = (drawn.label & brain).astype(np.uint8)
+    return Phantom(image, vessels, brain.astype(np.uint8), spacing)

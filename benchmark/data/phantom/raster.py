@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from benchmark.data.phantom.curves import arc_length
 from benchmark.data.phantom.forest import Segment
+from benchmark.data.phantom.grid import Grid
 from benchmark.data.phantom.head import Pose
-from benchmark.data.phantom.settings import Triple
 
 Points = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -43,8 +43,7 @@ class Drawn(NamedTuple):
 def draw(
     segments: Sequence[Segment],
     pose: Pose,
-    shape: tuple[int, int, int],
-    spacing_mm: Triple,
+    grid: Grid,
     *,
     slow_radius_mm: float,
 ) -> Drawn:
@@ -53,10 +52,11 @@ def draw(
     A voxel is labelled where the step passes its middle, unless the tube is so thin and slow that
     coverage · flow stays below ``LABELLED_SIGNAL``: nobody marks what cannot be seen.
     """
-    drawn = Drawn(np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, bool))
+    share, flow = (np.zeros(grid.shape, np.float32) for _ in range(2))
+    drawn = Drawn(share, flow, np.zeros(grid.shape, bool))
     for segment in segments:
         points = pose.to_world(segment.points)
-        _draw_segment(drawn, segment, points, np.array(spacing_mm), slow_radius_mm)
+        _draw_segment(drawn, segment, points, np.array(grid.spacing_mm), slow_radius_mm)
     return drawn
 
 

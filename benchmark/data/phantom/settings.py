@@ -1,4 +1,4 @@
-"""What can be simulated: the sizes of a volume and the scanners of the hospitals.
+"""What can be simulated: anatomies, the sizes of a volume and the scanners of the hospitals.
 
 Only constants, so that reading them costs nothing.
 """
@@ -14,24 +14,76 @@ Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
-    """A matrix of voxels, and the head that fits in it.
+class Anatomy:
+    """What the vessels and the head are like. The defaults are version 2's.
 
     Attributes:
-        shape: Voxels along x, y and z.
-        spacing_mm: A voxel's nominal sides; a scanner departs from them by its ``voxel_scale``.
-        head_scale: The head's size over an adult's.
-        feeder_radius_mm: The radius of a carotid artery where it divides.
+        feeder_radius_mm: The radius of a carotid artery where it divides, mean over people.
+        feeder_spread: Its relative standard deviation.
+        carotid: A carotid's radius over that, at even steps from the neck to where it divides.
+        basilar: The basilar artery's radius over that, where it begins.
+        basilar_taper: What is left of the basilar's radius at its end.
+        basilar_spread: The relative standard deviation of its radius.
+        bridges: How often the anterior and a posterior communicating artery can be seen.
+        hypoplastic: How often an A1 is much thinner than the other.
         richness: Leaves of the arterial trees over those of the smallest ones.
-        slab_bottom_mm: Where the lowest slice lies, below the circle of Willis, in an adult's mm.
+        flow_spread: Standard deviation, in logarithms, of the blood's signal between vessels.
+        veins: Whether there are deep and cortical veins and choroid plexus, all unlabelled.
+        marrow: Whether bright marrow lies within what a brain mask holds.
     """
 
-    shape: tuple[int, int, int]
-    spacing_mm: Triple
-    head_scale: float
     feeder_radius_mm: float
     richness: float
+    feeder_spread: float = 0.05
+    carotid: tuple[float, ...] = (1.0, 0.97)
+    basilar: float = 0.82
+    basilar_taper: float = 0.97
+    basilar_spread: float = 0.06
+    bridges: tuple[float, float] = (1.0, 1.0)
+    hypoplastic: float = 0.0
+    flow_spread: float = 0.0
+    veins: bool = False
+    marrow: bool = True
+
+
+PUBLISHED = Anatomy(
+    feeder_radius_mm=1.8,  # terminus 3.6 ± 0.4 mm wide (Rai 2013, J NeuroIntervent Surg)
+    feeder_spread=0.11,
+    carotid=(1.39, 1.39, 1.39, 1.2, 1.0),  # cavernous part 5.0 ± 0.6 mm (Rai 2013)
+    basilar=1.0,  # 3.6 ± 0.6 to 3.1 ± 0.5 mm (Rai 2013, posterior circulation)
+    basilar_taper=0.86,
+    basilar_spread=0.16,
+    bridges=(0.85, 0.5),  # a circle is complete in 12 to 17 % (doi 10.1155/2015/976340)
+    hypoplastic=0.1,
+    richness=3.5,
+    flow_spread=0.12,
+    veins=True,
+    marrow=False,
+)
+"""Version 3: after published figures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What of a head is scanned.
+
+    Attributes:
+        shape: Voxels along x, y and z; ``None`` where a scanner's own voxels fill ``extent_mm``.
+        spacing_mm: A voxel's nominal sides; a scanner departs from them by its ``voxel_scale``.
+        head_scale: The head's size over an adult's.
+        slab_bottom_mm: Where the lowest slice lies, below the circle of Willis, in an adult's mm.
+        anatomy: The vessels and the head.
+        extent_mm: The sides of the volume, where ``shape`` is ``None``.
+        tissue_mm: The sides of the grid on which tissue is computed; on the voxels if ``None``.
+    """
+
+    spacing_mm: Triple = (0.60, 0.60, 0.80)
+    head_scale: float
     slab_bottom_mm: float
+    anatomy: Anatomy
+    shape: tuple[int, int, int] | None = None
+    extent_mm: Triple = (0.0, 0.0, 0.0)
+    tissue_mm: float | None = None
 
 
 SIZES = {
@@ -39,17 +91,29 @@ SIZES = {
         shape=(128, 144, 40),
         spacing_mm=(0.80, 0.80, 1.00),
         head_scale=0.57,
-        feeder_radius_mm=1.50,
-        richness=1.0,
         slab_bottom_mm=-24.0,
+        anatomy=Anatomy(feeder_radius_mm=1.50, richness=1.0),
     ),
     "pegasus": Size(
         shape=(312, 384, 127),
         spacing_mm=(0.50, 0.50, 0.70),
         head_scale=0.93,
-        feeder_radius_mm=2.00,
-        richness=3.5,
         slab_bottom_mm=-34.0,
+        anatomy=Anatomy(feeder_radius_mm=2.00, richness=3.5),
+    ),
+    "slab": Size(
+        extent_mm=(150.0, 184.0, 30.0),
+        head_scale=0.95,
+        slab_bottom_mm=-13.0,
+        anatomy=PUBLISHED,
+        tissue_mm=1.0,
+    ),
+    "head": Size(
+        extent_mm=(170.0, 204.0, 90.0),
+        head_scale=0.95,
+        slab_bottom_mm=-36.0,
+        anatomy=PUBLISHED,
+        tissue_mm=1.0,
     ),
 }
 
@@ -71,6 +135,7 @@ class Scanner:
         bias: Relative amplitude of the receive field.
         noise: Standard deviation of the noise in either channel.
         blur_voxels: Standard deviation of the point spread.
+        stripped: Whether all outside the brain has been set to 0.
     """
 
     name: str
@@ -89,6 +154,7 @@ class Scanner:
     bias: float = 0.22
     noise: float = 0.025
     blur_voxels: float = 0.38
+    stripped: bool = False
 
 
 HOSPITALS = (
@@ -137,6 +203,64 @@ UNSEEN = Scanner(
 )
 
 
+FIELD = (
+    Scanner(
+        name="north",  # 3 T, as PEGASUS and many since: half a millimetre, interpolated
+        voxel_scale=(0.90, 0.90, 1.00),
+        gain=260.0,
+        blood=3.0,
+        bias=0.18,
+        noise=0.05,
+        texture=0.05,
+    ),
+    Scanner(
+        name="harbour",  # 3 T, shared after its skull was stripped, as PEGASUS was
+        voxel_scale=(0.87, 0.87, 1.00),
+        gain=410.0,
+        grey=0.90,
+        fluid=0.55,
+        fat=1.60,
+        blood=2.5,
+        texture=0.06,
+        bias=0.25,
+        noise=0.06,
+        stripped=True,
+    ),
+    Scanner(
+        name="hill",  # 1.5 T: larger voxels, less contrast, more noise
+        voxel_scale=(1.13, 1.13, 1.25),
+        gain=180.0,
+        grey=0.84,
+        fluid=0.45,
+        fat=2.10,
+        blood=2.2,
+        inflow_loss_per_mm=0.009,
+        slow_radius_mm=0.15,
+        texture=0.05,
+        bias=0.15,
+        noise=0.08,
+        blur_voxels=0.45,
+    ),
+)
+"""Version 3's hospitals. In plane IXI has 0.47 mm, PEGASUS 0.5, BraVa 0.62; 0.6 to 1 mm thick."""
+
+FIELD_UNSEEN = Scanner(
+    name="island",
+    voxel_scale=(0.78, 0.78, 1.10),
+    gain=600.0,
+    gain_spread=0.25,
+    grey=0.93,
+    fluid=0.62,
+    fat=1.50,
+    blood=2.6,
+    inflow_loss_per_mm=0.004,
+    texture=0.07,
+    bias=0.35,
+    noise=0.07,
+    blur_voxels=0.55,
+)
+
+
 def find_size(name: str) -> Size:
     """The size of that name.
 
@@ -154,3 +278,21 @@ def spacing_mm(size: Size, scanner: Scanner) -> Triple:
     """A voxel's sides on that scanner."""
     x, y, z = (round(s * f, 3) for s, f in zip(size.spacing_mm, scanner.voxel_scale, strict=True))
     return (x, y, z)
+
+
+def shape_of(size: Size, spacing_mm: Triple) -> tuple[int, int, int]:
+    """How many voxels of these sides a volume has."""
+    if size.shape is not None:
+        return size.shape
+    x, y, z = (round(side / step) for side, step in zip(size.extent_mm, spacing_mm, strict=True))
+    return (x, y, z)
+
+
+def hospitals(size: Size) -> tuple[Scanner, ...]:
+    """The scanners of the hospitals that a cohort is made of."""
+    return HOSPITALS if size.anatomy != PUBLISHED else FIELD
+
+
+def unseen(size: Size) -> Scanner:
+    """The scanner of the shifted test set."""
+    return UNSEEN if size.anatomy != PUBLISHED else FIELD_UNSEEN
