@@ -13,8 +13,9 @@ from benchmark.core.errors import UsageError
 from benchmark.core.registry import Registry, segmenters
 from benchmark.core.settings import Settings
 from benchmark.privacy.units import default_delta
+from benchmark.sweep.editions import DEFAULT, PROTOCOL, edition_of, preset_in
 from benchmark.sweep.presets import PROTOCOLS
-from benchmark.sweep.request import LOWER, PROTOCOL
+from benchmark.sweep.request import LOWER
 from benchmark.sweep.spec import PlugIn, RunSpec
 
 DEFAULT_SEGMENTER, DEFAULT_PRESET, DEFAULT_UNIT = "unet", "quick", "patch"
@@ -82,7 +83,7 @@ def _default_delta(spec: RunSpec, guarantee: Guarantee) -> float:
 
 def preset_of(protocol: Mapping[str, Any]) -> str:
     """The preset whose protocol is nearest."""
-    said = {preset: PROTOCOLS[preset].as_dict().items() for preset in PROTOCOLS}
+    said = {preset: _rules(protocol, preset).items() for preset in PROTOCOLS}
     return max(said, key=lambda preset: len(said[preset] & protocol.items()))
 
 
@@ -92,15 +93,18 @@ def _settings(spec: RunSpec) -> Iterator[tuple[str, ...]]:
     nearest = min(presets, key=lambda preset: len(presets[preset]))
     if nearest != DEFAULT_PRESET:
         yield "--preset", nearest
+    if (edition := edition_of(spec.protocol)) != DEFAULT:
+        yield "--protocol", edition
     yield from (("--set", text) for text in presets[nearest])
 
 
 def _differences(spec: RunSpec, preset: str) -> Iterator[str]:
+    edition = edition_of(spec.protocol)
     said = {
-        **_changed(spec.registry, spec.generator, preset),
-        **_changed(segmenters, spec.segmenter, preset),
+        **_changed(spec.registry, spec.generator, preset, edition),
+        **_changed(segmenters, spec.segmenter, preset, edition),
     }
-    protocol = PROTOCOLS[preset].as_dict()
+    protocol = _rules(spec.protocol, preset)
     said |= {
         f"{PROTOCOL}.{name}": value
         for name, value in spec.protocol.items()
@@ -111,12 +115,18 @@ def _differences(spec: RunSpec, preset: str) -> Iterator[str]:
 
 def changed_settings(spec: RunSpec, preset: str = DEFAULT_PRESET) -> Mapping[str, Any]:
     """Which of its generator's settings differ from a preset's; all, where none is installed."""
-    changed = _changed(spec.registry, spec.generator, preset)
+    edition = edition_of(spec.protocol)
+    changed = _changed(spec.registry, spec.generator, preset, edition)
     return {name.split(".", 1)[1]: value for name, value in changed.items()}
 
 
-def _changed(registry: Registry, plug_in: PlugIn, preset: str) -> dict[str, Any]:
-    settings = _presets(registry, plug_in.name).get(preset, {})
+def _rules(protocol: Mapping[str, Any], preset: str) -> dict[str, Any]:
+    """What a preset of the same edition has for the protocol."""
+    return preset_in(edition_of(protocol), PROTOCOLS, PROTOCOL, preset).as_dict()
+
+
+def _changed(registry: Registry, plug_in: PlugIn, preset: str, edition: str) -> dict[str, Any]:
+    settings = _presets(registry, plug_in.name, edition).get(preset, {})
     return {
         f"{plug_in.name}.{name}": value
         for name, value in plug_in.settings.items()
@@ -125,12 +135,12 @@ def _changed(registry: Registry, plug_in: PlugIn, preset: str) -> dict[str, Any]
 
 
 @cache
-def _presets(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
+def _presets(registry: Registry, name: str, edition: str) -> dict[str, dict[str, Any]]:
     try:
         presets: Mapping[str, Settings] = registry.get(name).presets
     except UsageError:  # not installed, or cannot be imported: a row of it is shown all the same
         return {}
-    return {preset: settings.as_dict() for preset, settings in presets.items()}
+    return {preset: preset_in(edition, presets, name, preset).as_dict() for preset in presets}
 
 
 def _sites(said: Mapping[str, Any] | None, sites: int) -> Iterator[tuple[str, ...]]:

@@ -19,6 +19,8 @@ from benchmark.metrics.bootstrap import Interval, interval, intervals
 from benchmark.metrics.scores import Scores
 from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.distances import NOTHING_SYNTHETIC
+from benchmark.sweep.editions import edition_of
+from benchmark.sweep.editions import found as edition
 from benchmark.sweep.inputs import COST_OF_SKIPPING, Inputs, Progress, gather
 from benchmark.sweep.leaving import coarse, is_small
 from benchmark.sweep.plans import same
@@ -36,10 +38,19 @@ def verifier(*, cache: Path, state: Path, progress: Progress) -> Callable[[Publi
     """What judges published results; the embedded phantoms are made when the first one comes."""
 
     @lru_cache
-    def phantoms() -> Inputs:
-        return gather(None, (), cache=cache, state=state, jobs=1, progress=progress)
+    def phantoms(version: int) -> Inputs:
+        return gather(
+            None, (), cache=cache, state=state, jobs=1, progress=progress, phantoms=version
+        )
 
-    return lambda one: verified(one, phantoms(), cache)
+    def judged(one: Published) -> Verdict:
+        try:
+            of_its_time = edition(edition_of(one.spec.protocol))
+        except UsageError as error:
+            return Verdict([str(error).rstrip(".")], [])
+        return verified(one, phantoms(of_its_time.phantoms), cache)
+
+    return judged
 
 
 def verified_files(

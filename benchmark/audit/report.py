@@ -39,6 +39,7 @@ from benchmark.data.patching import cached, public_numbers
 from benchmark.privacy.ledger import Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.privacy.units import default_delta
+from benchmark.sweep.editions import DEFAULT, PROTOCOL, preset_in
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.payment import ledger_in
 from benchmark.sweep.presets import PROTOCOLS, protocol_recipe
@@ -60,6 +61,7 @@ class Audit:
         epsilon: The claim.
         unit: What it is said to protect.
         preset: Settings to start from.
+        protocol: The edition of the protocol.
         settings: Texts that override the preset's.
         canaries: m.
         seed: Draws canaries, coins and, on phantoms, noise.
@@ -69,6 +71,7 @@ class Audit:
     epsilon: float
     unit: Unit
     preset: str = "quick"
+    protocol: str = DEFAULT
     settings: dict[str, str]
     canaries: int = 200
     seed: int = 0
@@ -147,7 +150,8 @@ def made(asked: Audit) -> Subject:
         )
     if asked.preset not in kind.presets:
         raise UsageError(f"{asked.generator} has no preset {asked.preset!r}.")
-    settings = kind.presets[asked.preset].with_texts(asked.settings)
+    start = preset_in(asked.protocol, kind.presets, asked.generator, asked.preset)
+    settings = start.with_texts(asked.settings)
     with blamed(asked.generator, "constructor"):
         fitted: Fitted = kind(settings)
     unseen = unreadable(fitted, asked.unit, measured)
@@ -189,7 +193,8 @@ def run_audit(
         PlugInError: If the plug-in's plan or fit raises anything.
     """
     fitted, canaries = subject.fitted, 0 if subject.unseen else asked.canaries
-    recipe = protocol_recipe(PROTOCOLS[asked.preset].as_dict())
+    rules = preset_in(asked.protocol, PROTOCOLS, PROTOCOL, asked.preset).as_dict()
+    recipe = protocol_recipe(rules)
     public = with_canaries(public_numbers(inputs.train, recipe), asked.unit, canaries)
     delta = default_delta(public.units(asked.unit))
     budget = Budget(epsilon=asked.epsilon, delta=delta, unit=asked.unit)
@@ -222,7 +227,7 @@ def run_audit(
     unseen = subject.unseen or outcome.unseen
     if isinstance(fitted, PrivateSegmenter) and outcome.verdict is None:
         raise PlugInError(_nothing_to_audit(fitted, unseen))
-    drawn = DRAWN * PROTOCOLS[asked.preset].samples
+    drawn = DRAWN * int(rules["samples"])
     inferred = None
     if held and isinstance(fitted, Generator):
         try:

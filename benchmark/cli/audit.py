@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     help="More of them can prove more.",
 )
 @option.preset
+@option.protocol
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Overrides one.")
 @option.folder(
     "--data", "A cohort; the fit is charged to the ledger.  [default: the embedded phantoms]"
@@ -50,6 +51,7 @@ def audit(**options: Any) -> int:
 
     from benchmark.audit.report import Audit, made, run_audit
     from benchmark.data.folders import cache_folder, check_writable, state_folder
+    from benchmark.sweep.editions import found as edition
     from benchmark.sweep.inputs import gather
     from leaderboard.figures import draw_membership
 
@@ -59,6 +61,7 @@ def audit(**options: Any) -> int:
         epsilon=parse_epsilon(options["epsilon"]),
         unit=options["unit"],
         preset=options["preset"],
+        protocol=options["protocol"],
         settings=_settings(options["settings"]),
         canaries=options["canaries"],
         seed=options["seed"],
@@ -80,6 +83,7 @@ def audit(**options: Any) -> int:
             jobs=os.cpu_count() or 1,
             progress=told,
             reading=option.reading_of(options),
+            phantoms=edition(asked.protocol).phantoms,
         )
         found = run_audit(
             asked,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from benchmark.core.errors import UsageError
 if TYPE_CHECKING:
     from benchmark.core.budget import Unit
     from benchmark.core.settings import Settings
+    from benchmark.sweep.tuned import Wanted
 
 
 @click.command("list")
@@ -29,10 +31,11 @@ def list_() -> None:
 @click.command()
 @click.argument("name")
 @option.preset
+@option.protocol
 @click.option("--tuned", is_flag=True, help="Beside them, what was tuned for each ε.")
 @option.unit("What the tuned settings' ε protects.")
 @option.out("Where `bench tune` left OUT/tuned; what is shipped is shown too.")
-def show(name: str, preset: str, tuned: bool, unit: Unit, out: Path) -> None:
+def show(name: str, preset: str, protocol: str, tuned: bool, unit: Unit, out: Path) -> None:
     """Print a plug-in's settings, their ranges and its source.
 
     `protocol` is what belongs to no plug-in: patches, samples, FID's numbers.
@@ -40,8 +43,10 @@ def show(name: str, preset: str, tuned: bool, unit: Unit, out: Path) -> None:
     import inspect
 
     from benchmark.core.registry import generators, segmenters, unknown
+    from benchmark.sweep.editions import PROTOCOL, preset_in
     from benchmark.sweep.presets import PROTOCOLS, Protocol
-    from benchmark.sweep.request import LOWER, PROTOCOL, UPPER
+    from benchmark.sweep.request import LOWER, UPPER
+    from benchmark.sweep.tuned import Wanted
 
     registry = next((r for r in (generators, segmenters) if name in r.names()), None)
     if tuned and (registry is segmenters or name in (UPPER, LOWER, PROTOCOL)):
@@ -51,44 +56,48 @@ def show(name: str, preset: str, tuned: bool, unit: Unit, out: Path) -> None:
         )
     if name == PROTOCOL:
         click.echo(f"{PROTOCOL}: {inspect.getdoc(Protocol)}")
-        _settings(PROTOCOL, PROTOCOLS, preset)
+        _settings(PROTOCOL, PROTOCOLS, preset, protocol)
     elif registry is not None:
         kind = registry.get(name)
         click.echo(f"{name} (version {kind.version}): {inspect.getdoc(kind)}")
         click.echo(f"Source: {kind.citation}")
         for design, line in getattr(kind, "designs", {}).items():
             click.echo(f"Across sites: --design {design}: {line}")
-        _settings(name, kind.presets, preset)
+        _settings(name, kind.presets, preset, protocol)
         if tuned:
-            _tuned(name, kind.presets[preset].as_dict(), preset, unit, out)
+            start = preset_in(protocol, kind.presets, name, preset).as_dict()
+            _tuned(start, Wanted(name, unit, preset, protocol=protocol), out)
     else:
         known = [*generators.names(), *segmenters.names(), PROTOCOL]
         raise UsageError(unknown("plug-in", name, known))
 
 
-def _settings(name: str, presets: Mapping[str, Settings], preset: str) -> None:
+def _settings(name: str, presets: Mapping[str, Settings], preset: str, protocol: str) -> None:
     from benchmark.core.registry import unknown
     from benchmark.core.settings import describe
+    from benchmark.sweep.editions import preset_in
 
     if preset not in presets:
         raise UsageError(unknown(f"preset of {name}", preset, list(presets)))
-    click.echo(f"Presets: {', '.join(presets)}; shown: {preset}")
-    for field in presets[preset].fields():
+    click.echo(f"Presets: {', '.join(presets)}; shown: {preset}, of protocol {protocol}")
+    for field in preset_in(protocol, presets, name, preset).fields():
         click.echo(f"  {name}.{field.name} = {field.value}   ({describe(field.range)})")
 
 
-def _tuned(name: str, start: Mapping[str, Any], preset: str, unit: Unit, out: Path) -> None:
+def _tuned(start: Mapping[str, Any], wanted: Wanted, out: Path) -> None:
     from benchmark.privacy.ledger import DELTA
-    from benchmark.sweep.tuned import FOLDER, PRIVATE, SHIPPED, Wanted, levels
+    from benchmark.sweep.tuned import FOLDER, PRIVATE, SHIPPED, levels
 
-    roots = [out / FOLDER, SHIPPED]
+    name, unit, roots = wanted.generator, wanted.unit, [out / FOLDER, SHIPPED]
     found = [
         (one, where)
         for where in (False, True)
-        for one in levels(roots, Wanted(name, unit, preset, federated=where))
+        for one in levels(roots, replace(wanted, federated=where))
     ]
     if not found:
-        click.echo(f"Tuned: nothing for {preset}, {unit}; `bench tune --generator {name}` does.")
+        click.echo(
+            f"Tuned: nothing for {wanted.preset}, {unit}; `bench tune --generator {name}` does."
+        )
     for one, federated in found:
         how = one.checked().provenance
         sites = f", {how.sites} sites" if federated else ""

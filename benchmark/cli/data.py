@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchmark.cli import option
+from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,14 +22,15 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path), required=False)
 @click.option("--patients", type=click.IntRange(1), default=10, show_default=True, help="How many.")
 @click.option(
     "--size",
-    type=click.Choice(["quick", "pegasus"]),
+    type=click.Choice(["quick", "pegasus", "slab", "head"]),
     default="quick",
     show_default=True,
-    help="Volumes a second each, or of the paper's 312x384x127 voxels.",
+    help="Version 2's small heads, or the paper's 312x384x127 voxels; or version 3's, after "
+    "published anatomy: a slab of 30 mm, or 90 mm of a head.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, others."
@@ -36,8 +38,20 @@ def data() -> None:
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Patients at a time."
 )
-def phantom(out: Path, patients: int, size: str, seed: int, jobs: int) -> None:
+@click.option(
+    "--describe",
+    is_flag=True,
+    help="Write nothing; say what such phantoms are like beside published figures of people.",
+)
+def phantom(
+    out: Path | None, patients: int, size: str, seed: int, jobs: int, describe: bool
+) -> None:
     """Write a phantom TOF-MRA cohort (BIDS, NIfTI) into OUT."""
+    if describe == (out is not None):
+        raise UsageError("Expected either a folder OUT to write phantoms into, or --describe.")
+    if out is None:
+        _describe(size, seed)
+        return
     from rich.progress import Progress
 
     from benchmark.data.phantom import write_cohort
@@ -53,6 +67,30 @@ def phantom(out: Path, patients: int, size: str, seed: int, jobs: int) -> None:
             progress=lambda done, total: bar.update(task, completed=done),
         )
     click.echo(f"{patients} patients written to {out}")
+
+
+def _describe(size: str, seed: int) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from benchmark.data.phantom.describing import describe as described
+
+    out = Console()
+    with Progress(console=out, disable=not out.is_terminal, transient=True) as bar:
+        task = bar.add_task("Scanning phantoms", total=None)
+        lines = described(
+            size,
+            seed=seed,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for heading in (f"phantoms of size {size}", "mean ± sd", "published", "source"):
+        table.add_column(heading)
+    for line in lines:
+        table.add_row(*line)
+    (out if out.is_terminal else Console(width=160)).print(table)
 
 
 @data.command()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.core.errors import UsageError
+from benchmark.sweep.editions import DEFAULT, EDITIONS
 
 if TYPE_CHECKING:
     from benchmark.data.reading import Reading
@@ -91,6 +92,13 @@ preset = click.option(
     show_default=True,
     metavar="NAME",
     help="Settings to start from: quick, standard or paper.",
+)
+protocol = click.option(
+    "--protocol",
+    default=DEFAULT,
+    show_default=True,
+    metavar="EDITION",
+    help="The rules of comparison: " + " or ".join(EDITIONS) + "; results of two never mix.",
 )
 segmenter = click.option(
     "--segmenter",

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     help="Which.  [default: all that have the preset]",
 )
 @option.preset
+@option.protocol
 @option.overrides("Overrides a setting, as `dp-wgan.batch=128`.")
 def plan(**options: Any) -> int:
     """Say what each private generator would face, before any data are touched.
@@ -68,8 +69,9 @@ def plan(**options: Any) -> int:
 
 def _request(options: Mapping[str, Any]) -> Request:
     from benchmark.core.budget import parse_epsilon
+    from benchmark.sweep.editions import PROTOCOL
     from benchmark.sweep.feasibility import with_preset
-    from benchmark.sweep.request import PROTOCOL, Request
+    from benchmark.sweep.request import Request
 
     settings = settings_of(options["settings"])
     if options["patches"] is not None:
@@ -81,6 +83,7 @@ def _request(options: Mapping[str, Any]) -> Request:
         delta=options["delta"],
         segmenters=(),
         preset=options["preset"],
+        protocol=options["protocol"],
         settings=settings,
         bookends=False,
     )

@@ -41,6 +41,7 @@ DP_SEGMENTER = "dp-segmenter"
     help="Segmenters that learn from the synthetic patches.",
 )
 @option.preset
+@option.protocol
 @option.overrides("Overrides a setting, as `dp-wgan.clip_norm=1` or `protocol.samples=2000`.")
 @click.option(
     "--tuned",
@@ -159,6 +160,7 @@ def _request(options: Mapping[str, Any]) -> Request:
         delta=options["delta"],
         segmenters=options["segmenters"],
         preset=options["preset"],
+        protocol=options["protocol"],
         settings=settings_of(options["settings"]),
         seeds=options["seeds"],
         first_seed=options["first_seed"],

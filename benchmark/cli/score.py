@@ -18,6 +18,7 @@ from benchmark.cli import option
 @option.accept
 @option.segmenter
 @option.preset
+@option.protocol
 @click.option("--seed", default=0, show_default=True, help="Of the samples and the segmenter.")
 def score(**options: Any) -> None:
     """Test the generator in RUN's folder on your own held-out patients.
@@ -43,6 +44,7 @@ def score(**options: Any) -> None:
             state=state_folder(),
             segmenter=options["segmenter"],
             preset=options["preset"],
+            protocol=options["protocol"],
             seed=options["seed"],
             listener=console.prepare,
         )

@@ -59,6 +59,7 @@ COHORT = "COHORT"
 @option.delta("δ of a trial")
 @option.segmenter
 @option.preset
+@option.protocol
 @option.overrides("Holds a setting fast, as `dp-wgan.batch=128`.")
 @option.sites
 @option.partition
@@ -143,6 +144,7 @@ def _order(options: Mapping[str, Any]) -> Order:
         delta=options["delta"],
         segmenters=(options["segmenter"],),
         preset=options["preset"],
+        protocol=options["protocol"],
         settings=settings_of(options["settings"]),
         seeds=options["seeds"],
         bookends=False,

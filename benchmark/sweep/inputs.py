@@ -13,7 +13,7 @@ from benchmark.data.digest import Digests
 from benchmark.data.folders import machine_secret
 from benchmark.data.layouts import read_cohort
 from benchmark.data.notes import Note, refuse, together
-from benchmark.data.phantom import DEFAULT_SEED, embedded
+from benchmark.data.phantom import DEFAULT_SEED, VERSION, embedded
 from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.data.twins import FITTED, near_twins, twins
 
@@ -85,6 +85,7 @@ def gather(
     reading: Reading = AS_FOUND,
     held_out: str = MAIN_TEST,
     seed: int = DEFAULT_SEED,
+    phantoms: int = VERSION,
 ) -> Inputs:
     """Finds, checks and digests a sweep's data; the embedded cohort where none is given.
 
@@ -101,6 +102,7 @@ def gather(
             patient of another split is read. Phantoms who are not trained on are all of ``val``
             then, the shifted too, as they are in nobody's test set.
         seed: Of the phantoms, where there are no other data.
+        phantoms: Their version.
 
     Raises:
         DataError: For unusable files, for a volume that is there twice, or for a note that
@@ -109,7 +111,11 @@ def gather(
     own, private = data is not None, data is not None or bool(test_data)
     if data is None:
         root = embedded(
-            cache, seed=seed, jobs=jobs, progress=lambda d, n: progress("Making phantoms", d, n)
+            cache,
+            version=phantoms,
+            seed=seed,
+            jobs=jobs,
+            progress=lambda d, n: progress("Making phantoms", d, n),
         )
         data, test_data = root / "cohort", [root / "shifted", *test_data]
     unfitted: list[DataError] | None = [] if reading.skip_bad else None

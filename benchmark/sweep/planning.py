@@ -100,6 +100,7 @@ def wanted(request: Request, generator: str) -> Wanted:
         unit=request.unit,
         preset=request.preset,
         federated=request.federation.asked,
+        protocol=request.protocol,
     )
 
 

@@ -12,6 +12,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.settings import Later, Settings
 from benchmark.data.inplane import NATIVE
 from benchmark.data.patching import Recipe
+from benchmark.sweep.editions import EDITIONS, FIRST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,8 @@ class Protocol(Settings):
     """How patches are taken, how many a segmenter learns from, and on how many FID rests.
 
     ``spacing_mm`` is a pixel's side in the axial plane, of patches and of what a segmenter is
-    shown; 0 for the volume's own. Scores are on the volume's own voxels either way.
+    shown; 0 for the volume's own. Scores are on the volume's own voxels either way. ``edition`` is
+    what ``--protocol`` names (``editions``).
     """
 
     patch_size: Annotated[int, IntDistribution(32, 256)] = 32
@@ -28,6 +30,7 @@ class Protocol(Settings):
     fid_n: Annotated[int, IntDistribution(2, 100_000, log=True)] = 512
     fid_dims: Annotated[int, CategoricalDistribution([64, 192, 768, 2048])] = 64
     spacing_mm: Annotated[float, FloatDistribution(0.0, 5.0), Later()] = 0.0
+    edition: Annotated[str, CategoricalDistribution([*EDITIONS]), Later()] = FIRST
 
 
 LEAST_MM = 0.2

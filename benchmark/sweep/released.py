@@ -17,6 +17,7 @@ from benchmark.data.layouts import read_cohort
 from benchmark.data.notes import Note, refuse, together
 from benchmark.data.reading import Reading
 from benchmark.data.twins import FITTED
+from benchmark.sweep.editions import PROTOCOL, preset_in
 from benchmark.sweep.inputs import compared
 from benchmark.sweep.presets import PROTOCOLS, spacing_of
 from benchmark.sweep.spec import PlugIn
@@ -53,29 +54,30 @@ def score_released(
     state: Path,
     segmenter: str,
     preset: str,
+    protocol: str,
     seed: int,
     listener: Listener,
 ) -> tuple[dict[str, Any], list[str]]:
     """Trains a segmenter on a released generator's samples, tests it on a cohort's test patients.
 
     Raises:
-        UsageError: If there is no such generator, segmenter or preset.
+        UsageError: If there is no such generator, segmenter, preset or protocol.
         DataError: If the cohort cannot be used, or a note stops it.
 
     Returns:
         The scores, and what is to be said of the cohort.
     """
-    plug_in = _plug_in(segmenter, preset)
+    plug_in = _plug_in(segmenter, preset, protocol)
+    rules = preset_in(protocol, PROTOCOLS, PROTOCOL, preset).as_dict()
     patients, notes = _held_out(data, reading, state)
     generator = released(run)
-    synthetic = generator.sample(int(PROTOCOLS[preset].as_dict()["samples"]), seed=seed)
+    synthetic = generator.sample(int(rules["samples"]), seed=seed)
 
     def progress(step: int, total: int, curves: Any, /) -> None:
         listener("segmenter", step, total)
 
     found = trained(plug_in, synthetic, TrainContext(seed=seed, progress=progress))
-    spacing_mm = spacing_of(PROTOCOLS[preset].as_dict())
-    return tested(found, SPLIT, patients, listener, spacing_mm=spacing_mm), notes
+    return tested(found, SPLIT, patients, listener, spacing_mm=spacing_of(rules)), notes
 
 
 def _held_out(data: Path, reading: Reading, state: Path) -> tuple[tuple[Patient, ...], list[str]]:
@@ -91,9 +93,10 @@ def _held_out(data: Path, reading: Reading, state: Path) -> tuple[tuple[Patient,
     return held_out, together(notes)
 
 
-def _plug_in(segmenter: str, preset: str) -> PlugIn:
+def _plug_in(segmenter: str, preset: str, protocol: str) -> PlugIn:
     kind = segmenters.get(segmenter)
     presets = [name for name in PROTOCOLS if name in kind.presets]
     if preset not in presets:
         raise UsageError(unknown("preset", preset, presets))
-    return PlugIn(name=segmenter, version=kind.version, settings=kind.presets[preset].as_dict())
+    params = preset_in(protocol, kind.presets, segmenter, preset)
+    return PlugIn(name=segmenter, version=kind.version, settings=params.as_dict())

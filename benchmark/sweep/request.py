@@ -15,6 +15,7 @@ from benchmark.core.registry import Registry, generators, segmenters, unknown
 from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.core.settings import Settings
 from benchmark.privacy.units import check_delta, default_delta
+from benchmark.sweep.editions import DEFAULT, PROTOCOL, found, preset_in
 from benchmark.sweep.presets import PROTOCOLS
 from benchmark.sweep.sites import Federation
 from benchmark.sweep.spec import PlugIn
@@ -23,8 +24,6 @@ from federation.partition import Partition
 UPPER, LOWER = "real", "simulator"
 UNUSABLE = 0
 """The version of a plug-in that cannot be imported; its cells fail, and no others."""
-
-PROTOCOL = "protocol"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +38,7 @@ class Request:
         delta: δ; ``None`` for the default at the number of units.
         segmenters: Names of segmenters.
         preset: The name of the settings to start from.
+        protocol: The edition of the protocol (``editions``).
         settings: Texts by setting, by plug-in (or ``protocol``), that override the preset.
         seeds: How many seeds.
         first_seed: The first of them.
@@ -56,6 +56,7 @@ class Request:
     delta: float | None = None
     segmenters: Sequence[str] = ("unet",)
     preset: str = "quick"
+    protocol: str = DEFAULT
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     seeds: int = 1
     first_seed: int = 0
@@ -95,6 +96,9 @@ def check_settings(request: Request) -> None:
     Raises:
         UsageError: With one sentence.
     """
+    found(request.protocol)
+    if "edition" in request.settings.get(PROTOCOL, {}):
+        raise UsageError("The edition of the protocol is chosen by --protocol, not by --set.")
     if request.preset not in PROTOCOLS:
         raise UsageError(unknown("preset", request.preset, list(PROTOCOLS)))
     used = {*names_of(request), *request.segmenters, PROTOCOL}
@@ -158,7 +162,8 @@ def is_bookend(name: str) -> bool:
 
 def protocol_of(request: Request) -> Settings:
     """The preset's numbers that belong to no plug-in, with what the request overrides."""
-    return PROTOCOLS[request.preset].with_texts(request.settings.get(PROTOCOL, {}))
+    protocol = preset_in(request.protocol, PROTOCOLS, PROTOCOL, request.preset)
+    return protocol.with_texts(request.settings.get(PROTOCOL, {}))
 
 
 def plug_in_of(registry: Registry, name: str, request: Request) -> PlugIn:
@@ -175,7 +180,8 @@ def plug_in_of(registry: Registry, name: str, request: Request) -> PlugIn:
             f"{name} has no preset {request.preset!r}; it has: {', '.join(kind.presets)}."
         )
     try:
-        params = kind.presets[request.preset].with_texts(request.settings.get(name, {}))
+        params = preset_in(request.protocol, kind.presets, name, request.preset)
+        params = params.with_texts(request.settings.get(name, {}))
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
     return PlugIn(name=name, version=kind.version, settings=params.as_dict())

@@ -14,6 +14,7 @@ from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
 from benchmark.privacy.ledger import OverCapError
 from benchmark.sweep import remarks
+from benchmark.sweep.editions import found as edition
 from benchmark.sweep.inputs import VALIDATION, Inputs, gather
 from benchmark.sweep.objectives import OBJECTIVES
 from benchmark.sweep.payment import ledger_in
@@ -136,6 +137,7 @@ def run_studies(order: Order, place: Place, listener: Listener) -> Searched:
         reading=place.reading,
         held_out=VALIDATION,
         seed=PHANTOM_SEED,
+        phantoms=edition(order.request.protocol).phantoms,
     )
     for sentence in remarks.of_patients(inputs, place.state):
         listener.warning(sentence)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.core.errors import UsageError
 from benchmark.core.registry import generators
 from benchmark.core.settings import Settings
+from benchmark.sweep.editions import preset_in
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.objectives import OBJECTIVES
 from benchmark.sweep.planning import cells
@@ -76,10 +77,9 @@ class Question:
     def start(self) -> Settings:
         """The settings that the search starts from."""
         kind, texts = generators.get(self.generator), self.request.settings
-        preset: Settings = kind.presets[self.request.preset].with_texts(
-            texts.get(self.generator, {})
-        )
-        return preset
+        request = self.request
+        preset = preset_in(request.protocol, kind.presets, self.generator, request.preset)
+        return preset.with_texts(texts.get(self.generator, {}))
 
     def starts_with(self, settings: Mapping[str, Any]) -> bool:
         """Whether these are the settings that the search starts from."""
@@ -268,6 +268,7 @@ def found_by(question: Question, bench: Bench, study: optuna.Study) -> Found:
             default=math.nan if first is None else first.values[0],
             suite_version=made_by["version"],
             suite_commit=made_by["commit"],
+            protocol=request.protocol,
         ),
     )
 

@@ -15,6 +15,7 @@ from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.metrics import weights
 from benchmark.sweep import remarks
 from benchmark.sweep.cell import recipe_of, training_patches
+from benchmark.sweep.editions import found as edition
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.matrix import MATRIX, Square, cross_site, write_matrix
 from benchmark.sweep.payment import is_paid, ledger_in, spendings_of
@@ -118,6 +119,7 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         jobs=place.jobs,
         progress=listener.preparing,
         reading=place.reading,
+        phantoms=edition(request.protocol).phantoms,
     )
     specs = cells(request, inputs, weights.digest(found) if found else "")
     for sentence in [

@@ -7,7 +7,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -15,6 +15,7 @@ from benchmark.core.budget import UNITS, Unit
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.files import write_text
 from benchmark.core.registry import generators
+from benchmark.sweep.editions import FIRST, preset_in
 
 FOLDER = "tuned"
 SHIPPED = Path(__file__).parents[1] / FOLDER
@@ -31,6 +32,7 @@ class Provenance:
         command: What was typed, but for folders, servers and what decides the speed alone.
         study: The study's name.
         preset: The preset that it started from.
+        protocol: The edition of the protocol.
         segmenter: Whose Dice was maximised.
         sites: Across how many sites; 1 for all patients pooled.
         partition: Whose patients were whose; empty if all were pooled.
@@ -69,6 +71,7 @@ class Provenance:
     default: float
     suite_version: str
     suite_commit: str
+    protocol: str = FIRST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +149,9 @@ class Found:
                 "--tuned out."
             )
         try:
-            replace(kind.presets[self.provenance.preset], **self.settings)
+            how = self.provenance
+            start = preset_in(how.protocol, kind.presets, self.generator, how.preset)
+            replace(start, **self.settings)
         except (TypeError, KeyError, UsageError) as error:
             raise UsageError(
                 f"{whose} at ε = {self.epsilon:g} are not ones that it has ({error}); tune again "
@@ -164,17 +169,20 @@ class Wanted:
         unit: The protected unit.
         preset: Another one is another network.
         federated: Whether sites train it together.
+        protocol: The edition: another one asks another question.
     """
 
     generator: str
     unit: Unit
     preset: str
     federated: bool = False
+    protocol: str = FIRST
 
     def fits(self, found: Found) -> bool:
         """Whether settings were found for this."""
         how = found.provenance
-        return how.preset == self.preset and (how.sites > 1) == self.federated
+        same = (how.preset, how.protocol) == (self.preset, self.protocol)
+        return same and (how.sites > 1) == self.federated
 
 
 def file_of(root: Path, generator: str, unit: Unit, epsilon: float) -> Path:
@@ -226,8 +234,8 @@ def why_none(roots: Sequence[Path], wanted: Wanted, epsilon: float) -> str:
     how = nearest_one.provenance
     where = f"{how.sites} sites" if how.sites > 1 else "all patients pooled"
     return (
-        f"what was tuned at ε = {nearest_one.epsilon:g} is for the preset {how.preset} and "
-        f"{where}, and is left alone"
+        f"what was tuned at ε = {nearest_one.epsilon:g} is for the preset {how.preset} of protocol "
+        f"{how.protocol} and {where}, and is left alone"
     )
 
 
@@ -244,7 +252,10 @@ def _typed(kind: type[Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """
     hints, made = get_type_hints(kind), {}
     for field in fields(kind):
-        value, law = said[field.name], hints[field.name]
+        value = (
+            said[field.name] if field.default is MISSING else said.get(field.name, field.default)
+        )
+        law = hints[field.name]
         made[field.name] = tuple(value) if isinstance(value, list) else value
         if law is float:
             made[field.name] = float(value) if type(value) in (int, float) else None

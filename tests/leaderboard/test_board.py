@@ -207,6 +207,8 @@ def test_numbers_that_do_not_add_up_are_shown_and_ranked_against_nothing(cache: 
         {},
         {"epsilons": (7.4,), "seeds": 1, "first_seed": 3},
         {"unit": "patient", "preset": "standard"},
+        {"protocol": "2026-2"},
+        {"protocol": "2026-1", "preset": "standard", "settings": {"unet": {"iterations": "9"}}},
         {"delta": 1e-7, "noise": "system"},
         {"segmenters": ("frangi",)},
         {"settings": {"dp-wgan": {"batch": "64", "bound": "1.25"}, "protocol": {"samples": "64"}}},

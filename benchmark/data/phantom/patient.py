@@ -37,7 +37,13 @@ def simulate(seed: int, patient: int, scanner: Scanner, size: Size) -> Phantom:
     head = build_head(tissue, adult, coarse.spacing_mm, scanner, size)
     brain = grid.lifted(head.depth, coarse) > 0
     segments = grow_vessels(stream(seed, Purpose.VESSELS, patient), size.anatomy)
-    drawn = draw(segments, pose, grid, slow_radius_mm=scanner.slow_radius_mm)
+    drawn = draw(
+        segments,
+        pose,
+        grid,
+        slow_radius_mm=scanner.slow_radius_mm,
+        labelled_signal=size.anatomy.labelled_signal,
+    )
     scan = stream(seed, Purpose.SCAN, patient)
     image = acquire(scan, head.signal, drawn, adult, scanner, lambda f: grid.lifted(f, coarse))
     if scanner.stripped:

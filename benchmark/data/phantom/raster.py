@@ -23,7 +23,6 @@ Points = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 LABELLED_STEP = 0.5
-LABELLED_SIGNAL = 0.40
 
 
 class Drawn(NamedTuple):
@@ -46,23 +45,33 @@ def draw(
     grid: Grid,
     *,
     slow_radius_mm: float,
+    labelled_signal: float = 0.0,
 ) -> Drawn:
     """Draws every segment; a voxel belongs to the vessel that covers most of it.
 
     A voxel is labelled where the step passes its middle, unless the tube is so thin and slow that
-    coverage · flow stays below ``LABELLED_SIGNAL``: nobody marks what cannot be seen.
+    coverage · flow stays below ``labelled_signal``.
     """
     share, flow = (np.zeros(grid.shape, np.float32) for _ in range(2))
     drawn = Drawn(share, flow, np.zeros(grid.shape, bool))
     for segment in segments:
         points = pose.to_world(segment.points)
-        _draw_segment(drawn, segment, points, np.array(grid.spacing_mm), slow_radius_mm)
+        seen = _draw_segment(drawn, segment, points, np.array(grid.spacing_mm), slow_radius_mm)
+        if segment.is_labelled:
+            drawn.label.flat[seen.voxels[seen.signal >= labelled_signal]] = True
     return drawn
+
+
+class _Middle(NamedTuple):
+    """Voxels in whose middle a segment is, and its signal there."""
+
+    voxels: Index
+    signal: Points
 
 
 def _draw_segment(
     drawn: Drawn, segment: Segment, points: Points, spacing: Points, slow_radius_mm: float
-) -> None:
+) -> _Middle:
     points, radius = _resampled(points, segment.radius_mm, 0.5 * float(spacing.min()))
     voxel = _voxel_radius(points, spacing)
     index, distance, nearest = _neighbours(points, radius + voxel, spacing, drawn.coverage.shape)
@@ -73,9 +82,8 @@ def _draw_segment(
     flow = segment.flow / (1 + (slow_radius_mm / r) ** 2)
     share = most * step
     _merge(drawn, index, share.astype(np.float32), flow.astype(np.float32))
-    if segment.is_labelled:
-        seen = (step >= LABELLED_STEP) & (most * flow >= LABELLED_SIGNAL)
-        drawn.label.flat[index[seen]] = True
+    middle = step >= LABELLED_STEP
+    return _Middle(index[middle], (most * flow)[middle])
 
 
 def _merge(

@@ -27,7 +27,12 @@ class Anatomy:
         bridges: How often the anterior and a posterior communicating artery can be seen.
         hypoplastic: How often an A1 is much thinner than the other.
         richness: Leaves of the arterial trees over those of the smallest ones.
+        richness_spread: Its standard deviation between people, in logarithms.
         flow_spread: Standard deviation, in logarithms, of the blood's signal between vessels.
+        sinus_flow: Between which shares of an artery's signal that of sinuses lies.
+        vein_flow: The same of veins.
+        labelled_signal: The share of a voxel that is blood, times its signal over fast arterial
+            blood's, from which an annotator marks a vessel: nobody marks what cannot be seen.
         veins: Whether there are deep and cortical veins and choroid plexus, all unlabelled.
         marrow: Whether bright marrow lies within what a brain mask holds.
     """
@@ -41,7 +46,11 @@ class Anatomy:
     basilar_spread: float = 0.06
     bridges: tuple[float, float] = (1.0, 1.0)
     hypoplastic: float = 0.0
+    richness_spread: float = 0.0
     flow_spread: float = 0.0
+    sinus_flow: tuple[float, float] = (0.15, 0.38)
+    vein_flow: tuple[float, float] = (0.15, 0.38)
+    labelled_signal: float = 0.40
     veins: bool = False
     marrow: bool = True
 
@@ -55,8 +64,11 @@ PUBLISHED = Anatomy(
     basilar_spread=0.16,
     bridges=(0.85, 0.5),  # a circle is complete in 12 to 17 % (doi 10.1155/2015/976340)
     hypoplastic=0.1,
-    richness=3.5,
-    flow_spread=0.12,
+    richness=4.0,
+    richness_spread=0.25,
+    flow_spread=0.2,
+    sinus_flow=(0.4, 1.0),
+    vein_flow=(0.25, 0.5),
     veins=True,
     marrow=False,
 )
@@ -208,10 +220,11 @@ FIELD = (
         name="north",  # 3 T, as PEGASUS and many since: half a millimetre, interpolated
         voxel_scale=(0.90, 0.90, 1.00),
         gain=260.0,
-        blood=3.0,
-        bias=0.18,
-        noise=0.05,
-        texture=0.05,
+        blood=2.8,
+        slow_radius_mm=0.15,
+        bias=0.35,
+        noise=0.06,
+        texture=0.07,
     ),
     Scanner(
         name="harbour",  # 3 T, shared after its skull was stripped, as PEGASUS was
@@ -221,8 +234,9 @@ FIELD = (
         fluid=0.55,
         fat=1.60,
         blood=2.5,
-        texture=0.06,
-        bias=0.25,
+        slow_radius_mm=0.18,
+        texture=0.08,
+        bias=0.4,
         noise=0.06,
         stripped=True,
     ),
@@ -233,11 +247,11 @@ FIELD = (
         grey=0.84,
         fluid=0.45,
         fat=2.10,
-        blood=2.2,
+        blood=2.3,
         inflow_loss_per_mm=0.009,
-        slow_radius_mm=0.15,
-        texture=0.05,
-        bias=0.15,
+        slow_radius_mm=0.2,
+        texture=0.07,
+        bias=0.28,
         noise=0.08,
         blur_voxels=0.45,
     ),
@@ -254,8 +268,9 @@ FIELD_UNSEEN = Scanner(
     fat=1.50,
     blood=2.6,
     inflow_loss_per_mm=0.004,
-    texture=0.07,
-    bias=0.35,
+    slow_radius_mm=0.18,
+    texture=0.09,
+    bias=0.4,
     noise=0.07,
     blur_voxels=0.55,
 )

@@ -16,7 +16,7 @@ def grow_vessels(rng: np.random.Generator, anatomy: Anatomy) -> list[Segment]:
     """All of a patient's vessels; those of the brain are labelled."""
     grown = [*_brain(rng, anatomy), *_scalp(rng, anatomy), *_sinuses(rng, anatomy)]
     if anatomy.veins:
-        grown += _veins(rng)
+        grown += _veins(rng, anatomy)
     if not anatomy.flow_spread:
         return grown
     draws = rng.standard_normal(len(grown))
@@ -28,7 +28,10 @@ def grow_vessels(rng: np.random.Generator, anatomy: Anatomy) -> list[Segment]:
 
 def _brain(rng: np.random.Generator, anatomy: Anatomy) -> list[Segment]:
     """Both carotids and the basilar artery, with all that they feed, closed to a circle."""
-    forest = Forest(rng, richness=anatomy.richness)
+    richness = anatomy.richness
+    if anatomy.richness_spread:
+        richness *= math.exp(anatomy.richness_spread * rng.standard_normal())
+    forest = Forest(rng, richness=richness)
     feeder = anatomy.feeder_radius_mm
     right, left = (_carotid(forest, side, anatomy) for side in (1, -1))
     behind = _basilar(forest, anatomy)
@@ -110,12 +113,12 @@ def _sinuses(rng: np.random.Generator, anatomy: Anatomy) -> list[Segment]:
     forest.root(arteries.STRAIGHT_SINUS, 1, _along(0.8 * radius_mm))
     for side in (1, -1):
         forest.root(arteries.TRANSVERSE_SINUS, side, _along(radius_mm * rng.uniform(0.6, 1.3)))
-    flow = rng.uniform(0.15, 0.38)
+    flow = rng.uniform(*anatomy.sinus_flow)
     return [replace(s, is_labelled=False, flow=flow) for s in forest.segments]
 
 
-def _veins(rng: np.random.Generator) -> list[Segment]:
-    """Deep and cortical veins, a few tenths as bright as arteries: bright, and no artery."""
+def _veins(rng: np.random.Generator, anatomy: Anatomy) -> list[Segment]:
+    """Deep and cortical veins: brighter than tissue, and no artery."""
     forest = Forest(rng)
     forest.root(arteries.GALEN, 1, (1.6, 1.8))
     for side in (1, -1):
@@ -124,7 +127,7 @@ def _veins(rng: np.random.Generator) -> list[Segment]:
         for end in arteries.CORTICAL_VEINS:
             vein = forest.root(end, side, (rng.uniform(0.8, 1.3), 1.0))
             forest.feed(vein, arteries.VEIN_GROUND, side)
-    flow = rng.uniform(0.15, 0.45)
+    flow = rng.uniform(*anatomy.vein_flow)
     return [replace(s, is_labelled=False, flow=flow) for s in forest.segments]
 
 

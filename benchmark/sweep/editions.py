@@ -1,0 +1,95 @@
+"""Editions of the protocol: what changed in all presets at once, and why results never mix.
+
+An edition is a public agreement on what is compared: the embedded cohort's version, how patches are
+taken and how the judge is trained. Its name is part of every result (``protocol.edition``), so that
+a board of one edition holds no row of another; earlier ones stay runnable with ``--protocol``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from benchmark.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchmark.core.settings import Settings
+
+PROTOCOL = "protocol"
+FIRST = "2026-1"
+"""The edition of results that name none."""
+
+VESSELS = 0.011
+"""Of a brain: the share in public whole-brain vessel masks (docs/experiments.md)."""
+
+Values = Mapping[str, Any]
+
+
+class Edition(NamedTuple):
+    """What differs from the first edition.
+
+    Attributes:
+        phantoms: The embedded cohort's version.
+        settings: Values by preset and by plug-in (or ``protocol``).
+    """
+
+    phantoms: int
+    settings: Mapping[str, Mapping[str, Values]]
+
+
+_COMPOSITION = {"batch_share": 0.1, "brain_share": VESSELS, "attempts": 2}
+_QUICK = {"width": 8, "iterations": 1000, **_COMPOSITION}
+_STANDARD = {"iterations": 1500, **_COMPOSITION}
+
+EDITIONS: Mapping[str, Edition] = {
+    FIRST: Edition(phantoms=2, settings={}),
+    "2026-2": Edition(
+        phantoms=3,
+        settings={
+            "quick": {
+                PROTOCOL: {"edition": "2026-2", "spacing_mm": 0.8},
+                "unet": _QUICK,
+                "attention-unet": _QUICK,
+            },
+            "standard": {
+                PROTOCOL: {"edition": "2026-2", "spacing_mm": 0.6},
+                "unet": _STANDARD,
+                "attention-unet": _STANDARD,
+            },
+            "paper": {PROTOCOL: {"edition": "2026-2"}},
+        },
+    ),
+}
+DEFAULT = FIRST
+
+
+def edition_of(protocol: Values) -> str:
+    """The edition that a result's protocol belongs to."""
+    return str(protocol.get("edition", FIRST))
+
+
+def found(name: str) -> Edition:
+    """The edition of that name.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    if name not in EDITIONS:
+        from benchmark.core.registry import unknown  # loads Optuna, which `bench --help` need not
+
+        raise UsageError(unknown(PROTOCOL, name, list(EDITIONS)))
+    return EDITIONS[name]
+
+
+def preset_in(edition: str, presets: Mapping[str, Settings], plug_in: str, preset: str) -> Settings:
+    """A plug-in's preset as an edition has it.
+
+    Args:
+        edition: Its name.
+        presets: The plug-in's (or the protocol's) own, by name.
+        plug_in: The plug-in's name, or ``protocol``.
+        preset: One of them.
+    """
+    changed = found(edition).settings.get(preset, {}).get(plug_in, {})
+    return replace(presets[preset], **changed)

@@ -1,0 +1,91 @@
+"""Editions of the protocol: what they change, and that nothing of two editions mixes."""
+
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from benchmark.cli.catalogue import show
+from benchmark.core.errors import UsageError
+from benchmark.core.registry import generators, segmenters
+from benchmark.data.phantom.cohort import DESIGNS
+from benchmark.sweep.editions import EDITIONS, FIRST, PROTOCOL, edition_of, preset_in
+from benchmark.sweep.presets import PROTOCOLS
+from benchmark.sweep.request import Request, check, plug_in_of, protocol_of
+from benchmark.sweep.tuned import SHIPPED, Found, Wanted, nearest
+
+NEXT = "2026-2"
+
+
+def asked(
+    edition: str = NEXT, preset: str = "quick", settings: dict[str, dict[str, str]] | None = None
+) -> Request:
+    return Request(
+        generators=["real"],
+        epsilons=[float("inf")],
+        preset=preset,
+        protocol=edition,
+        settings=settings or {},
+    )
+
+
+def test_the_first_edition_is_every_presets_own() -> None:
+    for registry in (generators, segmenters):
+        for name in registry.names():
+            presets = registry.get(name).presets
+            for preset, own in presets.items():
+                assert preset_in(FIRST, presets, name, preset) == own
+    for preset, own in PROTOCOLS.items():
+        assert protocol_of(asked(FIRST, preset)) == own
+        assert "edition" not in own.as_dict(), "else earlier results would lose their keys"
+
+
+def test_every_other_edition_names_itself_in_every_protocol() -> None:
+    for name in EDITIONS.keys() - {FIRST}:
+        for preset in PROTOCOLS:
+            said = protocol_of(asked(name, preset)).as_dict()
+            assert edition_of(said) == said["edition"] == name
+    assert edition_of(PROTOCOLS["quick"].as_dict()) == FIRST
+
+
+def test_every_setting_of_an_edition_is_one_that_its_plug_in_has() -> None:
+    for name, edition in EDITIONS.items():
+        assert edition.phantoms in DESIGNS
+        for preset, plug_ins in edition.settings.items():
+            for plug_in, changed in plug_ins.items():
+                if plug_in == PROTOCOL:
+                    made = protocol_of(asked(name, preset)).as_dict()
+                else:
+                    made = dict(plug_in_of(segmenters, plug_in, asked(name, preset)).settings)
+                assert changed.items() <= made.items()
+
+
+def test_what_a_user_sets_goes_before_the_edition() -> None:
+    request = asked(settings={"unet": {"iterations": "7"}, PROTOCOL: {"spacing_mm": "0.5"}})
+    assert plug_in_of(segmenters, "unet", request).settings["iterations"] == 7
+    assert protocol_of(request).as_dict()["spacing_mm"] == 0.5
+
+
+def test_an_edition_is_chosen_in_one_way() -> None:
+    with pytest.raises(UsageError, match=r"protocol is called '2026-3'. Did you mean '2026-"):
+        check(asked("2026-3"))
+    with pytest.raises(UsageError, match="by --protocol, not by --set"):
+        check(asked(settings={PROTOCOL: {"edition": FIRST}}))
+
+
+def test_settings_tuned_under_one_edition_are_left_alone_by_others() -> None:
+    file = next(SHIPPED.glob("dp-wgan/patch/*.toml"))
+    found = Found.read(file)
+    assert found.provenance.protocol == FIRST, "files from before editions are the first's"
+    wanted = Wanted("dp-wgan", "patch", found.provenance.preset)
+    assert nearest((SHIPPED,), wanted, found.epsilon) is not None
+    assert nearest((SHIPPED,), replace(wanted, protocol=NEXT), found.epsilon) is None
+
+
+def test_show_has_the_presets_of_an_edition() -> None:
+    said = CliRunner().invoke(show, ["unet", "--protocol", NEXT])
+    assert said.exit_code == 0
+    assert f"of protocol {NEXT}" in said.output
+    assert "unet.iterations = 1000" in said.output
+    unknown = CliRunner().invoke(show, ["unet", "--protocol", "old"])
+    assert "protocol is called 'old'" in str(unknown.exception)
