@@ -1,9 +1,9 @@
 """The lower bookend: simulated arteries as a scanner might show them, from no data at all.
 
-Trees of arteries are grown in millimetres by Murray's law with published calibres
-(``simulation/trees.py``), cut into axial patches (``blocks.py``) and shown with tissue, contrast,
-blur, noise and windows drawn anew for each patch (``appearance.py``). Ranges are published ones or
-wide guesses; none was chosen by a score. What a segmenter learns from them costs no privacy.
+Trees of arteries are grown in millimetres by Murray's law with published calibres (``trees.py``),
+cut into axial patches (``blocks.py``, ``raster.py``) and shown with tissue, contrast, blur, noise
+and windows drawn anew for each patch (``appearance.py``). Ranges are published ones or wide
+guesses; none was chosen by a score. What a segmenter learns from them costs no privacy.
 
 Reference: domain randomisation after Billot et al. (2023), SynthSeg, Medical Image Analysis 86,
 102789; simulated vessels as training sets in VesselSim (arXiv:2605.26277) and VessShape
@@ -31,7 +31,7 @@ from benchmark.core.settings import Settings
 from generators.simulation import appearance, arcs, blocks
 
 DESIGNS = ("trees", "arcs")
-BLOCKS = 16
+BLOCKS = 20
 """Blocks of brain that are simulated together, and cut into patches."""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.blocks import Drawn, Mask
+from generators.simulation.raster import Drawn
 from generators.simulation.trees import Array, uniform
 
 TISSUES = 4
@@ -135,7 +135,7 @@ def _noisy(image: Array, level: Array, rng: np.random.Generator) -> Array:
     noise = _normal((2, *image.shape), rng)
     spread = uniform((0.4, 0.8), one, rng) * (rng.random(one) < CORRELATED)
     real, imaginary = (level * _blurred(part, spread) for part in noise)
-    return np.hypot(image + real, imaginary)
+    return np.asarray(np.hypot(image + real, imaginary), np.float32)
 
 
 def _windowed(image: Array, ground: Array, contrast: Array, rng: np.random.Generator) -> Array:

@@ -90,6 +90,11 @@ class Pieces(NamedTuple):
     along: Array
     radius: Array
 
+    def at(self, chosen: Index) -> Pieces:
+        """Some of them."""
+        parts: list[Any] = [values[chosen] for values in self]
+        return Pieces(*parts)
+
 
 class _Tips(NamedTuple):
     """The ends that still grow ``(m,)``; ``left`` is how far, in mm, ``curl`` how it bends."""
@@ -136,12 +141,14 @@ def grow(trees: Trees, step_mm: float, rng: np.random.Generator) -> Pieces:
     count = len(trees.radius)
     names = np.arange(count)
     none = np.full(count, -1)
-    state = (names, names, none, trees.place, trees.heading, 0 * trees.place, trees.radius)
-    tips = _Tips(*state, left=_lengths(trees.radius, trees.thinnest, rng))
-    grown = [Pieces(names[:0], names[:0], none[:0], *2 * [trees.place[:0]], trees.radius[:0])]
+    straight = np.zeros_like(trees.place)
+    left = _lengths(trees.radius, trees.thinnest, rng)
+    tips = _Tips(names, names, none, trees.place, trees.heading, straight, trees.radius, left)
+    grown = []
     for _ in range(MOST_STEPS):
         along = step_mm * tips.heading
-        grown.append(Pieces(*tips[:4], along=along, radius=tips.radius))
+        state = (tips.tree, tips.branch, tips.parent, tips.place)
+        grown.append(Pieces(*state, along, tips.radius))
         tips = _stepped(tips, trees, step_mm, rng)
         ended = tips.left <= 0
         young = _branched(_taken(tips, ended), trees, count, rng)
@@ -150,7 +157,8 @@ def grow(trees: Trees, step_mm: float, rng: np.random.Generator) -> Pieces:
         tips = _taken(tips, _goes_on(tips, trees))
         if not len(tips.tree):
             break
-    return Pieces(*(np.concatenate(parts) for parts in zip(*grown, strict=True)))
+    columns: list[Any] = [*zip(*grown, strict=True)]
+    return Pieces(*(np.concatenate(column) for column in columns))
 
 
 def divided(radius: Array, share: Array) -> tuple[Array, Array, Array, Array]:
@@ -226,11 +234,13 @@ def _entry(target: Array, heading: Array, box_mm: Array) -> Array:
 
 
 def _taken(tips: _Tips, chosen: NDArray[np.bool_]) -> _Tips:
-    return _Tips(*(values[chosen] for values in tips))
+    parts: list[Any] = [values[chosen] for values in tips]
+    return _Tips(*parts)
 
 
 def _joined(one: _Tips, other: _Tips) -> _Tips:
-    return _Tips(*(np.concatenate(pair) for pair in zip(one, other, strict=True)))
+    parts: list[Any] = [*zip(one, other, strict=True)]
+    return _Tips(*(np.concatenate(pair) for pair in parts))
 
 
 def _normal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
