@@ -48,7 +48,10 @@ class SimulatorParams(Settings):
 
 
 class Simulator(Generator):
-    """Draws labelled patches from a fixed prior.
+    """Draws labelled patches of simulated arteries, the same whoever the patients are.
+
+    Set ``pixel_mm`` to the side of the patches' pixels: arteries have millimetres. ``design=arcs``
+    draws what version 1 drew.
 
     Guarantees:
         * ε = 0: nothing here depends on any patient.

@@ -119,7 +119,8 @@ def enter(box_mm: Array, rng: np.random.Generator) -> Trees:
     paired = np.flatnonzero(rng.random(count) < PAIRED)
     paired = paired[paired > 0]
     aside = unit(np.cross(heading[paired - 1], _normal((len(paired), 3), rng)))
-    place[paired] = place[paired - 1] + uniform(PAIR_MM, (len(paired), 1), rng) * aside
+    beside = place[paired - 1] + uniform(PAIR_MM, (len(paired), 1), rng) * aside
+    place[paired] = np.clip(beside, 0, box_mm[paired])
     heading[paired] = heading[paired - 1]
     return Trees(
         box=box_mm,
