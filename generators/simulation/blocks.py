@@ -23,7 +23,7 @@ STEP_PIXELS = 2.0  # of a piece of a vessel
 CENTRED, OFF_AXIS = 0.5, 0.7  # of patches; how far from a vessel's axis, in radii
 
 PIXEL = (0.75, 1.25)  # of the nominal side: a guess, wide on purpose
-SLICE_MM = (0.5, 1.2)  # 0.6 to 1 in public data (IXI 0.8, TopCoW, PEGASUS 0.7)
+SLICE_MM = (0.5, 1.2)  # IXI 0.8, PEGASUS about 0.7; wide on purpose
 SHARE, SHARE_SPREAD = 0.009, 0.6
 """Median share of a block that is vessel, and the spread of its logarithm: the mean is 1.1 %, as in
 public whole-brain masks; the spread is a guess, wide on purpose."""
