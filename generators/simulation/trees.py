@@ -31,7 +31,7 @@ CALIBRES_MM = np.array(
 """Radius, its standard deviation, and the share of trees that begin with it (a guess)."""
 
 LEAST_RADIUS_MM = 0.25
-"""The thinnest that is seen at 3 T has a diameter of about 0.5 (Forkert et al. 2013, 10.3414/ME13-02-0001)."""
+"""The thinnest that is seen at 3 T has a diameter of about 0.5 (10.3414/ME13-02-0001, an atlas)."""
 
 THINNEST_MM = (LEAST_RADIUS_MM, 0.5)  # where a tree ends: a guess, wide on purpose
 SHARE = (0.1, 0.5)  # of the cubed radius, to the thinner branch: a guess, wide on purpose

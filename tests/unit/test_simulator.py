@@ -13,6 +13,7 @@ from benchmark.core.patches import Patches
 from benchmark.privacy.randomness import SeededNoise
 from generators.checks import PUBLIC
 from generators.simulation import blocks, raster, trees
+from generators.simulation.statistics import eroded
 from generators.simulator import Simulator, SimulatorParams
 
 SIZE, PIXEL_MM = 32, 0.8
@@ -152,10 +153,12 @@ def test_fewer_patches_are_the_first_of_more(drawn: Patches) -> None:
     assert np.array_equal(few.images, drawn.images[:130])
 
 
-def test_vessels_are_as_many_pixels_wide_as_a_pixel_is_small() -> None:
-    shares = [fitted(SimulatorParams(pixel_mm=mm)).sample(240, seed=1) for mm in (0.3, 0.6, 1.2)]
-    widths = [patches.masks[patches.centred].mean() for patches in shares]
-    assert widths[0] > 1.5 * widths[1] > 1.5 * 1.2 * widths[2]
+def test_the_smaller_a_pixel_the_more_of_a_vessel_is_away_from_its_wall() -> None:
+    fine, coarse = (
+        fitted(SimulatorParams(pixel_mm=mm)).sample(240, seed=1).masks[:, 0] > 0
+        for mm in (0.3, 1.2)
+    )
+    assert eroded(fine).sum() / fine.sum() > 2 * eroded(coarse).sum() / coarse.sum()
 
 
 def test_presets_have_the_pixels_of_their_protocols() -> None:
