@@ -12,7 +12,7 @@ brought to one norm by a small C, so that none of it is wasted; and a child is t
 parents, in which the votes' noise averages out (``parents=1`` is the papers' own).
 
 Where it does not pay, on phantoms of 16 patients as units: votes of noise alone
-(``evidence=noise``) score between 0.49 and 0.62 Dice, about as the data-free ``simulator`` (0.56);
+(``evidence=noise``) score between 0.49 and 0.62 Dice, about as version 1 of ``simulator`` (0.56);
 at ε ≤ 0.5 what is found is no nearer to the patients' statistics than the prior is. Without noise
 it gains nothing over ε = 2: what the simulator cannot draw, no vote finds. Over draws of the noise
 it is unsteady: on two cohorts that nothing was chosen on it reached 0.65 at ε = 2, between 0.34 and

@@ -13,6 +13,7 @@ from benchmark.data.layouts import read_cohort
 from benchmark.data.patching import Recipe, extract
 from benchmark.metrics.frechet import frechet_distance
 from benchmark.metrics.scattering import features
+from generators.simulation import appearance, blocks
 from segmenters.unet import Unet, UnetParams
 
 
@@ -26,6 +27,16 @@ def test_patching_a_patient(benchmark, tiny_cohort: Path) -> None:
     patients = read_cohort(tiny_cohort).split("train")[:1]
     patches = benchmark(extract, patients, Recipe(size=32, per_patient=1000), seed=0)
     assert patches.size == 32
+
+
+def test_simulated_patches(benchmark) -> None:
+    rng = np.random.default_rng(0)
+
+    def shown() -> int:
+        images, _ = appearance.photographed(blocks.draw(20, 32, 0.8, rng), rng)
+        return len(images)
+
+    assert benchmark(shown) == 20 * blocks.CUT
 
 
 def test_unet_steps(benchmark) -> None:
