@@ -175,9 +175,11 @@ def _release(guarantee: Guarantee, private: bool, leaves: str) -> Iterator[str]:
 
 def _own(result: Mapping[str, Any]) -> Iterator[str]:
     counts = result["spec"]["own"]["patients"]
+    yield f"{max(counts)} patients of the training split were withheld from the fit."
+    if _is_direct(result):
+        return
     yield (
-        f"{max(counts)} patients of the training split were withheld from the fit. Further "
-        f"segmenters learnt from the synthetic patches and from all patches of "
+        "Further segmenters learnt from the synthetic patches and from all patches of "
         f"{', '.join(map(str, counts))} of them, to find what own patients add."
     )
     yield NOT_PRIVATE.format(max(counts))

@@ -144,7 +144,7 @@ def _cells_of(
 
 def _direct(pooled: RunSpec) -> RunSpec:
     """The segmenter itself on patients; no patch is synthetic, so FID's weights decide nothing."""
-    return replace(pooled, segmenter=pooled.generator, fid_weights="", own=None)
+    return replace(pooled, segmenter=pooled.generator, fid_weights="")
 
 
 def _with_tuned(spec: RunSpec, request: Request) -> RunSpec:

@@ -116,13 +116,11 @@ def test_the_first_m_bring_all_their_patches_and_no_others() -> None:
         of_first(both, 1)
 
 
-def test_a_segmenter_that_is_private_itself_learns_from_no_own_patients() -> None:
-    found = cells(
-        Request(generators=("dp-segmenter",), epsilons=(5.0,), own_patients=(2,)),
-        withheld(INPUTS, (2,)),
-        "",
-    )
-    assert {spec.generator.name for spec in found if spec.own is None} == {"dp-segmenter"}
+def test_every_cell_says_who_was_withheld_a_private_segmenters_too() -> None:
+    asked = Request(generators=("dp-segmenter",), epsilons=(5.0,), own_patients=(2,))
+    found = cells(asked, withheld(INPUTS, (2,)), "")
+    assert "dp-segmenter" in {spec.generator.name for spec in found}
+    assert all(spec.own == said_of((2,)) for spec in found)
 
 
 @pytest.mark.parametrize(("text", "counts"), [("0,1,2,5", (1, 2, 5)), ("5, 2", (2, 5))])
