@@ -173,7 +173,8 @@ def _shared(entry: Entry) -> str:
 
 def _but_segmenter(entry: Entry) -> list[Any]:
     spec = entry.spec
-    tests = [dict(spec.test_data), dict(spec.protocol)]
+    own = [] if spec.own is None else [dict(spec.own)]
+    tests = [dict(spec.test_data), dict(spec.protocol), *own]
     law = [spec.unit, spec.delta, _relation(entry)]
     return [law, spec.data, tests, spec.schema]
 

@@ -72,6 +72,8 @@ def _parts(spec: RunSpec, guarantee: Guarantee | None, phantoms: bool) -> Iterat
         yield from (("--test-data", name.upper()) for name in list(spec.test_data)[1:])
     if spec.noise != ("seeded" if phantoms else "system"):
         yield "--noise", spec.noise
+    if spec.own:
+        yield "--own-patients", ",".join(map(str, spec.own["patients"]))
     yield from _sites(spec.federation, spec.sites)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +41,7 @@ class Difference(NamedTuple):
 
 def settings_that_differ(left: RunSpec, right: RunSpec) -> dict[str, tuple[str, str]]:
     """Both values of all that decides a run and differs."""
-    sides = [dict(_flat(asdict(spec))) for spec in (left, right)]
+    sides = [dict(_flat(spec.as_dict())) for spec in (left, right)]
     names = list(dict.fromkeys([*sides[0], *sides[1]]))
     both = {name: (sides[0].get(name, "–"), sides[1].get(name, "–")) for name in names}
     return {name: values for name, values in both.items() if values[0] != values[1]}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from benchmark.core.budget import Guarantee
@@ -22,6 +22,10 @@ from leaderboard.entries import OUTDATED, Entry
 from leaderboard.published import Published
 
 ERROR = "Its error.txt says why; errors of patients' data may name somebody, and do not leave."
+WITH_OWN = (
+    "Its generator was fitted without the patients that --own-patients withheld, so that it is no "
+    "peer of cells fitted on the whole training cohort."
+)
 SMALL = f"Every test set has fewer than {FEWEST} patients, and such means tell of single ones."
 
 
@@ -68,6 +72,10 @@ def published(entry: Entry) -> Published:
     Raises:
         DataError: If nothing of it may leave.
     """
+    if entry.spec.own is not None:
+        raise DataError(
+            f"{entry.spec.generator.name} {entry.spec.key} is not published: {WITH_OWN}"
+        )
     one = shared(entry, phantoms=is_of_phantoms(entry))
     if one.status == "withheld":
         raise DataError(f"{entry.spec.generator.name} {entry.spec.key} is not published: {SMALL}")
@@ -84,7 +92,7 @@ def _as_now(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, Any]:
     sites = [{**site, "guarantee": _guarantee(site)} for site in result.get("sites", ())]
     return {
         **result,
-        "spec": plain(asdict(spec)),
+        "spec": plain(spec.as_dict()),
         "guarantee": _guarantee(result),
         **({"sites": sites} if sites else {}),
     }

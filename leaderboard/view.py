@@ -77,6 +77,7 @@ def title_of(table: Table) -> str:
     """What its rows share, in a line."""
     spec, protocol = table.common, table.common.protocol
     data = "embedded phantoms" if table.phantoms else f"cohort {spec.data[:8]}"
+    data += f" less {max(spec.own['patients'])} own patients" if spec.own else ""
     return (
         f"one {spec.unit} protected, δ = {delta_text(spec.delta)}, {data}, {spec.segmenter.name}, "
         f"{protocol['samples']} patches of {protocol['patch_size']}²"
@@ -97,10 +98,19 @@ def notes_of(table: Table) -> list[str]:
         "Intervals: 95 %, over patients, of means over seeds.",
         f"ε is for neighbours by {table.relation}; above {MEANINGFUL:g} it is no meaningful "
         "guarantee.",
+        *_beside_own(table),
         *_warnings([*rows, *apart], table.phantoms),
         *([OTHER_VERSIONS.format(len(apart))] if apart else []),
         *([f"{len(refused)} published rows do not add up and are ranked last."] if refused else []),
     ]
+
+
+def _beside_own(table: Table) -> Iterator[str]:
+    if own := table.common.own:
+        yield (
+            f"{max(own['patients'])} own patients were withheld from every fit; these rows are of "
+            "synthetic patches alone, and own-patients.csv has what own patients add."
+        )
 
 
 def _for_owner(table: Table) -> Iterator[str]:

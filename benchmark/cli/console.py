@@ -15,6 +15,7 @@ from rich.table import Table
 from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.matrix import MATRIX, Square
+from benchmark.sweep.own_curve import OWN_CURVE
 from benchmark.sweep.runner import Events, Outcome
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import SAMPLES, Store
@@ -76,10 +77,11 @@ class Console:
             draw_patches,
             draw_trade_off,
         )
+        from leaderboard.own_patients import CURVE, draw_own, own_table
         from leaderboard.reports import write_report
         from leaderboard.table import matrix_table, sweep_table
 
-        table, outcomes, matrix, notes = finished
+        table, outcomes, matrix, notes, own = finished
         draw_trade_off(table, out / TRADE_OFF)
         draw_patches(_strips([o.spec for o in outcomes], Store(out)), out / PATCHES)
         self._out.print(sweep_table(table))
@@ -88,6 +90,9 @@ class Console:
         self.say_together(together(outcomes, Store(out)))
         if matrix:
             self._out.print(matrix_table(matrix))
+        if own:
+            draw_own(own, out / CURVE)
+            self._out.print(own_table(own))
         if any(row.offline_distance is not None and row.fid is None for row in table):
             self._warn(missing_reason())
         for outcome in outcomes:
@@ -95,6 +100,7 @@ class Console:
                 last = outcome.error.strip().splitlines()[-1]
                 self._out.print(f"[red]{label(outcome.spec)} failed:[/] {escape(last)}")
         names = [SUMMARY, TRADE_OFF, PATCHES, *([MATRIX, HEAT_MAP] if matrix else [])]
+        names += [OWN_CURVE, CURVE] if own else []
         files = [*(out / name for name in names), *write_report(entries_of_sweep(out), out)]
         self._out.print(f"Files: {', '.join(str(file) for file in files if file.exists())}")
 

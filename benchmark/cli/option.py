@@ -29,6 +29,26 @@ def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     return found
 
 
+def counts(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...]:
+    """Reads numbers of own patients: those above 0, rising, as 0 is what every run has.
+
+    Raises:
+        UsageError: If they are not whole, negative, there twice, or 0 alone.
+    """
+    texts = [text.strip() for text in value.split(",")] if value is not None else []
+    wrong = next((text for text in texts if not (text.isascii() and text.isdigit())), None)
+    many = [] if wrong is not None else [int(text) for text in texts]
+    law = "Expected --own-patients to be whole numbers from 0 up, each once, as 0,1,2,5; got"
+    if wrong is not None or len(set(many)) < len(many):
+        raise UsageError(f"{law} {value!r}.")
+    if texts and not any(many):
+        raise UsageError(
+            f"Expected --own-patients to have a number above 0, got {value!r}; without own "
+            "patients, leave the option out."
+        )
+    return tuple(sorted(one for one in many if one))
+
+
 def settings_of(texts: Sequence[str]) -> dict[str, dict[str, str]]:
     """Reads what ``--set`` gives: texts by setting, by plug-in."""
     read: dict[str, dict[str, str]] = {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli import option
-from benchmark.cli.option import names, settings_of
+from benchmark.cli.option import counts, names, settings_of
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,6 +76,13 @@ DP_SEGMENTER = "dp-segmenter"
     default=False,
     show_default=True,
     help="Also train a U-Net itself by DP-SGD on real patches, at every ε: is synthesis worth it?",
+)
+@click.option(
+    "--own-patients",
+    callback=counts,
+    metavar="M[,M]",
+    help="Also judge synthetic patches together with those of M own patients, who are withheld "
+    "from every fit, and those alone; as 0,1,2,5.",
 )
 @click.option(
     "--noise",
@@ -165,6 +172,7 @@ def _request(options: Mapping[str, Any]) -> Request:
         seeds=options["seeds"],
         first_seed=options["first_seed"],
         bookends=options["bookends"],
+        own_patients=options["own_patients"],
         noise=options["noise"] or ("system" if private else "seeded"),
         federation=_federation(options),
         tuned=(options["out"] / FOLDER, SHIPPED) if options["tuned"] else (),

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.core.budget import Guarantee, epsilon_text
+from benchmark.core.budget import Guarantee
 from benchmark.core.coarse import coarse
-from benchmark.core.errors import DataError, PlugInError
+from benchmark.core.errors import DataError
 from benchmark.core.files import plain, write_json
 from benchmark.core.generator import FitContext, Generator, Noise
 from benchmark.core.patches import Patches
@@ -25,7 +25,8 @@ from benchmark.data.patching import Recipe, cached
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.sweep.distances import distances, no_distances
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.payment import checkpoint_of, pay
+from benchmark.sweep.own_patients import Judge
+from benchmark.sweep.payment import check_charged, checkpoint_of, pay
 from benchmark.sweep.pictures import neighbours, save_picture, strip
 from benchmark.sweep.presets import protocol_recipe, spacing_of
 from benchmark.sweep.rounds import RoundWatch
@@ -113,10 +114,10 @@ def run_cell(
     return {
         "run_key": spec.key,
         "status": "done",
-        "spec": plain(asdict(spec)),
+        "spec": plain(spec.as_dict()),
         "guarantee": plain(learnt.guarantee.as_dict()),
         "test_sets": [{**main, **learnt.distances}, *others],
-        **learnt.across,
+        **learnt.more,
         "private_data": inputs.private,
         "skipped": list(inputs.skipped),
         **({"notes": list(inputs.notes)} if inputs.notes else {}),
@@ -134,13 +135,14 @@ class Learnt(NamedTuple):
         segmenter: The segmenter.
         guarantee: What the patients paid for it.
         distances: How far its synthetic patches lie from the main test set's.
-        across: What a federated cell says of its sites and rounds.
+        more: What a federated cell says of its sites and rounds, and one that is judged beside own
+            patients of those.
     """
 
     segmenter: Segmenter
     guarantee: Guarantee
     distances: dict[str, Any]
-    across: dict[str, Any]
+    more: dict[str, Any]
 
 
 def _learn_from_patients(
@@ -155,12 +157,7 @@ def _learn_from_synthetic(
     spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, watch: Watch
 ) -> Learnt:
     """The generator is fitted on patients, and the segmenter learns from its samples alone."""
-    across: dict[str, Any] = {}
-    if is_federated(spec):
-        generator, guarantee, across = _fit_across_sites(spec, inputs, setting, watch)
-    else:
-        mine = inputs_of(spec, inputs)
-        generator, guarantee = _fit(spec, planned, mine, setting, watch)
+    generator, guarantee, more = _generator(spec, planned, inputs, setting, watch)
     with watch.stage("sample"):
         synthetic = generator.sample(int(spec.protocol["samples"]), seed=spec.seed)
     may_be_seen = not inputs.private or _protects(guarantee)
@@ -169,6 +166,7 @@ def _learn_from_synthetic(
     context = TrainContext(seed=spec.seed, progress=watch.hears("segmenter"), device=setting.device)
     with watch.stage("train"):
         segmenter = trained(spec.segmenter, synthetic, context)
+    more |= _beside_own(spec, inputs, synthetic, setting, watch)
     with watch.stage("distances"):
         far = distances(spec, inputs, synthetic, setting.fid_weights, setting.cache)
     if not inputs.private:
@@ -177,7 +175,27 @@ def _learn_from_synthetic(
     if may_be_seen and not generator.holds_patients:
         (setting.folder / GENERATOR).mkdir(exist_ok=True)
         generator.save(setting.folder / GENERATOR)
-    return Learnt(segmenter, guarantee, far, across)
+    return Learnt(segmenter, guarantee, far, more)
+
+
+def _generator(
+    spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, watch: Watch
+) -> tuple[Generator, Guarantee, dict[str, Any]]:
+    """The fitted generator, and what the result says of its sites and rounds, if there are any."""
+    if is_federated(spec):
+        return _fit_across_sites(spec, inputs, setting, watch)
+    return *_fit(spec, planned, inputs_of(spec, inputs), setting, watch), {}
+
+
+def _beside_own(
+    spec: RunSpec, inputs: Inputs, synthetic: Patches, setting: Setting, watch: Watch
+) -> dict[str, Any]:
+    """What the synthetic patches are worth beside own patients, if that is asked."""
+    if spec.own is None:
+        return {}
+    judge = Judge(spec, inputs, setting.cache, setting.device, watch.listener)
+    with watch.stage("own patients"):
+        return {"own": judge.beside(synthetic)}
 
 
 def _fit(
@@ -209,34 +227,8 @@ def _fit(
             spent = fitted.fit_privately(training, planned, context)
         else:
             spent = fitted.fit(training, planned, context)
-    _check_charged(fitted, charged, spent, charge)
+    check_charged(fitted, charged, spent, charge)
     return fitted, spent
-
-
-def _check_charged(
-    fitted: Generator | PrivateSegmenter,
-    charged: Sequence[Guarantee],
-    spent: Guarantee,
-    charge: Callable[[Guarantee], None],
-) -> None:
-    """Refuses the result of a plug-in that used patients and did not say so beforehand.
-
-    Raises:
-        PlugInError: After what was spent is in the ledger all the same.
-    """
-    if not fitted.needs_data:
-        return
-    if not charged:
-        charge(spent)
-        raise PlugInError(
-            f"{fitted.name} fitted on patients without a call of context.charge before; the fit "
-            "is in the ledger now, and its result is not kept."
-        )
-    if spent.epsilon > max(guarantee.epsilon for guarantee in charged):
-        raise PlugInError(
-            f"{fitted.name} charged ε = {epsilon_text(charged[0].epsilon)} and reports "
-            f"{epsilon_text(spent.epsilon)} of a {spent.unit}; what is charged must cover the fit."
-        )
 
 
 def _fit_across_sites(

@@ -12,6 +12,11 @@ from benchmark.sweep.tuned import NOT_ACCOUNTED
 MEANINGFUL = 10.0
 """An ε above this says nothing that anybody could rely on."""
 
+NOT_PRIVATE = (
+    "No ε is claimed for the {} own patients, whom the generator never saw: a segmenter trained on "
+    "own patients is not private with respect to them, and stays with their owner."
+)
+
 REPLACED = {"patch": "one image patch with its vessel mask", "patient": "one patient"}
 
 
@@ -25,6 +30,7 @@ def explain(result: Mapping[str, Any]) -> str:
         **({"And at each site?": _sites(result["sites"])} if "sites" in result else {}),
         "What does it rest on?": _mechanism(guarantee),
         "Is it a release?": _release(guarantee, bool(result["private_data"]), _leaves(result)),
+        **({"And the own patients?": _own(result)} if result["spec"].get("own") else {}),
         "What is not covered?": _not_covered(result),
         **({"What was noted of the files?": result["notes"]} if result.get("notes") else {}),
     }
@@ -165,6 +171,18 @@ def _release(guarantee: Guarantee, private: bool, leaves: str) -> Iterator[str]:
         )
     if not private:
         yield "The data were phantoms, so nobody is concerned by it."
+
+
+def _own(result: Mapping[str, Any]) -> Iterator[str]:
+    counts = result["spec"]["own"]["patients"]
+    yield f"{max(counts)} patients of the training split were withheld from the fit."
+    if _is_direct(result):
+        return
+    yield (
+        "Further segmenters learnt from the synthetic patches and from all patches of "
+        f"{', '.join(map(str, counts))} of them, to find what own patients add."
+    )
+    yield NOT_PRIVATE.format(max(counts))
 
 
 def _not_covered(result: Mapping[str, Any]) -> Iterator[str]:

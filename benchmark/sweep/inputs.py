@@ -44,6 +44,9 @@ class Inputs:
         skip_bad: Whether patients without a patch may stay, contributing nothing.
         incomplete: Whether some of them are of the cohort that is fitted on.
         notes: What may have been read otherwise than it is meant, a sentence each.
+        own: Further patients of the training split, whom no fit of a generator reads: a hospital's
+            own, whose labelled patches a segmenter may learn from beside synthetic ones.
+        own_data: Digest of them; empty where there are none.
     """
 
     train: tuple[Patient, ...]
@@ -56,6 +59,8 @@ class Inputs:
     skip_bad: bool = False
     incomplete: bool = False
     notes: tuple[str, ...] = ()
+    own: tuple[Patient, ...] = ()
+    own_data: str = ""
 
     @property
     def main(self) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmark.sweep.result_form import DISTANCES, patients_in
+from benchmark.sweep.result_form import DISTANCES, patients_in, with_tests
 
 FEWEST = 5
 """So many patients have a mean that tells of none of them."""
@@ -26,8 +26,8 @@ def without_patients(result: Mapping[str, Any], *, for_owner: bool = False) -> d
     if not result["private_data"]:
         return dict(result)
     made = {name: value for name, value in result.items() if name not in ("peak_mib", "notes")}
+    made |= with_tests(result, lambda test: _without_patients(test, for_owner))
     made |= {
-        "test_sets": [_without_patients(test, for_owner) for test in result["test_sets"]],
         "skipped": [],
         "seconds": coarse(result["seconds"]),
     }
@@ -46,10 +46,11 @@ def without_few(result: Mapping[str, Any]) -> dict[str, Any]:
     """The result without test sets of so few patients, and without shares on them."""
     if not result["private_data"]:
         return dict(result)
-    tests = [test for test in result["test_sets"] if not is_small(test)]
-    names, shares = {test["name"] for test in tests}, result.get("fraction_of_real") or {}
+    tests = with_tests(result, lambda test: None if is_small(test) else test)
+    names = {test["name"] for test in tests["test_sets"]}
+    shares = result.get("fraction_of_real") or {}
     told = {name: share for name, share in shares.items() if name in names}
-    return {**result, "test_sets": tests, "fraction_of_real": told or None}
+    return {**result, **tests, "fraction_of_real": told or None}
 
 
 def coarse(seconds: Mapping[str, float]) -> dict[str, float]:

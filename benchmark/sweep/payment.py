@@ -5,11 +5,15 @@ A fit that goes on from its checkpoint goes on under its own entry.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.core.budget import Guarantee
+from benchmark.core.budget import Guarantee, epsilon_text
+from benchmark.core.errors import PlugInError
 from benchmark.core.files import read_json, write_json
+from benchmark.core.generator import Generator
+from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.data.folders import COUNTED, LEDGER, machine_secret
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.ledger import Ledger, Spending
@@ -59,6 +63,32 @@ def pay(
         return
     entry = ledger_in(state).charge(_spending(spec, guarantee, inputs))
     write_json(folder / CHARGE, {**guarantee.as_dict(), "ledger_entry": entry})
+
+
+def check_charged(
+    fitted: Generator | PrivateSegmenter,
+    charged: Sequence[Guarantee],
+    spent: Guarantee,
+    charge: Callable[[Guarantee], None],
+) -> None:
+    """Refuses the result of a plug-in that used patients and did not say so beforehand.
+
+    Raises:
+        PlugInError: After what was spent is in the ledger all the same.
+    """
+    if not fitted.needs_data:
+        return
+    if not charged:
+        charge(spent)
+        raise PlugInError(
+            f"{fitted.name} fitted on patients without a call of context.charge before; the fit "
+            "is in the ledger now, and its result is not kept."
+        )
+    if spent.epsilon > max(guarantee.epsilon for guarantee in charged):
+        raise PlugInError(
+            f"{fitted.name} charged ε = {epsilon_text(charged[0].epsilon)} and reports "
+            f"{epsilon_text(spent.epsilon)} of a {spent.unit}; what is charged must cover the fit."
+        )
 
 
 def spendings_of(

@@ -15,6 +15,7 @@ from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.data.patching import public_numbers
 from benchmark.sweep.cell import recipe_of
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.own_patients import said_of
 from benchmark.sweep.plans import planned
 from benchmark.sweep.request import (
     LOWER,
@@ -120,6 +121,7 @@ def _cells_of(
         fid_weights=fid_weights,
         noise=request.noise,
         seed=seed,
+        own=said_of(request.own_patients),
     )
     units = public_numbers(inputs.train, recipe_of(base)).units(request.unit)
     delta = delta_of(request, units)

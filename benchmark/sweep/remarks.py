@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmark.sweep.explanation import NOT_PRIVATE
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.payment import ledger_in
 from benchmark.sweep.planning import wanted
@@ -35,6 +36,12 @@ def of_patients(inputs: Inputs, state: Path) -> list[str]:
 def of_the_table(request: Request, inputs: Inputs) -> list[str]:
     """What the table's foot says of who is missing from it."""
     notes = [inputs.cost_of_skipping] if inputs.cost_of_skipping else []
+    if inputs.own:
+        own, rest = len(inputs.own), len(inputs.train)
+        notes.append(
+            f"{own} of the {own + rest} training patients were withheld from every fit as own "
+            f"patients, so N = {rest}. {NOT_PRIVATE.format(own)}"
+        )
     if request.lacks_real:
         notes.append(
             f"`{UPPER}` was not fitted: on private data it costs every patient ε = ∞, for good; "

@@ -48,6 +48,8 @@ class Request:
         federation: Across which sites, and how.
         tuned: Folders of tuned settings, the first before the others; empty to use none.
         private: Whether the patients to fit on are anything but phantoms.
+        own_patients: How many own patients a segmenter learns from beside synthetic patches: each
+            above 0 and once, rising; empty for none.
     """
 
     generators: Sequence[str]
@@ -65,6 +67,7 @@ class Request:
     federation: Federation = field(default_factory=Federation)
     tuned: Sequence[Path] = ()
     private: bool = False
+    own_patients: Sequence[int] = ()
 
     @property
     def lacks_real(self) -> bool:

@@ -7,7 +7,7 @@ it beside the test sets; ``carried_over`` moves it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 DISTANCES = ("offline_distance", "fid")
@@ -30,6 +30,24 @@ def carried_over(result: Mapping[str, Any]) -> dict[str, Any]:
         return dict(result)
     rest = {name: value for name, value in result.items() if name not in DISTANCES}
     return {**rest, "test_sets": tests}
+
+
+def with_tests(
+    result: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
+) -> dict[str, Any]:
+    """Every list of tests in a result, each test changed, or left out where it becomes ``None``.
+
+    They are ``test_sets``, and in ``own`` those beside some own patients, and of those alone.
+    """
+
+    def changed(tests: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        return [kept for test in tests if (kept := change(test)) is not None]
+
+    own = [
+        {**one, "test_sets": changed(one["test_sets"]), "alone": changed(one["alone"])}
+        for one in result.get("own", ())
+    ]
+    return {"test_sets": changed(result["test_sets"]), **({"own": own} if own else {})}
 
 
 def offline_distance_in(result: Mapping[str, Any]) -> float | None:

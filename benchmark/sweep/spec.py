@@ -19,6 +19,9 @@ SCHEMA = 3
 
 KEY_LENGTH = 12
 
+LATER = ("own",)
+"""Fields that earlier specs lack: at ``None`` they are not named, so that no key changes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlugIn:
@@ -48,6 +51,8 @@ class RunSpec:
         sites: How many sites train the generator together.
         federation: How they do, or which of them is alone; ``None`` where all patients are pooled.
         tuned: Whence tuned settings come, and how they were chosen; ``None`` for a preset's own.
+        own: Which numbers of own patients are judged beside the synthetic patches, and how the two
+            are mixed; ``None`` for none.
         seed: Seeds everything but a system's noise.
         schema: The meaning of all this.
     """
@@ -67,10 +72,12 @@ class RunSpec:
     federation: Mapping[str, Any] | None = None
     tuned: Mapping[str, Any] | None = None
     schema: int = SCHEMA
+    own: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields by name."""
-        return {field.name: _said(getattr(self, field.name)) for field in fields(self)}
+        """The fields by name; of what was added later, those that differ from the default."""
+        said = {field.name: _said(getattr(self, field.name)) for field in fields(self)}
+        return {name: value for name, value in said.items() if not _is_as_before(name, value)}
 
     @property
     def is_direct(self) -> bool:
@@ -105,6 +112,10 @@ class RunSpec:
             if said[name] is None:
                 del said[name]
         return hashlib.sha256(canonical(said).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def _is_as_before(name: str, value: Any) -> bool:
+    return name in LATER and value is None
 
 
 def _said(value: Any) -> Any:

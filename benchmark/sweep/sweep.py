@@ -18,6 +18,8 @@ from benchmark.sweep.cell import recipe_of, training_patches
 from benchmark.sweep.editions import found as edition
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.matrix import MATRIX, Square, cross_site, write_matrix
+from benchmark.sweep.own_curve import OWN_CURVE, OwnPoint, own_curve, write_own_curve
+from benchmark.sweep.own_patients import own_patches, withheld
 from benchmark.sweep.payment import is_paid, ledger_in, spendings_of
 from benchmark.sweep.planning import cells, guarantee_of, reference_of
 from benchmark.sweep.request import Request, check, make
@@ -92,12 +94,14 @@ class Finished(NamedTuple):
         outcomes: How every cell ended.
         matrix: The cross-site matrix.
         notes: Sentences without which the table could be misread.
+        own: Dice against the number of own patients.
     """
 
     table: list[Row]
     outcomes: list[Outcome]
     matrix: list[Square]
     notes: list[str]
+    own: list[OwnPoint]
 
 
 def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
@@ -121,6 +125,7 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         reading=place.reading,
         phantoms=edition(request.protocol).phantoms,
     )
+    inputs = withheld(inputs, request.own_patients)
     specs = cells(request, inputs, weights.digest(found) if found else "")
     for sentence in [
         *remarks.of_patients(inputs, place.state),
@@ -142,6 +147,7 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         ]
     )
     _cut_patches([task.spec for task in tasks], inputs, place, listener)
+    _cut_own_patches([task.spec for task in tasks], inputs, place, listener)
     tracker = _tracker(specs, place, listener)
     outcomes = _run(specs, tasks, unplanned, store, tracker, place.jobs, listener)
     table = rows(outcomes, references, store)
@@ -151,8 +157,12 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         write_matrix(place.out / MATRIX, matrix)
         tracker.keep(place.out / MATRIX)
         tracker.keep(listener.drawn(matrix, place.out))
+    own = own_curve(outcomes, store)
+    if own:
+        write_own_curve(place.out / OWN_CURVE, own)
+        tracker.keep(place.out / OWN_CURVE)
     tracker.close(any(outcome.state == "failed" for outcome in outcomes))
-    return Finished(table, outcomes, matrix, remarks.of_the_table(request, inputs))
+    return Finished(table, outcomes, matrix, remarks.of_the_table(request, inputs), own)
 
 
 def _goes_on(task: Task, store: Store) -> bool:
@@ -231,6 +241,21 @@ def _cut_patches(
         )
     for fault in dict.fromkeys(map(str, faults)):
         listener.warning(f"Counted, and contributing nothing: {fault}")
+
+
+def _cut_own_patches(
+    specs: Sequence[RunSpec], inputs: Inputs, place: Place, listener: Listener
+) -> None:
+    """The same for own patients, so that one without a patch stops the sweep before any fit."""
+    cuts = {(recipe_of(spec), spec.seed): spec for spec in specs if spec.own}
+    for spec in cuts.values():
+        own_patches(
+            spec,
+            inputs,
+            place.cache,
+            jobs=place.jobs,
+            progress=lambda done, total: listener.preparing("Cutting own patches", done, total),
+        )
 
 
 def _run(

@@ -12,13 +12,14 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmark.core.files import plain
 from benchmark.metrics.scores import Scores
 from benchmark.sweep.leaving import curves_may_leave, without_few, without_patients
+from benchmark.sweep.own_curve import judgements
 from benchmark.sweep.result_form import fid_in, offline_distance_in
 from benchmark.sweep.rounds import FOLDER as ROUNDS
 from benchmark.sweep.spec import RunSpec, spec_from
@@ -170,7 +171,7 @@ class Tracker:
         return list(self._client.search_runs([self._experiment], query, max_results=10_000))
 
     def _log_failure(self, spec: RunSpec, said: str) -> None:
-        words = {"spec": plain(asdict(spec)), "run_key": spec.key}
+        words = {"spec": plain(spec.as_dict()), "run_key": spec.key}
         name, tags = f"{said}{run_name(words)}", self._tags(words)
         run = self._client.create_run(self._experiment, run_name=name, tags=tags)
         self._client.set_terminated(run.info.run_id, "FAILED")
@@ -255,6 +256,7 @@ def parameters(result: Mapping[str, Any]) -> dict[str, str]:
         flat[kind], flat[f"{kind}.version"] = spec[kind]["name"], str(spec[kind]["version"])
         flat |= {f"{kind}.{n}": str(v) for n, v in spec[kind]["settings"].items()}
     flat |= {f"federation.{n}": str(v) for n, v in (spec.get("federation") or {}).items()}
+    flat |= {f"own.{n}": str(v) for n, v in (spec.get("own") or {}).items()}
     flat |= {f"guarantee.{n}": str(v) for n, v in result["guarantee"].items()}
     flat |= _marks(spec)
     return flat | {f"protocol.{n}": str(v) for n, v in spec["protocol"].items()}
@@ -299,6 +301,10 @@ def _scores(result: Mapping[str, Any]) -> Iterator[Any]:
 
     for name, value in metrics(result).items():
         yield Metric(name, value, timestamp=0, step=0)
+    for many, alone, tests in judgements(result):
+        for test in tests:
+            name = f"dice_{test['name']}_{'own_alone' if alone else 'with_own'}"
+            yield Metric(name, test["dice"]["mean"], timestamp=0, step=many)
 
 
 def _curves(folder: Path) -> Iterator[Any]:

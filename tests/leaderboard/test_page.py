@@ -5,7 +5,7 @@ import gzip
 import json
 import math
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +52,7 @@ def like(one: Entry, rate: int) -> Entry:
     """The same with another learning rate, which no plan depends on."""
     settings = {**one.spec.generator.settings, "generator_rate": rate / 1e5}
     spec = replace(one.spec, generator=replace(one.spec.generator, settings=settings))
-    result = {**one.result, "run_key": spec.key, "spec": plain(asdict(spec))}
+    result = {**one.result, "run_key": spec.key, "spec": plain(spec.as_dict())}
     return replace(one, spec=spec, result=result, pictures={})
 
 

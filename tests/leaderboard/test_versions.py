@@ -1,6 +1,6 @@
 """Results of another version of their generator: shown, marked, and compared with nothing."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,7 @@ def of_version(one: Entry, version: int, name: str = "") -> Entry:
     return replace(
         one,
         spec=made,
-        result={**one.result, "spec": plain(asdict(made)), "run_key": made.key},
+        result={**one.result, "spec": plain(made.as_dict()), "run_key": made.key},
     )
 
 

@@ -1,6 +1,6 @@
 """A private segmenter in a sweep: a cell for every ε, compared with all, and called what it is."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,7 +106,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict:
     guarantee = guarantee_of(spec, INPUTS, tmp_path_factory.mktemp("plans"))
     return {
         "run_key": spec.key,
-        "spec": plain(asdict(spec)),
+        "spec": plain(spec.as_dict()),
         "guarantee": plain(guarantee.as_dict()),
         "test_sets": [{"name": "test", "dice": {"mean": 0.7}}],
         "private_data": True,

@@ -1,0 +1,207 @@
+"""Synthetic patches, and a hospital's own few labelled patients: how many are they worth?
+
+The question of Kossen et al. (2021), Computers in Biology and Medicine 131:104254. Some patients of
+the training split are withheld from every fit of a sweep. For each number m of them a segmenter
+learns from the synthetic patches and from the patches of m own patients, pooled as they are; beside
+it, another learns from those m alone. The first m of a seed's order are taken, so that fewer are
+always among more, and one fit of the generator serves every m.
+
+No ε is claimed for own patients: their hospital uses them, and nothing made of them leaves it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.errors import NotLearntError, UsageError
+from benchmark.core.files import held, plain, read_json, write_json
+from benchmark.core.patches import Patches
+from benchmark.core.seeds import stream
+from benchmark.core.segmenter import TrainContext
+from benchmark.data.cohort import Patient
+from benchmark.data.patching import cached
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.presets import protocol_recipe, spacing_of
+from benchmark.sweep.spec import RunSpec, canonical
+from benchmark.sweep.suite import suite
+from benchmark.sweep.testing import Listener, tested, trained
+
+POOLED = "pooled"
+"""How own and synthetic patches are mixed: all of both, each as likely in a batch as another."""
+
+WITHHOLDING_SEED = 20210331
+"""Chooses who is withheld: the same patients for all seeds of a sweep, fewer among more."""
+
+FOLDER = "own-alone"
+
+
+def withheld(inputs: Inputs, counts: Sequence[int]) -> Inputs:
+    """The inputs without as many training patients as the largest count, who are kept as own.
+
+    What is planned, charged and fitted afterwards is of the remaining patients alone.
+
+    Args:
+        inputs: Of a sweep.
+        counts: How many own patients are asked for; empty to leave everything as it is.
+
+    Raises:
+        UsageError: If nobody remained to fit on.
+    """
+    if not counts:
+        return inputs
+    most, many = max(counts), len(inputs.train)
+    if most >= many:
+        raise UsageError(
+            f"Expected --own-patients to leave at least one of the {many} training patients to fit "
+            f"generators on, got {most}; ask for at most {many - 1}, or give a larger cohort."
+        )
+    order = np.random.default_rng(WITHHOLDING_SEED).permutation(many)
+    apart, rest = sorted(order[:most]), sorted(order[most:])
+    return replace(
+        inputs,
+        train=tuple(inputs.train[i] for i in rest),
+        patients=tuple(inputs.patients[i] for i in rest if inputs.patients),
+        data=_digest(f"{inputs.data} without {most} own"),
+        own=tuple(inputs.train[i] for i in apart),
+        own_data=_digest(f"{inputs.data} {most} own"),
+    )
+
+
+def said_of(counts: Sequence[int]) -> dict[str, Any] | None:
+    """What decides a cell with so many own patients, for its spec; ``None`` for none."""
+    return {"patients": list(counts), "mixture": POOLED} if counts else None
+
+
+def counts_of(spec: RunSpec) -> list[int]:
+    """The numbers of own patients that a cell is judged with, rising; empty for none."""
+    return [int(many) for many in (spec.own or {}).get("patients", ())]
+
+
+def ordered(inputs: Inputs, seed: int) -> list[Patient]:
+    """The own patients in a seed's order: m of them are the first m."""
+    order = np.random.default_rng(stream(seed, "own patients")).permutation(len(inputs.own))
+    return [inputs.own[i] for i in order]
+
+
+def own_patches(
+    spec: RunSpec,
+    inputs: Inputs,
+    cache: Path,
+    *,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Patches:
+    """The patches of all own patients, by the protocol's recipe, in the order of the seed.
+
+    Raises:
+        DataError: For an own patient without a patch, who would make m another number.
+    """
+    return cached(
+        ordered(inputs, spec.seed),
+        protocol_recipe(spec.protocol),
+        seed=stream(spec.seed, "own patches"),
+        cache=cache,
+        data=inputs.own_data,
+        jobs=jobs,
+        progress=progress,
+    )
+
+
+def of_first(patches: Patches, many: int) -> Patches:
+    """The patches of the first patients.
+
+    Raises:
+        ValueError: If nobody knows whose patches they are.
+    """
+    if patches.patient is None:
+        raise ValueError("Expected patches of patients, got synthetic ones.")
+    mine = patches.patient < many
+    return Patches(images=patches.images[mine], masks=patches.masks[mine])
+
+
+def pooled(synthetic: Patches, own: Patches) -> Patches:
+    """All patches of both."""
+
+    def joined(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([left, right])
+
+    return Patches(
+        images=joined(synthetic.images, own.images), masks=joined(synthetic.masks, own.masks)
+    )
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Trains and tests the segmenters of one cell.
+
+    Attributes:
+        spec: The cell.
+        inputs: With own patients.
+        cache: Where own patches are kept, and what a segmenter reaches on those alone.
+        device: A torch device's name; decides no result.
+        listener: Hears of every stage.
+    """
+
+    spec: RunSpec
+    inputs: Inputs
+    cache: Path
+    device: str
+    listener: Listener
+
+    def beside(self, synthetic: Patches) -> list[dict[str, Any]]:
+        """For each number of own patients, the tests with synthetic patches and without."""
+        patches = own_patches(self.spec, self.inputs, self.cache)
+        made = []
+        for many in counts_of(self.spec):
+            mine = of_first(patches, many)
+            tests = self._tests(pooled(synthetic, mine), f"with {many} own patients")
+            made.append({"patients": many, "test_sets": tests, "alone": self._alone(mine, many)})
+        return made
+
+    def _alone(self, own: Patches, many: int) -> list[dict[str, Any]]:
+        """The tests of training on own patients alone; computed once for all the cells."""
+        folder = self.cache / FOLDER / self._key(many)
+        with held(folder, wait=True):
+            file = folder / "tests.json"
+            found = read_json(file)
+            if "test_sets" not in found:
+                found = {"test_sets": self._tests(own, f"{many} own patients alone")}
+                folder.chmod(0o700)  # scores of single patients
+                write_json(file, found)
+        tests: list[dict[str, Any]] = found["test_sets"]
+        return tests
+
+    def _key(self, many: int) -> str:
+        """Of all that decides what own patients alone are worth; no generator does."""
+        spec = self.spec.as_dict()
+        decides = [spec[name] for name in ("segmenter", "protocol", "seed", "test_data", "schema")]
+        said = [*decides, self.inputs.own_data, many, suite()["version"]]
+        return _digest(canonical(plain(said)))
+
+    def _tests(self, patches: Patches, stage: str) -> list[dict[str, Any]]:
+        """Each test set's scores; none where the segmenter learnt nothing."""
+        context = TrainContext(
+            seed=self.spec.seed,
+            progress=lambda step, total, curves: self.listener(stage, step, total),
+            device=self.device,
+        )
+        try:
+            segmenter = trained(self.spec.segmenter, patches, context)
+        except NotLearntError:
+            return []
+        spacing_mm = spacing_of(self.spec.protocol)
+        return [
+            tested(segmenter, name, group, self.listener, spacing_mm=spacing_mm)
+            for name, group in self.inputs.tests.items()
+        ]
+
+
+def _digest(said: str) -> str:
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
