@@ -14,7 +14,7 @@ from benchmark.core.registry import Registry, segmenters
 from benchmark.core.settings import Settings
 from benchmark.privacy.units import default_delta
 from benchmark.sweep.presets import PROTOCOLS
-from benchmark.sweep.request import LOWER, PROTOCOL
+from benchmark.sweep.request import FREE, METHODS, PROTOCOL
 from benchmark.sweep.spec import PlugIn, RunSpec
 
 DEFAULT_SEGMENTER, DEFAULT_PRESET, DEFAULT_UNIT = "unet", "quick", "patch"
@@ -58,7 +58,7 @@ def _consecutive(seeds: Sequence[int]) -> list[tuple[int, int]]:
 def _parts(spec: RunSpec, guarantee: Guarantee | None, phantoms: bool) -> Iterator[tuple[str, ...]]:
     name = spec.generator.name
     yield "--generator", name
-    yield "--epsilon", "inf" if math.isinf(spec.epsilon) or name == LOWER else f"{spec.epsilon!r}"
+    yield "--epsilon", "inf" if math.isinf(spec.epsilon) or name in FREE else f"{spec.epsilon!r}"
     if spec.unit != DEFAULT_UNIT:
         yield "--unit", spec.unit
     if guarantee is None or spec.delta != _default_delta(spec, guarantee):
@@ -96,10 +96,9 @@ def _settings(spec: RunSpec) -> Iterator[tuple[str, ...]]:
 
 
 def _differences(spec: RunSpec, preset: str) -> Iterator[str]:
-    said = {
-        **_changed(spec.registry, spec.generator, preset),
-        **_changed(segmenters, spec.segmenter, preset),
-    }
+    plug_ins = [(spec.registry, spec.generator), (segmenters, spec.segmenter)]
+    changed = [_changed(*one, preset) for one in plug_ins if spec.generator.name not in METHODS]
+    said = {name: value for found in changed for name, value in found.items()}
     protocol = PROTOCOLS[preset].as_dict()
     said |= {
         f"{PROTOCOL}.{name}": value
@@ -111,6 +110,8 @@ def _differences(spec: RunSpec, preset: str) -> Iterator[str]:
 
 def changed_settings(spec: RunSpec, preset: str = DEFAULT_PRESET) -> Mapping[str, Any]:
     """Which of its generator's settings differ from a preset's; all, where none is installed."""
+    if spec.generator.name in METHODS:
+        return {}
     changed = _changed(spec.registry, spec.generator, preset)
     return {name.split(".", 1)[1]: value for name, value in changed.items()}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from benchmark.core.budget import Guarantee
@@ -84,7 +84,7 @@ def _as_now(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, Any]:
     sites = [{**site, "guarantee": _guarantee(site)} for site in result.get("sites", ())]
     return {
         **result,
-        "spec": plain(asdict(spec)),
+        "spec": plain(spec.as_dict()),
         "guarantee": _guarantee(result),
         **({"sites": sites} if sites else {}),
     }

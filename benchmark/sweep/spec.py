@@ -47,6 +47,8 @@ class RunSpec:
         noise: ``seeded`` or ``system``.
         sites: How many sites train the generator together.
         federation: How they do, or which of them is alone; ``None`` where all patients are pooled.
+        validation: Digest of the validation patients that a free row is scored on, to choose the
+            best of them; empty for all other cells, and where there are none.
         tuned: Whence tuned settings come, and how they were chosen; ``None`` for a preset's own.
         seed: Seeds everything but a system's noise.
         schema: The meaning of all this.
@@ -66,11 +68,13 @@ class RunSpec:
     sites: int = 1
     federation: Mapping[str, Any] | None = None
     tuned: Mapping[str, Any] | None = None
+    validation: str = ""
     schema: int = SCHEMA
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields by name."""
-        return {field.name: _said(getattr(self, field.name)) for field in fields(self)}
+        """The fields by name; of validation patients nothing where none are scored."""
+        said = {field.name: _said(getattr(self, field.name)) for field in fields(self)}
+        return said if self.validation else {n: v for n, v in said.items() if n != "validation"}
 
     @property
     def is_direct(self) -> bool:

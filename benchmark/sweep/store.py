@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Store:
         """Writes the spec of a cell and forgets an earlier failure."""
         folder = self.folder(spec)
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / SPEC, asdict(spec))
+        write_json(folder / SPEC, spec.as_dict())
         (folder / ERROR).unlink(missing_ok=True)
         return folder
 

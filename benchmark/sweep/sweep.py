@@ -17,6 +17,7 @@ from benchmark.sweep import remarks
 from benchmark.sweep.cell import recipe_of, training_patches
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.matrix import MATRIX, Square, cross_site, write_matrix
+from benchmark.sweep.parents import Parent
 from benchmark.sweep.payment import is_paid, ledger_in, spendings_of
 from benchmark.sweep.planning import cells, guarantee_of, reference_of
 from benchmark.sweep.request import Request, check, make
@@ -24,8 +25,8 @@ from benchmark.sweep.runner import Events, Outcome, run_tasks
 from benchmark.sweep.sites import fitted_on, inputs_of
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
-from benchmark.sweep.summary import SUMMARY, Row, rows, write_summary
-from benchmark.sweep.tracking import Parent, Tracker, default_uri
+from benchmark.sweep.summary import SUMMARY, Row, choices, rows, write_summary
+from benchmark.sweep.tracking import Tracker, default_uri
 from benchmark.sweep.worker import Task, check_device
 
 
@@ -144,13 +145,15 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
     outcomes = _run(specs, tasks, unplanned, store, tracker, place.jobs, listener)
     table = rows(outcomes, references, store)
     write_summary(place.out / SUMMARY, table)
+    tracker.compare(table, private=inputs.private)
     matrix = cross_site(outcomes, inputs, store)
     if matrix:
         write_matrix(place.out / MATRIX, matrix)
         tracker.keep(place.out / MATRIX)
         tracker.keep(listener.drawn(matrix, place.out))
     tracker.close(any(outcome.state == "failed" for outcome in outcomes))
-    return Finished(table, outcomes, matrix, remarks.of_the_table(request, inputs))
+    notes = [*remarks.of_the_table(request, inputs), *(c.words for c in choices(outcomes, store))]
+    return Finished(table, outcomes, matrix, notes)
 
 
 def _goes_on(task: Task, store: Store) -> bool:

@@ -13,8 +13,9 @@ from command import fetched, wait_for
 from made import entry, specs
 
 from benchmark.core.files import write_json
+from benchmark.sweep.parents import Parent
 from benchmark.sweep.store import RESULT, Store
-from benchmark.sweep.tracking import Parent, Tracker, default_uri
+from benchmark.sweep.tracking import Tracker, default_uri
 
 pytestmark = [
     pytest.mark.browser,

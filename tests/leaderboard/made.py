@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def entry(
     result = {
         "run_key": made.key,
         "status": "done",
-        "spec": plain(asdict(made)),
+        "spec": plain(made.as_dict()),
         "guarantee": said,
         "test_sets": [{**main, **(FAR if not made.is_direct else NOT_FAR)}, *others],
         **across,
@@ -102,7 +102,12 @@ def of_patients(one: Entry) -> Entry:
     made = replace(one.spec, data=PRIVATE, test_data=digests)
     if one.status != "done":
         return replace(one, spec=made)
-    result = {**one.result, "run_key": made.key, "spec": plain(asdict(made)), "private_data": True}
+    result = {
+        **one.result,
+        "run_key": made.key,
+        "spec": plain(made.as_dict()),
+        "private_data": True,
+    }
     return replace(
         one, spec=made, result={**result, "skipped": ["sub-99: /secret/place has no vessels"]}
     )

@@ -1,6 +1,6 @@
 """A private segmenter in a sweep: a cell for every ε, compared with all, and called what it is."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from benchmark.data.cohort import Patient
 from benchmark.sweep.distances import no_distances
 from benchmark.sweep.explanation import explain
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.logged import metrics, parameters, run_name
 from benchmark.sweep.planning import cells, guarantee_of, reference_of
 from benchmark.sweep.remarks import of_sites
 from benchmark.sweep.request import Request, check, is_bookend
@@ -19,7 +20,6 @@ from benchmark.sweep.sites import Federation
 from benchmark.sweep.spec import spec_from
 from benchmark.sweep.store import Store
 from benchmark.sweep.summary import Row
-from benchmark.sweep.tracking import metrics, parameters, run_name
 
 NAME, INF = "dp-segmenter", float("inf")
 NOBODY = Patient(id="sub-01", image=Path("nowhere"), vessels=Path("nowhere"), site="hill")
@@ -106,7 +106,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict:
     guarantee = guarantee_of(spec, INPUTS, tmp_path_factory.mktemp("plans"))
     return {
         "run_key": spec.key,
-        "spec": plain(asdict(spec)),
+        "spec": plain(spec.as_dict()),
         "guarantee": plain(guarantee.as_dict()),
         "test_sets": [{"name": "test", "dice": {"mean": 0.7}}],
         "private_data": True,
