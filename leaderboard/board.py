@@ -129,9 +129,8 @@ class Table:
 
     def is_best_free(self, row: Row) -> bool:
         """Whether it is the free row that all others are compared with."""
-        return (
-            self.free is not None and row.is_compared and row.spec.generator.name == self.free.name
-        )
+        name = self.free.name if self.free else None
+        return row.is_compared and row.spec.generator.name == name
 
     @property
     def test_sets(self) -> list[str]:

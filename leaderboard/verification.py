@@ -203,7 +203,7 @@ def _of_scores(one: Published, phantoms: Inputs) -> Iterator[str]:
     tests = {tested["name"]: tested for tested in one.result["test_sets"]}
     groups = dict(phantoms.tests)
     if one.spec.validation:
-        tests |= {VALIDATION: tested for tested in _validation_in(one)}
+        tests |= {tested["name"]: tested for tested in _validation_in(one)}
         groups[VALIDATION] = phantoms.validation
     for name, patients in groups.items():
         rows = tests[name].get("patients", ()) if name in tests else ()

@@ -1,7 +1,7 @@
 """Frangi's vesselness of whole volumes, at scales in millimetres and with the published constants.
 
 At a scale σ the Hessian of the smoothed volume, times σ², has eigenvalues |λ1| ≤ |λ2| ≤ |λ3|. A
-bright tube has λ2, λ3 < 0 and, with A = |λ2| / |λ3|, B = |λ1| / √|λ2 λ3| and S = √(λ1² + λ2² + λ3²),
+bright tube has λ2, λ3 < 0 and, with A = |λ2| / |λ3|, B = |λ1| / √|λ2 λ3|, S² = λ1² + λ2² + λ3²,
 
     V = (1 − exp(−A² / 2α²)) · exp(−B² / 2β²) · (1 − exp(−S² / 2c²)),
 
@@ -57,8 +57,7 @@ def tubes(
 
 def _box(brain: NDArray[np.bool_]) -> tuple[slice, ...]:
     """The smallest box that holds the brain."""
-    around = (brain.any(axis=tuple({0, 1, 2} - {axis})).nonzero()[0] for axis in range(3))
-    return tuple(slice(int(there[0]), int(there[-1]) + 1) for there in around)
+    return tuple(slice(int(there.min()), int(there.max()) + 1) for there in np.nonzero(brain))
 
 
 def _at(

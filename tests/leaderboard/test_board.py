@@ -107,20 +107,22 @@ def test_a_control_is_called_one_and_is_no_rival(cache: Path) -> None:
         "dp-simulator": True,
         "dp-simulator, control: noise": False,
         "simulator": False,
+        "threshold": False,
+        "frangi": False,
     }
 
 
 def test_a_row_is_compared_with_both_bookends_patient_by_patient(cache: Path) -> None:
-    dice = {UPPER: 0.88, LOWER: 0.6, "dp-wgan": 0.8}
+    dice = {UPPER: 0.88, LOWER: 0.6, "dp-wgan": 0.8, "threshold": 0.5, "frangi": 0.5}
     made = [
         entry(one, cache, dice=dice[one.generator.name]) for one in specs(bookends=True, seeds=2)
     ]
     (table,) = tables_of(made)
-    assert [row.who for row in table.rows] == [UPPER, "dp-wgan", LOWER]
+    assert [row.who for row in table.rows] == [UPPER, "dp-wgan", LOWER, "threshold", "frangi"]
     scored = table.rows[1].tests["test"]
-    assert scored.over_simulator is not None
-    assert scored.over_simulator.mean == pytest.approx(0.2, abs=1e-9)
-    assert scored.over_simulator.low == pytest.approx(0.2, abs=1e-9), "paired, so sure"
+    assert scored.over_free is not None
+    assert scored.over_free.mean == pytest.approx(0.2, abs=1e-9)
+    assert scored.over_free.low == pytest.approx(0.2, abs=1e-9), "paired, so sure"
     real = table.rows[0].tests["test"].dice.mean
     assert scored.fraction_of_real == pytest.approx(scored.dice.mean / real)
 

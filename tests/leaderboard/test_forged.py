@@ -1,7 +1,7 @@
 """What a forger writes who knows the accounting: whatever can be known is not taken from a file."""
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def across(cache: Path) -> Published:
 def forged(one: Published, made: RunSpec | None = None, **said: Any) -> Published:
     """The same file with something else in it, and a key that is right."""
     made = made or one.spec
-    result = {**one.result, **said, "spec": plain(asdict(made)), "run_key": made.key}
+    result = {**one.result, **said, "spec": plain(made.as_dict()), "run_key": made.key}
     return replace(one, spec=made, result=result)
 
 
