@@ -32,7 +32,7 @@ const plain = (show, key = show) => ({ cell: (row) => [show(row)], key });
 const spent = (name) => plain((row) => row[`${name}_text`], (row) => rank(row[name]));
 const fid = (row) =>
   row.direct ? ["–"] : row.fid === null ? ["missing"] : [short(row.fid), " ", make("span", { className: "interval" }, `(${row.fid_of})`)];
-const named = (row) => (row.best_free ? `${row.who} (best free)` : row.who);
+const named = (row) => (row.best_free ? `${row.who} (the free row)` : row.who);
 const columns = () => [
   ["generator", { cell: (row) => [named(row)], key: (row) => row.who }],
   ["ε asked", plain((row) => row.epsilon, (row) => rank(row.asked))],

@@ -106,7 +106,7 @@ def scored_on(tests: Sequence[Mapping[str, Any]], name: str, bookends: Bookends)
         calibres={c: mean for c in CALIBRES if (mean := _mean(tests, told[c], c)) is not None},
         fraction_of_real=scores["dice"].mean / real if real else None,
         over_free=over_free,
-        gain=gain(scores["dice"].mean, fmean(_dice(free)) if free else None, real),
+        gain=_gain(scores["dice"], over_free, real),
         paired=paired,
         by_site=_by_site(tests),
     )
@@ -123,6 +123,11 @@ def _over(tests: Sequence[Mapping[str, Any]], score: str) -> Interval:
     told = [test[score] for test in tests]
     low, high = min(one["low"] for one in told), max(one["high"] for one in told)
     return Interval(fmean(one["mean"] for one in told), low, high)
+
+
+def _gain(dice: Interval, over_free: Interval | None, real: float | None) -> float | None:
+    """What lies above the free row, over what ``real`` has there; of that row itself exactly 0."""
+    return None if over_free is None else gain(dice.mean, dice.mean - over_free.mean, real)
 
 
 def _dice(tests: Sequence[Mapping[str, Any]]) -> list[float]:

@@ -164,7 +164,7 @@ def _order_of(group: Sequence[Row]) -> tuple[str, str, float]:
 def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str | Text]:
     first = group[0]
     name = first.who + (f" + {first.segmenter}" if several and not first.is_direct else "")
-    name += " (best free)" if first.is_best_free else ""
+    name += " (the free row)" if first.is_best_free else ""
     done = [row for row in group if row.status == "done"]
     seeds, left = len({row.seed for row in group}), len({row.seed for row in done})
     head: list[str | Text] = [name, epsilon_text(first.epsilon)]

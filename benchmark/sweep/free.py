@@ -44,10 +44,10 @@ class Choice(NamedTuple):
         """Which it is and why, in a sentence."""
         if self.patients is None:
             why = "not chosen, as not every free row has a score on validation patients"
-            return f"Free row: {self.name}, {why}."
+            return f"The free row is {self.name}, {why}."
         told = ", ".join(f"{name} {dice:.3f}" for name, dice in self.scores.items())
         many = f"{self.patients} validation patient{'' if self.patients == 1 else 's'}"
-        return f"Best free row: {self.name}, by Dice on {many} ({told})."
+        return f"The free row is {self.name}, the best by Dice on {many} ({told})."
 
 
 def is_free(spec: RunSpec) -> bool:

@@ -282,7 +282,7 @@ def test_the_free_row_that_others_are_compared_with_is_chosen_on_validation_pati
         assert scored.over_free.mean == pytest.approx(0.15, abs=1e-9)
         assert scored.gain == pytest.approx(0.5, abs=1e-9)
     notes = " ".join(notes_of(table))
-    assert "Best free row: frangi, by Dice on 6 validation patients" in notes
+    assert "The free row is frangi, the best by Dice on 6 validation patients" in notes
 
 
 def test_results_without_validation_scores_are_compared_with_the_simulator_and_say_so(

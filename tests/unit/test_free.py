@@ -117,7 +117,8 @@ def test_the_best_free_row_is_the_best_on_validation_patients() -> None:
     assert choice is not None
     assert choice.name == "frangi"
     assert (
-        "frangi, by Dice on 4 validation patients (simulator 0.600, frangi 0.610)" in choice.words
+        "frangi, the best by Dice on 4 validation patients (simulator 0.600, frangi 0.610)"
+        in choice.words
     )
 
 
