@@ -17,7 +17,8 @@ from statistics import fmean
 from typing import Any
 
 from benchmark.core.budget import RELATION, Guarantee
-from benchmark.sweep.request import LOWER, UPPER
+from benchmark.sweep.free import Choice, is_free
+from benchmark.sweep.request import FREE, UPPER
 from benchmark.sweep.result_form import fid_in
 from benchmark.sweep.spec import RunSpec, canonical
 from benchmark.sweep.summary import called
@@ -87,7 +88,7 @@ class Row:
     @property
     def is_bookend(self) -> bool:
         """Whether it is there to be compared with."""
-        return self.spec.generator.name in (UPPER, LOWER)
+        return self.spec.generator.name == UPPER or is_free(self.spec)
 
     @property
     def is_rival(self) -> bool:
@@ -96,7 +97,7 @@ class Row:
 
     @property
     def is_direct(self) -> bool:
-        """Whether its segmenter itself was fitted on patients, with nothing synthetic between."""
+        """Whether there is the segmenter itself, and nothing synthetic."""
         return self.spec.is_direct
 
     def mean(self, of: Callable[[Mapping[str, Any]], float | None]) -> float | None:
@@ -114,15 +115,22 @@ class Table:
         common: The spec of one of them, for what they share.
         phantoms: Whether nobody is concerned by the data.
         relation: Which data sets are neighbours.
-        rows: The upper bookend, generators by name and falling ε, private segmenters, the lower
-            bookend; then those of other versions, and last those that do not add up.
+        free: The free row that all others are compared with.
+        rows: The upper bookend, generators by name and falling ε, private segmenters, the free
+            rows; then those of other versions, and last those that do not add up.
     """
 
     key: str
     common: RunSpec
     phantoms: bool
     relation: str
+    free: Choice | None
     rows: Sequence[Row]
+
+    def is_best_free(self, row: Row) -> bool:
+        """Whether it is the free row that all others are compared with."""
+        name = self.free.name if self.free else None
+        return row.is_compared and row.spec.generator.name == name
 
     @property
     def test_sets(self) -> list[str]:
@@ -200,6 +208,7 @@ def _table(said: str, entries: Sequence[Entry], phantoms: set[str]) -> Table:
         common=common,
         phantoms=common.data in phantoms,
         relation=_relation(entries[0]),
+        free=bookends.choice,
         rows=sorted(_told_apart(rows), key=_order),
     )
 
@@ -212,10 +221,14 @@ def _line(entry: Entry) -> str:
     return canonical([settings, spec.generator.version, more, bool(entry.faults)])
 
 
-def _says(entry: Entry) -> tuple[bool, bool]:
-    """How much a cell tells: of two that differ in FID's weights, one with FID stands for both."""
+def _says(entry: Entry) -> tuple[bool, bool, bool]:
+    """How much a cell tells: of two that differ in FID's weights, one with FID stands for both.
+
+    Of two cells of a free row one that validation patients scored does.
+    """
     done = entry.status == "done"
-    return done, done and fid_in(entry.result).get("value") is not None
+    fid = done and fid_in(entry.result).get("value") is not None
+    return done, done and "validation" in entry.result, fid
 
 
 def _row(cells: Sequence[Entry], asked: int, bookends: Bookends) -> Row:
@@ -275,7 +288,9 @@ def _aspects(spec: RunSpec) -> dict[str, Any]:
 
 
 def _order(row: Row) -> tuple[bool, bool, str, float, str]:
-    rank = "2" if row.is_direct else {UPPER: "0", LOWER: "3"}.get(row.spec.generator.name, "1")
+    free = {name: f"3{number}" for number, name in enumerate(FREE)}
+    usual = "2" if row.is_direct else "1"
+    rank = {UPPER: "0", **free}.get(row.spec.generator.name, usual)
     epsilon = row.spec.epsilon
     level = -epsilon if math.isfinite(epsilon) else -math.inf
     apart = row.is_refused, bool(row.unranked)

@@ -6,11 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from benchmark.sweep.request import LOWER, UPPER
+from benchmark.sweep.request import LOWER, METHODS, UPPER
 from benchmark.sweep.result_form import fid_in, offline_distance_in
 from leaderboard.board import Row, Table
 
-LABELS = {UPPER: "real patches", LOWER: "data-free simulator"}
+LABELS = {
+    UPPER: "real patches",
+    LOWER: "data-free simulator",
+    **{name: f"{name}, free" for name in METHODS},
+}
 
 
 def name_of(row: Row) -> str:

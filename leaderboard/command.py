@@ -15,7 +15,7 @@ from benchmark.core.settings import Settings
 from benchmark.privacy.units import default_delta
 from benchmark.sweep.editions import DEFAULT, PROTOCOL, edition_of, preset_in
 from benchmark.sweep.presets import PROTOCOLS
-from benchmark.sweep.request import LOWER
+from benchmark.sweep.request import FREE, METHODS
 from benchmark.sweep.spec import PlugIn, RunSpec
 
 DEFAULT_SEGMENTER, DEFAULT_PRESET, DEFAULT_UNIT = "unet", "quick", "patch"
@@ -59,7 +59,7 @@ def _consecutive(seeds: Sequence[int]) -> list[tuple[int, int]]:
 def _parts(spec: RunSpec, guarantee: Guarantee | None, phantoms: bool) -> Iterator[tuple[str, ...]]:
     name = spec.generator.name
     yield "--generator", name
-    yield "--epsilon", "inf" if math.isinf(spec.epsilon) or name == LOWER else f"{spec.epsilon!r}"
+    yield "--epsilon", "inf" if math.isinf(spec.epsilon) or name in FREE else f"{spec.epsilon!r}"
     if spec.unit != DEFAULT_UNIT:
         yield "--unit", spec.unit
     if guarantee is None or spec.delta != _default_delta(spec, guarantee):
@@ -101,11 +101,10 @@ def _settings(spec: RunSpec) -> Iterator[tuple[str, ...]]:
 
 
 def _differences(spec: RunSpec, preset: str) -> Iterator[str]:
-    edition = edition_of(spec.protocol)
-    said = {
-        **_changed(spec.registry, spec.generator, preset, edition),
-        **_changed(segmenters, spec.segmenter, preset, edition),
-    }
+    edition, plug_ins = edition_of(spec.protocol), [(spec.registry, spec.generator)]
+    plug_ins = [*plug_ins, (segmenters, spec.segmenter)] if not _is_method(spec) else []
+    changed = [_changed(*one, preset, edition) for one in plug_ins]
+    said = {name: value for found in changed for name, value in found.items()}
     protocol = _rules(spec.protocol, preset)
     said |= {
         f"{PROTOCOL}.{name}": value
@@ -115,8 +114,15 @@ def _differences(spec: RunSpec, preset: str) -> Iterator[str]:
     yield from (f"{name}={value}" for name, value in said.items())
 
 
+def _is_method(spec: RunSpec) -> bool:
+    """Whether it rests on published constants, which no preset and no ``--set`` changes."""
+    return spec.generator.name in METHODS
+
+
 def changed_settings(spec: RunSpec, preset: str = DEFAULT_PRESET) -> Mapping[str, Any]:
     """Which of its generator's settings differ from a preset's; all, where none is installed."""
+    if _is_method(spec):
+        return {}
     edition = edition_of(spec.protocol)
     changed = _changed(spec.registry, spec.generator, preset, edition)
     return {name.split(".", 1)[1]: value for name, value in changed.items()}

@@ -16,10 +16,15 @@ from PIL import Image
 from benchmark.audit.membership import Curve
 from benchmark.core.budget import delta_text
 from benchmark.sweep.matrix import Square
+from benchmark.sweep.request import LOWER, METHODS, UPPER
 from benchmark.sweep.summary import Row
 
 TRADE_OFF, PATCHES, HEAT_MAP = "trade-off.png", "patches.png", "matrix.png"
-BOOKENDS = {"real": "real patches", "simulator": "data-free simulator (ε = 0)"}
+BOOKENDS = {
+    UPPER: "real patches",
+    LOWER: "data-free simulator (ε = 0)",
+    **{name: f"{name} (ε = 0)" for name in METHODS},
+}
 LABEL_WIDTH, ROW_GAP = 130, 6
 
 COLOUR = alt.Color("generator:N", title=None, legend=alt.Legend(symbolOpacity=1, orient="bottom"))
@@ -44,7 +49,7 @@ def draw_trade_off(rows: Sequence[Row], path: Path) -> None:
 
 def _with_segmenter(row: Row) -> str:
     if row.is_direct:
-        return row.who
+        return BOOKENDS.get(row.generator, row.who)
     return f"{BOOKENDS.get(row.generator, row.who)} + {row.segmenter}"
 
 

@@ -32,14 +32,16 @@ const plain = (show, key = show) => ({ cell: (row) => [show(row)], key });
 const spent = (name) => plain((row) => row[`${name}_text`], (row) => rank(row[name]));
 const fid = (row) =>
   row.direct ? ["–"] : row.fid === null ? ["missing"] : [short(row.fid), " ", make("span", { className: "interval" }, `(${row.fid_of})`)];
+const named = (row) => (row.best_free ? `${row.who} (the free row)` : row.who);
 const columns = () => [
-  ["generator", { cell: (row) => [row.who], key: (row) => row.who }],
+  ["generator", { cell: (row) => [named(row)], key: (row) => row.who }],
   ["ε asked", plain((row) => row.epsilon, (row) => rank(row.asked))],
   ["unit", plain((row) => row.unit)],
   ["Dice", interval("dice", 3)],
   ["patients", plain((row) => scores(row)?.patients ?? "–", (row) => scores(row)?.patients ?? null)],
   ["of real", plain((row) => digits(scores(row)?.real, 2), (row) => scores(row)?.real ?? null)],
-  ["over simulator", interval("over", 3)],
+  ["gain", plain((row) => digits(scores(row)?.gain, 2), (row) => scores(row)?.gain ?? null)],
+  ["over free", interval("over", 3)],
   ["ε spent, patch", spent("patch")],
   ["ε spent, patient", spent("patient")],
   ["δ", plain((row) => row.delta_text, (row) => row.delta)],
@@ -101,7 +103,7 @@ function sortBy(number) {
 function drawRows() {
   const shown = columns();
   const rows = ordered().map((row) => {
-    const name = make("button", { type: "button", title: "Details" }, row.who);
+    const name = make("button", { type: "button", title: "Details" }, named(row));
     const cells = [make("th", { scope: "row" }, name)];
     if (row.status !== "done") {
       cells.push(make("td", {}, row.epsilon), make("td", {}, row.unit));
@@ -153,7 +155,7 @@ function sentences(rows, allowed) {
     said.push(`The next, ${called(next)}, is ${gap.toFixed(3)} behind${doubt}.`);
   } else said.push(allowed === Infinity ? "There is no other generator to compare it with." : "There is no other generator at so small an ε.");
   if (best.selection === UNACCOUNTED) said.push("Its settings were chosen by looking at patients, so that more than this ε was spent.");
-  said.push(...overSimulator(best, allowed));
+  said.push(...overFree(best, allowed));
   return said;
 }
 
@@ -167,14 +169,14 @@ function withoutSynthesis(best, direct) {
   return [`${said}, ${Math.abs(gap).toFixed(3)} ${gap < 0 ? "below" : "above"} the best generator.`];
 }
 
-function overSimulator(best, allowed) {
+function overFree(best, allowed) {
   const { over, paired } = scores(best);
-  if (!over) return ["There is no data-free simulator in this table to compare with."];
+  if (!over) return ["There is no free row in this table to compare with."];
   const [gain, low, high] = over.map((value) => value.toFixed(3));
   const how = paired ? "patient by patient" : "by the ends of both intervals";
-  if (over[1] > 0) return [`It beats the data-free simulator by ${gain} [${low}–${high}], ${how}.`];
+  if (over[1] > 0) return [`It beats ${table.free}, the free row, by ${gain} [${low}–${high}], ${how}.`];
   const bought = allowed === Infinity ? "Looking at patients" : "The privacy budget";
-  return [`${bought} bought nothing: it does not beat the data-free simulator (${gain} [${low}–${high}], ${how}).`];
+  return [`${bought} bought nothing: it does not beat ${table.free}, the free row (${gain} [${low}–${high}], ${how}).`];
 }
 
 // Charts.

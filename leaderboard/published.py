@@ -127,6 +127,8 @@ def _check(said: Any) -> None:
     names = [tested["name"] for tested in tests]
     if len({*names}) < len(names) or not {*names} <= {*named}:
         raise ValueError("its test sets are not those of its spec")
+    if any(name in said["result"].get("validation", {}) for name in DISTANCES):
+        raise ValueError("its distances are to validation patients")
     main = next(iter(named))
     for tested in tests:
         if any(name in tested for name in DISTANCES) is not (tested["name"] == main):

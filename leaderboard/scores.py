@@ -1,4 +1,4 @@
-"""A row's scores: means over seeds and patients, with intervals, beside both bookends."""
+"""A row's scores: means over seeds and patients, with intervals, beside the bookends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from benchmark.metrics.bootstrap import Interval, intervals
-from benchmark.sweep.request import LOWER, UPPER
+from benchmark.sweep.free import Choice, best_free, gain, is_free
+from benchmark.sweep.request import UPPER
 from benchmark.sweep.result_form import patients_in
 from leaderboard.entries import Entry
 
@@ -26,7 +27,8 @@ class Scored:
         scores: By the names in ``INTERVALS``.
         calibres: Mean Dice by the names in ``CALIBRES``, of those that any patient has.
         fraction_of_real: Dice over that of the upper bookend.
-        over_simulator: By how much Dice is above the data-free bookend's.
+        over_free: By how much Dice is above the best free row's.
+        gain: That over what the upper bookend has above the same row; ``None`` if it has nothing.
         paired: Whether that is paired by patient; else its ends are those of both intervals.
         by_site: Dice by the site of the tested patients.
     """
@@ -36,7 +38,8 @@ class Scored:
     scores: Mapping[str, Interval]
     calibres: Mapping[str, float]
     fraction_of_real: float | None = None
-    over_simulator: Interval | None = None
+    over_free: Interval | None = None
+    gain: float | None = None
     paired: bool = False
     by_site: Mapping[str, float]
 
@@ -47,15 +50,20 @@ class Bookends:
     def __init__(self, cells: Sequence[Entry]) -> None:
         self._cells = [cell for cell in cells if cell.status == "done" and not cell.faults]
         self._of: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        free: dict[str, list[Mapping[str, Any]]] = {}
+        for cell in self._cells:
+            if is_free(cell.spec):
+                free.setdefault(cell.spec.generator.name, []).append(cell.result)
+        self.choice: Choice | None = best_free(free)
 
     def real(self, name: str) -> float | None:
         """The upper one's mean Dice."""
         tests = self._tests(name, UPPER)
-        return fmean(test["dice"]["mean"] for test in tests) if tests else None
+        return fmean(_dice(tests)) if tests else None
 
-    def simulator(self, name: str) -> list[Mapping[str, Any]]:
-        """The lower one's scores."""
-        return self._tests(name, LOWER)
+    def free(self, name: str) -> list[Mapping[str, Any]]:
+        """The best free row's scores, chosen on validation patients for every test set alike."""
+        return self._tests(name, self.choice.name) if self.choice else []
 
     def _tests(self, name: str, bookend: str) -> list[Mapping[str, Any]]:
         if (name, bookend) not in self._of:
@@ -81,23 +89,24 @@ def per_patient(tests: Sequence[Mapping[str, Any]], score: str) -> dict[str, flo
 
 def scored_on(tests: Sequence[Mapping[str, Any]], name: str, bookends: Bookends) -> Scored:
     """What a row's cells scored on the test set of that name; at least one of them is done."""
-    real, simulator = bookends.real(name), bookends.simulator(name)
+    real, free = bookends.real(name), bookends.free(name)
     told = {score: per_patient(tests, score) for score in (*INTERVALS, *CALIBRES)}
     dice = told["dice"]
-    simulated = per_patient(simulator, "dice")
-    paired = bool(dice) and dice.keys() == simulated.keys()
+    base = per_patient(free, "dice")
+    paired = bool(dice) and dice.keys() == base.keys()
     columns = [[*told[score].values()] for score in INTERVALS] if dice else []
-    gains = [[dice[one] - simulated[one] for one in dice]] if paired else []
-    found = intervals([*columns, *gains])
+    above = [[dice[one] - base[one] for one in dice]] if paired else []
+    found = intervals([*columns, *above])
     scores = dict(zip(INTERVALS, found, strict=False)) or {s: _over(tests, s) for s in INTERVALS}
-    gain = found[-1] if paired else _above(scores["dice"], simulator)
+    over_free = found[-1] if paired else _above(scores["dice"], free)
     return Scored(
         patients=min((n for test in tests if (n := patients_in(test))), default=None),
         dice=scores["dice"],
         scores=scores,
         calibres={c: mean for c in CALIBRES if (mean := _mean(tests, told[c], c)) is not None},
         fraction_of_real=scores["dice"].mean / real if real else None,
-        over_simulator=gain,
+        over_free=over_free,
+        gain=_gain(scores["dice"], over_free, real),
         paired=paired,
         by_site=_by_site(tests),
     )
@@ -116,11 +125,20 @@ def _over(tests: Sequence[Mapping[str, Any]], score: str) -> Interval:
     return Interval(fmean(one["mean"] for one in told), low, high)
 
 
-def _above(dice: Interval, simulator: Sequence[Mapping[str, Any]]) -> Interval | None:
-    """The gain where patients cannot be paired: from and to what both intervals allow."""
-    if not simulator:
+def _gain(dice: Interval, over_free: Interval | None, real: float | None) -> float | None:
+    """What lies above the free row, over what ``real`` has there; of that row itself exactly 0."""
+    return None if over_free is None else gain(dice.mean, dice.mean - over_free.mean, real)
+
+
+def _dice(tests: Sequence[Mapping[str, Any]]) -> list[float]:
+    return [float(test["dice"]["mean"]) for test in tests]
+
+
+def _above(dice: Interval, free: Sequence[Mapping[str, Any]]) -> Interval | None:
+    """The difference where patients cannot be paired: from and to what both intervals allow."""
+    if not free:
         return None
-    other = _over(simulator, "dice")
+    other = _over(free, "dice")
     return Interval(dice.mean - other.mean, dice.low - other.high, dice.high - other.low)
 
 

@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.core.budget import RELATION, delta_text, epsilon_text
+from benchmark.sweep.free import COLUMNS
 from benchmark.sweep.matrix import Square
+from benchmark.sweep.request import FREE
 from benchmark.sweep.summary import Row
 from benchmark.sweep.tuned import NOT_ACCOUNTED
 
@@ -41,7 +43,7 @@ def sweep_table(rows: Sequence[Row]) -> Table:
         table.add_column(heading, justify="right")
     for name in sets:
         table.add_column(f"Dice, {name}{_patients_of(name, rows)}", justify="right")
-    for heading in ("of real", _distance_heading(rows), "95HD mm", "s"):
+    for heading in ("of real", "gain", "over free", _distance_heading(rows), "95HD mm", "s"):
         table.add_column(heading, justify="right")
     for group in sorted(lines.values(), key=_order_of):
         table.add_row(*_line(group, sets, several))
@@ -130,7 +132,9 @@ def _caption(rows: Sequence[Row]) -> str:
         words.append(f"An ε above {MEANINGLESS:g} is no meaningful guarantee.")
     if any(row.selection == NOT_ACCOUNTED for row in rows):
         words.append(f"Tuned on patients; selection: {NOT_ACCOUNTED}.")
-    if direct := sorted({row.who for row in rows if row.is_direct}):
+    if any(row.over_free is not None for row in rows):
+        words.append(COLUMNS)
+    if direct := sorted({row.who for row in rows if row.is_direct and not row.is_free}):
         words.append(f"{', '.join(direct)}: the segmenter itself is private; nothing synthetic.")
     lost = [row for row in rows if row.lost_steps]
     if lost:
@@ -148,7 +152,8 @@ def _cell(row: Row) -> str:
 
 def order(generator: str, segmenter: str, epsilon: float) -> tuple[str, str, float]:
     """Sorts what is shown: the upper bookend, the generators by falling ε, the other bookends."""
-    rank = {"real": "0", "simulator": "3", segmenter: "2"}.get(generator, "1")
+    free = {name: f"3{number}" for number, name in enumerate(FREE)}
+    rank = {segmenter: "2", "real": "0", **free}.get(generator, "1")
     return rank + generator, segmenter, -epsilon
 
 
@@ -159,6 +164,7 @@ def _order_of(group: Sequence[Row]) -> tuple[str, str, float]:
 def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str | Text]:
     first = group[0]
     name = first.who + (f" + {first.segmenter}" if several and not first.is_direct else "")
+    name += " (the free row)" if first.is_best_free else ""
     done = [row for row in group if row.status == "done"]
     seeds, left = len({row.seed for row in group}), len({row.seed for row in done})
     head: list[str | Text] = [name, epsilon_text(first.epsilon)]
@@ -173,6 +179,8 @@ def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str 
         epsilon_text(_worst(main, lambda row: row.epsilon_patient)),
         *(_dice([row for row in done if row.test_set == name]) for name in sets),
         _number(_mean(main, lambda row: row.fraction_of_real), 2),
+        _number(_mean(main, lambda row: row.gain), 2),
+        _number(_mean(main, lambda row: row.over_free), 3, sign="+"),
         _short(_mean(main, lambda row: row.offline_distance if row.fid is None else row.fid)),
         _number(_mean(main, lambda row: row.hd95_mm), 1),
         _number(_mean(main, lambda row: row.seconds), 0),
@@ -210,5 +218,5 @@ def _short(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+def _number(value: float | None, digits: int, *, sign: str = "-") -> str:
+    return "–" if value is None else f"{value:{sign}.{digits}f}"

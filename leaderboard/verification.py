@@ -21,14 +21,18 @@ from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.distances import NOTHING_SYNTHETIC
 from benchmark.sweep.editions import edition_of
 from benchmark.sweep.editions import found as edition
-from benchmark.sweep.inputs import COST_OF_SKIPPING, Inputs, Progress, gather
+from benchmark.sweep.free import is_free
+from benchmark.sweep.inputs import COST_OF_SKIPPING, VALIDATION, Inputs, Progress, gather
 from benchmark.sweep.leaving import coarse, is_small
 from benchmark.sweep.plans import same
+from benchmark.sweep.request import METHODS
 from benchmark.sweep.result_form import fid_in, offline_distance_in, patients_in
+from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.tuned import NOT_ACCOUNTED, PRIVATE
 from leaderboard.guarantees import of_guarantees, of_mechanisms, of_plan, unknown_patients
 from leaderboard.published import Published, Verdict
 from leaderboard.sharing import samples_may_leave
+from leaderboard.versions import class_of
 
 ROUNDS = {"rounds", "bytes"}
 """What leaves of a federated fit's rounds."""
@@ -83,7 +87,7 @@ def verified(one: Published, phantoms: Inputs, cache: Path) -> Verdict:
         phantoms: The embedded ones.
         cache: Where plans are kept.
     """
-    faults = [*_of_spec(one), *_of_data(one, phantoms)]
+    faults = [*_of_spec(one), *_of_data(one, phantoms), *_of_free_rows(one)]
     unchecked: list[str] = []
     if one.result["private_data"]:
         faults += _of_privacy(one)
@@ -113,11 +117,33 @@ def _of_spec(one: Published) -> Iterator[str]:
         yield "its spec is not written as the suite writes it"
 
 
+def _of_free_rows(one: Published) -> Iterator[str]:
+    """A free row rests on the published constants; it alone is scored on validation patients."""
+    spec, told = one.spec, one.result.get("validation")
+    if (spec.validation or told) and not is_free(spec):
+        yield "it is no free row, and says something of validation patients"
+    elif told and not (spec.validation and told["name"] == VALIDATION):
+        yield "its spec names no validation patients, and its result does"
+    if spec.generator.name in METHODS and spec.generator.version == _version_of(spec):
+        constants = class_of(spec.registry, spec.generator.name).constants.as_dict()
+        if dict(spec.generator.settings) != constants:
+            yield "its constants are not the published ones"
+
+
+def _version_of(spec: RunSpec) -> int:
+    try:
+        return int(class_of(spec.registry, spec.generator.name).version) if spec.is_direct else 0
+    except BenchError:
+        return 0
+
+
 def _of_data(one: Published, phantoms: Inputs) -> Iterator[str]:
     """Only phantoms may call themselves so, and they must: their scores can be recomputed."""
     spec, private = one.spec, one.result["private_data"]
     if not private and (spec.data, spec.test_data) != (phantoms.data, phantoms.test_data):
         yield "it says that its data are the embedded phantoms, and their digests are others"
+    if not private and spec.validation not in ("", phantoms.validation_data):
+        yield "its validation patients are not the embedded phantoms"
     if private and {spec.data, *spec.test_data.values()} & {
         phantoms.data,
         *phantoms.test_data.values(),
@@ -127,7 +153,8 @@ def _of_data(one: Published, phantoms: Inputs) -> Iterator[str]:
 
 def _of_privacy(one: Published) -> Iterator[str]:
     """Of patients nothing leaves that tells of single ones."""
-    if any("patients" in tested for tested in one.result["test_sets"]):
+    groups = [*one.result["test_sets"], *_validation_in(one)]
+    if any("patients" in tested for tested in groups):
         yield "it has scores of single patients, which do not leave a hospital"
     if one.curves:
         yield "it has training curves, which no noise protects"
@@ -149,7 +176,7 @@ def _of_privacy(one: Published) -> Iterator[str]:
         yield "it has synthetic patches, which leave only under a finite ε with the system's noise"
     if one.result["seconds"] != coarse(one.result["seconds"]) or "peak_mib" in one.result:
         yield "it says how long which stage took, or how much memory, which depend on patients"
-    for tested in one.result["test_sets"]:
+    for tested in groups:
         if is_small(tested):
             yield f"its means on {tested['name']} are over {tested['n']} patients, and tell of them"
         for name in Scores._fields:
@@ -185,7 +212,11 @@ def _of_distances(one: Published) -> Iterator[str]:
 def _of_scores(one: Published, phantoms: Inputs) -> Iterator[str]:
     """Every phantom of a test set must be told of, and their means must be what is claimed."""
     tests = {tested["name"]: tested for tested in one.result["test_sets"]}
-    for name, patients in phantoms.tests.items():
+    groups = dict(phantoms.tests)
+    if one.spec.validation:
+        tests |= {tested["name"]: tested for tested in _validation_in(one)}
+        groups[VALIDATION] = phantoms.validation
+    for name, patients in groups.items():
         rows = tests[name].get("patients", ()) if name in tests else ()
         due = [(patient.id, patient.site) for patient in patients]
         if [(row["patient"], row["site"]) for row in rows] != due:
@@ -194,6 +225,10 @@ def _of_scores(one: Published, phantoms: Inputs) -> Iterator[str]:
             yield f"n on {name} is {tests[name]['n']}, and there are {len(due)} phantoms"
         else:
             yield from _of_means(name, tests[name], rows)
+
+
+def _validation_in(one: Published) -> list[Mapping[str, Any]]:
+    return [one.result["validation"]] if "validation" in one.result else []
 
 
 def _of_means(

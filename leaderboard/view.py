@@ -10,6 +10,7 @@ from typing import Any
 from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.metrics.bootstrap import Interval
 from benchmark.sweep.explanation import MEANINGFUL, explain
+from benchmark.sweep.free import COLUMNS, is_free
 from benchmark.sweep.leaving import FEWEST
 from benchmark.sweep.tuned import NOT_ACCOUNTED
 from leaderboard.board import Row, Table
@@ -99,6 +100,7 @@ def notes_of(table: Table) -> list[str]:
         f"ε is for neighbours by {table.relation}; above {MEANINGFUL:g} it is no meaningful "
         "guarantee.",
         *_beside_own(table),
+        *([COLUMNS, table.free.words] if table.free else []),
         *_warnings([*rows, *apart], table.phantoms),
         *([OTHER_VERSIONS.format(len(apart))] if apart else []),
         *([f"{len(refused)} published rows do not add up and are ranked last."] if refused else []),
@@ -132,7 +134,7 @@ def _for_owner(table: Table) -> Iterator[str]:
 def _warnings(rows: Sequence[Row], phantoms: bool) -> Iterator[str]:
     if any(row.spec.epsilon < math.inf and row.spec.noise == "seeded" for row in rows):
         yield "Seeded noise makes a benchmark repeatable; it is no release."
-    if direct := sorted({row.who for row in rows if row.is_direct}):
+    if direct := sorted({row.who for row in rows if row.is_direct and not is_free(row.spec)}):
         yield (
             f"{', '.join(direct)}: the segmenter itself was fitted on patients under that ε; "
             "nothing synthetic exists, so that there is no distance."
@@ -155,6 +157,7 @@ def _table(table: Table, pictures: Pictures) -> dict[str, Any]:
         "title": title_of(table),
         "unit": table.common.unit,
         "relation": table.relation,
+        "free": table.free.name if table.free else None,
         "notes": notes_of(table),
         "test_sets": table.test_sets,
         "far": far,
@@ -177,6 +180,7 @@ def _row(number: int, row: Row, table: Table, pictures: Pictures) -> dict[str, A
         "row": number,
         "who": row.who,
         "direct": row.is_direct,
+        "best_free": table.is_best_free(row),
         "epsilon": epsilon_text(spec.epsilon),
         "asked": sortable(spec.epsilon),
         "unit": spec.unit,
@@ -212,7 +216,8 @@ def _row(number: int, row: Row, table: Table, pictures: Pictures) -> dict[str, A
 def _scored(scored: Scored) -> dict[str, Any]:
     found: dict[str, Any] = {"dice": _interval(scored.dice, 4)}
     found |= {name: _interval(scored.scores[name], digits) for name, digits in SCORES.items()}
-    found |= {"real": short(scored.fraction_of_real), "over": _interval(scored.over_simulator, 4)}
+    found |= {"real": short(scored.fraction_of_real), "over": _interval(scored.over_free, 4)}
+    found |= {"gain": short(scored.gain)}
     return found | {"paired": scored.paired, "patients": scored.patients}
 
 

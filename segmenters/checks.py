@@ -19,7 +19,12 @@ from benchmark.core.generator import FitContext, unseen
 from benchmark.core.laws import LawBrokenError, hold
 from benchmark.core.mechanism import Grid, Integers, Noise
 from benchmark.core.patches import Patches
-from benchmark.core.segmenter import PrivateSegmenter, Segmenter, TrainContext
+from benchmark.core.segmenter import (
+    FreeSegmenter,
+    PrivateSegmenter,
+    Segmenter,
+    TrainContext,
+)
 from benchmark.privacy import conformance
 from benchmark.privacy.conformance import Heard, Subject
 from benchmark.privacy.dpsgd import Batch, stirred
@@ -100,6 +105,20 @@ def predicts_only_when_fitted(kind: type[Segmenter]) -> None:
     except NotFittedError:
         return
     raise LawBrokenError("Predicting before fit must raise NotFittedError.")
+
+
+def rests_on_its_constants_if_it_is_free(kind: type[Segmenter]) -> None:
+    """With its constants it marks a volume without having seen a patch, and spends nothing."""
+    if not issubclass(kind, FreeSegmenter):
+        return
+    hold(type(kind.constants) is kind.Params, "the constants are made of Params")
+    segmenter = kind(kind.constants)
+    segmenter.rest_on_constants()
+    volume = np.random.default_rng(1).uniform(-1, 1, ODD_SHAPE).astype(np.float32)
+    mask = segmenter.predict(volume, (0.5, 0.5, 0.7))
+    hold(mask.shape == ODD_SHAPE and mask.dtype == bool, "a boolean mask of the volume's shape")
+    for unit in UNITS:
+        hold(segmenter.plan(PUBLIC, _budget(unit)).epsilon == 0, "it costs no privacy")
 
 
 def plans_within_the_budget_if_it_is_private(kind: type[Segmenter]) -> None:
@@ -238,6 +257,7 @@ LAWS: dict[str, Law] = {
         marks_volumes_of_any_shape,
         repeats_bit_for_bit,
         predicts_only_when_fitted,
+        rests_on_its_constants_if_it_is_free,
         plans_within_the_budget_if_it_is_private,
         charges_before_touching_if_it_is_private,
         repeats_bit_for_bit_if_it_is_private,

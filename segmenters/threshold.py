@@ -17,21 +17,19 @@ from optuna.distributions import FloatDistribution
 
 from benchmark.core.errors import NotFittedError
 from benchmark.core.patches import Patches
-from benchmark.core.segmenter import Segmenter, TrainContext
+from benchmark.core.segmenter import FreeSegmenter, TrainContext
 from benchmark.core.settings import Settings
-
-OUTSIDE = -1.0
-"""What a volume holds outside of the brain; see ``benchmark.data.cohort.PatientVolume``."""
+from segmenters.nets.shares import OUTSIDE, VESSELS, brightest
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdParams(Settings):
     """``share``: of the brain's voxels, those that are marked."""
 
-    share: Annotated[float, FloatDistribution(1e-4, 0.5)] = 0.011
+    share: Annotated[float, FloatDistribution(1e-4, 0.5)] = VESSELS
 
 
-class Threshold(Segmenter):
+class Threshold(FreeSegmenter):
     """Marks the brightest share of each brain, whatever patches it was given."""
 
     name: ClassVar[str] = "threshold"
@@ -44,6 +42,7 @@ class Threshold(Segmenter):
         "paper": ThresholdParams(),
     }
     smoke: ClassVar[Settings] = ThresholdParams()
+    constants: ClassVar[Settings] = ThresholdParams()
 
     params: ThresholdParams
 
@@ -53,9 +52,13 @@ class Threshold(Segmenter):
         self.params = params
         self._is_fitted = False
 
+    def rest_on_constants(self) -> None:
+        """It needs nothing else."""
+        self._is_fitted = True
+
     def fit(self, patches: Patches, context: TrainContext) -> None:
         """Learns nothing."""
-        self._is_fitted = True
+        self.rest_on_constants()
         context.progress(1, 1, {})
 
     def predict(
@@ -64,11 +67,7 @@ class Threshold(Segmenter):
         """Marks what is brighter than all but the share of the brain."""
         if not self._is_fitted:
             raise NotFittedError("threshold must be fitted before it can predict.")
-        brain = volume[volume > OUTSIDE]
-        if not len(brain):
-            return np.zeros(volume.shape, np.bool_)
-        least = float(np.quantile(brain, 1 - self.params.share))
-        return np.asarray(volume > min(least, BRIGHTEST))
+        return brightest(volume, volume > OUTSIDE, self.params.share, most=BRIGHTEST)
 
 
 BRIGHTEST = float(np.nextafter(np.float32(1), np.float32(0)))

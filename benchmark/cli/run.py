@@ -69,7 +69,8 @@ DP_SEGMENTER = "dp-segmenter"
     "--bookends/--no-bookends",
     default=True,
     show_default=True,
-    help="Run `real` (phantoms alone: it costs patients ε = ∞) and `simulator` beside the rest.",
+    help="Run `real` (phantoms alone: it costs patients ε = ∞) and the free rows `simulator`, "
+    "`threshold` and `frangi`, which look at no patient, beside the rest.",
 )
 @click.option(
     "--dp-segmenter/--no-dp-segmenter",

@@ -112,3 +112,30 @@ class PrivateSegmenter(Segmenter):
         ``context.charge`` is called before the first patch is read, and ``context.inspect`` before
         the first step. Nothing is chosen by looking at the patches, a threshold neither.
         """
+
+
+class FreeSegmenter(Segmenter):
+    """A segmenter that can also mark vessels by published constants alone: no patch, no patient.
+
+    What it reaches so costs nothing, and whatever costs something is compared with it.
+
+    Guarantees:
+        * ε = 0: ``rest_on_constants`` is given nothing of any patient.
+
+    Attributes:
+        constants: The settings with which it needs nothing else.
+        is_private: It honours a finite ε.
+        needs_data: It reads no patients.
+    """
+
+    constants: ClassVar[Settings]
+    is_private: ClassVar[bool] = True
+    needs_data: ClassVar[bool] = False
+
+    @abstractmethod
+    def rest_on_constants(self) -> None:
+        """Makes it ready to predict, with its ``constants`` for settings."""
+
+    def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
+        """ε = 0, whatever the budget."""
+        return Guarantee.of(public, budget, epsilon=0.0)

@@ -6,10 +6,8 @@ Or, where the segmenter itself is fitted on patients under the budget: fit, scor
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,11 +18,11 @@ from benchmark.core.files import plain, write_json
 from benchmark.core.generator import FitContext, Generator, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.core.segmenter import PrivateSegmenter, Segmenter, TrainContext
+from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter, Segmenter, TrainContext
 from benchmark.data.patching import Recipe, cached
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.sweep.distances import distances, no_distances
-from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.inputs import VALIDATION, Inputs
 from benchmark.sweep.own_patients import Judge
 from benchmark.sweep.payment import check_charged, checkpoint_of, pay
 from benchmark.sweep.pictures import neighbours, save_picture, strip
@@ -41,37 +39,7 @@ from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import CURVES, GENERATOR, NEIGHBOURS, SAMPLES
 from benchmark.sweep.suite import peak_mib, suite
 from benchmark.sweep.testing import Listener, tested, trained
-
-
-@dataclass
-class Watch:
-    """Measures the stages of a cell, forwards progress and keeps the curves."""
-
-    listener: Listener
-    seconds: dict[str, float] = field(default_factory=dict)
-    curves: list[tuple[str, int, float]] = field(default_factory=list)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Times what happens inside."""
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - start, 3)
-
-    def taken(self, *, private: bool) -> dict[str, float]:
-        """Seconds by stage, and of all; coarse where patients decide them."""
-        taken = {**self.seconds, "total": round(sum(self.seconds.values()), 3)}
-        return {stage: coarse(s) for stage, s in taken.items()} if private else taken
-
-    def hears(self, stage: str) -> Callable[[int, int, Mapping[str, float]], None]:
-        """A ``Progress`` that belongs to one stage; at most 200 points of a curve are kept."""
-
-        def progress(step: int, total: int, curves: Mapping[str, float], /) -> None:
-            self.listener(stage, step, total)
-            if step % max(1, total // 200) == 0:
-                self.curves += [(n, step, v) for n, v in curves.items() if math.isfinite(v)]
-
-        return progress
+from benchmark.sweep.watch import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +77,7 @@ def run_cell(
             tested(learnt.segmenter, name, group, listener, spacing_mm=spacing_of(spec.protocol))
             for name, group in inputs.tests.items()
         ]
+        validation = _validation(spec, learnt.segmenter, inputs, listener)
     main, *others = tests
     write_json(setting.folder / CURVES, watch.curves)
     return {
@@ -117,6 +86,7 @@ def run_cell(
         "spec": plain(spec.as_dict()),
         "guarantee": plain(learnt.guarantee.as_dict()),
         "test_sets": [{**main, **learnt.distances}, *others],
+        **validation,
         **learnt.more,
         "private_data": inputs.private,
         "skipped": list(inputs.skipped),
@@ -126,6 +96,17 @@ def run_cell(
         "peak_mib": coarse(peak_mib()) if inputs.private else peak_mib(),
         "seconds": watch.taken(private=inputs.private),
     }
+
+
+def _validation(
+    spec: RunSpec, segmenter: Segmenter, inputs: Inputs, listener: Listener
+) -> dict[str, Any]:
+    """A free row's scores on validation patients, by which the best of them is chosen."""
+    if not spec.validation:
+        return {}
+    spacing_mm, patients = spacing_of(spec.protocol), inputs.validation
+    found = tested(segmenter, VALIDATION, patients, listener, spacing_mm=spacing_mm)
+    return {"validation": found}
 
 
 class Learnt(NamedTuple):
@@ -148,7 +129,15 @@ class Learnt(NamedTuple):
 def _learn_from_patients(
     spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, watch: Watch
 ) -> Learnt:
-    """The segmenter is fitted on patients itself; there is nothing synthetic to look at."""
+    """The segmenter is fitted on patients itself; there is nothing synthetic to look at.
+
+    One that rests on constants is given nothing at all.
+    """
+    made = spec.registry.get(spec.generator.name)
+    if issubclass(made, FreeSegmenter):
+        free = made(made.Params(**spec.generator.settings))
+        free.rest_on_constants()
+        return Learnt(free, planned, no_distances(), {})
     segmenter, guarantee = _fit(spec, planned, inputs_of(spec, inputs), setting, watch)
     return Learnt(segmenter, guarantee, no_distances(), {})
 

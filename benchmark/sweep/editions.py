@@ -27,7 +27,7 @@ Values = Mapping[str, Any]
 
 
 class Edition(NamedTuple):
-    """What differs from the first edition.
+    """What differs from the plug-ins' own presets.
 
     Attributes:
         phantoms: The embedded cohort's version.
@@ -43,7 +43,12 @@ _QUICK = {"width": 8, "iterations": 1000, **_COMPOSITION}
 _STANDARD = {"iterations": 1500, **_COMPOSITION}
 
 EDITIONS: Mapping[str, Edition] = {
-    FIRST: Edition(phantoms=2, settings={}),
+    FIRST: Edition(
+        phantoms=2,
+        settings={
+            preset: {"simulator": {"design": "arcs"}} for preset in ("quick", "standard", "paper")
+        },
+    ),
     "2026-2": Edition(
         phantoms=3,
         settings={

@@ -41,6 +41,12 @@ def _done(result: Mapping[str, Any], guarantee: Guarantee) -> Iterator[str]:
     spec, sites = result["spec"], result.get("sites", ())
     whose = "patients" if result["private_data"] else "phantoms (simulated patients)"
     many = sum(one["guarantee"]["patients"] for one in sites) or guarantee.patients
+    if _is_direct(result) and guarantee.epsilon == 0:
+        yield (
+            f"The segmenter {spec['segmenter']['name']} rested on published constants alone. It "
+            "was given no patient and no patch, and no generator was fitted."
+        )
+        return
     if _is_direct(result):
         yield (
             f"The segmenter {spec['segmenter']['name']} itself was fitted on {many} {whose}, up to "
@@ -74,7 +80,8 @@ def _leaves(result: Mapping[str, Any]) -> str:
 def _promise(guarantee: Guarantee, seen: str) -> Iterator[str]:
     epsilon, unit = guarantee.epsilon, guarantee.unit
     if epsilon == 0:
-        yield "Everything: the generator looked at no patient, so it can betray nobody (ε = 0)."
+        who = "segmenter" if seen.startswith("the segmenter") else "generator"
+        yield f"Everything: the {who} looked at no patient, so it can betray nobody (ε = 0)."
     elif math.isinf(epsilon):
         yield f"Nothing. There is no bound on what {seen} may betray (ε = ∞)."
     else:
@@ -193,6 +200,11 @@ def _not_covered(result: Mapping[str, Any]) -> Iterator[str]:
         yield (
             "The choice of the settings: they were tuned on patients, and the selection is "
             f"{NOT_ACCOUNTED}. Every trial of the study {tuned['study']} has spent privacy too."
+        )
+    if "validation" in result:
+        yield (
+            "The choice of the best free row: it was made by scores on validation patients, who "
+            "were never fitted on, and have no guarantee."
         )
     yield (
         "The scores: they were measured on held-out patients, outside of the promise, and those "

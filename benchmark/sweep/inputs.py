@@ -38,6 +38,9 @@ class Inputs:
         tests: The held-out patients of each test set; the first is the main one.
         data: Digest of the training patients.
         test_data: Digest of each test set.
+        validation: Patients to choose a free row by; none where the cohort has none, and none while
+            they are tested on.
+        validation_data: Their digest; empty for none.
         private: Whether the data are anything but phantoms.
         patients: The training patients as the ledger knows them.
         skipped: What was wrong with the patients left out.
@@ -54,6 +57,8 @@ class Inputs:
     data: str
     test_data: Mapping[str, str]
     private: bool
+    validation: tuple[Patient, ...] = ()
+    validation_data: str = ""
     patients: tuple[Identity, ...] = ()
     skipped: tuple[str, ...] = ()
     skip_bad: bool = False
@@ -103,9 +108,9 @@ def gather(
         progress: Hears of every patient.
         reading: How all folders are read; what leaving patients out costs is in
             ``Inputs.cost_of_skipping``.
-        held_out: The split to test on: ``test``, or ``val`` while something is chosen by it; no
-            patient of another split is read. Phantoms who are not trained on are all of ``val``
-            then, the shifted too, as they are in nobody's test set.
+        held_out: The split to test on: ``test``, or ``val`` while settings are chosen by it; no
+            test patient is read then. Phantoms who are not trained on are all of ``val`` then, the
+            shifted too, as they are in nobody's test set.
         seed: Of the phantoms, where there are no other data.
         phantoms: Their version.
 
@@ -154,8 +159,11 @@ def gather(
 
     train = admitted(cohort.split("train"), unfitted)
     tests = {name: admitted(patients, untested) for name, patients in tests.items()}
+    chosen_by = _validation(cohort) if VALIDATION not in tests else ()
+    validation = admitted(chosen_by, untested) if chosen_by else ()
+    groups = {**tests, **({VALIDATION: validation} if validation else {})}
     notes = [Note(text) for folder in folders for text in folder.notes]
-    notes += compared({FITTED: train, **tests}, digests)
+    notes += compared({FITTED: train, **groups}, digests)
     refuse(notes, reading.accepted)
     return Inputs(
         train=train,
@@ -163,12 +171,19 @@ def gather(
         data=digests.of(train, private=private)[0],
         test_data={name: digests.of(group, private=private)[0] for name, group in tests.items()},
         private=private,
+        validation=validation,
+        validation_data=digests.of(validation, private=private)[0] if validation else "",
         patients=digests.identities(train, private=own),
         skipped=tuple(str(fault) for fault in (*(unfitted or ()), *(untested or ()))),
         skip_bad=reading.skip_bad,
         incomplete=bool(unfitted),
         notes=tuple(together(notes)),
     )
+
+
+def _validation(cohort: Cohort) -> tuple[Patient, ...]:
+    """The patients that are neither fitted nor tested on, if the cohort has any."""
+    return tuple(patient for patient in cohort.patients if patient.split == VALIDATION)
 
 
 def _cohort(

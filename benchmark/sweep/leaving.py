@@ -31,6 +31,8 @@ def without_patients(result: Mapping[str, Any], *, for_owner: bool = False) -> d
         "skipped": [],
         "seconds": coarse(result["seconds"]),
     }
+    if "validation" in result:
+        made["validation"] = _without_patients(result["validation"], for_owner)
     if "rounds" in result:
         made["rounds"] = {n: v for n, v in result["rounds"].items() if n != "seconds"}
     return made
@@ -43,9 +45,14 @@ def is_small(test: Mapping[str, Any]) -> bool:
 
 
 def without_few(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The result without test sets of so few patients, and without shares on them."""
+    """The result without test sets of so few patients, and without shares on them.
+
+    Scores of so few validation patients stay behind, too.
+    """
     if not result["private_data"]:
         return dict(result)
+    if is_small(result.get("validation", {"n": FEWEST})):
+        result = {name: value for name, value in result.items() if name != "validation"}
     tests = with_tests(result, lambda test: None if is_small(test) else test)
     names = {test["name"] for test in tests["test_sets"]}
     shares = result.get("fraction_of_real") or {}

@@ -11,19 +11,22 @@ from benchmark.core.budget import Guarantee
 from benchmark.core.federation import federated
 from benchmark.core.generator import Generator
 from benchmark.core.registry import generators, segmenters
-from benchmark.core.segmenter import PrivateSegmenter
+from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
 from benchmark.data.patching import public_numbers
 from benchmark.sweep.cell import recipe_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.own_patients import said_of
 from benchmark.sweep.plans import planned
 from benchmark.sweep.request import (
+    FREE,
     LOWER,
+    METHODS,
     UNUSABLE,
     UPPER,
     Request,
     class_of,
     delta_of,
+    free_method,
     make,
     names_of,
     plug_in_of,
@@ -37,7 +40,7 @@ from federation.partition import Partition
 
 
 def cells(request: Request, inputs: Inputs, fid_weights: str) -> list[RunSpec]:
-    """The cells, the upper bookend first, as every other one is compared with it.
+    """The cells, the bookends first, as every other one is compared with them.
 
     Raises:
         UsageError: For a δ above its law at this number of units.
@@ -49,7 +52,12 @@ def cells(request: Request, inputs: Inputs, fid_weights: str) -> list[RunSpec]:
         for spec in _cells_of(request, inputs, fid_weights, segmenter, seed)
     ]
     once = {spec.key: spec for spec in made}
-    return sorted(once.values(), key=lambda spec: spec.generator.name != UPPER)
+    ends = (UPPER, *FREE)
+    return sorted(once.values(), key=lambda spec: _rank(spec.generator.name, ends))
+
+
+def _rank(name: str, ends: Sequence[str]) -> int:
+    return ends.index(name) if name in ends else len(ends)
 
 
 def reference_of(spec: RunSpec, specs: Sequence[RunSpec]) -> RunSpec | None:
@@ -79,7 +87,7 @@ def guarantee_of(spec: RunSpec, inputs: Inputs, cache: Path) -> Guarantee:
     """
     if is_federated(spec):
         return worst(list(site_plans(spec, inputs, cache).values()))
-    fitted: Generator | PrivateSegmenter = make(spec.registry, spec.generator)
+    fitted: Generator | PrivateSegmenter | FreeSegmenter = make(spec.registry, spec.generator)
     public = public_numbers(inputs_of(spec, inputs).train, recipe_of(spec))
     return planned(spec.generator, fitted, public, spec.budget, cache)
 
@@ -127,11 +135,13 @@ def _cells_of(
     delta = delta_of(request, units)
     for name in names_of(request):
         registry = registry_of(name)
-        plug_in = plug_in_of(registry, name, request)
+        plug_in = free_method(name) if name in METHODS else plug_in_of(registry, name, request)
+        scored = inputs.validation_data if name in FREE else ""
         for epsilon in _levels(class_of(registry, name), request.epsilons):
             pooled = replace(base, generator=plug_in, epsilon=epsilon, delta=delta)
+            pooled = replace(pooled, validation=scored)
             if registry is segmenters:
-                if not request.federation.asked:
+                if name in METHODS or not request.federation.asked:
                     yield _direct(pooled)
                 continue
             pooled = _with_tuned(pooled, request)
@@ -143,7 +153,7 @@ def _cells_of(
 
 
 def _direct(pooled: RunSpec) -> RunSpec:
-    """The segmenter itself on patients; no patch is synthetic, so FID's weights decide nothing."""
+    """The segmenter itself; no patch is synthetic, so FID's weights decide nothing."""
     return replace(pooled, segmenter=pooled.generator, fid_weights="")
 
 
@@ -175,7 +185,7 @@ def _across_sites(pooled: RunSpec, how: Federation, inputs: Inputs) -> Iterator[
 
 
 def _levels(
-    kind: type[Generator | PrivateSegmenter] | None, epsilons: Sequence[float]
+    kind: type[Generator | PrivateSegmenter | FreeSegmenter] | None, epsilons: Sequence[float]
 ) -> list[float]:
     """At which ε a generator runs: a private one, or an unusable one, at all; another once."""
     if kind is None or (kind.is_private and kind.needs_data):

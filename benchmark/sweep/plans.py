@@ -24,7 +24,7 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import UsageError
 from benchmark.core.files import write_json
 from benchmark.core.generator import Generator
-from benchmark.core.segmenter import PrivateSegmenter
+from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
 from benchmark.privacy.planning import provable_epsilon, recomputed
 from benchmark.sweep.spec import PlugIn, canonical
 
@@ -43,7 +43,7 @@ LEAST_OF_TARGET, TOLERANCE = 0.97, 1e-6
 
 def planned(
     plug_in: PlugIn,
-    generator: Generator | PrivateSegmenter,
+    generator: Generator | PrivateSegmenter | FreeSegmenter,
     public: PublicNumbers,
     budget: Budget,
     cache: Path,
@@ -94,7 +94,7 @@ def _read(file: Path, key: str) -> Guarantee | None:
 
 def _is_what_is_asked(
     kept: Guarantee,
-    generator: Generator | PrivateSegmenter,
+    generator: Generator | PrivateSegmenter | FreeSegmenter,
     budget: Budget,
     make: Callable[[Budget], Guarantee],
 ) -> bool:

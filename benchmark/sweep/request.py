@@ -12,7 +12,7 @@ from benchmark.core.budget import Unit
 from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.federation import federated
 from benchmark.core.registry import Registry, generators, segmenters, unknown
-from benchmark.core.segmenter import PrivateSegmenter
+from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
 from benchmark.core.settings import Settings
 from benchmark.privacy.units import check_delta, default_delta
 from benchmark.sweep.editions import DEFAULT, PROTOCOL, found, preset_in
@@ -22,6 +22,12 @@ from benchmark.sweep.spec import PlugIn
 from federation.partition import Partition
 
 UPPER, LOWER = "real", "simulator"
+METHODS = ("threshold", "frangi")
+"""Segmenters that rest on published constants alone, in a row of their own."""
+
+FREE = (LOWER, *METHODS)
+"""The free rows: they look at no patient."""
+
 UNUSABLE = 0
 """The version of a plug-in that cannot be imported; its cells fail, and no others."""
 
@@ -42,7 +48,7 @@ class Request:
         settings: Texts by setting, by plug-in (or ``protocol``), that override the preset.
         seeds: How many seeds.
         first_seed: The first of them.
-        bookends: Whether ``real`` and ``simulator`` run too; ``real`` on phantoms alone, as it
+        bookends: Whether ``real`` and the free rows run too; ``real`` on phantoms alone, as it
             costs patients ε = ∞, unless it is among the ``generators``.
         noise: ``seeded`` or ``system``.
         federation: Across which sites, and how.
@@ -104,7 +110,7 @@ def check_settings(request: Request) -> None:
         raise UsageError("The edition of the protocol is chosen by --protocol, not by --set.")
     if request.preset not in PROTOCOLS:
         raise UsageError(unknown("preset", request.preset, list(PROTOCOLS)))
-    used = {*names_of(request), *request.segmenters, PROTOCOL}
+    used = {*names_of(request), PROTOCOL}.difference(METHODS) | {*request.segmenters}
     for name in request.settings:
         if name not in used:
             raise UsageError(unknown("plug-in of this sweep", name, sorted(used)))
@@ -128,7 +134,7 @@ def delta_of(request: Request, units: int) -> float:
 
 def names_of(request: Request) -> list[str]:
     """Every generator of the sweep, the bookends first."""
-    ends = [LOWER] if request.private else [UPPER, LOWER]
+    ends = [*FREE] if request.private else [UPPER, *FREE]
     bookends = ends if request.bookends else []
     return list(dict.fromkeys([*bookends, *request.generators]))
 
@@ -142,7 +148,7 @@ def registry_of(name: str) -> Registry:
     if name in generators.names() or name not in segmenters.names():
         return generators
     kind = class_of(segmenters, name)
-    if kind is not None and not issubclass(kind, PrivateSegmenter):
+    if kind is not None and not issubclass(kind, (PrivateSegmenter, FreeSegmenter)):
         raise UsageError(
             f"{name} is a segmenter that learns from synthetic patches alone, as `bench run "
             "--segmenter` has it do; name a generator, or a private segmenter."
@@ -188,6 +194,14 @@ def plug_in_of(registry: Registry, name: str, request: Request) -> PlugIn:
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
     return PlugIn(name=name, version=kind.version, settings=params.as_dict())
+
+
+def free_method(name: str) -> PlugIn:
+    """A segmenter with its published constants, which no preset and no ``--set`` changes."""
+    kind = class_of(segmenters, name)
+    if kind is None:
+        return PlugIn(name=name, version=UNUSABLE, settings={})
+    return PlugIn(name=name, version=kind.version, settings=kind.constants.as_dict())
 
 
 def make(registry: Registry, plug_in: PlugIn) -> Any:

@@ -19,8 +19,8 @@ SCHEMA = 3
 
 KEY_LENGTH = 12
 
-LATER = ("own",)
-"""Fields that earlier specs lack: at ``None`` they are not named, so that no key changes."""
+LATER = ("own", "validation")
+"""Fields that earlier specs lack: without a value they are not named, so that no key changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,8 @@ class RunSpec:
         noise: ``seeded`` or ``system``.
         sites: How many sites train the generator together.
         federation: How they do, or which of them is alone; ``None`` where all patients are pooled.
+        validation: Digest of the validation patients that a free row is scored on, to choose the
+            best of them; empty for all other cells, and where there are none.
         tuned: Whence tuned settings come, and how they were chosen; ``None`` for a preset's own.
         own: Which numbers of own patients are judged beside the synthetic patches, and how the two
             are mixed; ``None`` for none.
@@ -71,6 +73,7 @@ class RunSpec:
     sites: int = 1
     federation: Mapping[str, Any] | None = None
     tuned: Mapping[str, Any] | None = None
+    validation: str = ""
     schema: int = SCHEMA
     own: Mapping[str, Any] | None = None
 
@@ -115,7 +118,7 @@ class RunSpec:
 
 
 def _is_as_before(name: str, value: Any) -> bool:
-    return name in LATER and value is None
+    return name in LATER and not value
 
 
 def _said(value: Any) -> Any:

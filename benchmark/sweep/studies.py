@@ -17,6 +17,7 @@ from benchmark.sweep import remarks
 from benchmark.sweep.editions import found as edition
 from benchmark.sweep.inputs import VALIDATION, Inputs, gather
 from benchmark.sweep.objectives import OBJECTIVES
+from benchmark.sweep.parents import Parent
 from benchmark.sweep.payment import ledger_in
 from benchmark.sweep.request import Request, check, is_bookend
 from benchmark.sweep.runner import Outcome
@@ -33,7 +34,7 @@ from benchmark.sweep.study import (
 )
 from benchmark.sweep.summary import Together
 from benchmark.sweep.sweep import Listener, Place
-from benchmark.sweep.tracking import STUDY, Parent, Tracker, default_uri
+from benchmark.sweep.tracking import STUDY, Tracker, default_uri
 from benchmark.sweep.trials import KEYS, search
 from benchmark.sweep.tuned import (
     FOLDER,

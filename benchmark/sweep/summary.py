@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +14,12 @@ from benchmark.core.budget import Guarantee, Unit, rounded_up
 from benchmark.core.files import write_text
 from benchmark.metrics.scores import Scores
 from benchmark.privacy.composition import total_epsilon
+from benchmark.sweep.free import Choice, FreeRows, gain
+from benchmark.sweep.request import FREE, UPPER
 from benchmark.sweep.result_form import patients_in
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.sites import alone_at
-from benchmark.sweep.spec import RunSpec, number
+from benchmark.sweep.spec import PlugIn, RunSpec, number
 from benchmark.sweep.store import Store
 from benchmark.sweep.worker import fraction
 
@@ -32,7 +34,9 @@ APPENDED = [name for name in Scores._fields if name not in ("dice", "hd95_mm")]
 class Row:
     """One cell on one test set; what is not known, as distances to further ones, is ``None``.
 
-    ``patients`` are those of the test set, which intervals are over.
+    ``patients`` are those of the test set, which intervals are over. ``free`` is the best free row,
+    ``over_free`` Dice less that of its cell of the same seed, ``gain`` that over what the upper
+    bookend has above it.
     """
 
     generator: str
@@ -72,11 +76,24 @@ class Row:
     lost_steps: int | None = None
     control: str = ""
     patients: int | None = None
+    free: str | None = None
+    over_free: float | None = None
+    gain: float | None = None
 
     @property
     def is_direct(self) -> bool:
-        """Whether the segmenter itself was fitted on patients, and nothing synthetic exists."""
+        """Whether there is the segmenter itself, and nothing synthetic."""
         return self.generator == self.segmenter
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no patient was looked at."""
+        return self.generator in FREE
+
+    @property
+    def is_best_free(self) -> bool:
+        """Whether the others are compared with it."""
+        return self.is_free and self.generator == self.free
 
     @property
     def who(self) -> str:
@@ -124,14 +141,52 @@ def rows(
 ) -> list[Row]:
     """Every cell's rows, in the sweep's order; failed cells have rows without scores."""
     made = []
+    free = free_rows(outcomes, store)
     for outcome in outcomes:
         spec = outcome.spec
         result = store.result(spec)
         reference = references.get(spec.key)
-        shares = fraction(result, store.result(reference) if reference else None) if result else {}
+        yardstick = store.result(reference) if reference else None
+        shares = fraction(result, yardstick) if result else {}
+        segmenter = _beside(spec, outcomes)
+        choice = free.choice(segmenter)
         for name in spec.test_data:
-            made.append(_row(outcome, name, result, (shares or {}).get(name)))
+            row = _row(outcome, name, result, (shares or {}).get(name))
+            real = _dice(result if spec.generator.name == UPPER else yardstick, name)
+            base = free.dice(choice, segmenter, spec.seed, name) if choice else None
+            made.append(_compared(row, choice, base, real))
     return made
+
+
+def free_rows(outcomes: Sequence[Outcome], store: Store) -> FreeRows:
+    """The free rows of a sweep."""
+    found = ((outcome.spec, store.result(outcome.spec)) for outcome in outcomes)
+    return FreeRows((spec, result) for spec, result in found if result)
+
+
+def choices(outcomes: Sequence[Outcome], store: Store) -> list[Choice]:
+    """With which free rows a sweep's cells are compared: one for each segmenter."""
+    free = free_rows(outcomes, store)
+    found = (free.choice(_beside(outcome.spec, outcomes)) for outcome in outcomes)
+    return list({choice.words: choice for choice in found if choice}.values())
+
+
+def _beside(spec: RunSpec, outcomes: Sequence[Outcome]) -> PlugIn:
+    """The segmenter whose rows a cell stands beside: its own, or else the sweep's first."""
+    if not spec.is_direct:
+        return spec.segmenter
+    return next((o.spec.segmenter for o in outcomes if not o.spec.is_direct), spec.segmenter)
+
+
+def _compared(row: Row, choice: Choice | None, base: float | None, real: float | None) -> Row:
+    over = None if row.dice is None or base is None else row.dice - base
+    free = choice.name if choice else None
+    return replace(row, free=free, over_free=over, gain=gain(row.dice, base, real))
+
+
+def _dice(result: Mapping[str, Any] | None, test_set: str) -> float | None:
+    tests = result["test_sets"] if result else ()
+    return next((float(t["dice"]["mean"]) for t in tests if t["name"] == test_set), None)
 
 
 def together(outcomes: Sequence[Outcome], store: Store) -> Together | None:

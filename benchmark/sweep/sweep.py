@@ -20,6 +20,7 @@ from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.matrix import MATRIX, Square, cross_site, write_matrix
 from benchmark.sweep.own_curve import OWN_CURVE, OwnPoint, own_curve, write_own_curve
 from benchmark.sweep.own_patients import own_patches, withheld
+from benchmark.sweep.parents import Parent
 from benchmark.sweep.payment import is_paid, ledger_in, spendings_of
 from benchmark.sweep.planning import cells, guarantee_of, reference_of
 from benchmark.sweep.request import Request, check, make
@@ -27,8 +28,8 @@ from benchmark.sweep.runner import Events, Outcome, run_tasks
 from benchmark.sweep.sites import fitted_on, inputs_of
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
-from benchmark.sweep.summary import SUMMARY, Row, rows, write_summary
-from benchmark.sweep.tracking import Parent, Tracker, default_uri
+from benchmark.sweep.summary import SUMMARY, Row, choices, rows, write_summary
+from benchmark.sweep.tracking import Tracker, default_uri
 from benchmark.sweep.worker import Task, check_device
 
 
@@ -152,6 +153,7 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
     outcomes = _run(specs, tasks, unplanned, store, tracker, place.jobs, listener)
     table = rows(outcomes, references, store)
     write_summary(place.out / SUMMARY, table)
+    tracker.compare(table, private=inputs.private)
     matrix = cross_site(outcomes, inputs, store)
     if matrix:
         write_matrix(place.out / MATRIX, matrix)
@@ -162,7 +164,8 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         write_own_curve(place.out / OWN_CURVE, own)
         tracker.keep(place.out / OWN_CURVE)
     tracker.close(any(outcome.state == "failed" for outcome in outcomes))
-    return Finished(table, outcomes, matrix, remarks.of_the_table(request, inputs), own)
+    notes = [*remarks.of_the_table(request, inputs), *(c.words for c in choices(outcomes, store))]
+    return Finished(table, outcomes, matrix, notes, own)
 
 
 def _goes_on(task: Task, store: Store) -> bool:

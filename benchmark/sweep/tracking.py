@@ -6,29 +6,26 @@ command adds, and no error of MLflow's reaches a result.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmark.core.files import plain
-from benchmark.metrics.scores import Scores
-from benchmark.sweep.leaving import curves_may_leave, without_few, without_patients
+from benchmark.sweep.leaving import curves_may_leave, is_small, without_few, without_patients
+from benchmark.sweep.logged import comparisons, marks, metrics, parameters, run_name
 from benchmark.sweep.own_curve import judgements
-from benchmark.sweep.result_form import fid_in, offline_distance_in
+from benchmark.sweep.parents import Parent
 from benchmark.sweep.rounds import FOLDER as ROUNDS
-from benchmark.sweep.spec import RunSpec, spec_from
+from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import CURVES, GENERATOR, RESULT, SAMPLES, read_result
 from benchmark.sweep.suite import git_commit
-from benchmark.sweep.summary import called
+from benchmark.sweep.summary import Row
 
 MARKS = ("selection", "tuned_on")
-FID = {"fid": "value", "kid": "kid"}
 EXPERIMENT = "angiobench"
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlflow-artifacts"
@@ -37,14 +34,6 @@ NO_TRACKING = "none"
 ENDED = ("FINISHED", "FAILED")
 STUDY = "study-"
 """The start of a study's key, by which it is told from a sweep."""
-
-DESCRIPTION = (
-    "One sweep: each child run is a generator at one privacy level and seed. Choose the children "
-    "and press Compare; `dice_test` against `epsilon` is the trade-off. `real` (patients' own "
-    "patches) and `simulator` (nobody's) are the bookends; `dp-segmenter` is a segmenter that was "
-    "itself fitted under the same ε; a run called a control never reached a patient. An ε for a "
-    "patch is none for a patient: `tags.unit = 'patient'` keeps to one of them."
-)
 
 
 def default_uri(out: Path) -> str:
@@ -58,30 +47,6 @@ def quiet() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-
-
-@dataclass(frozen=True)
-class Parent:
-    """The run under which cells are logged.
-
-    Attributes:
-        key: The same for the same command.
-        name: What MLflow's lists show.
-        note: What its page says.
-        params: What decided all its cells.
-    """
-
-    key: str
-    name: str
-    note: str
-    params: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of_sweep(cls, specs: Sequence[RunSpec]) -> Parent:
-        """That of a sweep, by its cells."""
-        key = hashlib.sha256(",".join(sorted(s.key for s in specs)).encode()).hexdigest()[:12]
-        names = list(dict.fromkeys(s.generator.name for s in specs))
-        return cls(key, f"sweep of {', '.join(names)}", DESCRIPTION)
 
 
 class Tracker:
@@ -111,6 +76,14 @@ class Tracker:
     def best(self, scores: Mapping[str, float], settings: Mapping[str, Any]) -> None:
         """Says with the parent run which cell was the best; a later one may take its place."""
         self._safely(lambda: self._log_best(scores, settings))
+
+    def compare(self, rows: Sequence[Row], *, private: bool) -> None:
+        """Says of every logged cell what it has above the best free row, which a sweep's end tells.
+
+        Of patients, a store elsewhere hears nothing that is over few of them.
+        """
+        told = [r for r in rows if self._is_here or not (private and is_small({"n": r.patients}))]
+        self._safely(lambda: self._log_comparisons(told))
 
     def keep(self, file: Path) -> None:
         """Logs a file with the parent run; MLflow shows tables and pictures."""
@@ -185,6 +158,18 @@ class Tracker:
         tags = [RunTag(f"best.{name}", str(value)) for name, value in settings.items()]
         self._client.log_batch(self._parent, metrics=metrics, tags=tags)
 
+    def _log_comparisons(self, rows: Sequence[Row]) -> None:
+        from mlflow.entities import Metric
+
+        children = self._runs(f"tags.`mlflow.parentRunId` = '{self._parent}'")
+        for run in children:
+            mine = [row for row in rows if row.run_key == run.data.tags.get("run_key")]
+            found = {name: value for row in mine for name, value in comparisons(row).items()}
+            new = {n: v for n, v in found.items() if run.data.metrics.get(n) != v}
+            if new:
+                metrics = [Metric(n, v, int(1000 * time.time()), 0) for n, v in new.items()]
+                self._client.log_batch(run.info.run_id, metrics=metrics)
+
     def _log(self, folder: Path, said: str) -> None:
         kept = read_result(folder)
         if kept is None or kept["run_key"] in self._logged:
@@ -227,7 +212,7 @@ class Tracker:
             "segmenter": spec["segmenter"]["name"],
             "unit": spec["unit"],
             "git_commit": result.get("suite", {}).get("commit") or git_commit(),
-            **_marks(spec),
+            **marks(spec),
         }
 
     def _artifacts(self, identity: str, folder: Path, result: dict[str, Any]) -> None:
@@ -238,56 +223,6 @@ class Tracker:
                 self._client.log_artifact(identity, str(path))
             elif path.is_dir():
                 self._client.log_artifacts(identity, str(path), name)
-
-
-def run_name(result: Mapping[str, Any]) -> str:
-    """A cell's name in MLflow's lists."""
-    spec = result["spec"]
-    epsilon = "∞" if spec["epsilon"] == "inf" else f"{spec['epsilon']:g}"
-    name = called(spec_from(spec))
-    return f"{name} ε={epsilon} {spec['unit']} seed {spec['seed']}"
-
-
-def parameters(result: Mapping[str, Any]) -> dict[str, str]:
-    """What decided the cell, flat."""
-    spec = result["spec"]
-    flat = {n: str(spec[n]) for n in ("epsilon", "delta", "unit", "seed", "noise", "sites", "data")}
-    for kind in ("generator", "segmenter"):
-        flat[kind], flat[f"{kind}.version"] = spec[kind]["name"], str(spec[kind]["version"])
-        flat |= {f"{kind}.{n}": str(v) for n, v in spec[kind]["settings"].items()}
-    flat |= {f"federation.{n}": str(v) for n, v in (spec.get("federation") or {}).items()}
-    flat |= {f"own.{n}": str(v) for n, v in (spec.get("own") or {}).items()}
-    flat |= {f"guarantee.{n}": str(v) for n, v in result["guarantee"].items()}
-    flat |= _marks(spec)
-    return flat | {f"protocol.{n}": str(v) for n, v in spec["protocol"].items()}
-
-
-def metrics(result: Mapping[str, Any]) -> dict[str, float]:
-    """The final scores and the privacy spent; finite numbers only, as MLflow keeps no infinity.
-
-    Of what may leave alone: a result comes from ``without_patients``.
-    """
-    guarantee, tests = result["guarantee"], result["test_sets"]
-    # MLflow's comparison starts with the first metric: Dice.
-    found: dict[str, Any] = {f"dice_{t['name']}": t["dice"]["mean"] for t in tests}
-    found |= {name: fid_in(result).get(said) for name, said in FID.items()}
-    found |= {"offline_distance": offline_distance_in(result)}
-    for test in tests:
-        name = test["name"]
-        found[f"fraction_of_real_{name}"] = (result["fraction_of_real"] or {}).get(name)
-        found |= {f"{s}_{name}": (test.get(s) or {}).get("mean") for s in Scores._fields}
-    found |= {n: guarantee[n] for n in ("epsilon_patch", "epsilon_patient", "noise_multiplier")}
-    found |= {
-        f"site_epsilon.{s['site']}": s["guarantee"]["epsilon"] for s in result.get("sites", ())
-    }
-    found["seconds"] = result["seconds"]["total"]
-    return {n: float(v) for n, v in found.items() if v is not None and math.isfinite(float(v))}
-
-
-def _marks(spec: Mapping[str, Any]) -> dict[str, str]:
-    """On what tuned settings were chosen, and whether that is accounted."""
-    how = spec.get("tuned")
-    return {} if how is None else {"selection": how["selection"], "tuned_on": how["on"]}
 
 
 def _params(said: Mapping[str, str]) -> list[Any]:

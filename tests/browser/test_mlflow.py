@@ -13,8 +13,9 @@ from command import fetched, wait_for
 from made import entry, specs
 
 from benchmark.core.files import write_json
+from benchmark.sweep.parents import Parent
 from benchmark.sweep.store import RESULT, Store
-from benchmark.sweep.tracking import Parent, Tracker, default_uri
+from benchmark.sweep.tracking import Tracker, default_uri
 
 pytestmark = [
     pytest.mark.browser,
@@ -73,7 +74,7 @@ def test_the_sweep_opens_compared_by_epsilon_and_dice(addresses: list[str], chro
 def test_the_list_of_runs_opens_on_the_sweep(addresses: list[str], chromium) -> None:  # type: ignore[no-untyped-def]
     page = chromium.new_page(viewport={"width": 1440, "height": 1000})
     page.goto(addresses[0])
-    page.get_by_text("sweep of real, simulator").first.wait_for()
+    page.get_by_text("sweep of real, simulator, threshold, frangi").first.wait_for()
     search = page.locator("input[placeholder*='metrics.rmse']")
     search.fill('tags.generator = "dp-wgan" and tags.unit = "patch"')
     search.press("Enter")

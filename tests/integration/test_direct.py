@@ -34,10 +34,12 @@ def test_it_is_a_cell_beside_the_others_at_the_same_epsilon(swept: Path) -> None
     assert [(row["generator"], row["segmenter"], row["epsilon"]) for row in table] == [
         ("real", "unet", "inf"),
         ("simulator", "unet", "0"),
+        ("threshold", "threshold", "0"),
+        ("frangi", "frangi", "0"),
         ("dp-wgan", "unet", "5"),
         (NAME, NAME, "5"),
     ]
-    wgan, mine = table[2], table[3]
+    wgan, mine = table[4], table[5]
     assert (mine["status"], mine["unit"], mine["delta"]) == ("done", wgan["unit"], wgan["delta"])
     assert float(mine["epsilon_patch"]) <= 5 < float(mine["epsilon_patient"])
     assert mine["fid"] == mine["offline_distance"] == ""
@@ -65,7 +67,7 @@ def test_its_fit_is_in_the_ledger_once_and_in_what_all_fits_cost_together(swept:
     before = stamps_of(swept / "runs" / NAME / key)
     assert len([line for line in shown.splitlines() if NAME in line and key in line]) == 1
     again = bench(*SWEEP, cwd=swept)
-    assert "4 cells, 4 of them done before." in again.stdout
+    assert "6 cells, 6 of them done before." in again.stdout
     assert "Whoever sees all 2 private fits has seen" in again.stdout
     assert len(bench("ledger", "show", cwd=swept).stdout.splitlines()) == len(shown.splitlines())
     assert stamps_of(swept / "runs" / NAME / key) == before, "nothing is computed twice"
@@ -75,7 +77,7 @@ def test_its_fit_is_in_the_ledger_once_and_in_what_all_fits_cost_together(swept:
 def test_the_reports_and_mlflow_have_it_under_its_name(swept: Path) -> None:
     text = (swept / "runs" / "report.md").read_text()
     assert "| dp-segmenter | 5 | patch |" in text
-    assert "4 of 4 cells are finished: 4 rows of 1 seed." in text
+    assert "6 of 6 cells are finished: 6 rows of 1 seed." in text
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=f"sqlite:///{swept / 'runs' / 'mlflow.db'}")

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from command import SMALL, STEPS, UNTRACKED, bench, rows
 
+from benchmark.sweep.request import FREE
+
 FAST = [*SMALL[:-2], *UNTRACKED, "--segmenter", "frangi"]
 FIT = ["run", "--generator", "dp-wgan", "--epsilon", "5", "--unit", "patient", *STEPS, *FAST]
 NOT_FITTED = (
@@ -30,7 +32,7 @@ def test_real_is_fitted_on_patients_only_if_it_is_named(tiny_cohort: Path, tmp_p
     done = bench(*FIT, "--data", "cohort", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     table = rows(tmp_path)
-    assert [row["generator"] for row in table] == ["simulator", "dp-wgan"]
+    assert [row["generator"] for row in table] == [*FREE, "dp-wgan"]
     assert {row["fraction_of_real"] for row in table} == {""}
     assert NOT_FITTED in said(done.stdout)
     paid = bench("ledger", "show", cwd=tmp_path).stdout
@@ -39,7 +41,7 @@ def test_real_is_fitted_on_patients_only_if_it_is_named(tiny_cohort: Path, tmp_p
         done = bench(*FIT, "--data", "cohort", *more, cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         assert NOT_FITTED not in said(done.stdout)
-    assert [row["generator"] for row in rows(tmp_path)] == ["real", "simulator", "dp-wgan"]
+    assert [row["generator"] for row in rows(tmp_path)] == ["real", *FREE, "dp-wgan"]
     assert "3 patients have paid ε = ∞" in bench("ledger", "show", cwd=tmp_path).stdout
 
 

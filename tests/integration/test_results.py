@@ -40,14 +40,14 @@ def swept(tested_cohort: Path) -> Path:
 
 def test_every_run_leaves_a_page_and_markdown_of_its_own_cells(swept: Path) -> None:
     text = (swept / "runs" / "report.md").read_text()
-    assert "6 of 6 cells are finished: 3 rows of 2 seeds." in text
+    assert "10 of 10 cells are finished: 5 rows of 2 seeds." in text
     mine = [row for row in rows(swept) if row["generator"] == "dp-wgan"]
     mean = sum(float(row["dice"]) for row in mine) / 2
     shown = re.search(r"\| dp-wgan \| 5 \| patch \| (0\.\d{3}) \[", text)
     assert shown
     assert float(shown[1]) == pytest.approx(mean, abs=6e-4)
     page = (swept / "runs" / "report.html").read_text()
-    assert "<title>AngioBench: real, simulator, dp-wgan</title>" in page
+    assert "<title>AngioBench: real, simulator, threshold, frangi, dp-wgan</title>" in page
     view = view_in(page)
     assert view["tables"][0]["rows"][1]["tests"]["test"]["dice"][0] == pytest.approx(mean, abs=1e-4)
     assert not [word for word in ("sub-", str(swept)) if word in json.dumps(view) + text]

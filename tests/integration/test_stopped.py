@@ -21,6 +21,8 @@ from command import (
     wait_for,
 )
 
+from benchmark.sweep.request import FREE
+
 
 def test_a_cap_refuses_a_sweep_before_any_patch_is_cut(
     tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -53,7 +55,7 @@ def test_an_interrupted_or_killed_sweep_dies_whole_and_the_same_command_resumes_
     arguments += [*SMALL, "--set", "dp-wgan.generator_steps=80", "--set", "dp-wgan.batch=16"]
     arguments += ["--set", "dp-wgan.critic_steps=1", "--jobs", "1"]
     arguments += ["--noise", "seeded", *UNTRACKED]
-    for least, blow, exit_code in [(2, signal.SIGINT, 130), (3, signal.SIGKILL, -9)]:
+    for least, blow, exit_code in [(4, signal.SIGINT, 130), (5, signal.SIGKILL, -9)]:
         finished = stamps_of_results(tmp_path)
         sweep = subprocess.Popen(
             [sys.executable, "-m", "benchmark", *arguments],
@@ -66,13 +68,13 @@ def test_an_interrupted_or_killed_sweep_dies_whole_and_the_same_command_resumes_
         sweep.send_signal(blow)
         assert sweep.wait() == exit_code
         wait_for(lambda: not processes_in(tmp_path))
-        assert len(results(tmp_path)) < 4
+        assert len(results(tmp_path)) < 6
         assert finished.items() <= stamps_of_results(tmp_path).items()
     finished = stamps_of_results(tmp_path)
     done = bench(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"4 cells, {len(finished)} of them done before" in done.stdout
-    assert len(results(tmp_path)) == 4
+    assert f"6 cells, {len(finished)} of them done before" in done.stdout
+    assert len(results(tmp_path)) == 6
     assert finished.items() <= stamps_of_results(tmp_path).items()
     assert not list(tmp_path.glob("runs/*/*/checkpoint.safetensors")), "a critic is not kept"
     shown = bench("ledger", "show", cwd=tmp_path).stdout
@@ -205,7 +207,7 @@ def test_a_failed_cell_is_shown_and_stops_no_other(tiny_cohort: Path, tmp_path: 
     assert done.returncode == 1, done.stdout + done.stderr
     assert "this fit was never going to work" in done.stdout
     assert {r["generator"]: r["status"] for r in rows(tmp_path)} == {
-        "simulator": "done",
+        **dict.fromkeys(FREE, "done"),
         "faulty": "failed",
     }
     error = next(tmp_path.glob("runs/faulty/*/error.txt"))

@@ -19,7 +19,8 @@ COLUMNS = (
     "generator,segmenter,epsilon,unit,epsilon_patch,epsilon_patient,delta,seed,sites,test_set,"
     "dice,dice_low,dice_high,fraction_of_real,hd95_mm,fid,fid_dims,fid_n,offline_distance,"
     "seconds,status,run_key,bavd_mm,cldice,precision,recall,dice_thin,dice_medium,dice_thick,kid,"
-    "trained_at,epsilon_sites,selection,noise,lost_steps,control,patients"
+    "trained_at,epsilon_sites,selection,noise,lost_steps,control,patients,"
+    "free,over_free,gain"
 )
 
 
@@ -46,6 +47,8 @@ def test_the_summary_has_one_row_a_cell_and_test_set(swept: Path) -> None:
     assert [(r["generator"], r["epsilon"]) for r in table] == [
         ("real", "inf"),
         ("simulator", "0"),
+        ("threshold", "0"),
+        ("frangi", "0"),
         ("dp-wgan", "5"),
         ("dp-wgan", "inf"),
         ("wgan", "inf"),
@@ -224,7 +227,7 @@ def test_the_same_command_again_computes_nothing(swept: Path) -> None:
     before = stamps(swept)
     again = bench(*SWEEP, cwd=swept)
     assert again.returncode == 0
-    assert "5 cells, 5 of them done before" in again.stdout
+    assert "7 cells, 7 of them done before" in again.stdout
     assert "dp-wgan" in again.stdout
     assert stamps(swept) == before
 

@@ -48,6 +48,9 @@ INPUTS = Inputs(
     patients=tuple(f"{k:016x}" for k in range(16)),
 )
 
+VALIDATED = replace(INPUTS, validation=INPUTS.tests["test"], validation_data="00000000000000cc")
+"""The same with validation patients."""
+
 
 def specs(**asked: Any) -> list[RunSpec]:
     """The cells of a sweep of ``dp-wgan`` at ε = 5, or of what is asked."""
@@ -145,3 +148,11 @@ def tested(name: str, dice: float, seed: int) -> dict[str, Any]:
         for score in Scores._fields
     }
     return {"name": name, "n": len(rows), **means, "patients": rows}
+
+
+def scored_on_validation(one: Entry, dice: float) -> Entry:
+    """The same cell of a free row with a score on validation patients."""
+    made = replace(one.spec, validation=VALIDATED.validation_data)
+    validation = {**tested("test", dice, 0), "name": "val"}
+    said = {"run_key": made.key, "spec": plain(made.as_dict()), "validation": validation}
+    return replace(one, spec=made, result={**one.result, **said})

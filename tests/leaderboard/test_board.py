@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made import INPUTS, SITES, entry, spec, specs, unfinished
+from made import INPUTS, SITES, entry, scored_on_validation, spec, specs, unfinished
 
 from benchmark.cli.run import _request, run
 from benchmark.metrics.bootstrap import interval
@@ -107,20 +107,22 @@ def test_a_control_is_called_one_and_is_no_rival(cache: Path) -> None:
         "dp-simulator": True,
         "dp-simulator, control: noise": False,
         "simulator": False,
+        "threshold": False,
+        "frangi": False,
     }
 
 
 def test_a_row_is_compared_with_both_bookends_patient_by_patient(cache: Path) -> None:
-    dice = {UPPER: 0.88, LOWER: 0.6, "dp-wgan": 0.8}
+    dice = {UPPER: 0.88, LOWER: 0.6, "dp-wgan": 0.8, "threshold": 0.5, "frangi": 0.5}
     made = [
         entry(one, cache, dice=dice[one.generator.name]) for one in specs(bookends=True, seeds=2)
     ]
     (table,) = tables_of(made)
-    assert [row.who for row in table.rows] == [UPPER, "dp-wgan", LOWER]
+    assert [row.who for row in table.rows] == [UPPER, "dp-wgan", LOWER, "threshold", "frangi"]
     scored = table.rows[1].tests["test"]
-    assert scored.over_simulator is not None
-    assert scored.over_simulator.mean == pytest.approx(0.2, abs=1e-9)
-    assert scored.over_simulator.low == pytest.approx(0.2, abs=1e-9), "paired, so sure"
+    assert scored.over_free is not None
+    assert scored.over_free.mean == pytest.approx(0.2, abs=1e-9)
+    assert scored.over_free.low == pytest.approx(0.2, abs=1e-9), "paired, so sure"
     real = table.rows[0].tests["test"].dice.mean
     assert scored.fraction_of_real == pytest.approx(scored.dice.mean / real)
 
@@ -257,3 +259,45 @@ def test_of_the_sites_alone_the_command_computes_all(cache: Path) -> None:
     command = command_of(alone, guarantee_of(alone, INPUTS, cache), phantoms=True)
     options = run.make_context("run", shlex.split(command)[2:]).params
     assert alone.key in {one.key for one in cells(_request(options), INPUTS, "")}
+
+
+def test_the_free_row_that_others_are_compared_with_is_chosen_on_validation_patients(
+    cache: Path,
+) -> None:
+    """On test patients `threshold` is the best free row, on validation patients `frangi` is."""
+    dice = {UPPER: 0.9, LOWER: 0.5, "threshold": 0.7, "frangi": 0.6, "dp-wgan": 0.75}
+    on_validation = {LOWER: 0.4, "threshold": 0.5, "frangi": 0.55}
+    made = []
+    for one in specs(bookends=True):
+        name = one.generator.name
+        cell = entry(one, cache, dice=dice[name])
+        free = name in on_validation
+        made.append(scored_on_validation(cell, on_validation[name]) if free else cell)
+    (table,) = tables_of(made)
+    assert table.free is not None
+    assert table.free.name == "frangi"
+    assert [row.who for row in table.rows if table.is_best_free(row)] == ["frangi"]
+    wgan = next(row for row in table.rows if row.who == "dp-wgan")
+    for name in ("test", "shifted"):
+        scored = wgan.tests[name]
+        assert scored.over_free is not None
+        assert scored.over_free.mean == pytest.approx(0.15, abs=1e-9)
+        assert scored.gain == pytest.approx(0.5, abs=1e-9)
+    notes = " ".join(notes_of(table))
+    assert "The free row is frangi, the best by Dice on 6 validation patients" in notes
+
+
+def test_results_without_validation_scores_are_compared_with_the_simulator_and_say_so(
+    cache: Path,
+) -> None:
+    dice = {UPPER: 0.5, LOWER: 0.6, "threshold": 0.7, "frangi": 0.7, "dp-wgan": 0.8}
+    cells = [entry(one, cache, dice=dice[one.generator.name]) for one in specs(bookends=True)]
+    before = [cell for cell in cells if cell.spec.generator.name not in ("threshold", "frangi")]
+    for made in (cells, before):
+        (table,) = tables_of(made)
+        assert table.free is not None
+        assert (table.free.name, table.free.patients) == (LOWER, None)
+        assert any("not chosen" in note for note in notes_of(table))
+        wgan = next(row for row in table.rows if row.who == "dp-wgan")
+        assert wgan.tests["test"].over_free is not None
+        assert wgan.tests["test"].gain is None, "real has nothing above the free row"

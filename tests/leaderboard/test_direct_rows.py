@@ -5,14 +5,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made import INPUTS, entry, spec, specs
+from made import (
+    INPUTS,
+    VALIDATED,
+    entry,
+    of_patients,
+    scored_on_validation,
+    spec,
+    specs,
+)
 
+from benchmark.core.files import plain
+from benchmark.sweep.request import FREE
 from benchmark.sweep.spec import RunSpec
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry
 from leaderboard.markdown import lines_of
 from leaderboard.published import Published
-from leaderboard.sharing import published
+from leaderboard.sharing import published, shared
 from leaderboard.verification import verified
 from leaderboard.view import notes_of, view_of
 
@@ -49,8 +59,8 @@ def test_it_stands_in_every_table_that_shares_all_but_the_segmenter(cache: Path)
 def test_it_is_said_to_be_without_synthesis_and_has_no_distance(cache: Path) -> None:
     sweep = [entry(one, cache) for one in specs(bookends=True)]
     (table,) = tables_of([*sweep, direct(cache)])
-    assert [row.who for row in table.rows] == ["real", "dp-wgan", "dp-segmenter", "simulator"]
-    assert [row.is_bookend for row in table.rows] == [True, False, False, True]
+    assert [row.who for row in table.rows] == ["real", "dp-wgan", "dp-segmenter", *FREE]
+    assert [row.is_bookend for row in table.rows] == [True, False, False, True, True, True]
     shown = view_of([table])["tables"][0]["rows"][2]
     assert shown["direct"]
     assert shown["distance"] is shown["fid"] is None
@@ -70,3 +80,53 @@ def test_a_published_file_of_it_is_recomputed_like_any_other(cache: Path, tmp_pa
     said = {**one.result["guarantee"], "noise_multiplier": 0.1}
     forged = replace(one, result={**one.result, "guarantee": said})
     assert verified(forged, INPUTS, cache).faults
+
+
+def free_row(cache: Path, name: str) -> Published:
+    (made,) = (one for one in specs(bookends=True) if one.generator.name == name)
+    return published(scored_on_validation(entry(made, cache), 0.6))
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_a_free_row_is_recomputed_with_its_validation_score(
+    cache: Path, tmp_path: Path, name: str
+) -> None:
+    one = Published.read(free_row(cache, name).write(tmp_path))
+    assert verified(one, VALIDATED, cache) == ([], [])
+    told = one.result["validation"]
+    better = {**told, "dice": {**told["dice"], "mean": 0.1}}
+    fewer = {**told, "patients": told["patients"][1:]}
+    for said, fault in (
+        (better, "dice on val is not that of its patients"),
+        (fewer, "the patients on val are not the phantoms"),
+    ):
+        forged = replace(one, result={**one.result, "validation": said})
+        assert any(fault in found for found in verified(forged, VALIDATED, cache).faults)
+    assert "its validation patients are not the embedded phantoms" in (
+        verified(one, INPUTS, cache).faults
+    )
+
+
+def test_a_method_with_other_constants_does_not_add_up(cache: Path) -> None:
+    one = free_row(cache, "threshold")
+    plug_in = replace(one.spec.generator, settings={"share": 0.02})
+    made = replace(one.spec, generator=plug_in, segmenter=plug_in)
+    said = {"spec": plain(made.as_dict()), "run_key": made.key}
+    forged = replace(one, spec=made, result={**one.result, **said})
+    assert "its constants are not the published ones" in verified(forged, VALIDATED, cache).faults
+
+
+def test_only_a_free_row_says_something_of_validation_patients(cache: Path) -> None:
+    one = published(scored_on_validation(entry(spec(), cache), 0.6))
+    found = verified(one, VALIDATED, cache).faults
+    assert "it is no free row, and says something of validation patients" in found
+
+
+def test_of_few_validation_patients_nothing_leaves_but_their_owner_keeps_it(cache: Path) -> None:
+    (made,) = (one for one in specs(bookends=True) if one.generator.name == "frangi")
+    one = of_patients(scored_on_validation(entry(made, cache), 0.6))
+    few = {**one.result["validation"], "patients": one.result["validation"]["patients"][:4]}
+    small = replace(one, result={**one.result, "validation": few})
+    assert "patients" not in shared(one, phantoms=False).result["validation"]
+    assert "validation" not in shared(small, phantoms=False).result
+    assert shared(small, phantoms=False, for_owner=True).result["validation"]["n"] == 6

@@ -85,10 +85,10 @@ def test_another_version_is_compared_with_no_bookend_and_no_bookend_of_it_with_a
     rows = {row.who: row for row in table_of(new, old, real, simulator).rows}
     assert rows["dp-wgan"].tests["test"].fraction_of_real is not None
     apart = rows["dp-wgan (version 1)"].tests["test"]
-    assert (apart.fraction_of_real, apart.over_simulator) == (None, None)
+    assert (apart.fraction_of_real, apart.over_free) == (None, None)
     before = [of_version(one, 99) for one in (real, simulator)]
     (mine,) = (row for row in table_of(new, *before).rows if row.is_rival)
-    assert mine.tests["test"].fraction_of_real is mine.tests["test"].over_simulator is None
+    assert mine.tests["test"].fraction_of_real is mine.tests["test"].over_free is None
 
 
 def test_seeds_of_another_version_are_not_asked_of_this_one(cache: Path) -> None:

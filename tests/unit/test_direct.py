@@ -12,6 +12,7 @@ from benchmark.data.cohort import Patient
 from benchmark.sweep.distances import no_distances
 from benchmark.sweep.explanation import explain
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.logged import metrics, parameters, run_name
 from benchmark.sweep.planning import cells, guarantee_of, reference_of
 from benchmark.sweep.remarks import of_sites
 from benchmark.sweep.request import Request, check, is_bookend
@@ -19,7 +20,6 @@ from benchmark.sweep.sites import Federation
 from benchmark.sweep.spec import spec_from
 from benchmark.sweep.store import Store
 from benchmark.sweep.summary import Row
-from benchmark.sweep.tracking import metrics, parameters, run_name
 
 NAME, INF = "dp-segmenter", float("inf")
 NOBODY = Patient(id="sub-01", image=Path("nowhere"), vessels=Path("nowhere"), site="hill")
@@ -39,7 +39,7 @@ def request(**asked) -> Request:
 
 def test_it_has_a_cell_for_every_epsilon_and_one_whatever_the_segmenters() -> None:
     made = cells(request(segmenters=("unet", "frangi")), INPUTS, "")
-    mine = [spec for spec in made if spec.is_direct]
+    mine = [spec for spec in made if spec.generator.name == NAME]
     assert [(spec.generator.name, spec.epsilon) for spec in mine] == [(NAME, 2.0), (NAME, INF)]
     assert all(spec.registry is segmenters for spec in mine)
     others = [spec for spec in made if not spec.is_direct]
@@ -51,13 +51,13 @@ def test_it_has_a_cell_for_every_epsilon_and_one_whatever_the_segmenters() -> No
 def test_no_sweep_has_it_unasked_and_no_other_cell_changes_by_it() -> None:
     without = cells(request(generators=("dp-wgan",)), INPUTS, "")
     with_it = cells(request(), INPUTS, "")
-    assert not [spec for spec in without if spec.is_direct]
+    assert NAME not in {spec.generator.name for spec in without}
     assert {spec.key for spec in without} < {spec.key for spec in with_it}
 
 
 def test_its_fraction_is_of_the_real_patches_with_the_first_segmenter() -> None:
     made = cells(request(segmenters=("unet", "frangi")), INPUTS, "")
-    mine = next(spec for spec in made if spec.is_direct)
+    mine = next(spec for spec in made if spec.generator.name == NAME)
     reference = reference_of(mine, made)
     assert reference is not None
     assert (reference.generator.name, reference.segmenter.name) == ("real", "unet")
@@ -66,19 +66,19 @@ def test_its_fraction_is_of_the_real_patches_with_the_first_segmenter() -> None:
 
 def test_fids_weights_cost_no_second_fit() -> None:
     before, after = (
-        {spec.key for spec in cells(request(), INPUTS, weights) if spec.is_direct}
+        {spec.key for spec in cells(request(), INPUTS, weights) if spec.generator.name == NAME}
         for weights in ("", "a" * 64)
     )
     assert before == after
 
 
 def test_its_spec_survives_json_and_its_key_knows_its_settings() -> None:
-    mine = next(spec for spec in cells(request(), INPUTS, "") if spec.is_direct)
+    mine = next(spec for spec in cells(request(), INPUTS, "") if spec.generator.name == NAME)
     again = spec_from(plain(mine.as_dict()))
     assert again.is_direct
     assert again.key == mine.key
     other = request(settings={NAME: {"clip_norm": "0.5"}})
-    changed = next(spec for spec in cells(other, INPUTS, "") if spec.is_direct)
+    changed = next(spec for spec in cells(other, INPUTS, "") if spec.generator.name == NAME)
     assert changed.key != mine.key
 
 
@@ -102,7 +102,7 @@ def test_across_sites_it_is_left_out_and_that_is_said() -> None:
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    spec = next(spec for spec in cells(request(), INPUTS, "") if spec.is_direct)
+    spec = next(spec for spec in cells(request(), INPUTS, "") if spec.generator.name == NAME)
     guarantee = guarantee_of(spec, INPUTS, tmp_path_factory.mktemp("plans"))
     return {
         "run_key": spec.key,
@@ -145,5 +145,5 @@ def test_a_row_of_it_says_that_it_is() -> None:
 
 
 def test_everything_of_a_direct_cell_is_below_its_own_name(tmp_path: Path) -> None:
-    mine = next(spec for spec in cells(request(), INPUTS, "") if spec.is_direct)
+    mine = next(spec for spec in cells(request(), INPUTS, "") if spec.generator.name == NAME)
     assert Store(tmp_path).folder(mine) == tmp_path / NAME / mine.key

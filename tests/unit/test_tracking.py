@@ -16,10 +16,11 @@ from benchmark.core.registry import generators, segmenters
 from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.sweep.leaving import without_few
 from benchmark.sweep.mlflow_pages import pages
+from benchmark.sweep.parents import Parent
 from benchmark.sweep.request import is_bookend
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import CURVES, RESULT, Store
-from benchmark.sweep.tracking import STUDY, Parent, Tracker, default_uri
+from benchmark.sweep.tracking import STUDY, Tracker, default_uri
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 LEAKY = {"epsilon": 5.0, "study": "a study", "on": "private", "selection": "not accounted"}

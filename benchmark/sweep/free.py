@@ -1,0 +1,121 @@
+"""The free rows of a sweep, and what every other row has above the best of them.
+
+A free row looks at no patient (ε = 0): random vessels (``simulator``), and segmenters that rest on
+published constants alone. A generator that spends ε must beat the best of them. Which one that is
+depends on the data, so it is chosen, by mean Dice on *validation* patients: whoever chose on test
+patients would measure the others against luck. The choice is made once for all test sets.
+
+Free rows without such a score (no validation patients, results of earlier versions, or scores of so
+few patients that they may not leave) cannot be chosen among. Then the simulator stands for them,
+whatever it reaches, and the table says that it was not chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from benchmark.sweep.request import FREE, LOWER
+from benchmark.sweep.spec import PlugIn, RunSpec
+
+Results = Sequence[Mapping[str, Any]]
+COLUMNS = (
+    "over free: Dice less that of the best free row (ε = 0, no patient looked at). gain: (Dice − "
+    "free) / (real − free), empty where `real` is missing or has nothing above that row."
+)
+
+
+class Choice(NamedTuple):
+    """The free row that the others are compared with.
+
+    Attributes:
+        name: Its name.
+        scores: The mean validation Dice of every free row; empty where there is none.
+        patients: How many validation patients there were; ``None`` if it was not chosen by them.
+    """
+
+    name: str
+    scores: Mapping[str, float]
+    patients: int | None
+
+    @property
+    def words(self) -> str:
+        """Which it is and why, in a sentence."""
+        if self.patients is None:
+            why = "not chosen, as not every free row has a score on validation patients"
+            return f"The free row is {self.name}, {why}."
+        told = ", ".join(f"{name} {dice:.3f}" for name, dice in self.scores.items())
+        many = f"{self.patients} validation patient{'' if self.patients == 1 else 's'}"
+        return f"The free row is {self.name}, the best by Dice on {many} ({told})."
+
+
+def is_free(spec: RunSpec) -> bool:
+    """Whether a cell is a free row."""
+    return spec.generator.name in FREE and spec.epsilon == 0
+
+
+def best_free(rows: Mapping[str, Results]) -> Choice | None:
+    """The best free row by validation Dice; ``None`` where there is none to compare with.
+
+    Args:
+        rows: The results of finished cells by the name of their free row.
+    """
+    there = {name: results for name in FREE if (results := rows.get(name))}
+    told = [result for results in there.values() for result in results]
+    seen = {result["spec"].get("validation") for result in told}
+    if len(seen) == 1 and all(result.get("validation") for result in told):
+        scores = {name: fmean(map(_dice, results)) for name, results in there.items()}
+        best = max(scores, key=lambda name: scores[name])
+        return Choice(best, scores, told[0]["validation"]["n"])
+    fixed = LOWER if LOWER in there else next(iter(there), None) if len(there) == 1 else None
+    return None if fixed is None else Choice(fixed, {}, None)
+
+
+def gain(dice: float | None, free: float | None, real: float | None) -> float | None:
+    """(Dice − free) / (real − free); ``None`` where a part is missing or real has nothing above.
+
+    >>> gain(0.75, 0.5, 1.0), gain(0.8, 0.7, 0.7)
+    (0.5, None)
+    """
+    if dice is None or free is None or real is None or real <= free:
+        return None
+    return (dice - free) / (real - free)
+
+
+def _dice(result: Mapping[str, Any]) -> float:
+    return float(result["validation"]["dice"]["mean"])
+
+
+class FreeRows:
+    """The free rows among a sweep's finished cells.
+
+    Args:
+        cells: Finished cells with their results.
+    """
+
+    def __init__(self, cells: Iterable[tuple[RunSpec, Mapping[str, Any]]]) -> None:
+        self._cells = [(spec, result) for spec, result in cells if is_free(spec)]
+
+    def choice(self, segmenter: PlugIn) -> Choice | None:
+        """The best for cells with that segmenter."""
+        rows: dict[str, list[Mapping[str, Any]]] = {}
+        for spec, result in self._beside(segmenter):
+            rows.setdefault(spec.generator.name, []).append(result)
+        return best_free(rows)
+
+    def dice(self, choice: Choice, segmenter: PlugIn, seed: int, test_set: str) -> float | None:
+        """The mean Dice of the chosen row's cell of that seed, if it is done."""
+        tests = (
+            test
+            for spec, result in self._beside(segmenter)
+            if (spec.generator.name, spec.seed) == (choice.name, seed)
+            for test in result["test_sets"]
+            if test["name"] == test_set
+        )
+        return next((float(test["dice"]["mean"]) for test in tests), None)
+
+    def _beside(self, segmenter: PlugIn) -> Iterator[tuple[RunSpec, Mapping[str, Any]]]:
+        for spec, result in self._cells:
+            if spec.is_direct or spec.segmenter == segmenter:
+                yield spec, result

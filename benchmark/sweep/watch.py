@@ -1,0 +1,43 @@
+"""What a cell is seen doing: its stages are timed, its progress forwarded, its curves kept."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from benchmark.core.coarse import coarse
+from benchmark.sweep.testing import Listener
+
+
+@dataclass
+class Watch:
+    """Measures the stages of a cell, forwards progress and keeps the curves."""
+
+    listener: Listener
+    seconds: dict[str, float] = field(default_factory=dict)
+    curves: list[tuple[str, int, float]] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Times what happens inside."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+
+    def taken(self, *, private: bool) -> dict[str, float]:
+        """Seconds by stage, and of all; coarse where patients decide them."""
+        taken = {**self.seconds, "total": round(sum(self.seconds.values()), 3)}
+        return {stage: coarse(s) for stage, s in taken.items()} if private else taken
+
+    def hears(self, stage: str) -> Callable[[int, int, Mapping[str, float]], None]:
+        """A ``Progress`` that belongs to one stage; at most 200 points of a curve are kept."""
+
+        def progress(step: int, total: int, curves: Mapping[str, float], /) -> None:
+            self.listener(stage, step, total)
+            if step % max(1, total // 200) == 0:
+                self.curves += [(n, step, v) for n, v in curves.items() if math.isfinite(v)]
+
+        return progress
