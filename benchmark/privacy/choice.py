@@ -68,8 +68,9 @@ class PermuteAndFlip:
         bits, numbers = Bits(words), [int(number) for number in sums]
         heads = [self._heads(max(numbers) - number, bits) for number in numbers]
         order = [*range(len(numbers))]
-        while not heads[drawn := order.pop(bits.below(len(order)))]:
-            pass
+        drawn = order.pop(bits.below(len(order)))
+        while not heads[drawn]:
+            drawn = order.pop(bits.below(len(order)))
         return drawn
 
     def _heads(self, gap: int, bits: Bits) -> bool:

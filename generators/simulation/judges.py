@@ -51,7 +51,7 @@ class Judges(NamedTuple):
     threshold: Array
 
     @property
-    def count(self) -> int:
+    def candidates(self) -> int:
         """K."""
         return len(self.first)
 
@@ -65,7 +65,7 @@ class Judges(NamedTuple):
             self._overlap(image, mask[0] > 0)
             for image, mask in zip(patches.images, patches.masks, strict=True)
         ]
-        return np.asarray(found).reshape(len(patches), 2 * self.count)
+        return np.asarray(found).reshape(len(patches), 2 * self.candidates)
 
     def _overlap(self, image: Array, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         marked = self._marked(filtered(image)[0])
@@ -91,8 +91,7 @@ def dice(overlaps: NDArray[np.float64]) -> NDArray[np.float64]:
 def filtered(images: Array) -> Array:
     """Images ``(n, H, W)`` through the bank of filters ``(n, H, W, FILTERS)``."""
     seen = [images, *(_blurred(images, scale) for scale in MEANS)]
-    for scale in SLOPES:
-        seen.append(scale * np.hypot(_blurred(images, scale, 1, 0), _blurred(images, scale, 0, 1)))
+    seen += [_slope(images, scale) for scale in SLOPES]
     for scale in CURVATURES:
         seen += _curvatures(images, scale)
     return np.stack(seen, axis=-1)
@@ -149,12 +148,18 @@ def _folded(net: nn.Sequential, centre: Tensor, scale: Tensor) -> Judges:
     return Judges(*(part[None].float().contiguous().numpy() for part in parts))
 
 
+def _slope(images: Array, scale: float) -> Array:
+    """The gradient's length at a scale."""
+    down, right = _blurred(images, scale, 1, 0), _blurred(images, scale, 0, 1)
+    return np.asarray(np.float32(scale) * np.hypot(down, right), np.float32)
+
+
 def _curvatures(images: Array, scale: float) -> list[Array]:
     """The principal curvatures at a scale, the lower one first."""
     down, right = _blurred(images, scale, 2, 0), _blurred(images, scale, 0, 2)
     mean, half = (down + right) / 2, (down - right) / 2
     root = np.hypot(half, _blurred(images, scale, 1, 1))
-    return [scale**2 * (mean - root), scale**2 * (mean + root)]
+    return [np.asarray(scale**2 * edge, np.float32) for edge in (mean - root, mean + root)]
 
 
 def _blurred(images: Array, scale: float, down: int = 0, right: int = 0) -> Array:
