@@ -68,7 +68,7 @@ class PermuteAndFlip:
         bits, numbers = Bits(words), [int(number) for number in sums]
         heads = [self._heads(max(numbers) - number, bits) for number in numbers]
         order = [*range(len(numbers))]
-        drawn = order.pop(bits.below(len(order)))
+        drawn: int = order.pop(bits.below(len(order)))
         while not heads[drawn]:
             drawn = order.pop(bits.below(len(order)))
         return drawn

@@ -27,11 +27,11 @@ class Output(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What a mechanism chose: the sums, in steps of the grid, and the index of one of them."""
+    """What a mechanism chose: the sums, in steps of the grid, and which of them."""
 
     sums: Integers
     choice: Choice
-    index: int
+    winner: int
 
 
 class Draw(NamedTuple):
@@ -158,7 +158,7 @@ class Replayer(Recorder):
         super().chosen(sums, choice)
         other = next(self._left, None)
         if isinstance(other, Chosen) and (other.choice, other.sums.shape) == (choice, sums.shape):
-            return other.index
+            return other.winner
         raise LawBrokenError(OTHER_MECHANISMS)
 
     @property

@@ -211,7 +211,7 @@ def test_sums_are_those_of_the_units_scores_in_whole_steps(unit: str) -> None:
         rows = np.stack([rows[data.patient == p].mean(0) for p in (0, 1, 2, 4)])
     expected = np.trunc(np.clip(scored(rows), 0, 1) * FINENESS).sum(0)
     assert isinstance(made, Chosen)
-    assert made.index == index
+    assert made.winner == index
     np.testing.assert_array_equal(made.sums, expected)
 
 
