@@ -24,8 +24,8 @@ the threshold moves by at most Δ, up or down, and the probability that an expon
 exceeds it changes by a factor of at most e^(Δ/σΔ) = e^(1/σ).  ∎
 
 Were scores free to rise for one candidate and to fall for another, the threshold could move by 2Δ,
-and the cost would be 2/σ: the factor of two that monotone scores save (McKenna and Sheldon, section
-2). At σ = 0, for ε = ∞, the first of the largest in a random order is chosen: the same code.
+and the cost would be 2/σ: McKenna and Sheldon's general case. At σ = 0, for ε = ∞, the first of the
+largest in a random order is chosen: the same code.
 """
 
 from __future__ import annotations
