@@ -238,7 +238,7 @@ class PluralityServer:
         return {"votes": np.zeros(self._candidates)}
 
     def sent(self, state: Arrays) -> Arrays:
-        """The votes so far, of which no site's choice depends."""
+        """The votes so far, on which no site's choice depends."""
         return state
 
     def returned(self, state: Arrays) -> Arrays:
