@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
-from benchmark.core.budget import Guarantee
+from benchmark.core.budget import PERMUTE_AND_FLIP, Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays
 from benchmark.privacy.accounting import ACCOUNTANTS
@@ -58,6 +58,9 @@ decide. Whatever goes wrong with patients' files is an ``error`` there, too.
 FAILED = "error"
 
 UNLISTED = "answered with something that no reply may hold"
+KNOWN = (*ACCOUNTANTS, PERMUTE_AND_FLIP)
+"""Accountants of which a server can recompute what they say."""
+
 CALIBRATED = (
     *("noise_multiplier", "epsilon", "epsilon_patch", "epsilon_patient", "accountant"),
     *("sensitivity", "grid", "distance"),
@@ -211,7 +214,7 @@ def guarantee_of(fields: Mapping[str, Any], expected: Guarantee) -> Guarantee:
     own = said.epsilon_patch if said.unit == "patch" else said.epsilon_patient
     if not 0 <= said.epsilon <= said.target_epsilon or own != said.epsilon:
         raise ReplyError(f"would spend ε = {said.epsilon:g}, not {said.target_epsilon:g} or less")
-    if private and not (said.noise_multiplier > 0 and said.accountant in ACCOUNTANTS):
+    if private and not (said.noise_multiplier > 0 and said.accountant in KNOWN):
         raise ReplyError(UNLISTED)
     return said
 

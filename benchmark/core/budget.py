@@ -17,6 +17,8 @@ from benchmark.core.errors import UsageError
 Unit = Literal["patch", "patient"]
 UNITS: tuple[Unit, ...] = ("patch", "patient")
 RELATION = "zero-out"
+PERMUTE_AND_FLIP = "permute-and-flip"
+"""The accountant of choices: their ε holds at δ = 0."""
 ROUNDING_SHARE = 2.0**-10
 """Of δ, kept for the distance of the noise from the law that is accounted."""
 
@@ -77,7 +79,8 @@ class Guarantee:
         epsilon_patient: A bound for one patient; ``None`` where none is known.
         delta: The δ of all three.
         unit: The protected unit.
-        noise_multiplier: σ: the noise's standard deviation over ``sensitivity``.
+        noise_multiplier: σ: the noise's standard deviation over ``sensitivity``; of a choice, that
+            of the noise after which the largest sum is the chosen one.
         sampling_rate: q: the probability with which a unit enters a private step.
         steps: T: private steps taken.
         clip_norm: C: the L2 bound on one unit's contribution; ``inf`` for none.
@@ -150,6 +153,11 @@ class Guarantee:
             if name in names
         }
         return cls(**numbers)
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether every ε holds at δ = 0 too: of the δ that was asked for nothing is spent."""
+        return self.accountant == PERMUTE_AND_FLIP
 
     @property
     def accounted_delta(self) -> float:

@@ -1,10 +1,11 @@
-"""What every private mechanism is made of: whole numbers on a public grid, and noise on that grid.
+"""What every private mechanism is made of: whole numbers on a public grid, and chance on that grid.
 
 A proof about real numbers says nothing of floats: noise of one precision on a sum of another tells
 two data sets apart by the low bits alone (Mironov 2012, doi 10.1145/2382196.2382264). So a
-mechanism brings its sum onto a public grid, as integers, and hands them to ``Noise.noised``. What
-comes back is all that a fit may learn of its patients. Everything else is post-processing, and
-tests show that it is by feeding a fit what another fit's mechanisms put out.
+mechanism brings its sums onto a public grid, as integers, and hands them to ``Noise.noised``, which
+adds noise to each, or to ``Noise.chosen``, which picks one of them. What comes back is all that a
+fit may learn of its patients. Everything else is post-processing, and tests show that it is by
+feeding a fit what another fit's mechanisms put out.
 """
 
 from __future__ import annotations
@@ -56,6 +57,38 @@ class Grid:
         return self.spacing * self.law.deviation / self.sensitivity
 
 
+class ChoiceLaw(Protocol):
+    """A random choice among whole numbers, of which larger ones are likelier."""
+
+    @property
+    def deviation(self) -> float:
+        """That of the noise after which the largest number is the chosen one."""
+
+    def draw(self, sums: Integers, words: Words) -> int:
+        """Draws the index of one of the numbers from random words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The public grid that candidates' sums of scores lie on, and how one of them is chosen.
+
+    Attributes:
+        spacing: γ: how far two neighbouring points of the grid lie apart, in scores.
+        sensitivity: The most that one unit adds to any candidate's sum, in scores; it takes from
+            none.
+        law: Of the choice, in steps of the grid.
+    """
+
+    spacing: float
+    sensitivity: float
+    law: ChoiceLaw
+
+    @property
+    def noise_multiplier(self) -> float:
+        """σ: the noise's standard deviation over the sensitivity."""
+        return self.spacing * self.law.deviation / self.sensitivity
+
+
 class Noise(Protocol):
     """The randomness that a guarantee rests on."""
 
@@ -68,6 +101,9 @@ class Noise(Protocol):
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
         """A mechanism's output: its sums, in steps of the grid, plus noise of the grid's law."""
+
+    def chosen(self, sums: Integers, choice: Choice) -> int:
+        """A mechanism's output: the index of a sum, in steps of the grid, by the choice's law."""
 
     def state(self) -> Mapping[str, Any] | None:
         """Where a seeded source stands, for JSON; ``None`` for one that nobody can repeat."""

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from benchmark.core.budget import Guarantee, Unit
 from benchmark.privacy.accounting import checked_run
-from benchmark.privacy.units import Steps, composed_epsilon, own_unit, patient_of_patch_run
+from benchmark.privacy.pure import epsilon_of_choices, pure_steps, times
+from benchmark.privacy.units import (
+    Steps,
+    composed_epsilon,
+    own_unit,
+    patient_of_patch_run,
+    pure_epsilon,
+)
 
 
 def total_epsilon(
@@ -31,21 +38,48 @@ def total_epsilon(
     for said in guarantees:
         if said.epsilon > 0:
             patches = 0 if said.unit == unit else said.patches_per_patient
-            steps_of[_Mechanism(said.noise_multiplier, said.sampling_rate, patches)] += said.steps
+            mechanism = _Mechanism(said.noise_multiplier, said.sampling_rate, patches, said.is_pure)
+            steps_of[mechanism] += said.steps
     if any(mechanism.noise_multiplier == 0 for mechanism in steps_of):
         return math.inf
     share = delta / (10 * max(1, len(steps_of)))
-    return composed_epsilon([_steps(m, count, share) for m, count in steps_of.items()], delta)
+    return _together({m: _steps(m, count, share) for m, count in steps_of.items()}, delta)
 
 
 class _Mechanism(NamedTuple):
-    """σ, q, and how many of the fit's units a patient has; 0 if the fit's own unit is asked for."""
+    """What decides the cost of a step.
+
+    Attributes:
+        noise_multiplier: σ.
+        sampling_rate: q.
+        patches: How many of the fit's units a patient has; 0 if its own unit is asked for.
+        is_pure: Whether it chooses, at δ = 0, or adds Gaussian noise.
+    """
 
     noise_multiplier: float
     sampling_rate: float
     patches: int
+    is_pure: bool
+
+
+def _together(steps_of: Mapping[_Mechanism, Steps], delta: float) -> float:
+    """The ε of all: the choices' own added to that of the others, or all in one composition.
+
+    Adding holds, as a pure step's loss never exceeds its ε: δ(a + b) of the whole is at most δ(b)
+    of the others, where a is the sum of pure ε.
+    """
+    choices = [steps for mechanism, steps in steps_of.items() if mechanism.is_pure]
+    others = [steps for mechanism, steps in steps_of.items() if not mechanism.is_pure]
+    added = composed_epsilon(others, delta)
+    if not choices:
+        return added
+    added += pure_epsilon(choices)
+    return min(added, composed_epsilon([*others, *choices], delta))
 
 
 def _steps(mechanism: _Mechanism, count: int, delta: float) -> Steps:
+    if mechanism.is_pure:
+        each = epsilon_of_choices(mechanism.noise_multiplier, 1)
+        return pure_steps(times(each, max(1, mechanism.patches)), count)
     run = checked_run(mechanism.noise_multiplier, mechanism.sampling_rate, count, delta)
     return patient_of_patch_run(run, mechanism.patches) if mechanism.patches else own_unit(run)

@@ -1,10 +1,10 @@
 """The laws of whatever is fitted privately, measured without a look inside.
 
 A subject is a fit, or a site's side of one, of which is known what comes out for which patches and
-noise. Two laws together carry the whole guarantee. What passes through ``Noise.noised`` is moved by
-one unit no further, and noised no less, than was accounted; and everything that leaves is a
-function of that alone (after dp-recorder, arXiv:2602.17454, where a program is replayed to find out
-what its mechanisms were told).
+noise. Two laws together carry the whole guarantee. What passes through ``Noise.noised``, or through
+``Noise.chosen``, is moved by one unit no further, and noised no less, than was accounted; and
+everything that leaves is a function of that alone (after dp-recorder, arXiv:2602.17454, where a
+program is replayed to find out what its mechanisms were told).
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from benchmark.core.generator import FitContext
 from benchmark.core.laws import LawBrokenError, hold
 from benchmark.core.mechanism import Noise
 from benchmark.core.patches import Patches
+from benchmark.privacy import choice_laws
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.privacy.replay import Draw, Recorder, Replayer, Unseeded
+from benchmark.privacy.replay import Chosen, Draw, Output, Recorder, Replayer, Unseeded
 
 DEVIATIONS = 5.0
 CHANCE = 1e-6
@@ -93,12 +94,16 @@ def is_post_processing_but_for_its_mechanisms(subject: Subject) -> None:
 
 def noise_is_that_which_was_accounted(subject: Subject) -> None:
     """On blank units its mechanisms' outputs spread as σ times the sensitivity, T times over."""
+    if subject.guarantee.is_pure:
+        _hold_choices(subject)
+        return
     said, nobody = subject.guarantee, blank(subject.patches)
     expected, seen = said.noise_multiplier * said.sensitivity, 0
     found: list[NDArray[Any]] = []
     for number in range(REPEATS):
-        outputs = subject.record(nobody, number).outputs
-        hold(len(outputs) == said.steps, f"{subject.name} runs {said.steps} mechanisms, as charged")
+        recorded = subject.record(nobody, number).outputs
+        outputs = [one for one in recorded if isinstance(one, Output)]
+        _hold_count(subject, len(recorded), len(outputs))
         found += [(one.noised - one.sums) * one.grid.spacing for one in outputs]
         seen += sum(len(one.sums) for one in outputs)
         if seen >= ENOUGH:
@@ -116,20 +121,41 @@ def noise_is_that_which_was_accounted(subject: Subject) -> None:
     )
 
 
+def _hold_choices(subject: Subject) -> None:
+    recorded = subject.record(subject.patches).outputs
+    made = [one for one in recorded if isinstance(one, Chosen)]
+    _hold_count(subject, len(recorded), len(made))
+    choice_laws.noise_is_accounted(subject.name, subject.guarantee, made, subject.source())
+
+
+def _hold_count(subject: Subject, recorded: int, of_its_kind: int) -> None:
+    """As many mechanisms as were charged, and all of the kind that was."""
+    steps = subject.guarantee.steps
+    hold(recorded == of_its_kind == steps, f"{subject.name} runs {steps} mechanisms, as charged")
+
+
 def one_unit_moves_its_sums_by_the_sensitivity_at_most(subject: Subject) -> None:
     """With one unit blank, and all its mechanisms' outputs as they were, no sum moves further."""
-    recorder, said = subject.record(subject.patches), subject.guarantee
-    for without in neighbours(subject.patches, said.unit):
+    recorder = subject.record(subject.patches)
+    for without in neighbours(subject.patches, subject.guarantee.unit):
         replayer = Replayer(subject.source(), recorder.outputs)
         _left_by(subject, without, replayer, "a neighbour")
         for here, there in zip(recorder.outputs, replayer.outputs, strict=True):
-            moved = float(np.linalg.norm((here.sums - there.sums).astype(np.float64)))
-            moved *= here.grid.spacing
-            hold(
-                moved <= said.sensitivity * (1 + ROUNDING),
-                f"one {said.unit} moves a sum by {said.sensitivity:.6g} at most; it moved one of "
-                f"{subject.name} by {moved:.6g}",
-            )
+            _hold_moved(subject, here, there)
+
+
+def _hold_moved(subject: Subject, whole: Output | Chosen, without: Output | Chosen) -> None:
+    """What a unit that is blank in one of two fits moved."""
+    said, moved = subject.guarantee, whole.sums - without.sums
+    if isinstance(whole, Chosen):
+        choice_laws.one_unit_adds_a_full_score_at_most(subject.name, said, moved, whole.choice)
+        return
+    far = float(np.linalg.norm(moved.astype(np.float64))) * whole.grid.spacing
+    hold(
+        far <= said.sensitivity * (1 + ROUNDING),
+        f"one {said.unit} moves a sum by {said.sensitivity:.6g} at most; it moved one of "
+        f"{subject.name} by {far:.6g}",
+    )
 
 
 def draws_every_unit_at_the_accounted_rate(subject: Subject) -> None:

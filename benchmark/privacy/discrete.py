@@ -123,7 +123,7 @@ class Exact:
         s, t = self.scale, self.scale + 1
         while True:
             found = _laplace(t, bits)
-            if _happens((abs(found) * t - s * s) ** 2, 2 * s * s * t * t, bits):
+            if happens((abs(found) * t - s * s) ** 2, 2 * s * s * t * t, bits):
                 return found
 
 
@@ -131,20 +131,26 @@ def _laplace(t: int, bits: Bits) -> int:
     """Algorithm 2: k with a probability proportional to exp(-|k| / t)."""
     while True:
         rest = bits.below(t)
-        if not _happens(rest, t, bits):
+        if not happens(rest, t, bits):
             continue
         whole = 0
-        while _happens(1, 1, bits):
+        while happens(1, 1, bits):
             whole += 1
         found, negative = rest + t * whole, bits.take(1)
         if found or not negative:
             return -found if negative else found
 
 
-def _happens(above: int, below: int, bits: Bits) -> bool:
-    """Algorithm 1: true with a probability of exp(-``above`` / ``below``)."""
+def happens(above: int, below: int, bits: Bits) -> bool:
+    """Algorithm 1: true with a probability of exp(-``above`` / ``below``), exactly.
+
+    Args:
+        above: At least 0.
+        below: At least 1.
+        bits: Where chance comes from.
+    """
     while above > below:
-        if not _happens(1, 1, bits):
+        if not happens(1, 1, bits):
             return False
         above -= below
     k = 1

@@ -12,6 +12,7 @@ from benchmark.core.mechanism import Grid
 from benchmark.privacy.accounting import account
 from benchmark.privacy.calibration import calibrate
 from benchmark.privacy.discrete import distance
+from benchmark.privacy.pure import recomputed_choices
 from benchmark.privacy.units import patch_epsilon_of_patient_run, patient_epsilon_of_patch_run
 
 LEAST_SCALE, MOST_ENLARGED = 1 << 17, 1.005
@@ -109,6 +110,8 @@ def recomputed(claimed: Guarantee) -> Guarantee:
         nothing = claimed.steps == 0
         epsilon = 0.0 if nothing else math.inf
         return replace(claimed, epsilon=epsilon, epsilon_patch=epsilon, epsilon_patient=epsilon)
+    if claimed.is_pure:
+        return recomputed_choices(claimed)
     spent = account(
         noise_multiplier=claimed.noise_multiplier,
         sampling_rate=claimed.sampling_rate,

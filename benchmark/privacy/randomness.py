@@ -17,7 +17,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
-from benchmark.core.mechanism import Grid, Integers
+from benchmark.core.mechanism import Choice, Grid, Integers
 
 _FEW = 1024
 """Words that the operating system hands out faster than a cipher is set up."""
@@ -55,6 +55,10 @@ class SeededNoise:
         """A mechanism's sums, in steps of the grid, plus noise of the grid's law."""
         found = grid.law.draw(len(sums), self._noise.bit_generator.random_raw)
         return np.add(found, sums, out=found)
+
+    def chosen(self, sums: Integers, choice: Choice) -> int:
+        """The index of one of a mechanism's sums, in steps of the grid, by the choice's law."""
+        return choice.law.draw(sums, self._noise.bit_generator.random_raw)
 
     def state(self) -> dict[str, str]:
         """Where both streams stand."""
@@ -94,6 +98,10 @@ class SystemNoise:
         """A mechanism's sums, in steps of the grid, plus noise of the grid's law."""
         found = grid.law.draw(len(sums), _words)
         return np.add(found, sums, out=found)
+
+    def chosen(self, sums: Integers, choice: Choice) -> int:
+        """The index of one of a mechanism's sums, in steps of the grid, by the choice's law."""
+        return choice.law.draw(sums, _words)
 
     def state(self) -> None:
         """Nobody can repeat it."""

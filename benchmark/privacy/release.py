@@ -104,7 +104,7 @@ class Release:
         Without noise it is the mean of floats, and at ε = ∞, where C is infinite, the plain one.
         """
         said = self.guarantee
-        vectors = self._units(patches, features)
+        vectors = vectors_of_units(patches, features, said)
         if said.noise_multiplier == 0:
             total = sum(clipped(some, said.clip_norm).sum(0) for some in vectors)
             return np.asarray(total / self.units)
@@ -113,36 +113,38 @@ class Release:
         noised = noise.noised(np.asarray(steps, np.int64), grid)
         return np.asarray(noised * (grid.spacing / self.units))
 
-    def _units(self, patches: Patches, features: Features) -> Iterator[Vectors]:
-        """The units' vectors, some at a time, and first those of nobody, for their length.
 
-        Patches of different patients never share a call of ``features``, and a patient's always
-        fill the declared number of slots, some of them by blanks: so no bit of a unit's vector
-        depends on whether another one is there.
-        """
-        if patches.patient is None:
-            raise ValueError("Patches of no known patient cannot be released by unit.")
-        yield np.zeros((1, _length(patches, features)))
-        for patient in range(patches.patients):
-            mine = np.flatnonzero(patches.patient == patient)
-            if len(mine) == 0:
-                continue
-            rows = finite(np.concatenate([*self._slots(patches, mine, features)]))
-            if self.guarantee.unit == "patch":
-                yield rows
-            elif len(rows) == len(mine):
-                with np.errstate(over="ignore"):
-                    yield finite(rows.mean(0, keepdims=True))
+def vectors_of_units(
+    patches: Patches, features: Features, guarantee: Guarantee
+) -> Iterator[Vectors]:
+    """The units' vectors, some at a time, and first those of nobody, for their length.
 
-    def _slots(
-        self, patches: Patches, mine: NDArray[np.int64], features: Features
-    ) -> Iterator[Vectors]:
-        """The vectors of one patient's patches, without those that are not finite."""
-        for start in range(0, max(patches.patches_per_patient, len(mine)), CHUNK):
-            some = mine[start : start + CHUNK]
-            slots = min(CHUNK, max(patches.patches_per_patient, len(mine)) - start)
-            if len(some):
-                yield features(_filled(patches, some, slots))[: len(some)]
+    Patches of different patients never share a call of ``features``, and a patient's always fill
+    the declared number of slots, some of them by blanks: so no bit of a unit's vector depends on
+    whether another one is there.
+    """
+    if patches.patient is None:
+        raise ValueError("Patches of no known patient cannot be released by unit.")
+    yield np.zeros((1, _length(patches, features)))
+    for patient in range(patches.patients):
+        mine = np.flatnonzero(patches.patient == patient)
+        if len(mine) == 0:
+            continue
+        rows = finite(np.concatenate([*_slots(patches, mine, features)]))
+        if guarantee.unit == "patch":
+            yield rows
+        elif len(rows) == len(mine):
+            with np.errstate(over="ignore"):
+                yield finite(rows.mean(0, keepdims=True))
+
+
+def _slots(patches: Patches, mine: NDArray[np.int64], features: Features) -> Iterator[Vectors]:
+    """The vectors of one patient's patches, without those that are not finite."""
+    for start in range(0, max(patches.patches_per_patient, len(mine)), CHUNK):
+        some = mine[start : start + CHUNK]
+        slots = min(CHUNK, max(patches.patches_per_patient, len(mine)) - start)
+        if len(some):
+            yield features(_filled(patches, some, slots))[: len(some)]
 
 
 def finite(vectors: Vectors) -> Vectors:

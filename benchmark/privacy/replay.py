@@ -1,7 +1,7 @@
 """Noise that remembers what mechanisms put out, and noise that puts the same out again.
 
-All that a private fit learns of its patients passes through ``Noise.noised``. Fed the outputs of
-another fit, it must end as that one did, whatever its own patients hold.
+All that a private fit learns of its patients passes through ``Noise.noised`` and ``Noise.chosen``.
+Fed the outputs of another fit, it must end as that one did, whatever its own patients hold.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.laws import LawBrokenError
-from benchmark.core.mechanism import Grid, Integers, Noise
+from benchmark.core.mechanism import Choice, Grid, Integers, Noise
+
+OTHER_MECHANISMS = "The law is: which mechanisms a fit runs, and how often, depends on no patient."
 
 
 class Output(NamedTuple):
@@ -22,6 +24,14 @@ class Output(NamedTuple):
     sums: Integers
     grid: Grid
     noised: Integers
+
+
+class Chosen(NamedTuple):
+    """What a mechanism chose: the sums, in steps of the grid, and which of them."""
+
+    sums: Integers
+    choice: Choice
+    winner: int
 
 
 class Draw(NamedTuple):
@@ -44,7 +54,7 @@ class Recorder:
 
     def __init__(self, source: Noise) -> None:
         self._source = source
-        self.events: list[Draw | Output] = []
+        self.events: list[Draw | Output | Chosen] = []
 
     @property
     def seeded(self) -> bool:
@@ -52,9 +62,9 @@ class Recorder:
         return self._source.seeded
 
     @property
-    def outputs(self) -> list[Output]:
+    def outputs(self) -> list[Output | Chosen]:
         """What mechanisms put out."""
-        return [event for event in self.events if isinstance(event, Output)]
+        return [event for event in self.events if not isinstance(event, Draw)]
 
     def poisson(self, n: int, rate: float) -> NDArray[np.int64]:
         """The source's draw."""
@@ -66,6 +76,12 @@ class Recorder:
         """The source's answer."""
         found = self._source.noised(sums, grid)
         self.events.append(Output(sums.copy(), grid, found.copy()))
+        return found
+
+    def chosen(self, sums: Integers, choice: Choice) -> int:
+        """The source's answer."""
+        found = self._source.chosen(sums, choice)
+        self.events.append(Chosen(sums.copy(), choice, found))
         return found
 
     def state(self) -> Mapping[str, Any] | None:
@@ -97,6 +113,10 @@ class Unseeded:
         """The source's answer."""
         return self._source.noised(sums, grid)
 
+    def chosen(self, sums: Integers, choice: Choice) -> int:
+        """The source's answer."""
+        return self._source.chosen(sums, choice)
+
     def state(self) -> Mapping[str, Any] | None:
         """Nobody knows it."""
         return None
@@ -113,9 +133,9 @@ class Replayer(Recorder):
         outputs: What the other fit's mechanisms put out.
     """
 
-    def __init__(self, source: Noise, outputs: Sequence[Output]) -> None:
+    def __init__(self, source: Noise, outputs: Sequence[Output | Chosen]) -> None:
         super().__init__(source)
-        self._left: Iterator[Output] = iter(outputs)
+        self._left: Iterator[Output | Chosen] = iter(outputs)
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
         """The next recorded output.
@@ -125,11 +145,21 @@ class Replayer(Recorder):
         """
         super().noised(sums, grid)
         other = next(self._left, None)
-        if other is None or (other.grid, other.sums.shape) != (grid, sums.shape):
-            raise LawBrokenError(
-                "The law is: which mechanisms a fit runs, and how often, depends on no patient."
-            )
-        return other.noised.copy()
+        if isinstance(other, Output) and (other.grid, other.sums.shape) == (grid, sums.shape):
+            return other.noised.copy()
+        raise LawBrokenError(OTHER_MECHANISMS)
+
+    def chosen(self, sums: Integers, choice: Choice) -> int:
+        """The next recorded choice.
+
+        Raises:
+            LawBrokenError: If the other fit had no such mechanism then.
+        """
+        super().chosen(sums, choice)
+        other = next(self._left, None)
+        if isinstance(other, Chosen) and (other.choice, other.sums.shape) == (choice, sums.shape):
+            return other.winner
+        raise LawBrokenError(OTHER_MECHANISMS)
 
     @property
     def is_over(self) -> bool:

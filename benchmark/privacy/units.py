@@ -40,10 +40,12 @@ Zeroing the patient out is the case v = 0, so the bound is no copy of the patien
 
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.core.errors import UsageError
+from benchmark.core.rounding import least_float
 from benchmark.privacy.accounting import (
     PLD_INTERVAL,
     PLD_MARGIN,
@@ -169,6 +171,7 @@ class Steps(NamedTuple):
         noise_multiplier: σ.
         interval: The grid that is as fine as is feasible.
         beyond: A step leaves the pair with a probability of at most this.
+        pure: ε of a step that is ε-DP at δ = 0; ``distance`` is 0 then.
     """
 
     pair: "Callable[[float], PrivacyLossDistribution]"
@@ -177,6 +180,7 @@ class Steps(NamedTuple):
     noise_multiplier: float
     interval: float
     beyond: float = 0.0
+    pure: float = 0.0
 
 
 def own_unit(run: Run) -> Steps:
@@ -257,8 +261,7 @@ def composed_epsilon(runs: Sequence[Steps], delta: float) -> float:
     spare = PLD_MARGIN * delta - lost
     if spare <= 0:
         return math.inf
-    mu = math.hypot(*(r.distance * math.sqrt(r.times) / r.noise_multiplier for r in runs))
-    plain = least_epsilon(lambda epsilon: gaussian_delta(epsilon, mu), spare)
+    plain = _in_closed_form(runs, spare)
     beyond = -sum(run.times * math.log1p(-run.beyond) for run in runs)
     if spare < least_delta(sum(run.times for run in runs)):
         return plain + beyond
@@ -279,6 +282,18 @@ def composed_epsilon(runs: Sequence[Steps], delta: float) -> float:
     except NoAnswerError:
         epsilon = plain
     return epsilon + beyond
+
+
+def _in_closed_form(runs: Sequence[Steps], delta: float) -> float:
+    """Of the plain Gaussians that dominate all steps but the pure ones; those add their ε."""
+    mu = math.hypot(*(r.distance * math.sqrt(r.times) / r.noise_multiplier for r in runs))
+    plain = least_epsilon(lambda epsilon: gaussian_delta(epsilon, mu), delta) if mu else 0.0
+    return plain + pure_epsilon(runs)
+
+
+def pure_epsilon(runs: Sequence[Steps]) -> float:
+    """The ε of all pure steps together, at δ = 0."""
+    return least_float(sum((Fraction(run.pure) * run.times for run in runs), Fraction(0)))
 
 
 def _check_mass(pair: "PrivacyLossDistribution") -> None:

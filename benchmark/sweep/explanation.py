@@ -85,11 +85,13 @@ def _promise(guarantee: Guarantee, seen: str) -> Iterator[str]:
     elif math.isinf(epsilon):
         yield f"Nothing. There is no bound on what {seen} may betray (ε = ∞)."
     else:
+        delta = "0" if guarantee.is_pure else delta_text(guarantee.delta)
+        but = "" if guarantee.is_pure else ", but for a probability of δ"
         yield (
-            f"ε = {epsilon_text(epsilon)} at δ = {delta_text(guarantee.delta)} for "
+            f"ε = {epsilon_text(epsilon)} at δ = {delta} for "
             f"{REPLACED[unit]}: whoever sees {seen}, and whatever is made of them later, finds "
             f"no event more than e^ε = {_times(epsilon)} times as likely, or as unlikely, as if "
-            f"the data of that {unit} had been blank, but for a probability of δ."
+            f"the data of that {unit} had been blank{but}."
         )
         yield (
             f"An attacker who holds it for as likely as not that a certain {unit} was in will be "
@@ -146,6 +148,9 @@ def _mechanism(guarantee: Guarantee) -> Iterator[str]:
     if not 0 < guarantee.epsilon < math.inf:
         yield "No noise was needed, or none was added."
         return
+    if guarantee.is_pure:
+        yield _choices(guarantee)
+        return
     yield (
         f"In each of {guarantee.steps} steps, every {guarantee.unit} entered with probability "
         f"{guarantee.sampling_rate:.4g}, moved the step by {guarantee.clip_norm:.4g} at most, and "
@@ -158,6 +163,17 @@ def _mechanism(guarantee: Guarantee) -> Iterator[str]:
             f"The fit was interrupted {guarantee.interruptions} times and went on as another draw; "
             f"up to {guarantee.lost_steps} of the steps were lost and are counted all the same."
         )
+
+
+def _choices(guarantee: Guarantee) -> str:
+    """Of a mechanism that noises nothing and chooses."""
+    return (
+        f"Every {guarantee.unit} scored each of some public candidates from 0 to 1, and one of "
+        f"them was chosen by permute-and-flip, {guarantee.steps} time(s): as if exponential noise "
+        f"of {guarantee.noise_multiplier:.4g} had been added to each sum of scores and the largest "
+        "taken. ε is the number of choices over that noise, whatever δ is; anybody can recompute "
+        f"it. Data sets are neighbours by {guarantee.relation}."
+    )
 
 
 def _release(guarantee: Guarantee, private: bool, leaves: str) -> Iterator[str]:

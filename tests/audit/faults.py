@@ -12,12 +12,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.privacy.choice import Election
 from benchmark.privacy.convolution import Gram
 from benchmark.privacy.dpsgd import Batch
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.release import Release
 from benchmark.privacy.sampling import PoissonSampler
-from generators import private_evolution
+from generators import private_evolution, private_selection
 from generators.nets import federated, one_mean
 
 
@@ -209,6 +210,14 @@ def half_the_noise_in_a_vote(patch: Any) -> None:
     patch.setattr(private_evolution, "Release", _quieter)
 
 
+def half_the_noise_in_a_choice(patch: Any) -> None:
+    patch.setattr(
+        private_selection,
+        "Election",
+        lambda said: Election(replace(said, noise_multiplier=said.noise_multiplier / 2)),
+    )
+
+
 def _quieter(said: Any) -> Release:
     return Release(replace(said, noise_multiplier=said.noise_multiplier / 2))
 
@@ -242,6 +251,7 @@ PLANTED: dict[Callable[[Any], None], tuple[str, str]] = {
     a_site_that_adds_its_share_of_the_noise: ("dp-wgan", "noise_is_that_which_was_accounted"),
     half_the_noise_in_a_mean: ("dp-simulator", "noise_is_that_which_was_accounted"),
     half_the_noise_in_a_vote: ("private-evolution", "noise_is_that_which_was_accounted"),
+    half_the_noise_in_a_choice: ("private-selection", "noise_is_that_which_was_accounted"),
     a_mean_with_noise_in_floating_point: (
         "dp-simulator",
         "is_post_processing_but_for_its_mechanisms",

@@ -201,7 +201,7 @@ except SystemExit:
 
 def test_list_and_show_name_what_there_is(capsys, monkeypatch) -> None:
     for arguments, words in (
-        (["list"], ["dp-simulator, dp-wgan, private-evolution, real, simulator, wgan", "unet"]),
+        (["list"], ["private-evolution, private-selection, real, simulator, wgan", "unet"]),
         (["show", "dp-wgan"], ["dp-wgan.clip_norm = ", "in [0.001, 100]", "Kossen"]),
         (["show", "unet", "--preset", "paper"], ["unet.width = 32"]),
     ):

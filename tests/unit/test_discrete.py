@@ -44,7 +44,7 @@ def test_exact_noise_of_a_large_scale_is_normal_but_for_rounding() -> None:
 @pytest.mark.parametrize(("above", "below"), [(0, 1), (1, 3), (1, 1), (5, 2)])
 def test_a_coin_falls_with_a_probability_of_exp_minus_its_odds(above: int, below: int) -> None:
     bits = Bits(words_of(1))
-    heads = sum(discrete._happens(above, below, bits) for _ in range(N))
+    heads = sum(discrete.happens(above, below, bits) for _ in range(N))
     assert scipy.stats.binomtest(heads, N, math.exp(-above / below)).pvalue > RARE
 
 

@@ -1,0 +1,19 @@
+"""From exact fractions to floats that are not below them, for ε."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+
+def least_float(exact: Fraction) -> float:
+    """The least float that is not below a fraction; infinity above all floats.
+
+    >>> least_float(Fraction(1, 10)) >= Fraction(1, 10), least_float(Fraction(2))
+    (True, 2.0)
+    """
+    try:
+        near = float(exact)
+    except OverflowError:
+        return math.inf
+    return near if Fraction(near) >= exact else math.nextafter(near, math.inf)

@@ -1,0 +1,59 @@
+"""The laws of choices, for ``conformance``: what one unit adds, and with what chance one wins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.laws import hold
+from benchmark.core.mechanism import Choice, Integers, Noise
+from benchmark.privacy.replay import Chosen
+
+DRAWS = 4_000
+DEVIATIONS = 5.0
+ROUNDING = 1e-9
+
+
+def noise_is_accounted(name: str, said: Guarantee, made: Iterable[Chosen], noise: Noise) -> None:
+    """A choice claims σ of its law, and its law flips as σ has it.
+
+    Between two candidates a full score apart the worse one wins with a probability of e^(-1/σ)/2.
+
+    Args:
+        name: Of whom a broken law is told.
+        said: What is claimed.
+        made: The choices of a fit.
+        noise: Draws some more by the same law.
+    """
+    for one in made:
+        claimed = one.choice.noise_multiplier
+        hold(
+            math.isclose(claimed, said.noise_multiplier, rel_tol=ROUNDING)
+            and one.choice.sensitivity == said.sensitivity,
+            f"noise is that which was accounted; {name} has σ = {claimed:.4g} for "
+            f"{said.noise_multiplier:.4g}",
+        )
+        gap = np.array([round(said.sensitivity / one.choice.spacing), 0], np.int64)
+        worse = sum(noise.chosen(gap, one.choice) for _ in range(DRAWS))
+        expected = math.exp(-1 / said.noise_multiplier) / 2
+        room = DEVIATIONS * math.sqrt(DRAWS * expected * (1 - expected)) + DEVIATIONS
+        hold(
+            abs(worse - DRAWS * expected) <= room,
+            f"a choice has the chance that was accounted; {name} took the worse of two "
+            f"{worse / DRAWS:.3g} of the time for {expected:.3g}",
+        )
+
+
+def one_unit_adds_a_full_score_at_most(
+    name: str, said: Guarantee, added: Integers, choice: Choice
+) -> None:
+    """With one unit blank no sum rises, and none falls by more than the sensitivity."""
+    scores = added * choice.spacing
+    hold(
+        bool((scores >= 0).all() and (scores <= said.sensitivity * (1 + ROUNDING)).all()),
+        f"one {said.unit} adds 0 to {said.sensitivity:.6g} to a candidate's score; one of {name} "
+        f"added {scores.min():.6g} to {scores.max():.6g}",
+    )

@@ -1,0 +1,123 @@
+"""What choices cost: ε alone, at δ = 0, in exact fractions, with the bounds for the other unit.
+
+Permute-and-flip among sums that one unit raises by at most Δ, each by an amount of its own and none
+downwards, is what noise of the exponential law of scale σ Δ makes of their largest (``choice`` has
+the proof). It is (1/σ)-DP, and T such choices, each made when the earlier ones were known, are
+(T/σ)-DP: probabilities multiply. σ is that law's standard deviation too, over Δ.
+
+**A patient of k patches, each a unit,** raises every sum by at most k Δ and lowers none, so choices
+that are ε-DP for a patch are kε-DP for the patient.
+
+**A patch of a patient who is the unit** decides what its patient adds. Zeroing out or changing it
+turns the patient's scores into some others, up for one candidate and down for another: the
+difference of two sums moves by at most 2 Δ, so the choices are 2ε-DP for the patch. It is the price
+of taking the patient away and putting another one in.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from benchmark.core.budget import PERMUTE_AND_FLIP, Guarantee
+from benchmark.core.errors import UsageError
+from benchmark.core.rounding import least_float
+from benchmark.privacy.units import Steps
+
+if TYPE_CHECKING:
+    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
+
+FINENESS = 1 << 20
+"""Δ / γ: so many steps of the grid are a full score, the most that a unit gives a candidate."""
+
+FULL_SCORE = 1.0
+_COMPOSED_POINTS = 1_000_000
+_INTERVAL = 1e-4
+
+
+def noise_of_choices(epsilon: float, choices: int) -> float:
+    """The least σ with which so many choices together are ε-DP.
+
+    Raises:
+        UsageError: If there is none, as for ε = 0.
+    """
+    if not 0 < epsilon < math.inf or math.isinf(sigma := choices / epsilon):
+        raise UsageError(f"Expected epsilon above 0 for a choice, got {epsilon:g}.")
+    while Fraction(choices) / Fraction(sigma) > Fraction(epsilon):
+        sigma = math.nextafter(sigma, math.inf)
+    return sigma
+
+
+def epsilon_of_choices(noise_multiplier: float, choices: int) -> float:
+    """T/σ, rounded up; infinity without noise."""
+    if choices == 0:
+        return 0.0
+    if noise_multiplier == 0:
+        return math.inf
+    return least_float(Fraction(choices) / Fraction(noise_multiplier))
+
+
+def with_noise(plain: Guarantee, epsilon: float) -> Guarantee:
+    """The choices of a plan without privacy, with the least noise for a finite ε.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    sigma = noise_of_choices(epsilon, plain.steps)
+    made = replace(
+        plain,
+        target_epsilon=epsilon,
+        noise_multiplier=sigma,
+        accountant=PERMUTE_AND_FLIP,
+        clip_norm=FULL_SCORE,
+        sensitivity=FULL_SCORE,
+        grid=FULL_SCORE / FINENESS,
+    )
+    return recomputed_choices(made)
+
+
+def recomputed_choices(claimed: Guarantee) -> Guarantee:
+    """What choices with these numbers cost, whatever is claimed; ∞ if they are no such choices.
+
+    Raises:
+        ValueError: For a σ or T that no choice can have.
+    """
+    sigma, choices = claimed.noise_multiplier, claimed.steps
+    if not (0 <= sigma < math.inf and choices >= 0 and choices == int(choices)):
+        raise UsageError(f"Expected σ >= 0 and T a whole number, got {sigma} and {choices}.")
+    sound = (claimed.sensitivity, claimed.clip_norm, claimed.grid, claimed.distance) == (
+        FULL_SCORE,
+        FULL_SCORE,
+        FULL_SCORE / FINENESS,
+        0.0,
+    )
+    epsilon = epsilon_of_choices(sigma, choices) if sound else math.inf
+    if claimed.unit == "patient":
+        patch = times(epsilon, 2)
+        return replace(claimed, epsilon=epsilon, epsilon_patient=epsilon, epsilon_patch=patch)
+    patient = times(epsilon, claimed.patches_per_patient)
+    return replace(claimed, epsilon=epsilon, epsilon_patch=epsilon, epsilon_patient=patient)
+
+
+def pure_steps(epsilon: float, count: int) -> Steps:
+    """So many ε-DP steps, for composing them with others.
+
+    Whatever is ε-DP is dominated by randomised response that tells the truth with a probability of
+    e^ε / (1 + e^ε) (Kairouz, Oh and Viswanath 2015, arXiv:1311.0776, theorem 3.4).
+    """
+    from dp_accounting.pld.common import DifferentialPrivacyParameters
+    from dp_accounting.pld.privacy_loss_distribution import from_privacy_parameters
+
+    def pair(interval: float) -> PrivacyLossDistribution:
+        response = DifferentialPrivacyParameters(epsilon, 0.0)
+        return from_privacy_parameters(response, value_discretization_interval=interval)
+
+    interval = max(_INTERVAL, 2 * count * epsilon / _COMPOSED_POINTS)
+    return Steps(pair, count, 0, 1.0, interval, pure=epsilon)
+
+
+def times(epsilon: float, count: int) -> float:
+    """A multiple of an ε that rounding does not make smaller."""
+    return epsilon if math.isinf(epsilon) else least_float(Fraction(epsilon) * count)

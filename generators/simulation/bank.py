@@ -1,0 +1,123 @@
+"""A bank of candidate populations, each with its judge: made of no data, so free, and kept.
+
+Candidates come from the simulator's prior by a public seed. Making a bank takes seconds, and who
+needs it again finds it in the cache folder: the SHA-256 of the content, then the content. A kept
+bank decides nothing that a guarantee rests on: whatever it says of a unit is cut off to [0, 1].
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from benchmark.core.seeds import stream
+from benchmark.data.folders import cache_folder
+from generators.simulation import tubes
+from generators.simulation.judges import FILTERS, Judges, learnt, together
+
+METHOD = "bank/1"
+"""Raised whenever the same recipe makes another bank."""
+
+CHECKSUM_BYTES = 32
+EDGE = 0.02
+"""Shares of a range are kept so far from its ends before they become logits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that decides a bank.
+
+    Attributes:
+        candidates: K.
+        seed: Public.
+        spread: Of a population's patches around its parameters, in logits.
+        patches: That a judge learns from.
+        hidden: Units of a judge.
+        steps: Of its training.
+        size: The side of a patch.
+    """
+
+    candidates: int
+    seed: int
+    spread: float
+    patches: int
+    hidden: int
+    steps: int
+    size: int
+
+    @property
+    def key(self) -> str:
+        """The name of its bank."""
+        said = json.dumps([METHOD, asdict(self)], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def parameters(candidates: int, seed: int) -> NDArray[np.float32]:
+    """The candidates' parameters in [0, 1], ``(K, p)``; they need no training."""
+    return tubes.prior(candidates, np.random.default_rng(stream(seed, "candidates")))
+
+
+def around(
+    theta: NDArray[np.float32], n: int, spread: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Parameters of ``n`` patches of one population ``(n, p)``: its own, varied in logits."""
+    share = np.clip(theta.astype(np.float64), EDGE, 1 - EDGE)
+    logits = np.log(share / (1 - share)) + spread * rng.standard_normal((n, len(theta)))
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+
+def judges_of(recipe: Recipe) -> Judges:
+    """The candidates' judges, trained once; anew where the kept ones are missing or damaged."""
+    return _opened_or_made(recipe, cache_folder() / "banks")
+
+
+@lru_cache(maxsize=2)
+def _opened_or_made(recipe: Recipe, folder: Path) -> Judges:
+    file = folder / recipe.key
+    kept = _opened(file, recipe)
+    if kept is not None:
+        return kept
+    made = _made(recipe)
+    with contextlib.suppress(OSError):
+        _keep(file, save(made._asdict()))
+    return made
+
+
+def _made(recipe: Recipe) -> Judges:
+    found = []
+    for number, theta in enumerate(parameters(recipe.candidates, recipe.seed)):
+        seed = stream(recipe.seed, f"candidate {number}")
+        rng = np.random.default_rng(seed)
+        drawn = around(theta, recipe.patches, recipe.spread, rng)
+        images, masks = tubes.draw(drawn, recipe.size, rng)
+        found.append(learnt(images, masks, hidden=recipe.hidden, steps=recipe.steps, seed=seed))
+    return together(found)
+
+
+def _opened(file: Path, recipe: Recipe) -> Judges | None:
+    try:
+        content = file.read_bytes()
+        checksum, packed = content[:CHECKSUM_BYTES], content[CHECKSUM_BYTES:]
+        if hashlib.sha256(packed).digest() != checksum:
+            return None
+        kept = Judges(**load(packed))
+    except (OSError, TypeError, ValueError, SafetensorError):
+        return None
+    return kept if kept.first.shape == (recipe.candidates, FILTERS, recipe.hidden) else None
+
+
+def _keep(file: Path, packed: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(f".{os.getpid()}")
+    partial.write_bytes(hashlib.sha256(packed).digest() + packed)
+    partial.replace(file)
