@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.sweep.request import LOWER, METHODS, UPPER
-from benchmark.sweep.result_form import fid_in, offline_distance_in
+from benchmark.sweep.result_form import fid_in, mask_distance_in, offline_distance_in
 from leaderboard.board import Row, Table
 
 LABELS = {
@@ -46,6 +46,11 @@ def version_of(row: Row) -> str:
 def distance_of(row: Row) -> float | None:
     """The offline distance."""
     return row.mean(distance_value)
+
+
+def mask_distance_of(row: Row) -> float | None:
+    """How far synthetic masks lie from real ones by shape; ``None`` in earlier results."""
+    return row.mean(mask_distance_in)
 
 
 def seconds_of(row: Row) -> float | None:

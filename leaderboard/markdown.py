@@ -11,6 +11,7 @@ from leaderboard.board import Row
 from leaderboard.columns import (
     distance_of,
     fid_in_short,
+    mask_distance_of,
     peak_of,
     seconds_of,
     selection_of,
@@ -54,6 +55,7 @@ COLUMNS = (
     Column("clDice", _score("cldice", 3)),
     Column("FID", _of_row(fid_in_short)),
     Column("offline distance", _of_row(lambda row: short_text(distance_of(row)))),
+    Column("mask distance", _of_row(lambda row: short_text(mask_distance_of(row)))),
     Column("seconds", _of_row(lambda row: short_text(seconds_of(row)))),
     Column("peak MiB", _of_row(lambda row: short_text(peak_of(row)))),
     Column("seeds", _of_row(lambda row: f"{len(row.done)} of {row.asked}")),

@@ -50,6 +50,7 @@ const columns = () => [
   ["clDice", interval("cldice", 3)],
   ["FID", { cell: (row) => fid(row), key: (row) => row.fid }],
   ["offline distance", plain((row) => short(row.distance), (row) => row.distance)],
+  ["mask distance", plain((row) => short(row.masks), (row) => row.masks)],
   ["seconds", plain((row) => short(row.seconds), (row) => row.seconds)],
   ["peak MiB", plain((row) => short(row.peak), (row) => row.peak)],
   ["seeds", plain((row) => row.seeds)],

@@ -43,7 +43,8 @@ def sweep_table(rows: Sequence[Row]) -> Table:
         table.add_column(heading, justify="right")
     for name in sets:
         table.add_column(f"Dice, {name}{_patients_of(name, rows)}", justify="right")
-    for heading in ("of real", "gain", "over free", _distance_heading(rows), "95HD mm", "s"):
+    far = (_distance_heading(rows), "masks")
+    for heading in ("of real", "gain", "over free", *far, "95HD mm", "s"):
         table.add_column(heading, justify="right")
     for group in sorted(lines.values(), key=_order_of):
         table.add_row(*_line(group, sets, several))
@@ -134,6 +135,8 @@ def _caption(rows: Sequence[Row]) -> str:
         words.append(f"Tuned on patients; selection: {NOT_ACCOUNTED}.")
     if any(row.over_free is not None for row in rows):
         words.append(COLUMNS)
+    if any(row.mask_distance is not None for row in rows):
+        words.append("masks: how far synthetic vessels lie from real ones by shape, 0 to 1.")
     if direct := sorted({row.who for row in rows if row.is_direct and not row.is_free}):
         words.append(f"{', '.join(direct)}: the segmenter itself is private; nothing synthetic.")
     lost = [row for row in rows if row.lost_steps]
@@ -182,6 +185,7 @@ def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str 
         _number(_mean(main, lambda row: row.gain), 2),
         _number(_mean(main, lambda row: row.over_free), 3, sign="+"),
         _short(_mean(main, lambda row: row.offline_distance if row.fid is None else row.fid)),
+        _number(_mean(main, lambda row: row.mask_distance), 2),
         _number(_mean(main, lambda row: row.hd95_mm), 1),
         _number(_mean(main, lambda row: row.seconds), 0),
     ]

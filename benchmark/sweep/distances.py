@@ -10,6 +10,7 @@ from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.data.patching import extract
 from benchmark.metrics.distances import fid, offline_distance
+from benchmark.metrics.mask_shapes import mask_distance
 from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.presets import protocol_recipe
@@ -21,19 +22,23 @@ HELD_OUT_SEED = stream(0, "held-out patches")
 
 def no_distances() -> dict[str, Any]:
     """What a cell without synthetic patches says."""
-    return {"offline_distance": None, "fid": {"value": None, "reason": NOTHING_SYNTHETIC}}
+    nothing = {"value": None, "reason": NOTHING_SYNTHETIC}
+    return {"offline_distance": None, "mask_distance": None, "fid": nothing}
 
 
 def distances(
     spec: RunSpec, inputs: Inputs, synthetic: Patches, weights: Path | None, cache: Path
 ) -> dict[str, Any]:
-    """FID where the Inception weights are at hand, and the offline distance always."""
+    """FID where the Inception weights are at hand; the offline and the mask distance always."""
     n, dims = int(spec.protocol["fid_n"]), int(spec.protocol["fid_dims"])
     patients = inputs.tests[inputs.main]
     recipe = protocol_recipe({**spec.protocol, "patches_per_patient": math.ceil(n / len(patients))})
-    real = extract(patients, recipe, seed=HELD_OUT_SEED).images[:n]
-    fake = synthetic.images[:n]
-    result: dict[str, Any] = {"offline_distance": offline_distance(real, fake)}
+    held_out = extract(patients, recipe, seed=HELD_OUT_SEED)
+    real, fake = held_out.images[:n], synthetic.images[:n]
+    result: dict[str, Any] = {
+        "offline_distance": offline_distance(real, fake),
+        "mask_distance": mask_distance(held_out.masks[:n], synthetic.masks[:n]),
+    }
     if weights is None:
         return {**result, "fid": {"value": None, "reason": missing_reason()}}
     key = f"{inputs.test_data[inputs.main]}-{recipe.size}-{n}"

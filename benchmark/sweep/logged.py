@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.metrics.scores import Scores
-from benchmark.sweep.result_form import fid_in, offline_distance_in
+from benchmark.sweep.result_form import fid_in, mask_distance_in, offline_distance_in
 from benchmark.sweep.spec import spec_from
 from benchmark.sweep.summary import Row, called
 
@@ -45,7 +45,10 @@ def metrics(result: Mapping[str, Any]) -> dict[str, float]:
     # MLflow's comparison starts with the first metric: Dice.
     found: dict[str, Any] = {f"dice_{t['name']}": t["dice"]["mean"] for t in tests}
     found |= {name: fid_in(result).get(said) for name, said in FID.items()}
-    found |= {"offline_distance": offline_distance_in(result)}
+    found |= {
+        "offline_distance": offline_distance_in(result),
+        "mask_distance": mask_distance_in(result),
+    }
     for test in tests:
         name = test["name"]
         found[f"fraction_of_real_{name}"] = (result["fraction_of_real"] or {}).get(name)

@@ -55,6 +55,11 @@ def offline_distance_in(result: Mapping[str, Any]) -> float | None:
     return next((test["offline_distance"] for test in _told(result)), None)
 
 
+def mask_distance_in(result: Mapping[str, Any]) -> float | None:
+    """The mask distance; ``None`` as for the offline one, and in results of earlier versions."""
+    return next((test.get("mask_distance") for test in _told(result)), None)
+
+
 def patients_in(test: Mapping[str, Any]) -> int | None:
     """How many patients a test set's means are over; ``None`` where an earlier version hid it."""
     return len(test["patients"]) if "patients" in test else test.get("n")

@@ -79,6 +79,7 @@ class Row:
     free: str | None = None
     over_free: float | None = None
     gain: float | None = None
+    mask_distance: float | None = None
 
     @property
     def is_direct(self) -> bool:
@@ -258,6 +259,7 @@ def _row(
         lost_steps=guarantee.get("lost_steps"),
         control=spec.control,
         patients=patients_in(scores) if scores else None,
+        mask_distance=scores.get("mask_distance"),
         **{name: (scores.get(name) or {}).get("mean") for name in APPENDED},
     )
 
