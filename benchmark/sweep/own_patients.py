@@ -2,8 +2,8 @@
 
 The question of Kossen et al. (2021), Computers in Biology and Medicine 131:104254. Some patients of
 the training split are withheld from every fit of a sweep. For each number m of them a segmenter
-learns from the synthetic patches and from the patches of m own patients, pooled as they are; beside
-it, another learns from those m alone. The first m of a seed's order are taken, so that fewer are
+learns from the synthetic patches and from those of m own patients, which are at least half of what
+it sees; beside it, another learns from those m alone. The first m of a seed's order are taken, so that fewer are
 always among more, and one fit of the generator serves every m.
 
 No ε is claimed for own patients: their hospital uses them, and nothing made of them leaves it.
@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.core.errors import NotLearntError, UsageError
 from benchmark.core.files import held, plain, read_json, write_json
@@ -33,8 +32,8 @@ from benchmark.sweep.spec import RunSpec, canonical
 from benchmark.sweep.suite import suite
 from benchmark.sweep.testing import Listener, tested, trained
 
-POOLED = "pooled"
-"""How own and synthetic patches are mixed: all of both, each as likely in a batch as another."""
+HALF = "half"
+"""How own and synthetic patches are mixed (docs/experiments.md): see ``mixed``."""
 
 WITHHOLDING_SEED = 20210331
 """Chooses who is withheld: the same patients for all seeds of a sweep, fewer among more."""
@@ -76,7 +75,7 @@ def withheld(inputs: Inputs, counts: Sequence[int]) -> Inputs:
 
 def said_of(counts: Sequence[int]) -> dict[str, Any] | None:
     """What decides a cell with so many own patients, for its spec; ``None`` for none."""
-    return {"patients": list(counts), "mixture": POOLED} if counts else None
+    return {"patients": list(counts), "mixture": HALF} if counts else None
 
 
 def counts_of(spec: RunSpec) -> list[int]:
@@ -126,14 +125,12 @@ def of_first(patches: Patches, many: int) -> Patches:
     return Patches(images=patches.images[mine], masks=patches.masks[mine])
 
 
-def pooled(synthetic: Patches, own: Patches) -> Patches:
-    """All patches of both."""
-
-    def joined(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
-        return np.concatenate([left, right])
-
+def mixed(synthetic: Patches, own: Patches) -> Patches:
+    """All patches of both; own ones, if they are fewer, again and again until they are as many."""
+    rows = np.resize(np.arange(len(own)), max(len(own), len(synthetic)))
     return Patches(
-        images=joined(synthetic.images, own.images), masks=joined(synthetic.masks, own.masks)
+        images=np.concatenate([synthetic.images, own.images[rows]]),
+        masks=np.concatenate([synthetic.masks, own.masks[rows]]),
     )
 
 
@@ -161,7 +158,7 @@ class Judge:
         made = []
         for many in counts_of(self.spec):
             mine = of_first(patches, many)
-            tests = self._tests(pooled(synthetic, mine), f"with {many} own patients")
+            tests = self._tests(mixed(synthetic, mine), f"with {many} own patients")
             made.append({"patients": many, "test_sets": tests, "alone": self._alone(mine, many)})
         return made
 

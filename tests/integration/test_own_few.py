@@ -25,7 +25,7 @@ def swept(module_cohort: Path) -> Path:
 def test_a_cell_is_fitted_once_and_judged_beside_every_number(swept: Path) -> None:
     for result in results(swept):
         assert [one["patients"] for one in result["own"]] == [1, 2]
-        assert result["spec"]["own"] == {"patients": [1, 2], "mixture": "pooled"}
+        assert result["spec"]["own"] == {"patients": [1, 2], "mixture": "half"}
         assert all(one[kind] for one in result["own"] for kind in ("test_sets", "alone"))
     assert len(list(swept.glob("runs/dp-wgan/*/result.json"))) == 1
 

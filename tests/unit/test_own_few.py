@@ -17,7 +17,7 @@ from benchmark.sweep.explanation import NOT_PRIVATE
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.leaving import without_few, without_patients
 from benchmark.sweep.own_curve import ALONE, OwnPoint, judgements
-from benchmark.sweep.own_patients import Judge, of_first, ordered, pooled, said_of, withheld
+from benchmark.sweep.own_patients import Judge, mixed, of_first, ordered, said_of, withheld
 from benchmark.sweep.planning import cells
 from benchmark.sweep.remarks import of_the_table
 from benchmark.sweep.request import Request
@@ -110,10 +110,27 @@ def test_the_first_m_bring_all_their_patches_and_no_others() -> None:
     )
     two = of_first(own, 2)
     assert np.array_equal(two.images, images[:3])
-    both = pooled(two, of_first(own, 1))
-    assert (len(both), both.patient) == (5, None)
     with pytest.raises(ValueError, match="got synthetic ones"):
-        of_first(both, 1)
+        of_first(two, 1)
+
+
+def flat(*values: float) -> Patches:
+    images = np.ones((len(values), 1, 4, 4), np.float32)
+    images *= np.array(values, np.float32).reshape(-1, 1, 1, 1)
+    return Patches(images=images, masks=(images > 0).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("own", "seen"), [((0.5, -0.5), (0.5, -0.5, 0.5)), ((0.5,) * 4, (0.5,) * 4)]
+)
+def test_own_patches_are_at_least_half_of_what_a_segmenter_sees(
+    own: tuple[float, ...], seen: tuple[float, ...]
+) -> None:
+    synthetic = (-0.1, -0.2, -0.3)
+    both = mixed(flat(*synthetic), flat(*own))
+    due = flat(*synthetic, *seen)
+    assert np.array_equal(both.images, due.images), "and every synthetic patch is there once"
+    assert np.array_equal(both.masks, due.masks)
 
 
 def test_every_cell_says_who_was_withheld_a_private_segmenters_too() -> None:
