@@ -3,8 +3,8 @@
 The question of Kossen et al. (2021), Computers in Biology and Medicine 131:104254. Some patients of
 the training split are withheld from every fit of a sweep. For each number m of them a segmenter
 learns from the synthetic patches and from those of m own patients, which are at least half of what
-it sees; beside it, another learns from those m alone. The first m of a seed's order are taken, so that fewer are
-always among more, and one fit of the generator serves every m.
+it sees; beside it, another learns from those m alone. The first m of a seed's order are taken, so
+that fewer are always among more, and one fit of the generator serves every m.
 
 No ε is claimed for own patients: their hospital uses them, and nothing made of them leaves it.
 """
