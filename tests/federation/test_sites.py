@@ -231,7 +231,7 @@ def test_other_versions_and_jobs_are_refused(posts: list[Post]) -> None:
     with pytest.raises(UsageError, match="version 3 here and 9"):
         Site(posts[0], replace(job_of(), version=9), 0.5)
     with pytest.raises(UsageError, match="cannot be trained across sites"):
-        Site(posts[0], replace(job_of(), generator="simulator", version=1, settings={}), 0.5)
+        Site(posts[0], replace(job_of(), generator="simulator", version=2, settings={}), 0.5)
     for text in ("", "[]", "{}", '{"schedule": 3}'):
         with pytest.raises(UsageError, match="cannot be read"):
             Job.read(text)

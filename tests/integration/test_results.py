@@ -69,14 +69,14 @@ def test_what_is_published_of_patients_adds_up_and_names_none(swept: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "no ε covers them" in done.stdout
     files = sorted((swept / "published").glob("*.json"))
-    assert len(files) == 6
+    assert len(files) == 10
     assert not [file for file in files if "sub-" in file.read_text()]
     checked = bench("leaderboard", "verify", "published", cwd=swept)
     assert checked.returncode == 0, checked.stdout
-    assert "6 of 6 results add up." in checked.stdout
+    assert "10 of 10 results add up." in checked.stdout
     assert "not recomputed: the intervals" in checked.stdout
     built = bench("leaderboard", "build", "published", "--out", "site", cwd=swept)
-    assert "Rows: 3; tables: 1." in built.stdout
+    assert "Rows: 5; tables: 1." in built.stdout
     first = (swept / "site" / "report.md").read_text().splitlines()
     assert [line for line in first if line.startswith("| dp-wgan | 5 |")]
 
