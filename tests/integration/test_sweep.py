@@ -213,6 +213,8 @@ def test_what_cannot_be_audited_is_refused_before_any_phantom_is_made(
 
 def test_the_charge_was_on_disk_before_the_result(swept: Path) -> None:
     for file in swept.glob("runs/*/*/result.json"):
+        if file.parts[-3] in METHODS:
+            continue  # nobody is charged
         charge = file.with_name("charge.json")
         assert charge.stat().st_mtime_ns < file.stat().st_mtime_ns
         assert (
@@ -225,7 +227,8 @@ def test_patches_of_patients_and_unprotected_weights_stay_out_of_the_results(swe
     for result in results(swept):
         spec = result["spec"]
         folder = swept / "runs" / spec["generator"]["name"] / result["run_key"]
-        released = float(spec["epsilon"]) == 0  # a seed in the spec undoes every other fit
+        made = spec["generator"]["name"] not in METHODS
+        released = made and float(spec["epsilon"]) == 0  # a seed in the spec undoes other fits
         assert (folder / "samples.png").exists() == released
         assert (folder / "generator").exists() == released
 
@@ -303,4 +306,4 @@ def test_mlflow_down_loses_no_result(swept: Path) -> None:
     done = bench(*SWEEP, "--tracking-uri", "http://127.0.0.1:9", cwd=swept)
     assert done.returncode == 0
     assert done.stdout.count("MLflow at http://127.0.0.1:9 failed") == 1
-    assert len(rows(swept)) == 5
+    assert len(rows(swept)) == 7
