@@ -147,7 +147,7 @@ def test_no_vessel_is_drawn_or_labelled_outside_of_the_grid() -> None:
 
 
 def test_widths_of_version_3_are_the_published_ones() -> None:
-    people = [grow_vessels(np.random.default_rng(seed), PUBLISHED) for seed in range(60)]
+    people = [grow_vessels(np.random.default_rng(seed), PUBLISHED) for seed in range(24)]
     for name, (mean, spread) in PUBLISHED_WIDTHS_MM.items():
         widths = [2 * s.radius_mm[0] for person in people for s in person if s.name == name]
         assert np.mean(widths) == pytest.approx(mean, abs=0.5 * spread), name
@@ -162,7 +162,7 @@ def test_veins_are_bright_and_no_artery() -> None:
 
 
 def test_a_circle_of_willis_is_seldom_complete() -> None:
-    people = [grow_vessels(np.random.default_rng(seed), PUBLISHED) for seed in range(60)]
+    people = [grow_vessels(np.random.default_rng(seed), PUBLISHED) for seed in range(24)]
     roots = [sum(s.parent == ROOT and s.is_labelled for s in person) for person in people]
     assert 0.05 < np.mean(np.array(roots) == 6) < 0.4, "two carotids, the basilar and three bridges"
 
