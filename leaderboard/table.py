@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.core.budget import RELATION, delta_text, epsilon_text
-from benchmark.sweep.free import COLUMNS
+from benchmark.sweep.free import GAIN
 from benchmark.sweep.matrix import Square
 from benchmark.sweep.request import FREE
 from benchmark.sweep.summary import Row
@@ -44,7 +44,7 @@ def sweep_table(rows: Sequence[Row]) -> Table:
     for name in sets:
         table.add_column(f"Dice, {name}{_patients_of(name, rows)}", justify="right")
     far = (_distance_heading(rows), "masks")
-    for heading in ("of real", "gain", "over free", *far, "95HD mm", "s"):
+    for heading in ("of real", "gain", *far, "95HD mm", "s"):
         table.add_column(heading, justify="right")
     for group in sorted(lines.values(), key=_order_of):
         table.add_row(*_line(group, sets, several))
@@ -133,8 +133,8 @@ def _caption(rows: Sequence[Row]) -> str:
         words.append(f"An ε above {MEANINGLESS:g} is no meaningful guarantee.")
     if any(row.selection == NOT_ACCOUNTED for row in rows):
         words.append(f"Tuned on patients; selection: {NOT_ACCOUNTED}.")
-    if any(row.over_free is not None for row in rows):
-        words.append(COLUMNS)
+    if any(row.gain is not None for row in rows):
+        words.append(GAIN)
     if any(row.mask_distance is not None for row in rows):
         words.append("masks: how far synthetic vessels lie from real ones by shape, 0 to 1.")
     if direct := sorted({row.who for row in rows if row.is_direct and not row.is_free}):
@@ -167,7 +167,7 @@ def _order_of(group: Sequence[Row]) -> tuple[str, str, float]:
 def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str | Text]:
     first = group[0]
     name = first.who + (f" + {first.segmenter}" if several and not first.is_direct else "")
-    name += " (the free row)" if first.is_best_free else ""
+    name += " *" if first.is_best_free else ""
     done = [row for row in group if row.status == "done"]
     seeds, left = len({row.seed for row in group}), len({row.seed for row in done})
     head: list[str | Text] = [name, epsilon_text(first.epsilon)]
@@ -183,7 +183,6 @@ def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str 
         *(_dice([row for row in done if row.test_set == name]) for name in sets),
         _number(_mean(main, lambda row: row.fraction_of_real), 2),
         _number(_mean(main, lambda row: row.gain), 2),
-        _number(_mean(main, lambda row: row.over_free), 3, sign="+"),
         _short(_mean(main, lambda row: row.offline_distance if row.fid is None else row.fid)),
         _number(_mean(main, lambda row: row.mask_distance), 2),
         _number(_mean(main, lambda row: row.hd95_mm), 1),
@@ -222,5 +221,5 @@ def _short(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
-def _number(value: float | None, digits: int, *, sign: str = "-") -> str:
-    return "–" if value is None else f"{value:{sign}.{digits}f}"
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"

@@ -117,6 +117,8 @@ class Batch(NamedTuple):
 
     def arranged(self) -> tuple[Batch, int]:
         """The same with equally many samples for each unit, one after the other, and how many."""
+        if torch.equal(self.owner, torch.arange(len(self.owner), device=self.owner.device)):
+            return self, 1  # each sample is a unit of its own, which needs no sorting
         counts = torch.unique(self.owner, return_counts=True)[1]
         most = int(counts.max()) if len(counts) else 1
         units = self.owner[::most]

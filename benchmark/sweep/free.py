@@ -20,6 +20,10 @@ from benchmark.sweep.request import FREE, LOWER
 from benchmark.sweep.spec import PlugIn, RunSpec
 
 Results = Sequence[Mapping[str, Any]]
+GAIN = (
+    "gain: (Dice − free) / (real − free), with free the best free row (ε = 0), marked *; empty "
+    "where `real` is missing or has nothing above it."
+)
 COLUMNS = (
     "over free: Dice less that of the best free row (ε = 0, no patient looked at). gain: (Dice − "
     "free) / (real − free), empty where `real` is missing or has nothing above that row."
