@@ -22,9 +22,10 @@ from optuna.distributions import FloatDistribution, IntDistribution
 
 from benchmark.core.errors import NotFittedError
 from benchmark.core.patches import Patches
+from benchmark.core.published import VESSEL_SHARE
 from benchmark.core.segmenter import FreeSegmenter, TrainContext
 from benchmark.core.settings import Later, Settings
-from segmenters.nets.shares import OUTSIDE, VESSELS, brightest
+from segmenters.nets.shares import OUTSIDE, brightest
 from segmenters.nets.training import best_threshold, dice_at
 from segmenters.nets.vesselness import tubes
 
@@ -65,7 +66,7 @@ class Frangi(FreeSegmenter):
         "paper": FrangiParams(scales=6),
     }
     smoke: ClassVar[Settings] = FrangiParams(scales=2, patches=32)
-    constants: ClassVar[Settings] = FrangiParams(smallest=0.5, scales=5, share=VESSELS)
+    constants: ClassVar[Settings] = FrangiParams(smallest=0.5, scales=5, share=VESSEL_SHARE)
 
     params: FrangiParams
 

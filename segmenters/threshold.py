@@ -17,16 +17,17 @@ from optuna.distributions import FloatDistribution
 
 from benchmark.core.errors import NotFittedError
 from benchmark.core.patches import Patches
+from benchmark.core.published import VESSEL_SHARE
 from benchmark.core.segmenter import FreeSegmenter, TrainContext
 from benchmark.core.settings import Settings
-from segmenters.nets.shares import OUTSIDE, VESSELS, brightest
+from segmenters.nets.shares import OUTSIDE, brightest
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdParams(Settings):
     """``share``: of the brain's voxels, those that are marked."""
 
-    share: Annotated[float, FloatDistribution(1e-4, 0.5)] = VESSELS
+    share: Annotated[float, FloatDistribution(1e-4, 0.5)] = VESSEL_SHARE
 
 
 class Threshold(FreeSegmenter):

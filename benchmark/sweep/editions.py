@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.core.errors import UsageError
+from benchmark.core.published import VESSEL_SHARE
 
 if TYPE_CHECKING:
     from benchmark.core.settings import Settings
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 PROTOCOL = "protocol"
 FIRST = "2026-1"
 """The edition of results that name none."""
-
-VESSELS = 0.011
-"""Of a brain: the share in public whole-brain vessel masks (docs/experiments.md)."""
 
 Values = Mapping[str, Any]
 
@@ -38,7 +36,7 @@ class Edition(NamedTuple):
     settings: Mapping[str, Mapping[str, Values]]
 
 
-_COMPOSITION = {"batch_share": 0.1, "brain_share": VESSELS, "attempts": 2}
+_COMPOSITION = {"batch_share": 0.1, "brain_share": VESSEL_SHARE, "attempts": 2}
 _QUICK = {"width": 8, "iterations": 1000, **_COMPOSITION}
 _STANDARD = {"iterations": 1500, **_COMPOSITION}
 

@@ -20,6 +20,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from benchmark.core.patches import Patches
+from benchmark.core.published import VESSEL_SHARE
+from generators.simulation.tubes import CENTRED
 
 Array = NDArray[np.float32]
 
@@ -31,11 +33,6 @@ FILTERS = 1 + len(MEANS) + len(SLOPES) + 2 * len(CURVATURES)
 
 RATE = 2e-2
 BATCH = 16
-CENTRED = 0.5
-"""Of a patient's patches, the share that is cut around a vessel (Kossen et al. 2022)."""
-VESSELS = 0.011
-"""Of a brain, the share that is vessel, in public masks: so often a patch around any voxel has one
-in its middle."""
 SMOOTH = 1.0
 """Pixels added to both sides of Dice: a patch without vessels, and with none marked, is right."""
 
@@ -71,7 +68,7 @@ class Judges(NamedTuple):
             self._overlap(image, mask[0] > 0)
             for image, mask in zip(patches.images, patches.masks, strict=True)
         ]
-        rarer = VESSELS / CENTRED / ((1 - VESSELS) / (1 - CENTRED))
+        rarer = VESSEL_SHARE / CENTRED / ((1 - VESSEL_SHARE) / (1 - CENTRED))
         weights = np.where(patches.centred, rarer, 1.0)
         return weights[:, None] * np.asarray(found).reshape(len(patches), 2 * self.candidates)
 

@@ -8,9 +8,6 @@ from numpy.typing import NDArray
 OUTSIDE = -1.0
 """What a volume holds outside of the brain; see ``benchmark.data.cohort.PatientVolume``."""
 
-VESSELS = 0.011
-"""How much of a brain the vessels are in public whole-brain masks at 0.3 to 0.5 mm."""
-
 
 def brightest(
     values: NDArray[np.float32], brain: NDArray[np.bool_], share: float, *, most: float

@@ -14,6 +14,7 @@ from benchmark.core.errors import NotFittedError, UsageError
 from benchmark.core.generator import FitContext
 from benchmark.core.laws import LawBrokenError
 from benchmark.core.patches import Patches
+from benchmark.core.published import VESSEL_SHARE
 from benchmark.core.registry import generators
 from benchmark.privacy.randomness import SeededNoise
 from generators.private_selection import (
@@ -24,7 +25,7 @@ from generators.private_selection import (
 )
 from generators.simulation import bank, tubes
 from generators.simulation.bank import Recipe, around, judges_of, parameters
-from generators.simulation.judges import VESSELS, dice
+from generators.simulation.judges import dice
 
 RECIPE = Recipe(candidates=3, seed=0, spread=0.3, patches=24, hidden=6, steps=30, size=32)
 PARAMS = PrivateSelectionParams(
@@ -77,7 +78,7 @@ def test_overlaps_are_twice_the_hits_and_both_areas() -> None:
     from generators.simulation.judges import filtered
 
     marked = judges._marked(filtered(one[0])[0])
-    weight = VESSELS / (1 - VESSELS) if data.centred[3] else 1.0  # as rare as in a brain
+    weight = VESSEL_SHARE / (1 - VESSEL_SHARE) if data.centred[3] else 1.0  # as rare as in a brain
     both, areas = np.split(judges.overlaps(data)[3] * 32 * 32 / weight, 2)
     np.testing.assert_allclose(both, 2 * (marked & one[1][:, None]).sum(0) + 1)
     np.testing.assert_allclose(areas, marked.sum(0) + one[1].sum() + 1)
