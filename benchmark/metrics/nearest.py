@@ -44,11 +44,16 @@ def nearest(mask: Mask, other: Mask, spacing_mm: tuple[float, float, float]) -> 
 
 
 def _by_tree(mask: Mask, other: Mask, spacing_mm: NDArray[np.float64]) -> Nearest:
-    voxels = np.argwhere(other)
-    distance, index = KDTree(voxels * spacing_mm).query(np.argwhere(mask) * spacing_mm)
+    voxels = _places(other)
+    distance, index = KDTree(voxels * spacing_mm).query(_places(mask) * spacing_mm)
     return Nearest(distance, voxels[index])
 
 
 def _by_transform(mask: Mask, other: Mask, spacing_mm: NDArray[np.float64]) -> Nearest:
     distance, place = distance_transform_edt(~other, sampling=spacing_mm, return_indices=True)
     return Nearest(distance[mask], place[:, mask].T.astype(np.int64))
+
+
+def _places(mask: Mask) -> NDArray[np.int64]:
+    """``np.argwhere``, several times faster where few voxels are marked."""
+    return np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=1)

@@ -146,7 +146,7 @@ class SliceSegmenter(SlicePredictor):
         again = f" {attempt}" if attempt else ""
         torch.manual_seed(stream(context.seed, f"segmenter weights{again}"))
         rng = torch.Generator().manual_seed(stream(context.seed, f"segmenter batches{again}"))
-        net = self.network().to(self._device)
+        net = self.network().to(self._device, memory_format=torch.channels_last)
         draws = Batches(patches, self.params.batch, self.params.batch_share, rng)
         self._train(net, draws, context)
         self._net = net.eval()

@@ -118,7 +118,10 @@ def _neighbours(
     counts = np.ceil(reach.max() / spacing).astype(int)
     sides = np.meshgrid(*(np.arange(-n, n + 1) for n in counts), indexing="ij")
     stencil = np.stack(sides, axis=-1).reshape(-1, 3)
-    voxels = np.rint(points / spacing).astype(np.intp)[:, None] + stencil
-    distance = np.sqrt(((voxels * spacing - points[:, None]) ** 2).sum(axis=-1))
-    near = (distance < reach[:, None]) & ((voxels >= 0) & (voxels < shape)).all(axis=-1)
-    return np.ravel_multi_index(tuple(voxels[near].T), shape), distance[near], np.nonzero(near)[0]
+    middles = np.rint(points / spacing).astype(np.intp)
+    seen = np.flatnonzero(((middles >= -counts) & (middles < shape + counts)).all(axis=-1))
+    voxels = middles[seen, None] + stencil
+    distance = np.sqrt(((voxels * spacing - points[seen, None]) ** 2).sum(axis=-1))
+    near = (distance < reach[seen, None]) & ((voxels >= 0) & (voxels < shape)).all(axis=-1)
+    index = np.ravel_multi_index(tuple(voxels[near].T), shape)
+    return index, distance[near], seen[np.nonzero(near)[0]]
