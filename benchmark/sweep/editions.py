@@ -64,7 +64,7 @@ EDITIONS: Mapping[str, Edition] = {
         },
     ),
 }
-DEFAULT = FIRST
+DEFAULT = "2026-2"
 
 
 def edition_of(protocol: Values) -> str:

@@ -157,7 +157,8 @@ def test_widths_of_version_3_are_the_published_ones() -> None:
 def test_veins_are_bright_and_no_artery() -> None:
     segments = grow_vessels(np.random.default_rng(0), PUBLISHED)
     arteries, veins = ([s for s in segments if s.is_labelled is kind] for kind in (True, False))
-    assert max(s.flow for s in veins if s.flow < 0.7) < min(s.flow for s in arteries)
+    faint = [s.flow for s in veins if s.flow <= PUBLISHED.vein_flow[1]]
+    assert faint and max(faint) < min(s.flow for s in arteries), "all but the sinuses"
     assert len(veins) > 50
 
 
@@ -244,20 +245,21 @@ def test_a_patient_is_a_function_of_seed_number_and_scanner() -> None:
     assert image(0, 0, UNSEEN) != first
 
 
-IMAGES = {"quick": "cf763aca44c7a0cb", "slab": "2b4e9efaed958b12"}
+VOXELS = {"quick": "1884ce50346ba074", "slab": "421cc2b439fdc803"}
 """Of the embedded cohort's versions 2 and 3, by size."""
 DIGEST = """
 import hashlib, sys
 from benchmark.data.phantom.patient import simulate
 from benchmark.data.phantom.settings import SIZES, hospitals
 size = SIZES[sys.argv[1]]
-images = [simulate(2022, i, hospitals(size)[i], size).image.tobytes() for i in range(3)]
-print(hashlib.sha256(b"".join(images)).hexdigest()[:16])
+phantoms = [simulate(2022, i, hospitals(size)[i], size) for i in range(3)]
+voxels = [volume.tobytes() for p in phantoms for volume in (p.image, p.vessels, p.brain)]
+print(hashlib.sha256(b"".join(voxels)).hexdigest()[:16])
 """
 
 
 @pytest.mark.parametrize("missing", [(), ("X86_V4",), ("X86_V3", "X86_V4")])
-@pytest.mark.parametrize("size", IMAGES)
+@pytest.mark.parametrize("size", VOXELS)
 def test_no_processor_changes_a_voxel_of_this_version(missing: tuple[str, ...], size: str) -> None:
     """Results carry the phantoms' digest: those of other machines must be of the same bytes."""
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
@@ -265,7 +267,7 @@ def test_no_processor_changes_a_voxel_of_this_version(missing: tuple[str, ...], 
     environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(disabled)}
     command = [sys.executable, "-c", DIGEST, size]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == IMAGES[size]
+    assert done.stdout.strip() == VOXELS[size]
 
 
 def test_the_exponential_and_the_power_are_near_the_true_ones() -> None:

@@ -15,6 +15,7 @@ from benchmark.cli.catalogue import show
 from benchmark.core import registry
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.settings import Settings, Tuned
+from benchmark.sweep.editions import DEFAULT
 from benchmark.sweep.planning import tuned_for
 from benchmark.sweep.request import LOWER, UPPER, Request
 from benchmark.sweep.study import Question
@@ -58,6 +59,7 @@ FOUND = Found(
         objectives=("dice", "distance"),
         trials=20,
         seeds=2,
+        protocol=DEFAULT,
         data="abc",
         on="phantom",
         selection=FREE,
@@ -71,7 +73,7 @@ FOUND = Found(
 )
 
 
-WANTED = Wanted("dp-wgan", "patch", "quick")
+WANTED = Wanted("dp-wgan", "patch", "quick", protocol=DEFAULT)
 
 
 @pytest.mark.parametrize("epsilon", [5.0, 7.4, math.inf])
@@ -118,7 +120,7 @@ def test_why_there_is_nothing_is_said_in_a_sentence(tmp_path: Path) -> None:
     replace(FOUND, provenance=how(preset="paper", sites=3)).write(tmp_path)
     assert nearest([tmp_path], WANTED, 5.0) is None
     said = why_none([tmp_path], WANTED, 7.4)
-    whose = "the preset paper of protocol 2026-1 and 3 sites"
+    whose = f"the preset paper of protocol {DEFAULT} and 3 sites"
     assert said == f"what was tuned at ε = 5 is for {whose}, and is left alone"
     assert nearest([tmp_path], replace(WANTED, preset="paper", federated=True), 5.0)
 

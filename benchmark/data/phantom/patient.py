@@ -43,6 +43,7 @@ def simulate(seed: int, patient: int, scanner: Scanner, size: Size) -> Phantom:
         grid,
         slow_radius_mm=scanner.slow_radius_mm,
         labelled_signal=size.anatomy.labelled_signal,
+        labelled_step=size.anatomy.labelled_step,
     )
     scan = stream(seed, Purpose.SCAN, patient)
     image = acquire(scan, head.signal, drawn, adult, scanner, lambda f: grid.lifted(f, coarse))

@@ -22,8 +22,6 @@ from benchmark.data.phantom.head import Pose
 Points = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-LABELLED_STEP = 0.5
-
 
 class Drawn(NamedTuple):
     """Vessels on the voxel grid, all ``(X, Y, Z)``.
@@ -46,11 +44,12 @@ def draw(
     *,
     slow_radius_mm: float,
     labelled_signal: float = 0.0,
+    labelled_step: float = 0.5,
 ) -> Drawn:
     """Draws every segment; a voxel belongs to the vessel that covers most of it.
 
-    A voxel is labelled where the step passes its middle, unless the tube is so thin and slow that
-    coverage · flow stays below ``labelled_signal``.
+    A voxel is labelled where the step reaches ``labelled_step``, unless the tube is so thin and slow
+    that coverage · flow stays below ``labelled_signal``.
     """
     share, flow = (np.zeros(grid.shape, np.float32) for _ in range(2))
     drawn = Drawn(share, flow, np.zeros(grid.shape, bool))
@@ -58,20 +57,22 @@ def draw(
         points = pose.to_world(segment.points)
         seen = _draw_segment(drawn, segment, points, np.array(grid.spacing_mm), slow_radius_mm)
         if segment.is_labelled:
-            drawn.label.flat[seen.voxels[seen.signal >= labelled_signal]] = True
+            marked = (seen.step >= labelled_step) & (seen.signal >= labelled_signal)
+            drawn.label.flat[seen.voxels[marked]] = True
     return drawn
 
 
-class _Middle(NamedTuple):
-    """Voxels in whose middle a segment is, and its signal there."""
+class _Seen(NamedTuple):
+    """Voxels in a segment's reach: how far the step has risen there, and the signal beyond it."""
 
     voxels: Index
+    step: Points
     signal: Points
 
 
 def _draw_segment(
     drawn: Drawn, segment: Segment, points: Points, spacing: Points, slow_radius_mm: float
-) -> _Middle:
+) -> _Seen:
     points, radius = _resampled(points, segment.radius_mm, 0.5 * float(spacing.min()))
     voxel = _voxel_radius(points, spacing)
     index, distance, nearest = _neighbours(points, radius + voxel, spacing, drawn.coverage.shape)
@@ -82,8 +83,7 @@ def _draw_segment(
     flow = segment.flow / (1 + (slow_radius_mm / r) ** 2)
     share = most * step
     _merge(drawn, index, share.astype(np.float32), flow.astype(np.float32))
-    middle = step >= LABELLED_STEP
-    return _Middle(index[middle], (most * flow)[middle])
+    return _Seen(index, step, most * flow)
 
 
 def _merge(

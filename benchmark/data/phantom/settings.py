@@ -33,6 +33,8 @@ class Anatomy:
         vein_flow: The same of veins.
         labelled_signal: The share of a voxel that is blood, times its signal over fast arterial
             blood's, from which an annotator marks a vessel: nobody marks what cannot be seen.
+        labelled_step: How much of a wall's voxel must be within it where an annotator marks it, from
+            0, any, over 0.5, the wall itself, to 1, all.
         veins: Whether there are deep and cortical veins and choroid plexus, all unlabelled.
         marrow: Whether bright marrow lies within what a brain mask holds.
     """
@@ -51,6 +53,7 @@ class Anatomy:
     sinus_flow: tuple[float, float] = (0.15, 0.38)
     vein_flow: tuple[float, float] = (0.15, 0.38)
     labelled_signal: float = 0.40
+    labelled_step: float = 0.5
     veins: bool = False
     marrow: bool = True
 
@@ -67,8 +70,9 @@ PUBLISHED = Anatomy(
     richness=4.0,
     richness_spread=0.25,
     flow_spread=0.2,
-    sinus_flow=(0.4, 0.9),
-    vein_flow=(0.25, 0.5),
+    sinus_flow=(0.25, 0.6),  # a guess: saturation bands leave some
+    vein_flow=(0.1, 0.3),  # a guess: brighter than tissue, darker than most arteries
+    labelled_step=0.3,  # with the wall's voxels vessels are as much of a brain as in public masks
     veins=True,
     marrow=False,
 )
