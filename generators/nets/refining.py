@@ -67,10 +67,9 @@ class Refiner(Drawer):
         """Draws the weights (He et al. 2015, arXiv:1502.01852) so that nothing is changed yet."""
         for layer in (self.first, self.second, self.seen):
             nn.init.normal_(layer.weight, 0.0, (2 / layer.weight[0].numel()) ** 0.5, generator=rng)
-        for layer in (self.last, self.knobs):
-            nn.init.zeros_(layer.weight)
-        for layer in (self.first, self.second, self.last, self.seen, self.knobs):
-            nn.init.zeros_(layer.bias)
+        for name, weight in self.named_parameters():
+            if name.endswith("bias") or name.startswith(("last", "knobs")):
+                nn.init.zeros_(weight)
 
     def fill(self) -> None:
         """Simulates the patches that ``latents`` chooses from."""
@@ -88,7 +87,7 @@ class Refiner(Drawer):
     def inputs(self, n: int, seed: int, rng: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
         """What ``n`` patches are drawn from, some at a time; simulated anew by the seed."""
         begun = simulated(n, self.size, self.pixel_mm, seed).to(rng.device)
-        for some in begun.split(CHUNK):
+        for some in torch.split(begun, CHUNK):
             yield some, *self._noise(len(some), rng)
 
     def forward(self, begun: Tensor, latent: Tensor, noise: Tensor) -> Tensor:
