@@ -74,6 +74,13 @@ class Simulator(Generator):
         self.params = params
         self._size: int | None = None
 
+    @classmethod
+    def of_size(cls, params: SimulatorParams, size: int) -> Self:
+        """One that is ready to draw patches of a side; there is nothing to fit."""
+        made = cls(params)
+        made._size = size
+        return made
+
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
         """ε = 0, whatever the budget."""
         return Guarantee.of(public, budget, epsilon=0.0)
@@ -117,6 +124,4 @@ class Simulator(Generator):
     def load(cls, folder: Path) -> Self:
         """The generator that ``save`` wrote."""
         settings = json.loads((folder / "settings.json").read_text())
-        made = cls(SimulatorParams(**settings["params"]))
-        made._size = settings["size"]
-        return made
+        return cls.of_size(SimulatorParams(**settings["params"]), settings["size"])

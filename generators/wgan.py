@@ -19,22 +19,28 @@ from benchmark.core.federation import Arrays, FederatedGenerator, Schedule
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.registry import unknown
-from benchmark.core.settings import Settings, Tuned
+from benchmark.core.settings import Later, Settings, Tuned
 from benchmark.privacy.engines import DEFAULT_ENGINE, trained
 from generators.nets.adversarial import Game
-from generators.nets.convolutional import PatchGenerator
-from generators.nets.drawing import DrawingGenerator
+from generators.nets.drawing import Drawer, DrawingGenerator
 from generators.nets.federated import DESIGNS, WganServer, WganSite, only, tensors
 from generators.nets.players import patch_critic, patch_generator
 from generators.nets.pretraining import begin
 
+BEGINNINGS = ("noise", "simulator")
 ALL_LAYERS = 7
 """The most layers that a critic has."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WganParams(Settings):
-    """Settings of the WGAN; the preset ``paper`` has the paper's."""
+    """Settings of the WGAN; the preset ``paper`` has the paper's.
+
+    ``begin``: what the generator makes a patch from. From ``noise``, as the paper's does; or from a
+    patch of the data-free ``simulator``, which it refines (``nets.refining``): there the masks are
+    the simulator's, ``pixel_mm`` is the side of the patches' pixels, and ``generator_width`` the
+    refiner's; ``upsampling`` and ``head`` have no meaning.
+    """
 
     latent: Annotated[int, IntDistribution(2, 512)] = 64
     levels: Annotated[int, IntDistribution(2, 6)] = 3
@@ -82,6 +88,8 @@ class WganParams(Settings):
     ] = "none"
     pretrain_steps: Annotated[int, IntDistribution(1, 100_000, log=True)] = 100
     trained_layers: Annotated[int, IntDistribution(1, ALL_LAYERS)] = ALL_LAYERS
+    begin: Annotated[str, CategoricalDistribution([*BEGINNINGS]), Later()] = "noise"
+    pixel_mm: Annotated[float, FloatDistribution(0.2, 2.0), Later()] = 0.8
 
 
 PAPER = WganParams(
@@ -112,7 +120,11 @@ STANDARD = WganParams(levels=4, generator_steps=400)
 
 
 class Wgan(DrawingGenerator, FederatedGenerator):
-    """Draws labelled patches from a WGAN; its critic saw the patients as they are."""
+    """Draws labelled patches from a WGAN; its critic saw the patients as they are.
+
+    With ``begin=simulator`` the generator refines the data-free simulator's patches, and begins at
+    changing nothing.
+    """
 
     name: ClassVar[str] = "wgan"
     version: ClassVar[int] = 2
@@ -227,7 +239,7 @@ class Wgan(DrawingGenerator, FederatedGenerator):
         self._net.load_state_dict({n.removeprefix("averaged."): t for n, t in weights.items()})
         self._net.eval()
 
-    def _network(self, size: int) -> PatchGenerator:
+    def _network(self, size: int) -> Drawer:
         return patch_generator(self.params, size)
 
     def _sampling_rate(self, units: int, unit: Unit) -> float:

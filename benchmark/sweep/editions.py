@@ -39,6 +39,9 @@ class Edition(NamedTuple):
 _COMPOSITION = {"batch_share": 0.1, "brain_share": VESSEL_SHARE, "attempts": 2}
 _QUICK = {"width": 8, "iterations": 1000, **_COMPOSITION}
 _STANDARD = {"iterations": 1500, **_COMPOSITION}
+_REFINING = {"begin": "simulator", "averaging": 0.97}
+_QUICK_GAN = {**_REFINING, "generator_steps": 110}  # of pixels of 0.8 mm, the default
+_STANDARD_GAN = {**_REFINING, "pixel_mm": 0.6, "generator_steps": 150}
 
 EDITIONS: Mapping[str, Edition] = {
     FIRST: Edition(
@@ -54,11 +57,15 @@ EDITIONS: Mapping[str, Edition] = {
                 PROTOCOL: {"edition": "2026-2", "spacing_mm": 0.8},
                 "unet": _QUICK,
                 "attention-unet": _QUICK,
+                "wgan": _QUICK_GAN,
+                "dp-wgan": _QUICK_GAN,
             },
             "standard": {
                 PROTOCOL: {"edition": "2026-2", "spacing_mm": 0.6},
                 "unet": _STANDARD,
                 "attention-unet": _STANDARD,
+                "wgan": _STANDARD_GAN,
+                "dp-wgan": _STANDARD_GAN,
             },
             "paper": {PROTOCOL: {"edition": "2026-2"}},
         },

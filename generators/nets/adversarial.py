@@ -11,7 +11,7 @@ from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.workings import State, Tally
-from generators.nets.convolutional import PatchGenerator
+from generators.nets.drawing import Drawer
 from generators.nets.players import How, Players, critic_step, drawn_by, latents_of, sampler_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Game(Players):
         *,
         engine: str,
     ) -> None:
-        super().__init__(params, patches.size, context)
+        super().__init__(params, patches.size, context, guarantee)
         self.guarantee, self.context, self.patches = guarantee, context, patches
         self.rng = latents_of(context)
         self.step = critic_step(params, guarantee, engine)
@@ -41,7 +41,7 @@ class Game(Players):
         """How many times patients are looked at."""
         return self.params.generator_steps * self.params.critic_steps
 
-    def play(self) -> tuple[PatchGenerator, Tally]:
+    def play(self) -> tuple[Drawer, Tally]:
         """Trains for the planned rounds, in strides; returns the averaged generator."""
         self.context.inspect(self)
         tally = self._resumed() or Tally(total=self.params.generator_steps)

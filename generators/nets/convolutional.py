@@ -13,13 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.privacy.engines import trained
+from generators.nets.drawing import Drawer
 
 INITIAL_STD = 0.05
 MOST_NOISE = 0.2
 RARITY, SHARPNESS = 2.0, 4.0  # of a vessel pixel: in standard deviations of its map, and per one
 
 
-class PatchGenerator(nn.Module):
+class PatchGenerator(Drawer):
     """Latents to labelled patches.
 
     Args:

@@ -4,32 +4,60 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from benchmark.core.errors import NotFittedError
 from benchmark.core.generator import Generator
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings
-from generators.nets.convolutional import PatchGenerator
 
 CHUNK = 256
+"""Patches that are drawn together."""
+
 SETTINGS, WEIGHTS = "settings.json", "weights.safetensors"
+
+
+class Drawer(nn.Module):
+    """A network that labelled patches ``(n, 2, H, W)`` in [-1, 1] are drawn from.
+
+    Attributes:
+        size: Side of a patch.
+    """
+
+    size: int
+
+    def latents(self, n: int, rng: torch.Generator) -> tuple[Tensor, ...]:
+        """What it makes ``n`` patches of while it is trained."""
+        raise NotImplementedError
+
+    def inputs(self, n: int, seed: int, rng: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
+        """What it makes ``n`` samples of, some at a time.
+
+        Args:
+            n: How many.
+            seed: The samples'.
+            rng: Seeded by it.
+        """
+        for start in range(0, n, CHUNK):
+            yield self.latents(min(CHUNK, n - start), rng)
 
 
 class DrawingGenerator(Generator):
     """Draws labelled patches from its network, ``None`` before it is fitted."""
 
     params: Settings
-    _net: PatchGenerator | None = None
+    _net: Drawer | None = None
 
     @abstractmethod
-    def _network(self, size: int) -> PatchGenerator:
+    def _network(self, size: int) -> Drawer:
         """The network for patches of a side, by the settings; its weights are yet to come."""
 
     @torch.no_grad()
@@ -37,8 +65,8 @@ class DrawingGenerator(Generator):
         """Draws ``n`` labelled patches; masks are where the mask channel is above 0."""
         net = self._fitted("sample")
         rng = torch.Generator(next(net.parameters()).device).manual_seed(stream(seed, "samples"))
-        sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
-        out = torch.cat([net(*net.latents(size, rng)).cpu() for size in sizes]).numpy()
+        drawn = net.inputs(n, seed, rng)
+        out = torch.cat([net(*some).cpu() for some in drawn]).numpy()
         return Patches(images=out[:, :1], masks=(out[:, 1:] > 0).astype(np.uint8))
 
     def save(self, folder: Path) -> None:
@@ -58,7 +86,7 @@ class DrawingGenerator(Generator):
         made._net.eval()
         return made
 
-    def _fitted(self, to: str) -> PatchGenerator:
+    def _fitted(self, to: str) -> Drawer:
         if self._net is None:
             raise NotFittedError(f"{self.name} must be fitted before it can {to}.")
         return self._net

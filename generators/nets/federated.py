@@ -68,7 +68,9 @@ class WganSite:
 
     def compute(self, number: int, state: Arrays, context: FitContext) -> Arrays:
         """The round's private steps, from the server's state to this site's."""
-        players = self._players = self._players or Players(self.params, self.patches.size, context)
+        players = self._players = self._players or Players(
+            self.params, self.patches.size, context, self.guarantee
+        )
         players.load(tensors(state))
         players.slow_down((number - 1) / self.schedule.rounds)
         rng, how = latents_of(context), How(self.step, context.noise)

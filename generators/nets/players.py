@@ -32,6 +32,8 @@ from generators.nets.convolutional import (
     initialise,
     project_spectrally,
 )
+from generators.nets.drawing import Drawer
+from generators.nets.refining import Refiner, trust
 
 if TYPE_CHECKING:
     from generators.wgan import WganParams
@@ -65,17 +67,29 @@ class Players:
         params: The WGAN's settings.
         size: The side of a patch.
         context: Its seed initialises the weights.
+        guarantee: What a refiner trusts the critic by; ``None`` where that is not known.
     """
 
-    def __init__(self, params: WganParams, size: int, context: FitContext) -> None:
+    def __init__(
+        self,
+        params: WganParams,
+        size: int,
+        context: FitContext,
+        guarantee: Guarantee | None = None,
+    ) -> None:
         self.params = params
         self.generator, self.critic = networks(params, size, context)
         self.averaged = copy.deepcopy(self.generator)
+        self.trust = 1.0
+        if isinstance(self.generator, Refiner):
+            self.generator.fill()
+            if guarantee is not None:
+                self.trust = trust(guarantee, sum(w.numel() for w in trained(self.critic)))
         make = OPTIMISERS[params.optimiser]
         betas = {"betas": (0.5, 0.99)} if params.optimiser == "adam" else {}
         self.critic_optimiser = make(trained(self.critic), lr=params.critic_rate, **betas)
         self.generator_optimiser = make(
-            self.generator.parameters(), lr=params.generator_rate, **betas
+            self.generator.parameters(), lr=self.trust * params.generator_rate, **betas
         )
 
     def critic_step(self, drawn: Batch, rng: torch.Generator, how: How) -> None:
@@ -99,7 +113,7 @@ class Players:
         """Sets both learning rates for what comes after a share of the fit."""
         factor = SCHEDULES[self.params.schedule](played)
         _set_rate(self.critic_optimiser, factor * self.params.critic_rate)
-        _set_rate(self.generator_optimiser, factor * self.params.generator_rate)
+        _set_rate(self.generator_optimiser, factor * self.trust * self.params.generator_rate)
 
     @torch.no_grad()
     def average(self, done: int) -> None:
@@ -149,23 +163,31 @@ class Players:
         return {"of critic": self.critic_optimiser, "of generator": self.generator_optimiser}
 
 
-def networks(
-    params: WganParams, size: int, context: FitContext
-) -> tuple[PatchGenerator, PatchCritic]:
+def networks(params: WganParams, size: int, context: FitContext) -> tuple[Drawer, PatchCritic]:
     """Freshly initialised generator and critic."""
     rng = torch.Generator().manual_seed(stream(context.seed, "initial weights"))
     generator = patch_generator(params, size)
     critic = patch_critic(params)
     for net in (generator, critic):
-        initialise(net, rng)
+        if isinstance(net, Refiner):
+            net.initialise(rng)
+        else:
+            initialise(net, rng)
         net.to(context.device)
     refuse_mixing(critic, torch.randn(3, 2, size, size, generator=rng).to(context.device))
     refuse_unruled(critic)
     return generator, critic
 
 
-def patch_generator(params: WganParams, size: int) -> PatchGenerator:
+def patch_generator(params: WganParams, size: int) -> Drawer:
     """The generator's network, not yet initialised."""
+    if params.begin == "simulator":
+        return Refiner(
+            latent=params.latent,
+            size=size,
+            width=params.generator_width,
+            pixel_mm=params.pixel_mm,
+        )
     return PatchGenerator(
         latent=params.latent,
         size=size,

@@ -1,0 +1,160 @@
+"""A generator that begins from the data-free simulator's patches and changes how they look.
+
+The simulator (``generators.simulator``) draws branching arteries in millimetres with masks that fit
+them, from no data. What it cannot know is how these scanners show them. So a small network refines
+its images against the critic, and leaves its masks as they are,
+
+    image = clip((1 + g) x + o + r(x, mask, noise)),
+
+where the gain g, the offset o and the strengths of the residual r's features depend on a latent
+vector and on a few statistics of the simulated image x. All three are 0 at first, so that training
+begins from the simulator itself. What the simulator draws costs no privacy.
+
+Reference: refining simulated images against a critic is SimGAN (Shrivastava et al. 2017,
+arXiv:1612.07828); features scaled and shifted by a network is FiLM (Perez et al. 2018,
+arXiv:1709.07871).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.seeds import stream
+from generators.nets.drawing import CHUNK, Drawer
+from generators.simulator import Simulator, SimulatorParams
+
+POOL = 4096
+"""Simulated patches that fits draw from, each turned and mirrored in eight ways."""
+
+POOL_SEED = stream(0, "pool of simulated patches")
+"""Of all fits, whatever their seed: so a site that begins anew after any round has the same."""
+
+STATISTICS = 6
+"""Numbers that a simulated patch is known by to the network."""
+
+
+class Refiner(Drawer):
+    """Simulated labelled patches to refined ones.
+
+    ``fill`` its pool before ``latents`` are drawn for training; ``inputs`` simulates its own.
+
+    Args:
+        latent: Length of the latent vector.
+        size: Side of a patch.
+        width: Channels of the residual.
+        pixel_mm: A pixel's side.
+    """
+
+    def __init__(self, *, latent: int, size: int, width: int, pixel_mm: float) -> None:
+        super().__init__()
+        self.latent, self.size, self.pixel_mm = latent, size, pixel_mm
+        self.pool = torch.empty(0, 2, size, size)
+        self.first = nn.Conv2d(4, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.last = nn.Conv2d(width, 1, 3, padding=1)
+        self.seen = nn.Linear(latent + STATISTICS, 2 * width)
+        self.knobs = nn.Linear(2 * width, 2 + 4 * width)
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draws the weights (He et al. 2015, arXiv:1502.01852) so that nothing is changed yet."""
+        for layer in (self.first, self.second, self.seen):
+            nn.init.normal_(layer.weight, 0.0, (2 / layer.weight[0].numel()) ** 0.5, generator=rng)
+        for name, weight in self.named_parameters():
+            if name.endswith("bias") or name.startswith(("last", "knobs")):
+                nn.init.zeros_(weight)
+
+    def fill(self) -> None:
+        """Simulates the patches that ``latents`` chooses from."""
+        self.pool = _pool(POOL, self.size, self.pixel_mm).to(self.last.weight.device)
+
+    def latents(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Simulated patches ``(n, 2, H, W)``, latents ``(n, latent)``, noise ``(n, 1, H, W)``."""
+        chosen = torch.randint(len(self.pool), (n,), generator=rng, device=rng.device)
+        begun = self.pool[chosen]
+        turns = torch.rand(3, n, 1, 1, 1, generator=rng, device=rng.device) < 0.5
+        for turned, axes in zip(turns, ((-1,), (-2,)), strict=False):
+            begun = torch.where(turned, begun.flip(axes), begun)
+        return torch.where(turns[2], begun.mT, begun), *self._noise(n, rng)
+
+    def inputs(self, n: int, seed: int, rng: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
+        """What ``n`` patches are drawn from, some at a time; simulated anew by the seed."""
+        begun = simulated(n, self.size, self.pixel_mm, seed).to(rng.device)
+        for some in torch.split(begun, CHUNK):
+            yield some, *self._noise(len(some), rng)
+
+    def forward(self, begun: Tensor, latent: Tensor, noise: Tensor) -> Tensor:
+        """Labelled patches ``(n, 2, H, W)`` in [-1, 1]; nothing changes outside the brain."""
+        image, mask = begun[:, :1], begun[:, 1:]
+        outside = _outside(image)
+        known = torch.cat([latent, _statistics(image, mask, outside)], dim=1)
+        knobs = self.knobs(F.relu(self.seen(known)))[..., None, None]
+        gain, offset, films = knobs[:, :1], knobs[:, 1:2], knobs[:, 2:].chunk(4, dim=1)
+        features = torch.cat([image, mask, noise, outside], dim=1)
+        features = F.leaky_relu(self.first(features) * (1 + films[0]) + films[1], 0.2)
+        features = F.leaky_relu(self.second(features) * (1 + films[2]) + films[3], 0.2)
+        drawn = (1 + gain) * image + offset + self.last(features)
+        drawn = drawn + (drawn.clamp(-1, 1) - drawn).detach()  # clipped, yet with a gradient
+        return torch.cat([torch.where(outside > 0, image, drawn), mask], dim=1)
+
+    def _noise(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        return (
+            torch.randn(n, self.latent, generator=rng, device=rng.device),
+            torch.randn(n, 1, self.size, self.size, generator=rng, device=rng.device),
+        )
+
+
+def simulated(n: int, size: int, pixel_mm: float, seed: int) -> Tensor:
+    """Labelled patches ``(n, 2, H, W)`` of the data-free simulator, masks as -1/1."""
+    simulator = Simulator.of_size(SimulatorParams(pixel_mm=pixel_mm), size)
+    drawn = simulator.sample(n, seed=seed)
+    masks = 2 * drawn.masks.astype(np.float32) - 1
+    return torch.from_numpy(np.concatenate([drawn.images, masks], axis=1))
+
+
+def trust(guarantee: Guarantee, numbers: int) -> float:
+    """How far a critic is followed away from the simulator: (0, 1], by public numbers alone.
+
+    One over the noise's length in a step, in those of the longest signal, σ C √d / (B C) with B the
+    expected units, and at most 1. A critic of noise alone would lead the generator astray; one that
+    is not followed leaves the simulator, which is free.
+
+    Args:
+        guarantee: The plan of the fit.
+        numbers: d: the critic's trained weights.
+    """
+    units = guarantee.patients
+    if guarantee.unit == "patch":
+        units *= guarantee.patches_per_patient
+    noise = guarantee.noise_multiplier * math.sqrt(numbers)
+    return min(1.0, guarantee.sampling_rate * units / noise) if noise else 1.0
+
+
+@lru_cache(maxsize=1)
+def _pool(n: int, size: int, pixel_mm: float) -> Tensor:
+    return simulated(n, size, pixel_mm, POOL_SEED)
+
+
+def _outside(image: Tensor) -> Tensor:
+    """Where a patch lies beyond the brain ``(n, 1, H, W)``: whole squares of -1."""
+    core = -F.max_pool2d(-(image <= -1).float(), 3, 1, 1)
+    return F.max_pool2d(core, 3, 1, 1)
+
+
+def _statistics(image: Tensor, mask: Tensor, outside: Tensor) -> Tensor:
+    """Mean and deviation of tissue and of vessels, the shares of vessel and outside ``(n, 6)``."""
+    vessel = (mask > 0).float()
+    found = []
+    for part in ((1 - vessel) * (1 - outside), vessel):
+        count = part.sum((1, 2, 3)).clamp(min=1)
+        mean = (image * part).sum((1, 2, 3)) / count
+        square = (image.square() * part).sum((1, 2, 3)) / count
+        found += [mean, (square - mean.square()).clamp(min=1e-6).sqrt()]
+    return torch.stack([*found, vessel.mean((1, 2, 3)).sqrt(), outside.mean((1, 2, 3))], dim=1)
