@@ -40,6 +40,15 @@ _COMPOSITION = {"batch_share": 0.1, "brain_share": VESSEL_SHARE, "attempts": 2}
 _QUICK = {"width": 8, "iterations": 1000, **_COMPOSITION}
 _STANDARD = {"iterations": 1500, **_COMPOSITION}
 
+
+
+def _trees(**pixel: float) -> Mapping[str, Values]:
+    """Generators that draw from populations of the data-free simulator, and no longer of tubes."""
+    design = {"design": "trees", **pixel}
+    fit = {"clip_norm": 4.0, "caution": 0.0, "populations": 512, "patches": 24}
+    return {"dp-simulator": {**design, **fit}, "private-selection": design}
+
+
 EDITIONS: Mapping[str, Edition] = {
     FIRST: Edition(
         phantoms=2,
@@ -54,13 +63,15 @@ EDITIONS: Mapping[str, Edition] = {
                 PROTOCOL: {"edition": "2026-2", "spacing_mm": 0.8},
                 "unet": _QUICK,
                 "attention-unet": _QUICK,
+                **_trees(),
             },
             "standard": {
                 PROTOCOL: {"edition": "2026-2", "spacing_mm": 0.6},
                 "unet": _STANDARD,
                 "attention-unet": _STANDARD,
+                **_trees(pixel_mm=0.6),
             },
-            "paper": {PROTOCOL: {"edition": "2026-2"}},
+            "paper": {PROTOCOL: {"edition": "2026-2"}, **_trees(pixel_mm=0.4)},
         },
     ),
 }

@@ -15,7 +15,7 @@ with s the released mean's noise: much noise leaves the prior.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,18 @@ EDGE = 0.02
 """Shares of a range are kept so far from its ends before they become logits."""
 
 JITTER = 1e-6
+
+
+class Mixture(Protocol):
+    """What patches are drawn from."""
+
+    def patches(
+        self, n: int, spread: float, family: Family, size: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Images ``(n, 1, H, W)`` and their masks."""
+
+    def _asdict(self) -> dict[str, Any]:
+        """Its arrays by name."""
 
 
 class Posterior(NamedTuple):
@@ -55,6 +67,12 @@ class Posterior(NamedTuple):
         """
         logits = self.mean + spread * rng.standard_normal((n, len(self.mean))) @ self.root.T
         return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+    def patches(
+        self, n: int, spread: float, family: Family, size: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Images ``(n, 1, H, W)`` and masks of a family's populations; ``spread`` as in ``draw``."""
+        return family.draw(self.draw(n, spread, rng), size, rng)
 
 
 class Populations:
@@ -125,6 +143,12 @@ class Populations:
     ) -> NDArray[np.float32]:
         """The statistics of a population's patches ``(patches, d)``."""
         return statistics.measure(*family.draw(np.tile(theta, (patches, 1)), size, rng))
+
+    def fitted(
+        self, released: Array, *, clip_norm: float, deviation: float, spread: float
+    ) -> Mixture:
+        """What patches are drawn from; ``spread`` is for families that foresee it."""
+        return self.posterior(released, clip_norm=clip_norm, deviation=deviation)
 
     def _standard(self, seen: Array) -> Array:
         return np.asarray((seen - self._centre) / self._scale)

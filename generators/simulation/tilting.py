@@ -19,14 +19,17 @@ All of it is made from the released mean and public draws, so it is post-process
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.core.budget import Unit
+from benchmark.core.seeds import stream
 from benchmark.privacy.release import clipped
 from generators.simulation import statistics
-from generators.simulation.families import Family
+from generators.simulation.families import Family, trees
 from generators.simulation.populations import Populations, Posterior, logits
 
 Array = NDArray[np.float64]
@@ -62,7 +65,7 @@ class Tilted(NamedTuple):
     tilt: Array
     missing: Array
 
-    def draw(
+    def patches(
         self, n: int, spread: float, family: Family, size: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Patches ``(n, 1, H, W)`` and masks; fewer of them are the first of more."""
@@ -84,7 +87,7 @@ class Tilted(NamedTuple):
 class TiltedPopulations(Populations):
     """Populations of a wide family; a mean becomes the mixture that is nearest to free."""
 
-    def tilted(
+    def fitted(
         self, released: Array, *, clip_norm: float, deviation: float, spread: float
     ) -> Tilted:
         """The mixture of a released mean.
@@ -109,10 +112,6 @@ class TiltedPopulations(Populations):
                 known = known._replace(mean=weights_of(vectors @ found) @ logits(theta))
         return Tilted(*known, found / self._scale, self._missing.astype(float))
 
-    def untilted(self, known: Posterior) -> Tilted:
-        """A mixture of which all patches are kept."""
-        return Tilted(*known, np.zeros(len(self._scale)), self._missing.astype(float))
-
     def _told(self, clip_norm: float) -> tuple[Array, Array]:
         """h and C, less what is due to populations' few patches."""
         units = self._standard(self._vectors)
@@ -129,6 +128,24 @@ class TiltedPopulations(Populations):
         chance = shorter * (each.T @ each) / (count * (n - 1) * n)
         values, axes = np.linalg.eigh(np.cov(means.T) - chance)
         return means.mean(0), axes * np.maximum(values, LEAST) @ axes.T
+
+
+@lru_cache(maxsize=2)
+def populations_of(
+    pixel_mm: float, count: int, patches: int, size: int, unit: Unit
+) -> TiltedPopulations:
+    """Populations of the data-free simulator, the same for every fit, and kept for the process.
+
+    Args:
+        pixel_mm: A pixel's nominal side.
+        count: How many.
+        patches: Of each.
+        size: The side of a patch.
+        unit: As in ``Populations``.
+    """
+    rng = np.random.default_rng(stream(0, "simulated populations"))
+    made = {"count": count, "patches": patches, "size": size}
+    return TiltedPopulations(**made, unit=unit, rng=rng, family=trees(pixel_mm))
 
 
 def tilt(vectors: Array) -> Array:
