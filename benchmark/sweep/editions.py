@@ -41,12 +41,12 @@ _QUICK = {"width": 8, "iterations": 1000, **_COMPOSITION}
 _STANDARD = {"iterations": 1500, **_COMPOSITION}
 
 
-
 def _trees(**pixel: float) -> Mapping[str, Values]:
     """Generators that draw from populations of the data-free simulator, and no longer of tubes."""
     design = {"design": "trees", **pixel}
-    fit = {"clip_norm": 4.0, "caution": 0.0, "populations": 512, "patches": 24}
-    return {"dp-simulator": {**design, **fit}, "private-selection": design}
+    fit = {"clip_norm": 5.0, "caution": 0.0, "populations": 512, "patches": 24}
+    others = {"private-selection": design, "private-evolution": design}
+    return {"dp-simulator": {**design, **fit}, **others}
 
 
 EDITIONS: Mapping[str, Edition] = {

@@ -20,7 +20,10 @@ from generators.simulation.trees import Array, uniform
 TISSUES = 4
 TISSUE = (0.35, 1.0)  # grey, white and what lies between; the brightest is near 1
 FLUID = (0.1, 0.8)  # cerebrospinal fluid is darker than tissue in TOF, by flip angle and TR
-EDGE = (0.0, 2.0)  # of a region map: beyond are about half to a fortieth of all pixels
+EDGE, EDGES = (
+    (0.0, 2.0),
+    ("edge", "", ""),
+)  # of a region map: beyond are about half to a fortieth of all pixels
 SOFT = (0.05, 0.4)  # of the edges between tissues, in deviations of a region map
 NODES = (3, 5, 9)  # of the smooth fields, along a patch
 SULCI, SULCUS_DEPTH, SULCUS_WIDTH = 0.6, (0.1, 0.8), (0.05, 0.35)
@@ -73,16 +76,19 @@ def _tissue(shape: tuple[int, ...], traits: Traits, rng: np.random.Generator) ->
     """Regions of random brightness with soft edges, folds, blotches and texture."""
     n = shape[0]
     one = (n, 1, 1)
-    level = traits.uniforms("tissue", TISSUE, (TISSUES, *one), rng)
+    level = uniform(TISSUE, (TISSUES, *one), rng)
     level[0], level[1] = 1, traits.uniform("fluid", FLUID, one, rng)
+    level[2] = traits.replaced("tissue", TISSUE, level[2])
     image = np.broadcast_to(level[0], shape)
-    for number, other in enumerate(level[1:]):
-        edge = traits.uniform("edge" if number == 0 else "", EDGE, one, rng)
+    for other, name in zip(level[1:], EDGES, strict=True):
+        edge = traits.uniform(name, EDGE, one, rng)
         share = _step((_smooth(shape, rng) - edge) / uniform(SOFT, one, rng))
         image = image + share * (other - image)
     image = image * (1 - _sulci(shape, traits, rng)) + _blotches(shape, rng)
     grain = _smooth(shape, rng) + 0.5 * _blurred(_normal(shape, rng), np.full(one, 0.8))
-    return np.asarray(image * (1 + traits.uniform("texture", TEXTURE, one, rng) * grain), np.float32)
+    return np.asarray(
+        image * (1 + traits.uniform("texture", TEXTURE, one, rng) * grain), np.float32
+    )
 
 
 def _sulci(shape: tuple[int, ...], traits: Traits, rng: np.random.Generator) -> Array:
@@ -137,9 +143,7 @@ def _sharpened(image: Array, traits: Traits, rng: np.random.Generator) -> Array:
     return np.asarray(seen + strength * (seen - _blurred(seen, np.full(one, 1.0))), np.float32)
 
 
-def _noisy(
-    image: Array, level: Array, traits: Traits, rng: np.random.Generator
-) -> Array:
+def _noisy(image: Array, level: Array, traits: Traits, rng: np.random.Generator) -> Array:
     """The magnitude of a signal with complex Gaussian noise (Gudbjartsson and Patz 1995)."""
     one = (len(image), 1, 1)
     noise = _normal((2, *image.shape), rng)

@@ -7,6 +7,7 @@ data-free simulator: arteries in millimetres, and its traits narrowed to a popul
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -55,12 +56,11 @@ def family(design: str, pixel_mm: float) -> Family:
     return TUBES if design == "tubes" else trees(pixel_mm)
 
 
+@cache
 def trees(pixel_mm: float) -> Family:
     """Populations of the data-free simulator."""
 
-    def draw(
-        theta: Array, size: int, rng: np.random.Generator
-    ) -> tuple[Array, NDArray[np.uint8]]:
+    def draw(theta: Array, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
         images = np.empty((len(theta), 1, size, size), np.float32)
         masks = np.empty(images.shape, np.uint8)
         for start in range(0, len(theta), CHUNK):

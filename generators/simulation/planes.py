@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from benchmark.core.seeds import stream
 from generators.simulation import blocks
-from generators.simulation.raster import Drawn, Mask
+from generators.simulation.raster import Drawn
 from generators.simulation.statistics import eroded
 from generators.simulation.trees import Array, Index
 
 COUNT = 6000
 """Planes of a pool."""
 
-SCALES = (1.0, 0.7, 0.5)
+SCALES = (1.0, 1.0, 1.0, 1.0, 0.6)
 """Of the nominal pixel: a brain that is wide, or of thick arteries, is within the pool."""
 
 RANKED = ("length", "calibre", "unmarked", "slow", "labelled")

@@ -71,7 +71,7 @@ class Posterior(NamedTuple):
     def patches(
         self, n: int, spread: float, family: Family, size: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Images ``(n, 1, H, W)`` and masks of a family's populations; ``spread`` as in ``draw``."""
+        """Images ``(n, 1, H, W)`` and masks; ``spread`` as in ``draw``."""
         return family.draw(self.draw(n, spread, rng), size, rng)
 
 

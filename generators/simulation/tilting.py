@@ -1,16 +1,16 @@
 """The mixture of simulated patches whose statistics have a given mean, and that is nearest to free.
 
-What a noised mean tells of a wide family of populations is used twice. A linear estimate says where
-among their parameters to look (``populations``). Of the patches drawn there each is then kept with a
-weight
+What a noised mean tells of a wide family of populations is used twice. A linear estimate says
+where among their parameters to look (``populations``). Of the patches drawn there each is then kept
+with a weight
 
     w ∝ exp(λ · z),    λ = argmin log E exp(λ · (z - z*)) + τ²/2 ‖λ‖²,
 
-so that the mean of their vectors z is z* within about τ² λ: of all mixtures with that mean this one
-has the least divergence from what was drawn (Csiszár 1975, Ann Probab 3, p. 146; relaxed as in Dudík
-et al. 2007, JMLR 8, p. 1217). So nothing is narrowed that the patients did not tell. z* is the
-released mean, freed of as much noise as the prior's populations tell: with h and C the mean and the
-covariance of what they release and s the noise,
+so that the mean of their vectors z is z* within about τ² λ: of all mixtures with that mean this
+one has the least divergence from what was drawn (Csiszár 1975, Ann Probab 3, p. 146; relaxed as in
+Dudík et al. 2007, JMLR 8, p. 1217). So nothing is narrowed that the patients did not tell. z* is
+the released mean, freed of as much noise as the prior's populations tell: with h and C the mean and
+the covariance of what they release and s the noise,
 
     z* = h + C (C + s² I)⁻¹ (ẑ - h).
 
@@ -113,21 +113,24 @@ class TiltedPopulations(Populations):
         return Tilted(*known, found / self._scale, self._missing.astype(float))
 
     def _told(self, clip_norm: float) -> tuple[Array, Array]:
-        """h and C, less what is due to populations' few patches."""
+        """The mean h and the covariance C of what the prior's populations release."""
         units = self._standard(self._vectors)
         means = np.stack([clipped(some, clip_norm).mean(0) for some in units])
+        values, axes = np.linalg.eigh(np.cov(means.T) - self._chance(clip_norm))
+        return means.mean(0), axes * np.maximum(values, LEAST) @ axes.T
+
+    def _chance(self, clip_norm: float) -> Array:
+        """What of C is due to populations' few patches."""
         patches = self._standard(self._drawn)
         shorter = 1.0
         if self._by_patch:
             patches = np.stack([clipped(some, clip_norm) for some in patches])
         else:
-            norms = np.linalg.norm(units[:, 0], axis=1)
+            norms = np.linalg.norm(patches.mean(1), axis=1)
             shorter = float(np.square(np.minimum(1, clip_norm / norms)).mean())
         each = (patches - patches.mean(1, keepdims=True)).reshape(-1, patches.shape[2])
         count, n = patches.shape[:2]
-        chance = shorter * (each.T @ each) / (count * (n - 1) * n)
-        values, axes = np.linalg.eigh(np.cov(means.T) - chance)
-        return means.mean(0), axes * np.maximum(values, LEAST) @ axes.T
+        return np.asarray(shorter * (each.T @ each) / (count * (n - 1) * n))
 
 
 @lru_cache(maxsize=2)

@@ -76,13 +76,12 @@ class Traits:
         low, high = ends
         return np.asarray(low + (high - low) * self._given[name].reshape(shape), np.float32)
 
-    def uniforms(
-        self, name: str, ends: tuple[float, float], shape: tuple[int, ...], rng: np.random.Generator
-    ) -> Array:
-        """Several such values for each patch ``(k, n, …)``; if given, all of them are the same."""
+    def replaced(self, name: str, ends: tuple[float, float], drawn: Array) -> Array:
+        """Values that were drawn before, or those between two ends that are given."""
         if name not in self._given:
-            return uniform(ends, shape, rng)
-        return np.stack([self.uniform(name, ends, shape[1:], rng)] * shape[0])
+            return drawn
+        low, high = ends
+        return np.asarray(low + (high - low) * self._given[name].reshape(drawn.shape), np.float32)
 
     def happens(
         self, name: str, share: float, shape: tuple[int, ...], rng: np.random.Generator
