@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,8 @@ class Pool(NamedTuple):
             far = np.square(self.ranks[offered] - wanted[mine][:, None]).sum(2)
             chosen[mine] = np.take_along_axis(offered, far.argmin(1)[:, None], 1)[:, 0]
         position = rng.integers(8, size=len(chosen))
-        return Drawn(*(_turned(planes[chosen], position) for planes in self.drawn))
+        blood, mask = (_turned(planes[chosen], position) for planes in self.drawn)
+        return Drawn(blood, mask)
 
 
 @lru_cache(maxsize=2)
@@ -107,7 +108,7 @@ def _ranks(values: Array, rng: np.random.Generator) -> Array:
     return ranks
 
 
-def _turned(planes: NDArray[np.generic], position: Index) -> NDArray[np.generic]:
+def _turned(planes: NDArray[Any], position: Index) -> NDArray[Any]:
     """Each plane mirrored or not along both axes and its diagonal."""
     turned = planes.copy()
     for bit, axes in ((1, 1), (2, 2)):

@@ -40,7 +40,7 @@ LOOKS, TRIED = 2, 6144
 OFFERED = 4
 """So many are drawn for every patch that is kept."""
 
-AT_ONCE = 512
+AT_ONCE = 128
 TOLERANCE = 0.05
 """τ, in standard deviations of the prior's populations."""
 

@@ -10,11 +10,13 @@ from scipy.optimize import minimize
 from scipy.stats import ks_2samp, kstest
 
 from benchmark.core.budget import Budget
-from benchmark.core.generator import FitContext
+from benchmark.core.generator import FitContext, Generator
 from benchmark.core.patches import Patches
 from benchmark.privacy.randomness import SeededNoise
-from generators.checks import PUBLIC, patches
+from generators.checks import LAWS, PUBLIC, patches
 from generators.dp_simulator import EVIDENCE, DpSimulator
+from generators.private_evolution import PrivateEvolution
+from generators.private_selection import PrivateSelection
 from generators.simulation import planes, statistics, tilting, traits
 from generators.simulation.families import TUBES, family, trees
 from generators.simulation.statistics import NAMES, measure
@@ -23,6 +25,11 @@ from generators.simulator import Simulator, SimulatorParams
 
 SIZE, PIXEL_MM = 32, 0.8
 TREES = trees(PIXEL_MM)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANGIOBENCH_CACHE", str(tmp_path / "cache"))
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -86,14 +93,14 @@ def test_the_prior_is_nearly_the_data_free_simulator() -> None:
         ("contrast", "brightness_spread"),
         ("darkest", "low"),
         ("noise", "noise"),
-        ("texture", "texture"),
+        ("tissue", "median"),
     ],
 )
 def test_a_trait_moves_its_statistic(trait: str, statistic: str) -> None:
     low, high = (
         np.nanmean(drawn(**{trait: share})[:, NAMES.index(statistic)]) for share in (0.05, 0.95)
     )
-    assert abs(high - low) > 0.02
+    assert abs(high - low) > 0.01
 
 
 @pytest.mark.parametrize("size", [16, 32])
@@ -133,28 +140,39 @@ def populations() -> tilting.TiltedPopulations:
     return tilting.populations_of(PIXEL_MM, 256, 24, SIZE, "patient")
 
 
-@pytest.mark.parametrize("pixel_mm", [0.5, 1.0])
 def test_an_exact_mean_is_met_in_every_statistic_thick_vessels_included(
-    populations: tilting.TiltedPopulations, pixel_mm: float
+    populations: tilting.TiltedPopulations,
 ) -> None:
-    wanted = populations.features(free(1500, pixel_mm)).mean(0)
+    wanted = populations.features(free(1000, 0.5)).mean(0)
+    assert wanted[NAMES.index("thicker_than_4")] > 1
     made = populations.fitted(wanted, clip_norm=math.inf, deviation=0.0, spread=1.0)
-    images, masks = made.patches(3000, 1.0, TREES, SIZE, rng())
+    images, masks = made.patches(1280, 1.0, TREES, SIZE, rng())
     found = populations.features(Patches(images=images, masks=masks)).mean(0)
     assert np.abs(found - wanted).max() < 0.2
 
 
-def test_much_noise_leaves_the_prior(populations: tilting.TiltedPopulations) -> None:
+def test_much_noise_leaves_the_prior(
+    populations: tilting.TiltedPopulations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tilting, "TRIED", 1024)
     made = populations.fitted(np.ones(len(NAMES)), clip_norm=4.0, deviation=1e3, spread=1.0)
-    images, masks = made.patches(2000, 1.0, TREES, SIZE, rng())
+    images, masks = made.patches(640, 1.0, TREES, SIZE, rng())
     found = populations.features(Patches(images=images, masks=masks)).mean(0)
-    assert np.abs(found).max() < 0.3
+    assert np.abs(found).max() < 0.5
 
 
-def test_fewer_patches_are_the_first_of_more(populations: tilting.TiltedPopulations) -> None:
+def test_fewer_patches_are_the_first_of_more(
+    populations: tilting.TiltedPopulations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tilting, "TRIED", 256)
     made = populations.fitted(np.zeros(len(NAMES)), clip_norm=4.0, deviation=0.5, spread=1.0)
-    few, many = (made.patches(n, 1.0, TREES, SIZE, rng())[0] for n in (20, 600))
+    few, many = (made.patches(n, 1.0, TREES, SIZE, rng())[0] for n in (20, 150))
     assert np.array_equal(few, many[:20])
+
+
+@pytest.fixture
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tilting, "TRIED", 256)
 
 
 def fitted(evidence: str, data: Patches) -> DpSimulator:
@@ -166,6 +184,7 @@ def fitted(evidence: str, data: Patches) -> DpSimulator:
     return generator
 
 
+@pytest.mark.usefixtures("_quickly")
 @pytest.mark.parametrize("evidence", EVIDENCE)
 def test_no_patient_reaches_a_control_of_trees(evidence: str) -> None:
     other = replace(patches(), images=-patches().images)
@@ -173,12 +192,40 @@ def test_no_patient_reaches_a_control_of_trees(evidence: str) -> None:
     assert np.array_equal(one, two) == (evidence != "release")
 
 
+@pytest.mark.usefixtures("_quickly")
 def test_a_saved_fit_draws_the_same(tmp_path: Path) -> None:
     made = fitted("release", patches())
     made.save(tmp_path)
     one, two = (which.sample(6, seed=2) for which in (made, DpSimulator.load(tmp_path)))
     assert np.array_equal(one.images, two.images)
     assert np.array_equal(one.masks, two.masks)
+
+
+class OfTrees(DpSimulator):
+    """Fits the populations that later editions do."""
+
+    smoke = replace(DpSimulator.smoke, design="trees", caution=0.0)
+
+
+class SelectsTrees(PrivateSelection):
+    """Chooses among those populations."""
+
+    smoke = replace(PrivateSelection.smoke, design="trees")
+
+
+class EvolvesTrees(PrivateEvolution):
+    """Lets those populations evolve."""
+
+    smoke = replace(PrivateEvolution.smoke, design="trees")
+
+
+@pytest.mark.usefixtures("_quickly")
+@pytest.mark.parametrize("kind", [OfTrees, SelectsTrees, EvolvesTrees])
+@pytest.mark.parametrize(
+    "law", ["noise_is_that_which_was_accounted", "is_post_processing_but_for_its_mechanisms"]
+)
+def test_of_trees_too_a_fit_keeps_the_laws(kind: type[Generator], law: str) -> None:
+    LAWS[law](kind)
 
 
 def test_statistics_of_a_patch_that_lacks_them_count_as_the_prior_has_them(
