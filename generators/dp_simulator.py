@@ -61,7 +61,8 @@ class DpSimulatorParams(Settings):
     nothing, so the ``prior``. ``caution``: by how many deviations of its noise the mean is moved
     to the safe side, in each number that has one, as an estimate is whose error costs more on one
     side (Zellner 1986, JASA 81, p. 446); by public constants, so post-processing. ``design``: which
-    simulator; of ``trees`` pixels have a nominal side, ``pixel_mm``.
+    simulator; of ``trees`` pixels have a nominal side, ``pixel_mm``. ``spread``: of patches, in
+    deviations of what stays unknown of ``tubes``, of the prior of ``trees``.
     """
 
     clip_norm: Annotated[

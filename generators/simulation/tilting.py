@@ -1,8 +1,6 @@
 """The mixture of simulated patches whose statistics have a given mean, and that is nearest to free.
 
-What a noised mean tells of a wide family of populations is used twice. A linear estimate says
-where among their parameters to look (``populations``). Of the patches drawn there each is then kept
-with a weight
+Patches are drawn from populations of a wide family, and each is kept with a weight
 
     w ∝ exp(λ · z),    λ = argmin log E exp(λ · (z - z*)) + τ²/2 ‖λ‖²,
 
@@ -14,7 +12,9 @@ the covariance of what they release and s the noise,
 
     z* = h + C (C + s² I)⁻¹ (ẑ - h).
 
-All of it is made from the released mean and public draws, so it is post-processing.
+So that few patches are drawn in vain, the middle of the parameters that they are drawn around is
+moved to the weighted mean before λ is found again; their spread stays the prior's. All of it is
+made from the released mean and public draws, so it is post-processing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from generators.simulation.populations import Populations, Posterior, logits
 
 Array = NDArray[np.float64]
 
-LOOKS, TRIED = 2, 6144
+LOOKS, TRIED = 3, 4096
 """λ is found so often, each time by so many patches, drawn around the last mixture's mean."""
 
 OFFERED = 4
@@ -96,9 +96,9 @@ class TiltedPopulations(Populations):
             released: ẑ ``(d,)``.
             clip_norm: Of the units' vectors.
             deviation: s, of the noise in each number.
-            spread: Of the patches that will be drawn, in deviations of what stays unknown.
+            spread: Of the patches that will be drawn, in deviations of the prior.
         """
-        known = self.posterior(released, clip_norm=clip_norm, deviation=deviation)
+        known = self.prior()
         height, covariance = self._told(clip_norm)
         noisy = covariance + deviation**2 * np.eye(len(height))
         target = height + covariance @ np.linalg.solve(noisy, released - height)
