@@ -40,7 +40,7 @@ LOOKS, TRIED = 3, 4096
 OFFERED = 4
 """So many are drawn for every patch that is kept."""
 
-AT_ONCE = 128
+AT_ONCE = 256
 TOLERANCE = 0.05
 """τ, in standard deviations of the prior's populations."""
 
