@@ -29,12 +29,12 @@ from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import RELEASE, FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.core.settings import Settings, Tuned
+from benchmark.core.settings import Later, Settings, Tuned
 from benchmark.privacy.release import Features, Release
 from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
 from generators.nets.releasing import ReleasingGenerator
-from generators.simulation import tubes
-from generators.simulation.populations import Populations, Posterior
+from generators.simulation import families, tilting
+from generators.simulation.populations import Mixture, Populations, Posterior
 from generators.simulation.statistics import NAMES
 
 EVIDENCE = (RELEASE, "noise", "mean", "prior")
@@ -60,7 +60,9 @@ class DpSimulatorParams(Settings):
     ``evidence``: the ``release``; or a control: its ``noise`` alone, the prior's own ``mean``, or
     nothing, so the ``prior``. ``caution``: by how many deviations of its noise the mean is moved
     to the safe side, in each number that has one, as an estimate is whose error costs more on one
-    side (Zellner 1986, JASA 81, p. 446); by public constants, so post-processing.
+    side (Zellner 1986, JASA 81, p. 446); by public constants, so post-processing. ``design``: which
+    simulator; of ``trees`` pixels have a nominal side, ``pixel_mm``. ``spread``: of patches, in
+    deviations of what stays unknown of ``tubes``, of the prior of ``trees``.
     """
 
     clip_norm: Annotated[
@@ -71,6 +73,13 @@ class DpSimulatorParams(Settings):
     populations: Annotated[int, IntDistribution(50, 100_000, log=True)] = 1024
     patches: Annotated[int, IntDistribution(2, 10_000, log=True)] = 32
     evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = RELEASE
+    design: Annotated[str, CategoricalDistribution([*families.DESIGNS]), Later()] = "tubes"
+    pixel_mm: Annotated[float, FloatDistribution(0.2, 2.0), Later()] = 0.8
+
+    @property
+    def family(self) -> families.Family:
+        """The populations that it is fitted among."""
+        return families.family(self.design, self.pixel_mm)
 
 
 class DpSimulator(ReleasingGenerator):
@@ -98,7 +107,7 @@ class DpSimulator(ReleasingGenerator):
 
     def __init__(self, params: DpSimulatorParams) -> None:
         self.params = params
-        self._known: Posterior | None = None
+        self._known: Mixture | None = None
         self._size = 0
 
     @property
@@ -146,8 +155,8 @@ class DpSimulator(ReleasingGenerator):
         if self._known is None:
             raise NotFittedError(f"{self.name} must be fitted before it can sample.")
         rng = np.random.default_rng(stream(seed, "samples"))
-        theta = self._known.draw(n, self.params.spread, rng)
-        images, masks = tubes.draw(theta, self._size, rng)
+        p = self.params
+        images, masks = self._known.patches(n, p.spread, p.family, self._size, rng)
         return Patches(images=images, masks=masks)
 
     def save(self, folder: Path) -> None:
@@ -167,13 +176,17 @@ class DpSimulator(ReleasingGenerator):
         settings = json.loads((folder / "settings.json").read_text())
         made = cls(DpSimulatorParams(**settings["params"]))
         made._size = settings["size"]
-        made._known = Posterior(**load_file(folder / "weights.safetensors"))
+        weights = load_file(folder / "weights.safetensors")
+        made._known = tilting.Tilted(**weights) if "tilt" in weights else Posterior(**weights)
         return made
 
     def _populations(self, seed: int, size: int, unit: Unit) -> Populations:
+        p = self.params
+        if p.design == "trees":
+            return tilting.populations_of(p.pixel_mm, p.populations, p.patches, size, unit)
         return Populations(
-            count=self.params.populations,
-            patches=self.params.patches,
+            count=p.populations,
+            patches=p.patches,
             size=size,
             unit=unit,
             rng=np.random.default_rng(stream(seed, "simulated populations")),
@@ -201,4 +214,6 @@ class DpSimulator(ReleasingGenerator):
             mean = np.zeros(len(NAMES))
         safe = np.array([SAFE_SIDE.get(name, 0.0) for name in NAMES])
         mean = mean + self.params.caution * deviation * safe
-        self._known = populations.posterior(mean, clip_norm=clip_norm, deviation=deviation)
+        self._known = populations.fitted(
+            mean, clip_norm=clip_norm, deviation=deviation, spread=self.params.spread
+        )

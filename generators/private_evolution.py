@@ -42,10 +42,10 @@ from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import RELEASE, FitContext, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.core.settings import Settings, Tuned
+from benchmark.core.settings import Later, Settings, Tuned
 from benchmark.privacy.release import Features, Release
 from generators.nets.releasing import ReleasingGenerator
-from generators.simulation import tubes
+from generators.simulation import families
 from generators.simulation.evolution import Ballot, Generation, shares
 
 FEW = IntDistribution(1, 1000, log=True)
@@ -62,6 +62,7 @@ class PrivateEvolutionParams(Settings):
     a child; ``threshold`` t, in the noise's deviations; ``first_spread`` of the first generation,
     ``spread`` of the second around its parents, times ``decay`` in each that follows, and
     ``sample_spread`` of samples. ``evidence``: the ``release``; or a control: its ``noise`` alone.
+    ``design``: which simulator; of ``trees`` pixels have a nominal side, ``pixel_mm``.
     """
 
     candidates: Annotated[
@@ -79,6 +80,13 @@ class PrivateEvolutionParams(Settings):
     decay: Annotated[float, FloatDistribution(0.1, 1.0), Tuned(FloatDistribution(0.6, 1.0))] = 0.8
     sample_spread: Annotated[float, WIDTH, Tuned(FloatDistribution(0.3, 1.5))] = 0.8
     evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = RELEASE
+    design: Annotated[str, CategoricalDistribution([*families.DESIGNS]), Later()] = "tubes"
+    pixel_mm: Annotated[float, FloatDistribution(0.2, 2.0), Later()] = 0.8
+
+    @property
+    def family(self) -> families.Family:
+        """The populations that candidates are of."""
+        return families.family(self.design, self.pixel_mm)
 
 
 class PrivateEvolution(ReleasingGenerator):
@@ -158,7 +166,7 @@ class PrivateEvolution(ReleasingGenerator):
             raise NotFittedError(f"{self.name} must be fitted before it can sample.")
         p, rng = self.params, np.random.default_rng(stream(seed, "samples"))
         logits = self._last.offspring(n, p.parents, p.sample_spread, rng)
-        images, masks = tubes.draw(shares(logits), self._size, rng)
+        images, masks = p.family.draw(shares(logits), self._size, rng)
         return Patches(images=images, masks=masks)
 
     def save(self, folder: Path) -> None:
@@ -199,6 +207,7 @@ class Polls:
             size=self._patches.size,
             seed=seed,
             rng=np.random.default_rng(stream(seed, f"ballot {number}")),
+            family=self._params.family,
         )
         return {
             "votes": self._release.mean(self._patches, self._features(ballot), noise),
@@ -248,7 +257,8 @@ class VoteServer:
     def begin(self) -> Arrays:
         """The first generation."""
         p = self._params
-        return self._state(Generation.first(p.candidates, p.first_spread, self._rng(0)))
+        first = Generation.first(p.candidates, p.first_spread, self._rng(0), p.family)
+        return self._state(first)
 
     def sent(self, state: Arrays) -> Arrays:
         """The seed and the candidates."""

@@ -34,11 +34,11 @@ from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import RELEASE, FitContext, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.core.settings import Settings
+from benchmark.core.settings import Later, Settings
 from benchmark.privacy.choice import Election, plan_choices
 from benchmark.privacy.release import Features
 from generators.nets.releasing import ReleasingGenerator
-from generators.simulation import tubes
+from generators.simulation import families
 from generators.simulation.bank import Recipe, around, judges_of, parameters
 from generators.simulation.judges import dice
 
@@ -54,7 +54,8 @@ class PrivateSelectionParams(Settings):
     units, trained in ``steps`` steps on ``patches`` of its own. ``spread`` of a population's
     patches around its parameters, in logits, for judges and samples alike. ``looked_at``: so many
     patches of a patient are scored where the patient is the unit; where the patch is, all are.
-    ``evidence``: the ``release``; or a control: a choice by ``noise`` alone.
+    ``evidence``: the ``release``; or a control: a choice by ``noise`` alone. ``design``: which
+    simulator; of ``trees`` pixels have a nominal side, ``pixel_mm``.
     """
 
     candidates: Annotated[int, IntDistribution(2, 1000, log=True)] = 32
@@ -65,6 +66,13 @@ class PrivateSelectionParams(Settings):
     spread: Annotated[float, FloatDistribution(0.0, 3.0)] = 0.5
     looked_at: Annotated[int, IntDistribution(1, 100_000, log=True)] = 128
     evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = RELEASE
+    design: Annotated[str, CategoricalDistribution([*families.DESIGNS]), Later()] = "tubes"
+    pixel_mm: Annotated[float, FloatDistribution(0.2, 2.0), Later()] = 0.8
+
+    @property
+    def family(self) -> families.Family:
+        """The populations that there are to choose from."""
+        return families.family(self.design, self.pixel_mm)
 
 
 class PrivateSelection(ReleasingGenerator):
@@ -142,7 +150,7 @@ class PrivateSelection(ReleasingGenerator):
             raise NotFittedError(f"{self.name} must be fitted before it can sample.")
         rng = np.random.default_rng(stream(seed, "samples"))
         drawn = around(self._chosen, n, self.params.spread, rng)
-        images, masks = tubes.draw(drawn, self._size, rng)
+        images, masks = self.params.family.draw(drawn, self._size, rng)
         return Patches(images=images, masks=masks)
 
     def save(self, folder: Path) -> None:
@@ -166,7 +174,8 @@ class PrivateSelection(ReleasingGenerator):
         return plan_choices(public, budget, choices=releases)
 
     def _take(self, chosen: int, size: int) -> None:
-        candidates = parameters(self.params.candidates, self.params.bank)
+        p = self.params
+        candidates = parameters(p.candidates, p.bank, p.family)
         self._chosen, self._size = candidates[chosen].copy(), size
 
     def _features(self, size: int) -> Features:
@@ -182,6 +191,8 @@ class PrivateSelection(ReleasingGenerator):
             hidden=p.hidden,
             steps=p.steps,
             size=size,
+            design=p.design,
+            pixel_mm=p.pixel_mm,
         )
         return judges_of(recipe).overlaps
 

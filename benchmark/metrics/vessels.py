@@ -95,9 +95,7 @@ def _calibres(truth: Mask, line: Mask, spacing_mm: tuple[float, float, float]) -
     return calibre
 
 
-def _depth(
-    truth: Mask, line: Mask, spacing_mm: tuple[float, float, float]
-) -> NDArray[np.float64]:
+def _depth(truth: Mask, line: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:
     """How far each voxel of the line lies from the background, or from beyond the volume's border.
 
     The nearest background voxel has a vessel voxel across one of its faces: a step towards the line

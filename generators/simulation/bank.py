@@ -22,7 +22,7 @@ from safetensors.numpy import load, save
 
 from benchmark.core.seeds import stream
 from benchmark.data.folders import cache_folder
-from generators.simulation import tubes
+from generators.simulation.families import Family, family
 from generators.simulation.judges import FILTERS, Judges, learnt, together
 
 METHOD = "bank/1"
@@ -45,6 +45,8 @@ class Recipe:
         hidden: Units of a judge.
         steps: Of its training.
         size: The side of a patch.
+        design: Of the simulator (``families``).
+        pixel_mm: A pixel's nominal side, for designs that have one.
     """
 
     candidates: int
@@ -54,6 +56,13 @@ class Recipe:
     hidden: int
     steps: int
     size: int
+    design: str = "tubes"
+    pixel_mm: float = 0.8
+
+    @property
+    def family(self) -> Family:
+        """What candidates' parameters mean."""
+        return family(self.design, self.pixel_mm)
 
     @property
     def key(self) -> str:
@@ -62,9 +71,9 @@ class Recipe:
         return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def parameters(candidates: int, seed: int) -> NDArray[np.float32]:
+def parameters(candidates: int, seed: int, of: Family) -> NDArray[np.float32]:
     """The candidates' parameters in [0, 1], ``(K, p)``; they need no training."""
-    return tubes.prior(candidates, np.random.default_rng(stream(seed, "candidates")))
+    return of.prior(candidates, np.random.default_rng(stream(seed, "candidates")))
 
 
 def around(
@@ -95,11 +104,11 @@ def _opened_or_made(recipe: Recipe, folder: Path) -> Judges:
 
 def _made(recipe: Recipe) -> Judges:
     found = []
-    for number, theta in enumerate(parameters(recipe.candidates, recipe.seed)):
+    for number, theta in enumerate(parameters(recipe.candidates, recipe.seed, recipe.family)):
         seed = stream(recipe.seed, f"candidate {number}")
         rng = np.random.default_rng(seed)
         drawn = around(theta, recipe.patches, recipe.spread, rng)
-        images, masks = tubes.draw(drawn, recipe.size, rng)
+        images, masks = recipe.family.draw(drawn, recipe.size, rng)
         found.append(learnt(images, masks, hidden=recipe.hidden, steps=recipe.steps, seed=seed))
     return together(found)
 

@@ -6,6 +6,8 @@ a plane through it: half are centred on a vessel, half anywhere (Kossen et al. 2
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from generators.simulation import trees
@@ -37,7 +39,20 @@ VEIN_RADIUS_MM = (0.4, 3.0)  # from cortical veins to sinuses: a guess, wide on 
 VEIN_FLOW = (0.05, 0.4)  # of an artery's signal: saturation bands leave some (a guess)
 
 
+class Cut(NamedTuple):
+    """Patches of some blocks, and what belongs to the block of each ``(n,)``."""
+
+    drawn: Drawn
+    slow_mm: Array
+    labelled: Array
+
+
 def draw(count: int, size: int, pixel_mm: float, rng: np.random.Generator) -> Drawn:
+    """``CUT`` patches of each of some blocks; see ``cut``."""
+    return cut(count, size, pixel_mm, rng).drawn
+
+
+def cut(count: int, size: int, pixel_mm: float, rng: np.random.Generator) -> Cut:
     """``CUT`` patches of each of some blocks.
 
     Args:
@@ -51,7 +66,8 @@ def draw(count: int, size: int, pixel_mm: float, rng: np.random.Generator) -> Dr
     box = np.asarray(blocks.pixel_mm[:, None] * size * sides, np.float32)
     vessels = _vessels(blocks, box, pixel_mm, rng)
     views = _views(blocks, vessels, box, size, rng)
-    return rasterised(vessels, blocks, views, size)
+    drawn = rasterised(vessels, blocks, views, size)
+    return Cut(drawn, blocks.slow_mm[views.block], blocks.labelled[views.block])
 
 
 def _blocks(count: int, pixel_mm: float, rng: np.random.Generator) -> Blocks:

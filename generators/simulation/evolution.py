@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from generators.simulation import tubes
+from generators.simulation.families import TUBES, Family
 from generators.simulation.populations import Populations
 
 Array = NDArray[np.float64]
@@ -45,9 +45,11 @@ class Generation(NamedTuple):
     weights: Array
 
     @classmethod
-    def first(cls, count: int, spread: float, rng: np.random.Generator) -> Generation:
+    def first(
+        cls, count: int, spread: float, rng: np.random.Generator, family: Family = TUBES
+    ) -> Generation:
         """Candidates around the middle of all parameters' ranges."""
-        return cls.alike(spread * rng.standard_normal((count, len(tubes.NAMES))))
+        return cls.alike(spread * rng.standard_normal((count, len(family.names))))
 
     @classmethod
     def alike(cls, logits: Array) -> Generation:
@@ -84,13 +86,21 @@ class Ballot:
         size: The side of a patch.
         seed: Of the prior's moments.
         rng: Draws the candidates' patches.
+        family: Of the candidates.
     """
 
     def __init__(
-        self, logits: Array, *, patches: int, size: int, seed: int, rng: np.random.Generator
+        self,
+        logits: Array,
+        *,
+        patches: int,
+        size: int,
+        seed: int,
+        rng: np.random.Generator,
+        family: Family = TUBES,
     ) -> None:
-        self._yardstick = yardstick(size, seed)
-        images, masks = tubes.draw(np.repeat(shares(logits), patches, axis=0), size, rng)
+        self._yardstick = yardstick(size, seed, family)
+        images, masks = family.draw(np.repeat(shares(logits), patches, axis=0), size, rng)
         seen = self._yardstick.features(Patches(images=images, masks=masks))
         self._means = seen.reshape(len(logits), patches, -1).mean(1)
 
@@ -103,10 +113,10 @@ class Ballot:
 
 
 @lru_cache(maxsize=2)
-def yardstick(size: int, seed: int) -> Populations:
+def yardstick(size: int, seed: int, family: Family = TUBES) -> Populations:
     """By what statistics are standardised; remembered, as every generation has the same."""
     rng = np.random.default_rng(stream(seed, "yardstick"))
-    return Populations(**YARDSTICK, size=size, unit="patch", rng=rng)
+    return Populations(**YARDSTICK, size=size, unit="patch", rng=rng, family=family)
 
 
 def shares(logits: Array) -> NDArray[np.float32]:

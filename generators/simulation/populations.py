@@ -15,7 +15,7 @@ with s the released mean's noise: much noise leaves the prior.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from benchmark.core.budget import Unit
 from benchmark.core.patches import Patches
 from benchmark.privacy.release import clipped
-from generators.simulation import statistics, tubes
+from generators.simulation import statistics
+from generators.simulation.families import TUBES, Family
 
 Array = NDArray[np.float64]
 
@@ -31,6 +32,18 @@ EDGE = 0.02
 """Shares of a range are kept so far from its ends before they become logits."""
 
 JITTER = 1e-6
+
+
+class Mixture(Protocol):
+    """What patches are drawn from."""
+
+    def patches(
+        self, n: int, spread: float, family: Family, size: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Images ``(n, 1, H, W)`` and their masks."""
+
+    def _asdict(self) -> dict[str, Any]:
+        """Its arrays by name."""
 
 
 class Posterior(NamedTuple):
@@ -55,6 +68,12 @@ class Posterior(NamedTuple):
         logits = self.mean + spread * rng.standard_normal((n, len(self.mean))) @ self.root.T
         return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
+    def patches(
+        self, n: int, spread: float, family: Family, size: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Images ``(n, 1, H, W)`` and masks; ``spread`` as in ``draw``."""
+        return family.draw(self.draw(n, spread, rng), size, rng)
+
 
 class Populations:
     """Simulated populations of the prior.
@@ -65,24 +84,33 @@ class Populations:
         size: The side of a patch.
         unit: Whose vectors are clipped: patches', or the mean of a patient's.
         rng: The draws.
+        family: What their parameters mean.
     """
 
     def __init__(
-        self, *, count: int, patches: int, size: int, unit: Unit, rng: np.random.Generator
+        self,
+        *,
+        count: int,
+        patches: int,
+        size: int,
+        unit: Unit,
+        rng: np.random.Generator,
+        family: Family = TUBES,
     ) -> None:
-        theta = tubes.prior(count, rng)
-        self._logits = _logit(theta)
-        seen = np.stack([_observed(one, patches, size, rng) for one in theta])
+        theta = family.prior(count, rng)
+        self._logits = logits(theta)
+        seen = np.stack([self._observed(family, one, patches, size, rng) for one in theta])
         self._missing = np.nanmean(seen, axis=(0, 1))
-        filled = self._filled(seen)
-        self._vectors = filled if unit == "patch" else filled.mean(1, keepdims=True)
+        self._family, self._size, self._by_patch = family, size, unit == "patch"
+        self._drawn = self._filled(seen)
+        self._vectors = self._drawn if self._by_patch else self._drawn.mean(1, keepdims=True)
         self._centre = self._vectors.mean((0, 1))
         self._scale = self._vectors.std((0, 1))
 
     def features(self, patches: Patches) -> Array:
         """The vector of every patch ``(n, d)``."""
         seen = self._filled(statistics.measure(patches.images, patches.masks))
-        return np.asarray((seen - self._centre) / self._scale)
+        return self._standard(seen)
 
     def prior(self) -> Posterior:
         """What is known of a population before anything is released."""
@@ -96,7 +124,7 @@ class Populations:
             clip_norm: Of the units' vectors.
             deviation: s, of the noise in each number.
         """
-        vectors = (self._vectors - self._centre) / self._scale
+        vectors = self._standard(self._vectors)
         means = np.stack([clipped(units, clip_norm).mean(0) for units in vectors])
         both = np.cov(means.T, self._logits.T)
         d = means.shape[1]
@@ -105,18 +133,32 @@ class Populations:
         mean = self._logits.mean(0) + gain @ (released - means.mean(0))
         return _posterior(mean, both[d:, d:] - gain @ both[:d, d:])
 
+    @staticmethod
+    def _observed(
+        family: Family,
+        theta: NDArray[np.float32],
+        patches: int,
+        size: int,
+        rng: np.random.Generator,
+    ) -> NDArray[np.float32]:
+        """The statistics of a population's patches ``(patches, d)``."""
+        return statistics.measure(*family.draw(np.tile(theta, (patches, 1)), size, rng))
+
+    def fitted(
+        self, released: Array, *, clip_norm: float, deviation: float, spread: float
+    ) -> Mixture:
+        """What patches are drawn from; ``spread`` is for families that foresee it."""
+        return self.posterior(released, clip_norm=clip_norm, deviation=deviation)
+
+    def _standard(self, seen: Array) -> Array:
+        return np.asarray((seen - self._centre) / self._scale)
+
     def _filled(self, seen: NDArray[np.float32]) -> Array:
         return np.where(np.isnan(seen), self._missing, seen).astype(np.float64)
 
 
-def _observed(
-    theta: NDArray[np.float32], patches: int, size: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """The statistics of a population's patches ``(patches, d)``."""
-    return statistics.measure(*tubes.draw(np.tile(theta, (patches, 1)), size, rng))
-
-
-def _logit(theta: NDArray[np.float32]) -> Array:
+def logits(theta: NDArray[np.float32]) -> Array:
+    """Of parameters in [0, 1], kept a little from the ends."""
     share = np.clip(theta.astype(np.float64), EDGE, 1 - EDGE)
     return np.asarray(np.log(share / (1 - share)))
 

@@ -23,7 +23,7 @@ from generators.private_selection import (
     PrivateSelectionParams,
     evenly,
 )
-from generators.simulation import bank, tubes
+from generators.simulation import bank
 from generators.simulation.bank import Recipe, around, judges_of, parameters
 from generators.simulation.judges import dice
 
@@ -43,8 +43,8 @@ def of_candidate(number: int, *, recipe: Recipe = RECIPE, each: int = 8) -> Patc
     """Patients who are themselves of one population of the bank."""
     rng = np.random.default_rng(5)
     n = checks.PUBLIC.patients * each
-    theta = parameters(recipe.candidates, recipe.seed)[number]
-    images, masks = tubes.draw(around(theta, n, recipe.spread, rng), recipe.size, rng)
+    theta = parameters(recipe.candidates, recipe.seed, recipe.family)[number]
+    images, masks = recipe.family.draw(around(theta, n, recipe.spread, rng), recipe.size, rng)
     owner = np.repeat(np.arange(checks.PUBLIC.patients), each)
     public = {"patients": checks.PUBLIC.patients, "patches_per_patient": each}
     return Patches(images=images, masks=masks, patient=owner, **public)
@@ -61,7 +61,8 @@ def fitted(
 
 
 def chosen_by(generator: PrivateSelection) -> int:
-    candidates = parameters(generator.params.candidates, generator.params.bank)
+    p = generator.params
+    candidates = parameters(p.candidates, p.bank, p.family)
     return int(np.flatnonzero((candidates == generator._chosen).all(1))[0])
 
 

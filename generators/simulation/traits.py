@@ -1,0 +1,145 @@
+"""Traits of simulated patches, by which populations differ.
+
+A trait's value is its quantile q in [0, 1] among all that the data-free simulator draws. Within a
+population of parameter θ, with z = Φ⁻¹(θ) and N standard normal,
+
+    q = Φ(√(1 - w²) z + w N),
+
+so q is uniform where θ is: the prior is the data-free simulator itself. w, the share of a trait's
+deviation that is within a population, is a guess: small where a scanner decides, large where it is
+where the patch was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from generators.simulation.trees import Array, uniform
+
+OF_VESSELS: Mapping[str, float] = {
+    "length": 0.7,  # of vessels in a patch around one
+    "crowded": 0.7,  # the same of other patches, of which many have none
+    "calibre": 0.6,
+    "unmarked": 0.7,  # blood that nobody marks: veins, and what is too faint
+    "slow": 0.4,  # how much darker thin vessels are
+    "labelled": 0.4,  # how much of a pixel must be vessel to be marked
+}
+"""w of the traits that a plane through vessels has before it is photographed."""
+
+OF_IMAGES: Mapping[str, float] = {
+    "contrast": 0.5,
+    "noise": 0.4,
+    "correlated": 0.5,
+    "blur": 0.4,
+    "sharpened": 0.4,
+    "darkest": 0.4,
+    "brightest": 0.4,
+    "fluid": 0.5,
+    "tissue": 0.5,
+    "edge": 0.6,  # the less, the more fluid there is
+    "texture": 0.5,
+    "sulci": 0.6,
+    "shade": 0.6,
+    "border": 0.9,
+    "rim": 0.6,
+}
+"""w of the traits that ``appearance`` gives."""
+
+WITHIN: Mapping[str, float] = {**OF_VESSELS, **OF_IMAGES}
+NAMES = tuple(WITHIN)
+
+END = 1e-4
+"""Quantiles stay so far from 0 and 1."""
+
+
+class Traits:
+    """The quantiles of some patches' traits; those that are not given are drawn when asked for.
+
+    Args:
+        given: By name, ``(n,)`` in [0, 1].
+    """
+
+    def __init__(self, given: Mapping[str, Array] | None = None) -> None:
+        self._given = given or {}
+
+    def uniform(
+        self, name: str, ends: tuple[float, float], shape: tuple[int, ...], rng: np.random.Generator
+    ) -> Array:
+        """Float32 values between two ends, one for each patch."""
+        if name not in self._given:
+            return uniform(ends, shape, rng)
+        low, high = ends
+        return np.asarray(low + (high - low) * self._given[name].reshape(shape), np.float32)
+
+    def replaced(self, name: str, ends: tuple[float, float], drawn: Array) -> Array:
+        """Values that were drawn before, or those between two ends that are given."""
+        if name not in self._given:
+            return drawn
+        low, high = ends
+        return np.asarray(low + (high - low) * self._given[name].reshape(drawn.shape), np.float32)
+
+    def happens(
+        self, name: str, share: float, shape: tuple[int, ...], rng: np.random.Generator
+    ) -> NDArray[np.bool_]:
+        """In which patches something is there that has this share of all; the highest quantiles."""
+        if name not in self._given:
+            return np.asarray(rng.random(shape) < share)
+        return np.asarray(self._given[name].reshape(shape) > 1 - share)
+
+    def gated(
+        self,
+        name: str,
+        share: float,
+        ends: tuple[float, float],
+        shape: tuple[int, ...],
+        rng: np.random.Generator,
+    ) -> Array:
+        """0, or in a share of all patches a value between two ends."""
+        if name not in self._given:
+            value = uniform(ends, shape, rng)
+            return np.asarray(value * (rng.random(shape) < share), np.float32)
+        above = (self._given[name].reshape(shape) - (1 - share)) / share
+        low, high = ends
+        return np.where(above > 0, low + (high - low) * above, 0).astype(np.float32)
+
+    def between(
+        self,
+        name: str,
+        share: float,
+        ends: tuple[float, float],
+        shape: tuple[int, ...],
+        rng: np.random.Generator,
+    ) -> Array:
+        """1, or in a share of all patches a log-uniform value: the lowest quantiles are below 1."""
+        low, high = np.log(ends)
+        if name not in self._given:
+            there = rng.random(shape) < share
+            return np.where(there, np.exp(uniform((low, high), shape, rng)), 1)
+        below = -low / (high - low)
+        q = self._given[name].reshape(shape)
+        at = np.where(q < share * below, q / share, 1 - (1 - q) / share)
+        there = (q < share * below) | (q > 1 - share * (1 - below))
+        return np.where(there, np.exp(low + (high - low) * at), 1).astype(np.float32)
+
+
+FREE = Traits()
+"""Nothing is given."""
+
+
+def prior(n: int, rng: np.random.Generator) -> Array:
+    """Parameters θ ``(n, len(NAMES))`` of populations, uniform in [0, 1]."""
+    return rng.random((n, len(NAMES)), np.float32)
+
+
+def within(theta: NDArray[Any], rng: np.random.Generator) -> dict[str, Array]:
+    """The quantiles of a patch of each population ``(n, len(NAMES))``, by name."""
+    share = np.array([*WITHIN.values()])
+    centre = ndtri(np.clip(theta.astype(np.float64), END, 1 - END))
+    noise = rng.standard_normal(theta.shape)
+    q = np.clip(ndtr(np.sqrt(1 - share**2) * centre + share * noise), END, 1 - END)
+    return dict(zip(NAMES, q.T.astype(np.float32), strict=True))
