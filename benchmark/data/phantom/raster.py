@@ -48,8 +48,8 @@ def draw(
 ) -> Drawn:
     """Draws every segment; a voxel belongs to the vessel that covers most of it.
 
-    A voxel is labelled where the step reaches ``labelled_step``, unless the tube is so thin and slow
-    that coverage · flow stays below ``labelled_signal``.
+    A voxel is labelled where the step reaches ``labelled_step``, unless the tube is so thin and
+    slow that coverage · flow stays below ``labelled_signal``.
     """
     share, flow = (np.zeros(grid.shape, np.float32) for _ in range(2))
     drawn = Drawn(share, flow, np.zeros(grid.shape, bool))

@@ -33,8 +33,8 @@ class Anatomy:
         vein_flow: The same of veins.
         labelled_signal: The share of a voxel that is blood, times its signal over fast arterial
             blood's, from which an annotator marks a vessel: nobody marks what cannot be seen.
-        labelled_step: How much of a wall's voxel must be within it where an annotator marks it, from
-            0, any, over 0.5, the wall itself, to 1, all.
+        labelled_step: How far within the wall a voxel lies that an annotator marks: 0 for any that
+            it touches, 0.5 for one with its middle on the wall, 1 for none but whole ones.
         veins: Whether there are deep and cortical veins and choroid plexus, all unlabelled.
         marrow: Whether bright marrow lies within what a brain mask holds.
     """
