@@ -20,13 +20,17 @@ from benchmark.sweep.request import FREE, LOWER
 from benchmark.sweep.spec import PlugIn, RunSpec
 
 Results = Sequence[Mapping[str, Any]]
+LEAST_ROOM = 0.05
+"""Of Dice, between real patches and the best free row: with less, a gain would be divided by what
+one fit and the next differ by (docs/experiments.md)."""
+
 GAIN = (
     "gain: (Dice − free) / (real − free), with free the best free row (ε = 0), marked *; empty "
-    "where `real` is missing or has nothing above it."
+    f"where `real` is missing or less than {LEAST_ROOM:g} above it."
 )
 COLUMNS = (
     "over free: Dice less that of the best free row (ε = 0, no patient looked at). gain: (Dice − "
-    "free) / (real − free), empty where `real` is missing or has nothing above that row."
+    f"free) / (real − free), empty where `real` is missing or not {LEAST_ROOM:g} above that row."
 )
 
 
@@ -77,12 +81,12 @@ def best_free(rows: Mapping[str, Results]) -> Choice | None:
 
 
 def gain(dice: float | None, free: float | None, real: float | None) -> float | None:
-    """(Dice − free) / (real − free); ``None`` where a part is missing or real has nothing above.
+    """(Dice − free) / (real − free); ``None`` where a part is missing or ``LEAST_ROOM`` is.
 
-    >>> gain(0.75, 0.5, 1.0), gain(0.8, 0.7, 0.7)
+    >>> gain(0.75, 0.5, 1.0), gain(0.8, 0.7, 0.72)
     (0.5, None)
     """
-    if dice is None or free is None or real is None or real <= free:
+    if dice is None or free is None or real is None or real - free < LEAST_ROOM:
         return None
     return (dice - free) / (real - free)
 

@@ -11,6 +11,7 @@ from benchmark.core.registry import segmenters
 from benchmark.core.segmenter import FreeSegmenter
 from benchmark.data.cohort import Patient
 from benchmark.sweep.explanation import explain
+from benchmark.sweep.editions import FIRST
 from benchmark.sweep.free import best_free, gain
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.planning import cells, guarantee_of
@@ -92,7 +93,10 @@ def test_only_free_rows_are_scored_on_validation_patients_and_their_keys_alone_s
 
 
 def test_keys_of_cells_that_were_there_before_are_unchanged() -> None:
-    made = {spec.generator.name: spec.key for spec in sweep(WITHOUT, generators=("dp-segmenter",))}
+    made = {
+        spec.generator.name: spec.key
+        for spec in sweep(WITHOUT, generators=("dp-segmenter",), protocol=FIRST)
+    }
     assert made["real"] == "f95910f09564"
     assert made["dp-segmenter"] == "9f5df9728490"
 
@@ -142,6 +146,7 @@ def test_without_a_validation_score_of_each_the_simulator_stands_for_them_unchos
         (0.25, 0.5, 1.0, -0.5),
         (1.0, 0.5, 1.0, 1.0),
         (0.75, 0.5, 0.5, None),
+        (0.75, 0.5, 0.53, None),
         (0.75, 0.5, 0.4, None),
         (0.75, None, 1.0, None),
         (0.75, 0.5, None, None),
