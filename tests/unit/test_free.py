@@ -10,8 +10,8 @@ from benchmark.core.errors import UsageError
 from benchmark.core.registry import segmenters
 from benchmark.core.segmenter import FreeSegmenter
 from benchmark.data.cohort import Patient
-from benchmark.sweep.explanation import explain
 from benchmark.sweep.editions import FIRST
+from benchmark.sweep.explanation import explain
 from benchmark.sweep.free import best_free, gain
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.planning import cells, guarantee_of
