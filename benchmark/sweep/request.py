@@ -14,9 +14,10 @@ from benchmark.core.federation import federated
 from benchmark.core.registry import Registry, generators, segmenters, unknown
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
 from benchmark.core.settings import Settings
+from benchmark.data.inplane import NATIVE
 from benchmark.privacy.units import check_delta, default_delta
 from benchmark.sweep.editions import DEFAULT, PROTOCOL, found, preset_in
-from benchmark.sweep.presets import PROTOCOLS
+from benchmark.sweep.presets import PROTOCOLS, spacing_of
 from benchmark.sweep.sites import Federation
 from benchmark.sweep.spec import PlugIn
 from federation.partition import Partition
@@ -27,6 +28,9 @@ METHODS = ("threshold", "frangi")
 
 FREE = (LOWER, *METHODS)
 """The free rows: they look at no patient."""
+
+PIXEL = "pixel_mm"
+"""The setting of plug-ins whose vessels have millimetres: the side of the patches' pixels."""
 
 UNUSABLE = 0
 """The version of a plug-in that cannot be imported; its cells fail, and no others."""
@@ -188,12 +192,20 @@ def plug_in_of(registry: Registry, name: str, request: Request) -> PlugIn:
         raise UsageError(
             f"{name} has no preset {request.preset!r}; it has: {', '.join(kind.presets)}."
         )
+    spacing_mm = spacing_of(protocol_of(request).as_dict())
     try:
         params = preset_in(request.protocol, kind.presets, name, request.preset)
-        params = params.with_texts(request.settings.get(name, {}))
+        params = _at(spacing_mm, params).with_texts(request.settings.get(name, {}))
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
     return PlugIn(name=name, version=kind.version, settings=params.as_dict())
+
+
+def _at(spacing_mm: float, params: Settings) -> Settings:
+    """The settings of a plug-in whose vessels have millimetres, for the patches' own pixels."""
+    if spacing_mm == NATIVE or PIXEL not in params.ranges():
+        return params
+    return params.with_texts({PIXEL: str(spacing_mm)})
 
 
 def free_method(name: str) -> PlugIn:

@@ -70,6 +70,19 @@ def test_what_a_user_sets_goes_before_the_edition() -> None:
     assert protocol_of(request).as_dict()["spacing_mm"] == 0.5
 
 
+def test_vessels_have_the_millimetres_of_the_patches_pixels() -> None:
+    wide = asked(settings={PROTOCOL: {"spacing_mm": "0.5"}})
+    for name in ("simulator", "dp-wgan", "dp-simulator", "private-selection"):
+        assert plug_in_of(generators, name, wide).settings["pixel_mm"] == 0.5
+        assert (
+            dict(plug_in_of(generators, name, asked(preset="standard")).settings)["pixel_mm"] == 0.6
+        )
+    own = asked(settings={PROTOCOL: {"spacing_mm": "0.5"}, "simulator": {"pixel_mm": "0.7"}})
+    assert plug_in_of(generators, "simulator", own).settings["pixel_mm"] == 0.7
+    with pytest.raises(UsageError, match="spacing_mm"):
+        plug_in_of(generators, "simulator", asked(settings={PROTOCOL: {"spacing_mm": "0.01"}}))
+
+
 def test_an_edition_is_chosen_in_one_way() -> None:
     with pytest.raises(UsageError, match=r"protocol is called '2026-3'. Did you mean '2026-"):
         check(asked("2026-3"))
