@@ -82,7 +82,7 @@ class Players:
         self.averaged = copy.deepcopy(self.generator)
         self.trust = 1.0
         if isinstance(self.generator, Refiner):
-            self.generator.fill()
+            self.generator.fill(_fakes_of(params))
             if guarantee is not None:
                 self.trust = trust(guarantee, sum(w.numel() for w in trained(self.critic)))
         make = OPTIMISERS[params.optimiser]
@@ -161,6 +161,11 @@ class Players:
 
     def _optimisers_by_name(self) -> dict[str, torch.optim.Optimizer]:
         return {"of critic": self.critic_optimiser, "of generator": self.generator_optimiser}
+
+
+def _fakes_of(params: WganParams) -> int:
+    """How many a fit draws."""
+    return params.fakes * (params.critic_steps + 1) * params.generator_steps
 
 
 def networks(params: WganParams, size: int, context: FitContext) -> tuple[Drawer, PatchCritic]:

@@ -32,7 +32,7 @@ from generators.nets.drawing import CHUNK, Drawer
 from generators.simulator import Simulator, SimulatorParams
 
 POOL = 4096
-"""Simulated patches that fits draw from, each turned and mirrored in eight ways."""
+"""Simulated patches that fits draw from, at most, each turned and mirrored in eight ways."""
 
 POOL_SEED = stream(0, "pool of simulated patches")
 """Of all fits, whatever their seed: so a site that begins anew after any round has the same."""
@@ -71,9 +71,10 @@ class Refiner(Drawer):
             if name.endswith("bias") or name.startswith(("last", "knobs")):
                 nn.init.zeros_(weight)
 
-    def fill(self) -> None:
-        """Simulates the patches that ``latents`` chooses from."""
-        self.pool = _pool(POOL, self.size, self.pixel_mm).to(self.last.weight.device)
+    def fill(self, draws: int) -> None:
+        """Simulates the patches that ``latents`` chooses from, no more than it will ``draws``."""
+        pool = _pool(min(POOL, draws), self.size, self.pixel_mm)
+        self.pool = pool.to(self.last.weight.device)
 
     def latents(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Simulated patches ``(n, 2, H, W)``, latents ``(n, latent)``, noise ``(n, 1, H, W)``."""

@@ -17,10 +17,13 @@ import pytest
 
 from benchmark.cli.main import main
 
-SMALL = [
+FEW_PATCHES = [
     *("--set", "protocol.patches_per_patient=40"),
     *("--set", "protocol.samples=64"),
     *("--set", "protocol.fid_n=16"),
+]
+SMALL = [
+    *FEW_PATCHES,
     *("--set", "unet.iterations=30"),
     *("--set", "unet.attempts=0"),  # in so few steps nothing is learnt
 ]

@@ -6,11 +6,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from command import SMALL, STEPS, UNTRACKED, bench, rows
+from command import FEW_PATCHES, STEPS, UNTRACKED, bench, rows
 
 from benchmark.sweep.request import FREE
 
-FAST = [*SMALL[:-2], *UNTRACKED, "--segmenter", "frangi"]
+FAST = [*FEW_PATCHES, *UNTRACKED, "--segmenter", "frangi"]
 FIT = ["run", "--generator", "dp-wgan", "--epsilon", "5", "--unit", "patient", *STEPS, *FAST]
 NOT_FITTED = (
     "`real` was not fitted: on private data it costs every patient ε = ∞, for good; add it to "

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from command import (
+    FEW_PATCHES,
     SMALL,
     STEPS,
     UNTRACKED,
@@ -52,7 +53,15 @@ def test_an_interrupted_or_killed_sweep_dies_whole_and_the_same_command_resumes_
 ) -> None:
     monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
     arguments = ["run", "--generator", "real,dp-wgan", "--epsilon", "2,5", "--data", "cohort"]
-    arguments += [*SMALL, "--set", "dp-wgan.generator_steps=80", "--set", "dp-wgan.batch=16"]
+    arguments += [
+        *SMALL,
+        "--set",
+        "dp-wgan.generator_steps=80",
+        "--set",
+        "dp-wgan.begin=noise",
+        "--set",
+        "dp-wgan.batch=16",
+    ]
     arguments += ["--set", "dp-wgan.critic_steps=1", "--jobs", "1"]
     arguments += ["--noise", "seeded", *UNTRACKED]
     for least, blow, exit_code in [(4, signal.SIGINT, 130), (5, signal.SIGKILL, -9)]:
@@ -102,7 +111,14 @@ def test_a_capped_fit_that_was_killed_goes_on_under_its_own_entry_and_says_so(
     monkeypatch.setenv("ANGIOBENCH_STATE", str(state))
     arguments = ["run", "--generator", "dp-wgan", "--epsilon", "2", "--unit", "patient"]
     arguments += ["--no-bookends", "--data", "cohort", "--noise", "system", *SMALL]
-    arguments += ["--set", "dp-wgan.generator_steps=200", "--set", "dp-wgan.batch=16"]
+    arguments += [
+        "--set",
+        "dp-wgan.begin=noise",
+        "--set",
+        "dp-wgan.generator_steps=200",
+        "--set",
+        "dp-wgan.batch=16",
+    ]
     arguments += ["--set", "dp-wgan.critic_steps=1", *UNTRACKED]
     sweep = subprocess.Popen(
         [sys.executable, "-m", "benchmark", *arguments], cwd=tmp_path, stdout=subprocess.DEVNULL
@@ -147,7 +163,7 @@ def test_a_fit_that_charges_nothing_is_charged_and_its_result_is_not_kept(
 def test_bad_patients_can_be_left_out_and_are_listed(tiny_cohort: Path, tmp_path: Path) -> None:
     (tiny_cohort / "sub-02/anat/sub-02_angio.nii.gz").write_bytes(b"no image")
     arguments = ["run", "--generator", "simulator", "--segmenter", "frangi", "--data", "cohort"]
-    arguments += [*SMALL[:-2], "--no-bookends", *UNTRACKED]
+    arguments += [*FEW_PATCHES, "--no-bookends", *UNTRACKED]
     refused = bench(*arguments, cwd=tmp_path)
     assert refused.returncode == 2
     assert "sub-02_angio.nii.gz" in refused.stderr
@@ -175,7 +191,7 @@ def test_a_patient_without_a_patch_may_stay_and_is_counted(
     mask[:, 12:] = 0
     nib.save(nib.Nifti1Image(mask, brain.affine), file)
     asked = ["run", "--generator", "dp-simulator", "--segmenter", "frangi", "--data", "cohort"]
-    asked += [*SMALL[:-2], "--set", "protocol.patch_size=32", "--no-bookends", *UNTRACKED]
+    asked += [*FEW_PATCHES, "--set", "protocol.patch_size=32", "--no-bookends", *UNTRACKED]
     stopped = bench(*asked, cwd=tmp_path)
     assert stopped.returncode == 2
     assert "sub-02: some of the labelled vessels lie outside the brain" in stopped.stderr

@@ -109,7 +109,7 @@ def test_a_clipped_pixel_still_tells_the_network_which_way_to_go(net: Refiner) -
 
 
 def test_patches_of_the_pool_are_turned_as_a_whole(net: Refiner) -> None:
-    net.fill()
+    net.fill(64)
     begun, _, _ = net.latents(300, rng())
     alone = {(float(p[0].double().sum()), float(p[1].sum())) for p in net.pool.sort(-1).values}
     assert len(alone) > 1
