@@ -133,7 +133,7 @@ def _caption(rows: Sequence[Row]) -> str:
         words.append(f"An ε above {MEANINGLESS:g} is no meaningful guarantee.")
     if any(row.selection == NOT_ACCOUNTED for row in rows):
         words.append(f"Tuned on patients; selection: {NOT_ACCOUNTED}.")
-    if any(row.gain is not None for row in rows):
+    if any(row.free is not None for row in rows):
         words.append(GAIN)
     if any(row.mask_distance is not None for row in rows):
         words.append("masks: how far synthetic vessels lie from real ones by shape, 0 to 1.")

@@ -10,7 +10,7 @@ from command import SMALL, STEPS, UNTRACKED, bench, results, rows
 from test_page import view_in
 
 from benchmark.data.phantom import DEFAULT_SEED
-from benchmark.data.phantom.cache import VERSION
+from benchmark.sweep.editions import DEFAULT, EDITIONS
 
 SWEEP = ["run", "--generator", "real,dp-wgan", "--epsilon", "5", "--data", "cohort"]
 SWEEP += ["--seeds", "2"]
@@ -23,7 +23,7 @@ def _own_cache_of_tiny_phantoms(
 ) -> Iterator[None]:
     """Whom published patients are compared with."""
     cache = tmp_path_factory.mktemp("cache")
-    write_tiny_phantoms(cache / f"phantom-v{VERSION}-seed{DEFAULT_SEED}")
+    write_tiny_phantoms(cache / f"phantom-v{EDITIONS[DEFAULT].phantoms}-seed{DEFAULT_SEED}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANGIOBENCH_CACHE", str(cache))
         yield

@@ -20,10 +20,10 @@ from command import in_process, processes_in, results, wait_for
 
 from benchmark.core.budget import Guarantee, epsilon_text
 from benchmark.data.folders import machine_secret
-from benchmark.data.phantom.cache import VERSION
 from benchmark.privacy.accounting import epsilon_spent
 from benchmark.privacy.composition import total_epsilon
 from benchmark.privacy.ledger import DELTA
+from benchmark.sweep.editions import DEFAULT, EDITIONS
 from benchmark.sweep.payment import ledger_in
 from benchmark.sweep.study import PHANTOM_SEED
 from benchmark.sweep.tuned import Found
@@ -35,6 +35,7 @@ TINY = {
     "protocol.fid_n": 16,
     "unet.iterations": 20,
     "unet.width": 4,
+    "unet.attempts": 0,
     "dp-wgan.generator_steps": 3,
     "dp-wgan.generator_width": 4,
     "dp-wgan.critic_width": 4,
@@ -78,7 +79,7 @@ def _tiny_cache(
 ) -> Iterator[None]:
     """A cache of our own: the phantoms there are tiny."""
     cache = tmp_path_factory.mktemp("cache")
-    write_tiny_phantoms(cache / f"phantom-v{VERSION}-seed{PHANTOM_SEED}")
+    write_tiny_phantoms(cache / f"phantom-v{EDITIONS[DEFAULT].phantoms}-seed{PHANTOM_SEED}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANGIOBENCH_CACHE", str(cache))
         yield

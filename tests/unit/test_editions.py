@@ -1,5 +1,6 @@
 """Editions of the protocol: what they change, and that nothing of two editions mixes."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from benchmark.sweep.editions import EDITIONS, FIRST, PROTOCOL, edition_of, pres
 from benchmark.sweep.presets import PROTOCOLS
 from benchmark.sweep.request import Request, check, plug_in_of, protocol_of
 from benchmark.sweep.tuned import SHIPPED, Found, Wanted, nearest
+from leaderboard.published import SCHEMA
 
 NEXT = "2026-2"
 
@@ -106,3 +108,10 @@ def test_show_has_the_presets_of_an_edition() -> None:
     assert "unet.iterations = 1000" in said.output
     unknown = CliRunner().invoke(show, ["unet", "--protocol", "old"])
     assert "protocol is called 'old'" in str(unknown.exception)
+
+
+def test_results_of_every_edition_can_be_published() -> None:
+    spec = json.loads(SCHEMA.read_text())["$defs"]["spec"]["properties"]
+    known = spec["protocol"]["properties"]
+    assert known.keys() == PROTOCOLS["quick"].ranges().keys()
+    assert known["edition"]["enum"] == [*EDITIONS]

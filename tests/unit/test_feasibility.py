@@ -19,6 +19,7 @@ from benchmark.core.registry import generators
 from benchmark.core.settings import Settings
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.release import Release, plan_releases
+from benchmark.sweep.editions import FIRST
 from benchmark.sweep.feasibility import (
     DOUBTFUL,
     FAILED,
@@ -213,8 +214,9 @@ def test_a_verdict_follows_from_the_ratio(ratio: float | None, word: str) -> Non
 
 def test_the_measured_cases_are_on_their_side_of_the_limits(tmp_path: Path) -> None:
     """docs/experiments.md: patches are learnt from at ε = 0.5, sixteen patients at ε = 2 not."""
-    (patch,) = planned(tmp_path, "dp-wgan", patients=16, unit="patch", epsilons=(0.5,))
-    (patient,) = planned(tmp_path, "dp-wgan", patients=16, epsilons=(2.0,))
+    then = {"patients": 16, "protocol": FIRST}
+    (patch,) = planned(tmp_path, "dp-wgan", unit="patch", epsilons=(0.5,), **then)
+    (patient,) = planned(tmp_path, "dp-wgan", epsilons=(2.0,), **then)
     assert (patch.verdict, patient.verdict) == (WORKABLE, HOPELESS)
 
 
