@@ -74,7 +74,7 @@ class DpSimulatorParams(Settings):
     patches: Annotated[int, IntDistribution(2, 10_000, log=True)] = 32
     evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = RELEASE
     design: Annotated[str, CategoricalDistribution([*families.DESIGNS]), Later()] = "tubes"
-    pixel_mm: Annotated[float, FloatDistribution(0.2, 2.0), Later()] = 0.8
+    pixel_mm: Annotated[float, FloatDistribution(0.2, 5.0), Later()] = 0.8
 
     @property
     def family(self) -> families.Family:

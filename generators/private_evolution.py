@@ -81,7 +81,7 @@ class PrivateEvolutionParams(Settings):
     sample_spread: Annotated[float, WIDTH, Tuned(FloatDistribution(0.3, 1.5))] = 0.8
     evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = RELEASE
     design: Annotated[str, CategoricalDistribution([*families.DESIGNS]), Later()] = "tubes"
-    pixel_mm: Annotated[float, FloatDistribution(0.2, 2.0), Later()] = 0.8
+    pixel_mm: Annotated[float, FloatDistribution(0.2, 5.0), Later()] = 0.8
 
     @property
     def family(self) -> families.Family:

@@ -67,7 +67,7 @@ class PrivateSelectionParams(Settings):
     looked_at: Annotated[int, IntDistribution(1, 100_000, log=True)] = 128
     evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = RELEASE
     design: Annotated[str, CategoricalDistribution([*families.DESIGNS]), Later()] = "tubes"
-    pixel_mm: Annotated[float, FloatDistribution(0.2, 2.0), Later()] = 0.8
+    pixel_mm: Annotated[float, FloatDistribution(0.2, 5.0), Later()] = 0.8
 
     @property
     def family(self) -> families.Family:

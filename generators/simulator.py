@@ -43,7 +43,7 @@ class SimulatorParams(Settings):
     ``design``: branching ``trees``, or version 1's ``arcs``, for which a pixel has no millimetres.
     """
 
-    pixel_mm: Annotated[float, FloatDistribution(0.2, 2.0)] = 0.8
+    pixel_mm: Annotated[float, FloatDistribution(0.2, 5.0)] = 0.8
     design: Annotated[str, CategoricalDistribution([*DESIGNS])] = "trees"
 
 

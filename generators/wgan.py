@@ -89,7 +89,7 @@ class WganParams(Settings):
     pretrain_steps: Annotated[int, IntDistribution(1, 100_000, log=True)] = 100
     trained_layers: Annotated[int, IntDistribution(1, ALL_LAYERS)] = ALL_LAYERS
     begin: Annotated[str, CategoricalDistribution([*BEGINNINGS]), Later()] = "noise"
-    pixel_mm: Annotated[float, FloatDistribution(0.2, 2.0), Later()] = 0.8
+    pixel_mm: Annotated[float, FloatDistribution(0.2, 5.0), Later()] = 0.8
 
 
 PAPER = WganParams(

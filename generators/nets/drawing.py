@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -25,7 +25,7 @@ CHUNK = 256
 SETTINGS, WEIGHTS = "settings.json", "weights.safetensors"
 
 
-class Drawer(nn.Module):
+class Drawer(nn.Module, ABC):
     """A network that labelled patches ``(n, 2, H, W)`` in [-1, 1] are drawn from.
 
     Attributes:
@@ -34,9 +34,9 @@ class Drawer(nn.Module):
 
     size: int
 
+    @abstractmethod
     def latents(self, n: int, rng: torch.Generator) -> tuple[Tensor, ...]:
         """What it makes ``n`` patches of while it is trained."""
-        raise NotImplementedError
 
     def inputs(self, n: int, seed: int, rng: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
         """What it makes ``n`` samples of, some at a time.

@@ -79,6 +79,9 @@ def test_vessels_have_the_millimetres_of_the_patches_pixels() -> None:
         assert (
             dict(plug_in_of(generators, name, asked(preset="standard")).settings)["pixel_mm"] == 0.6
         )
+    for name in ("simulator", "dp-wgan"):  # whatever spacing the protocol allows
+        coarse = asked(settings={PROTOCOL: {"spacing_mm": "5"}})
+        assert plug_in_of(generators, name, coarse).settings["pixel_mm"] == 5
     own = asked(settings={PROTOCOL: {"spacing_mm": "0.5"}, "simulator": {"pixel_mm": "0.7"}})
     assert plug_in_of(generators, "simulator", own).settings["pixel_mm"] == 0.7
     with pytest.raises(UsageError, match="spacing_mm"):

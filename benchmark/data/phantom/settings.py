@@ -72,7 +72,7 @@ PUBLISHED = Anatomy(
     flow_spread=0.2,
     sinus_flow=(0.25, 0.6),  # a guess: saturation bands leave some
     vein_flow=(0.1, 0.3),  # a guess: brighter than tissue, darker than most arteries
-    labelled_step=0.3,  # with the wall's voxels vessels are as much of a brain as in public masks
+    labelled_step=0.3,  # a guess: with the wall's voxels the share nears that of public masks
     veins=True,
     marrow=False,
 )
