@@ -5,6 +5,10 @@ released, the mean over units of bounded statistics; which populations of the pr
 post-processing, and so is drawing from them. With tens of patients that vector survives the noise
 that gradients of a network do not.
 
+What to learn is ``design``. Populations of ``tubes`` and ``trees`` differ in how vessels and
+scanners look. Those of ``labels`` differ in where a label ends alone, the one thing that a
+simulator of every scanner cannot teach: it is two numbers, so that little noise is in them.
+
 Reference: the Gaussian mechanism of Balle and Wang (2018), arXiv:1805.06530; fitting simulators to
 private summaries as in Gong (2022), arXiv:1910.13049, there for inference.
 """
@@ -34,8 +38,8 @@ from benchmark.privacy.release import Features, Release
 from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
 from generators.nets.releasing import ReleasingGenerator
 from generators.simulation import families, tilting
-from generators.simulation.populations import Mixture, Populations, Posterior
-from generators.simulation.statistics import NAMES
+from generators.simulation.family import Family
+from generators.simulation.populations import Mixture, Populations, Posterior, populations_of
 
 EVIDENCE = (RELEASE, "noise", "mean", "prior")
 """What the simulator is fitted to; all but the first are controls that no patient reaches."""
@@ -60,9 +64,10 @@ class DpSimulatorParams(Settings):
     ``evidence``: the ``release``; or a control: its ``noise`` alone, the prior's own ``mean``, or
     nothing, so the ``prior``. ``caution``: by how many deviations of its noise the mean is moved
     to the safe side, in each number that has one, as an estimate is whose error costs more on one
-    side (Zellner 1986, JASA 81, p. 446); by public constants, so post-processing. ``design``: which
-    simulator; of ``trees`` pixels have a nominal side, ``pixel_mm``. ``spread``: of patches, in
-    deviations of what stays unknown of ``tubes``, of the prior of ``trees``.
+    side (Zellner 1986, JASA 81, p. 446); by public constants, so post-processing. ``design``: in
+    what populations differ (``families``); but for ``tubes`` pixels have a nominal side,
+    ``pixel_mm``. ``spread``: of patches, in deviations of what stays unknown, or of the prior of
+    ``trees``.
     """
 
     clip_norm: Annotated[
@@ -77,7 +82,7 @@ class DpSimulatorParams(Settings):
     pixel_mm: Annotated[float, FloatDistribution(0.2, 5.0), Later()] = 0.8
 
     @property
-    def family(self) -> families.Family:
+    def family(self) -> Family:
         """The populations that it is fitted among."""
         return families.family(self.design, self.pixel_mm)
 
@@ -117,7 +122,7 @@ class DpSimulator(ReleasingGenerator):
 
     def noised_numbers(self, public: PublicNumbers) -> int:
         """The statistics."""
-        return len(NAMES)
+        return len(self.params.family.statistics)
 
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
         """Releases one mean, and finds the populations that it fits."""
@@ -141,7 +146,7 @@ class DpSimulator(ReleasingGenerator):
 
     def server_side(self, size: int, schedule: Schedule, context: FitContext) -> MeanServer:
         """Averages them."""
-        return MeanServer(len(NAMES), context.seed)
+        return MeanServer(len(self.params.family.statistics), context.seed)
 
     def close(self, state: Arrays, size: int) -> None:
         """Finds the populations that the average fits."""
@@ -184,6 +189,8 @@ class DpSimulator(ReleasingGenerator):
         p = self.params
         if p.design == "trees":
             return tilting.populations_of(p.pixel_mm, p.populations, p.patches, size, unit)
+        if p.design == "labels":
+            return populations_of(p.design, p.pixel_mm, p.populations, p.patches, size, unit)
         return Populations(
             count=p.populations,
             patches=p.patches,
@@ -196,7 +203,7 @@ class DpSimulator(ReleasingGenerator):
         """The patches' statistics; in a control the prior's own, which are zero."""
         if self.params.evidence == RELEASE:
             return populations.features
-        return lambda patches: np.zeros((len(patches), len(NAMES)))
+        return lambda patches: np.zeros((len(patches), len(self.params.family.statistics)))
 
     def _learn(
         self,
@@ -211,8 +218,8 @@ class DpSimulator(ReleasingGenerator):
             self._known = populations.prior()
             return
         if self.params.evidence == "mean":
-            mean = np.zeros(len(NAMES))
-        safe = np.array([SAFE_SIDE.get(name, 0.0) for name in NAMES])
+            mean = np.zeros_like(mean)
+        safe = np.array([SAFE_SIDE.get(name, 0.0) for name in self.params.family.statistics])
         mean = mean + self.params.caution * deviation * safe
         self._known = populations.fitted(
             mean, clip_norm=clip_norm, deviation=deviation, spread=self.params.spread

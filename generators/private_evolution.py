@@ -47,6 +47,7 @@ from benchmark.privacy.release import Features, Release
 from generators.nets.releasing import ReleasingGenerator
 from generators.simulation import families
 from generators.simulation.evolution import Ballot, Generation, shares
+from generators.simulation.family import Family
 
 FEW = IntDistribution(1, 1000, log=True)
 WIDTH = FloatDistribution(0.0, 5.0)
@@ -62,7 +63,8 @@ class PrivateEvolutionParams(Settings):
     a child; ``threshold`` t, in the noise's deviations; ``first_spread`` of the first generation,
     ``spread`` of the second around its parents, times ``decay`` in each that follows, and
     ``sample_spread`` of samples. ``evidence``: the ``release``; or a control: its ``noise`` alone.
-    ``design``: which simulator; of ``trees`` pixels have a nominal side, ``pixel_mm``.
+    ``design``: in what populations differ (``families``); but for ``tubes`` pixels have a nominal
+    side, ``pixel_mm``.
     """
 
     candidates: Annotated[
@@ -84,7 +86,7 @@ class PrivateEvolutionParams(Settings):
     pixel_mm: Annotated[float, FloatDistribution(0.2, 5.0), Later()] = 0.8
 
     @property
-    def family(self) -> families.Family:
+    def family(self) -> Family:
         """The populations that candidates are of."""
         return families.family(self.design, self.pixel_mm)
 

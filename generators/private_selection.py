@@ -40,6 +40,7 @@ from benchmark.privacy.release import Features
 from generators.nets.releasing import ReleasingGenerator
 from generators.simulation import families
 from generators.simulation.bank import Recipe, around, judges_of, parameters
+from generators.simulation.family import Family
 from generators.simulation.judges import dice
 
 EVIDENCE = (RELEASE, "noise")
@@ -54,8 +55,9 @@ class PrivateSelectionParams(Settings):
     units, trained in ``steps`` steps on ``patches`` of its own. ``spread`` of a population's
     patches around its parameters, in logits, for judges and samples alike. ``looked_at``: so many
     patches of a patient are scored where the patient is the unit; where the patch is, all are.
-    ``evidence``: the ``release``; or a control: a choice by ``noise`` alone. ``design``: which
-    simulator; of ``trees`` pixels have a nominal side, ``pixel_mm``.
+    ``evidence``: the ``release``; or a control: a choice by ``noise`` alone. ``design``: in
+    what populations differ (``families``); but for ``tubes`` pixels have a nominal side,
+    ``pixel_mm``.
     """
 
     candidates: Annotated[int, IntDistribution(2, 1000, log=True)] = 32
@@ -70,7 +72,7 @@ class PrivateSelectionParams(Settings):
     pixel_mm: Annotated[float, FloatDistribution(0.2, 5.0), Later()] = 0.8
 
     @property
-    def family(self) -> families.Family:
+    def family(self) -> Family:
         """The populations that there are to choose from."""
         return families.family(self.design, self.pixel_mm)
 

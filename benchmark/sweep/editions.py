@@ -44,10 +44,10 @@ _QUICK_GAN = {**_REFINING, "generator_steps": 110}  # of pixels of 0.8 mm, the d
 _STANDARD_GAN = {**_REFINING, "pixel_mm": 0.6, "generator_steps": 150}
 
 
-def _trees(**pixel: float) -> Mapping[str, Values]:
-    """Generators that draw from populations of the data-free simulator, and no longer of tubes."""
-    design = {"design": "trees", **pixel}
-    fit = {"clip_norm": 5.0, "caution": 0.0, "populations": 512, "patches": 24}
+def _labels(**pixel: float) -> Mapping[str, Values]:
+    """Generators that draw what the data-free simulator does, and learn where labels end."""
+    design = {"design": "labels", **pixel}
+    fit = {"clip_norm": 2.0, "caution": 0.0, "populations": 128, "patches": 24}
     others = {"private-selection": design, "private-evolution": design}
     return {"dp-simulator": {**design, **fit}, **others}
 
@@ -68,7 +68,7 @@ EDITIONS: Mapping[str, Edition] = {
                 "attention-unet": _QUICK,
                 "wgan": _QUICK_GAN,
                 "dp-wgan": _QUICK_GAN,
-                **_trees(),
+                **_labels(),
             },
             "standard": {
                 PROTOCOL: {"edition": "2026-2", "spacing_mm": 0.6},
@@ -76,9 +76,9 @@ EDITIONS: Mapping[str, Edition] = {
                 "attention-unet": _STANDARD,
                 "wgan": _STANDARD_GAN,
                 "dp-wgan": _STANDARD_GAN,
-                **_trees(pixel_mm=0.6),
+                **_labels(pixel_mm=0.6),
             },
-            "paper": {PROTOCOL: {"edition": "2026-2"}, **_trees(pixel_mm=0.4)},
+            "paper": {PROTOCOL: {"edition": "2026-2"}, **_labels(pixel_mm=0.4)},
         },
     ),
 }

@@ -85,7 +85,7 @@ def _tissue(shape: tuple[int, ...], traits: Traits, rng: np.random.Generator) ->
         share = _step((_smooth(shape, rng) - edge) / uniform(SOFT, one, rng))
         image = image + share * (other - image)
     image = image * (1 - _sulci(shape, traits, rng)) + _blotches(shape, rng)
-    grain = _smooth(shape, rng) + 0.5 * _blurred(_normal(shape, rng), np.full(one, 0.8))
+    grain = _smooth(shape, rng) + 0.5 * blurred(_normal(shape, rng), np.full(one, 0.8))
     return np.asarray(
         image * (1 + traits.uniform("texture", TEXTURE, one, rng) * grain), np.float32
     )
@@ -104,7 +104,7 @@ def _blotches(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     one = (shape[0], 1, 1)
     level = uniform(BLOTCH_LEVEL, one, rng) * (rng.random(one) < BLOTCHES)
     region = _step((_smooth(shape, rng) - 1.5) / 0.2)
-    speckles = np.maximum(_blurred(_normal(shape, rng), uniform((0.5, 0.9), one, rng)), 0)
+    speckles = np.maximum(blurred(_normal(shape, rng), uniform((0.5, 0.9), one, rng)), 0)
     return np.asarray(level * region * speckles * 2, np.float32)
 
 
@@ -138,9 +138,9 @@ def _shade(shape: tuple[int, ...], traits: Traits, rng: np.random.Generator) -> 
 def _sharpened(image: Array, traits: Traits, rng: np.random.Generator) -> Array:
     """Blurred by the point spread, and in some patches sharpened."""
     one = (len(image), 1, 1)
-    seen = _blurred(image, traits.uniform("blur", BLUR, one, rng))
+    seen = blurred(image, traits.uniform("blur", BLUR, one, rng))
     strength = traits.gated("sharpened", SHARPENED, SHARPENING, one, rng)
-    return np.asarray(seen + strength * (seen - _blurred(seen, np.full(one, 1.0))), np.float32)
+    return np.asarray(seen + strength * (seen - blurred(seen, np.full(one, 1.0))), np.float32)
 
 
 def _noisy(image: Array, level: Array, traits: Traits, rng: np.random.Generator) -> Array:
@@ -148,7 +148,7 @@ def _noisy(image: Array, level: Array, traits: Traits, rng: np.random.Generator)
     one = (len(image), 1, 1)
     noise = _normal((2, *image.shape), rng)
     spread = traits.gated("correlated", CORRELATED, CORRELATION, one, rng)
-    real, imaginary = (level * _blurred(part, spread) for part in noise)
+    real, imaginary = (level * blurred(part, spread) for part in noise)
     return np.asarray(np.hypot(image + real, imaginary), np.float32)
 
 
@@ -183,7 +183,7 @@ def _interpolated(nodes: int, shape: tuple[int, ...], rng: np.random.Generator) 
     return np.asarray(spread @ noise @ spread.T, np.float32)
 
 
-def _blurred(image: Array, deviation: NDArray[Any]) -> Array:
+def blurred(image: Array, deviation: NDArray[Any]) -> Array:
     """Each patch blurred by its own Gaussian of five taps; borders are repeated."""
     ratio = np.exp(-0.5 / np.maximum(deviation, 0.05) ** 2).astype(np.float32)
     near, far = ratio, ratio**4

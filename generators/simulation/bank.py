@@ -22,7 +22,8 @@ from safetensors.numpy import load, save
 
 from benchmark.core.seeds import stream
 from benchmark.data.folders import cache_folder
-from generators.simulation.families import Family, family
+from generators.simulation.families import family
+from generators.simulation.family import Family
 from generators.simulation.judges import FILTERS, Judges, learnt, together
 
 METHOD = "bank/1"

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from generators.simulation.families import TUBES, Family
+from generators.simulation.families import TUBES
+from generators.simulation.family import Family
 from generators.simulation.populations import Populations
 
 Array = NDArray[np.float64]

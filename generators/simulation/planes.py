@@ -59,8 +59,7 @@ class Pool(NamedTuple):
             far = np.square(self.ranks[offered] - wanted[mine][:, None]).sum(2)
             chosen[mine] = np.take_along_axis(offered, far.argmin(1)[:, None], 1)[:, 0]
         position = rng.integers(8, size=len(chosen))
-        blood, mask = (_turned(planes[chosen], position) for planes in self.drawn)
-        return Drawn(blood, mask)
+        return Drawn(*(_turned(planes[chosen], position) for planes in self.drawn))
 
 
 @lru_cache(maxsize=2)

@@ -15,6 +15,7 @@ with s the released mean's noise: much noise leaves the prior.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -22,9 +23,10 @@ from numpy.typing import NDArray
 
 from benchmark.core.budget import Unit
 from benchmark.core.patches import Patches
+from benchmark.core.seeds import stream
 from benchmark.privacy.release import clipped
-from generators.simulation import statistics
-from generators.simulation.families import TUBES, Family
+from generators.simulation import families
+from generators.simulation.family import Family
 
 Array = NDArray[np.float64]
 
@@ -95,7 +97,7 @@ class Populations:
         size: int,
         unit: Unit,
         rng: np.random.Generator,
-        family: Family = TUBES,
+        family: Family = families.TUBES,
     ) -> None:
         theta = family.prior(count, rng)
         self._logits = logits(theta)
@@ -109,12 +111,12 @@ class Populations:
 
     def features(self, patches: Patches) -> Array:
         """The vector of every patch ``(n, d)``."""
-        seen = self._filled(statistics.measure(patches.images, patches.masks))
+        seen = self._filled(self._family.measure(patches.images, patches.masks))
         return self._standard(seen)
 
     def prior(self) -> Posterior:
         """What is known of a population before anything is released."""
-        return _posterior(self._logits.mean(0), np.cov(self._logits.T))
+        return _posterior(self._logits.mean(0), np.atleast_2d(np.cov(self._logits.T)))
 
     def posterior(self, released: Array, *, clip_norm: float, deviation: float) -> Posterior:
         """What is known of the population of a released mean.
@@ -142,7 +144,7 @@ class Populations:
         rng: np.random.Generator,
     ) -> NDArray[np.float32]:
         """The statistics of a population's patches ``(patches, d)``."""
-        return statistics.measure(*family.draw(np.tile(theta, (patches, 1)), size, rng))
+        return family.measure(*family.draw(np.tile(theta, (patches, 1)), size, rng))
 
     def fitted(
         self, released: Array, *, clip_norm: float, deviation: float, spread: float
@@ -155,6 +157,25 @@ class Populations:
 
     def _filled(self, seen: NDArray[np.float32]) -> Array:
         return np.where(np.isnan(seen), self._missing, seen).astype(np.float64)
+
+
+@lru_cache(maxsize=2)
+def populations_of(
+    design: str, pixel_mm: float, count: int, patches: int, size: int, unit: Unit
+) -> Populations:
+    """Populations of a design, the same for every fit, and kept for the process.
+
+    Args:
+        design: One of ``families.DESIGNS``.
+        pixel_mm: A pixel's nominal side.
+        count: How many.
+        patches: Of each.
+        size: The side of a patch.
+        unit: As in ``Populations``.
+    """
+    rng = np.random.default_rng(stream(0, f"populations of {design}"))
+    made = {"count": count, "patches": patches, "size": size}
+    return Populations(**made, unit=unit, rng=rng, family=families.family(design, pixel_mm))
 
 
 def logits(theta: NDArray[np.float32]) -> Array:

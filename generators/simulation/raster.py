@@ -69,10 +69,17 @@ class Views(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Patches ``(n, H, W)``: signal of the blood in [0, 1], and what an annotator marks."""
+    """Patches ``(n, H, W)``.
+
+    Attributes:
+        blood: Its signal in [0, 1].
+        mask: What an annotator marks.
+        covered: The share of each pixel that vessels cover which are marked at all.
+    """
 
     blood: Array
     mask: Mask
+    covered: Array
 
 
 def rasterised(vessels: Vessels, blocks: Blocks, views: Views, size: int) -> Drawn:
@@ -86,8 +93,9 @@ def rasterised(vessels: Vessels, blocks: Blocks, views: Views, size: int) -> Dra
         alike = np.flatnonzero(reach == half)
         for start in range(0, len(alike), AT_ONCE):
             _paint(inside, blood, seen.at(alike[start : start + AT_ONCE]), int(half))
-    mask = inside.mean(1) >= blocks.labelled[views.block][:, None, None]
-    return Drawn(blood.mean(1), mask)
+    covered = inside.mean(1)
+    mask = covered >= blocks.labelled[views.block][:, None, None]
+    return Drawn(blood.mean(1), mask, covered)
 
 
 class _Seen(NamedTuple):

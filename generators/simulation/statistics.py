@@ -48,8 +48,8 @@ def measure(images: Array, masks: NDArray[np.uint8]) -> Array:
 def _measured(images: Array, masks: Mask) -> Array:
     area = masks.sum((1, 2))
     core = eroded(masks)
-    bright = _mean(images, masks)
-    spread = np.sqrt(np.maximum(_mean(images**2, masks) - bright**2, 0))
+    bright = mean_of(images, masks)
+    spread = np.sqrt(np.maximum(mean_of(images**2, masks) - bright**2, 0))
     low, median, high = np.quantile(images.reshape(len(images), -1), (0.1, 0.5, 0.9), axis=1)
     columns = (
         np.sqrt(area / masks[0].size),
@@ -59,8 +59,8 @@ def _measured(images: Array, masks: Mask) -> Array:
         np.where(area > 0, np.clip(_euler(masks) / 8, -1, 1), np.nan),
         bright,
         spread,
-        _mean(images, masks & ~core),
-        _mean(images, ~eroded(~masks) & ~masks),
+        mean_of(images, masks & ~core),
+        mean_of(images, ~eroded(~masks) & ~masks),
         low,
         median,
         high,
@@ -109,13 +109,13 @@ def _doubled(images: Array) -> Array:
 def _log_std(detail: Array, masks: Mask) -> Array:
     """log₁₀ of the standard deviation away from vessels, over three decades to [0, 1]."""
     ground = ~masks
-    mean = _mean(detail, ground)
-    variance = _mean(detail**2, ground) - mean**2
+    mean = mean_of(detail, ground)
+    variance = mean_of(detail**2, ground) - mean**2
     logs = np.log10(np.sqrt(np.maximum(variance, LEAST**2)))
     return np.asarray(np.clip(1 + logs / 3, 0, 1), np.float32)
 
 
-def _mean(values: Array, where: Mask) -> Array:
+def mean_of(values: Array, where: Mask) -> Array:
     """Means over some pixels of each patch; nan where there are none."""
     count = where.sum((1, 2))
     sums = (values * where).sum((1, 2))

@@ -29,7 +29,8 @@ from benchmark.core.budget import Unit
 from benchmark.core.seeds import stream
 from benchmark.privacy.release import clipped
 from generators.simulation import statistics
-from generators.simulation.families import Family, trees
+from generators.simulation.families import trees
+from generators.simulation.family import Family
 from generators.simulation.populations import Populations, Posterior, logits
 
 Array = NDArray[np.float64]

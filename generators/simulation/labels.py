@@ -1,0 +1,96 @@
+"""Populations of the data-free simulator that differ in where annotators let a label end.
+
+How arteries and scanners look is varied so widely that a segmenter need not know a cohort's. Where
+a label ends cannot be varied away: of two conventions a segmenter learns the middle, which is
+neither. So this family has one parameter, the share of a pixel from which it is marked,
+and all else is drawn as the simulator draws it. Below about a fifth, what touches a vessel is
+marked too, as a broad brush would.
+
+Two statistics tell the share, both without a unit: by how much brightness has fallen just outside
+of a label, as a share of the fall around its edge, and by how much it has risen just inside, as a
+share of the rise to the vessel's middle.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generators.simulation import blocks
+from generators.simulation.appearance import blurred, photographed
+from generators.simulation.family import Family
+from generators.simulation.raster import Drawn
+from generators.simulation.statistics import eroded, mean_of
+from generators.simulation.trees import Array
+
+MARKED = (0.05, 0.95)
+"""The share of a pixel that must be vessel: from a broad brush to its very middle."""
+
+WITHIN = 0.05
+"""Deviation of it between patches of one annotator: a guess."""
+
+TOUCHED = 0.7
+"""How far a vessel reaches into its neighbours for a broad brush, in pixels: a guess."""
+
+CHUNK = 20 * blocks.CUT
+LEAST = 0.05
+"""Differences in brightness below this one are noise, and no scale."""
+
+
+@cache
+def family(pixel_mm: float) -> Family:
+    """Populations that differ in where labels end, and in nothing else."""
+
+    def draw(theta: Array, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
+        images = np.empty((len(theta), 1, size, size), np.float32)
+        masks = np.empty(images.shape, np.uint8)
+        for start in range(0, len(theta), CHUNK):
+            now = slice(start, start + CHUNK)
+            images[now], masks[now] = photographed(_marked(theta[now], size, pixel_mm, rng), rng)
+        return images, masks
+
+    return Family(("marked",), prior, draw, ("outside", "inside"), measure)
+
+
+def prior(n: int, rng: np.random.Generator) -> Array:
+    """Parameters ``(n, 1)``, uniform in [0, 1]."""
+    return rng.random((n, 1), np.float32)
+
+
+def measure(images: Array, masks: NDArray[np.uint8]) -> Array:
+    """``(n, 2)`` of images ``(n, 1, H, W)`` and masks, in [0, 1]; nan without a vessel."""
+    shown, marked = images[:, 0], masks[:, 0] > 0
+    brain = shown > -1
+    core, near = eroded(marked), _dilated(marked)
+    wide = _dilated(near)
+    rim, middle = mean_of(shown, marked & ~core), mean_of(shown, core)
+    halo = mean_of(shown, near & ~marked & brain)
+    ground = mean_of(shown, _dilated(wide) & ~wide & brain)
+    parts = _share(halo - ground, rim - ground), _share(rim - ground, middle - ground)
+    return np.stack(parts, axis=1).astype(np.float32)
+
+
+def _marked(theta: Array, size: int, pixel_mm: float, rng: np.random.Generator) -> Drawn:
+    """Patches whose labels end where their annotators let them."""
+    n = len(theta)
+    drawn = blocks.draw(-(-n // blocks.CUT), size, pixel_mm, rng)
+    low, high = MARKED
+    share = low + (high - low) * theta[:, 0] + WITHIN * rng.standard_normal(n, np.float32)
+    covered = drawn.covered[:n]
+    mask = _extent(covered) >= np.clip(share, low, high)[:, None, None]
+    return Drawn(drawn.blood[:n], mask, covered)
+
+
+def _extent(covered: Array) -> Array:
+    """How much of each pixel is vessel, or is touched by one."""
+    return np.maximum(covered, blurred(covered, np.full((len(covered), 1, 1), TOUCHED)))
+
+
+def _dilated(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return ~eroded(~masks)
+
+
+def _share(part: Array, whole: Array) -> Array:
+    return np.clip(part / np.maximum(whole, LEAST), 0, 1)
