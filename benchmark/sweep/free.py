@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from benchmark.sweep.request import FREE, LOWER
+from benchmark.sweep.request import FREE, LOWER, METHODS
 from benchmark.sweep.spec import PlugIn, RunSpec
 
 Results = Sequence[Mapping[str, Any]]
@@ -113,11 +113,12 @@ class FreeRows:
         return best_free(rows)
 
     def dice(self, choice: Choice, segmenter: PlugIn, seed: int, test_set: str) -> float | None:
-        """The mean Dice of the chosen row's cell of that seed, if it is done."""
+        """The mean Dice of the chosen row's cell of that seed, if it is done; a method has one."""
         tests = (
             test
             for spec, result in self._beside(segmenter)
-            if (spec.generator.name, spec.seed) == (choice.name, seed)
+            if spec.generator.name == choice.name
+            and (spec.seed == seed or choice.name in METHODS)
             for test in result["test_sets"]
             if test["name"] == test_set
         )

@@ -42,6 +42,8 @@ from federation.partition import Partition
 def cells(request: Request, inputs: Inputs, fid_weights: str) -> list[RunSpec]:
     """The cells, the bookends first, as every other one is compared with them.
 
+    A method has no draws, so it is one cell whatever the seeds.
+
     Raises:
         UsageError: For a δ above its law at this number of units.
     """
@@ -72,7 +74,7 @@ def reference_of(spec: RunSpec, specs: Sequence[RunSpec]) -> RunSpec | None:
             s
             for s in specs
             if s.generator.name == UPPER
-            and s.seed == spec.seed
+            and (s.seed == spec.seed or spec.generator.name in METHODS)
             and (spec.is_direct or s.segmenter == spec.segmenter)
         ),
         None,
@@ -141,7 +143,9 @@ def _cells_of(
             pooled = replace(base, generator=plug_in, epsilon=epsilon, delta=delta)
             pooled = replace(pooled, validation=scored)
             if registry is segmenters:
-                if name in METHODS or not request.federation.asked:
+                if name in METHODS:
+                    yield replace(_direct(pooled), seed=0)
+                elif not request.federation.asked:
                     yield _direct(pooled)
                 continue
             pooled = _with_tuned(pooled, request)

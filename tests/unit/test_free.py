@@ -14,7 +14,7 @@ from benchmark.sweep.editions import FIRST
 from benchmark.sweep.explanation import explain
 from benchmark.sweep.free import best_free, gain
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.planning import cells, guarantee_of
+from benchmark.sweep.planning import cells, guarantee_of, reference_of
 from benchmark.sweep.request import FREE, METHODS, UPPER, Request, check
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.sites import Federation
@@ -59,15 +59,20 @@ def test_the_free_rows_run_beside_every_sweep_and_no_bookends_switches_all_off()
     assert [s.generator.name for s in sweep(private=True)] == [*FREE, "dp-wgan"]
 
 
-def test_a_method_is_one_cell_whatever_the_segmenters_levels_and_sites() -> None:
+def test_a_method_is_one_cell_whatever_the_segmenters_levels_seeds_and_sites() -> None:
     many = sweep(segmenters=("unet", "frangi"), epsilons=(2.0, 5.0))
+    seeds = sweep(seeds=3, first_seed=4)
     across = sweep(federation=Federation(sites=3))
-    for made in (many, across):
+    for made in (many, seeds, across):
         free = [spec for spec in made if spec.generator.name in METHODS]
         assert [(spec.generator.name, spec.epsilon) for spec in free] == [
             (name, 0.0) for name in METHODS
         ]
         assert all(spec.is_direct and spec.federation is None for spec in free)
+        for spec in free:
+            reference = reference_of(spec, made)
+            assert reference is not None
+            assert reference.generator.name == UPPER
 
 
 def test_a_method_rests_on_its_constants_and_nothing_sets_them() -> None:
