@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -196,6 +196,13 @@ def estimate(told: Told) -> Estimate:
     if (many == 1 and not told.is_certain) or patients == 1:
         return OneDraw(mean=float(told.values.mean()), seeds=many, patients=patients)
     return of_squares(squares(told), many, patients)
+
+
+def within(found: Estimate, least: float, most: float) -> Estimate:
+    """The same, with no end outside of what the score can be."""
+    if isinstance(found, OneDraw):
+        return found
+    return replace(found, low=max(found.low, least), high=min(found.high, most))
 
 
 def number_of_patients(told: Told) -> int | None:

@@ -7,6 +7,7 @@ crossed effects (``crossed``).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -45,37 +46,32 @@ def difference(one: Told, other: Told) -> tuple[Estimate, Pairing]:
     """By how much ``one`` is above ``other``, and what could be paired.
 
     Rows of other seeds are independent fits on the same patients. Where single patients are not
-    told, all parts add up as of independent ones: the interval is wider than it need be.
-
-    Raises:
-        ValueError: If both tell of patients, and share none.
+    told, all parts add up as of independent ones: the interval is wider than it need be. Of rows
+    that share some patients, these alone count.
     """
-    if not (isinstance(one, Grid) and isinstance(other, Grid)):
+    shared = _shared(one, other)
+    if shared is None:
         return _apart(one, other, None), "nothing"
-    one, other = _on_shared_patients(one, other)
+    one, other = shared
     if one.is_certain or other.is_certain or one.seeds == other.seeds:
         return estimate(_paired(one, other)), "seed and patient"
     above = one.values.mean(axis=0) - other.values.mean(axis=0)
     return _apart(one, other, above), "patient"
 
 
-def _on_shared_patients(one: Grid, other: Grid) -> tuple[Grid, Grid]:
+def _shared(one: Told, other: Told) -> tuple[Grid, Grid] | None:
+    """Both on the patients that both tell of; ``None`` if there are none."""
+    if not (isinstance(one, Grid) and isinstance(other, Grid)):
+        return None
     if one.patients == other.patients:
         return one, other
-    shared = tuple(patient for patient in one.patients if patient in set(other.patients))
-    if not shared:
-        raise ValueError("Expected two rows of the same patients; they share none.")
-    kept = ([row.patients.index(patient) for patient in shared] for row in (one, other))
-    first, second = (
-        Grid(
-            seeds=row.seeds,
-            patients=shared,
-            values=row.values[:, columns],
-            is_certain=row.is_certain,
-        )
-        for row, columns in zip((one, other), kept, strict=True)
-    )
-    return first, second
+    shared = tuple(patient for patient in one.patients if patient in other.patients)
+    return (_of(one, shared), _of(other, shared)) if shared else None
+
+
+def _of(row: Grid, patients: tuple[str, ...]) -> Grid:
+    columns = [row.patients.index(patient) for patient in patients]
+    return replace(row, patients=patients, values=row.values[:, columns])
 
 
 def _paired(one: Grid, other: Grid) -> Grid:
@@ -203,3 +199,9 @@ def _drawn_variance(row: Told, rng: np.random.Generator) -> Floats:
     rest_df = found.seeds_df * found.patients_df
     seeds, rest = (rng.chisquare(df, DRAWS) / df for df in (found.seeds_df, rest_df))
     return np.maximum(0.0, found.seeds / seeds - found.rest / rest) * len(row.seeds)
+
+
+def means_by_seed(told: Told) -> dict[int, float]:
+    """Each fit's mean over patients."""
+    values = told.values.mean(axis=1) if isinstance(told, Grid) else told.values
+    return dict(zip(told.seeds, values.tolist(), strict=True))

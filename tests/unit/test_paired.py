@@ -75,11 +75,12 @@ def test_one_draw_is_told_apart_from_nothing() -> None:
     assert p_of_pairs([one, other]).tolist() == [[1, 1], [1, 1]]
 
 
-def test_rows_of_other_patients_are_not_compared() -> None:
+def test_of_rows_of_other_patients_those_that_both_have_count() -> None:
     one = row(0.8)
-    other = Grid(seeds=(0, 1, 2), patients=tuple("abcdef"), values=one.values)
-    with pytest.raises(ValueError, match="share none"):
-        difference(one, other)
+    other = Grid(seeds=(0, 1, 2), patients=tuple("abcdef"), values=one.values - 0.1)
+    found, paired = difference(one, other)
+    assert paired == "nothing"
+    assert found.mean == pytest.approx(0.1)
     some = Grid(seeds=(0, 1, 2), patients=("sub-1", "x"), values=one.values[:, :2])
     assert isinstance(difference(one, some)[0], OneDraw), "one shared patient"
 
