@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmark.core.budget import RELATION, Guarantee
 from benchmark.sweep.free import Choice, is_free
+from benchmark.sweep.over_seeds import is_certain
 from benchmark.sweep.request import FREE, UPPER
 from benchmark.sweep.result_form import fid_in
 from benchmark.sweep.spec import RunSpec, canonical
@@ -240,7 +241,9 @@ def _row(cells: Sequence[Entry], asked: int, bookends: Bookends) -> Row:
         cells=cells,
         asked=max(asked, len(cells)),
         tests={
-            name: scored_on(told, name, Bookends([]) if other else bookends)
+            name: scored_on(
+                told, name, Bookends([]) if other else bookends, certain=is_certain(spec)
+            )
             for name, told in tests.items()
             if told
         },

@@ -23,14 +23,16 @@ PAPER = {7.4: 0.75, math.inf: 0.84}
 
 UNUSABLE_BELOW = 5.0
 DICE = alt.Scale(domain=[0, 1])
+KNOWN = "isValid(datum.low)"
+"""One draw has no interval."""
+
 TOOLTIP = [
     alt.Tooltip("who:N", title="generator"),
     alt.Tooltip("epsilon:N", title="ε asked"),
     alt.Tooltip("spent:N", title="ε spent"),
     alt.Tooltip("selection:N", title="selection"),
-    alt.Tooltip("dice:Q", title="Dice", format=".3f"),
-    alt.Tooltip("low:Q", title="95 % from", format=".3f"),
-    alt.Tooltip("high:Q", title="to", format=".3f"),
+    alt.Tooltip("text:N", title="Dice [95 %]"),
+    alt.Tooltip("seeds:Q", title="seeds"),
     alt.Tooltip("patients:Q", title="patients"),
 ]
 
@@ -152,7 +154,7 @@ def _trade_off(levels: Levels, colour: alt.Color) -> Any:
         *_paper(levels, dice),
         *_bands(dice, low, high),
         _on("points").mark_line(strokeWidth=2).encode(x=levels.axis(), y=dice, color=colour),
-        points.mark_rule(opacity=0.6, strokeWidth=2).encode(y=low, y2=high),
+        points.transform_filter(KNOWN).mark_rule(opacity=0.6, strokeWidth=2).encode(y=low, y2=high),
         points.mark_point(filled=True, size=70, opacity=1).encode(y=dice),
     )
 
@@ -160,7 +162,8 @@ def _trade_off(levels: Levels, colour: alt.Color) -> Any:
 def _bands(dice: alt.Y, low: alt.Y, high: alt.Y2) -> Iterator[alt.Chart]:
     """The bookends, with their names on them, as they are no level of any ε."""
     bands = _on("bands").encode(tooltip=TOOLTIP)
-    yield bands.mark_rect(opacity=0.13, color="grey").encode(y=low, y2=high)
+    known = bands.transform_filter(KNOWN)
+    yield known.mark_rect(opacity=0.13, color="grey").encode(y=low, y2=high)
     yield bands.mark_rule(strokeDash=[5, 3], strokeWidth=1.5, color="grey").encode(y=dice)
     yield _words(_on("bands"), align="left", baseline="bottom").encode(
         x=alt.value(4), y=dice, text="who:N"

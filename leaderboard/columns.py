@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from benchmark.metrics.crossed import Estimate, OneDraw
 from benchmark.sweep.request import LOWER, METHODS, UPPER
 from benchmark.sweep.result_form import fid_in, mask_distance_in, offline_distance_in
 from leaderboard.board import Row, Table
@@ -121,3 +122,34 @@ def fid_value(result: Mapping[str, Any]) -> float | None:
 def distance_value(result: Mapping[str, Any]) -> float | None:
     """The offline distance of a finished cell, if something synthetic was made."""
     return offline_distance_in(result)
+
+
+def estimate_text(found: Estimate | None, digits: int, *, signed: bool = False) -> str:
+    """A mean with its 95 % interval, or with what it has instead; the same wherever it is shown."""
+    if found is None:
+        return "–"
+    if isinstance(found, OneDraw):
+        return f"{found.mean:{'+' if signed else ''}.{digits}f} ({found.words})"
+    return interval_text(found.mean, found.low, found.high, digits, signed=signed)
+
+
+def interval_text(
+    mean: float, low: float, high: float, digits: int, *, signed: bool = False
+) -> str:
+    """A mean with its interval's ends, each with that many decimals."""
+    form = f"{'+' if signed else ''}.{digits}f"
+    return f"{mean:{form}} [{low:{form}}–{high:{form}}]"
+
+
+def number_text(value: float | None, digits: int = 2) -> str:
+    """That many decimals of it, or a dash."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def p_text(p: float) -> str:
+    """A p-value.
+
+    >>> p_text(0.0312), p_text(1e-6)
+    ('p = 0.031', 'p < 0.001')
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.metrics.bootstrap import Interval, interval
+from benchmark.metrics.crossed import Crossed, Estimate, grid
+from benchmark.metrics.paired import difference
+from benchmark.metrics.ranking import holm
 from benchmark.metrics.scores import Scores
 from benchmark.sweep.spec import RunSpec
+from leaderboard.columns import estimate_text
 from leaderboard.entries import Entry
-from leaderboard.scores import per_patient, scores_on
+from leaderboard.scores import scores_on
+
+CAPTION = (
+    "Differences: the second run less the first, paired by patient, with Student's 95 % interval. "
+    "p: of the same test, corrected by Holm for the {} that are shown. All of this is of these two "
+    "fits; only several seeds tell what the next ones would reach (bench report)."
+)
 
 
-class Difference(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Difference:
     """A score of both runs on one test set, over the patients that have it.
 
     Attributes:
         test_set: Its name.
         score: Its name.
-        patients: How many.
+        patients: How many have it in both.
         left: The first run's mean.
         right: The second's.
         gain: By how much the second is above, paired by patient.
-        p: Of the signed-rank test, two-sided (Wilcoxon 1945).
+        p: Two-sided, of this test alone; ``None`` of a single patient.
     """
 
     test_set: str
@@ -35,8 +45,8 @@ class Difference(NamedTuple):
     patients: int
     left: float
     right: float
-    gain: Interval
-    p: float
+    gain: Estimate
+    p: float | None
 
 
 def settings_that_differ(left: RunSpec, right: RunSpec) -> dict[str, tuple[str, str]]:
@@ -67,17 +77,30 @@ def differences(left: Entry, right: Entry) -> list[Difference]:
 
 
 def _difference(test_set: str, score: str, left: Entry, right: Entry) -> Difference | None:
-    from scipy.stats import wilcoxon
-
-    mine, theirs = (per_patient([scores_on(test_set, one)], score) for one in (left, right))
-    patients = [patient for patient in mine if patient in theirs]
-    if not patients:
+    """Of two fits on the same patients: nothing is told of others, so that seeds are no part."""
+    try:
+        one, other = (
+            grid({0: _by_patient(scores_on(test_set, run), score)}, is_certain=True)
+            for run in (left, right)
+        )
+    except ValueError:
         return None
-    one, other = (np.array([side[p] for p in patients]) for side in (mine, theirs))
-    gain = other - one
-    p = float(wilcoxon(gain).pvalue) if gain.any() else 1.0
-    means = float(one.mean()), float(other.mean())
-    return Difference(test_set, score, len(patients), *means, interval(gain.tolist()), p)
+    gain, paired = difference(other, one)
+    if paired == "nothing":
+        return None
+    return Difference(
+        test_set=test_set,
+        score=score,
+        patients=gain.patients or 0,
+        left=float(one.values.mean()),
+        right=float(other.values.mean()),
+        gain=gain,
+        p=gain.p if isinstance(gain, Crossed) else None,
+    )
+
+
+def _by_patient(test: Mapping[str, Any], score: str) -> dict[str, float | None]:
+    return {row["patient"]: row[score] for row in test.get("patients", ())}
 
 
 def settings_table(left: RunSpec, right: RunSpec) -> Table:
@@ -93,18 +116,17 @@ def scores_table(found: list[Difference], left: str, right: str) -> Table:
     table = _table("score", left, right)
     for heading in ("difference [95 %]", "p", "patients"):
         table.add_column(heading, justify="right")
+    tests = [one.p for one in found if one.p is not None]
+    corrected = iter(holm(tests).tolist())
     for before, one in zip([None, *found], found, strict=False):
         if before is not None and before.test_set != one.test_set:
             table.add_section()
-        gain = f"{one.gain.mean:+.3f} [{one.gain.low:+.3f}–{one.gain.high:+.3f}]"
+        p = "–" if one.p is None else f"{next(corrected):.2g}"
         means = (f"{one.left:.3f}", f"{one.right:.3f}")
         name = f"{one.score}, {one.test_set}"
-        table.add_row(name, *means, gain, f"{one.p:.2g}", str(one.patients))
-    least = min((2.0 ** (1 - one.patients) for one in found), default=1.0)
-    table.caption = Text(
-        "Differences: the second run less the first, paired by patient; p: Wilcoxon's signed-rank "
-        f"test of one score alone. With these patients p cannot be below {least:.2g}."
-    )
+        gain = estimate_text(one.gain, 3, signed=True)
+        table.add_row(name, *means, gain, p, str(one.patients))
+    table.caption = Text(CAPTION.format(f"{len(tests)} tests"))
     table.caption_justify = "left"
     return table
 

@@ -55,9 +55,10 @@ def _with_segmenter(row: Row) -> str:
 
 def _title(rows: Sequence[Row]) -> alt.TitleParams:
     seeds = len({row.seed for row in rows})
+    bars = f"{seeds} seeds with 95 % interval over seeds and patients" if seeds > 1 else "one draw"
     subtitle = (
-        f"ε protects one {rows[0].unit}, δ = {delta_text(rows[0].delta)}; mean over patients with "
-        f"95 % interval{f', {seeds} seeds' if seeds > 1 else ''}; dashed: the bookends"
+        f"ε protects one {rows[0].unit}, δ = {delta_text(rows[0].delta)}; mean over patients, "
+        f"{bars}; dashed: the bookends"
     )
     return alt.TitleParams("What privacy costs", subtitle=subtitle, anchor="start")
 
@@ -66,8 +67,9 @@ def _dice_panel(rows: Sequence[Row], name: str) -> Panel:
     many = next((row.patients for row in rows if row.patients), None)
     title = f"Dice, {f'{many} ' if many else ''}{name} patients"
     scale = alt.Scale(domain=[0, 1])
-    levels = [_point(r, r.dice, r.dice_low, r.dice_high) for r in rows if not _is_bookend(r)]
-    ends = [_point(r, r.dice, r.dice_low, r.dice_high) for r in rows if _is_bookend(r)]
+    points = [(r, _point(r, r.dice, r.dice_mean_low, r.dice_mean_high)) for r in rows]
+    levels = [point for row, point in points if not _is_bookend(row)]
+    ends = [point for row, point in points if _is_bookend(row)]
     layers: list[Any] = [*_bands(ends, title, scale)]
     if levels:
         layers += _levels(levels, title, scale)
@@ -103,7 +105,7 @@ def _levels(points: list[dict[str, Any]], title: str, scale: alt.Scale) -> Itera
     yield base.mark_line(strokeWidth=2).encode(y=y)
     yield base.mark_point(filled=True, size=40).encode(y=alt.Y("value:Q", scale=scale))
     if any(p["low"] is not None for p in points):
-        low, high = alt.Y("low:Q", scale=scale), alt.Y2("high:Q")
+        low, high = alt.Y("mean(low):Q", scale=scale), alt.Y2("mean(high):Q")
         yield base.mark_rule(opacity=0.5).encode(y=low, y2=high)
 
 

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from benchmark.core.budget import delta_text, epsilon_text
-from benchmark.metrics.bootstrap import Interval
+from benchmark.metrics.crossed import Crossed
 from leaderboard.board import Row
 from leaderboard.columns import (
     distance_of,
+    estimate_text,
     fid_in_short,
     mask_distance_of,
+    number_text,
     peak_of,
     seconds_of,
     selection_of,
@@ -31,7 +33,7 @@ class Column(NamedTuple):
 
 
 def _score(name: str, digits: int) -> Callable[[Row, Scored | None], str]:
-    return lambda row, scored: _interval(scored.scores[name] if scored else None, digits)
+    return lambda row, scored: estimate_text(scored.scores[name] if scored else None, digits)
 
 
 def _of_row(text: Callable[[Row], str]) -> Callable[[Row, Scored | None], str]:
@@ -42,11 +44,13 @@ COLUMNS = (
     Column("generator", _of_row(lambda row: row.who)),
     Column("ε asked", _of_row(lambda row: epsilon_text(row.spec.epsilon))),
     Column("unit", _of_row(lambda row: row.spec.unit)),
-    Column("Dice", lambda row, s: _interval(s.dice, 3) if s else status_of(row)),
+    Column("Dice", lambda row, s: estimate_text(s.dice, 3) if s else status_of(row)),
     Column("patients", lambda row, s: _count(s.patients if s else None)),
-    Column("of real", lambda row, s: _number(s.fraction_of_real if s else None)),
-    Column("gain", lambda row, s: _number(s.gain if s else None)),
-    Column("over free", lambda row, s: _interval(s.over_free if s else None, 3)),
+    Column("seed sd", lambda row, s: _sd(s, "seeds")),
+    Column("patient sd", lambda row, s: _sd(s, "patients")),
+    Column("of real", lambda row, s: number_text(s.fraction_of_real if s else None)),
+    Column("gain", lambda row, s: number_text(s.gain if s else None)),
+    Column("over free", lambda row, s: estimate_text(s.over_free if s else None, 3)),
     Column("ε spent, patch", _of_row(lambda row: _spent(row, "epsilon_patch"))),
     Column("ε spent, patient", _of_row(lambda row: _spent(row, "epsilon_patient"))),
     Column("δ", _of_row(lambda row: delta_text(row.spec.delta))),
@@ -90,7 +94,7 @@ def _dice(row: Row, test_set: str) -> str:
         return status_of(row)
     few = len(row.done) < row.asked
     seeds = f" ({len(row.done)} of {row.asked} seeds)" if few else ""
-    return _interval(scored.dice, 3) + seeds
+    return estimate_text(scored.dice, 3) + seeds
 
 
 def _lines(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
@@ -105,16 +109,11 @@ def _spent(row: Row, name: str) -> str:
     return epsilon_text(getattr(row.guarantee, name))
 
 
-def _interval(found: Interval | None, digits: int) -> str:
-    if found is None:
-        return "–"
-    mean, low, high = (f"{value:.{digits}f}" for value in found)
-    return f"{mean} [{low}–{high}]"
-
-
 def _count(value: int | None) -> str:
     return "–" if value is None else str(value)
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+def _sd(scored: Scored | None, part: str) -> str:
+    """Dice's standard deviation over seeds, or over patients; of one draw neither is known."""
+    found = scored.dice if scored else None
+    return number_text(getattr(found.parts, part) if isinstance(found, Crossed) else None, 3)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import altair as alt
+import numpy as np
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from benchmark.core.budget import epsilon_text
+from benchmark.metrics.crossed import Estimate, Means, OneDraw, error_of, estimate, within
 from benchmark.sweep.own_curve import ALONE, OwnPoint
+from leaderboard.columns import estimate_text, number_text
 
 CURVE = "own-patients.png"
 Line = tuple[str, str, float | None]
@@ -68,8 +70,11 @@ def _panel(points: Sequence[OwnPoint], name: str) -> alt.LayerChart | alt.FacetC
     dash = alt.condition("datum.alone", alt.value([5, 3]), alt.value([1, 0]))
     drawn = base.mark_line(strokeWidth=2).encode(y=dice, strokeDash=dash, detail="alone:N")
     layers: list[Any] = [drawn, base.mark_point(filled=True, size=40).encode(y="dice:Q")]
-    low, high = alt.Y("low:Q", scale=scale), alt.Y2("high:Q")
-    layers.append(base.mark_rule(opacity=0.4).encode(y=low, y2=high))
+    bars = [_bar(p, [q for q in points if _group(q) == _group(p)], texts) for p in points]
+    if known := [bar for bar in bars if bar["low"] is not None]:
+        low, high = alt.Y("mean(low):Q", scale=scale), alt.Y2("mean(high):Q")
+        rule = base.properties(data=alt.InlineData(values=known)).mark_rule(opacity=0.4)
+        layers.append(rule.encode(y=low, y2=high))
     return alt.layer(*layers).properties(width=300, height=240)
 
 
@@ -83,9 +88,18 @@ def _value(point: OwnPoint, line: str) -> dict[str, Any]:
         "alone": point.generator == ALONE,
         "own": point.own_patients,
         "dice": point.dice,
-        "low": point.dice_low,
-        "high": point.dice_high,
     }
+
+
+def _bar(point: OwnPoint, group: Sequence[OwnPoint], texts: Mapping[Line, str]) -> dict[str, Any]:
+    """The interval of its seeds together; none of one draw."""
+    found = _together(group)
+    ends = (None, None) if isinstance(found, OneDraw) else (found.low, found.high)
+    return {**_value(point, texts[_line(point)]), "low": ends[0], "high": ends[1]}
+
+
+def _group(point: OwnPoint) -> tuple[Line, int]:
+    return _line(point), point.own_patients
 
 
 def _line(point: OwnPoint) -> Line:
@@ -121,22 +135,30 @@ def _with_patients(name: str, points: Sequence[OwnPoint]) -> str:
 
 
 def _spread(points: Sequence[OwnPoint]) -> str:
-    """What the brackets, and the bars, are."""
+    """What the brackets are."""
     seeds = len({point.seed for point in points})
     if seeds == 1:
-        return "one draw, 95 % interval over patients"
-    return f"mean of {seeds} seeds, each with own patients of its own order, lowest–highest seed"
+        return "one draw, which has no interval"
+    return (
+        f"mean of {seeds} seeds, each with own patients of its own order, with 95 % interval over "
+        "seeds and patients"
+    )
 
 
 def _dice(points: Sequence[OwnPoint]) -> str:
+    """Single patients are not in the points: each cell's interval says what they differ by."""
     if not points:
         return "–"
-    if len(points) == 1:
-        low, high = points[0].dice_low, points[0].dice_high
-    else:
-        low, high = _of(min, points), _of(max, points)
-    return f"{_of(fmean, points):.3f} [{low:.2f}–{high:.2f}]"
+    found = _together(points)
+    return number_text(found.mean, 3) if isinstance(found, OneDraw) else estimate_text(found, 3)
 
 
-def _of(how: Callable[[Sequence[float]], float], points: Sequence[OwnPoint]) -> float:
-    return how([point.dice for point in points])
+def _together(points: Sequence[OwnPoint]) -> Estimate:
+    errors = [error_of(point.dice_low, point.dice_high, point.patients) for point in points]
+    told = Means(
+        seeds=tuple(point.seed for point in points),
+        values=np.array([point.dice for point in points]),
+        errors=np.array(errors),
+        patients=points[0].patients,
+    )
+    return within(estimate(told), 0, 1)

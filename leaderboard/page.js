@@ -14,53 +14,50 @@ const make = (name, properties = {}, ...children) => {
   return made;
 };
 const rank = (value) => (value === "inf" ? Infinity : value);
-const digits = (value, n) => (value === null || value === undefined ? "–" : value.toFixed(n));
 const short = (value) => (value === null || value === undefined ? "–" : String(+value.toPrecision(3)));
 const scores = (row) => row.tests[testSet];
 
-// The columns: a heading, what is shown, and what is sorted by.
-const interval = (name, n) => ({
-  cell: (row) => {
-    const found = scores(row)?.[name];
-    if (!found) return ["–"];
-    const [mean, low, high] = found.map((value) => value.toFixed(n));
-    return [mean, " ", make("span", { className: "interval" }, `[${low}–${high}]`)];
-  },
-  key: (row) => scores(row)?.[name]?.[0] ?? null,
-});
-const plain = (show, key = show) => ({ cell: (row) => [show(row)], key });
-const spent = (name) => plain((row) => row[`${name}_text`], (row) => rank(row[name]));
-const fid = (row) =>
-  row.direct ? ["–"] : row.fid === null ? ["missing"] : [short(row.fid), " ", make("span", { className: "interval" }, `(${row.fid_of})`)];
+// The columns: a heading, and what is sorted by. What they show is made where the Markdown is made.
+const score = (name) => (row) => scores(row)?.[name]?.[0] ?? null;
+const of = (name) => (row) => scores(row)?.[name] ?? null;
 const named = (row) => (row.best_free ? `${row.who} (the free row)` : row.who);
 const columns = () => [
-  ["generator", { cell: (row) => [named(row)], key: (row) => row.who }],
-  ["ε asked", plain((row) => row.epsilon, (row) => rank(row.asked))],
-  ["unit", plain((row) => row.unit)],
-  ["Dice", interval("dice", 3)],
-  ["patients", plain((row) => scores(row)?.patients ?? "–", (row) => scores(row)?.patients ?? null)],
-  ["of real", plain((row) => digits(scores(row)?.real, 2), (row) => scores(row)?.real ?? null)],
-  ["gain", plain((row) => digits(scores(row)?.gain, 2), (row) => scores(row)?.gain ?? null)],
-  ["over free", interval("over", 3)],
-  ["ε spent, patch", spent("patch")],
-  ["ε spent, patient", spent("patient")],
-  ["δ", plain((row) => row.delta_text, (row) => row.delta)],
-  ["95HD mm", interval("hd95_mm", 1)],
-  ["bAVD mm", interval("bavd_mm", 2)],
-  ["clDice", interval("cldice", 3)],
-  ["FID", { cell: (row) => fid(row), key: (row) => row.fid }],
-  ["offline distance", plain((row) => short(row.distance), (row) => row.distance)],
-  ["mask distance", plain((row) => short(row.masks), (row) => row.masks)],
-  ["seconds", plain((row) => short(row.seconds), (row) => row.seconds)],
-  ["peak MiB", plain((row) => short(row.peak), (row) => row.peak)],
-  ["seeds", plain((row) => row.seeds)],
-  ["selection", plain((row) => row.selection)],
-  ["noise", plain((row) => row.noise)],
-  ["sites", plain((row) => row.sites)],
-  ["version", plain((row) => row.version)],
-  ["suite", plain((row) => `${row.suite} ${row.commit}`)],
-  ["checked", { cell: (row) => [make("span", { className: row.refused ? "bad" : "" }, row.check)], key: (row) => row.check }],
+  ["generator", (row) => row.who],
+  ["ε asked", (row) => rank(row.asked)],
+  ["unit", (row) => row.unit],
+  ["Dice", score("dice")],
+  ["patients", of("patients")],
+  ["seed sd", (row) => scores(row)?.parts.seeds ?? null],
+  ["patient sd", (row) => scores(row)?.parts.patients ?? null],
+  ["of real", of("real")],
+  ["gain", of("gain")],
+  ["over free", score("over")],
+  ["ε spent, patch", (row) => rank(row.patch)],
+  ["ε spent, patient", (row) => rank(row.patient)],
+  ["δ", (row) => row.delta],
+  ["95HD mm", score("hd95_mm")],
+  ["bAVD mm", score("bavd_mm")],
+  ["clDice", score("cldice")],
+  ["FID", (row) => row.fid],
+  ["offline distance", (row) => row.distance],
+  ["mask distance", (row) => row.masks],
+  ["seconds", (row) => row.seconds],
+  ["peak MiB", (row) => row.peak],
+  ["seeds", (row) => row.seeds],
+  ["selection", (row) => row.selection],
+  ["noise", (row) => row.noise],
+  ["sites", (row) => row.sites],
+  ["version", (row) => row.version],
+  ["suite", (row) => `${row.suite} ${row.commit}`],
+  ["checked", (row) => row.check],
 ];
+
+// A number, and softer what stands behind it: "0.825 [0.780–0.870]", "0.825 (one draw)".
+function cellOf(text, heading, row) {
+  if (heading === "checked") return [make("span", { className: row.refused ? "bad" : "" }, text)];
+  const found = text.match(/^([+-]?[\d.]+) ([[(].*)$/);
+  return found ? [found[1], " ", make("span", { className: "interval" }, found[2])] : [text];
+}
 
 const compare = (left, right) => {
   if (left === null || left === undefined) return right === null || right === undefined ? 0 : 1;
@@ -73,7 +70,7 @@ function ordered() {
   const text = (row) => [row.who, `ε=${row.epsilon}`, row.epsilon, row.status, row.selection, row.noise, row.check].join(" ").toLowerCase();
   const rows = table.rows.filter((row) => words.every((word) => text(row).includes(word)));
   if (order.column === null) return rows;
-  const { key } = columns()[order.column][1];
+  const key = columns()[order.column][1];
   const nothing = (row) => key(row) === null || key(row) === undefined;
   return [...rows].sort((a, b) => {
     const found = compare(key(a), key(b));
@@ -111,7 +108,8 @@ function drawRows() {
       const words = `${row.status}: ${row.seeds} cells finished. ${row.reasons.join(" ")}`;
       cells.push(make("td", { className: "bad words", colSpan: shown.length - 3 }, words));
     } else {
-      for (const [, column] of shown.slice(1)) cells.push(make("td", {}, ...column.cell(row)));
+      const texts = scores(row)?.cells;
+      shown.slice(1).forEach(([heading], n) => cells.push(make("td", {}, ...cellOf(texts?.[n + 1] ?? "–", heading, row))));
     }
     const line = make("tr", {}, ...cells);
     if (row.unranked) line.className = "soft";
@@ -122,63 +120,15 @@ function drawRows() {
   by("shown").textContent = `${rows.length} of ${table.rows.length} rows`;
 }
 
-// The answer: the best row whose spent ε is at most what is allowed.
-const levels = () =>
-  [...new Set(table.rows.filter((row) => row.rival && row.asked !== 0).map((row) => rank(row.asked)))].sort((a, b) => a - b);
-
+// The answer: of the generators whose spent ε is at most what is allowed; its words are made with it.
 function answer() {
-  const found = levels();
-  const allowed = found[by("epsilon").value] ?? Infinity;
+  const at = Number(by("epsilon").value);
+  const allowed = rank(table.levels[at]);
   by("level").textContent = allowed === Infinity ? INFINITE : String(allowed);
-  const spends = (row) => rank(row[table.unit]) ?? Infinity;
-  const rows = table.rows.filter((row) => row.rival && scores(row) && spends(row) <= allowed);
-  const [generators, direct] = [rows.filter((row) => !row.direct), rows.filter((row) => row.direct)];
-  const said = [...sentences(generators, allowed), ...withoutSynthesis(highest(generators), highest(direct))];
-  by("answer").replaceChildren(...said.map((text) => make("p", {}, text)));
+  by("answer").replaceChildren(...table.standings[testSet][at].words.map((text) => make("p", {}, text)));
 }
 
 const UNACCOUNTED = "not accounted";
-const called = (row) => `${row.who} (ε = ${row.epsilon}${row.selection === UNACCOUNTED ? `, selection: ${UNACCOUNTED}` : ""})`;
-
-const dice = (row) => scores(row).dice;
-const highest = (rows) => rows.reduce((one, other) => (one && dice(one)[0] >= dice(other)[0] ? one : other), null);
-
-function sentences(rows, allowed) {
-  const best = highest(rows);
-  if (!best) return ["No finished generator spends as little."];
-  const [mean, low, high] = dice(best);
-  const said = [`${called(best)}: Dice ${mean.toFixed(3)} [${low.toFixed(3)}–${high.toFixed(3)}] on ${scores(best).patients ?? ""} ${testSet} patients.`.replace("  ", " ")];
-  const others = rows.filter((row) => row.who !== best.who);
-  const next = highest(others);
-  if (next) {
-    const gap = mean - dice(next)[0];
-    const doubt = dice(next)[2] >= low ? "; their intervals overlap" : "";
-    said.push(`The next, ${called(next)}, is ${gap.toFixed(3)} behind${doubt}.`);
-  } else said.push(allowed === Infinity ? "There is no other generator to compare it with." : "There is no other generator at so small an ε.");
-  if (best.selection === UNACCOUNTED) said.push("Its settings were chosen by looking at patients, so that more than this ε was spent.");
-  said.push(...overFree(best, allowed));
-  return said;
-}
-
-// Whether synthesis is worth it: the same ε, spent on the segmenter itself.
-function withoutSynthesis(best, direct) {
-  if (!direct) return [];
-  const [mean, low, high] = dice(direct);
-  const said = `Without synthesis, ${called(direct)} fits the segmenter itself on the patients: Dice ${mean.toFixed(3)} [${low.toFixed(3)}–${high.toFixed(3)}]`;
-  if (!best) return [`${said}.`];
-  const gap = mean - dice(best)[0];
-  return [`${said}, ${Math.abs(gap).toFixed(3)} ${gap < 0 ? "below" : "above"} the best generator.`];
-}
-
-function overFree(best, allowed) {
-  const { over, paired } = scores(best);
-  if (!over) return ["There is no free row in this table to compare with."];
-  const [gain, low, high] = over.map((value) => value.toFixed(3));
-  const how = paired ? "patient by patient" : "by the ends of both intervals";
-  if (over[1] > 0) return [`It beats ${table.free}, the free row, by ${gain} [${low}–${high}], ${how}.`];
-  const bought = allowed === Infinity ? "Looking at patients" : "The privacy budget";
-  return [`${bought} bought nothing: it does not beat ${table.free}, the free row (${gain} [${low}–${high}], ${how}).`];
-}
 
 // Charts.
 const theme = () => {
@@ -231,6 +181,16 @@ const PICTURES = {
   neighbours: "Synthetic patches with masks, and below each the nearest real training patch with its mask (phantoms)",
 };
 
+// What a row's Dice varies by, and how it stands against the free row.
+function spreads(row) {
+  const { parts, better, better_text, free_p } = scores(row), said = [];
+  if ("seeds" in parts) said.push(`It varies by sd ${short(parts.seeds)} over fits, ${short(parts.patients)} over patients and ${short(parts.rest)} over what is left.`);
+  else said.push("One draw: how much it varies is not known.");
+  if (better) said.push(`A fresh fit beats a fresh fit of ${table.free} with probability ${better_text}.`);
+  if (free_p !== null) said.push(`That both are as good: p = ${short(free_p)}, corrected for all rows.`);
+  return said;
+}
+
 function parts(row) {
   const { detail } = row, made = [];
   const add = (heading, ...content) => made.push(make("h3", {}, heading), ...content);
@@ -239,6 +199,7 @@ function parts(row) {
   if (row.unranked) add("Version", make("p", { className: "bad" }, `${row.unranked}. The same settings mean something else in the installed version.`));
   if (row.selection === UNACCOUNTED) add("Selection", make("p", { className: "bad" }, `selection: ${UNACCOUNTED}. The settings were tuned on patients.`));
   if (detail.privacy) add("Privacy, in words", ...detail.privacy.split("\n\n").map((text) => make("p", { style: "white-space:pre-line" }, text)));
+  if (scores(row)) add(`Dice on ${testSet} patients`, ...spreads(row).map((text) => make("p", {}, text)));
   for (const [name, png] of Object.entries(detail.pictures)) {
     const words = PICTURES[name] ?? name;
     add(words, png ? make("img", { src: `data:image/png;base64,${png}`, alt: words }) : make("p", { className: "soft" }, view.no_picture));
@@ -278,8 +239,8 @@ function chooseTable() {
   by("notes").textContent = table.notes.join(" ");
   by("unit").textContent = table.unit;
   by("test-set").replaceChildren(...table.test_sets.map((name) => make("option", { value: name }, name)));
-  const found = levels();
-  Object.assign(by("epsilon"), { max: Math.max(found.length - 1, 0), value: found.length - 1, disabled: found.length < 2 });
+  const found = table.levels;
+  Object.assign(by("epsilon"), { max: found.length - 1, value: found.length - 1, disabled: found.length < 2 });
   return chooseTestSet();
 }
 

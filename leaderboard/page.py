@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from benchmark.core.files import write_text
 from benchmark.data.folders import cache_folder
+from leaderboard.answers import summary_of
 from leaderboard.board import Table
 from leaderboard.markdown import lines_of, overview_of
 from leaderboard.view import notes_of, title_of, view_of
@@ -65,6 +66,7 @@ def _environment() -> Environment:
         "notes": notes_of,
         "lines": lines_of,
         "overview": overview_of,
+        "summary": summary_of,
     }
     return made
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmark.core.budget import epsilon_text
+from benchmark.metrics.crossed import Estimate, OneDraw
 from leaderboard.board import Table
 from leaderboard.charts import PAPER, UNUSABLE_BELOW, Levels
 from leaderboard.columns import (
     distance_value,
+    estimate_text,
     fid_said,
     fid_value,
     name_of,
@@ -55,11 +57,19 @@ def _point(number: int, table: Table, name: str, levels: Levels) -> dict[str, An
         "selection": selection_of(row),
         "x": round(levels.at(row.spec.epsilon), 4) if row.spec.epsilon else None,
         "dice": round(dice.mean, 4),
-        "low": round(dice.low, 4),
-        "high": round(dice.high, 4),
+        "text": estimate_text(dice, 3),
+        "seeds": len(row.done),
+        **_ends(dice),
         "patients": row.tests[name].patients,
         "seconds": short(seconds_of(row)),
     }
+
+
+def _ends(dice: Estimate) -> dict[str, float | None]:
+    """One draw has none."""
+    if isinstance(dice, OneDraw):
+        return {"low": None, "high": None}
+    return {"low": round(dice.low, 4), "high": round(dice.high, 4)}
 
 
 def _of_radius(

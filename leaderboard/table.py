@@ -17,6 +17,7 @@ from benchmark.sweep.matrix import Square
 from benchmark.sweep.request import FREE
 from benchmark.sweep.summary import Row
 from benchmark.sweep.tuned import NOT_ACCOUNTED
+from leaderboard.columns import interval_text, number_text, short_text
 
 MEANINGLESS = 10.0
 """Above this an ε says next to nothing; it is shown as it is, and said."""
@@ -77,7 +78,7 @@ def matrix_table(squares: Sequence[Square]) -> Table:
         if before not in (None, group):
             table.add_section()
         before = group
-        cells = (_number(dice.get(site), 3) for site in sorted(tested))
+        cells = (number_text(dice.get(site), 3) for site in sorted(tested))
         table.add_row(name, epsilon_text(epsilon), trained, *cells)
     return table
 
@@ -91,7 +92,11 @@ def patients_table(tested: Mapping[str, Any]) -> Table:
     for heading in ("patient", "site", "Dice", "95HD mm", "clDice"):
         table.add_column(heading, justify="left" if heading in ("patient", "site") else "right")
     for row in tested["patients"]:
-        numbers = (_number(row["dice"], 3), _number(row["hd95_mm"], 1), _number(row["cldice"], 3))
+        numbers = (
+            number_text(row["dice"], 3),
+            number_text(row["hd95_mm"], 1),
+            number_text(row["cldice"], 3),
+        )
         table.add_row(row["patient"], row["site"], *numbers)
     table.add_section()
     table.add_row(
@@ -113,16 +118,15 @@ def _with_interval(found: Mapping[str, float] | None, digits: int) -> str:
     """The mean, with its 95 % interval over patients."""
     if found is None:
         return "–"
-    mean, low, high = (_number(found[name], digits) for name in ("mean", "low", "high"))
-    return f"{mean} [{low}–{high}]"
+    return interval_text(found["mean"], found["low"], found["high"], digits)
 
 
 def _caption(rows: Sequence[Row]) -> str:
     seeds = len({row.seed for row in rows})
     brackets = (
-        "[95 % interval over patients]"
+        "one draw, which has no interval"
         if seeds == 1
-        else f"mean of {seeds} seeds [lowest–highest seed]"
+        else f"mean of {seeds} seeds [95 % interval over seeds and patients]"
     )
     spent = [e for row in rows for e in (row.epsilon_patch, row.epsilon_patient) if e is not None]
     words = [f"Dice: {brackets}."] if rows else []
@@ -181,23 +185,23 @@ def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str 
         epsilon_text(_worst(main, lambda row: row.epsilon_patch)),
         epsilon_text(_worst(main, lambda row: row.epsilon_patient)),
         *(_dice([row for row in done if row.test_set == name]) for name in sets),
-        _number(_mean(main, lambda row: row.fraction_of_real), 2),
-        _number(_mean(main, lambda row: row.gain), 2),
-        _short(_mean(main, lambda row: row.offline_distance if row.fid is None else row.fid)),
-        _number(_mean(main, lambda row: row.mask_distance), 2),
-        _number(_mean(main, lambda row: row.hd95_mm), 1),
-        _number(_mean(main, lambda row: row.seconds), 0),
+        number_text(_mean(main, lambda row: row.fraction_of_real), 2),
+        number_text(_mean(main, lambda row: row.gain), 2),
+        short_text(_mean(main, lambda row: row.offline_distance if row.fid is None else row.fid)),
+        number_text(_mean(main, lambda row: row.mask_distance), 2),
+        number_text(_mean(main, lambda row: row.hd95_mm), 1),
+        number_text(_mean(main, lambda row: row.seconds), 0),
     ]
 
 
 def _dice(rows: Sequence[Row]) -> str:
-    scores = [row.dice for row in rows if row.dice is not None]
-    if len(scores) == 1:
-        low, high = rows[0].dice_low, rows[0].dice_high
-    else:
-        low, high = min(scores, default=None), max(scores, default=None)
-    mean = _number(fmean(scores) if scores else None, 3)
-    return f"{mean} [{_number(low, 2)}–{_number(high, 2)}]"
+    """The mean of the row's seeds; of one draw without an interval."""
+    if not rows or rows[0].dice_mean is None:
+        return "–"
+    mean, low, high = rows[0].dice_mean, rows[0].dice_mean_low, rows[0].dice_mean_high
+    if low is None or high is None:
+        return number_text(mean, 3)
+    return interval_text(mean, low, high, 3)
 
 
 def _mean(rows: Sequence[Row], of: Callable[[Row], float | None]) -> float | None:
@@ -215,11 +219,3 @@ def _distance_heading(rows: Sequence[Row]) -> str:
     if with_fid is None:
         return "offline distance"
     return f"FID (n={with_fid.fid_n}, {with_fid.fid_dims}-d)"
-
-
-def _short(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmark.core.budget import delta_text, epsilon_text
-from benchmark.metrics.bootstrap import Interval
 from benchmark.sweep.explanation import MEANINGFUL, explain
 from benchmark.sweep.free import COLUMNS, is_free
 from benchmark.sweep.leaving import FEWEST
@@ -34,10 +33,9 @@ from leaderboard.columns import (
 )
 from leaderboard.command import changed_settings, command_of, preset_of
 from leaderboard.points import data_of
-from leaderboard.scores import Scored
-
-SCORES = {"hd95_mm": 1, "bavd_mm": 2, "cldice": 3}
-"""Shown beside Dice, with so many digits."""
+from leaderboard.standings import free_p, levels_of
+from leaderboard.told import scored_json, standings_json
+from leaderboard.trends import trend_sentences
 
 PICTURES_KIB = 1200
 """So many of pictures fit into a page that is to stay small."""
@@ -50,6 +48,12 @@ OTHER_VERSIONS = (
 ANOTHER_DRAW = (
     "It gives the tuned settings one by one: the same fit, under another key, as that names no "
     "study; seeded noise is mixed with the key, so that it is another draw."
+)
+
+
+INTERVALS = (
+    "Brackets: 95 % interval of the mean over seeds and patients. One draw, which is a single "
+    "seed, has none."
 )
 
 
@@ -97,7 +101,7 @@ def notes_of(table: Table) -> list[str]:
         *_for_owner(table),
         f"{done} of {seeds * len(rows)} cells are finished: {len(rows)} rows of "
         f"{seeds} {'seed' if seeds == 1 else 'seeds'}.",
-        "Intervals: 95 %, over patients, of means over seeds.",
+        INTERVALS,
         f"ε is for neighbours by {table.relation}; above {MEANINGFUL:g} it is no meaningful "
         "guarantee.",
         *_beside_own(table),
@@ -152,7 +156,8 @@ def _warnings(rows: Sequence[Row], phantoms: bool) -> Iterator[str]:
 def _table(table: Table, pictures: Pictures) -> dict[str, Any]:
     levels = Levels([row.spec.epsilon for row in table.rows] + [*PAPER])
     far = far_name(table)
-    rows = [_row(number, row, table, pictures) for number, row in enumerate(table.rows)]
+    free = {name: free_p(table, name) for name in table.test_sets}
+    rows = [_row(number, table, free, pictures) for number in range(len(table.rows))]
     return {
         "key": table.key,
         "title": title_of(table),
@@ -163,6 +168,9 @@ def _table(table: Table, pictures: Pictures) -> dict[str, Any]:
         "test_sets": table.test_sets,
         "far": far,
         "rows": rows,
+        "levels": [sortable(level) for level in levels_of(table)],
+        "standings": {name: standings_json(table, name, free[name]) for name in table.test_sets},
+        "trends": {name: trend_sentences(table, name) for name in table.test_sets},
         "data": {name: data_of(name, table, levels) for name in table.test_sets},
         "charts": [vars(chart) for chart in charts(levels, far, _names(table))],
     }
@@ -174,7 +182,10 @@ def _names(table: Table) -> list[str]:
     return list(dict.fromkeys(name_of(row) for row in rows if row.is_compared))
 
 
-def _row(number: int, row: Row, table: Table, pictures: Pictures) -> dict[str, Any]:
+def _row(
+    number: int, table: Table, free: Mapping[str, Mapping[int, float]], pictures: Pictures
+) -> dict[str, Any]:
+    row = table.rows[number]
     spec, said = row.spec, row.guarantee
     suite, commit = suite_of(row)
     return {
@@ -197,7 +208,10 @@ def _row(number: int, row: Row, table: Table, pictures: Pictures) -> dict[str, A
         "rival": row.is_rival,
         "seeds": f"{len(row.done)} of {row.asked}",
         "reasons": sorted({cell.reason for cell in row.cells if cell.reason}),
-        "tests": {name: _scored(scored) for name, scored in row.tests.items()},
+        "tests": {
+            name: scored_json(row, scored, free.get(name, {}).get(number))
+            for name, scored in row.tests.items()
+        },
         "fid": short(row.mean(fid_value)),
         "fid_of": fid_of(row),
         "distance": short(distance_of(row)),
@@ -213,14 +227,6 @@ def _row(number: int, row: Row, table: Table, pictures: Pictures) -> dict[str, A
         "commit": commit,
         "detail": _detail(row, table, pictures),
     }
-
-
-def _scored(scored: Scored) -> dict[str, Any]:
-    found: dict[str, Any] = {"dice": _interval(scored.dice, 4)}
-    found |= {name: _interval(scored.scores[name], digits) for name, digits in SCORES.items()}
-    found |= {"real": short(scored.fraction_of_real), "over": _interval(scored.over_free, 4)}
-    found |= {"gain": short(scored.gain)}
-    return found | {"paired": scored.paired, "patients": scored.patients}
 
 
 def _detail(row: Row, table: Table, pictures: Pictures) -> dict[str, Any]:
@@ -252,7 +258,3 @@ def _checked(row: Row) -> list[str]:
     faults = [f"Does not add up: {fault}." for one in verdicts for fault in one.faults]
     unchecked = [f"Not recomputed: {reason}." for one in verdicts for reason in one.unchecked]
     return list(dict.fromkeys([*faults, *unchecked]))
-
-
-def _interval(found: Interval | None, digits: int) -> list[float] | None:
-    return None if found is None else [round(value, digits) for value in found]

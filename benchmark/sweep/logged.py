@@ -61,10 +61,19 @@ def metrics(result: Mapping[str, Any]) -> dict[str, float]:
     return {n: float(v) for n, v in found.items() if v is not None and math.isfinite(float(v))}
 
 
+AT_THE_END = (
+    *("over_free", "gain", "dice_mean", "dice_mean_low", "dice_mean_high"),
+    *("seed_sd", "patient_sd"),
+)
+
+
 def comparisons(row: Row) -> dict[str, float]:
-    """What a cell has above the best free row on a test set, as MLflow's metrics."""
-    found = {f"over_free_{row.test_set}": row.over_free, f"gain_{row.test_set}": row.gain}
-    return {name: value for name, value in found.items() if value is not None}
+    """What a sweep's end tells of a cell on a test set, as MLflow's metrics.
+
+    What it has above the best free row, and what the seeds of its row say together.
+    """
+    found = {name: getattr(row, name) for name in AT_THE_END}
+    return {f"{name}_{row.test_set}": v for name, v in found.items() if v is not None}
 
 
 def marks(spec: Mapping[str, Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from benchmark.core.files import write_text
 from benchmark.metrics.scores import Scores
 from benchmark.privacy.composition import total_epsilon
 from benchmark.sweep.free import Choice, FreeRows, gain
+from benchmark.sweep.over_seeds import dice_together, is_certain
 from benchmark.sweep.request import FREE, UPPER
 from benchmark.sweep.result_form import patients_in
 from benchmark.sweep.runner import Outcome
@@ -34,9 +35,11 @@ APPENDED = [name for name in Scores._fields if name not in ("dice", "hd95_mm")]
 class Row:
     """One cell on one test set; what is not known, as distances to further ones, is ``None``.
 
-    ``patients`` are those of the test set, which intervals are over. ``free`` is the best free row,
-    ``over_free`` Dice less that of its cell of the same seed, ``gain`` that over what the upper
-    bookend has above it.
+    ``patients`` are those of the test set, which the interval of this one fit, ``dice_low`` to
+    ``dice_high``, is over. ``dice_mean`` is of the ``seeds`` of its row together, with the interval
+    over seeds and patients, and what it varies by; one draw has neither. ``free`` is the best free
+    row, ``over_free`` Dice less that of its cell of the same seed, ``gain`` that over what the
+    upper bookend has above it.
     """
 
     generator: str
@@ -80,6 +83,17 @@ class Row:
     over_free: float | None = None
     gain: float | None = None
     mask_distance: float | None = None
+    seeds: int | None = None
+    dice_mean: float | None = None
+    dice_mean_low: float | None = None
+    dice_mean_high: float | None = None
+    seed_sd: float | None = None
+    patient_sd: float | None = None
+
+    @property
+    def line(self) -> tuple[str, str, float, str]:
+        """What cells that differ in the seed alone have in common."""
+        return self.who, self.segmenter, self.epsilon, self.test_set
 
     @property
     def is_direct(self) -> bool:
@@ -156,7 +170,24 @@ def rows(
             real = _dice(result if spec.generator.name == UPPER else yardstick, name)
             base = free.dice(choice, segmenter, spec.seed, name) if choice else None
             made.append(_compared(row, choice, base, real))
-    return made
+    return _over_seeds(made, outcomes, store)
+
+
+def _over_seeds(table: Sequence[Row], outcomes: Sequence[Outcome], store: Store) -> list[Row]:
+    """The rows with what their seeds say together."""
+    of = {outcome.spec.key: outcome.spec for outcome in outcomes}
+    groups: dict[tuple[str, str, float, str], list[Row]] = {}
+    for row in table:
+        groups.setdefault(row.line, []).append(row)
+    told = {line: _line(group, of, store) for line, group in groups.items()}
+    return [replace(row, **told[row.line]) for row in table]
+
+
+def _line(group: Sequence[Row], of: Mapping[str, RunSpec], store: Store) -> dict[str, Any]:
+    specs = [of[row.run_key] for row in group if row.dice is not None]
+    tests = {spec.seed: _test(store.result(spec), group[0].test_set) for spec in specs}
+    done = {seed: test for seed, test in tests.items() if test}
+    return dice_together(done, certain=is_certain(specs[0])) if done else {}
 
 
 def free_rows(outcomes: Sequence[Outcome], store: Store) -> FreeRows:
@@ -186,8 +217,13 @@ def _compared(row: Row, choice: Choice | None, base: float | None, real: float |
 
 
 def _dice(result: Mapping[str, Any] | None, test_set: str) -> float | None:
+    test = _test(result, test_set)
+    return float(test["dice"]["mean"]) if test else None
+
+
+def _test(result: Mapping[str, Any] | None, test_set: str) -> Mapping[str, Any] | None:
     tests = result["test_sets"] if result else ()
-    return next((float(t["dice"]["mean"]) for t in tests if t["name"] == test_set), None)
+    return next((test for test in tests if test["name"] == test_set), None)
 
 
 def together(outcomes: Sequence[Outcome], store: Store) -> Together | None:

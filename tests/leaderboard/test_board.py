@@ -1,6 +1,7 @@
 """What stands in one table, what a row is, and the command that a row gives."""
 
 import math
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from made import INPUTS, SITES, entry, scored_on_validation, spec, specs, unfinished
 
 from benchmark.cli.run import _request, run
-from benchmark.metrics.bootstrap import interval
+from benchmark.metrics.crossed import Crossed, OneDraw
 from benchmark.sweep.planning import cells, guarantee_of
 from benchmark.sweep.request import LOWER, UPPER
 from benchmark.sweep.sites import Federation
@@ -17,9 +18,11 @@ from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.tuned import NOT_ACCOUNTED
 from leaderboard.board import HERE, REFUSED, VERIFIED, tables_of
 from leaderboard.command import command_of
+from leaderboard.markdown import lines_of
 from leaderboard.page import write_markdown
 from leaderboard.published import Verdict
-from leaderboard.scores import per_patient, scores_on
+from leaderboard.scores import scores_on
+from leaderboard.trends import trend_sentences, trends_of
 from leaderboard.view import notes_of, view_of
 
 
@@ -55,17 +58,97 @@ def test_other_patients_are_another_table(cache: Path) -> None:
     assert len({table.key for table in tables}) == 3
 
 
-def test_seeds_are_one_row_and_its_interval_is_over_patients(cache: Path) -> None:
+def test_seeds_are_one_row_and_its_interval_is_over_seeds_and_patients(cache: Path) -> None:
     made = [entry(one, cache, dice=0.7 + one.seed / 20) for one in specs(seeds=3)]
     (table,) = tables_of(made)
     (row,) = table.rows
-    means = per_patient([scores_on("test", one) for one in made], "dice")
-    assert len(means) == 6
-    assert row.tests["test"].dice == pytest.approx(interval(list(means.values())))
-    assert row.tests["test"].dice.mean == pytest.approx(
-        sum(scores_on("test", one)["dice"]["mean"] for one in made) / 3
-    )
+    found = row.tests["test"].dice
+    assert isinstance(found, Crossed)
+    means = [scores_on("test", one)["dice"]["mean"] for one in made]
+    assert found.mean == pytest.approx(sum(means) / 3)
+    assert (found.seeds, found.patients) == (3, 6)
+    assert found.low < min(means) < max(means) < found.high
+    assert found.parts.seeds == pytest.approx(0.05, abs=0.01)
     assert {*row.tests["test"].by_site} == {*SITES}
+
+
+def test_one_seed_is_one_draw_and_has_no_interval_anywhere(cache: Path, tmp_path: Path) -> None:
+    (table,) = tables_of([entry(one, cache) for one in specs(bookends=True)])
+    (view,) = view_of([table])["tables"]
+    drawn = [row for row in table.rows if row.who not in ("threshold", "frangi")]
+    assert all(isinstance(row.tests["test"].dice, OneDraw) for row in drawn)
+    wgan = next(row for row in view["rows"] if row["who"] == "dp-wgan")
+    assert len(wgan["tests"]["test"]["dice"]) == 1
+    assert "(one draw)" in wgan["tests"]["test"]["cells"][3]
+    points = {point["who"]: point for point in view["data"]["test"]["all"]}
+    assert points["dp-wgan"]["low"] is None
+    assert points["threshold, free"]["low"] is not None, "nothing of it is drawn"
+    assert "one draw does not tell" in " ".join(view["standings"]["test"][-1]["words"])
+    write_markdown([table], tmp_path / "report.md")
+    text = (tmp_path / "report.md").read_text()
+    assert re.search(r"\| dp-wgan \| 5 \| patch \| 0\.79\d \(one draw\) \| 6 \| – \| – \|", text)
+
+
+def test_rows_of_several_seeds_are_told_apart_or_called_ties(cache: Path) -> None:
+    rates = {"0.001": 0.8, "0.002": 0.801, "0.003": 0.6}
+    made = [
+        entry(one, cache, dice=dice + 0.004 * ((one.seed * (number + 1) + number) % 3))
+        for number, (rate, dice) in enumerate(rates.items())
+        for one in specs(
+            epsilons=(2.0, 5.0), seeds=4, settings={"dp-wgan": {"generator_rate": rate}}
+        )
+    ]
+    free = [
+        entry(one, cache, dice=0.5)
+        for one in specs(bookends=True, seeds=4)
+        if one.generator.name == LOWER
+    ]
+    (table,) = tables_of([*made, *free])
+    (view,) = view_of([table])["tables"]
+    assert view["levels"] == [2.0, 5.0]
+    low, high = view["standings"]["test"]
+    worst = low["places"][-1]
+    assert table.rows[worst["row"]].who == "dp-wgan, generator_rate=0.003"
+    assert [place["tied"] for place in low["places"]] == [True, True, False]
+    assert [(place["first"], place["last"]) for place in low["places"]] == [(1, 2), (1, 2), (3, 3)]
+    words = " ".join(high["words"])
+    assert words.startswith("dp-wgan (ε = 2): Dice 0.800 ["), words
+    assert "Ties, not told apart from the highest: " in words
+    assert "The next, dp-wgan, generator_rate=0.003 (ε = " in words
+    assert f"It beats {LOWER}, the free row, by 0." in words
+    assert worst["p"] < 0.05
+    assert view["rows"][worst["row"]]["tests"]["test"]["free_p"] < 0.05
+    assert view["rows"][worst["row"]]["tests"]["test"]["better"][0] > 0.5
+
+
+def test_that_dice_falls_with_epsilon_is_said_where_it_does(cache: Path) -> None:
+    levels = (1.0, 2.0, 5.0, 7.4)
+    steady, jumps = "dp-wgan, generator_rate=0.001", "dp-wgan, generator_rate=0.004"
+    made = [
+        entry(one, cache, dice=0.6 + 0.02 * (number % 2 if rate == "0.004" else number))
+        for rate in ("0.001", "0.004")
+        for number, level in enumerate(levels)
+        for one in specs(epsilons=(level,), seeds=3, settings={"dp-wgan": {"generator_rate": rate}})
+    ]
+    (table,) = tables_of(made)
+    found = trends_of(table, "test")
+    assert found[steady].p == pytest.approx(2 / 24**3)
+    assert found[jumps].p > 0.05
+    said = " ".join(trend_sentences(table, "test"))
+    assert said.startswith(f"Dice falls as ε tightens: {steady} (p < 0.001).")
+    assert f"No fall of Dice as ε tightens is shown: {jumps} (p = 0." in said
+    once = [entry(one, cache) for one in specs(epsilons=levels)]
+    (alone,) = tables_of(once)
+    assert trend_sentences(alone, "test") == [], "one draw has no trend"
+
+
+def test_page_and_markdown_show_the_same_texts(cache: Path) -> None:
+    (table,) = tables_of([entry(one, cache) for one in specs(bookends=True, seeds=3)])
+    (view,) = view_of([table])["tables"]
+    for name in table.test_sets:
+        shown = [row["tests"][name]["cells"] for row in view["rows"]]
+        lines = lines_of(table.rows, name)[2:]
+        assert lines == [f"| {' | '.join(cells)} |" for cells in shown]
 
 
 def test_settings_levels_noise_sites_and_tuning_are_rows_of_their_own(cache: Path) -> None:
@@ -85,7 +168,7 @@ def test_settings_levels_noise_sites_and_tuning_are_rows_of_their_own(cache: Pat
 
 
 def test_rows_that_differ_in_two_settings_have_names_of_their_own(cache: Path) -> None:
-    batches, rates = ("64", "128"), ("0.001", "0.002")
+    batches, rates = ("64", "128"), ("0.001", "0.004")
     made = [
         spec(settings={"dp-wgan": {"batch": batch, "generator_rate": rate}})
         for batch in batches
@@ -122,6 +205,7 @@ def test_a_row_is_compared_with_both_bookends_patient_by_patient(cache: Path) ->
     scored = table.rows[1].tests["test"]
     assert scored.over_free is not None
     assert scored.over_free.mean == pytest.approx(0.2, abs=1e-9)
+    assert isinstance(scored.over_free, Crossed)
     assert scored.over_free.low == pytest.approx(0.2, abs=1e-9), "paired, so sure"
     real = table.rows[0].tests["test"].dice.mean
     assert scored.fraction_of_real == pytest.approx(scored.dice.mean / real)
@@ -141,7 +225,7 @@ def test_what_failed_and_what_is_missing_is_shown_and_counted(cache: Path, tmp_p
     assert rows["wgan"]["status"] == "missing"
     write_markdown([table], tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text()
-    assert "| wgan | ∞ | patch | missing | – | – | – | – |" in text
+    assert "| wgan | ∞ | patch | missing | – | – | – | – | – | – |" in text
     assert " | 0 of 3 | " in text
 
 

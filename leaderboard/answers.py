@@ -1,0 +1,156 @@
+"""At most this ε, what is best? The answer in sentences, made of a standing's numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from benchmark.core.budget import epsilon_text
+from benchmark.metrics.crossed import Crossed, OneDraw
+from benchmark.metrics.paired import Chance, difference
+from benchmark.metrics.ranking import ALPHA
+from benchmark.sweep.tuned import NOT_ACCOUNTED
+from leaderboard.board import Row, Table
+from leaderboard.columns import estimate_text, p_text, selection_of
+from leaderboard.scores import Scored
+from leaderboard.standings import Place, Standing, free_p, standings_of
+from leaderboard.trends import trend_sentences
+
+FEW = 4
+"""So many ties are named; of the others, how many they are."""
+
+LOOKED = "Its settings were chosen by looking at patients, so that more than this ε was spent."
+NO_FREE = "There is no free row in this table to compare with."
+ONE_DRAW = "One draw tells no difference from others: run more seeds."
+
+
+class Answers:
+    """The answers of a table on one test set.
+
+    Args:
+        table: The table.
+        test_set: Its name.
+        free: That a row is as good as the free row, corrected, by its number.
+    """
+
+    def __init__(self, table: Table, test_set: str, free: Mapping[int, float]) -> None:
+        self._table, self._test_set, self._free = table, test_set, free
+
+    def of(self, standing: Standing) -> list[str]:
+        """The best, its ties, the next, what it has above the free row, and without synthesis."""
+        if not standing.places:
+            return ["No finished generator spends as little.", *self._direct(standing)]
+        named, *ties = sorted(
+            (place for place in standing.places if place.is_tied),
+            key=lambda place: (self._row(place.row).spec.epsilon, -self._dice(place.row)),
+        )
+        row, scored = self._row(named.row), self._scored(named.row)
+        many = f"{scored.patients} " if scored.patients else ""
+        seeds = f"{len(row.done)} seed{'' if len(row.done) == 1 else 's'}"
+        return [
+            f"{_called(row)}: Dice {estimate_text(scored.dice, 3)} on {many}{self._test_set} "
+            f"patients, {seeds}.",
+            *self._others(standing, ties, named),
+            *([LOOKED] if selection_of(row) == NOT_ACCOUNTED else []),
+            self._over_free(named.row),
+            *self._direct(standing),
+        ]
+
+    def _row(self, number: int) -> Row:
+        return self._table.rows[number]
+
+    def _scored(self, number: int) -> Scored:
+        return self._row(number).tests[self._test_set]
+
+    def _dice(self, number: int) -> float:
+        return self._scored(number).dice.mean
+
+    def _others(self, standing: Standing, ties: Sequence[Place], named: Place) -> Iterator[str]:
+        """Whom it is told apart from, and whom not."""
+        who = self._row(named.row).who
+        if all(self._row(place.row).who == who for place in standing.places):
+            at = "" if standing.epsilon == math.inf else " at so small an ε"
+            yield f"There is no other generator{at}."
+        if isinstance(self._scored(named.row).dice, OneDraw) and len(standing.places) > 1:
+            yield ONE_DRAW
+        elif ties:
+            told = [f"{_called(self._row(p.row))} {self._dice(p.row):.3f}" for p in ties[:FEW]]
+            more = f" and {len(ties) - FEW} more" if len(ties) > FEW else ""
+            yield f"Ties, not told apart from the highest: {', '.join(told)}{more}."
+        after = next((place for place in standing.places if not place.is_tied), None)
+        if after is not None:
+            first = standing.places[0]
+            gap, _ = difference(self._scored(first.row).told, self._scored(after.row).told)
+            behind = "it" if first.row == named.row else _called(self._row(first.row))
+            yield (
+                f"The next, {_called(self._row(after.row))}, is {estimate_text(gap, 3)} behind "
+                f"{behind} ({p_text(after.p)}, corrected for all pairs)."
+            )
+
+    def _over_free(self, number: int) -> str:
+        scored, free = self._scored(number), self._table.free
+        above = scored.over_free
+        if above is None or free is None:
+            return NO_FREE
+        said = f"{free.name}, the free row"
+        if isinstance(above, OneDraw):
+            return (
+                f"It is {above.mean:+.3f} from {said}; one draw does not tell whether it beats it."
+            )
+        p = self._free.get(number, above.p)
+        how = f"paired by {scored.paired}" if scored.paired != "nothing" else "unpaired"
+        numbers = f"{estimate_text(above, 3)}, {how}, {p_text(p)}{_better(scored.better)}"
+        if p < ALPHA and above.mean > 0:
+            return f"It beats {said}, by {numbers}."
+        looked = self._row(number).spec.epsilon == math.inf
+        bought = "Looking at patients" if looked else "The privacy budget"
+        verb = "falls behind" if p < ALPHA else "is not shown to beat"
+        return f"{bought} bought nothing: it {verb} {said} ({numbers})."
+
+    def _direct(self, standing: Standing) -> Iterator[str]:
+        """Whether synthesis is worth it: the same ε, spent on the segmenter itself."""
+        if not standing.direct:
+            return
+        number = max(standing.direct, key=self._dice)
+        scored = self._scored(number)
+        said = (
+            f"Without synthesis, {_called(self._row(number))} fits the segmenter itself on the "
+            f"patients: Dice {estimate_text(scored.dice, 3)}"
+        )
+        if not standing.places:
+            yield f"{said}."
+            return
+        gap, _ = difference(scored.told, self._scored(standing.places[0].row).told)
+        where = f"{abs(gap.mean):.3f} {'below' if gap.mean < 0 else 'above'} the best generator"
+        if isinstance(gap, Crossed):
+            where += f" ({p_text(gap.p)})" if gap.p < ALPHA else f", a tie ({p_text(gap.p)})"
+        yield f"{said}, {where}."
+
+
+def summary_of(table: Table, test_set: str) -> list[str]:
+    """The answers at every level and the trends over ε, as lines of Markdown."""
+    answers = Answers(table, test_set, free_p(table, test_set))
+    lines = [
+        f"* At most ε = {epsilon_text(standing.epsilon)}: {' '.join(answers.of(standing))}"
+        for standing in standings_of(table, test_set)
+    ]
+    trends = trend_sentences(table, test_set)
+    return [*lines, *([f"* {' '.join(trends)}"] if trends else [])]
+
+
+def _called(row: Row) -> str:
+    chosen = f", selection: {NOT_ACCOUNTED}" if selection_of(row) == NOT_ACCOUNTED else ""
+    return f"{row.who} (ε = {epsilon_text(row.spec.epsilon)}{chosen})"
+
+
+def _better(found: Chance | None) -> str:
+    if found is None:
+        return ""
+    return f"; a fresh fit is better with probability {chance_text(found)}"
+
+
+def chance_text(found: Chance | None) -> str:
+    """A probability with its interval, or a dash."""
+    if found is None:
+        return "–"
+    return f"{found.mean:.2f} [{found.low:.2f}–{found.high:.2f}]"

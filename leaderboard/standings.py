@@ -1,0 +1,111 @@
+"""Which rows of a table are told apart, at every privacy level.
+
+A standing at ε has the generators that spend at most so much, best Dice first. Pairs are tested by
+the difference of their Dice over seeds and patients, corrected by Holm for all pairs of the
+standing. Those that are not told apart from the first are its ties.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.metrics.crossed import Crossed, Floats
+from benchmark.metrics.paired import Chance, chance, p_of_pairs
+from benchmark.metrics.ranking import ALPHA, Rank, holm, holm_of_pairs, ranks
+from leaderboard.board import Row, Table
+from leaderboard.scores import Scored
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A row in a standing.
+
+    Attributes:
+        row: Its number in the table.
+        rank: Between which ranks it stands, all pairs being corrected.
+        p: That it is as good as the first, corrected; 1 of the first itself.
+        beaten: How probably a fresh fit of the first is better; ``None`` of one draw.
+    """
+
+    row: int
+    rank: Rank
+    p: float
+    beaten: Chance | None
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether it is not told apart from the first."""
+        return self.p >= ALPHA
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """The generators that spend at most an ε, the best Dice first.
+
+    Attributes:
+        epsilon: What may be spent.
+        places: Theirs; empty if there are none.
+        direct: The numbers of rows that fit the segmenter itself for as little.
+    """
+
+    epsilon: float
+    places: Sequence[Place]
+    direct: Sequence[int]
+
+
+def levels_of(table: Table) -> list[float]:
+    """Every ε that a rival was asked for, rising; infinity if there is none."""
+    asked = {row.spec.epsilon for row in table.rows if row.is_rival and row.spec.epsilon}
+    return sorted(asked) or [math.inf]
+
+
+def standings_of(table: Table, test_set: str) -> list[Standing]:
+    """One for each level."""
+    numbers = [n for n, row in enumerate(table.rows) if row.is_rival and test_set in row.tests]
+    synthetic = [number for number in numbers if not table.rows[number].is_direct]
+    scored = {number: table.rows[number].tests[test_set] for number in synthetic}
+    pairs = p_of_pairs([one.told for one in scored.values()])
+    found = []
+    for epsilon in levels_of(table):
+        kept = [k for k, n in enumerate(synthetic) if _spent(table.rows[n], table) <= epsilon]
+        places = _places([synthetic[k] for k in kept], scored, pairs[np.ix_(kept, kept)])
+        direct = [n for n in numbers if n not in scored and _spent(table.rows[n], table) <= epsilon]
+        found.append(Standing(epsilon=epsilon, places=places, direct=direct))
+    return found
+
+
+def _spent(row: Row, table: Table) -> float:
+    """For the table's unit."""
+    said = getattr(row.guarantee, f"epsilon_{table.common.unit}", None)
+    return math.inf if said is None else float(said)
+
+
+def _places(numbers: Sequence[int], scored: Mapping[int, Scored], pairs: Floats) -> list[Place]:
+    means = [scored[number].dice.mean for number in numbers]
+    corrected = holm_of_pairs(pairs)
+    order = sorted(range(len(numbers)), key=lambda k: -means[k])
+    said = ranks(means, corrected)
+    return [
+        Place(
+            row=numbers[k],
+            rank=said[k],
+            p=float(corrected[order[0], k]),
+            beaten=chance(scored[numbers[order[0]]].told, scored[numbers[k]].told),
+        )
+        for k in order
+    ]
+
+
+def free_p(table: Table, test_set: str) -> dict[int, float]:
+    """That each rival is as good as the free row, corrected by Holm for all rivals."""
+    above = {
+        number: found
+        for number, row in enumerate(table.rows)
+        if row.is_rival and test_set in row.tests
+        if isinstance(found := row.tests[test_set].over_free, Crossed)
+    }
+    return dict(zip(above, holm([found.p for found in above.values()]).tolist(), strict=True))

@@ -1,0 +1,68 @@
+"""Scores and standings as the page's script takes them: plain JSON, with the texts to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmark.metrics.crossed import Crossed, Estimate
+from benchmark.metrics.paired import Chance
+from leaderboard.answers import Answers, chance_text
+from leaderboard.board import Row, Table
+from leaderboard.columns import short
+from leaderboard.markdown import COLUMNS
+from leaderboard.scores import Scored
+from leaderboard.standings import Standing, standings_of
+
+SCORES = ("hd95_mm", "bavd_mm", "cldice")
+"""Shown beside Dice."""
+
+
+def standings_json(table: Table, name: str, free: Mapping[int, float]) -> list[dict[str, Any]]:
+    """For each level the answer in words, and every generator's place."""
+    answers = Answers(table, name, free)
+    return [{"words": answers.of(one), "places": _places(one)} for one in standings_of(table, name)]
+
+
+def _places(standing: Standing) -> list[dict[str, Any]]:
+    return [
+        {
+            "row": place.row,
+            "first": place.rank.first,
+            "last": place.rank.last,
+            "tied": place.is_tied,
+            "p": short(place.p),
+            "beaten": _chance(place.beaten),
+        }
+        for place in standing.places
+    ]
+
+
+def scored_json(row: Row, scored: Scored, free: float | None) -> dict[str, Any]:
+    """Numbers to sort by, and the texts of the columns."""
+    found: dict[str, Any] = {"dice": _interval(scored.dice)}
+    found |= {name: _interval(scored.scores[name]) for name in SCORES}
+    found |= {"real": short(scored.fraction_of_real), "over": _interval(scored.over_free)}
+    found |= {"gain": short(scored.gain), "parts": _parts(scored.dice)}
+    found |= {"better": _chance(scored.better), "better_text": chance_text(scored.better)}
+    cells = [column.text(row, scored) for column in COLUMNS]
+    found["free_p"] = short(free)
+    return found | {"paired": scored.paired, "patients": scored.patients, "cells": cells}
+
+
+def _parts(found: Estimate) -> dict[str, float | None]:
+    """What Dice varies by; nothing of one draw."""
+    parts = found.parts._asdict() if isinstance(found, Crossed) else {}
+    return {name: short(value) for name, value in parts.items()}
+
+
+def _chance(found: Chance | None) -> list[float] | None:
+    return None if found is None else [round(value, 4) for value in found]
+
+
+def _interval(found: Estimate | None) -> list[float] | None:
+    """The mean and its ends; of one draw the mean alone."""
+    if found is None:
+        return None
+    ends = (found.low, found.high) if isinstance(found, Crossed) else ()
+    return [round(value, 6) for value in (found.mean, *ends)]

@@ -1,0 +1,46 @@
+"""Whether a generator's Dice falls as ε tightens, and the sentence that says so."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.metrics.paired import means_by_seed
+from benchmark.metrics.ranking import ALPHA, holm
+from benchmark.metrics.trend import Trend, trend
+from leaderboard.board import Row, Table
+from leaderboard.columns import p_text
+
+TEST = "Page's exact test on seed means, one-sided, corrected by Holm"
+
+
+def trends_of(table: Table, test_set: str) -> dict[str, Trend]:
+    """Of each generator that has three levels or more, over the seeds that all of them have.
+
+    The p-values are corrected by Holm for all generators of the table.
+    """
+    groups: dict[str, list[Row]] = {}
+    for row in table.rows:
+        if test_set in row.tests and not (row.is_refused or row.is_bookend or row.spec.control):
+            groups.setdefault(row.who, []).append(row)
+    found = {who: one for who, rows in groups.items() if (one := _trend(rows, test_set))}
+    adjusted = holm([one.p for one in found.values()]).tolist()
+    return {who: one._replace(p=p) for (who, one), p in zip(found.items(), adjusted, strict=True)}
+
+
+def _trend(rows: list[Row], test_set: str) -> Trend | None:
+    """``None`` for fewer than three levels, or two seeds: one draw has no trend."""
+    levels = {row.spec.epsilon: means_by_seed(row.tests[test_set].told) for row in rows}
+    seeds = sorted(set.intersection(*({*means} for means in levels.values())))
+    if len(levels) < 3 or len(seeds) < 2 or len(levels) < len(rows):
+        return None
+    return trend(np.array([[levels[at][seed] for at in sorted(levels)] for seed in seeds]))
+
+
+def trend_sentences(table: Table, test_set: str) -> list[str]:
+    """Which generators' Dice falls as ε tightens, and of which that does not show."""
+    found = trends_of(table, test_set)
+    falls = [f"{who} ({p_text(one.p)})" for who, one in found.items() if one.p < ALPHA]
+    others = [f"{who} ({p_text(one.p)})" for who, one in found.items() if one.p >= ALPHA]
+    said = [f"Dice falls as ε tightens: {', '.join(falls)}."] if falls else []
+    said += [f"No fall of Dice as ε tightens is shown: {', '.join(others)}."] if others else []
+    return [*said, f"{TEST}."] if said else []
