@@ -11,6 +11,7 @@ from benchmark.metrics.paired import Chance, difference
 from benchmark.metrics.ranking import ALPHA
 from benchmark.sweep.tuned import NOT_ACCOUNTED
 from leaderboard.board import Row, Table
+from leaderboard.cohorts import Cohorts
 from leaderboard.columns import estimate_text, p_text, selection_of
 from leaderboard.scores import Scored
 from leaderboard.standings import Place, Standing, free_p, standings_of
@@ -31,19 +32,38 @@ class Answers:
         table: The table.
         test_set: Its name.
         free: That a row is as good as the free row, corrected, by its number.
+        cohorts: The board's tables, by what they share beside their patients.
     """
 
-    def __init__(self, table: Table, test_set: str, free: Mapping[int, float]) -> None:
+    def __init__(
+        self, table: Table, test_set: str, free: Mapping[int, float], cohorts: Cohorts
+    ) -> None:
         self._table, self._test_set, self._free = table, test_set, free
+        self._cohorts = cohorts
+
+    def headline(self, standing: Standing) -> str:
+        """The answer in one sentence: the best, its ties, what it has above no data, and where."""
+        if not standing.places:
+            return "No finished generator spends as little."
+        named, ties = self._named(standing)
+        row, scored = self._row(named.row), self._scored(named.row)
+        parts = [f"{_called(row)} has a Dice of {estimate_text(scored.dice, 3)}"]
+        if ties and not isinstance(scored.dice, OneDraw):
+            who = list(dict.fromkeys(self._row(place.row).who for place in ties))
+            many = f" and {len(who) - FEW} more" if len(who) > FEW else ""
+            parts.append(f"tied with {', '.join(who[:FEW])}{many}")
+        if scored.over_free is not None and self._table.free is not None:
+            above = estimate_text(scored.over_free, 3, signed=True)
+            parts.append(f"{above} over {self._table.free.name}, which looks at no patient")
+        where = self._cohorts.sentence(self._table, self._test_set, standing, named.row)
+        doubt = f" {ONE_DRAW}" if isinstance(scored.dice, OneDraw) else ""
+        return f"{', '.join(parts)}. {where}{doubt}"
 
     def of(self, standing: Standing) -> list[str]:
         """The best, its ties, the next, what it has above the free row, and without synthesis."""
         if not standing.places:
             return ["No finished generator spends as little.", *self._direct(standing)]
-        named, *ties = sorted(
-            (place for place in standing.places if place.is_tied),
-            key=lambda place: (self._row(place.row).spec.epsilon, -self._dice(place.row)),
-        )
+        named, ties = self._named(standing)
         row, scored = self._row(named.row), self._scored(named.row)
         many = f"{scored.patients} " if scored.patients else ""
         seeds = f"{len(row.done)} seed{'' if len(row.done) == 1 else 's'}"
@@ -55,6 +75,14 @@ class Answers:
             self._over_free(named.row),
             *self._direct(standing),
         ]
+
+    def _named(self, standing: Standing) -> tuple[Place, list[Place]]:
+        """Of the best, the one that spends least, and the others."""
+        named, *ties = sorted(
+            (place for place in standing.places if place.is_tied),
+            key=lambda place: (self._row(place.row).spec.epsilon, -self._dice(place.row)),
+        )
+        return named, ties
 
     def _row(self, number: int) -> Row:
         return self._table.rows[number]
@@ -127,9 +155,9 @@ class Answers:
         yield f"{said}, {where}."
 
 
-def summary_of(table: Table, test_set: str) -> list[str]:
+def summary_of(table: Table, test_set: str, cohorts: Cohorts) -> list[str]:
     """The answers at every level and the trends over ε, as lines of Markdown."""
-    answers = Answers(table, test_set, free_p(table, test_set))
+    answers = Answers(table, test_set, free_p(table, test_set), cohorts)
     lines = [
         f"* At most ε = {epsilon_text(standing.epsilon)}: {' '.join(answers.of(standing))}"
         for standing in standings_of(table, test_set)

@@ -40,7 +40,7 @@ class Row:
         who: The generator's name, where it was trained, whether it was tuned, and what else tells
             it apart from others of its table.
         cells: Finished or not, by seed.
-        asked: How many seeds the table has.
+        asked: How many seeds the table has; one where a fit has no draws.
         tests: Scores by test set; empty if no cell is done.
         guarantee: The worst of its cells'; ``None`` if no cell is done.
     """
@@ -239,7 +239,7 @@ def _row(cells: Sequence[Entry], asked: int, bookends: Bookends) -> Row:
     return Row(
         who=called(spec) + (", tuned" if spec.tuned else "") + other,
         cells=cells,
-        asked=max(asked, len(cells)),
+        asked=max(1 if is_certain(spec) else asked, len(cells)),
         tests={
             name: scored_on(
                 told, name, Bookends([]) if other else bookends, certain=is_certain(spec)

@@ -8,13 +8,19 @@ site), and ``paper`` (what was published on other data).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import altair as alt
 
+from benchmark.sweep.looks import Look
+
 HEIGHT = 260
+LINE = 0.06
+"""A line of text, in shares of what a chart spans."""
+
+ROOM = 0.18
 MOST_NAMED = 16
 """More names than that are no legend, and more levels no axis; hovering tells."""
 
@@ -22,7 +28,11 @@ PAPER = {7.4: 0.75, math.inf: 0.84}
 """Kossen et al. (2022): Dice on real patients, by the ε of a patch."""
 
 UNUSABLE_BELOW = 5.0
-DICE = alt.Scale(domain=[0, 1])
+INFINITE, LEVEL = "∞", "level"
+LOWEST, HIGHEST = "lowest", "highest"
+DICE = alt.Scale(domain=[alt.expr(LOWEST), alt.expr(HIGHEST)])
+"""From where the data begin to where they end; the page knows."""
+
 KNOWN = "isValid(datum.low)"
 """One draw has no interval."""
 
@@ -56,6 +66,18 @@ class Chart:
     spec: dict[str, Any]
 
 
+def apart(places: Sequence[float], gap: float) -> list[float]:
+    """Rising places of labels, moved up as far as it takes that none covers the one below.
+
+    >>> apart([0.5, 0.51, 0.9], 0.05)
+    [0.5, 0.55, 0.9]
+    """
+    found: list[float] = []
+    for place in places:
+        found.append(round(max(place, found[-1] + gap), 6) if found else place)
+    return found
+
+
 class Levels:
     """Where an ε stands: on a logarithmic axis, ∞ to the right of all.
 
@@ -77,7 +99,9 @@ class Levels:
         """The axis, which names every level that there is."""
         last = self.at(math.inf)
         label = f"datum.value > {last - 0.01} ? '∞' : format(pow(10, datum.value), '.3~g')"
-        domain = [min(self._shown[0], math.log10(UNUSABLE_BELOW)) - 0.1, last + 0.1]
+        first = min(self._shown[0], math.log10(UNUSABLE_BELOW))
+        names = ROOM * (last - first)  # the bookends' names stand there
+        domain = [first - names - 0.1, last + 0.1]
         return alt.X(
             "x:Q",
             title="ε (less is more private)",
@@ -92,70 +116,86 @@ class Levels:
         )
 
 
-def charts(levels: Levels, far: str, names: Sequence[str]) -> list[Chart]:
+def charts(levels: Levels, far: str, looks: Mapping[str, Look]) -> list[Chart]:
     """All of them.
 
     Args:
         levels: The table's.
         far: What the distance is called: FID with its numbers, or the offline distance.
-        names: Who has a colour, the same in every chart.
+        looks: How each is drawn, the same in every chart; the first has the legend.
     """
-    legend = alt.Legend(orient="bottom", columns=2, labelLimit=260, symbolOpacity=1)
-    colour = alt.Color(
-        "who:N",
-        title=None,
-        scale=alt.Scale(domain=list(names)),
-        legend=legend if len(names) <= MOST_NAMED else None,
-    )
+    drawn, apart = _drawn_as(looks, legend=len(looks) <= MOST_NAMED), _drawn_as(looks, legend=False)
     return [
         _drawn(
             "trade-off",
             "all",
             "What privacy costs",
             "Dice against ε for every generator, with the bookends as bands.",
-            _trade_off(levels, colour),
+            _trade_off(levels, drawn),
         ),
         _drawn(
             "distance",
             "all",
             f"Does {far} tell?",
             f"{far} against Dice.",
-            _scatter("far", far, alt.Scale(zero=False), colour),
+            _scatter("far", far, alt.Scale(type="log", nice=False, padding=12), apart),
         ),
         _drawn(
             "radius",
             "radius",
             "Thin vessels suffer first",
             "Dice by the radius of the vessels.",
-            _by("radius", "calibre", "vessels by radius", colour),
+            _by("radius", "calibre", "vessels by radius", apart),
         ),
         _drawn(
             "sites",
             "sites",
             "At which site?",
             "Dice by the site of the tested patients.",
-            _by("sites", "site", "site", colour),
+            _by("sites", "site", "site", apart),
         ),
         _drawn(
             "cost",
             "all",
             "What it costs to compute",
             "Seconds of a cell against Dice.",
-            _scatter("seconds", "seconds a cell, one core", alt.Scale(type="log"), colour),
+            _scatter(
+                "seconds", "seconds a cell, one core", alt.Scale(type="log", padding=12), apart
+            ),
         ),
     ]
 
 
-def _trade_off(levels: Levels, colour: alt.Color) -> Any:
+class Drawn(NamedTuple):
+    """The colours and the markers of a chart."""
+
+    colour: alt.Color
+    shape: alt.Shape
+
+
+def _drawn_as(looks: Mapping[str, Look], *, legend: bool) -> Drawn:
+    """Each with its own marker; the page gives the colours, which differ in a dark room."""
+    names, markers = list(looks), [look.marker for look in looks.values()]
+    shown = alt.Legend(orient="bottom", columns=2, labelLimit=260, symbolOpacity=1)
+    both: dict[str, Any] = {"title": None, "legend": shown if legend else None}
+    return Drawn(
+        colour=alt.Color("who:N", scale=alt.Scale(domain=names), **both),
+        shape=alt.Shape("who:N", scale=alt.Scale(domain=names, range=markers), **both),
+    )
+
+
+def _trade_off(levels: Levels, drawn: Drawn) -> Any:
     dice = alt.Y("dice:Q", title="Dice", scale=DICE)
     low, high = alt.Y("low:Q", title="Dice", scale=DICE), alt.Y2("high:Q")
+    colour = drawn.colour
     points = _on("points").encode(x=levels.axis(), color=colour, tooltip=TOOLTIP, detail="row:N")
+    finite = _on("points").transform_filter(f"datum.epsilon != '{INFINITE}'")
     return alt.layer(
         *_paper(levels, dice),
         *_bands(dice, low, high),
-        _on("points").mark_line(strokeWidth=2).encode(x=levels.axis(), y=dice, color=colour),
+        finite.mark_line(strokeWidth=2).encode(x=levels.axis(), y=dice, color=colour),
         points.transform_filter(KNOWN).mark_rule(opacity=0.6, strokeWidth=2).encode(y=low, y2=high),
-        points.mark_point(filled=True, size=70, opacity=1).encode(y=dice),
+        points.mark_point(filled=True, size=80, opacity=1).encode(y=dice, shape=drawn.shape),
     )
 
 
@@ -166,7 +206,7 @@ def _bands(dice: alt.Y, low: alt.Y, high: alt.Y2) -> Iterator[alt.Chart]:
     yield known.mark_rect(opacity=0.13, color="grey").encode(y=low, y2=high)
     yield bands.mark_rule(strokeDash=[5, 3], strokeWidth=1.5, color="grey").encode(y=dice)
     yield _words(_on("bands"), align="left", baseline="bottom").encode(
-        x=alt.value(4), y=dice, text="who:N"
+        x=alt.value(4), y=alt.Y("label_at:Q", scale=DICE), text="who:N"
     )
 
 
@@ -176,38 +216,37 @@ def _paper(levels: Levels, dice: alt.Y) -> Iterator[alt.Chart]:
     shade = low.mark_rect(opacity=0.08, color="grey", clip=True)
     yield shade.encode(x=levels.axis(), x2="to:Q")
     yield _words(low, align="right", baseline="bottom", dx=-4).encode(
-        x=alt.X("to:Q"), y=alt.datum(0.02, scale=DICE), text="label:N"
+        x=alt.X("to:Q"), y=alt.value(HEIGHT - 4), text="label:N"
     )
     line = paper.mark_line(strokeDash=[2, 3], color="grey", point={"color": "grey"})
     yield line.encode(y=dice, tooltip=["words:N"])
     yield _words(paper, align="right", dy=34).encode(y=dice, text="label:N")
 
 
-def _scatter(field: str, title: str, scale: alt.Scale, colour: alt.Color) -> Any:
+def _scatter(field: str, title: str, scale: alt.Scale, drawn: Drawn) -> Any:
     x = alt.X(f"{field}:Q", title=title, scale=scale)
     shown = f"isValid(datum['{field}'])"
     base = _on("all").transform_filter(shown)
     tooltip = [*TOOLTIP, alt.Tooltip(f"{field}:Q", title=title, format=".3~g")]
     y = alt.Y("dice:Q", title="Dice", scale=DICE)
-    dots = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=x, y=y, color=colour, tooltip=tooltip
+    return base.mark_point(filled=True, size=80, opacity=1).encode(
+        x=x, y=y, color=drawn.colour, shape=drawn.shape, tooltip=tooltip
     )
-    words = _words(base, align="left", dx=7).encode(x=x, y=y, text="epsilon:N")
-    return alt.layer(dots, words)
 
 
 def _words(chart: alt.Chart, **where: Any) -> Any:
     return chart.mark_text(fontSize=11, **where)
 
 
-def _by(data: str, field: str, title: str, colour: alt.Color) -> Any:
+def _by(data: str, field: str, title: str, drawn: Drawn) -> Any:
+    """Lines of the rows that the level is about: of all at once none could be told apart."""
     x = alt.X(f"{field}:N", title=title, sort=None, axis=alt.Axis(labelAngle=0))
     y = alt.Y("dice:Q", title="Dice", scale=DICE)
     tooltip = [*TOOLTIP[:4], alt.Tooltip(f"{field}:N"), alt.Tooltip("dice:Q", format=".3f")]
-    base = _on(data).encode(x=x, y=y, color=colour, detail="row:N", tooltip=tooltip)
-    words = _words(_on(data), align="left", dx=7).encode(x=x, y=y, text="label:N")
-    dots = base.mark_point(filled=True, size=60, opacity=1)
-    return alt.layer(base.mark_line(opacity=0.5), dots, words)
+    kept = _on(data).transform_filter(f"datum.bookend || datum.epsilon == {LEVEL}")
+    base = kept.encode(x=x, y=y, color=drawn.colour, detail="row:N", tooltip=tooltip)
+    dots = base.mark_point(filled=True, size=80, opacity=1).encode(shape=drawn.shape)
+    return alt.layer(base.mark_line(opacity=0.5), dots)
 
 
 def _on(data: str) -> alt.Chart:
@@ -215,5 +254,7 @@ def _on(data: str) -> alt.Chart:
 
 
 def _drawn(name: str, data: str, title: str, words: str, chart: Any) -> Chart:
-    spec = chart.properties(width="container", height=HEIGHT).to_dict()
+    chosen = {LEVEL: INFINITE, LOWEST: 0, HIGHEST: 1}
+    params = [alt.param(name=name, value=value) for name, value in chosen.items()]
+    spec = chart.add_params(*params).properties(width="container", height=HEIGHT).to_dict()
     return Chart(name, title, words, data, spec)

@@ -6,8 +6,8 @@ import base64
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import altair as alt
@@ -15,9 +15,11 @@ from PIL import Image
 
 from benchmark.audit.membership import Curve
 from benchmark.core.budget import delta_text
+from benchmark.sweep.looks import Look, look_of
 from benchmark.sweep.matrix import Square
 from benchmark.sweep.request import LOWER, METHODS, UPPER
 from benchmark.sweep.summary import Row
+from leaderboard.charts import LINE, apart
 
 TRADE_OFF, PATCHES, HEAT_MAP = "trade-off.png", "patches.png", "matrix.png"
 BOOKENDS = {
@@ -27,7 +29,7 @@ BOOKENDS = {
 }
 LABEL_WIDTH, ROW_GAP = 130, 6
 
-COLOUR = alt.Color("generator:N", title=None, legend=alt.Legend(symbolOpacity=1, orient="bottom"))
+Looks = Mapping[str, Look]
 Panel = alt.LayerChart | alt.FacetChart
 
 
@@ -36,21 +38,24 @@ def draw_trade_off(rows: Sequence[Row], path: Path) -> None:
     done = [row for row in rows if row.dice is not None]
     if not done:
         return
-    if len({row.segmenter for row in done if not row.is_direct}) > 1:
-        done = [replace(row, generator=_with_segmenter(row)) for row in done]
+    looks = {_label_of(row, several=_several(done)): look_of(row.generator) for row in done}
     sets = list(dict.fromkeys(row.test_set for row in done))
-    panels = [_dice_panel([r for r in done if r.test_set == name], name) for name in sets]
+    panels = [_dice_panel([r for r in done if r.test_set == name], name, looks) for name in sets]
     synthetic = [r for r in done if r.test_set == sets[0] and not r.is_direct]
     if synthetic:
-        panels.append(_distance_panel(synthetic))
+        panels.append(_distance_panel(synthetic, looks))
     chart = alt.hconcat(*panels, title=_title(done)).configure_axis(grid=False)
     chart.save(str(path), scale_factor=2)
 
 
-def _with_segmenter(row: Row) -> str:
-    if row.is_direct:
-        return BOOKENDS.get(row.generator, row.who)
-    return f"{BOOKENDS.get(row.generator, row.who)} + {row.segmenter}"
+def _several(rows: Sequence[Row]) -> bool:
+    """Whether segmenters have to be named."""
+    return len({row.segmenter for row in rows if not row.is_direct}) > 1
+
+
+def _label_of(row: Row, *, several: bool) -> str:
+    name = BOOKENDS.get(row.generator, row.who)
+    return f"{name} + {row.segmenter}" if several and not row.is_direct else name
 
 
 def _title(rows: Sequence[Row]) -> alt.TitleParams:
@@ -63,77 +68,119 @@ def _title(rows: Sequence[Row]) -> alt.TitleParams:
     return alt.TitleParams("What privacy costs", subtitle=subtitle, anchor="start")
 
 
-def _dice_panel(rows: Sequence[Row], name: str) -> Panel:
+def _dice_panel(rows: Sequence[Row], name: str, looks: Looks) -> Panel:
     many = next((row.patients for row in rows if row.patients), None)
     title = f"Dice, {f'{many} ' if many else ''}{name} patients"
-    scale = alt.Scale(domain=[0, 1])
-    points = [(r, _point(r, r.dice, r.dice_mean_low, r.dice_mean_high)) for r in rows]
-    levels = [point for row, point in points if not _is_bookend(row)]
-    ends = [point for row, point in points if _is_bookend(row)]
-    layers: list[Any] = [*_bands(ends, title, scale)]
-    if levels:
-        layers += _levels(levels, title, scale)
-    return alt.layer(*layers).properties(width=260, height=240)
+    several = _several(rows)
+    points = [_point(r, several, r.dice, r.dice_mean_low, r.dice_mean_high) for r in rows]
+    return _panel(points, title, _from_data(points), looks)
 
 
-def _distance_panel(rows: Sequence[Row]) -> Panel:
+def _distance_panel(rows: Sequence[Row], looks: Looks) -> Panel:
     has_fid = any(row.fid is not None for row in rows)
     title = (
         f"FID (n = {rows[0].fid_n}, {rows[0].fid_dims} dims)"
         if has_fid
         else "Offline Fréchet distance (scattering)"
     )
-    values = [(r, r.fid if has_fid else r.offline_distance) for r in rows]
-    levels = [_point(r, v) for r, v in values if not _is_bookend(r)]
-    ends = [_point(r, v) for r, v in values if _is_bookend(r)]
-    scale = alt.Scale(zero=True)
-    layers: list[Any] = [*_bands(ends, title, scale)]
+    several = _several(rows)
+    values = [(row, row.fid if has_fid else row.offline_distance) for row in rows]
+    points = [_point(r, several, v) for r, v in values if v and r.generator != UPPER]
+    return _panel(points, title, alt.Scale(type="log", nice=False, padding=12), looks)
+
+
+def _from_data(points: Sequence[Mapping[str, Any]]) -> alt.Scale:
+    """Dice from where the data begin to where they end, in twentieths."""
+    told = [p[key] for p in points for key in ("value", "low", "high") if p[key] is not None]
+    return alt.Scale(domain=[math.floor(20 * min(told)) / 20, math.ceil(20 * max(told)) / 20])
+
+
+def _panel(points: list[dict[str, Any]], title: str, scale: alt.Scale, looks: Looks) -> Panel:
+    colour, shape = _drawn_as(looks)
+    levels = [point for point in points if not point["bookend"]]
+    ends = [point for point in points if point["bookend"]]
+    layers: list[Any] = [*_bands(ends, title, scale, colour)]
     if levels:
-        layers += _levels(levels, title, scale)
+        layers += _levels(levels, title, scale, colour, shape)
     return alt.layer(*layers).properties(width=260, height=240)
 
 
-def _levels(points: list[dict[str, Any]], title: str, scale: alt.Scale) -> Iterator[alt.Chart]:
+def _drawn_as(looks: Looks) -> tuple[alt.Color, alt.Shape]:
+    """Each generator's colour and marker, the same in every picture."""
+    names = list(looks)
+    both: dict[str, Any] = {
+        "title": None,
+        "legend": alt.Legend(symbolOpacity=1, orient="bottom", columns=3, labelLimit=260),
+    }
+    colours = alt.Scale(domain=names, range=[look.light for look in looks.values()])
+    shapes = alt.Scale(domain=names, range=[look.marker for look in looks.values()])
+    return (
+        alt.Color("generator:N", scale=colours, **both),
+        alt.Shape("generator:N", scale=shapes, **both),
+    )
+
+
+def _levels(
+    points: list[dict[str, Any]], title: str, scale: alt.Scale, colour: alt.Color, shape: alt.Shape
+) -> Iterator[alt.Chart]:
     order = [p["epsilon"] for p in sorted(points, key=lambda p: p["rank"])]
     base = alt.Chart({"values": points}).encode(
         x=alt.X(
             "epsilon:O", sort=list(dict.fromkeys(order)), title="ε", axis=alt.Axis(labelAngle=0)
         ),
-        color=COLOUR,
+        color=colour,
     )
     y = alt.Y("mean(value):Q", title=title, scale=scale)
-    yield base.mark_line(strokeWidth=2).encode(y=y)
-    yield base.mark_point(filled=True, size=40).encode(y=alt.Y("value:Q", scale=scale))
+    finite = base.transform_filter("datum.epsilon != '∞'")
+    yield finite.mark_line(strokeWidth=2).encode(y=y)
+    yield base.mark_point(filled=True, size=50).encode(y=alt.Y("value:Q", scale=scale), shape=shape)
     if any(p["low"] is not None for p in points):
         low, high = alt.Y("mean(low):Q", scale=scale), alt.Y2("mean(high):Q")
         yield base.mark_rule(opacity=0.5).encode(y=low, y2=high)
 
 
-def _bands(points: list[dict[str, Any]], title: str, scale: alt.Scale) -> Iterator[alt.Chart]:
-    base = alt.Chart({"values": points}).encode(color=COLOUR)
+def _bands(
+    points: list[dict[str, Any]], title: str, scale: alt.Scale, colour: alt.Color
+) -> Iterator[alt.Chart]:
+    base = alt.Chart({"values": points}).encode(color=colour)
     if any(p["low"] is not None for p in points):
         low, high = alt.Y("mean(low):Q", title=title, scale=scale), alt.Y2("mean(high):Q")
         yield base.mark_rect(opacity=0.12).encode(y=low, y2=high)
     if points:
         mean = alt.Y("mean(value):Q", title=title, scale=scale)
         yield base.mark_rule(strokeDash=[5, 3], strokeWidth=1.5).encode(y=mean)
+        names = alt.Chart({"values": _names(points, scale)})
+        words = names.mark_text(align="left", baseline="bottom", fontSize=10, color="#57606a")
+        yield words.encode(x=alt.value(3), y=alt.Y("at:Q", scale=scale), text="generator:N")
+
+
+def _names(points: Sequence[Mapping[str, Any]], scale: alt.Scale) -> list[dict[str, Any]]:
+    """What the dashed lines are, so far apart that no name covers another."""
+    found: dict[str, list[float]] = {}
+    for point in points:
+        found.setdefault(point["generator"], []).append(point["value"])
+    rising = sorted((fmean(values), name) for name, values in found.items())
+    ends = scale.to_dict().get("domain", [rising[0][0], rising[-1][0]])
+    places = apart([value for value, _ in rising], LINE * (ends[1] - ends[0]))
+    return [{"generator": name, "at": at} for (_, name), at in zip(rising, places, strict=True)]
 
 
 def _point(
-    row: Row, value: float | None, low: float | None = None, high: float | None = None
+    row: Row,
+    several: bool,
+    value: float | None,
+    low: float | None = None,
+    high: float | None = None,
 ) -> dict[str, Any]:
     return {
-        "generator": BOOKENDS.get(row.generator, row.who),
+        "generator": _label_of(row, several=several),
+        "bookend": row.generator in BOOKENDS,
         "epsilon": "∞" if math.isinf(row.epsilon) else f"{row.epsilon:g}",
         "rank": row.epsilon if math.isfinite(row.epsilon) else 1e308,
         "value": value,
         "low": low,
         "high": high,
     }
-
-
-def _is_bookend(row: Row) -> bool:
-    return row.generator.split(" + ")[0] in {*BOOKENDS, *BOOKENDS.values()}
 
 
 def draw_matrix(squares: Sequence[Square], path: Path) -> None:

@@ -6,7 +6,8 @@ const by = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const INFINITE = "∞";
 const MANY = 200; // rows, beyond which charts are drawn as pixels, which is faster
-let view, table, testSet, order = { column: null, down: false };
+const START = 2; // the ε that the page opens with
+let view, table, testSet, places = new Map(), order = { column: null, down: false };
 
 const make = (name, properties = {}, ...children) => {
   const made = Object.assign(document.createElement(name), properties);
@@ -17,46 +18,37 @@ const rank = (value) => (value === "inf" ? Infinity : value);
 const short = (value) => (value === null || value === undefined ? "–" : String(+value.toPrecision(3)));
 const scores = (row) => row.tests[testSet];
 
-// The columns: a heading, and what is sorted by. What they show is made where the Markdown is made.
+// The columns that fit a laptop: a heading, and what is sorted by. A row's detail has all others. What
+// they show is made where the Markdown is made; the rank is the standing's at the chosen ε.
 const score = (name) => (row) => scores(row)?.[name]?.[0] ?? null;
-const of = (name) => (row) => scores(row)?.[name] ?? null;
+const number = (name) => (row) => scores(row)?.[name] ?? null;
 const named = (row) => (row.best_free ? `${row.who} (the free row)` : row.who);
+const RANK = "rank";
 const columns = () => [
   ["generator", (row) => row.who],
   ["ε asked", (row) => rank(row.asked)],
-  ["unit", (row) => row.unit],
+  [RANK, (row) => places.get(row.row)?.first ?? null],
   ["Dice", score("dice")],
-  ["patients", of("patients")],
-  ["seed sd", (row) => scores(row)?.parts.seeds ?? null],
-  ["patient sd", (row) => scores(row)?.parts.patients ?? null],
-  ["of real", of("real")],
-  ["gain", of("gain")],
   ["over free", score("over")],
-  ["ε spent, patch", (row) => rank(row.patch)],
-  ["ε spent, patient", (row) => rank(row.patient)],
-  ["δ", (row) => row.delta],
-  ["95HD mm", score("hd95_mm")],
-  ["bAVD mm", score("bavd_mm")],
-  ["clDice", score("cldice")],
-  ["FID", (row) => row.fid],
-  ["offline distance", (row) => row.distance],
-  ["mask distance", (row) => row.masks],
-  ["seconds", (row) => row.seconds],
-  ["peak MiB", (row) => row.peak],
+  ["gain", number("gain")],
+  ["of real", number("real")],
+  [`ε spent, ${table.unit}`, (row) => rank(row[table.unit])],
   ["seeds", (row) => row.seeds],
-  ["selection", (row) => row.selection],
-  ["noise", (row) => row.noise],
-  ["sites", (row) => row.sites],
-  ["version", (row) => row.version],
-  ["suite", (row) => `${row.suite} ${row.commit}`],
+  ["patients", number("patients")],
   ["checked", (row) => row.check],
 ];
+const text = (row, heading) => {
+  if (heading !== RANK) return scores(row)?.cells[view.headings.indexOf(heading)] ?? "–";
+  const place = places.get(row.row);
+  if (!place) return "";
+  return place.first === place.last ? String(place.first) : `${place.first}–${place.last}`;
+};
 
 // A number, and softer what stands behind it: "0.825 [0.780–0.870]", "0.825 (one draw)".
-function cellOf(text, heading, row) {
-  if (heading === "checked") return [make("span", { className: row.refused ? "bad" : "" }, text)];
-  const found = text.match(/^([+-]?[\d.]+) ([[(].*)$/);
-  return found ? [found[1], " ", make("span", { className: "interval" }, found[2])] : [text];
+function cellOf(shown, heading, row) {
+  if (heading === "checked") return [make("span", { className: row.refused ? "bad" : "badge" }, shown)];
+  const found = shown.match(/^([+-]?[\d.]+) ([[(].*)$/);
+  return found ? [found[1], " ", make("span", { className: "interval" }, found[2])] : [shown];
 }
 
 const compare = (left, right) => {
@@ -65,11 +57,18 @@ const compare = (left, right) => {
   return (left > right) - (left < right);
 };
 
+// What spends no more than the chosen ε by rank, then the bookends, then the rest as it comes.
+const place = (row) => {
+  const found = [...places.keys()].indexOf(row.row);
+  if (found >= 0) return found;
+  return row.bookend && !row.unranked && !row.refused ? table.rows.length : table.rows.length + 1;
+};
+
 function ordered() {
   const words = by("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = (row) => [row.who, `ε=${row.epsilon}`, row.epsilon, row.status, row.selection, row.noise, row.check].join(" ").toLowerCase();
-  const rows = table.rows.filter((row) => words.every((word) => text(row).includes(word)));
-  if (order.column === null) return rows;
+  const said = (row) => [row.who, `ε=${row.epsilon}`, row.epsilon, row.status, row.selection, row.noise, row.check].join(" ").toLowerCase();
+  const rows = table.rows.filter((row) => words.every((word) => said(row).includes(word)));
+  if (order.column === null) return [...rows].sort((a, b) => place(a) - place(b));
   const key = columns()[order.column][1];
   const nothing = (row) => key(row) === null || key(row) === undefined;
   return [...rows].sort((a, b) => {
@@ -104,14 +103,14 @@ function drawRows() {
     const name = make("button", { type: "button", title: "Details" }, named(row));
     const cells = [make("th", { scope: "row" }, name)];
     if (row.status !== "done") {
-      cells.push(make("td", {}, row.epsilon), make("td", {}, row.unit));
+      cells.push(make("td", {}, row.epsilon), make("td", {}));
       const words = `${row.status}: ${row.seeds} cells finished. ${row.reasons.join(" ")}`;
       cells.push(make("td", { className: "bad words", colSpan: shown.length - 3 }, words));
     } else {
-      const texts = scores(row)?.cells;
-      shown.slice(1).forEach(([heading], n) => cells.push(make("td", {}, ...cellOf(texts?.[n + 1] ?? "–", heading, row))));
+      for (const [heading] of shown.slice(1)) cells.push(make("td", {}, ...cellOf(text(row, heading), heading, row)));
     }
     const line = make("tr", {}, ...cells);
+    if (places.get(row.row)?.tied) line.className = "best";
     if (row.unranked) line.className = "soft";
     line.addEventListener("click", () => open(row));
     return line;
@@ -121,11 +120,18 @@ function drawRows() {
 }
 
 // The answer: of the generators whose spent ε is at most what is allowed; its words are made with it.
+const chosen = () => Number(by("epsilon").value);
+const levelText = (value) => (value === "inf" ? INFINITE : String(value));
+
 function answer() {
-  const at = Number(by("epsilon").value);
-  const allowed = rank(table.levels[at]);
-  by("level").textContent = allowed === Infinity ? INFINITE : String(allowed);
-  by("answer").replaceChildren(...table.standings[testSet][at].words.map((text) => make("p", {}, text)));
+  const found = table.standings[testSet][chosen()];
+  by("level").textContent = levelText(table.levels[chosen()]);
+  by("epsilon").setAttribute("aria-valuetext", `ε = ${by("level").textContent}`);
+  by("answer").textContent = found.headline;
+  by("more").replaceChildren(...[...found.words.slice(1), ...table.trends[testSet]].map((one) => make("p", {}, one)));
+  places = new Map(found.places.map((one) => [one.row, one]));
+  drawRows();
+  remember();
 }
 
 const UNACCOUNTED = "not accounted";
@@ -138,9 +144,15 @@ const theme = () => {
   return {
     background: "transparent", axis, view: { stroke: null }, font: "system-ui, sans-serif",
     legend: { labelColor: front, titleColor: front }, text: { color: soft },
-    range: { category: dark.matches ? ["#7cc4ff", "#ffb454", "#7ee2a8", "#ff9db0", "#d2a8ff", "#e8d96b", "#b8c0c8", "#ff8f6b", "#5fd4d4", "#c5e07a"] : ["#0b62b0", "#b35900", "#1a7f4b", "#b3264a", "#6f42c1", "#7a6a00", "#57606a", "#a8401f", "#0b7a7a", "#567a0b"] },
+    range: { category: table.looks.map((look) => (dark.matches ? look.dark : look.light)) },
   };
 };
+
+let drawn = [];
+
+function showLevel() {
+  for (const { view: chart } of drawn) chart.signal("level", levelText(table.levels[chosen()])).run();
+}
 
 async function drawCharts() {
   const datasets = table.data[testSet];
@@ -154,7 +166,10 @@ async function drawCharts() {
   by("charts").replaceChildren(...figures.map(([figure]) => figure));
   const renderer = table.rows.length > MANY ? "canvas" : "svg";
   const options = { actions: false, renderer, config: theme() };
-  await Promise.all(figures.map(([, plot, chart]) => vegaEmbed(plot, { ...chart.spec, datasets }, options)));
+  const [lowest, highest] = table.ends[testSet];
+  const values = { lowest, highest, level: levelText(table.levels[chosen()]) };
+  const params = ({ spec }) => spec.params.map((one) => ({ ...one, value: values[one.name] }));
+  drawn = await Promise.all(figures.map(([, plot, chart]) => vegaEmbed(plot, { ...chart.spec, params: params(chart), datasets }, options)));
   document.body.dataset.drawn = `${table.key} ${testSet} ${dark.matches ? "dark" : "light"}`;
 }
 
@@ -210,6 +225,8 @@ function parts(row) {
     make("dt", {}, name),
     make("dd", { className: detail.changed.includes(name) ? "changed" : "" }, value),
   ]);
+  const texts = scores(row)?.cells ?? [];
+  if (texts.length) add("All its numbers", make("dl", {}, ...view.headings.slice(1).flatMap((heading, n) => [make("dt", {}, heading), make("dd", {}, texts[n + 1])])));
   if (detail.fid) add("FID", make("p", {}, detail.fid));
   add(`Settings (bold: other than the ${detail.preset} preset's)`, make("dl", {}, ...settings));
   add("The command that computes it again", make("pre", {}, detail.command));
@@ -218,30 +235,43 @@ function parts(row) {
   return made;
 }
 
+// Choices, which the address has too.
+function remember() {
+  const said = new URLSearchParams({ table: table.key, on: testSet, epsilon: table.levels[chosen()] });
+  history.replaceState(null, "", `#${said}`);
+}
+
+function asked() {
+  const said = new URLSearchParams(location.hash.slice(1));
+  const number = view.tables.findIndex((one) => one.key === said.get("table"));
+  return { table: number < 0 ? view.start : number, on: said.get("on"), epsilon: said.get("epsilon") };
+}
+
+function chooseTestSet() {
+  testSet = by("test-set").value;
+  drawHead();
+  answer();
+  return drawCharts();
+}
+
+function chooseTable(_, said = {}) {
+  table = view.tables[by("table").value];
+  by("notes").textContent = table.notes.join(" ");
+  by("unit").textContent = table.unit;
+  by("test-set").replaceChildren(...table.test_sets.map((name) => make("option", { value: name }, name)));
+  if (table.test_sets.includes(said.on)) by("test-set").value = said.on;
+  const wanted = rank(said.epsilon ?? START) === Infinity ? Infinity : Number(said.epsilon ?? START);
+  const last = table.levels.length - 1, near = table.levels.findLastIndex((one) => rank(one) <= wanted);
+  Object.assign(by("epsilon"), { max: last, value: Math.max(near, 0), disabled: last < 1 });
+  order = { column: null, down: false };
+  return chooseTestSet();
+}
+
 function open(row) {
   by("detail-title").textContent = `${row.who}, ε = ${row.epsilon}`;
   by("detail-body").replaceChildren(...parts(row));
   by("detail").showModal();
   by("detail").scrollTop = 0;
-}
-
-// Choices.
-function chooseTestSet() {
-  testSet = by("test-set").value;
-  answer();
-  drawHead();
-  drawRows();
-  return drawCharts();
-}
-
-function chooseTable() {
-  table = view.tables[by("table").value];
-  by("notes").textContent = table.notes.join(" ");
-  by("unit").textContent = table.unit;
-  by("test-set").replaceChildren(...table.test_sets.map((name) => make("option", { value: name }, name)));
-  const found = table.levels;
-  Object.assign(by("epsilon"), { max: found.length - 1, value: found.length - 1, disabled: found.length < 2 });
-  return chooseTestSet();
 }
 
 async function unpacked(text) {
@@ -253,12 +283,15 @@ async function start() {
   view = await unpacked(by("view").textContent);
   if (!view.tables.length) return;
   by("table").replaceChildren(...view.tables.map((one, number) => make("option", { value: number }, one.title)));
+  const said = asked();
+  by("table").value = said.table;
   by("table").addEventListener("change", chooseTable);
   by("test-set").addEventListener("change", chooseTestSet);
-  by("epsilon").addEventListener("input", answer);
+  by("epsilon").addEventListener("input", () => { answer(); showLevel(); });
   by("filter").addEventListener("input", drawRows);
   dark.addEventListener("change", drawCharts);
-  await chooseTable();
+  addEventListener("hashchange", () => { by("table").value = asked().table; chooseTable(null, asked()); });
+  await chooseTable(null, said);
 }
 
 start();

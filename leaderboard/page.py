@@ -18,6 +18,7 @@ from benchmark.core.files import write_text
 from benchmark.data.folders import cache_folder
 from leaderboard.answers import summary_of
 from leaderboard.board import Table
+from leaderboard.cohorts import Cohorts
 from leaderboard.markdown import lines_of, overview_of
 from leaderboard.view import notes_of, title_of, view_of
 
@@ -49,7 +50,7 @@ def write_page(tables: Sequence[Table], file: Path, *, title: str = TITLE) -> No
 def write_markdown(tables: Sequence[Table], file: Path, *, title: str = TITLE) -> None:
     """Writes the same tables as Markdown."""
     text = _environment().get_template("report.md.j2")
-    write_text(file, text.render(title=title, lead=LEAD, tables=tables))
+    write_text(file, text.render(title=title, lead=LEAD, tables=tables, cohorts=Cohorts(tables)))
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any
 from benchmark.core.budget import epsilon_text
 from benchmark.metrics.crossed import Estimate, OneDraw
 from leaderboard.board import Table
-from leaderboard.charts import PAPER, UNUSABLE_BELOW, Levels
+from leaderboard.charts import LINE, PAPER, UNUSABLE_BELOW, Levels, apart
 from leaderboard.columns import (
     distance_value,
     estimate_text,
@@ -33,11 +33,12 @@ def data_of(name: str, table: Table, levels: Levels) -> dict[str, list[dict[str,
         {**_point(number, table, name, levels), "far": short(table.rows[number].mean(far))}
         for number in numbers
     ]
+    bands = _labelled([point for point in points if point["bookend"]], points)
     paper, low = _paper(levels) if table.common.unit == "patch" else ([], [])
     return {
         "all": points,
         "points": [point for point in points if not point["bookend"]],
-        "bands": [point for point in points if point["bookend"]],
+        "bands": bands,
         "radius": [*_of_radius(points, table, name)],
         "sites": [*_of_sites(points, table, name)],
         "paper": paper,
@@ -63,6 +64,27 @@ def _point(number: int, table: Table, name: str, levels: Levels) -> dict[str, An
         "patients": row.tests[name].patients,
         "seconds": short(seconds_of(row)),
     }
+
+
+def _labelled(
+    bands: Sequence[dict[str, Any]], points: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The bookends with where their names stand, so far apart that none covers another."""
+    scores = [point["dice"] for point in points]
+    gap = LINE * (max(scores) - min(scores)) if scores else 0.0
+    rising = sorted(bands, key=lambda band: float(band["dice"]))
+    places = apart([band["dice"] for band in rising], gap)
+    return [{**band, "label_at": place} for band, place in zip(rising, places, strict=True)]
+
+
+def ends_of(data: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[float]:
+    """From where to where Dice goes in a test set's charts, in twentieths."""
+    shown = [point for name in ("all", "radius", "sites", "paper") for point in data[name]]
+    told = [p[key] for p in shown for key in ("dice", "low", "high") if p.get(key) is not None]
+    if not told:
+        return [0.0, 1.0]
+    low, high = math.floor(20 * min(told)) / 20, math.ceil(20 * max(told)) / 20
+    return [max(low, 0.0), min(max(high, low + 0.05), 1.0)]
 
 
 def _ends(dice: Estimate) -> dict[str, float | None]:
@@ -91,11 +113,11 @@ def _of_sites(
 def _along(
     field: str, told: Mapping[str, float], point: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """A row's Dice by something; its ε is written at the end of its line."""
-    about = {name: point[name] for name in ("row", "who", "epsilon", "spent", "selection")}
-    for number, (value, dice) in enumerate(told.items(), 1):
-        label = point["epsilon"] if number == len(told) else ""
-        yield {**about, field: value, "dice": round(dice, 4), "label": label}
+    """A row's Dice by something."""
+    names = ("row", "who", "bookend", "epsilon", "spent", "selection")
+    about = {name: point[name] for name in names}
+    for value, dice in told.items():
+        yield {**about, field: value, "dice": round(dice, 4)}
 
 
 def _paper(levels: Levels) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -9,6 +9,7 @@ from benchmark.metrics.crossed import Crossed, Estimate
 from benchmark.metrics.paired import Chance
 from leaderboard.answers import Answers, chance_text
 from leaderboard.board import Row, Table
+from leaderboard.cohorts import Cohorts
 from leaderboard.columns import short
 from leaderboard.markdown import COLUMNS
 from leaderboard.scores import Scored
@@ -18,10 +19,15 @@ SCORES = ("hd95_mm", "bavd_mm", "cldice")
 """Shown beside Dice."""
 
 
-def standings_json(table: Table, name: str, free: Mapping[int, float]) -> list[dict[str, Any]]:
+def standings_json(
+    table: Table, name: str, free: Mapping[int, float], cohorts: Cohorts
+) -> list[dict[str, Any]]:
     """For each level the answer in words, and every generator's place."""
-    answers = Answers(table, name, free)
-    return [{"words": answers.of(one), "places": _places(one)} for one in standings_of(table, name)]
+    answers = Answers(table, name, free, cohorts)
+    return [
+        {"headline": answers.headline(one), "words": answers.of(one), "places": _places(one)}
+        for one in standings_of(table, name)
+    ]
 
 
 def _places(standing: Standing) -> list[dict[str, Any]]:

@@ -9,11 +9,14 @@ from typing import Any
 
 from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.sweep.explanation import MEANINGFUL, explain
-from benchmark.sweep.free import COLUMNS, is_free
+from benchmark.sweep.free import COLUMNS as OVER_FREE
+from benchmark.sweep.free import is_free
 from benchmark.sweep.leaving import FEWEST
+from benchmark.sweep.looks import Look, look_of
 from benchmark.sweep.tuned import NOT_ACCOUNTED
 from leaderboard.board import Row, Table
 from leaderboard.charts import PAPER, Levels, charts
+from leaderboard.cohorts import Cohorts
 from leaderboard.columns import (
     distance_of,
     far_name,
@@ -32,7 +35,8 @@ from leaderboard.columns import (
     version_of,
 )
 from leaderboard.command import changed_settings, command_of, preset_of
-from leaderboard.points import data_of
+from leaderboard.markdown import COLUMNS
+from leaderboard.points import data_of, ends_of
 from leaderboard.standings import free_p, levels_of
 from leaderboard.told import scored_json, standings_json
 from leaderboard.trends import trend_sentences
@@ -75,8 +79,24 @@ class Pictures:
 
 def view_of(tables: Sequence[Table]) -> dict[str, Any]:
     """Everything that the page shows."""
-    pictures = Pictures()
-    return {"no_picture": NO_PICTURE, "tables": [_table(table, pictures) for table in tables]}
+    pictures, cohorts = Pictures(), Cohorts(tables)
+    return {
+        "no_picture": NO_PICTURE,
+        "headings": [column.heading for column in COLUMNS],
+        "start": _start(tables),
+        "tables": [_table(table, pictures, cohorts) for table in tables],
+    }
+
+
+def _start(tables: Sequence[Table]) -> int:
+    """The table that opens: one that protects patients and has something to rank, if there is."""
+
+    def last(number: int) -> tuple[bool, bool]:
+        table = tables[number]
+        ranked = any(row.is_rival and row.done for row in table.rows)
+        return not ranked, table.common.unit != "patient"
+
+    return min(range(len(tables)), key=last, default=0)
 
 
 def title_of(table: Table) -> str:
@@ -96,16 +116,18 @@ def notes_of(table: Table) -> list[str]:
     apart = [row for row in table.rows if row.unranked and not row.is_refused]
     rows = [row for row in table.rows if row.is_compared]
     done = sum(len(row.done) for row in rows)
+    asked = sum(row.asked for row in rows)
     seeds = max((row.asked for row in rows), default=0)
     return [
         *_for_owner(table),
-        f"{done} of {seeds * len(rows)} cells are finished: {len(rows)} rows of "
+        f"{done} of {asked} cells are finished: {len(rows)} rows of "
+        f"{'' if asked == seeds * len(rows) else 'up to '}"
         f"{seeds} {'seed' if seeds == 1 else 'seeds'}.",
         INTERVALS,
         f"ε is for neighbours by {table.relation}; above {MEANINGFUL:g} it is no meaningful "
         "guarantee.",
         *_beside_own(table),
-        *([COLUMNS, table.free.words] if table.free else []),
+        *([OVER_FREE, table.free.words] if table.free else []),
         *_warnings([*rows, *apart], table.phantoms),
         *([OTHER_VERSIONS.format(len(apart))] if apart else []),
         *([f"{len(refused)} published rows do not add up and are ranked last."] if refused else []),
@@ -153,11 +175,13 @@ def _warnings(rows: Sequence[Row], phantoms: bool) -> Iterator[str]:
         )
 
 
-def _table(table: Table, pictures: Pictures) -> dict[str, Any]:
+def _table(table: Table, pictures: Pictures, cohorts: Cohorts) -> dict[str, Any]:
     levels = Levels([row.spec.epsilon for row in table.rows] + [*PAPER])
     far = far_name(table)
     free = {name: free_p(table, name) for name in table.test_sets}
     rows = [_row(number, table, free, pictures) for number in range(len(table.rows))]
+    names = _names(table)
+    data = {name: data_of(name, table, levels) for name in table.test_sets}
     return {
         "key": table.key,
         "title": title_of(table),
@@ -169,17 +193,21 @@ def _table(table: Table, pictures: Pictures) -> dict[str, Any]:
         "far": far,
         "rows": rows,
         "levels": [sortable(level) for level in levels_of(table)],
-        "standings": {name: standings_json(table, name, free[name]) for name in table.test_sets},
+        "standings": {
+            name: standings_json(table, name, free[name], cohorts) for name in table.test_sets
+        },
         "trends": {name: trend_sentences(table, name) for name in table.test_sets},
-        "data": {name: data_of(name, table, levels) for name in table.test_sets},
-        "charts": [vars(chart) for chart in charts(levels, far, _names(table))],
+        "data": data,
+        "ends": {name: ends_of(found) for name, found in data.items()},
+        "charts": [vars(chart) for chart in charts(levels, far, names)],
+        "looks": [look._asdict() for look in names.values()],
     }
 
 
-def _names(table: Table) -> list[str]:
-    """Who is shown, the bookends last."""
+def _names(table: Table) -> dict[str, Look]:
+    """Who is shown and how, the bookends last."""
     rows = sorted(table.rows, key=lambda row: row.is_bookend)
-    return list(dict.fromkeys(name_of(row) for row in rows if row.is_compared))
+    return {name_of(row): look_of(row.spec.generator.name) for row in rows if row.is_compared}
 
 
 def _row(
@@ -193,6 +221,7 @@ def _row(
         "who": row.who,
         "direct": row.is_direct,
         "best_free": table.is_best_free(row),
+        "bookend": row.is_bookend,
         "epsilon": epsilon_text(spec.epsilon),
         "asked": sortable(spec.epsilon),
         "unit": spec.unit,

@@ -1,0 +1,58 @@
+"""One colour and one marker for each generator, wherever it is drawn: page, pictures and MLflow.
+
+Colours differ in lightness as well as in hue, and markers say the same once more, for who tells
+colours apart badly. Each has a contrast of 3 to 1 or more with its background (WCAG 2.2, 1.4.11).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+
+class Look(NamedTuple):
+    """How a generator is drawn.
+
+    Attributes:
+        light: Its colour on white.
+        dark: Its colour on a dark ground.
+        marker: Vega's name of its shape.
+    """
+
+    light: str
+    dark: str
+    marker: str
+
+
+GREY = "#57606a", "#b8c0c8"
+KNOWN = {
+    "real": Look(*GREY, "diamond"),
+    "simulator": Look(*GREY, "circle"),
+    "threshold": Look(*GREY, "square"),
+    "frangi": Look(*GREY, "triangle-up"),
+    "dp-simulator": Look("#0b62b0", "#7cc4ff", "circle"),
+    "dp-wgan": Look("#b35900", "#ffb454", "square"),
+    "private-selection": Look("#1a7f4b", "#7ee2a8", "triangle-up"),
+    "private-evolution": Look("#8a2be2", "#d2a8ff", "diamond"),
+    "dp-merf": Look("#b3264a", "#ff9db0", "triangle-down"),
+    "wgan": Look("#5c4400", "#e8d96b", "cross"),
+    "dp-segmenter": Look("#0b7a7a", "#5fd4d4", "triangle-right"),
+}
+"""The suite's own."""
+
+OTHERS = (
+    Look("#a8401f", "#ff8f6b", "triangle-left"),
+    Look("#567a0b", "#c5e07a", "cross"),
+    Look("#3d3d9e", "#aab4ff", "triangle-right"),
+    Look("#7a0b5e", "#ff9ee6", "square"),
+)
+
+
+def look_of(generator: str) -> Look:
+    """How a generator of that name is drawn; of an unknown one, always the same.
+
+    >>> look_of("dp-wgan").marker
+    'square'
+    """
+    digest = hashlib.sha256(generator.encode()).digest()
+    return KNOWN.get(generator) or OTHERS[digest[0] % len(OTHERS)]
