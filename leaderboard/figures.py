@@ -41,8 +41,8 @@ def draw_trade_off(rows: Sequence[Row], path: Path) -> None:
     looks = {_label_of(row, several=_several(done)): look_of(row.generator) for row in done}
     sets = list(dict.fromkeys(row.test_set for row in done))
     panels = [_dice_panel([r for r in done if r.test_set == name], name, looks) for name in sets]
-    synthetic = [r for r in done if r.test_set == sets[0] and not r.is_direct]
-    if synthetic:
+    main = [r for r in done if r.test_set == sets[0]]
+    if synthetic := [r for r in main if r.generator != UPPER and _far(r)]:
         panels.append(_distance_panel(synthetic, looks))
     chart = alt.hconcat(*panels, title=_title(done)).configure_axis(grid=False)
     chart.save(str(path), scale_factor=2)
@@ -84,9 +84,13 @@ def _distance_panel(rows: Sequence[Row], looks: Looks) -> Panel:
         else "Offline Fréchet distance (scattering)"
     )
     several = _several(rows)
-    values = [(row, row.fid if has_fid else row.offline_distance) for row in rows]
-    points = [_point(r, several, v) for r, v in values if v and r.generator != UPPER]
+    points = [_point(row, several, _far(row)) for row in rows if not has_fid or row.fid]
     return _panel(points, title, alt.Scale(type="log", nice=False, padding=12), looks)
+
+
+def _far(row: Row) -> float | None:
+    """How far synthetic patches lie from real ones: by FID, or offline."""
+    return row.offline_distance if row.fid is None else row.fid
 
 
 def _from_data(points: Sequence[Mapping[str, Any]]) -> alt.Scale:
@@ -106,12 +110,13 @@ def _panel(points: list[dict[str, Any]], title: str, scale: alt.Scale, looks: Lo
 
 
 def _drawn_as(looks: Looks) -> tuple[alt.Color, alt.Shape]:
-    """Each generator's colour and marker, the same in every picture."""
+    """Each generator's colour and marker, the same in every picture; lines have names of theirs."""
     names = list(looks)
-    both: dict[str, Any] = {
-        "title": None,
-        "legend": alt.Legend(symbolOpacity=1, orient="bottom", columns=3, labelLimit=260),
-    }
+    shown = [name for name in names if name.split(" + ")[0] not in BOOKENDS.values()]
+    legend = alt.Legend(
+        symbolOpacity=1, orient="bottom", columns=3, labelLimit=260, values=shown or names
+    )
+    both: dict[str, Any] = {"title": None, "legend": legend}
     colours = alt.Scale(domain=names, range=[look.light for look in looks.values()])
     shapes = alt.Scale(domain=names, range=[look.marker for look in looks.values()])
     return (
@@ -133,7 +138,9 @@ def _levels(
     y = alt.Y("mean(value):Q", title=title, scale=scale)
     finite = base.transform_filter("datum.epsilon != '∞'")
     yield finite.mark_line(strokeWidth=2).encode(y=y)
-    yield base.mark_point(filled=True, size=50).encode(y=alt.Y("value:Q", scale=scale), shape=shape)
+    yield base.mark_point(filled=True, size=50, opacity=1).encode(
+        y=alt.Y("value:Q", scale=scale), shape=shape
+    )
     if any(p["low"] is not None for p in points):
         low, high = alt.Y("mean(low):Q", scale=scale), alt.Y2("mean(high):Q")
         yield base.mark_rule(opacity=0.5).encode(y=low, y2=high)

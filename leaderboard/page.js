@@ -142,6 +142,7 @@ const theme = () => {
   const [front, soft, line] = ["--front", "--soft", "--line"].map((name) => style.getPropertyValue(name).trim());
   const axis = { labelColor: soft, titleColor: front, gridColor: line, domainColor: soft, tickColor: soft };
   return {
+    aria: false, mark: { aria: false }, // the plot itself is an image with a label
     background: "transparent", axis, view: { stroke: null }, font: "system-ui, sans-serif",
     legend: { labelColor: front, titleColor: front }, text: { color: soft },
     range: { category: table.looks.map((look) => (dark.matches ? look.dark : look.light)) },

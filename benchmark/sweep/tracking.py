@@ -17,6 +17,7 @@ from typing import Any
 from benchmark.core.files import plain
 from benchmark.sweep.leaving import curves_may_leave, is_small, without_few, without_patients
 from benchmark.sweep.logged import comparisons, marks, metrics, parameters, run_name
+from benchmark.sweep.looks import look_of
 from benchmark.sweep.own_curve import judgements
 from benchmark.sweep.parents import Parent
 from benchmark.sweep.rounds import FOLDER as ROUNDS
@@ -209,6 +210,7 @@ class Tracker:
             "mlflow.parentRunId": self._parent,
             "run_key": result["run_key"],
             "generator": spec["generator"]["name"],
+            "mlflow.runColor": look_of(spec["generator"]["name"]).light,
             "segmenter": spec["segmenter"]["name"],
             "unit": spec["unit"],
             "git_commit": result.get("suite", {}).get("commit") or git_commit(),

@@ -11,20 +11,30 @@ from made import entry, spec, specs, unfinished
 from test_page import HOSTILE, like
 from test_published import png
 
+from benchmark.core.files import plain
 from benchmark.sweep.tuned import NOT_ACCOUNTED
 from leaderboard.board import tables_of
+from leaderboard.entries import Entry
 from leaderboard.page import write_page
 from leaderboard.published import Verdict
 
 pytestmark = pytest.mark.browser
 
 DICE = {"real": 0.88, "simulator": 0.7, "dp-wgan": 0.8, "wgan": 0.82}
-DICE |= {"threshold": 0.6, "frangi": 0.6}
+DICE |= {"threshold": 0.6, "frangi": 0.6, "dp-simulator": 0.82, "private-evolution": 0.82}
+
+
+def elsewhere(one: Entry) -> Entry:
+    """The same on another cohort."""
+    tests = {name: digest[::-1] for name, digest in one.spec.test_data.items()}
+    spec = replace(one.spec, data=one.spec.data[::-1], test_data=tests)
+    result = {**one.result, "run_key": spec.key, "spec": plain(spec.as_dict())}
+    return replace(one, spec=spec, result=result)
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A board with three levels, one below the simulator, a failure, and another table."""
+    """A board by patch with three levels, one below the simulator, a failure; two by patient."""
     folder = tmp_path_factory.mktemp("site")
     asked = {"generators": ("dp-wgan", "wgan"), "epsilons": (2.0, 5.0, math.inf), "bookends": True}
     pictures = {"samples": png(40), "neighbours": png(50)}
@@ -33,7 +43,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
         dice = DICE[one.generator.name] - (0.15 if one.epsilon == 2.0 else 0.0)
         made.append(entry(one, folder, dice=dice, pictures=pictures))
     tuned = spec(settings={"dp-wgan": {"batch": "64"}})
-    made += [unfinished(tuned, "failed", HOSTILE), entry(spec(unit="patient"), folder)]
+    made += [unfinished(tuned, "failed", HOSTILE)]
+    asked = {"generators": ("dp-simulator", "private-evolution"), "epsilons": (1.0, 2.0)}
+    for one in specs(**asked, unit="patient", bookends=True, seeds=2):
+        there = entry(one, folder, dice=DICE[one.generator.name] - 0.1 * (one.epsilon == 1.0))
+        made += [there, elsewhere(there)]
     write_page(tables_of(made), folder / "index.html")
     return (folder / "index.html").as_uri()
 
@@ -89,12 +103,37 @@ def outside(url: str) -> bool:
     return not url.startswith(("file:", "data:", "blob:"))
 
 
+def by_patch(page) -> None:  # type: ignore[no-untyped-def]
+    """Chooses the table that protects one patch, with nine rows."""
+    options = page.get_by_label("Compare").locator("option")
+    named = [text for text in options.all_inner_texts() if text.startswith("one patch")]
+    page.get_by_label("Compare").select_option(label=named[0])
+    page.wait_for_timeout(300)
+
+
 def column(page, number: int) -> list[str]:  # type: ignore[no-untyped-def]
     cells = page.locator(f"#rows ~ .scroll tbody tr > :nth-child({number})")
     return [re.sub(r"\s.*", "", text) for text in cells.all_inner_texts()]
 
 
+def test_it_opens_on_a_patient_at_two_with_the_answer(page) -> None:  # type: ignore[no-untyped-def]
+    assert page.locator("h2#best").inner_text() == "Best for one patient at ε ≤ 2"
+    said = page.locator("#answer").inner_text()
+    assert re.match(r"[a-z-]+ \(ε = 2\) has a Dice of 0\.\d{3} \[0\.\d+–0\.\d+\], tied with", said)
+    assert "over simulator, which looks at no patient. " in said
+    assert said.endswith("on 2 of 2 cohorts.")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 700), (400, 800)])
+def test_the_answer_stands_on_the_first_screen(page, width: int, height: int) -> None:  # type: ignore[no-untyped-def]
+    page.set_viewport_size({"width": width, "height": height})
+    for part in ("h2#best", "#answer", "#epsilon"):
+        box = page.locator(part).bounding_box()
+        assert box["y"] + box["height"] <= height, part
+
+
 def test_a_click_sorts_and_another_turns_it_round(page) -> None:  # type: ignore[no-untyped-def]
+    by_patch(page)
     head = page.get_by_role("button", name="ε asked")
     head.click()
     assert column(page, 2) == ["0", "0", "0", "2", "5", "5", "∞", "∞", "∞"]
@@ -106,7 +145,22 @@ def test_a_click_sorts_and_another_turns_it_round(page) -> None:  # type: ignore
     assert shown == sorted(shown, reverse=True)
 
 
+def test_rows_stand_by_rank_at_the_chosen_level_and_the_columns_fit(page) -> None:  # type: ignore[no-untyped-def]
+    by_patch(page)
+    assert column(page, 3)[0] == "1–1" or column(page, 3)[0].startswith("1")
+    assert column(page, 1)[0] == "dp-wgan"
+    assert column(page, 2)[0] == "2"
+    page.locator("#epsilon").focus()
+    page.keyboard.press("End")
+    assert column(page, 1)[:2] == ["wgan", "dp-wgan"]
+    wide = page.locator(".scroll").evaluate("e => [e.scrollWidth, e.clientWidth]")
+    assert wide[0] <= wide[1]
+    page.locator("tbody button").first.click()
+    assert "offline distance" in page.locator("dialog dl").first.inner_text()
+
+
 def test_the_filter_shows_what_was_asked_for(page) -> None:  # type: ignore[no-untyped-def]
+    by_patch(page)
     box = page.get_by_label("Show rows with")
     box.fill("dp-wgan ε=5")
     assert page.locator("tbody tr").count() == 2
@@ -118,33 +172,46 @@ def test_the_filter_shows_what_was_asked_for(page) -> None:  # type: ignore[no-u
 
 
 def test_the_slider_answers_and_says_where_privacy_bought_nothing(page) -> None:  # type: ignore[no-untyped-def]
-    answer, slider = page.locator("#answer"), page.locator("#epsilon")
-    assert "wgan (ε = ∞): Dice 0." in answer.inner_text()
-    assert (
-        "The next, dp-wgan (ε = ∞), is 0.020 behind; their intervals overlap."
-        in answer.inner_text()
-    )
+    by_patch(page)
+    answer, more, slider = (page.locator(name) for name in ("#answer", "#more", "#epsilon"))
+    assert "The privacy budget bought nothing" in more.inner_text()
     slider.focus()
-    slider.press("ArrowLeft")
+    slider.press("ArrowRight")
     assert page.locator("#level").inner_text() == "5"
-    assert "dp-wgan (ε = 5): Dice 0." in answer.inner_text()
-    assert "It beats simulator, the free row, by 0.1" in answer.inner_text()
-    slider.press("ArrowLeft")
-    assert "The privacy budget bought nothing" in answer.inner_text()
+    assert "dp-wgan (ε = 5) has a Dice of 0." in answer.inner_text()
+    slider.press("End")
+    assert page.locator("#level").inner_text() == "∞"
+    assert "has a Dice of 0." in answer.inner_text()
+
+
+def test_the_address_has_what_was_chosen(page) -> None:  # type: ignore[no-untyped-def]
+    by_patch(page)
+    page.get_by_label("Test patients").select_option("shifted")
+    page.locator("#epsilon").focus()
+    page.keyboard.press("End")
+    address = page.url
+    assert address.endswith("&on=shifted&epsilon=inf")
+    title = page.locator("h2#best").inner_text()
+    page.goto("about:blank")
+    page.goto(address)
+    page.wait_for_selector("body[data-drawn]")
+    assert page.locator("h2#best").inner_text() == title == "Best for one patch at ε ≤ ∞"
+    assert page.get_by_label("Test patients").input_value() == "shifted"
 
 
 def test_the_other_test_patients_and_the_other_table_can_be_chosen(page) -> None:  # type: ignore[no-untyped-def]
-    page.get_by_label("Test patients").select_option("shifted")
-    assert "on 6 shifted patients" in page.locator("#answer").inner_text()
     tables = page.get_by_label("Compare")
-    assert tables.locator("option").count() == 2
-    tables.select_option("1")
-    assert page.locator("#unit").inner_text() == "patient"
-    assert page.locator("tbody tr").count() == 1
-    assert "no free row in this table" in page.locator("#answer").inner_text()
+    assert tables.locator("option").count() == 3
+    by_patch(page)
+    assert page.locator("#unit").inner_text() == "patch"
+    page.get_by_label("Test patients").select_option("shifted")
+    assert (
+        "shifted patients" in page.locator("#more").inner_text() or page.locator("tbody tr").count()
+    )
 
 
 def test_hovering_over_a_chart_tells_the_row(page) -> None:  # type: ignore[no-untyped-def]
+    by_patch(page)
     page.locator("#plot-trade-off .mark-symbol.role-mark path").last.hover()
     tip = page.locator("#vg-tooltip-element")
     tip.wait_for(state="visible")
@@ -155,6 +222,7 @@ def test_hovering_over_a_chart_tells_the_row(page) -> None:  # type: ignore[no-u
 
 
 def test_a_row_opens_by_mouse_and_by_keys(page) -> None:  # type: ignore[no-untyped-def]
+    by_patch(page)
     dialog = page.locator("dialog")
     page.locator("tbody tr", has_text="dp-wgan").nth(1).locator("td").nth(3).click()
     assert dialog.is_visible()
@@ -176,6 +244,7 @@ def test_a_row_opens_by_mouse_and_by_keys(page) -> None:  # type: ignore[no-unty
 
 
 def test_what_a_stranger_wrote_is_shown_and_never_run(page) -> None:  # type: ignore[no-untyped-def]
+    by_patch(page)
     page.get_by_label("Show rows with").fill("failed")
     assert HOSTILE in page.locator("tbody tr").inner_text()
     page.locator("tbody button").click()
@@ -228,10 +297,13 @@ def test_an_empty_board_says_so(empty_page) -> None:  # type: ignore[no-untyped-
 
 def test_what_does_not_add_up_is_marked_and_never_the_answer(odd_page) -> None:  # type: ignore[no-untyped-def]
     answer = odd_page.locator("#answer").inner_text()
-    assert "dp-wgan, tuned (ε = 5, selection: not accounted): Dice 0." in answer
-    assert "more than this ε was spent" in answer
-    assert "There is no other generator at so small an ε." in answer
-    assert "12.5 (n = 512, 64 dims)" in odd_page.locator("tbody tr").first.inner_text()
+    more = odd_page.locator("#more").inner_text()
+    assert "dp-wgan, tuned (ε = 5, selection: not accounted) has a Dice of 0." in answer
+    assert "more than this ε was spent" in more
+    assert "There is no other generator at so small an ε." in more
+    odd_page.locator("tbody button").first.click()
+    assert "12.5 (n = 512, 64 dims)" in odd_page.locator("dialog").inner_text()
+    odd_page.keyboard.press("Escape")
     last = odd_page.locator("tbody tr").last
     assert "does not add up" in last.inner_text()
     last.locator("button").focus()
@@ -251,8 +323,8 @@ def direct_page(chromium, tmp_path: Path) -> Iterator:  # type: ignore[no-untype
 
 
 def test_the_answer_is_a_generator_and_says_what_no_synthesis_reaches(direct_page) -> None:  # type: ignore[no-untyped-def]
-    said = direct_page.locator("#answer").inner_text()
-    assert said.startswith("dp-wgan (ε = ")
+    assert direct_page.locator("#answer").inner_text().startswith("dp-wgan (ε = ")
+    said = direct_page.locator("#more").inner_text()
     assert "There is no other generator" in said
     assert "Without synthesis, dp-segmenter (ε = " in said
     assert "0.050 above the best generator." in said
