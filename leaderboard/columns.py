@@ -39,6 +39,16 @@ def suite_of(row: Row) -> tuple[str, str]:
     return said.get("version", "unknown"), said.get("commit", "unknown")[:10]
 
 
+def plug_ins_of(row: Row) -> list[str]:
+    """Where plug-ins that are not the suite's come from, a sentence each."""
+    said = row.done[0].result.get("plug_ins", {}) if row.done else {}
+    return [
+        f"{name} is of {one['distribution']} {one['version']}"
+        + (f", {one['address']}." if one["address"] else "; it names no address.")
+        for name, one in said.items()
+    ]
+
+
 def version_of(row: Row) -> str:
     """The generator's version, and why its row is not ranked if it is another than the present."""
     return row.unranked.removeprefix("version ") or str(row.spec.generator.version)

@@ -228,6 +228,7 @@ function parts(row) {
   ]);
   const texts = scores(row)?.cells ?? [];
   if (texts.length) add("All its numbers", make("dl", {}, ...view.headings.slice(1).flatMap((heading, n) => [make("dt", {}, heading), make("dd", {}, texts[n + 1])])));
+  if (detail.plug_ins.length) add("Plug-ins from elsewhere", ...detail.plug_ins.map((one) => make("p", {}, one)));
   if (detail.fid) add("FID", make("p", {}, detail.fid));
   add(`Settings (bold: other than the ${detail.preset} preset's)`, make("dl", {}, ...settings));
   add("The command that computes it again", make("pre", {}, detail.command));

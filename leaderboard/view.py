@@ -26,6 +26,7 @@ from leaderboard.columns import (
     mask_distance_of,
     name_of,
     peak_of,
+    plug_ins_of,
     seconds_of,
     selection_of,
     short,
@@ -264,6 +265,7 @@ def _detail(row: Row, table: Table, pictures: Pictures) -> dict[str, Any]:
     return {
         "privacy": explain(first.result) if row.done else "",
         "checked": _checked(row),
+        "plug_ins": plug_ins_of(row),
         "fid": fid_in_words(row),
         "settings": {name: str(value) for name, value in spec.generator.settings.items()},
         "preset": (preset := preset_of(spec.protocol)),

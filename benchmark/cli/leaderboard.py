@@ -14,6 +14,10 @@ PRIVATE = (
     "Mean scores and distances were measured on patients, and no ε covers them: publish them only "
     "if those who answer for the patients agree."
 )
+SENDING = (
+    "To have them on the shipped board, propose them as a change to leaderboard/results of the "
+    "repository that your AngioBench is from; CONTRIBUTING.md says how."
+)
 
 
 @click.group()
@@ -94,6 +98,8 @@ def submit(runs: tuple[Path, ...], to: Path) -> None:
             click.echo(f"{entry.spec.generator.name} {entry.spec.key}: {entry.status}, left out.")
     if any(entry.result.get("private_data") for entry in entries):
         click.echo(PRIVATE)
+    if ready:
+        click.echo(SENDING)
 
 
 @leaderboard.command()

@@ -8,18 +8,34 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.generator import Generator
 from benchmark.core.segmenter import Segmenter
 
+ADDRESS = re.compile(r"https?://[!-~]{1,200}")
 _NOT_PLUG_INS = {"__init__", "checks"}
+
+
+class Origin(NamedTuple):
+    """The distribution that a plug-in comes from.
+
+    Attributes:
+        distribution: Its name.
+        version: Its version.
+        address: Where its project is, as it says; empty if it does not.
+    """
+
+    distribution: str
+    version: str
+    address: str
 
 
 @dataclass(frozen=True)
@@ -65,6 +81,14 @@ class Registry:
             raise PlugInError(f"The {self.kind} {name!r} {law}; see docs/plugins.md.")
         return found
 
+    def origin(self, name: str) -> Origin | None:
+        """Where a plug-in of that name comes from; ``None`` for one of our own, or of no name."""
+        if name.replace("-", "_") in _modules(self.package):
+            return None
+        named = (e for e in _entry_points(f"angiobench.{self.package}") if e.name == name)
+        found = [_origin(entry.dist) for entry in named if entry.dist]
+        return found[-1] if found else None
+
     def _loaders(self) -> dict[str, Callable[[], Any]]:
         loaders: dict[str, Callable[[], Any]] = {
             e.name: e.load for e in _entry_points(f"angiobench.{self.package}")
@@ -82,6 +106,16 @@ class _Own:
     def __call__(self) -> Any:
         found = importlib.import_module(f"{self.package}.{self.module}")
         return getattr(found, self.module.replace("_", " ").title().replace(" ", ""))
+
+
+def _origin(made_by: Distribution) -> Origin:
+    """An address is the homepage, or else the first of the project's that is one."""
+    said = made_by.metadata
+    named = [text.partition(",") for text in said.get_all("Project-URL") or []]
+    urls = {label.strip().lower(): url.strip() for label, _, url in named}
+    homes = [*(said.get_all("Home-page") or []), urls.get("homepage", ""), *urls.values()]
+    address = next((one for one in homes if ADDRESS.fullmatch(one)), "")
+    return Origin(made_by.name, made_by.version, address)
 
 
 def _entry_points(group: str) -> list[EntryPoint]:

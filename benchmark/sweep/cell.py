@@ -17,6 +17,7 @@ from benchmark.core.errors import DataError
 from benchmark.core.files import plain, write_json
 from benchmark.core.generator import FitContext, Generator, Noise
 from benchmark.core.patches import Patches
+from benchmark.core.registry import segmenters
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter, Segmenter, TrainContext
 from benchmark.data.patching import Recipe, cached
@@ -93,9 +94,18 @@ def run_cell(
         **({"notes": list(inputs.notes)} if inputs.notes else {}),
         **({"cost_of_skipping": cost} if (cost := inputs.cost_of_skipping) else {}),
         "suite": suite(),
+        **_origins(spec),
         "peak_mib": coarse(peak_mib()) if inputs.private else peak_mib(),
         "seconds": watch.taken(private=inputs.private),
     }
+
+
+def _origins(spec: RunSpec) -> dict[str, Any]:
+    """The distributions of plug-ins that are not the suite's."""
+    used = {spec.generator.name: spec.registry, spec.segmenter.name: segmenters}
+    found = {name: registry.origin(name) for name, registry in used.items()}
+    told = {name: origin._asdict() for name, origin in found.items() if origin}
+    return {"plug_ins": told} if told else {}
 
 
 def _validation(

@@ -1,6 +1,7 @@
 """Plug-ins from outside: installed by entry point, listed, checked, run; and bad ones are named."""
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -63,6 +64,10 @@ def test_an_installed_plug_in_runs_in_a_sweep(
     learnt = [rows[name] for name in ("simulator", "stripes")]
     assert all(row["segmenter"] == "bright" for row in learnt)
     assert float(rows["stripes"]["dice"]) > 0.3
+    result = next((tmp_path / "runs" / "stripes").glob("*/result.json"))
+    there = {"distribution": "angiobench-example", "version": "1.0"}
+    there["address"] = "https://example.org/stripes"
+    assert json.loads(result.read_text())["plug_ins"] == {"stripes": there, "bright": there}
 
 
 BROKEN = {
