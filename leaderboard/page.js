@@ -18,26 +18,26 @@ const short = (value) => (value === null || value === undefined ? "–" : String
 const scores = (row) => row.tests[testSet];
 
 // The columns: a heading, and what is sorted by. What they show is made where the Markdown is made.
-const score = (name) => (row) => scores(row)?.[name]?.[0] ?? null;
-const of = (name) => (row) => scores(row)?.[name] ?? null;
+const meanOf = (name) => (row) => scores(row)?.[name]?.[0] ?? null;
+const valueOf = (name) => (row) => scores(row)?.[name] ?? null;
 const named = (row) => (row.best_free ? `${row.who} (the free row)` : row.who);
 const columns = () => [
   ["generator", (row) => row.who],
   ["ε asked", (row) => rank(row.asked)],
   ["unit", (row) => row.unit],
-  ["Dice", score("dice")],
-  ["patients", of("patients")],
+  ["Dice", meanOf("dice")],
+  ["patients", valueOf("patients")],
   ["seed sd", (row) => scores(row)?.parts.seeds ?? null],
   ["patient sd", (row) => scores(row)?.parts.patients ?? null],
-  ["of real", of("real")],
-  ["gain", of("gain")],
-  ["over free", score("over")],
+  ["of real", valueOf("real")],
+  ["gain", valueOf("gain")],
+  ["over free", meanOf("over")],
   ["ε spent, patch", (row) => rank(row.patch)],
   ["ε spent, patient", (row) => rank(row.patient)],
   ["δ", (row) => row.delta],
-  ["95HD mm", score("hd95_mm")],
-  ["bAVD mm", score("bavd_mm")],
-  ["clDice", score("cldice")],
+  ["95HD mm", meanOf("hd95_mm")],
+  ["bAVD mm", meanOf("bavd_mm")],
+  ["clDice", meanOf("cldice")],
   ["FID", (row) => row.fid],
   ["offline distance", (row) => row.distance],
   ["mask distance", (row) => row.masks],

@@ -167,8 +167,8 @@ class Kept(Store):
         dice = {UPPER: 0.9, "simulator": 0.6, "threshold": 0.8, "frangi": 0.7, "dp-wgan": 0.75}
         validation = {"simulator": 0.5, "threshold": 0.6, "frangi": 0.65}
         tests = [
-            {"name": "test", "dice": {"mean": dice[name]}},
-            {"name": "shifted", "dice": {"mean": dice[name] / 2}},
+            {"name": "test", "dice": {"mean": dice[name], "low": 0.1, "high": 0.9}},
+            {"name": "shifted", "dice": {"mean": dice[name] / 2, "low": 0.0, "high": 0.5}},
         ]
         more = {"validation": {"n": 4, "dice": {"mean": validation.get(name)}}}
         spec_said = {"run_key": spec.key, "spec": spec.as_dict(), "test_sets": tests}
