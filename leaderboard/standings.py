@@ -28,7 +28,8 @@ class Place:
         row: Its number in the table.
         rank: Between which ranks it stands, all pairs being corrected.
         p: That it is as good as the first, corrected; 1 of the first itself.
-        beaten: How probably a fresh fit of the first is better; ``None`` of one draw.
+        beaten: How probably a fresh fit of the first is better; ``None`` of one draw, and of the
+            first itself.
     """
 
     row: int
@@ -89,12 +90,13 @@ def _places(numbers: Sequence[int], scored: Mapping[int, Scored], pairs: Floats)
     corrected = holm_of_pairs(pairs)
     order = sorted(range(len(numbers)), key=lambda k: -means[k])
     said = ranks(means, corrected)
+    first = numbers[order[0]] if order else -1
     return [
         Place(
             row=numbers[k],
             rank=said[k],
             p=float(corrected[order[0], k]),
-            beaten=chance(scored[numbers[order[0]]].told, scored[numbers[k]].told),
+            beaten=None if k == order[0] else chance(scored[first].told, scored[numbers[k]].told),
         )
         for k in order
     ]
