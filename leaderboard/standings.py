@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.metrics.crossed import Crossed, Floats
-from benchmark.metrics.paired import Chance, chance, p_of_pairs
+from benchmark.metrics.paired import p_of_pairs
 from benchmark.metrics.ranking import ALPHA, Rank, holm, holm_of_pairs, ranks
 from leaderboard.board import Row, Table
 from leaderboard.scores import Scored
@@ -28,14 +28,11 @@ class Place:
         row: Its number in the table.
         rank: Between which ranks it stands, all pairs being corrected.
         p: That it is as good as the first, corrected; 1 of the first itself.
-        beaten: How probably a fresh fit of the first is better; ``None`` of one draw, and of the
-            first itself.
     """
 
     row: int
     rank: Rank
     p: float
-    beaten: Chance | None
 
     @property
     def is_tied(self) -> bool:
@@ -90,13 +87,11 @@ def _places(numbers: Sequence[int], scored: Mapping[int, Scored], pairs: Floats)
     corrected = holm_of_pairs(pairs)
     order = sorted(range(len(numbers)), key=lambda k: -means[k])
     said = ranks(means, corrected)
-    first = numbers[order[0]] if order else -1
     return [
         Place(
             row=numbers[k],
             rank=said[k],
             p=float(corrected[order[0], k]),
-            beaten=None if k == order[0] else chance(scored[first].told, scored[numbers[k]].told),
         )
         for k in order
     ]
