@@ -45,7 +45,7 @@ class Answers:
         """The answer in one sentence: the best, its ties, what it has above no data, and where."""
         if not standing.places:
             return "No finished generator spends as little."
-        named, ties = self._named(standing)
+        named, *ties = self._ties(standing.places)
         row, scored = self._row(named.row), self._scored(named.row)
         parts = [f"{_called(row)} has a Dice of {estimate_text(scored.dice, 3)}"]
         if ties and not isinstance(scored.dice, OneDraw):
@@ -63,7 +63,7 @@ class Answers:
         """The best, its ties, the next, what it has above the free row, and without synthesis."""
         if not standing.places:
             return ["No finished generator spends as little.", *self._direct(standing)]
-        named, ties = self._named(standing)
+        named, *ties = self._ties(standing.places)
         row, scored = self._row(named.row), self._scored(named.row)
         many = f"{scored.patients} " if scored.patients else ""
         seeds = f"{len(row.done)} seed{'' if len(row.done) == 1 else 's'}"
@@ -76,13 +76,17 @@ class Answers:
             *self._direct(standing),
         ]
 
-    def _named(self, standing: Standing) -> tuple[Place, list[Place]]:
-        """Of the best, the one that spends least, and the others."""
-        named, *ties = sorted(
-            (place for place in standing.places if place.is_tied),
+    def _ties(self, places: Sequence[Place]) -> list[Place]:
+        """Who is not told apart from the highest, the least ε first; one draw stands alone."""
+        if self._is_drawn_once(places[0]):
+            return [places[0]]
+        return sorted(
+            (place for place in places if place.is_tied and not self._is_drawn_once(place)),
             key=lambda place: (self._row(place.row).spec.epsilon, -self._dice(place.row)),
         )
-        return named, ties
+
+    def _is_drawn_once(self, place: Place) -> bool:
+        return isinstance(self._scored(place.row).dice, OneDraw)
 
     def _row(self, number: int) -> Row:
         return self._table.rows[number]
@@ -99,13 +103,15 @@ class Answers:
         if all(self._row(place.row).who == who for place in standing.places):
             at = "" if standing.epsilon == math.inf else " at so small an ε"
             yield f"There is no other generator{at}."
-        if isinstance(self._scored(named.row).dice, OneDraw) and len(standing.places) > 1:
+        if self._is_drawn_once(named) and len(standing.places) > 1:
             yield ONE_DRAW
-        elif ties:
+        if ties:
             told = [f"{_called(self._row(p.row))} {self._dice(p.row):.3f}" for p in ties[:FEW]]
             more = f" and {len(ties) - FEW} more" if len(ties) > FEW else ""
             yield f"Ties, not told apart from the highest: {', '.join(told)}{more}."
-        after = next((place for place in standing.places if not place.is_tied), None)
+        after = next(
+            (p for p in standing.places if not p.is_tied and self._row(p.row).who != who), None
+        )
         if after is not None:
             first = standing.places[0]
             gap, _ = difference(self._scored(first.row).told, self._scored(after.row).told)

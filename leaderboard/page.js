@@ -20,21 +20,21 @@ const scores = (row) => row.tests[testSet];
 
 // The columns that fit a laptop: a heading, and what is sorted by. A row's detail has all others. What
 // they show is made where the Markdown is made; the rank is the standing's at the chosen ε.
-const score = (name) => (row) => scores(row)?.[name]?.[0] ?? null;
-const number = (name) => (row) => scores(row)?.[name] ?? null;
+const meanOf = (name) => (row) => scores(row)?.[name]?.[0] ?? null;
+const valueOf = (name) => (row) => scores(row)?.[name] ?? null;
 const named = (row) => (row.best_free ? `${row.who} (the free row)` : row.who);
 const RANK = "rank";
 const columns = () => [
   ["generator", (row) => row.who],
   ["ε asked", (row) => rank(row.asked)],
   [RANK, (row) => places.get(row.row)?.first ?? null],
-  ["Dice", score("dice")],
-  ["over free", score("over")],
-  ["gain", number("gain")],
-  ["of real", number("real")],
+  ["Dice", meanOf("dice")],
+  ["over free", meanOf("over")],
+  ["gain", valueOf("gain")],
+  ["of real", valueOf("real")],
   [`ε spent, ${table.unit}`, (row) => rank(row[table.unit])],
   ["seeds", (row) => row.seeds],
-  ["patients", number("patients")],
+  ["patients", valueOf("patients")],
   ["checked", (row) => row.check],
 ];
 const text = (row, heading) => {

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.metrics.crossed import Crossed, Floats
-from benchmark.metrics.paired import Chance, chance, p_of_pairs
+from benchmark.metrics.paired import p_of_pairs
 from benchmark.metrics.ranking import ALPHA, Rank, holm, holm_of_pairs, ranks
 from leaderboard.board import Row, Table
 from leaderboard.scores import Scored
@@ -28,13 +28,11 @@ class Place:
         row: Its number in the table.
         rank: Between which ranks it stands, all pairs being corrected.
         p: That it is as good as the first, corrected; 1 of the first itself.
-        beaten: How probably a fresh fit of the first is better; ``None`` of one draw.
     """
 
     row: int
     rank: Rank
     p: float
-    beaten: Chance | None
 
     @property
     def is_tied(self) -> bool:
@@ -94,7 +92,6 @@ def _places(numbers: Sequence[int], scored: Mapping[int, Scored], pairs: Floats)
             row=numbers[k],
             rank=said[k],
             p=float(corrected[order[0], k]),
-            beaten=chance(scored[numbers[order[0]]].told, scored[numbers[k]].told),
         )
         for k in order
     ]

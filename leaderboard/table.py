@@ -124,7 +124,7 @@ def _with_interval(found: Mapping[str, float] | None, digits: int) -> str:
 def _caption(rows: Sequence[Row]) -> str:
     seeds = len({row.seed for row in rows})
     brackets = (
-        "one draw, which has no interval"
+        "one draw, which has no interval; [95 % interval] where nothing is drawn"
         if seeds == 1
         else f"mean of {seeds} seeds [95 % interval over seeds and patients]"
     )

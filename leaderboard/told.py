@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.metrics.crossed import Crossed, Estimate
-from benchmark.metrics.paired import Chance
+from benchmark.metrics.paired import Chance, chance
 from leaderboard.answers import Answers, chance_text
 from leaderboard.board import Row, Table
 from leaderboard.cohorts import Cohorts
@@ -25,12 +25,18 @@ def standings_json(
     """For each level the answer in words, and every generator's place."""
     answers = Answers(table, name, free, cohorts)
     return [
-        {"headline": answers.headline(one), "words": answers.of(one), "places": _places(one)}
+        {
+            "headline": answers.headline(one),
+            "words": answers.of(one),
+            "places": _places(one, table, name),
+        }
         for one in standings_of(table, name)
     ]
 
 
-def _places(standing: Standing) -> list[dict[str, Any]]:
+def _places(standing: Standing, table: Table, name: str) -> list[dict[str, Any]]:
+    """Every place; ``beaten``: how probably a fresh fit of the first beats one of this row."""
+    told = [table.rows[place.row].tests[name].told for place in standing.places]
     return [
         {
             "row": place.row,
@@ -38,9 +44,9 @@ def _places(standing: Standing) -> list[dict[str, Any]]:
             "last": place.rank.last,
             "tied": place.is_tied,
             "p": short(place.p),
-            "beaten": _chance(place.beaten),
+            "beaten": _chance(chance(told[0], one)) if number else None,
         }
-        for place in standing.places
+        for number, (place, one) in enumerate(zip(standing.places, told, strict=True))
     ]
 
 

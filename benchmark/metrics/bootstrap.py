@@ -1,4 +1,8 @@
-"""Intervals of a mean over patients."""
+"""Intervals of one fit's mean over patients, as every result file has them.
+
+They say nothing of the next fit, and of few patients they are too narrow; what is said of a row is
+made of all its seeds (``crossed``).
+"""
 
 from __future__ import annotations
 

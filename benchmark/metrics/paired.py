@@ -87,8 +87,9 @@ def _apart(one: Told, other: Told, above: Floats | None) -> Estimate:
     """The difference of independent fits; ``above``: by patient, where these are paired."""
     few = min(number_of_patients(row) or 0 for row in (one, other)) or None
     mean = float(one.values.mean() - other.values.mean())
-    seeds = min(len(row.seeds) for row in (one, other) if not row.is_certain or len(row.seeds) > 1)
-    drawn_once = any(len(row.seeds) == 1 and not row.is_certain for row in (one, other))
+    random = [len(row.seeds) for row in (one, other) if not row.is_certain]
+    seeds = min(random, default=len(one.seeds))
+    drawn_once = 1 in random
     if drawn_once or few == 1:
         return OneDraw(mean=mean, seeds=1 if drawn_once else seeds, patients=few)
     found = _sum(squares(one), squares(other))
@@ -175,9 +176,10 @@ def chance(one: Told, other: Told) -> Chance | None:
         return None
     rng = np.random.default_rng(0)
     deltas = found.mean + found.error * rng.standard_t(found.df, DRAWS)
-    variances = sum(_drawn_variance(row, rng) for row in (one, other))
-    low, high = np.quantile(_share(deltas, np.asarray(variances)), [0.025, 0.975])
-    best = sum(max(0.0, _seed_variance(row)) for row in (one, other))
+    rows = [(squares(row), len(row.seeds)) for row in (one, other)]
+    drawn = np.asarray(sum(_drawn_variance(each, many, rng) for each, many in rows))
+    low, high = np.quantile(_share(deltas, drawn), [0.025, 0.975])
+    best = sum(max(0.0, float(each.seeds - each.rest)) * many for each, many in rows)
     mean = float(_share(np.array([found.mean]), np.array([best]))[0])
     return Chance(mean, min(float(low), mean), max(float(high), mean))
 
@@ -188,17 +190,11 @@ def _share(delta: Floats, variance: Floats) -> Floats:
     return np.asarray(ndtr(ratio), np.float64)
 
 
-def _seed_variance(row: Told) -> float:
-    found = squares(row)
-    return float(found.seeds - found.rest) * len(row.seeds)
-
-
-def _drawn_variance(row: Told, rng: np.random.Generator) -> Floats:
+def _drawn_variance(found: Squares, seeds: int, rng: np.random.Generator) -> Floats:
     """What the variance over seeds may be, by the mean squares' distributions."""
-    found = squares(row)
     rest_df = found.seeds_df * found.patients_df
-    seeds, rest = (rng.chisquare(df, DRAWS) / df for df in (found.seeds_df, rest_df))
-    return np.maximum(0.0, found.seeds / seeds - found.rest / rest) * len(row.seeds)
+    between, rest = (rng.chisquare(df, DRAWS) / df for df in (found.seeds_df, rest_df))
+    return np.maximum(0.0, found.seeds / between - found.rest / rest) * seeds
 
 
 def means_by_seed(told: Told) -> dict[int, float]:

@@ -18,7 +18,7 @@ from benchmark.core.files import plain
 from benchmark.data.folders import machine_secret
 from benchmark.privacy.composition import total_epsilon
 from benchmark.privacy.ledger import DELTA, Spending
-from benchmark.sweep.summary import Together
+from benchmark.sweep.composed import Together
 
 if TYPE_CHECKING:
     import optuna

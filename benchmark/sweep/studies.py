@@ -14,6 +14,7 @@ from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
 from benchmark.privacy.ledger import OverCapError
 from benchmark.sweep import remarks
+from benchmark.sweep.composed import Together
 from benchmark.sweep.editions import found as edition
 from benchmark.sweep.inputs import VALIDATION, Inputs, gather
 from benchmark.sweep.objectives import OBJECTIVES
@@ -32,7 +33,6 @@ from benchmark.sweep.study import (
     found_by,
     study_of,
 )
-from benchmark.sweep.summary import Together
 from benchmark.sweep.sweep import Listener, Place
 from benchmark.sweep.tracking import STUDY, Tracker, default_uri
 from benchmark.sweep.trials import KEYS, search

@@ -15,6 +15,7 @@ from test_page import view_in
 from test_published import at, changed, png
 
 from benchmark.core.errors import DataError
+from benchmark.metrics.crossed import Crossed, Means, OneDraw
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry
 from leaderboard.page import write_markdown, write_page
@@ -55,6 +56,22 @@ def test_a_page_of_patients_shows_means_and_nobody(cache: Path, tmp_path: Path) 
     assert "neighbours" not in row["detail"]["pictures"]
     assert view["tables"][0]["data"]["test"]["sites"] == []
     assert not [word for word in ("sub-", "/hospital", "secret", "harbour") if word in text]
+
+
+def test_means_of_patients_alone_have_an_interval_over_seeds_and_patients(cache: Path) -> None:
+    """From the cells' means and each one's own interval; no narrower than if patients were told."""
+    made = [private(cache, noise="system", first_seed=seed) for seed in range(3)]
+    open_to_all = [entry(spec(noise="system", first_seed=seed), cache) for seed in range(3)]
+    (hidden,), (known,) = (tables_of(cells)[0].rows for cells in (made, open_to_all))
+    one, other = hidden.tests["test"], known.tests["test"]
+    assert isinstance(one.told, Means)
+    assert isinstance(one.dice, Crossed)
+    assert isinstance(other.dice, Crossed)
+    assert one.dice.mean == pytest.approx(other.dice.mean)
+    assert one.dice.error > 0.9 * other.dice.error
+    assert (one.dice.seeds, one.dice.patients) == (3, 6)
+    (alone,) = tables_of(made[:1])[0].rows
+    assert isinstance(alone.tests["test"].dice, OneDraw)
 
 
 def test_of_phantoms_all_is_shown(cache: Path, tmp_path: Path) -> None:

@@ -1,15 +1,20 @@
 """The board that the repository ships: results add up, page and reference tables are of them."""
 
+import math
 from pathlib import Path
 
 import pytest
 
 from benchmark.data.folders import cache_folder, state_folder
-from leaderboard.board import tables_of
+from benchmark.metrics.crossed import Crossed
+from benchmark.metrics.paired import difference, p_of_pairs
+from benchmark.metrics.ranking import ALPHA, holm, holm_of_pairs
+from leaderboard.board import Row, Table, tables_of
 from leaderboard.entries import entries_of
 from leaderboard.markdown import overview_of
 from leaderboard.page import HERE, write_markdown, write_page
 from leaderboard.published import Published
+from leaderboard.trends import trends_of
 from leaderboard.verification import verified_files, verifier
 from leaderboard.versions import why_unranked
 
@@ -38,3 +43,57 @@ def test_every_shipped_result_adds_up_and_the_page_is_built_from_them(tmp_path: 
     for table in tables:
         for test_set in table.test_sets:
             assert "\n".join(overview_of(table.rows, test_set)) in told, table.common.unit
+
+
+def name_of(row: Row) -> str:
+    return row.spec.generator.name
+
+
+def beaten(rows: list[Row]) -> set[tuple[str, str]]:
+    """Pairs of generators, the better first, that are told apart on the test patients."""
+    p = holm_of_pairs(p_of_pairs([row.tests["test"].told for row in rows]))
+    pairs = [(i, j) for i in range(len(rows)) for j in range(len(rows)) if p[i, j] < ALPHA]
+    dice = [row.tests["test"].dice.mean for row in rows]
+    found = {(name_of(rows[i]), name_of(rows[j])) for i, j in pairs if dice[i] > dice[j]}
+    return {pair for pair in found if "dp-segmenter" not in pair}
+
+
+def above_simulator(table: Table) -> set[tuple[str, float]]:
+    """Generators and finite ε at which they beat it, all rows being corrected for."""
+    (free,) = [row for row in table.rows if name_of(row) == "simulator"]
+    rows = [row for row in table.rows if row is not free]
+    gaps = [difference(row.tests["test"].told, free.tests["test"].told)[0] for row in rows]
+    known = [(row, gap) for row, gap in zip(rows, gaps, strict=True) if isinstance(gap, Crossed)]
+    p = holm([gap.p for _, gap in known]).tolist()
+    best = [row for (row, gap), one in zip(known, p, strict=True) if one < ALPHA and gap.mean > 0]
+    finite = {(name_of(row), row.spec.epsilon) for row in best if math.isfinite(row.spec.epsilon)}
+    return {pair for pair in finite if pair[0] != "dp-segmenter"}
+
+
+def test_what_the_docs_say_of_the_shipped_generators_is_so() -> None:
+    tables = {table.common.unit: table for table in tables_of(entries_of([RESULTS]))}
+    found = {}
+    for unit, table in tables.items():
+        rows = [row for row in table.rows if name_of(row) not in ("real", "simulator")]
+        for epsilon in {row.spec.epsilon for row in rows}:
+            at = beaten([row for row in rows if row.spec.epsilon == epsilon])
+            found |= {(unit, epsilon): at} if at else {}
+    sim, wgan = "dp-simulator", "dp-wgan"
+    assert found == {
+        ("patch", 1.0): {(sim, "private-evolution")},
+        ("patch", 7.4): {(sim, wgan)},
+        ("patient", 2.0): {(sim, wgan), ("private-evolution", wgan)},
+        ("patient", 7.4): {(sim, wgan)},
+        ("patient", math.inf): {(sim, wgan)},
+    }
+    assert above_simulator(tables["patient"]) == set()
+    assert above_simulator(tables["patch"]) == {
+        *((sim, epsilon) for epsilon in (1.0, 2.0, 5.0, 7.4)),
+        *((wgan, epsilon) for epsilon in (5.0, 7.4)),
+        *(("dp-merf", epsilon) for epsilon in (2.0, 5.0, 7.4)),
+    }
+    falls = {
+        unit: {who for who, one in trends_of(table, "test").items() if one.p < ALPHA}
+        for unit, table in tables.items()
+    }
+    assert falls == {"patch": set(), "patient": {"dp-simulator (version 2)"}}

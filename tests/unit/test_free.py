@@ -14,6 +14,7 @@ from benchmark.sweep.editions import FIRST
 from benchmark.sweep.explanation import explain
 from benchmark.sweep.free import best_free, gain
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.logged import comparisons
 from benchmark.sweep.planning import cells, guarantee_of, reference_of
 from benchmark.sweep.request import FREE, METHODS, UPPER, Request, check
 from benchmark.sweep.runner import Outcome
@@ -172,8 +173,8 @@ class Kept(Store):
         dice = {UPPER: 0.9, "simulator": 0.6, "threshold": 0.8, "frangi": 0.7, "dp-wgan": 0.75}
         validation = {"simulator": 0.5, "threshold": 0.6, "frangi": 0.65}
         tests = [
-            {"name": "test", "dice": {"mean": dice[name]}},
-            {"name": "shifted", "dice": {"mean": dice[name] / 2}},
+            {"name": "test", "dice": {"mean": dice[name], "low": 0.1, "high": 0.9}},
+            {"name": "shifted", "dice": {"mean": dice[name] / 2, "low": 0.0, "high": 0.5}},
         ]
         more = {"validation": {"n": 4, "dice": {"mean": validation.get(name)}}}
         spec_said = {"run_key": spec.key, "spec": spec.as_dict(), "test_sets": tests}
@@ -201,6 +202,23 @@ def test_nothing_is_chosen_on_test_patients_and_one_choice_serves_every_test_set
     assert ends["frangi"] == 0
     (choice,) = choices(outcomes, Kept(tmp_path))
     assert choice.name == "frangi"
+
+
+def test_the_seeds_of_a_row_have_a_mean_with_an_interval_and_its_parts(tmp_path: Path) -> None:
+    outcomes = [Outcome(one, "done") for one in sweep(bookends=False, seeds=3)]
+    made = [row for row in rows(outcomes, {}, Kept(tmp_path)) if row.test_set == "test"]
+    assert {row.seeds for row in made} == {3}
+    assert [row.dice_mean for row in made] == pytest.approx([0.75] * 3)
+    one = made[0]
+    assert one.dice_mean_low is not None
+    assert one.dice_mean_high is not None
+    assert one.dice_mean_low < 0.75 < one.dice_mean_high
+    assert one.seed_sd == pytest.approx(0)
+    told = comparisons(one)
+    assert told["dice_mean_test"] == pytest.approx(0.75)
+    assert {"dice_mean_low_test", "dice_mean_high_test", "seed_sd_test"} <= told.keys()
+    (alone, _) = rows(outcomes[:1], {}, Kept(tmp_path))
+    assert (alone.seeds, alone.dice_mean_low, alone.seed_sd) == (1, None, None)
 
 
 def test_without_free_rows_there_is_nothing_above_them(tmp_path: Path) -> None:

@@ -116,7 +116,9 @@ def test_one_seed_is_one_draw_without_brackets() -> None:
     shown = text([ROW])
     assert "one draw, which has no interval" in shown
     assert "0.700 " in shown
-    assert "[" not in shown
+    assert "0.700 [" not in shown
+    sure = {"dice_mean_low": 0.65, "dice_mean_high": 0.75}
+    assert "0.700 [0.650–0.750]" in text([replace(ROW, generator="threshold", **sure)])
 
 
 def test_a_failed_cell_is_shown_and_missing_seeds_are_counted() -> None:
