@@ -14,10 +14,12 @@ from test_published import png
 
 from benchmark.core.files import plain
 from leaderboard.board import tables_of
+from leaderboard.charts import Levels
 from leaderboard.entries import Entry
 from leaderboard.markdown import COLUMNS, overview_of
 from leaderboard.page import HERE, write_markdown, write_page
-from leaderboard.view import NO_PICTURE, PICTURES_KIB
+from leaderboard.points import data_of
+from leaderboard.view import NO_PICTURE, PICTURES_KIB, view_of
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -121,13 +123,72 @@ def test_the_markdown_begins_with_dice_by_generator_and_epsilon(cache: Path) -> 
     assert sum("(1 of 2 seeds)" in line for line in lines) == 1, "the last of what was asked"
 
 
-def test_the_markdown_has_the_columns_of_the_page() -> None:
+def test_the_page_shows_columns_of_the_markdown_and_has_all_in_a_rows_detail(
+    cache: Path, tmp_path: Path
+) -> None:
     script = (HERE / "page.js").read_text()
-    listed = script[script.index("const columns =") : script.index("const compare =")]
-    assert re.findall(r'^  \["([^"]+)"', listed, re.MULTILINE) == [c.heading for c in COLUMNS]
+    listed = script[script.index("const columns =") : script.index("const text =")]
+    shown = re.findall(r"^  \[[\"`]([^\"`$]+)", listed, re.MULTILINE)
+    headings = [column.heading for column in COLUMNS]
+    assert "Dice" in shown
+    for one in shown:
+        assert any(heading.startswith(one) for heading in headings), one
+    view = view_in(page_of([entry(one, cache) for one in specs()], tmp_path))
+    assert view["headings"] == headings
+    cells = view["tables"][0]["rows"][0]["tests"]["test"]["cells"]
+    assert len(cells) == len(headings)
 
 
 def test_a_page_without_results_says_so(tmp_path: Path) -> None:
     assert view_in(page_of([], tmp_path))["tables"] == []
     write_markdown([], tmp_path / "report.md")
     assert "There is no result yet." in (tmp_path / "report.md").read_text()
+
+
+def on_another_cohort(one: Entry, dice: float) -> Entry:
+    """The same on other patients, with other scores."""
+    spec = replace(one.spec, data=one.spec.data[::-1])
+    tests = [
+        {**test, "patients": [{**row, "dice": row["dice"] + dice} for row in test["patients"]]}
+        for test in one.result["test_sets"]
+    ]
+    said = {"run_key": spec.key, "spec": plain(spec.as_dict()), "test_sets": tests}
+    return replace(one, spec=spec, result={**one.result, **said})
+
+
+@pytest.mark.parametrize(("shift", "holds"), [(0.0, "2 of 2"), (-0.5, "1 of 2")])
+def test_the_answer_says_on_how_many_cohorts_it_holds(
+    shift: float, holds: str, cache: Path
+) -> None:
+    asked = {"generators": ("dp-wgan", "dp-merf"), "seeds": 3}
+    dice = {"dp-wgan": 0.8, "dp-merf": 0.7}
+    here = [entry(one, cache, dice=dice[one.generator.name]) for one in specs(**asked)]
+    there = [
+        on_another_cohort(one, shift if one.spec.generator.name == "dp-wgan" else 0.0)
+        for one in here
+    ]
+    view = view_of(tables_of([*here, *there]))
+    first = next(t for t in view["tables"] if "dp-wgan (" in t["standings"]["test"][0]["headline"])
+    assert f"It is first or tied on {holds} cohorts." in first["standings"]["test"][0]["headline"]
+    alone = view_of(tables_of(here))["tables"][0]["standings"]["test"][0]["headline"]
+    assert alone.endswith("That is so on one cohort; no other was run.")
+
+
+def test_the_page_opens_on_patients_and_says_how_its_rows_are_drawn(cache: Path) -> None:
+    made = [*specs(seeds=2), *specs(unit="patient", generators=("dp-simulator",), epsilons=(2.0,))]
+    view = view_of(tables_of([entry(one, cache) for one in made]))
+    assert view["tables"][view["start"]]["unit"] == "patient"
+    for table in view["tables"]:
+        names = table["charts"][0]["spec"]["layer"][-1]["encoding"]["color"]["scale"]["domain"]
+        assert len(names) == len(table["looks"]) > 0
+        low, high = table["ends"]["test"]
+        assert 0 <= low < high <= 1
+
+
+def test_names_of_bookends_on_a_chart_do_not_cover_each_other(cache: Path) -> None:
+    made = specs(bookends=True, seeds=2)
+    (table,) = tables_of([entry(one, cache, dice=0.8) for one in made])
+    bands = data_of("test", table, Levels([5.0]))["bands"]
+    places = [band["label_at"] for band in bands]
+    assert len(places) >= 3
+    assert places == sorted(places)
