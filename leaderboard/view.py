@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmark.core.budget import delta_text, epsilon_text
+from benchmark.sweep.editions import DEFAULT, edition_of
 from benchmark.sweep.explanation import MEANINGFUL, explain
 from benchmark.sweep.free import COLUMNS as OVER_FREE
 from benchmark.sweep.free import is_free
@@ -90,12 +91,14 @@ def view_of(tables: Sequence[Table]) -> dict[str, Any]:
 
 
 def _start(tables: Sequence[Table]) -> int:
-    """The table that opens: one that protects patients and has something to rank, if there is."""
+    """The table that opens: of patients, with private rows to rank, by the present protocol."""
 
-    def last(number: int) -> tuple[bool, bool]:
+    def last(number: int) -> tuple[bool, bool, bool]:
         table = tables[number]
-        ranked = any(row.is_rival and row.done for row in table.rows)
-        return not ranked, table.common.unit != "patient"
+        rivals = (row for row in table.rows if row.is_rival and row.done)
+        ranked = any(row.spec.epsilon < math.inf for row in rivals)
+        old = edition_of(table.common.protocol) != DEFAULT
+        return not ranked, table.common.unit != "patient", old
 
     return min(range(len(tables)), key=last, default=0)
 
@@ -107,7 +110,8 @@ def title_of(table: Table) -> str:
     data += f" less {max(spec.own['patients'])} own patients" if spec.own else ""
     return (
         f"one {spec.unit} protected, δ = {delta_text(spec.delta)}, {data}, {spec.segmenter.name}, "
-        f"{protocol['samples']} patches of {protocol['patch_size']}²"
+        f"{protocol['samples']} patches of {protocol['patch_size']}², "
+        f"protocol {edition_of(protocol)}"
     )
 
 
@@ -177,7 +181,8 @@ def _warnings(rows: Sequence[Row], phantoms: bool) -> Iterator[str]:
 
 
 def _table(table: Table, pictures: Pictures, cohorts: Cohorts) -> dict[str, Any]:
-    levels = Levels([row.spec.epsilon for row in table.rows] + [*PAPER])
+    published = [*PAPER] if table.common.unit == "patch" else []
+    levels = Levels([row.spec.epsilon for row in table.rows] + published)
     far = far_name(table)
     free = {name: free_p(table, name) for name in table.test_sets}
     rows = [_row(number, table, free, pictures) for number in range(len(table.rows))]
