@@ -117,8 +117,7 @@ class FreeRows:
         tests = (
             test
             for spec, result in self._beside(segmenter)
-            if spec.generator.name == choice.name
-            and (spec.seed == seed or choice.name in METHODS)
+            if spec.generator.name == choice.name and (spec.seed == seed or choice.name in METHODS)
             for test in result["test_sets"]
             if test["name"] == test_set
         )
