@@ -87,7 +87,8 @@ def _apart(one: Told, other: Told, above: Floats | None) -> Estimate:
     """The difference of independent fits; ``above``: by patient, where these are paired."""
     few = min(number_of_patients(row) or 0 for row in (one, other)) or None
     mean = float(one.values.mean() - other.values.mean())
-    seeds = min(len(row.seeds) for row in (one, other) if not row.is_certain or len(row.seeds) > 1)
+    drawn = [len(row.seeds) for row in (one, other) if not row.is_certain or len(row.seeds) > 1]
+    seeds = min(drawn, default=1)
     drawn_once = any(len(row.seeds) == 1 and not row.is_certain for row in (one, other))
     if drawn_once or few == 1:
         return OneDraw(mean=mean, seeds=1 if drawn_once else seeds, patients=few)
