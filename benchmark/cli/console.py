@@ -16,11 +16,12 @@ from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.matrix import MATRIX, Square
 from benchmark.sweep.own_curve import OWN_CURVE
+from benchmark.sweep.place import Listener
 from benchmark.sweep.runner import Events, Outcome
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import SAMPLES, Store
 from benchmark.sweep.summary import SUMMARY, Together, called, together
-from benchmark.sweep.sweep import Finished, Listener
+from benchmark.sweep.sweep import Finished
 
 PLAIN_WIDTH = 160
 
