@@ -59,7 +59,7 @@ def test_the_ledgers_cap_ends_the_rounds_and_a_higher_one_lets_them_go_on(begun:
     capped = bench(*asked, "--max-seeds", "5", *UNTRACKED, cwd=begun)
     said = " ".join(capped.stdout.split())
     assert capped.returncode == 0, capped.stderr
-    assert "No seeds are added: dp-wgan would take a patient's total to" in said
+    assert "No seeds are added: simulator, dp-wgan would take a patient's total to" in said
     assert "is not reached" in said
     assert len(rows(begun)) == len(before) == len(results(begun)) == 7
     assert bench("ledger", "cap", "inf", cwd=begun).returncode == 0
