@@ -25,11 +25,13 @@ import federation
 import generators
 import leaderboard
 import segmenters
+from benchmark.sweep import variance_parts
 
 packages = (benchmark, federation, generators, leaderboard, segmenters)
 homes = {pathlib.Path(p.__file__).parents[1] for p in packages}
 assert homes == {pathlib.Path.cwd() / "site"}, f"not the wheel's own packages: {homes}"
 app = pathlib.Path(federation.__file__).parent
+assert variance_parts.FILE.exists(), "no variance parts"
 assert (app / "pyproject.toml").exists() and (app / "LICENSE").exists(), "no Flower app"
 PYTHON
 "$python" -m benchmark list

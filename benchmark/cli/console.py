@@ -17,11 +17,12 @@ from benchmark.metrics.weights import missing_reason
 from benchmark.sweep.composed import Together, together
 from benchmark.sweep.matrix import MATRIX, Square
 from benchmark.sweep.own_curve import OWN_CURVE
+from benchmark.sweep.place import Listener
 from benchmark.sweep.runner import Events, Outcome
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import SAMPLES, Store
 from benchmark.sweep.summary import SUMMARY, called
-from benchmark.sweep.sweep import Finished, Listener
+from benchmark.sweep.sweep import Finished
 
 PLAIN_WIDTH = 160
 

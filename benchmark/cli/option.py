@@ -49,6 +49,24 @@ def counts(_: click.Context, __: click.Parameter, value: str | None) -> tuple[in
     return tuple(sorted(one for one in many if one))
 
 
+AUTO = "auto"
+
+
+def seeds_or_auto(_: click.Context, __: click.Parameter, value: str) -> int | str:
+    """Reads a number of seeds, or ``auto``.
+
+    Raises:
+        UsageError: If it is neither.
+    """
+    if value == AUTO:
+        return AUTO
+    if not (value.isascii() and value.isdigit() and int(value)):
+        raise UsageError(
+            f"Expected --seeds to be a whole number from 1 up, or auto, got {value!r}."
+        )
+    return int(value)
+
+
 def settings_of(texts: Sequence[str]) -> dict[str, dict[str, str]]:
     """Reads what ``--set`` gives: texts by setting, by plug-in."""
     read: dict[str, dict[str, str]] = {}

@@ -16,8 +16,8 @@ from benchmark.cli.option import names, settings_of
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from benchmark.sweep.place import Place
     from benchmark.sweep.studies import Order
-    from benchmark.sweep.sweep import Place
 
 UNSAID = ("out", "storage", "tracking_uri", "fid_weights", "jobs", "device")
 COHORT = "COHORT"
@@ -163,7 +163,7 @@ def _order(options: Mapping[str, Any]) -> Order:
 
 def _place(options: Mapping[str, Any]) -> Place:
     from benchmark.data.folders import cache_folder, state_folder
-    from benchmark.sweep.sweep import Place
+    from benchmark.sweep.place import Place
 
     return Place(
         out=options["out"],

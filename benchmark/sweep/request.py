@@ -29,11 +29,36 @@ METHODS = ("threshold", "frangi")
 FREE = (LOWER, *METHODS)
 """The free rows: they look at no patient."""
 
+FIRST_SEEDS = 3
+"""With which ``--seeds auto`` begins: of two, an interval is too wide to decide by."""
+
 PIXEL = "pixel_mm"
 """The setting of plug-ins whose vessels have millimetres: the side of the patches' pixels."""
 
 UNUSABLE = 0
 """The version of a plug-in that cannot be imported; its cells fail, and no others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """How well every row's Dice shall be known, and what that may cost.
+
+    Attributes:
+        reach: How far the 95 % interval may reach to either side; between 0 and 1.
+        most_seeds: The most seeds; 3 or more.
+    """
+
+    reach: float = 0.03
+    most_seeds: int = 20
+
+    def __post_init__(self) -> None:
+        if not 0 < self.reach < 1:
+            raise UsageError(f"Expected --precision above 0 and below 1, got {self.reach:g}.")
+        if self.most_seeds < FIRST_SEEDS:
+            raise UsageError(
+                f"Expected --max-seeds of at least {FIRST_SEEDS}, with which --seeds auto begins, "
+                f"got {self.most_seeds}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +75,7 @@ class Request:
         preset: The name of the settings to start from.
         protocol: The edition of the protocol (``editions``).
         settings: Texts by setting, by plug-in (or ``protocol``), that override the preset.
-        seeds: How many seeds.
+        seeds: How many seeds; to begin with, if there is a precision.
         first_seed: The first of them.
         bookends: Whether ``real`` and the free rows run too; ``real`` on phantoms alone, as it
             costs patients ε = ∞, unless it is among the ``generators``.
@@ -60,6 +85,7 @@ class Request:
         private: Whether the patients to fit on are anything but phantoms.
         own_patients: How many own patients a segmenter learns from beside synthetic patches: each
             above 0 and once, rising; empty for none.
+        precision: Until when seeds are added; ``None`` to add none.
     """
 
     generators: Sequence[str]
@@ -78,6 +104,7 @@ class Request:
     tuned: Sequence[Path] = ()
     private: bool = False
     own_patients: Sequence[int] = ()
+    precision: Precision | None = None
 
     @property
     def lacks_real(self) -> bool:

@@ -20,6 +20,7 @@ from benchmark.sweep.inputs import VALIDATION, Inputs, gather
 from benchmark.sweep.objectives import OBJECTIVES
 from benchmark.sweep.parents import Parent
 from benchmark.sweep.payment import ledger_in
+from benchmark.sweep.place import Listener, Place
 from benchmark.sweep.request import Request, check, is_bookend
 from benchmark.sweep.runner import Outcome
 from benchmark.sweep.starts import spent
@@ -33,7 +34,6 @@ from benchmark.sweep.study import (
     found_by,
     study_of,
 )
-from benchmark.sweep.sweep import Listener, Place
 from benchmark.sweep.tracking import STUDY, Tracker, default_uri
 from benchmark.sweep.trials import KEYS, search
 from benchmark.sweep.tuned import (

@@ -2,89 +2,36 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.core.errors import BenchError, DataError, PlugInError
-from benchmark.core.registry import segmenters
+from benchmark.core.errors import UsageError
 from benchmark.data.folders import check_writable
-from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.metrics import weights
+from benchmark.privacy.ledger import OverCapError
 from benchmark.sweep import remarks
-from benchmark.sweep.cell import recipe_of, training_patches
 from benchmark.sweep.editions import found as edition
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.matrix import MATRIX, Square, cross_site, write_matrix
+from benchmark.sweep.more_seeds import next_seeds, verdict, widths
 from benchmark.sweep.own_curve import OWN_CURVE, OwnPoint, own_curve, write_own_curve
-from benchmark.sweep.own_patients import own_patches, withheld
+from benchmark.sweep.own_patients import withheld
 from benchmark.sweep.parents import Parent
-from benchmark.sweep.payment import is_paid, ledger_in, spendings_of
-from benchmark.sweep.planning import cells, guarantee_of, reference_of
-from benchmark.sweep.request import Request, check, make
-from benchmark.sweep.runner import Events, Outcome, run_tasks
-from benchmark.sweep.sites import fitted_on, inputs_of
+from benchmark.sweep.payment import ledger_in
+from benchmark.sweep.place import Listener, Place
+from benchmark.sweep.planning import cells, reference_of
+from benchmark.sweep.preparation import Prepared, prepared
+from benchmark.sweep.request import Precision, Request, check
+from benchmark.sweep.resolution import resolution
+from benchmark.sweep.runner import Outcome, run_tasks
 from benchmark.sweep.spec import RunSpec
 from benchmark.sweep.store import Store
 from benchmark.sweep.summary import SUMMARY, Row, choices, rows, write_summary
 from benchmark.sweep.tracking import Tracker, default_uri
-from benchmark.sweep.worker import Task, check_device
+from benchmark.sweep.worker import check_device
 
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a sweep runs and what it runs on; decides no result but by the data's content.
-
-    Attributes:
-        out: The store's folder.
-        cache: The cache folder.
-        state: The state folder: the ledger and this machine's secret.
-        data: A cohort's folder; ``None`` for the embedded one.
-        test_data: Folders of further test sets.
-        reading: How all folders are read.
-        fid_weights: An Inception weights file; ``None`` to look in the usual places.
-        jobs: Cells at a time.
-        device: A torch device's name.
-        backend: Where the sites of federated cells run.
-        site_timeout_s: How long a site may take for an answer.
-        tracking_uri: MLflow's store; ``None`` for the one in ``out``, ``none`` for none.
-    """
-
-    out: Path
-    cache: Path
-    state: Path
-    data: Path | None = None
-    test_data: Sequence[Path] = ()
-    reading: Reading = AS_FOUND
-    fid_weights: Path | None = None
-    jobs: int = 1
-    device: str = "cpu"
-    backend: str = "in-process"
-    site_timeout_s: float = 600.0
-    tracking_uri: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listener:
-    """Who hears of a sweep.
-
-    Attributes:
-        preparing: A stage before the cells, with a count.
-        planned: Every cell, and those still to run.
-        events: What the cells do.
-        warning: A sentence about something that costs no result.
-        news: A sentence about something that went well.
-        drawn: Draws the cross-site matrix into a folder, and says where it is.
-    """
-
-    preparing: Callable[[str, int, int], None]
-    planned: Callable[[list[RunSpec], list[RunSpec]], None]
-    events: Events
-    warning: Callable[[str], None]
-    news: Callable[[str], None]
-    drawn: Callable[[Sequence[Square], Path], Path]
+UNFINISHED = "No seeds are added while a cell has failed, or another process holds it."
 
 
 class Finished(NamedTuple):
@@ -105,8 +52,30 @@ class Finished(NamedTuple):
     own: list[OwnPoint]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Sweep:
+    """What all rounds of a sweep share."""
+
+    request: Request
+    inputs: Inputs
+    place: Place
+    listener: Listener
+    fid_weights: str
+
+    def cells(self, seeds: int) -> list[RunSpec]:
+        """Every cell with so many seeds."""
+        return cells(replace(self.request, seeds=seeds), self.inputs, self.fid_weights)
+
+    def prepared(self, specs: list[RunSpec]) -> Prepared:
+        """Those cells, ready to run."""
+        return prepared(specs, self.inputs, self.place, self.listener)
+
+
 def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
     """Runs what is not yet done; writes ``summary.csv``, and ``matrix.csv`` where there are sites.
+
+    With a precision, rounds of further seeds follow until it is reached, its most seeds are, or
+    something stands in the way: patients who alone leave more, a failed cell, the ledger's cap.
 
     Raises:
         BenchError: For wrong usage or unusable data, before anything is computed.
@@ -114,8 +83,20 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
     request = replace(request, private=place.data is not None)
     check(request)
     _check(place)
+    sweep = _gathered(request, place, listener)
+    specs = sweep.cells(request.seeds)
+    _remark(sweep, specs)
+    ready = sweep.prepared(specs)
+    tracker = _tracker(specs, sweep.place, listener)
+    outcomes, notes = _run(ready, tracker, sweep), []
+    if request.precision:
+        outcomes, said = _with_more_seeds(outcomes, request.precision, tracker, sweep)
+        notes = [said]
+    return _finished(outcomes, notes, tracker, sweep)
+
+
+def _gathered(request: Request, place: Place, listener: Listener) -> _Sweep:
     found = weights.find(place.fid_weights, place.cache)
-    place = replace(place, fid_weights=found)
     inputs = gather(
         place.data,
         place.test_data,
@@ -126,52 +107,79 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
         reading=place.reading,
         phantoms=edition(request.protocol).phantoms,
     )
-    inputs = withheld(inputs, request.own_patients)
-    specs = cells(request, inputs, weights.digest(found) if found else "")
+    if request.precision and len(inputs.tests[inputs.main]) < 2:
+        raise UsageError(
+            "--seeds auto needs two test patients or more, as one alone has no interval; "
+            "ask for a number of seeds."
+        )
+    return _Sweep(
+        request=request,
+        inputs=withheld(inputs, request.own_patients),
+        place=replace(place, fid_weights=found),
+        listener=listener,
+        fid_weights=weights.digest(found) if found else "",
+    )
+
+
+def _remark(sweep: _Sweep, specs: Sequence[RunSpec]) -> None:
+    """Says what is to be known before anything is paid."""
+    request, inputs = sweep.request, sweep.inputs
     for sentence in [
-        *remarks.of_patients(inputs, place.state),
+        *remarks.of_patients(inputs, sweep.place.state),
         *remarks.of_tuning(request, specs),
         *remarks.of_sites(request),
     ]:
-        listener.warning(sentence)
-    store = Store(place.out)
-    references = {spec.key: reference_of(spec, specs) for spec in specs}
-    pending = [spec for spec in specs if store.result(spec) is None]
-    listener.planned(specs, pending)
-    tasks, unplanned = _tasks(pending, references, inputs, place, listener)
-    ledger_in(place.state).check(
-        [
-            spending
-            for task in tasks
-            if not _goes_on(task, store)
-            for spending in spendings_of(task.spec, task.guarantee, inputs, place.cache)
-        ]
-    )
-    _cut_patches([task.spec for task in tasks], inputs, place, listener)
-    _cut_own_patches([task.spec for task in tasks], inputs, place, listener)
-    tracker = _tracker(specs, place, listener)
-    outcomes = _run(specs, tasks, unplanned, store, tracker, place.jobs, listener)
-    table = rows(outcomes, references, store)
-    write_summary(place.out / SUMMARY, table)
-    tracker.compare(table, private=inputs.private)
-    matrix = cross_site(outcomes, inputs, store)
+        sweep.listener.warning(sentence)
+    most = request.precision.most_seeds if request.precision else request.seeds
+    tested = len(inputs.tests[inputs.main])
+    for sentence in resolution(request.generators, request.unit, most, tested):
+        sweep.listener.news(sentence)
+
+
+def _with_more_seeds(
+    outcomes: list[Outcome], precision: Precision, tracker: Tracker, sweep: _Sweep
+) -> tuple[list[Outcome], str]:
+    """Adds rounds of seeds; how every cell ended, and whether the precision was reached."""
+    seeds, first = sweep.request.seeds, sweep.request.first_seed
+    while True:
+        found = widths(outcomes, Store(sweep.place.out))
+        said, more = verdict(found, precision, seeds), next_seeds(found, precision, seeds)
+        if any(outcome.state in ("failed", "busy") for outcome in outcomes):
+            return outcomes, f"{said} {UNFINISHED}"
+        if more is None:
+            return outcomes, said
+        sweep.listener.news(f"{said} Seeds {first + seeds} to {first + more - 1} are added.")
+        try:
+            ready = sweep.prepared(sweep.cells(more))
+        except OverCapError as error:
+            return outcomes, f"{said} No seeds are added: {error}"
+        seeds, outcomes = more, _run(ready, tracker, sweep)
+
+
+def _finished(
+    outcomes: list[Outcome], notes: Sequence[str], tracker: Tracker, sweep: _Sweep
+) -> Finished:
+    """Writes and logs what all cells say together."""
+    out, store, specs = sweep.place.out, Store(sweep.place.out), [o.spec for o in outcomes]
+    table = rows(outcomes, {spec.key: reference_of(spec, specs) for spec in specs}, store)
+    write_summary(out / SUMMARY, table)
+    tracker.compare(table, private=sweep.inputs.private)
+    matrix = cross_site(outcomes, sweep.inputs, store)
     if matrix:
-        write_matrix(place.out / MATRIX, matrix)
-        tracker.keep(place.out / MATRIX)
-        tracker.keep(listener.drawn(matrix, place.out))
+        write_matrix(out / MATRIX, matrix)
+        tracker.keep(out / MATRIX)
+        tracker.keep(sweep.listener.drawn(matrix, out))
     own = own_curve(outcomes, store)
     if own:
-        write_own_curve(place.out / OWN_CURVE, own)
-        tracker.keep(place.out / OWN_CURVE)
+        write_own_curve(out / OWN_CURVE, own)
+        tracker.keep(out / OWN_CURVE)
     tracker.close(any(outcome.state == "failed" for outcome in outcomes))
-    notes = [*remarks.of_the_table(request, inputs), *(c.words for c in choices(outcomes, store))]
+    notes = [
+        *remarks.of_the_table(sweep.request, sweep.inputs),
+        *(choice.words for choice in choices(outcomes, store)),
+        *notes,
+    ]
     return Finished(table, outcomes, matrix, notes, own)
-
-
-def _goes_on(task: Task, store: Store) -> bool:
-    spec, folder = task.spec, store.folder(task.spec)
-    mine = inputs_of(spec, task.inputs)
-    return is_paid(spec, task.guarantee, mine, folder=folder, state=task.state)
 
 
 def _check(place: Place) -> None:
@@ -181,98 +189,11 @@ def _check(place: Place) -> None:
     check_device(place.device)
 
 
-def _tasks(
-    pending: Sequence[RunSpec],
-    references: dict[str, RunSpec | None],
-    inputs: Inputs,
-    place: Place,
-    listener: Listener,
-) -> tuple[list[Task], list[Outcome]]:
-    """Plans every cell's guarantee, so that a budget that cannot be honoured stops the sweep.
-
-    A cell whose plug-in fails here, by whatever error, has failed, and no other has.
-    """
-    tasks, failed = [], []
-    for done, spec in enumerate(pending):
-        listener.preparing("Calibrating noise", done, len(pending))
-        try:
-            guarantee = guarantee_of(spec, inputs, place.cache)
-            make(segmenters, spec.segmenter)
-        except Exception as error:  # a plug-in may raise anything
-            if isinstance(error, BenchError) and not isinstance(error, PlugInError):
-                raise
-            reason = str(error) if isinstance(error, BenchError) else traceback.format_exc()
-            Store(place.out).fail(spec, reason)
-            failed.append(Outcome(spec, "failed", reason))
-            continue
-        tasks.append(
-            Task(
-                spec=spec,
-                guarantee=guarantee,
-                reference=references[spec.key],
-                inputs=inputs,
-                root=place.out,
-                cache=place.cache,
-                state=place.state,
-                fid_weights=place.fid_weights,
-                device=place.device,
-                backend=place.backend,
-                site_timeout_s=place.site_timeout_s,
-            )
-        )
-    return tasks, failed
-
-
-def _cut_patches(
-    specs: Sequence[RunSpec], inputs: Inputs, place: Place, listener: Listener
-) -> None:
-    """Fills the cache once for all the cells that share their patches."""
-    cuts = {
-        (recipe_of(spec), spec.seed, mine.data): (spec, mine)
-        for spec in specs
-        for mine in fitted_on(spec, inputs)
-    }
-    faults: list[DataError] = []
-    for spec, mine in cuts.values():
-        training_patches(
-            spec,
-            mine,
-            place.cache,
-            faults=faults,
-            jobs=place.jobs,
-            progress=lambda done, total: listener.preparing("Cutting patches", done, total),
-        )
-    for fault in dict.fromkeys(map(str, faults)):
-        listener.warning(f"Counted, and contributing nothing: {fault}")
-
-
-def _cut_own_patches(
-    specs: Sequence[RunSpec], inputs: Inputs, place: Place, listener: Listener
-) -> None:
-    """The same for own patients, so that one without a patch stops the sweep before any fit."""
-    cuts = {(recipe_of(spec), spec.seed): spec for spec in specs if spec.own}
-    for spec in cuts.values():
-        own_patches(
-            spec,
-            inputs,
-            place.cache,
-            jobs=place.jobs,
-            progress=lambda done, total: listener.preparing("Cutting own patches", done, total),
-        )
-
-
-def _run(
-    specs: Sequence[RunSpec],
-    tasks: Sequence[Task],
-    unplanned: Sequence[Outcome],
-    store: Store,
-    tracker: Tracker,
-    jobs: int,
-    listener: Listener,
-) -> list[Outcome]:
+def _run(ready: Prepared, tracker: Tracker, sweep: _Sweep) -> list[Outcome]:
     """Runs the tasks, and shows MLflow every cell, also those kept from before."""
-    running = {task.spec.key for task in tasks}
-    for spec in specs:
+    store, listener = Store(sweep.place.out), sweep.listener
+    running = {task.spec.key for task in ready.tasks}
+    for spec in ready.specs:
         if spec.key not in running:
             tracker.cell(store.folder(spec))
 
@@ -280,12 +201,12 @@ def _run(
         tracker.cell(store.folder(outcome.spec))
         listener.events.ended(outcome)
 
-    for outcome in unplanned:
+    for outcome in ready.unplanned:
         listener.events.ended(outcome)
     events = replace(listener.events, ended=ended)
-    ran = run_tasks(tasks, jobs=jobs, events=events)
-    by_key = {o.spec.key: o for o in [*unplanned, *ran]}
-    return [by_key.get(spec.key, Outcome(spec, "kept")) for spec in specs]
+    ran = run_tasks(ready.tasks, jobs=sweep.place.jobs, events=events)
+    by_key = {o.spec.key: o for o in [*ready.unplanned, *ran]}
+    return [by_key.get(spec.key, Outcome(spec, "kept")) for spec in ready.specs]
 
 
 def _tracker(specs: Sequence[RunSpec], place: Place, listener: Listener) -> Tracker:

@@ -63,6 +63,19 @@ def test_a_piped_table_has_every_column_whole(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_plan_says_what_seeds_and_test_patients_can_show(tmp_path: Path) -> None:
+    asked = ["--epsilon", "2", "--generator", "dp-wgan,simulator"]
+    said = " ".join(bench(*PLAN, *asked, cwd=tmp_path).stdout.split())
+    assert "that 3 seeds and 20 test patients show: 0." in said
+    assert "A difference of 0.03 takes" in said
+    assert "the board's phantoms under protocol 2026-1" in said
+    asked += ["--seeds", "10", "--test-patients", "40"]
+    said = " ".join(bench(*PLAN, *asked, cwd=tmp_path).stdout.split())
+    assert "that 10 seeds and 40 test patients show: 0." in said
+    said = " ".join(bench(*PLAN, *asked, "--seeds", "1", cwd=tmp_path).stdout.split())
+    assert "One seed is one draw" in said
+
+
 def test_a_generator_that_has_no_plan_fails_alone(tmp_path: Path) -> None:
     odd = ["--set", "protocol.patch_size=33", "--epsilon", "inf", "--generator", "wgan,real"]
     done = bench(*PLAN, *odd, cwd=tmp_path)

@@ -13,6 +13,7 @@ from benchmark.data.folders import LEDGER, machine_secret
 from benchmark.privacy.ledger import Ledger
 
 RUN = ["run", "--generator", "dp-wgan", "--epsilon", "2"]
+AUTO = [*RUN, "--seeds", "auto"]
 PLAN = ["plan", "--patients", "41"]
 
 
@@ -51,6 +52,20 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
         ([*RUN, "--device", "abacus"], "torch cannot compute on 'abacus' here; ask for --device"),
         ([*RUN, "--out", f"{__file__}/runs"], "is a file, so nothing can be written there."),
         ([*RUN, "--fid-weights", "absent.pth"], "absent.pth: there is no such file"),
+        (
+            [*RUN, "--seeds", "0"],
+            "Expected --seeds to be a whole number from 1 up",
+        ),
+        ([*RUN, "--seeds", "auto5"], "from 1 up, or auto, got 'auto5'."),
+        ([*RUN, "--seeds", "-1"], "from 1 up, or auto, got '-1'."),
+        ([*RUN, "--precision", "0.03"], "--precision and --max-seeds need --seeds auto."),
+        ([*RUN, "--seeds", "5", "--max-seeds", "9"], "--max-seeds need --seeds auto."),
+        ([*AUTO, "--precision", "nan"], "Expected --precision above 0 and below 1, got nan."),
+        ([*AUTO, "--precision", "0"], "above 0 and below 1, got 0."),
+        ([*AUTO, "--precision", "-0.1"], "above 0 and below 1, got -0.1."),
+        ([*AUTO, "--precision", "1"], "above 0 and below 1, got 1."),
+        ([*AUTO, "--max-seeds", "2"], "Expected --max-seeds of at least 3, with which"),
+        ([*AUTO, "--max-seeds", "many"], "'many' is not a valid integer"),
         (["show", "unett"], "No plug-in is called 'unett'. Did you mean 'unet'?"),
         (["explain", "0123"], "0123: there is no finished run of this name; runs has: none."),
         (
@@ -62,6 +77,8 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
         (["ledger", "cap", "none"], "got 'none'."),
         (["plan"], "Missing option '--patients'"),
         (["plan", "--patients", "0"], "0 is not in the range x>=1"),
+        ([*PLAN, "--seeds", "0"], "0 is not in the range x>=1"),
+        ([*PLAN, "--test-patients", "0"], "0 is not in the range x>=1"),
         ([*PLAN, "--patches", "1"], "Expected patches_per_patient in [2, 100000], got 1."),
         ([*PLAN, "--unit", "hospital"], "'hospital' is not one of 'patch', 'patient'"),
         ([*PLAN, "--epsilon", "2,-1"], "Expected epsilon to be a number above 0 or inf, got '-1'."),

@@ -77,6 +77,16 @@ def test_means_without_randomness_need_one_seed() -> None:
     assert chance(sure, sure) is not None
 
 
+def test_of_means_without_chance_in_both_rows_patients_alone_vary() -> None:
+    sure = Means(
+        seeds=(0,), values=np.array([0.7]), errors=np.array([0.02]), patients=9, is_certain=True
+    )
+    found, paired = difference(sure, sure)
+    assert paired == "nothing"
+    assert isinstance(found, Crossed)
+    assert (found.mean, found.seeds) == (0, 1)
+
+
 def test_one_draw_is_told_apart_from_nothing() -> None:
     one, other = row(0.9, (0,)), row(0.1)
     found, _ = difference(one, other)

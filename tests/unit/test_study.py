@@ -18,6 +18,7 @@ from benchmark.privacy.ledger import DELTA, OverCapError
 from benchmark.sweep import studies
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.payment import ledger_in, spendings_of
+from benchmark.sweep.place import Place
 from benchmark.sweep.planning import guarantee_of
 from benchmark.sweep.request import Request
 from benchmark.sweep.runner import Outcome
@@ -26,7 +27,6 @@ from benchmark.sweep.starts import spent
 from benchmark.sweep.storage import storage_at
 from benchmark.sweep.studies import Answer, Order
 from benchmark.sweep.study import Bench, Question, first_trials
-from benchmark.sweep.sweep import Place
 from benchmark.sweep.trials import Trials
 
 FAST = {"generator_steps": "3", "batch": "16", "critic_steps": "1", "pretrain": "none"}

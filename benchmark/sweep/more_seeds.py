@@ -1,0 +1,138 @@
+"""``--seeds auto``: how many seeds a sweep still needs, by how far its intervals reach.
+
+After each round of seeds every row has a 95 % interval of its Dice on the main test set, over seeds
+and patients (``crossed``). Rows that reach further than the precision are *wide*. More seeds narrow
+what seeds and the rest leave open, and nothing of what patients alone do: a row whose patients
+leave more than the precision is *hopeless*, and nobody waits for it.
+
+All rows get the same seeds, so that they stay paired. The next number is the smallest at which the
+parts found so far promise the precision, and at most twice as many as there are: parts of few seeds
+are uncertain, and a seed on patients is paid for good. An interval that decides when to stop is a
+little too narrow in the end, as it stops more readily where it happens to be so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from benchmark.core.budget import epsilon_text
+from benchmark.metrics.crossed import FEWEST, Crossed, Parts, estimate, within
+from benchmark.metrics.power import half_width
+from benchmark.sweep.over_seeds import is_certain, told_of
+from benchmark.sweep.request import FIRST_SEEDS, Precision
+from benchmark.sweep.runner import Outcome
+from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.store import Store
+from benchmark.sweep.summary import called
+
+
+class Width(NamedTuple):
+    """How well a row's Dice is known.
+
+    Attributes:
+        row: The row in words.
+        reach: How far its interval reaches; infinity where it has none.
+        alone: How far it would reach by its patients alone, however many seeds there were.
+        parts: What it varies by.
+        patients: Over how many patients it is.
+    """
+
+    row: str
+    reach: float
+    alone: float
+    parts: Parts
+    patients: int
+
+    @property
+    def words(self) -> str:
+        """The row with its reach, which is never told as less than it is."""
+        reach = f"± {math.ceil(self.reach * 1000) / 1000:.3f}" if self.reach < 1 else "no interval"
+        return f"{self.row} ({reach})"
+
+
+def widths(outcomes: Sequence[Outcome], store: Store) -> list[Width]:
+    """How well the Dice of every row with a finished cell is known, on the main test set.
+
+    Args:
+        outcomes: How every cell ended.
+        store: Where the results are.
+    """
+    rows: dict[str, dict[int, RunSpec]] = {}
+    for spec in (outcome.spec for outcome in outcomes if store.result(outcome.spec)):
+        rows.setdefault(replace(spec, seed=0).key, {})[spec.seed] = spec
+    return [_width(row, store) for row in rows.values()]
+
+
+def _width(row: dict[int, RunSpec], store: Store) -> Width:
+    spec = next(iter(row.values()))
+    tests = {seed: (store.result(one) or {})["test_sets"][0] for seed, one in row.items()}
+    found = within(estimate(told_of(tests, "dice", certain=is_certain(spec))), 0, 1)
+    segmenter = "" if spec.is_direct else f", {spec.segmenter.name}"
+    name = f"{called(spec)}, ε = {epsilon_text(spec.epsilon)}{segmenter}"
+    if not isinstance(found, Crossed):
+        return Width(name, math.inf, math.inf, Parts(0, 0, 0), found.patients or FEWEST)
+    patients = found.patients or FEWEST
+    return Width(
+        row=name,
+        reach=max(found.high - found.mean, found.mean - found.low),
+        alone=half_width(Parts(0, found.parts.patients, 0), FIRST_SEEDS, patients),
+        parts=found.parts,
+        patients=patients,
+    )
+
+
+def wide(found: Sequence[Width], precision: Precision) -> tuple[list[Width], list[Width]]:
+    """The rows that are too wide: those that seeds can help, and those that are hopeless."""
+    rows = [row for row in found if row.reach > precision.reach]
+    helped = [row for row in rows if row.alone <= precision.reach]
+    return helped, [row for row in rows if row not in helped]
+
+
+def next_seeds(found: Sequence[Width], precision: Precision, seeds: int) -> int | None:
+    """How many seeds there shall be next; ``None`` if none are to be added.
+
+    Args:
+        found: How well every row is known.
+        precision: What is asked for.
+        seeds: How many there are.
+    """
+    helped, _ = wide(found, precision)
+    top = min(2 * seeds, precision.most_seeds)
+    if not helped or seeds >= top:
+        return None
+
+    def suffice(many: int) -> bool:
+        return all(half_width(r.parts, many, r.patients) <= precision.reach for r in helped)
+
+    return next((many for many in range(seeds + 1, top) if suffice(many)), top)
+
+
+def verdict(found: Sequence[Width], precision: Precision, seeds: int) -> str:
+    """Whether the precision was reached, and if not by which rows, in a sentence or two.
+
+    Args:
+        found: How well every row is known.
+        precision: What was asked for.
+        seeds: How many seeds there are.
+    """
+    if not found:
+        return f"{seeds} seeds: no row is finished."
+    helped, hopeless = wide(found, precision)
+    aim = f"± {precision.reach:g}"
+    if not (helped or hopeless):
+        return f"{seeds} seeds: the precision {aim} is reached in every row."
+    said = f"{seeds} seeds: the precision {aim} is not reached."
+    if helped:
+        said += f" Too wide: {_listed(helped)}."
+    if helped and seeds >= precision.most_seeds:
+        said += " --max-seeds allows no more."
+    if hopeless:
+        said += f" Too wide by the patients alone, whatever the seeds: {_listed(hopeless)}."
+    return said
+
+
+def _listed(rows: Sequence[Width]) -> str:
+    return "; ".join(row.words for row in rows)

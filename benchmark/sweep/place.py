@@ -1,0 +1,66 @@
+"""Where a sweep runs, and who hears of it: what decides no result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.data.reading import AS_FOUND, Reading
+from benchmark.sweep.matrix import Square
+from benchmark.sweep.runner import Events
+from benchmark.sweep.spec import RunSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a sweep runs and what it runs on; decides no result but by the data's content.
+
+    Attributes:
+        out: The store's folder.
+        cache: The cache folder.
+        state: The state folder: the ledger and this machine's secret.
+        data: A cohort's folder; ``None`` for the embedded one.
+        test_data: Folders of further test sets.
+        reading: How all folders are read.
+        fid_weights: An Inception weights file; ``None`` to look in the usual places.
+        jobs: Cells at a time.
+        device: A torch device's name.
+        backend: Where the sites of federated cells run.
+        site_timeout_s: How long a site may take for an answer.
+        tracking_uri: MLflow's store; ``None`` for the one in ``out``, ``none`` for none.
+    """
+
+    out: Path
+    cache: Path
+    state: Path
+    data: Path | None = None
+    test_data: Sequence[Path] = ()
+    reading: Reading = AS_FOUND
+    fid_weights: Path | None = None
+    jobs: int = 1
+    device: str = "cpu"
+    backend: str = "in-process"
+    site_timeout_s: float = 600.0
+    tracking_uri: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """Who hears of a sweep.
+
+    Attributes:
+        preparing: A stage before the cells, with a count.
+        planned: Every cell, and those still to run.
+        events: What the cells do.
+        warning: A sentence about something that costs no result.
+        news: A sentence about something that went well.
+        drawn: Draws the cross-site matrix into a folder, and says where it is.
+    """
+
+    preparing: Callable[[str, int, int], None]
+    planned: Callable[[list[RunSpec], list[RunSpec]], None]
+    events: Events
+    warning: Callable[[str], None]
+    news: Callable[[str], None]
+    drawn: Callable[[Sequence[Square], Path], Path]

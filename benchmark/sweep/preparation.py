@@ -1,0 +1,153 @@
+"""What a sweep does before its cells: plans, what the ledger allows, patches."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from benchmark.core.errors import BenchError, DataError, PlugInError
+from benchmark.core.registry import segmenters
+from benchmark.sweep.cell import recipe_of, training_patches
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.own_patients import own_patches
+from benchmark.sweep.payment import is_paid, ledger_in, spendings_of
+from benchmark.sweep.place import Listener, Place
+from benchmark.sweep.planning import guarantee_of, reference_of
+from benchmark.sweep.request import make
+from benchmark.sweep.runner import Outcome
+from benchmark.sweep.sites import fitted_on, inputs_of
+from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.store import Store
+from benchmark.sweep.worker import Task
+
+
+class Prepared(NamedTuple):
+    """Cells that are ready to run.
+
+    Attributes:
+        specs: Every cell, also those that are done.
+        tasks: Those still to run.
+        unplanned: Those whose plug-in failed already.
+    """
+
+    specs: list[RunSpec]
+    tasks: list[Task]
+    unplanned: list[Outcome]
+
+
+def prepared(specs: list[RunSpec], inputs: Inputs, place: Place, listener: Listener) -> Prepared:
+    """Plans what is not yet done, asks the ledger, and cuts the patches.
+
+    Args:
+        specs: Every cell of the sweep.
+        inputs: Its data.
+        place: Where it runs.
+        listener: Who hears of it.
+
+    Raises:
+        OverCapError: If the ledger's cap does not allow the fits together; nothing is charged.
+        BenchError: For a budget that cannot be honoured, or data that cannot be used.
+    """
+    store = Store(place.out)
+    pending = [spec for spec in specs if store.result(spec) is None]
+    listener.planned(specs, pending)
+    references = {spec.key: reference_of(spec, specs) for spec in pending}
+    tasks, unplanned = _tasks(pending, references, inputs, place, listener)
+    ledger_in(place.state).check(
+        [
+            spending
+            for task in tasks
+            if not _goes_on(task, store)
+            for spending in spendings_of(task.spec, task.guarantee, inputs, place.cache)
+        ]
+    )
+    _cut_patches([task.spec for task in tasks], inputs, place, listener)
+    _cut_own_patches([task.spec for task in tasks], inputs, place, listener)
+    return Prepared(specs, tasks, unplanned)
+
+
+def _goes_on(task: Task, store: Store) -> bool:
+    spec, folder = task.spec, store.folder(task.spec)
+    mine = inputs_of(spec, task.inputs)
+    return is_paid(spec, task.guarantee, mine, folder=folder, state=task.state)
+
+
+def _tasks(
+    pending: Sequence[RunSpec],
+    references: dict[str, RunSpec | None],
+    inputs: Inputs,
+    place: Place,
+    listener: Listener,
+) -> tuple[list[Task], list[Outcome]]:
+    """Plans every cell's guarantee, so that a budget that cannot be honoured stops the sweep.
+
+    A cell whose plug-in fails here, by whatever error, has failed, and no other has.
+    """
+    tasks, failed = [], []
+    for done, spec in enumerate(pending):
+        listener.preparing("Calibrating noise", done, len(pending))
+        try:
+            guarantee = guarantee_of(spec, inputs, place.cache)
+            make(segmenters, spec.segmenter)
+        except Exception as error:  # a plug-in may raise anything
+            if isinstance(error, BenchError) and not isinstance(error, PlugInError):
+                raise
+            reason = str(error) if isinstance(error, BenchError) else traceback.format_exc()
+            Store(place.out).fail(spec, reason)
+            failed.append(Outcome(spec, "failed", reason))
+            continue
+        tasks.append(
+            Task(
+                spec=spec,
+                guarantee=guarantee,
+                reference=references[spec.key],
+                inputs=inputs,
+                root=place.out,
+                cache=place.cache,
+                state=place.state,
+                fid_weights=place.fid_weights,
+                device=place.device,
+                backend=place.backend,
+                site_timeout_s=place.site_timeout_s,
+            )
+        )
+    return tasks, failed
+
+
+def _cut_patches(
+    specs: Sequence[RunSpec], inputs: Inputs, place: Place, listener: Listener
+) -> None:
+    """Fills the cache once for all the cells that share their patches."""
+    cuts = {
+        (recipe_of(spec), spec.seed, mine.data): (spec, mine)
+        for spec in specs
+        for mine in fitted_on(spec, inputs)
+    }
+    faults: list[DataError] = []
+    for spec, mine in cuts.values():
+        training_patches(
+            spec,
+            mine,
+            place.cache,
+            faults=faults,
+            jobs=place.jobs,
+            progress=lambda done, total: listener.preparing("Cutting patches", done, total),
+        )
+    for fault in dict.fromkeys(map(str, faults)):
+        listener.warning(f"Counted, and contributing nothing: {fault}")
+
+
+def _cut_own_patches(
+    specs: Sequence[RunSpec], inputs: Inputs, place: Place, listener: Listener
+) -> None:
+    """The same for own patients, so that one without a patch stops the sweep before any fit."""
+    cuts = {(recipe_of(spec), spec.seed): spec for spec in specs if spec.own}
+    for spec in cuts.values():
+        own_patches(
+            spec,
+            inputs,
+            place.cache,
+            jobs=place.jobs,
+            progress=lambda done, total: listener.preparing("Cutting own patches", done, total),
+        )

@@ -1,0 +1,79 @@
+"""What Dice varies by, as the shipped board measured it, for whoever plans a sweep.
+
+``variance_parts.toml`` is written from the board's results by ``leaderboard.variance_parts``, which
+says how. It is of phantoms, under one edition of the protocol: a guide for other data, no promise.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmark.core.budget import UNITS, Unit
+from benchmark.metrics.crossed import Parts
+
+FILE = Path(__file__).with_suffix(".toml")
+DIGITS = 4
+
+
+class Known(NamedTuple):
+    """What a paired difference of Dice between a generator's rows and others' varies by.
+
+    Attributes:
+        parts: The standard deviations.
+        is_measured: Whether they are this generator's own; else they are the largest of all.
+    """
+
+    parts: Parts
+    is_measured: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class VarianceParts:
+    """The parts of all measured generators.
+
+    Attributes:
+        edition: The protocol under which they were measured.
+        seeds: Of how many fits each row was.
+        patients: On how many test patients.
+        of: By unit and generator.
+    """
+
+    edition: str
+    seeds: int
+    patients: int
+    of: Mapping[Unit, Mapping[str, Parts]]
+
+    def known(self, generator: str, unit: Unit) -> Known:
+        """A generator's parts; the largest over all generators for one that is not measured."""
+        measured = self.of[unit]
+        if generator in measured:
+            return Known(measured[generator], True)
+        return Known(max(measured.values(), key=lambda parts: sum(sd**2 for sd in parts)), False)
+
+    @property
+    def text(self) -> str:
+        """As a TOML file."""
+        lines = [
+            "# Standard deviations of paired differences of Dice, by `leaderboard.variance_parts`.",
+            f'edition = "{self.edition}"\nseeds = {self.seeds}\npatients = {self.patients}',
+        ]
+        for unit, measured in self.of.items():
+            for name, parts in measured.items():
+                said = [f"{part} = {sd:.{DIGITS}f}" for part, sd in parts._asdict().items()]
+                lines.append("\n".join([f"\n[{unit}.{name}]", *said]))
+        return "\n".join([*lines, ""])
+
+
+@cache
+def shipped() -> VarianceParts:
+    """Those that the package brings."""
+    said = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    of = {unit: {name: Parts(**sds) for name, sds in said[unit].items()} for unit in UNITS}
+    return VarianceParts(
+        edition=said["edition"], seeds=said["seeds"], patients=said["patients"], of=of
+    )

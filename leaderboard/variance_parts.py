@@ -1,0 +1,91 @@
+"""What a paired difference of Dice varies by, measured on the shipped board.
+
+    python -m leaderboard.variance_parts
+
+writes the file that ``bench plan`` and ``bench run`` read. For each unit and generator, pairs are
+taken of each of its rows and every other generator's row of the same ε, on the main test set. The
+parts of a pair are the unbiased estimates of crossed effects, which may be below 0. A generator's
+are the *mean over pairs* of each variance, 0 where that is below. A median would be too small: of
+three seeds, half of all estimates lie below 0.7 of the variance. Bookends and controls are left
+out. Generators are of the version that their results are of.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from benchmark.core.budget import Unit
+from benchmark.core.files import write_text
+from benchmark.metrics.crossed import Floats, Grid, Parts, of_values
+from benchmark.sweep.editions import edition_of
+from benchmark.sweep.variance_parts import FILE, VarianceParts
+from leaderboard.board import Row, Table, tables_of
+from leaderboard.entries import entries_of
+from leaderboard.page import HERE
+
+RESULTS = HERE / "results"
+EDITION = "2026-1"
+
+
+def measured(tables: Sequence[Table]) -> VarianceParts:
+    """The parts of every generator.
+
+    Args:
+        tables: Those of one protocol and cohort, one for each unit, every row with the same seeds
+            and test patients.
+
+    Raises:
+        ValueError: If tables or rows differ in those.
+    """
+    of: dict[Unit, dict[str, Parts]] = {}
+    shapes = set()
+    for table in sorted(tables, key=lambda table: table.common.unit):
+        rows = list(_rows(table))
+        shapes |= {
+            (edition_of(table.common.protocol), told.seeds, told.patients) for _, told in rows
+        }
+        names = sorted({row.spec.generator.name for row, _ in rows})
+        of[table.common.unit] = {name: _parts(name, rows) for name in names}
+    if len(shapes) != 1:
+        raise ValueError(f"Expected one protocol, seeds and patients, got {shapes}.")
+    edition, seeds, patients = shapes.pop()
+    return VarianceParts(edition=edition, seeds=len(seeds), patients=len(patients), of=of)
+
+
+def _rows(table: Table) -> Iterator[tuple[Row, Grid]]:
+    for row in table.rows:
+        told = row.tests[table.test_sets[0]].told
+        if not (row.is_bookend or row.is_refused or row.spec.control) and isinstance(told, Grid):
+            yield row, told
+
+
+def _parts(name: str, rows: Sequence[tuple[Row, Grid]]) -> Parts:
+    pairs = [
+        _variances(one.values - other.values)
+        for row, one in rows
+        for rival, other in rows
+        if row.spec.generator.name == name != rival.spec.generator.name
+        and row.spec.epsilon == rival.spec.epsilon
+    ]
+    return Parts(*(math.sqrt(max(0.0, v)) for v in np.mean(pairs, axis=0).tolist()))
+
+
+def _variances(differences: Floats) -> tuple[float, float, float]:
+    """Unbiased estimates of a pair's parts, which may be below 0."""
+    seeds, patients = differences.shape
+    found = of_values(differences)
+    x, y, z = float(found.seeds), float(found.patients), float(found.rest)
+    return (x - z) * seeds, (y - z) * patients, z * seeds * patients
+
+
+def shipped_tables() -> list[Table]:
+    """The tables of the board's results under the edition that the parts are measured under."""
+    tables = tables_of(entries_of([RESULTS]))
+    return [table for table in tables if edition_of(table.common.protocol) == EDITION]
+
+
+if __name__ == "__main__":
+    write_text(FILE, measured(shipped_tables()).text)
