@@ -54,7 +54,7 @@ class Answers:
             parts.append(f"tied with {', '.join(who[:FEW])}{many}")
         if scored.over_free is not None and self._table.free is not None:
             above = estimate_text(scored.over_free, 3, signed=True)
-            parts.append(f"{above} over {self._table.free.name}, which looks at no patient")
+            parts.append(f"{above} against {self._table.free.name}, which looks at no patient")
         where = self._cohorts.sentence(self._table, self._test_set, standing, named.row)
         doubt = f" {ONE_DRAW}" if isinstance(scored.dice, OneDraw) else ""
         return f"{', '.join(parts)}. {where}{doubt}"

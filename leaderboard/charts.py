@@ -218,9 +218,9 @@ def _paper(levels: Levels, dice: alt.Y) -> Iterator[alt.Chart]:
     yield _words(low, align="right", baseline="bottom", dx=-4).encode(
         x=alt.X("to:Q"), y=alt.value(HEIGHT - 4), text="label:N"
     )
-    line = paper.mark_line(strokeDash=[2, 3], color="grey", point={"color": "grey"})
-    yield line.encode(y=dice, tooltip=["words:N"])
-    yield _words(paper, align="right", dy=34).encode(y=dice, text="label:N")
+    points = paper.mark_point(shape="stroke", color="grey", size=120, strokeWidth=2)
+    yield points.encode(y=dice, tooltip=["words:N"])
+    yield _words(paper, align="right", dy=-10).encode(y=dice, text="label:N")
 
 
 def _scatter(field: str, title: str, scale: alt.Scale, drawn: Drawn) -> Any:

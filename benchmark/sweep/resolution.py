@@ -44,7 +44,11 @@ def _smallest(known: Mapping[str, Known], seeds: int, patients: int) -> str:
         return f"{math.ceil(smallest * 100) / 100:.2f}" if smallest < 1 else "none"
 
     if seeds == 1:
-        return "One seed is one draw: it shows no difference in Dice between two rows."
+        spread = _each(known, lambda parts: f"{parts.seeds:.2f}")
+        return (
+            "One seed is one draw: it shows no difference in Dice between two rows. From one pair "
+            f"of fits to the next that difference has a standard deviation of {spread}."
+        )
     return (
         f"The smallest difference in Dice to another row that {seeds} seeds and {patients} test "
         f"patients show: {_each(known, text)}."
