@@ -9,11 +9,14 @@ from benchmark.data.folders import cache_folder, state_folder
 from benchmark.metrics.crossed import Crossed
 from benchmark.metrics.paired import difference, p_of_pairs
 from benchmark.metrics.ranking import ALPHA, holm, holm_of_pairs
+from benchmark.sweep.editions import DEFAULT, FIRST, edition_of
 from leaderboard.board import Row, Table, tables_of
+from leaderboard.columns import estimate_text, p_text
 from leaderboard.entries import entries_of
 from leaderboard.markdown import overview_of
 from leaderboard.page import HERE, write_markdown, write_page
 from leaderboard.published import Published
+from leaderboard.standings import free_p, standings_of
 from leaderboard.trends import trends_of
 from leaderboard.verification import verified_files, verifier
 from leaderboard.versions import why_unranked
@@ -45,6 +48,12 @@ def test_every_shipped_result_adds_up_and_the_page_is_built_from_them(tmp_path: 
             assert "\n".join(overview_of(table.rows, test_set)) in told, table.common.unit
 
 
+def of_edition(edition: str) -> list[Table]:
+    """The shipped tables of a protocol's edition."""
+    tables = tables_of(entries_of([RESULTS]))
+    return [table for table in tables if edition_of(table.common.protocol) == edition]
+
+
 def name_of(row: Row) -> str:
     return row.spec.generator.name
 
@@ -71,7 +80,7 @@ def above_simulator(table: Table) -> set[tuple[str, float]]:
 
 
 def test_what_the_docs_say_of_the_shipped_generators_is_so() -> None:
-    tables = {table.common.unit: table for table in tables_of(entries_of([RESULTS]))}
+    tables = {table.common.unit: table for table in of_edition(FIRST)}
     found = {}
     for unit, table in tables.items():
         rows = [row for row in table.rows if name_of(row) not in ("real", "simulator")]
@@ -97,3 +106,30 @@ def test_what_the_docs_say_of_the_shipped_generators_is_so() -> None:
         for unit, table in tables.items()
     }
     assert falls == {"patch": set(), "patient": {"dp-simulator (version 2)"}}
+
+
+def test_what_the_docs_say_of_the_present_protocol_is_so() -> None:
+    (table,) = of_edition(DEFAULT)
+    assert table.free is not None
+    assert table.free.name == "simulator"
+    told = (HERE.parent / "docs" / "leaderboard.md").read_text()
+    above = {}
+    for test_set in ("test", "shifted"):
+        (standing,) = standings_of(table, test_set)
+        assert standing.epsilon == 2
+        places = {name_of(table.rows[place.row]): place for place in standing.places}
+        assert [*places] == ["dp-simulator", "private-evolution", "private-selection"]
+        assert all(place.is_tied for place in places.values())
+        p = free_p(table, test_set)
+        gaps = {name: table.rows[place.row].tests[test_set] for name, place in places.items()}
+        above[test_set] = {
+            name
+            for name, scored in gaps.items()
+            if p[places[name].row] < ALPHA and scored.over_free.mean > 0
+        }
+        assert all(scored.gain is None for scored in gaps.values())
+        if test_set == "test":
+            best = places["dp-simulator"].row
+            gap = estimate_text(gaps["dp-simulator"].over_free, 3)
+            assert f"{gap} ({p_text(p[best])}, corrected for" in told.replace("\n  ", " ")
+    assert above == {"test": {"dp-simulator"}, "shifted": set()}
