@@ -51,7 +51,8 @@ class Answers:
         if ties and not isinstance(scored.dice, OneDraw):
             who = list(dict.fromkeys(self._row(place.row).who for place in ties))
             many = f" and {len(who) - FEW} more" if len(who) > FEW else ""
-            parts.append(f"tied with {', '.join(who[:FEW])}{many}")
+            named_too = ", ".join(who[:FEW]) if many else " and ".join(who)
+            parts.append(f"tied with {named_too}{many}")
         if scored.over_free is not None and self._table.free is not None:
             above = estimate_text(scored.over_free, 3, signed=True)
             parts.append(f"{above} against {self._table.free.name}, which looks at no patient")

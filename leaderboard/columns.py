@@ -11,11 +11,22 @@ from benchmark.sweep.request import LOWER, METHODS, UPPER
 from benchmark.sweep.result_form import fid_in, mask_distance_in, offline_distance_in
 from leaderboard.board import Row, Table
 
+A_PATCH_ABOVE = (
+    "A patch can cost more than its patient: who is zeroed out moves what is released by the clip "
+    "norm at most, and whose patch changes by up to twice that."
+)
+"""To be said where an ε of a patch is above that of its patient."""
+
 LABELS = {
     UPPER: "real patches",
     LOWER: "data-free simulator",
     **{name: f"{name}, free" for name in METHODS},
 }
+
+
+def costs_more(patch: float | None, patient: float | None) -> bool:
+    """Whether a patch's ε is above its patient's, where both are known."""
+    return patch is not None and patient is not None and patch > patient
 
 
 def name_of(row: Row) -> str:
@@ -146,9 +157,14 @@ def estimate_text(found: Estimate | None, digits: int, *, signed: bool = False) 
 def interval_text(
     mean: float, low: float, high: float, digits: int, *, signed: bool = False
 ) -> str:
-    """A mean with its interval's ends, each with that many decimals."""
+    """A mean with its interval's ends, each with that many decimals.
+
+    >>> interval_text(0.5, 0.4, 0.6, 1), interval_text(0.1, -0.1, 0.3, 1)
+    ('0.5 [0.4–0.6]', '0.1 [-0.1 to 0.3]')
+    """
     form = f"{'+' if signed else ''}.{digits}f"
-    return f"{mean:{form}} [{low:{form}}–{high:{form}}]"
+    to = " to " if signed or low < 0 else "–"
+    return f"{mean:{form}} [{low:{form}}{to}{high:{form}}]"
 
 
 def number_text(value: float | None, digits: int = 2) -> str:

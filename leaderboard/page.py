@@ -20,7 +20,8 @@ from leaderboard.answers import summary_of
 from leaderboard.board import Table
 from leaderboard.cohorts import Cohorts
 from leaderboard.markdown import lines_of, overview_of
-from leaderboard.view import notes_of, title_of, view_of
+from leaderboard.notes import notes_of
+from leaderboard.view import title_of, view_of
 
 HERE = Path(__file__).parent
 TITLE = "AngioBench leaderboard"

@@ -17,7 +17,7 @@ from benchmark.sweep.matrix import Square
 from benchmark.sweep.request import FREE
 from benchmark.sweep.summary import Row
 from benchmark.sweep.tuned import NOT_ACCOUNTED
-from leaderboard.columns import interval_text, number_text, short_text
+from leaderboard.columns import A_PATCH_ABOVE, costs_more, interval_text, number_text, short_text
 
 MEANINGLESS = 10.0
 """Above this an ε says next to nothing; it is shown as it is, and said."""
@@ -135,6 +135,8 @@ def _caption(rows: Sequence[Row]) -> str:
         words.append(f"δ = {delta_text(rows[0].delta)}; neighbours: {RELATION}; noise: {noise}.")
     if any(MEANINGLESS < epsilon < math.inf for epsilon in spent):
         words.append(f"An ε above {MEANINGLESS:g} is no meaningful guarantee.")
+    if any(costs_more(row.epsilon_patch, row.epsilon_patient) for row in rows):
+        words.append(A_PATCH_ABOVE)
     if any(row.selection == NOT_ACCOUNTED for row in rows):
         words.append(f"Tuned on patients; selection: {NOT_ACCOUNTED}.")
     if any(row.free is not None for row in rows):

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.sweep.editions import DEFAULT, edition_of
-from benchmark.sweep.explanation import MEANINGFUL, explain
-from benchmark.sweep.free import COLUMNS as OVER_FREE
-from benchmark.sweep.free import is_free
-from benchmark.sweep.leaving import FEWEST
+from benchmark.sweep.explanation import explain
 from benchmark.sweep.looks import Look, look_of
-from benchmark.sweep.tuned import NOT_ACCOUNTED
 from leaderboard.board import Row, Table
 from leaderboard.charts import PAPER, Levels, charts
 from leaderboard.cohorts import Cohorts
@@ -38,6 +34,7 @@ from leaderboard.columns import (
 )
 from leaderboard.command import changed_settings, command_of, preset_of
 from leaderboard.markdown import COLUMNS
+from leaderboard.notes import notes_of
 from leaderboard.points import data_of, ends_of
 from leaderboard.standings import free_p, levels_of
 from leaderboard.told import scored_json, standings_json
@@ -47,19 +44,9 @@ PICTURES_KIB = 1200
 """So many of pictures fit into a page that is to stay small."""
 
 NO_PICTURE = "Left out, as the page would grow too large; the cell's folder has it."
-OTHER_VERSIONS = (
-    "{} rows are of another version of their generator than the installed one: they stand below, "
-    "compared with nothing."
-)
 ANOTHER_DRAW = (
     "It gives the tuned settings one by one: the same fit, under another key, as that names no "
     "study; seeded noise is mixed with the key, so that it is another draw."
-)
-
-
-INTERVALS = (
-    "Brackets: 95 % interval of the mean over seeds and patients. One draw, which is a single "
-    "seed, has none."
 )
 
 
@@ -113,71 +100,6 @@ def title_of(table: Table) -> str:
         f"{protocol['samples']} patches of {protocol['patch_size']}², "
         f"protocol {edition_of(protocol)}"
     )
-
-
-def notes_of(table: Table) -> list[str]:
-    """How many cells there are, and what a reader must know."""
-    refused = [row for row in table.rows if row.is_refused]
-    apart = [row for row in table.rows if row.unranked and not row.is_refused]
-    rows = [row for row in table.rows if row.is_compared]
-    done = sum(len(row.done) for row in rows)
-    asked = sum(row.asked for row in rows)
-    seeds = max((row.asked for row in rows), default=0)
-    return [
-        *_for_owner(table),
-        f"{done} of {asked} cells are finished: {len(rows)} rows of "
-        f"{'' if asked == seeds * len(rows) else 'up to '}"
-        f"{seeds} {'seed' if seeds == 1 else 'seeds'}.",
-        INTERVALS,
-        f"ε is for neighbours by {table.relation}; above {MEANINGFUL:g} it is no meaningful "
-        "guarantee.",
-        *_beside_own(table),
-        *([OVER_FREE, table.free.words] if table.free else []),
-        *_warnings([*rows, *apart], table.phantoms),
-        *([OTHER_VERSIONS.format(len(apart))] if apart else []),
-        *([f"{len(refused)} published rows do not add up and are ranked last."] if refused else []),
-    ]
-
-
-def _beside_own(table: Table) -> Iterator[str]:
-    if own := table.common.own:
-        yield (
-            f"{max(own['patients'])} own patients were withheld from every fit; these rows are of "
-            "synthetic patches alone, and own-patients.csv has what own patients add."
-        )
-
-
-def _for_owner(table: Table) -> Iterator[str]:
-    """Of patients who are so few that their means tell of single ones, on their owner's report."""
-    few = {
-        name: scored.patients
-        for row in table.rows
-        for name, scored in row.tests.items()
-        if scored.patients and scored.patients < FEWEST
-    }
-    if few and not table.phantoms:
-        told = ", ".join(f"{name}: {many}" for name, many in few.items())
-        yield (
-            f"For whoever has these data, and nobody else: means over fewer than {FEWEST} patients "
-            f"({told}) tell of single ones. Published files and boards leave them out."
-        )
-
-
-def _warnings(rows: Sequence[Row], phantoms: bool) -> Iterator[str]:
-    if any(row.spec.epsilon < math.inf and row.spec.noise == "seeded" for row in rows):
-        yield "Seeded noise makes a benchmark repeatable; it is no release."
-    if direct := sorted({row.who for row in rows if row.is_direct and not is_free(row.spec)}):
-        yield (
-            f"{', '.join(direct)}: the segmenter itself was fitted on patients under that ε; "
-            "nothing synthetic exists, so that there is no distance."
-        )
-    if any(selection_of(row) == NOT_ACCOUNTED for row in rows):
-        yield f"Some settings were tuned on patients; selection: {NOT_ACCOUNTED}."
-    if not phantoms:
-        yield (
-            "Scores were measured on patients, outside of any ε; nothing of single patients or "
-            "sites is shown."
-        )
 
 
 def _table(table: Table, pictures: Pictures, cohorts: Cohorts) -> dict[str, Any]:

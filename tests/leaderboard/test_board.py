@@ -19,11 +19,12 @@ from benchmark.sweep.tuned import NOT_ACCOUNTED
 from leaderboard.board import HERE, REFUSED, VERIFIED, tables_of
 from leaderboard.command import command_of
 from leaderboard.markdown import lines_of
+from leaderboard.notes import notes_of
 from leaderboard.page import write_markdown
 from leaderboard.published import Verdict
 from leaderboard.scores import scores_on
 from leaderboard.trends import trend_sentences, trends_of
-from leaderboard.view import notes_of, view_of
+from leaderboard.view import view_of
 
 
 @pytest.fixture(scope="module")

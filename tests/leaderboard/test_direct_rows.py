@@ -21,10 +21,11 @@ from benchmark.sweep.spec import RunSpec
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry
 from leaderboard.markdown import lines_of
+from leaderboard.notes import notes_of
 from leaderboard.published import Published
 from leaderboard.sharing import published, shared
 from leaderboard.verification import verified
-from leaderboard.view import notes_of, view_of
+from leaderboard.view import view_of
 
 DIRECT = {"generators": ("dp-segmenter",), "epsilons": (5.0,)}
 

@@ -10,10 +10,11 @@ from benchmark.core.files import plain
 from leaderboard.board import Table, tables_of
 from leaderboard.entries import Entry
 from leaderboard.markdown import overview_of
+from leaderboard.notes import notes_of
 from leaderboard.page import write_markdown
 from leaderboard.published import Verdict
 from leaderboard.versions import why_unranked
-from leaderboard.view import notes_of, view_of
+from leaderboard.view import view_of
 
 
 @pytest.fixture(scope="module")
