@@ -48,17 +48,19 @@ class Answers:
         named, *ties = self._ties(standing.places)
         row, scored = self._row(named.row), self._scored(named.row)
         parts = [f"{_called(row)} has a Dice of {estimate_text(scored.dice, 3)}"]
-        if ties and not isinstance(scored.dice, OneDraw):
-            who = list(dict.fromkeys(self._row(place.row).who for place in ties))
-            many = f" and {len(who) - FEW} more" if len(who) > FEW else ""
-            named_too = ", ".join(who[:FEW]) if many else " and ".join(who)
-            parts.append(f"tied with {named_too}{many}")
+        first = standing.places[0]
+        if named.row != first.row:
+            highest = f"{_called(self._row(first.row))} {self._dice(first.row):.3f}"
+            parts.append(f"not told apart from the highest, {highest}")
+        elif others := [who for p in ties if (who := self._row(p.row).who) != row.who]:
+            parts.append(f"tied with {_listed(list(dict.fromkeys(others)))}")
         if scored.over_free is not None and self._table.free is not None:
             above = estimate_text(scored.over_free, 3, signed=True)
             parts.append(f"{above} against {self._table.free.name}, which looks at no patient")
+        if isinstance(scored.dice, OneDraw):
+            return f"{', '.join(parts)}. {ONE_DRAW}"
         where = self._cohorts.sentence(self._table, self._test_set, standing, named.row)
-        doubt = f" {ONE_DRAW}" if isinstance(scored.dice, OneDraw) else ""
-        return f"{', '.join(parts)}. {where}{doubt}"
+        return f"{', '.join(parts)}. {where}"
 
     def of(self, standing: Standing) -> list[str]:
         """The best, its ties, the next, what it has above the free row, and without synthesis."""
@@ -138,9 +140,10 @@ class Answers:
         if p < ALPHA and above.mean > 0:
             return f"It beats {said}, by {numbers}."
         looked = self._row(number).spec.epsilon == math.inf
-        bought = "Looking at patients" if looked else "The privacy budget"
-        verb = "falls behind" if p < ALPHA else "is not shown to beat"
-        return f"{bought} bought nothing: it {verb} {said} ({numbers})."
+        bought = "looking at patients" if looked else "the privacy budget"
+        if p < ALPHA:
+            return f"It falls behind {said} ({numbers}): {bought} bought nothing."
+        return f"It is not shown to beat {said} ({numbers}), so not that {bought} bought anything."
 
     def _direct(self, standing: Standing) -> Iterator[str]:
         """Whether synthesis is worth it: the same ε, spent on the segmenter itself."""
@@ -171,6 +174,13 @@ def summary_of(table: Table, test_set: str, cohorts: Cohorts) -> list[str]:
     ]
     trends = trend_sentences(table, test_set)
     return [*lines, *([f"* {' '.join(trends)}"] if trends else [])]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a sentence, the first few of many."""
+    if len(names) > FEW:
+        return f"{', '.join(names[:FEW])} and {len(names) - FEW} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def _called(row: Row) -> str:

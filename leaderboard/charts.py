@@ -225,7 +225,7 @@ def _paper(levels: Levels, dice: alt.Y) -> Iterator[alt.Chart]:
 
 def _scatter(field: str, title: str, scale: alt.Scale, drawn: Drawn) -> Any:
     x = alt.X(f"{field}:Q", title=title, scale=scale)
-    shown = f"isValid(datum['{field}'])"
+    shown = f"datum['{field}'] > 0"  # a logarithmic axis has no 0
     base = _on("all").transform_filter(shown)
     tooltip = [*TOOLTIP, alt.Tooltip(f"{field}:Q", title=title, format=".3~g")]
     y = alt.Y("dice:Q", title="Dice", scale=DICE)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmark.metrics.crossed import Crossed
 from benchmark.sweep.spec import canonical
 from leaderboard.board import Table
 from leaderboard.standings import Standing, standings_of
-
-Answered = tuple[Table, Standing]
 
 
 class Cohorts:
@@ -33,36 +32,35 @@ class Cohorts:
             standing: That which the row leads.
             number: The row's.
         """
-        who = table.rows[number].who
-        others = [
-            found
-            for other in self._groups[_shared(table)]
-            if other is not table and (found := self._at(other, test_set, standing.epsilon))
-        ]
+        who, mine = table.rows[number].who, table.common.data
+        others: dict[str, set[str]] = {}
+        for other in self._groups[_shared(table)]:
+            best = self._best(other, test_set, standing.epsilon)
+            if other.common.data != mine and best:
+                others.setdefault(other.common.data, best)
         if not others:
-            return "That is so on one cohort; no other was run."
-        best = 1 + sum(who in _best(found) for found in others)
-        return f"It is first or tied on {best} of {1 + len(others)} cohorts."
+            return "That is so on one cohort; no other has more than one draw."
+        held = 1 + sum(who in best for best in others.values())
+        return f"It is first or tied on {held} of {1 + len(others)} cohorts."
 
-    def _at(self, table: Table, test_set: str, epsilon: float) -> Answered | None:
-        """The table's standing at that level, if there is a generator in it."""
+    def _best(self, table: Table, test_set: str, epsilon: float) -> set[str]:
+        """Who is first or tied at that level; nobody where the first is one draw."""
         if test_set not in table.test_sets:
-            return None
+            return set()
         key = table.key, test_set
         if key not in self._known:
             self._known[key] = standings_of(table, test_set)
         fit = [one for one in self._known[key] if one.epsilon <= epsilon and one.places]
-        return (table, fit[-1]) if fit else None
-
-
-def _best(found: Answered) -> set[str]:
-    """Who is first or tied."""
-    table, standing = found
-    return {table.rows[place.row].who for place in standing.places if place.is_tied}
+        places = fit[-1].places if fit else ()
+        known = [isinstance(table.rows[p.row].tests[test_set].dice, Crossed) for p in places]
+        if not any(known[:1]):
+            return set()
+        tied = zip(places, known, strict=True)
+        return {table.rows[place.row].who for place, is_known in tied if is_known and place.is_tied}
 
 
 def _shared(table: Table) -> str:
     spec = table.common
     segmenter = [spec.segmenter.name, spec.segmenter.version, dict(spec.segmenter.settings)]
-    own = None if spec.own is None else len(spec.own["patients"])
+    own = None if spec.own is None else max(spec.own["patients"])
     return canonical([spec.unit, table.relation, dict(spec.protocol), segmenter, own])

@@ -12,8 +12,8 @@ from benchmark.sweep.result_form import fid_in, mask_distance_in, offline_distan
 from leaderboard.board import Row, Table
 
 A_PATCH_ABOVE = (
-    "A patch can cost more than its patient: who is zeroed out moves what is released by the clip "
-    "norm at most, and whose patch changes by up to twice that."
+    "A patch can cost more than its patient: zeroing out a patient moves the sum by the clip norm "
+    "at most, and changing one of the patient's patches can move it by twice that."
 )
 """To be said where an ε of a patch is above that of its patient."""
 

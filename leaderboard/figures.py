@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmark.audit.membership import Curve
 from benchmark.core.budget import delta_text
-from benchmark.sweep.looks import Look, look_of
+from benchmark.sweep.looks import Look, looks_of
 from benchmark.sweep.matrix import Square
 from benchmark.sweep.request import LOWER, METHODS, UPPER
 from benchmark.sweep.summary import Row
@@ -38,7 +38,7 @@ def draw_trade_off(rows: Sequence[Row], path: Path) -> None:
     done = [row for row in rows if row.dice is not None]
     if not done:
         return
-    looks = {_label_of(row, several=_several(done)): look_of(row.generator) for row in done}
+    looks = looks_of({_label_of(row, several=_several(done)): row.generator for row in done})
     sets = list(dict.fromkeys(row.test_set for row in done))
     panels = [_dice_panel([r for r in done if r.test_set == name], name, looks) for name in sets]
     main = [r for r in done if r.test_set == sets[0]]

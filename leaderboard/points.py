@@ -33,17 +33,17 @@ def data_of(name: str, table: Table, levels: Levels) -> dict[str, list[dict[str,
         {**_point(number, table, name, levels), "far": short(table.rows[number].mean(far))}
         for number in numbers
     ]
-    bands = _labelled([point for point in points if point["bookend"]], points)
     paper, low = _paper(levels) if table.common.unit == "patch" else ([], [])
-    return {
+    data = {
         "all": points,
         "points": [point for point in points if not point["bookend"]],
-        "bands": bands,
         "radius": [*_of_radius(points, table, name)],
         "sites": [*_of_sites(points, table, name)],
         "paper": paper,
         "paper-low": low,
     }
+    bands = [point for point in points if point["bookend"]]
+    return {**data, "bands": _labelled(bands, ends_of(data))}
 
 
 def _point(number: int, table: Table, name: str, levels: Levels) -> dict[str, Any]:
@@ -66,14 +66,10 @@ def _point(number: int, table: Table, name: str, levels: Levels) -> dict[str, An
     }
 
 
-def _labelled(
-    bands: Sequence[dict[str, Any]], points: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def _labelled(bands: Sequence[dict[str, Any]], ends: Sequence[float]) -> list[dict[str, Any]]:
     """The bookends with where their names stand, so far apart that none covers another."""
-    scores = [point["dice"] for point in points]
-    gap = LINE * (max(scores) - min(scores)) if scores else 0.0
     rising = sorted(bands, key=lambda band: float(band["dice"]))
-    places = apart([band["dice"] for band in rising], gap)
+    places = apart([band["dice"] for band in rising], LINE * (ends[1] - ends[0]))
     return [{**band, "label_at": place} for band, place in zip(rising, places, strict=True)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.sweep.editions import DEFAULT, edition_of
 from benchmark.sweep.explanation import explain
-from benchmark.sweep.looks import Look, look_of
+from benchmark.sweep.looks import Look, looks_of
 from leaderboard.board import Row, Table
 from leaderboard.charts import PAPER, Levels, charts
 from leaderboard.cohorts import Cohorts
@@ -135,7 +135,7 @@ def _table(table: Table, pictures: Pictures, cohorts: Cohorts) -> dict[str, Any]
 def _names(table: Table) -> dict[str, Look]:
     """Who is shown and how, the bookends last."""
     rows = sorted(table.rows, key=lambda row: row.is_bookend)
-    return {name_of(row): look_of(row.spec.generator.name) for row in rows if row.is_compared}
+    return looks_of({name_of(row): row.spec.generator.name for row in rows if row.is_compared})
 
 
 def _row(

@@ -7,6 +7,7 @@ colours apart badly. Each has a contrast of 3 to 1 or more with its background (
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -46,6 +47,34 @@ OTHERS = (
     Look("#3d3d9e", "#aab4ff", "triangle-right"),
     Look("#7a0b5e", "#ff9ee6", "square"),
 )
+
+
+MARKERS = (
+    "circle",
+    "square",
+    "triangle-up",
+    "diamond",
+    "cross",
+    "triangle-down",
+    "triangle-right",
+    "triangle-left",
+)
+
+
+def looks_of(generators: Mapping[str, str]) -> dict[str, Look]:
+    """How rows are drawn: in their generator's colour, the first of each with its marker.
+
+    Args:
+        generators: Each row's generator, by the row's name.
+    """
+    found: dict[str, Look] = {}
+    seen: dict[str, int] = {}
+    for name, generator in generators.items():
+        look, before = look_of(generator), seen.get(generator, 0)
+        others = [marker for marker in MARKERS if marker != look.marker]
+        marker = others[(before - 1) % len(others)] if before else look.marker
+        found[name], seen[generator] = look._replace(marker=marker), before + 1
+    return found
 
 
 def look_of(generator: str) -> Look:

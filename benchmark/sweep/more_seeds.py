@@ -123,14 +123,16 @@ def verdict(found: Sequence[Width], precision: Precision, seeds: int) -> str:
     helped, hopeless = wide(found, precision)
     aim = f"± {precision.reach:g}"
     if not (helped or hopeless):
-        return f"{seeds} seeds: the precision {aim} is reached in every row."
+        return f"{seeds} seeds: the precision {aim} is reached in every finished row."
     said = f"{seeds} seeds: the precision {aim} is not reached."
     if helped:
         said += f" Too wide: {_listed(helped)}."
     if helped and seeds >= precision.most_seeds:
         said += " --max-seeds allows no more."
-    if hopeless:
-        said += f" Too wide by the patients alone, whatever the seeds: {_listed(hopeless)}."
+    if drawn_once := [row for row in hopeless if math.isinf(row.reach)]:
+        said += f" One draw alone is finished: {_listed(drawn_once)}."
+    if alone := [row for row in hopeless if math.isfinite(row.reach)]:
+        said += f" Too wide by the patients alone, whatever the seeds: {_listed(alone)}."
     return said
 
 

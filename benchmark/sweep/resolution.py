@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from benchmark.core.budget import Unit
 from benchmark.metrics.crossed import Parts
 from benchmark.metrics.power import seeds_for, smallest_difference
+from benchmark.sweep.editions import DEFAULT
 from benchmark.sweep.request import FREE, UPPER
 from benchmark.sweep.variance_parts import Known, shipped
 
@@ -50,8 +51,8 @@ def _smallest(known: Mapping[str, Known], seeds: int, patients: int) -> str:
             f"of fits to the next that difference has a standard deviation of {spread}."
         )
     return (
-        f"The smallest difference in Dice to another row that {seeds} seeds and {patients} test "
-        f"patients show: {_each(known, text)}."
+        f"The smallest difference in Dice to another generator's row that {seeds} seeds and "
+        f"{patients} test patients show: {_each(known, text)}."
     )
 
 
@@ -75,7 +76,8 @@ def _each(known: Mapping[str, Known], text: Callable[[Parts], str]) -> str:
 def _basis(known: Mapping[str, Known], edition: str) -> str:
     measured = all(one.is_measured for one in known.values())
     star = "" if measured else "*: not measured, so the largest. "
+    present = "" if edition == DEFAULT else f"; under {DEFAULT} rows may vary less or more"
     return (
         f"{star}Of one pair, two-sided at 5 %, power 0.8; estimated from the board's phantoms "
-        f"under protocol {edition}, so a guide and no promise."
+        f"under protocol {edition}{present}, so a guide and no promise."
     )

@@ -174,7 +174,7 @@ def test_the_filter_shows_what_was_asked_for(page) -> None:  # type: ignore[no-u
 def test_the_slider_answers_and_says_where_privacy_bought_nothing(page) -> None:  # type: ignore[no-untyped-def]
     by_patch(page)
     answer, more, slider = (page.locator(name) for name in ("#answer", "#more", "#epsilon"))
-    assert "The privacy budget bought nothing" in more.inner_text()
+    assert "the privacy budget bought nothing" in more.inner_text()
     slider.focus()
     slider.press("ArrowRight")
     assert page.locator("#level").inner_text() == "5"

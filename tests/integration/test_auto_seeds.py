@@ -45,7 +45,7 @@ def out_of_reach(folder: Path) -> str:
 def test_a_precision_that_three_seeds_have_needs_no_more(begun: Path) -> None:
     said = " ".join((begun / "said.txt").read_text().split())
     assert "7 cells, 0 of them done before." in said
-    assert "3 seeds: the precision ± 0.98 is reached in every row." in said
+    assert "3 seeds: the precision ± 0.98 is reached in every finished row." in said
     assert "20 seeds and 5 test patients show" in said
     assert seeds_of(begun, "dp-wgan") == seeds_of(begun, "simulator") == [0, 1, 2]
     assert seeds_of(begun, "threshold") == [0], "nothing of it is drawn"

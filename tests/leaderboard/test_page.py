@@ -9,17 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import altair as alt
+import numpy as np
 import pytest
 from made import entry, spec, specs, unfinished
 from test_published import png
 
 from benchmark.core.files import plain
 from leaderboard.board import tables_of
-from leaderboard.charts import Levels
+from leaderboard.charts import LINE, Levels
 from leaderboard.entries import Entry
 from leaderboard.markdown import COLUMNS, overview_of
 from leaderboard.page import HERE, write_markdown, write_page
-from leaderboard.points import data_of
+from leaderboard.points import data_of, ends_of
 from leaderboard.view import NO_PICTURE, PICTURES_KIB, view_of
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -172,7 +173,17 @@ def test_the_answer_says_on_how_many_cohorts_it_holds(
     first = next(t for t in view["tables"] if "dp-wgan (" in t["standings"]["test"][0]["headline"])
     assert f"It is first or tied on {holds} cohorts." in first["standings"]["test"][0]["headline"]
     alone = view_of(tables_of(here))["tables"][0]["standings"]["test"][0]["headline"]
-    assert alone.endswith("That is so on one cohort; no other was run.")
+    assert alone.endswith("That is so on one cohort; no other has more than one draw.")
+    again = [replace(one, spec=replace(one.spec, delta=1e-7)) for one in here]
+    twice = view_of(tables_of([*here, *again]))["tables"][0]["standings"]["test"][0]["headline"]
+    assert twice.endswith("no other has more than one draw."), "one cohort, of two δ"
+    drawn_once = [one for one in there if one.spec.seed == 0]
+    both = view_of(tables_of([*here, *drawn_once]))["tables"]
+    ends = {table["standings"]["test"][0]["headline"].partition(". ")[2] for table in both}
+    assert ends == {
+        "That is so on one cohort; no other has more than one draw.",
+        "One draw tells no difference from others: run more seeds.",
+    }
 
 
 def test_the_page_opens_on_patients_and_says_how_its_rows_are_drawn(cache: Path) -> None:
@@ -191,7 +202,8 @@ def test_the_page_opens_on_patients_and_says_how_its_rows_are_drawn(cache: Path)
 def test_names_of_bookends_on_a_chart_do_not_cover_each_other(cache: Path) -> None:
     made = specs(bookends=True, seeds=2)
     (table,) = tables_of([entry(one, cache, dice=0.8) for one in made])
-    bands = data_of("test", table, Levels([5.0]))["bands"]
-    places = [band["label_at"] for band in bands]
+    data = data_of("test", table, Levels([5.0]))
+    low, high = ends_of(data)
+    places = [band["label_at"] for band in data["bands"]]
     assert len(places) >= 3
-    assert places == sorted(places)
+    assert np.diff(places).min() >= LINE * (high - low) - 1e-6

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from benchmark.core.registry import generators, segmenters
-from benchmark.sweep.looks import KNOWN, OTHERS, look_of
+from benchmark.sweep.looks import KNOWN, OTHERS, look_of, looks_of
 from benchmark.sweep.request import METHODS, UPPER
 
 GROUNDS = {"light": "#ffffff", "dark": "#14171b"}
@@ -45,3 +45,11 @@ def test_every_generator_of_the_suite_has_a_look_and_a_strangers_keeps_its_own()
     assert set(METHODS) <= {*segmenters.names()}
     assert look_of("somebody-elses") == look_of("somebody-elses")
     assert look_of("somebody-elses") in OTHERS
+
+
+def test_rows_of_one_generator_share_its_colour_and_differ_in_their_markers() -> None:
+    names = ["dp-wgan", "dp-wgan, 3 sites", "dp-wgan, harbour alone", "dp-wgan, hill alone"]
+    found = looks_of(dict.fromkeys(names, "dp-wgan"))
+    assert found["dp-wgan"] == look_of("dp-wgan")
+    assert {look.light for look in found.values()} == {look_of("dp-wgan").light}
+    assert len({look.marker for look in found.values()}) == len(names)

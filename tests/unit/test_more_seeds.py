@@ -66,7 +66,8 @@ def test_nobody_waits_for_a_row_whose_patients_alone_leave_more() -> None:
 
 def test_the_verdict_says_whether_the_precision_was_reached_and_by_which_rows_not() -> None:
     narrow, needy = row(Parts(0.001, 0, 0), 3), row(SEEDS_ALONE, 3)
-    assert verdict([narrow], CLOSE, 3) == "3 seeds: the precision ± 0.03 is reached in every row."
+    reached = "3 seeds: the precision ± 0.03 is reached in every finished row."
+    assert verdict([narrow], CLOSE, 3) == reached
     said = verdict([narrow, needy], CLOSE, 3)
     assert said.startswith("3 seeds: the precision ± 0.03 is not reached. Too wide: a row (± 0.1")
     assert "--max-seeds" not in said
@@ -127,3 +128,10 @@ def test_a_precision_lies_between_0_and_1(reach: float) -> None:
 def test_the_most_seeds_are_no_fewer_than_the_first(most: int) -> None:
     with pytest.raises(UsageError, match="Expected --max-seeds of at least 3"):
         Precision(most_seeds=most)
+
+
+def test_a_row_of_one_finished_cell_is_one_draw_and_not_called_hopeless() -> None:
+    once = Width("a row", math.inf, math.inf, Parts(0, 0, 0), 6)
+    said = verdict([once], CLOSE, 3)
+    assert "One draw alone is finished: a row (no interval)." in said
+    assert "whatever the seeds" not in said
