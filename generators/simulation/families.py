@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from generators.simulation import labels, planes, traits, tubes
 from generators.simulation.appearance import photographed
-from generators.simulation.family import Family
+from generators.simulation.family import Family, in_parts
 from generators.simulation.trees import Array
 
 DESIGNS = ("tubes", "trees", "labels")
 CHUNK = 512
-
 
 TUBES = Family(tubes.NAMES, tubes.prior, tubes.draw)
 
@@ -41,13 +40,8 @@ def trees(pixel_mm: float) -> Family:
     """Populations of the data-free simulator."""
 
     def draw(theta: Array, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
-        images = np.empty((len(theta), 1, size, size), np.float32)
-        masks = np.empty(images.shape, np.uint8)
-        for start in range(0, len(theta), CHUNK):
-            now = slice(start, start + CHUNK)
-            given = traits.within(theta[now], rng)
-            drawn = planes.pool(size, pixel_mm).chosen(given, rng)
-            images[now], masks[now] = photographed(drawn, rng, traits.Traits(given))
-        return images, masks
+        given = traits.within(theta, rng)
+        drawn = planes.pool(size, pixel_mm).chosen(given, rng)
+        return photographed(drawn, rng, traits.Traits(given))
 
-    return Family(traits.NAMES, traits.prior, draw)
+    return Family(traits.NAMES, traits.prior, in_parts(draw, CHUNK))

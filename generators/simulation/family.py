@@ -12,6 +12,8 @@ from generators.simulation.statistics import NAMES
 from generators.simulation.statistics import measure as measured
 from generators.simulation.trees import Array
 
+Draw = Callable[[Array, int, np.random.Generator], tuple[Array, NDArray[np.uint8]]]
+
 
 class Prior(Protocol):
     """Draws parameters of populations ``(n, p)`` in [0, 1], uniform."""
@@ -34,6 +36,20 @@ class Family(NamedTuple):
 
     names: tuple[str, ...]
     prior: Prior
-    draw: Callable[[Array, int, np.random.Generator], tuple[Array, NDArray[np.uint8]]]
+    draw: Draw
     statistics: tuple[str, ...] = NAMES
     measure: Callable[[Array, NDArray[np.uint8]], Array] = measured
+
+
+def in_parts(draw: Draw, at_once: int) -> Draw:
+    """The same patches, drawn some at a time, so that memory does not grow with them."""
+
+    def drawn(theta: Array, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
+        images = np.empty((len(theta), 1, size, size), np.float32)
+        masks = np.empty(images.shape, np.uint8)
+        for start in range(0, len(theta), at_once):
+            now = slice(start, start + at_once)
+            images[now], masks[now] = draw(theta[now], size, rng)
+        return images, masks
+
+    return drawn

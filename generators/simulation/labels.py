@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from generators.simulation import blocks
 from generators.simulation.appearance import blurred, photographed
-from generators.simulation.family import Family
+from generators.simulation.family import Family, in_parts
 from generators.simulation.raster import Drawn
 from generators.simulation.statistics import eroded, mean_of
 from generators.simulation.trees import Array
@@ -44,14 +44,9 @@ def family(pixel_mm: float) -> Family:
     """Populations that differ in where labels end, and in nothing else."""
 
     def draw(theta: Array, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
-        images = np.empty((len(theta), 1, size, size), np.float32)
-        masks = np.empty(images.shape, np.uint8)
-        for start in range(0, len(theta), CHUNK):
-            now = slice(start, start + CHUNK)
-            images[now], masks[now] = photographed(_marked(theta[now], size, pixel_mm, rng), rng)
-        return images, masks
+        return photographed(_marked(theta, size, pixel_mm, rng), rng)
 
-    return Family(("marked",), prior, draw, ("outside", "inside"), measure)
+    return Family(("marked",), prior, in_parts(draw, CHUNK), ("outside", "inside"), measure)
 
 
 def prior(n: int, rng: np.random.Generator) -> Array:

@@ -1,21 +1,13 @@
 """Populations that differ in where labels end: what they draw, and what a release tells of them."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmark.core.budget import Budget
-from benchmark.core.generator import FitContext, Generator
 from benchmark.core.patches import Patches
-from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.release import clipped
-from generators.checks import LAWS, PUBLIC, patches
-from generators.dp_simulator import EVIDENCE, DpSimulator
-from generators.private_evolution import PrivateEvolution
-from generators.private_selection import PrivateSelection
 from generators.simulation.labels import family, measure
 from generators.simulation.populations import Populations, populations_of
 from generators.simulation.statistics import measure as looks
@@ -96,53 +88,3 @@ def test_its_statistics_are_bounded_and_have_no_unit() -> None:
     assert np.nanmax(seen) <= 1
     assert np.nanmean(faint, 0) == pytest.approx(np.nanmean(seen, 0), abs=0.02)
     assert np.isnan(measure(one.images, np.zeros_like(one.masks))).all()
-
-
-def fitted(evidence: str, data: Patches) -> DpSimulator:
-    smoke = DpSimulator.smoke
-    generator = DpSimulator(replace(smoke, evidence=evidence, design="labels", caution=0.0))
-    planned = generator.plan(PUBLIC, Budget(epsilon=2.0, delta=1e-4, unit="patient"))
-    noise = SeededNoise("simulation")
-    generator.fit(data, planned, FitContext(seed=0, noise=noise, charge=lambda claim: None))
-    return generator
-
-
-@pytest.mark.parametrize("evidence", EVIDENCE)
-def test_no_patient_reaches_a_control(evidence: str) -> None:
-    other = replace(patches(), images=-patches().images)
-    one, two = (fitted(evidence, data).sample(8, seed=0).masks for data in (patches(), other))
-    assert np.array_equal(one, two) == (evidence != "release")
-
-
-def test_a_saved_fit_draws_the_same(tmp_path: Path) -> None:
-    made = fitted("release", patches())
-    made.save(tmp_path)
-    one, two = (which.sample(6, seed=2) for which in (made, DpSimulator.load(tmp_path)))
-    assert np.array_equal(one.images, two.images)
-    assert np.array_equal(one.masks, two.masks)
-
-
-class OfLabels(DpSimulator):
-    """Learns where labels end."""
-
-    smoke = replace(DpSimulator.smoke, design="labels", caution=0.0)
-
-
-class SelectsLabels(PrivateSelection):
-    """Chooses where they end."""
-
-    smoke = replace(PrivateSelection.smoke, design="labels")
-
-
-class EvolvesLabels(PrivateEvolution):
-    """Lets where they end evolve."""
-
-    smoke = replace(PrivateEvolution.smoke, design="labels")
-
-
-@pytest.mark.parametrize("kind", [OfLabels, SelectsLabels, EvolvesLabels])
-@pytest.mark.parametrize(
-    "law", ["noise_is_that_which_was_accounted", "is_post_processing_but_for_its_mechanisms"]
-)
-def test_a_fit_keeps_the_laws(kind: type[Generator], law: str) -> None:
-    LAWS[law](kind)

@@ -175,8 +175,8 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tilting, "TRIED", 256)
 
 
-def fitted(evidence: str, data: Patches) -> DpSimulator:
-    params = replace(DpSimulator.smoke, evidence=evidence, design="trees", caution=0.0)
+def fitted(evidence: str, design: str, data: Patches) -> DpSimulator:
+    params = replace(DpSimulator.smoke, evidence=evidence, design=design, caution=0.0)
     generator = DpSimulator(params)
     planned = generator.plan(PUBLIC, Budget(epsilon=2.0, delta=1e-4, unit="patient"))
     noise = SeededNoise("simulation")
@@ -185,16 +185,19 @@ def fitted(evidence: str, data: Patches) -> DpSimulator:
 
 
 @pytest.mark.usefixtures("_quickly")
+@pytest.mark.parametrize("design", ["trees", "labels"])
 @pytest.mark.parametrize("evidence", EVIDENCE)
-def test_no_patient_reaches_a_control_of_trees(evidence: str) -> None:
+def test_no_patient_reaches_a_control(evidence: str, design: str) -> None:
     other = replace(patches(), images=-patches().images)
-    one, two = (fitted(evidence, data).sample(4, seed=0).images for data in (patches(), other))
-    assert np.array_equal(one, two) == (evidence != "release")
+    one, two = (fitted(evidence, design, d).sample(8, seed=0) for d in (patches(), other))
+    alike = np.array_equal(one.images, two.images) and np.array_equal(one.masks, two.masks)
+    assert alike == (evidence != "release")
 
 
 @pytest.mark.usefixtures("_quickly")
-def test_a_saved_fit_draws_the_same(tmp_path: Path) -> None:
-    made = fitted("release", patches())
+@pytest.mark.parametrize("design", ["trees", "labels"])
+def test_a_saved_fit_draws_the_same(design: str, tmp_path: Path) -> None:
+    made = fitted("release", design, patches())
     made.save(tmp_path)
     one, two = (which.sample(6, seed=2) for which in (made, DpSimulator.load(tmp_path)))
     assert np.array_equal(one.images, two.images)
@@ -219,12 +222,32 @@ class EvolvesTrees(PrivateEvolution):
     smoke = replace(PrivateEvolution.smoke, design="trees")
 
 
+class OfLabels(DpSimulator):
+    """Learns where labels end, the default of later editions."""
+
+    smoke = replace(DpSimulator.smoke, design="labels", caution=0.0)
+
+
+class SelectsLabels(PrivateSelection):
+    """Chooses where they end."""
+
+    smoke = replace(PrivateSelection.smoke, design="labels")
+
+
+class EvolvesLabels(PrivateEvolution):
+    """Lets where they end evolve."""
+
+    smoke = replace(PrivateEvolution.smoke, design="labels")
+
+
 @pytest.mark.usefixtures("_quickly")
-@pytest.mark.parametrize("kind", [OfTrees, SelectsTrees, EvolvesTrees])
+@pytest.mark.parametrize(
+    "kind", [OfTrees, SelectsTrees, EvolvesTrees, OfLabels, SelectsLabels, EvolvesLabels]
+)
 @pytest.mark.parametrize(
     "law", ["noise_is_that_which_was_accounted", "is_post_processing_but_for_its_mechanisms"]
 )
-def test_of_trees_too_a_fit_keeps_the_laws(kind: type[Generator], law: str) -> None:
+def test_of_these_designs_too_a_fit_keeps_the_laws(kind: type[Generator], law: str) -> None:
     LAWS[law](kind)
 
 
