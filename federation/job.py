@@ -15,8 +15,8 @@ from benchmark.core.budget import UNITS, Budget, PublicNumbers, Unit
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import FederatedGenerator, Schedule, federated
 from benchmark.core.files import plain
+from benchmark.core.protocol import NATIVE
 from benchmark.core.registry import generators
-from benchmark.data.inplane import NATIVE
 
 LARGEST = 1_000_000
 """Of every count that a server may ask for: enough for all fits, and planned in finite time."""

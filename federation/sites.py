@@ -29,10 +29,11 @@ from benchmark.core.federation import Arrays, SiteSide
 from benchmark.core.files import held, write_text
 from benchmark.core.generator import FitContext, Noise
 from benchmark.core.patches import Patches
+from benchmark.core.protocol import Recipe
 from benchmark.core.seeds import stream
 from benchmark.data.cohort import Patient
 from benchmark.data.folders import LEDGER, machine_secret
-from benchmark.data.patching import Recipe, cached
+from benchmark.data.patching import cached
 from benchmark.privacy.checkpoint import Checkpoint, State, Tally
 from benchmark.privacy.ledger import Ledger, Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise

@@ -9,7 +9,7 @@ from benchmark.core.budget import epsilon_text
 from benchmark.metrics.crossed import Crossed, OneDraw
 from benchmark.metrics.paired import Chance, difference
 from benchmark.metrics.ranking import ALPHA
-from benchmark.sweep.tuned import NOT_ACCOUNTED
+from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from leaderboard.board import Row, Table
 from leaderboard.cohorts import Cohorts
 from leaderboard.columns import estimate_text, p_text, selection_of

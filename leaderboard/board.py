@@ -17,12 +17,11 @@ from statistics import fmean
 from typing import Any
 
 from benchmark.core.budget import RELATION, Guarantee
-from benchmark.sweep.free import Choice, is_free
-from benchmark.sweep.over_seeds import is_certain
-from benchmark.sweep.request import FREE, UPPER
-from benchmark.sweep.result_form import fid_in
-from benchmark.sweep.spec import RunSpec, canonical
-from benchmark.sweep.summary import called
+from benchmark.results.bookends import FREE, UPPER, Choice, is_free
+from benchmark.results.over_seeds import is_certain
+from benchmark.results.result import Result
+from benchmark.results.spec import RunSpec, canonical
+from benchmark.results.summary import called
 from leaderboard.command import changed_settings, preset_of
 from leaderboard.entries import Entry
 from leaderboard.scores import Bookends, Scored, scored_on, tests_on
@@ -101,9 +100,9 @@ class Row:
         """Whether there is the segmenter itself, and nothing synthetic."""
         return self.spec.is_direct
 
-    def mean(self, of: Callable[[Mapping[str, Any]], float | None]) -> float | None:
+    def mean(self, of: Callable[[Result], float | None]) -> float | None:
         """A number's mean over the finished cells that have it."""
-        values = [value for cell in self.done if (value := of(cell.result)) is not None]
+        values = [value for cell in self.done if (value := of(cell.told)) is not None]
         return fmean(values) if values else None
 
 
@@ -182,14 +181,14 @@ def _shared(entry: Entry) -> str:
 
 def _but_segmenter(entry: Entry) -> list[Any]:
     spec = entry.spec
-    own = [] if spec.own is None else [dict(spec.own)]
+    own = [] if spec.own is None else [spec.as_dict()["own"]]
     tests = [dict(spec.test_data), dict(spec.protocol), *own]
     law = [spec.unit, spec.delta, _relation(entry)]
     return [law, spec.data, tests, spec.schema]
 
 
 def _relation(entry: Entry) -> str:
-    return str(entry.result["guarantee"]["relation"]) if entry.status == "done" else RELATION
+    return entry.result.guarantee.relation if entry.result else RELATION
 
 
 def _table(said: str, entries: Sequence[Entry], phantoms: set[str]) -> Table:
@@ -218,7 +217,12 @@ def _line(entry: Entry) -> str:
     """All that decides a row: everything but the seed, and which weights FID was computed with."""
     spec = entry.spec
     settings = {"name": spec.generator.name, "settings": dict(spec.generator.settings)}
-    more = [spec.epsilon, spec.noise, spec.sites, spec.federation, spec.tuned]
+    more = [
+        spec.epsilon,
+        spec.noise,
+        spec.sites,
+        *(spec.as_dict()[name] for name in ("federation", "tuned")),
+    ]
     return canonical([settings, spec.generator.version, more, bool(entry.faults)])
 
 
@@ -227,9 +231,10 @@ def _says(entry: Entry) -> tuple[bool, bool, bool]:
 
     Of two cells of a free row one that validation patients scored does.
     """
-    done = entry.status == "done"
-    fid = done and fid_in(entry.result).get("value") is not None
-    return done, done and "validation" in entry.result, fid
+    result = entry.result
+    if result is None:
+        return False, False, False
+    return True, bool(result.validation), bool(result.fid and result.fid.value is not None)
 
 
 def _row(cells: Sequence[Entry], asked: int, bookends: Bookends) -> Row:
@@ -247,7 +252,7 @@ def _row(cells: Sequence[Entry], asked: int, bookends: Bookends) -> Row:
             for name, told in tests.items()
             if told
         },
-        guarantee=_worst([Guarantee.from_dict(cell.result["guarantee"]) for cell in done]),
+        guarantee=_worst([cell.told.guarantee for cell in done]),
     )
 
 
@@ -285,8 +290,8 @@ OF_FIT = {"noise", "version", "design", "rounds", "local_steps", "partition", "o
 def _aspects(spec: RunSpec) -> dict[str, Any]:
     """All that may tell rows of one name apart."""
     noise = {} if spec.noise == "seeded" else {"noise": spec.noise}
-    study = {"study": spec.tuned["study"]} if spec.tuned else {}
-    fit = {"version": spec.generator.version, **(spec.federation or {})}
+    study = {"study": spec.tuned.study} if spec.tuned else {}
+    fit = {"version": spec.generator.version, **(spec.as_dict()["federation"] or {})}
     return {**spec.generator.settings, **noise, **fit, **study}
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from benchmark.sweep.looks import Look
+from benchmark.results.looks import Look
 
 HEIGHT = 260
 LINE = 0.06

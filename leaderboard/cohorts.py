@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.metrics.crossed import Crossed
-from benchmark.sweep.spec import canonical
+from benchmark.results.spec import canonical
 from leaderboard.board import Table
 from leaderboard.standings import Standing, standings_of
 
@@ -62,5 +62,5 @@ class Cohorts:
 def _shared(table: Table) -> str:
     spec = table.common
     segmenter = [spec.segmenter.name, spec.segmenter.version, dict(spec.segmenter.settings)]
-    own = None if spec.own is None else max(spec.own["patients"])
+    own = None if spec.own is None else max(spec.own.patients)
     return canonical([spec.unit, table.relation, dict(spec.protocol), segmenter, own])

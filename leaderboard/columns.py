@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from benchmark.metrics.crossed import Estimate, OneDraw
-from benchmark.sweep.request import LOWER, METHODS, UPPER
-from benchmark.sweep.result_form import fid_in, mask_distance_in, offline_distance_in
+from benchmark.results.bookends import LOWER, METHODS, UPPER
+from benchmark.results.result import Fid, Result
 from leaderboard.board import Row, Table
 
 A_PATCH_ABOVE = (
@@ -41,21 +39,21 @@ def status_of(row: Row) -> str:
 
 def selection_of(row: Row) -> str:
     """How its settings were chosen."""
-    return str((row.spec.tuned or {}).get("selection", "preset"))
+    return row.spec.tuned.selection if row.spec.tuned else "preset"
 
 
 def suite_of(row: Row) -> tuple[str, str]:
     """The version of the suite that computed it, and the commit."""
-    said = row.done[0].result.get("suite", {}) if row.done else {}
-    return said.get("version", "unknown"), said.get("commit", "unknown")[:10]
+    said = row.done[0].told.suite if row.done else None
+    return (said.version, said.commit[:10]) if said else ("unknown", "unknown")
 
 
 def plug_ins_of(row: Row) -> list[str]:
     """Where plug-ins that are not the suite's come from, a sentence each."""
-    said = row.done[0].result.get("plug_ins", {}) if row.done else {}
+    said = row.done[0].told.plug_ins if row.done else {}
     return [
-        f"{name} is of {one['distribution']} {one['version']}"
-        + (f", {one['address']}." if one["address"] else "; it names no address.")
+        f"{name} is of {one.distribution} {one.version}"
+        + (f", {one.address}." if one.address else "; it names no address.")
         for name, one in said.items()
     ]
 
@@ -72,30 +70,30 @@ def distance_of(row: Row) -> float | None:
 
 def mask_distance_of(row: Row) -> float | None:
     """How far synthetic masks lie from real ones by shape; ``None`` in earlier results."""
-    return row.mean(mask_distance_in)
+    return row.mean(lambda result: result.mask_distance)
 
 
 def seconds_of(row: Row) -> float | None:
     """Of a cell."""
-    return row.mean(lambda result: result["seconds"]["total"])
+    return row.mean(lambda result: result.seconds["total"])
 
 
 def peak_of(row: Row) -> float | None:
     """Memory in MiB, where it was measured."""
-    return row.mean(lambda result: result.get("peak_mib"))
+    return row.mean(lambda result: result.peak_mib)
 
 
 def far_name(table: Table) -> str:
     """What the distance is called: FID only where it is one."""
     if fid := fid_said(table):
-        return f"FID (n = {fid['n']}, {fid['dims']} dims)"
+        return f"FID (n = {fid.n}, {fid.dims} dims)"
     return "offline distance (FID is missing)"
 
 
-def fid_said(table: Table) -> Mapping[str, Any]:
+def fid_said(table: Table) -> Fid | None:
     """What a cell says of its FID, if any has one."""
-    results = (cell.result for row in table.rows if row.is_compared for cell in row.done)
-    return next((fid_in(result) for result in results if fid_value(result) is not None), {})
+    results = (cell.told for row in table.rows if row.is_compared for cell in row.done)
+    return next((result.fid for result in results if fid_value(result) is not None), None)
 
 
 def fid_in_short(row: Row) -> str:
@@ -108,13 +106,14 @@ def fid_in_short(row: Row) -> str:
 
 def fid_of(row: Row) -> str:
     """On what it rests."""
-    said = next((one for cell in row.done if fid_value(one := cell.result) is not None), None)
-    return f"n = {fid_in(said).get('n')}, {fid_in(said).get('dims')} dims" if said else ""
+    found = (cell.told.fid for cell in row.done if fid_value(cell.told) is not None)
+    fid = next(found, None)
+    return f"n = {fid.n}, {fid.dims} dims" if fid else ""
 
 
 def fid_in_words(row: Row) -> str:
     """On what FID rests, or why there is none."""
-    missing = {str(fid_in(cell.result).get("reason", "")) for cell in row.done}
+    missing = {fid.reason or "" if (fid := cell.told.fid) else "" for cell in row.done}
     return fid_of(row) or " ".join(sorted(missing))
 
 
@@ -135,14 +134,14 @@ def short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")
 
 
-def fid_value(result: Mapping[str, Any]) -> float | None:
+def fid_value(result: Result) -> float | None:
     """The FID of a finished cell, if it was computed."""
-    return fid_in(result).get("value")
+    return result.fid.value if result.fid else None
 
 
-def distance_value(result: Mapping[str, Any]) -> float | None:
+def distance_value(result: Result) -> float | None:
     """The offline distance of a finished cell, if something synthetic was made."""
-    return offline_distance_in(result)
+    return result.offline_distance
 
 
 def estimate_text(found: Estimate | None, digits: int, *, signed: bool = False) -> str:

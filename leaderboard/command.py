@@ -9,17 +9,16 @@ from functools import cache
 from typing import Any
 
 from benchmark.core.budget import Guarantee
+from benchmark.core.editions import DEFAULT, PROTOCOL, edition_of, preset_in
 from benchmark.core.errors import UsageError
+from benchmark.core.protocol import PROTOCOLS
 from benchmark.core.registry import Registry, segmenters
 from benchmark.core.settings import Settings
 from benchmark.privacy.units import default_delta
-from benchmark.sweep.editions import DEFAULT, PROTOCOL, edition_of, preset_in
-from benchmark.sweep.presets import PROTOCOLS
-from benchmark.sweep.request import FREE, METHODS
-from benchmark.sweep.spec import PlugIn, RunSpec
+from benchmark.results.bookends import FREE, METHODS
+from benchmark.results.spec import AcrossSites, OneSite, PlugIn, RunSpec
 
 DEFAULT_SEGMENTER, DEFAULT_PRESET, DEFAULT_UNIT = "unet", "quick", "patch"
-OF_SCHEDULE = {"design": "--design", "rounds": "--rounds", "local_steps": "--local-steps"}
 
 
 def command_of(
@@ -73,7 +72,7 @@ def _parts(spec: RunSpec, guarantee: Guarantee | None, phantoms: bool) -> Iterat
     if spec.noise != ("seeded" if phantoms else "system"):
         yield "--noise", spec.noise
     if spec.own:
-        yield "--own-patients", ",".join(map(str, spec.own["patients"]))
+        yield "--own-patients", ",".join(map(str, spec.own.patients))
     yield from _sites(spec.federation, spec.sites)
 
 
@@ -151,11 +150,14 @@ def _presets(registry: Registry, name: str, edition: str) -> dict[str, dict[str,
     return {preset: preset_in(edition, presets, name, preset).as_dict() for preset in presets}
 
 
-def _sites(said: Mapping[str, Any] | None, sites: int) -> Iterator[tuple[str, ...]]:
-    if said is None:
+def _sites(how: AcrossSites | OneSite | None, sites: int) -> Iterator[tuple[str, ...]]:
+    if how is None:
         return
-    yield "--sites", str(said.get("of", sites))
-    yield "--partition", str(said["partition"])
-    if "alone" in said:
+    yield "--sites", str(how.of if isinstance(how, OneSite) else sites)
+    yield "--partition", how.partition
+    if isinstance(how, OneSite):
         yield ("--baselines",)
-    yield from ((flag, str(said[name])) for name, flag in OF_SCHEDULE.items() if name in said)
+        return
+    yield "--design", how.design
+    yield "--rounds", str(how.rounds)
+    yield "--local-steps", str(how.local_steps)

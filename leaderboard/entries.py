@@ -7,13 +7,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from benchmark.core.errors import UsageError
 from benchmark.core.files import read_json
-from benchmark.sweep.spec import RunSpec, spec_from
-from benchmark.sweep.store import CURVES, ERROR, NEIGHBOURS, SAMPLES, SPEC, read_result
-from benchmark.sweep.summary import SUMMARY
+from benchmark.results.result import Result
+from benchmark.results.spec import RunSpec, spec_from
+from benchmark.results.store import CURVES, ERROR, NEIGHBOURS, SAMPLES, SPEC, read_result
+from benchmark.results.summary import SUMMARY
 from leaderboard.published import Published, Verdict
 
 Status = Literal["done", "failed", "missing", "withheld"]
@@ -41,11 +42,22 @@ class Entry:
 
     spec: RunSpec
     status: Status
-    result: Mapping[str, Any] = field(default_factory=dict)
+    result: Result | None = None
     reason: str = ""
     curves: Curves = field(default_factory=dict)
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     verdict: Verdict | None = None
+
+    @property
+    def told(self) -> Result:
+        """The result of a finished cell.
+
+        Raises:
+            LookupError: If it is not done.
+        """
+        if self.result is None:
+            raise LookupError(f"{self.spec.generator.name} {self.spec.key} has no result.")
+        return self.result
 
     @property
     def faults(self) -> Sequence[str]:
@@ -118,7 +130,7 @@ def entry_of(folder: Path) -> Entry | None:
         spec, result = spec_from(read_json(folder / SPEC)), read_result(folder)
     except ValueError:
         return None
-    if result is not None and result["run_key"] != spec.key:
+    if result is not None and result.run_key != spec.key:
         return Entry(spec=spec, status="failed", reason=OUTDATED)
     if result is not None:
         files = {name: folder / file for name, file in PICTURES.items()}

@@ -9,7 +9,7 @@ numbers of patients are the hospital's own word, and are listed as unchecked.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,18 @@ from benchmark.core.budget import RELATION, Guarantee, PublicNumbers
 from benchmark.core.errors import BenchError, UsageError
 from benchmark.core.federation import federated
 from benchmark.privacy.units import check_delta
+from benchmark.results.result import Result
+from benchmark.results.spec import RunSpec
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.plans import EPSILONS, planned, recomputed_once, same
+from benchmark.sweep.plan_cache import EPSILONS, planned, recomputed_once, same
 from benchmark.sweep.sites import (
     inputs_of,
-    is_federated,
     partition_of,
     plan_at_site,
     schedule_of,
     split,
     worst,
 )
-from benchmark.sweep.spec import RunSpec
 from leaderboard.published import Published
 from leaderboard.versions import class_of
 
@@ -47,14 +47,14 @@ def of_guarantees(one: Published, phantoms: Inputs) -> Iterator[str]:
     for at, guarantee in claimed_in(one.result).items():
         yield from _of_spec(guarantee, one.spec, _place(at))
     at_sites = [said for at, said in claimed_in(one.result).items() if at != WHOLE]
-    whole = Guarantee.from_dict(one.result["guarantee"])
+    whole = one.result.guarantee
     if at_sites and not _alike(worst(at_sites), whole, fitted=True):
         yield "its guarantee is not that of the site with the largest ε"
 
 
 def unknown_patients(one: Published) -> Iterator[str]:
     """How many patients a hospital has, nobody else can know."""
-    if one.result["private_data"]:
+    if one.result.private_data:
         said = claimed_in(one.result).items()
         many = [f"{guarantee.patients}{_place(at)}" for at, guarantee in said if _counts(one, at)]
         yield f"the number of patients ({', '.join(many)}), which only their hospital knows"
@@ -87,11 +87,9 @@ def of_mechanisms(one: Published) -> Iterator[str]:
             yield from _of_spent(guarantee, again, _place(at))
 
 
-def claimed_in(result: Mapping[str, Any]) -> dict[str, Guarantee]:
+def claimed_in(result: Result) -> dict[str, Guarantee]:
     """The guarantees by where they hold: everywhere (``WHOLE``), and at each site."""
-    sites = {site["site"]: site["guarantee"] for site in result.get("sites", ())}
-    found = {WHOLE: result["guarantee"], **sites}
-    return {at: Guarantee.from_dict(words) for at, words in found.items()}
+    return {WHOLE: result.guarantee, **result.guarantees}
 
 
 def _place(at: str) -> str:
@@ -100,14 +98,14 @@ def _place(at: str) -> str:
 
 def _counts(one: Published, at: str) -> bool:
     """Whether a guarantee's N is a count of its own; the whole's is one of the sites'."""
-    return at != WHOLE or not one.result.get("sites")
+    return at != WHOLE or not one.result.sites
 
 
 def _of_sites(one: Published) -> Iterator[str]:
     """Sites are there where the spec has some, each once, under the names that they have."""
-    spec, names = one.spec, [site["site"] for site in one.result.get("sites", ())]
-    due = spec.sites if is_federated(spec) else 0
-    if (spec.sites > 1) is not is_federated(spec):
+    spec, names = one.spec, [site.site for site in one.result.sites]
+    due = spec.sites if spec.is_federated else 0
+    if (spec.sites > 1) is not spec.is_federated:
         yield "its spec has sites without a federation, or a federation without sites"
     if len({*names}) < len(names):
         yield "it names a site twice"
@@ -119,7 +117,7 @@ def _of_sites(one: Published) -> Iterator[str]:
 
 def _names_of_sites(spec: RunSpec, claimed: Sequence[str]) -> set[str]:
     """The names that a split's sites have; a cohort's own sites are called as the cohort says."""
-    if (spec.federation or {})["partition"] == OWN_SITES:
+    if spec.federation is not None and spec.federation.partition == OWN_SITES:
         return {*claimed}
     return {f"site-{number}" for number in range(1, spec.sites + 1)}
 
@@ -128,7 +126,7 @@ def _of_patients(one: Published, phantoms: Inputs) -> Iterator[str]:
     """N of the phantoms is counted; δ must be lawful for all of them, or for those claimed."""
     spec, said = one.spec, claimed_in(one.result)
     everyone = sum(guarantee.patients for at, guarantee in said.items() if _counts(one, at))
-    if not one.result["private_data"]:
+    if not one.result.private_data:
         everyone = len(phantoms.train)
         try:
             due = _counted(spec, phantoms)
@@ -153,7 +151,7 @@ def _counted(spec: RunSpec, phantoms: Inputs) -> dict[str, int]:
         UsageError: If they cannot be split so.
         LookupError: If there is no such site.
     """
-    if is_federated(spec):
+    if spec.is_federated:
         groups = split(partition_of(spec), phantoms)
         return {site: len(mine.train) for site, mine in groups.items()}
     return {WHOLE: len(inputs_of(spec, phantoms).train)}
@@ -188,7 +186,7 @@ def _of_spec(said: Guarantee, spec: RunSpec, at: str) -> Iterator[str]:
 def _of_planned(one: Published, phantoms: Inputs, cache: Path) -> Iterator[str]:
     spec, claimed = one.spec, claimed_in(one.result)
     due = {at: said.patients for at, said in claimed.items() if _counts(one, at)}
-    if not one.result["private_data"]:
+    if not one.result.private_data:
         due = _counted(spec, phantoms)
     whole = sum(due.values())
     for at, patients in due.items():
@@ -206,7 +204,7 @@ def _of_planned(one: Published, phantoms: Inputs, cache: Path) -> Iterator[str]:
 def _planned(spec: RunSpec, patients: int, whole: int, cache: Path) -> Guarantee:
     kind = class_of(spec.registry, spec.generator.name)
     made = kind(kind.Params(**spec.generator.settings))
-    if is_federated(spec):
+    if spec.is_federated:
         schedule = schedule_of(spec)
         federated(made).schedule(
             design=schedule.design, rounds=schedule.rounds, local_steps=schedule.local_steps

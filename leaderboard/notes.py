@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 from benchmark.core.budget import Guarantee
-from benchmark.sweep.explanation import MEANINGFUL
-from benchmark.sweep.free import COLUMNS, is_free
-from benchmark.sweep.leaving import FEWEST
-from benchmark.sweep.tuned import NOT_ACCOUNTED
+from benchmark.results.bookends import COLUMNS, is_free
+from benchmark.results.disclosure import FEWEST
+from benchmark.results.explanation import MEANINGFUL
+from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from leaderboard.board import Row, Table
 from leaderboard.columns import A_PATCH_ABOVE, costs_more, selection_of
 
@@ -52,7 +52,7 @@ def notes_of(table: Table) -> list[str]:
 def _beside_own(table: Table) -> Iterator[str]:
     if own := table.common.own:
         yield (
-            f"{max(own['patients'])} own patients were withheld from every fit; these rows are of "
+            f"{max(own.patients)} own patients were withheld from every fit; these rows are of "
             "synthetic patches alone, and own-patients.csv has what own patients add."
         )
 

@@ -18,18 +18,17 @@ from typing import Any, NamedTuple
 
 from benchmark.core.errors import DataError
 from benchmark.core.files import plain, write_json
-from benchmark.sweep.leaving import without_patients
-from benchmark.sweep.result_form import DISTANCES, carried_over
-from benchmark.sweep.spec import RunSpec, spec_from
+from benchmark.results.disclosure import coarse
+from benchmark.results.result import OF_MAIN, Result, carried_over
+from benchmark.results.spec import RunSpec
+from leaderboard.schema import FORMAT, schema
 
-FORMAT = 2
 BEFORE = 1
 """The format whose distances stood beside the test sets, and whose durations were exact."""
 
 LARGEST = 2_000_000
 """Bytes of a file; ours have about 60,000."""
 
-SCHEMA = Path(__file__).with_name("schema.json")
 SIDE = 4096
 
 
@@ -52,7 +51,7 @@ class Published:
     """
 
     spec: RunSpec
-    result: Mapping[str, Any]
+    result: Result
     curves: Mapping[str, Sequence[tuple[int, float]]]
     pictures: Mapping[str, bytes]
 
@@ -67,7 +66,7 @@ class Published:
         said = plain(
             {
                 "format": FORMAT,
-                "result": self.result,
+                "result": self.result.as_dict(),
                 "curves": self.curves,
                 "pictures": pictures,
             }
@@ -96,13 +95,15 @@ class Published:
             said = _as_now(said)
             _check(said)
             pictures = {n: _picture(n, text) for n, text in said["pictures"].items()}
-            spec = spec_from(said["result"]["spec"])
+            result = Result.read(said["result"])
+            if plain(result.spec.as_dict()) != said["result"]["spec"]:
+                raise ValueError("its spec is not written as the suite writes it")
         except (OSError, ValueError, RecursionError) as error:
             raise DataError(
                 f"{file}: this is no published result ({error}); remove it, or ask its author."
             ) from error
         curves = {n: [(s, v) for s, v in curve] for n, curve in said["curves"].items()}
-        return cls(spec=spec, result=said["result"], curves=curves, pictures=pictures)
+        return cls(spec=result.spec, result=result, curves=curves, pictures=pictures)
 
 
 def _as_now(said: Any) -> Any:
@@ -112,8 +113,9 @@ def _as_now(said: Any) -> Any:
             return said
         result = carried_over(said["result"])
         if result["private_data"] is True:
-            made = without_patients(result)
-            result |= {name: made[name] for name in ("seconds", "rounds") if name in made}
+            result |= {"seconds": coarse(result["seconds"])}
+            if "rounds" in result:
+                result["rounds"] = {n: v for n, v in result["rounds"].items() if n != "seconds"}
             result.pop("peak_mib", None)
         return {**said, "format": FORMAT, "result": result}
     except (TypeError, KeyError, ValueError, AttributeError) as error:
@@ -127,11 +129,11 @@ def _check(said: Any) -> None:
     names = [tested["name"] for tested in tests]
     if len({*names}) < len(names) or not {*names} <= {*named}:
         raise ValueError("its test sets are not those of its spec")
-    if any(name in said["result"].get("validation", {}) for name in DISTANCES):
+    if any(name in said["result"].get("validation", {}) for name in OF_MAIN):
         raise ValueError("its distances are to validation patients")
     main = next(iter(named))
     for tested in tests:
-        if any(name in tested for name in DISTANCES) is not (tested["name"] == main):
+        if any(name in tested for name in OF_MAIN) is not (tested["name"] == main):
             raise ValueError("its distances are not those to its main test set")
 
 
@@ -148,7 +150,7 @@ def _check_schema(said: Any) -> None:
 def _validator() -> Any:
     from jsonschema_rs import Draft202012Validator
 
-    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    return Draft202012Validator(schema())
 
 
 PNG = b"\x89PNG\r\n\x1a\n"

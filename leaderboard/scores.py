@@ -6,14 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from benchmark.metrics.crossed import Estimate, Told, estimate, within
 from benchmark.metrics.paired import Chance, Pairing, chance, difference
-from benchmark.sweep.free import Choice, best_free, gain, is_free
-from benchmark.sweep.over_seeds import Tests, is_certain, told_of
-from benchmark.sweep.request import UPPER
-from benchmark.sweep.result_form import patients_in
+from benchmark.results.bookends import UPPER, Choice, best_free, gain, is_free
+from benchmark.results.over_seeds import Tests, is_certain, told_of
+from benchmark.results.result import Result, TestSet
 from leaderboard.entries import Entry
 
 INTERVALS = {"dice": 1.0, "hd95_mm": math.inf, "bavd_mm": math.inf, "cldice": 1.0}
@@ -60,10 +58,10 @@ class Bookends:
     def __init__(self, cells: Sequence[Entry]) -> None:
         self._cells = [cell for cell in cells if cell.status == "done" and not cell.faults]
         self._of: dict[tuple[str, str], Told | None] = {}
-        free: dict[str, list[Mapping[str, Any]]] = {}
+        free: dict[str, list[Result]] = {}
         for cell in self._cells:
             if is_free(cell.spec):
-                free.setdefault(cell.spec.generator.name, []).append(cell.result)
+                free.setdefault(cell.spec.generator.name, []).append(cell.told)
         self.choice: Choice | None = best_free(free)
 
     def real(self, name: str) -> float | None:
@@ -84,10 +82,9 @@ class Bookends:
         return self._of[name, bookend]
 
 
-def scores_on(name: str, cell: Entry) -> Mapping[str, Any]:
-    """What a finished cell says of a test set."""
-    found: Mapping[str, Any] = next(t for t in cell.result["test_sets"] if t["name"] == name)
-    return found
+def scores_on(name: str, cell: Entry) -> TestSet:
+    """What a finished cell says of a test set that it tells of."""
+    return next(test for test in cell.told.test_sets if test.name == name)
 
 
 def scored_on(tests: Tests, name: str, bookends: Bookends, *, certain: bool = False) -> Scored:
@@ -105,7 +102,7 @@ def scored_on(tests: Tests, name: str, bookends: Bookends, *, certain: bool = Fa
     dice = told["dice"]
     over_free, paired = difference(dice, free) if free else (None, None)
     return Scored(
-        patients=min((n for test in tests.values() if (n := patients_in(test))), default=None),
+        patients=min((test.many for test in tests.values() if test.many), default=None),
         dice=scores["dice"],
         scores=scores,
         calibres={c: mean for c in CALIBRES if (mean := _mean(tests, c)) is not None},
@@ -119,10 +116,10 @@ def scored_on(tests: Tests, name: str, bookends: Bookends, *, certain: bool = Fa
     )
 
 
-def tests_on(name: str, cells: Sequence[Entry]) -> dict[int, Mapping[str, Any]]:
+def tests_on(name: str, cells: Sequence[Entry]) -> dict[int, TestSet]:
     """What those say of a test set that tell of it, by seed."""
-    tests = ((cell.spec.seed, test) for cell in cells for test in cell.result["test_sets"])
-    return {seed: test for seed, test in tests if test["name"] == name}
+    tests = ((cell.spec.seed, cell.told.test(name)) for cell in cells)
+    return {seed: test for seed, test in tests if test}
 
 
 def _gain(dice: Estimate, over_free: Estimate | None, real: float | None) -> float | None:
@@ -133,17 +130,17 @@ def _gain(dice: Estimate, over_free: Estimate | None, real: float | None) -> flo
 def _mean(tests: Tests, score: str) -> float | None:
     """Over the patients that have the score, of each one's mean over seeds."""
     values: dict[str, list[float]] = {}
-    for row in (row for test in tests.values() for row in test.get("patients", ())):
-        if row[score] is not None:
-            values.setdefault(row["patient"], []).append(row[score])
+    for one in (one for test in tests.values() for one in test.patients):
+        if (value := getattr(one, score)) is not None:
+            values.setdefault(one.patient, []).append(value)
     told = [fmean(scores) for scores in values.values()]
-    told = told or [test[score]["mean"] for test in tests.values() if test[score]]
+    told = told or [mean.mean for test in tests.values() if (mean := test.mean(score))]
     return fmean(told) if told else None
 
 
 def _by_site(tests: Tests) -> dict[str, float]:
     values: dict[str, list[float]] = {}
-    for row in (row for test in tests.values() for row in test.get("patients", ())):
-        if row["site"]:
-            values.setdefault(row["site"], []).append(row["dice"])
+    for one in (one for test in tests.values() for one in test.patients):
+        if one.site:
+            values.setdefault(one.site, []).append(one.dice)
     return {site: fmean(values[site]) for site in sorted(values)}

@@ -9,15 +9,12 @@ may name somebody, no neighbours. A test set that is withheld takes all that was
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from benchmark.core.budget import Guarantee
 from benchmark.core.errors import DataError
-from benchmark.core.files import plain
-from benchmark.sweep.leaving import FEWEST, without_few, without_patients
-from benchmark.sweep.spec import RunSpec
+from benchmark.results.disclosure import FEWEST, without_few, without_patients
+from benchmark.results.result import Result
+from benchmark.results.spec import RunSpec
 from leaderboard.entries import OUTDATED, Entry
 from leaderboard.published import Published
 
@@ -31,7 +28,7 @@ SMALL = f"Every test set has fewer than {FEWEST} patients, and such means tell o
 
 def is_of_phantoms(entry: Entry) -> bool:
     """Whether a finished cell says that its data concern nobody, and nothing speaks against it."""
-    return entry.status == "done" and not entry.faults and not entry.result["private_data"]
+    return entry.status == "done" and not entry.faults and not entry.told.private_data
 
 
 def shared(entry: Entry, *, phantoms: bool, for_owner: bool = False) -> Entry:
@@ -47,9 +44,9 @@ def shared(entry: Entry, *, phantoms: bool, for_owner: bool = False) -> Entry:
     if entry.status != "done":
         told = entry.reason in ("", OUTDATED)
         return entry if told else replace(entry, reason=ERROR)
-    result = {**entry.result, "private_data": True}
+    result = entry.told.but(private_data=True)
     result = result if for_owner else without_few(result)
-    if not result["test_sets"]:
+    if not result.test_sets:
         return Entry(spec=entry.spec, status="withheld", reason=SMALL, verdict=entry.verdict)
     pictures = {"samples"} if samples_may_leave(entry.spec, result) else set()
     return replace(
@@ -60,9 +57,9 @@ def shared(entry: Entry, *, phantoms: bool, for_owner: bool = False) -> Entry:
     )
 
 
-def samples_may_leave(spec: RunSpec, result: Mapping[str, Any]) -> bool:
+def samples_may_leave(spec: RunSpec, result: Result) -> bool:
     """Whether patches made from patients may: whoever knows a seed can take its noise away."""
-    epsilon = Guarantee.from_dict(result["guarantee"]).epsilon
+    epsilon = result.guarantee.epsilon
     return epsilon == 0 or (math.isfinite(epsilon) and spec.noise == "system")
 
 
@@ -81,22 +78,7 @@ def published(entry: Entry) -> Published:
         raise DataError(f"{entry.spec.generator.name} {entry.spec.key} is not published: {SMALL}")
     return Published(
         spec=one.spec,
-        result=_as_now(one.spec, one.result),
+        result=one.told.but(spec=one.spec),
         curves=one.curves,
         pictures=one.pictures,
     )
-
-
-def _as_now(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, Any]:
-    """A result that an earlier version of the suite computed, with the fields that it lacks."""
-    sites = [{**site, "guarantee": _guarantee(site)} for site in result.get("sites", ())]
-    return {
-        **result,
-        "spec": plain(spec.as_dict()),
-        "guarantee": _guarantee(result),
-        **({"sites": sites} if sites else {}),
-    }
-
-
-def _guarantee(said: Mapping[str, Any]) -> Any:
-    return plain(Guarantee.from_dict(said["guarantee"]).as_dict())

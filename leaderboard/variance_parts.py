@@ -18,10 +18,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from benchmark.core.budget import Unit
+from benchmark.core.editions import edition_of
 from benchmark.core.files import write_text
 from benchmark.metrics.crossed import Floats, Grid, Parts, of_values
-from benchmark.sweep.editions import edition_of
-from benchmark.sweep.variance_parts import FILE, VarianceParts
+from benchmark.results.variance_parts import FILE, VarianceParts
 from leaderboard.board import Row, Table, tables_of
 from leaderboard.entries import entries_of
 from leaderboard.page import HERE

@@ -13,22 +13,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.editions import edition_of
+from benchmark.core.editions import found as edition
 from benchmark.core.errors import BenchError, DataError, UsageError
-from benchmark.core.files import plain
 from benchmark.metrics.bootstrap import Interval, interval, intervals
 from benchmark.metrics.scores import Scores
 from benchmark.metrics.weights import missing_reason
-from benchmark.sweep.distances import NOTHING_SYNTHETIC
-from benchmark.sweep.editions import edition_of
-from benchmark.sweep.editions import found as edition
-from benchmark.sweep.free import is_free
-from benchmark.sweep.inputs import COST_OF_SKIPPING, VALIDATION, Inputs, Progress, gather
-from benchmark.sweep.leaving import coarse, is_small
-from benchmark.sweep.plans import same
-from benchmark.sweep.request import METHODS
-from benchmark.sweep.result_form import fid_in, offline_distance_in, patients_in
-from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.tuned import NOT_ACCOUNTED, PRIVATE
+from benchmark.results.bookends import METHODS, is_free
+from benchmark.results.disclosure import coarse, is_small
+from benchmark.results.result import NOTHING_SYNTHETIC, Fid, Mean, PatientScores, TestSet, tests_in
+from benchmark.results.spec import VALIDATION, RunSpec
+from benchmark.results.tuned_settings import NOT_ACCOUNTED, PRIVATE
+from benchmark.sweep.inputs import COST_OF_SKIPPING, Inputs, Progress, gather
+from benchmark.sweep.plan_cache import same
 from leaderboard.guarantees import of_guarantees, of_mechanisms, of_plan, unknown_patients
 from leaderboard.published import Published, Verdict
 from leaderboard.sharing import samples_may_leave
@@ -89,13 +86,13 @@ def verified(one: Published, phantoms: Inputs, cache: Path) -> Verdict:
     """
     faults = [*_of_spec(one), *_of_data(one, phantoms), *_of_free_rows(one)]
     unchecked: list[str] = []
-    if one.result["private_data"]:
+    if one.result.private_data:
         faults += _of_privacy(one)
         unchecked += unknown_patients(one)
         unchecked += [
-            f"over how many patients its means on {test['name']} are, as it does not say"
-            for test in one.result["test_sets"]
-            if patients_in(test) is None
+            f"over how many patients its means on {test.name} are, as it does not say"
+            for test in one.result.test_sets
+            if test.many is None
         ]
         unchecked.append("the intervals, as scores of single patients do not leave a hospital")
     else:
@@ -110,19 +107,16 @@ def verified(one: Published, phantoms: Inputs, cache: Path) -> Verdict:
 
 
 def _of_spec(one: Published) -> Iterator[str]:
-    said = one.result
-    if said["run_key"] != one.spec.key:
-        yield f"its key is {said['run_key']}, and its spec's is {one.spec.key}"
-    if plain(one.spec.as_dict()) != said["spec"]:
-        yield "its spec is not written as the suite writes it"
+    if one.result.run_key != one.spec.key:
+        yield f"its key is {one.result.run_key}, and its spec's is {one.spec.key}"
 
 
 def _of_free_rows(one: Published) -> Iterator[str]:
     """A free row rests on the published constants; it alone is scored on validation patients."""
-    spec, told = one.spec, one.result.get("validation")
+    spec, told = one.spec, one.result.validation
     if (spec.validation or told) and not is_free(spec):
         yield "it is no free row, and says something of validation patients"
-    elif told and not (spec.validation and told["name"] == VALIDATION):
+    elif told and not (spec.validation and told.name == VALIDATION):
         yield "its spec names no validation patients, and its result does"
     if spec.generator.name in METHODS and spec.generator.version == _version_of(spec):
         constants = class_of(spec.registry, spec.generator.name).constants.as_dict()
@@ -139,7 +133,7 @@ def _version_of(spec: RunSpec) -> int:
 
 def _of_data(one: Published, phantoms: Inputs) -> Iterator[str]:
     """Only phantoms may call themselves so, and they must: their scores can be recomputed."""
-    spec, private = one.spec, one.result["private_data"]
+    spec, private = one.spec, one.result.private_data
     if not private and (spec.data, spec.test_data) != (phantoms.data, phantoms.test_data):
         yield "it says that its data are the embedded phantoms, and their digests are others"
     if not private and spec.validation not in ("", phantoms.validation_data):
@@ -153,98 +147,95 @@ def _of_data(one: Published, phantoms: Inputs) -> Iterator[str]:
 
 def _of_privacy(one: Published) -> Iterator[str]:
     """Of patients nothing leaves that tells of single ones."""
-    groups = [*one.result["test_sets"], *_validation_in(one)]
-    if any("patients" in tested for tested in groups):
+    groups = [*tests_in(one.result)]
+    if any(tested.patients for tested in groups):
         yield "it has scores of single patients, which do not leave a hospital"
     if one.curves:
         yield "it has training curves, which no noise protects"
-    if one.result.get("skipped"):
+    if one.result.skipped:
         yield "it says who was left out"
-    if one.result.get("notes"):
+    if one.result.notes:
         yield "it has notes of files, which may name somebody"
-    if "seconds" in (rounds := one.result.get("rounds", {})) or not {*rounds} <= ROUNDS:
+    if "seconds" in (rounds := one.result.rounds) or not {*rounds} <= ROUNDS:
         yield "it says of its rounds more than how many there were, and their bytes"
-    if {*(one.result.get("fraction_of_real") or ())} - {t["name"] for t in one.result["test_sets"]}:
+    if {*(one.result.fraction_of_real or ())} - {test.name for test in one.result.test_sets}:
         yield "it has a share of real on a test set that it does not tell of"
-    tuned = one.spec.tuned or {}
-    if tuned.get("on") == PRIVATE and tuned["selection"] != NOT_ACCOUNTED:
+    tuned = one.spec.tuned
+    if tuned and tuned.on == PRIVATE and tuned.selection != NOT_ACCOUNTED:
         yield f"its settings were tuned on patients, and its selection is not {NOT_ACCOUNTED!r}"
     yield from _of_sentences(one)
     if "neighbours" in one.pictures:
         yield "it has neighbours of its synthetic patches, which are patients' own"
     if "samples" in one.pictures and not samples_may_leave(one.spec, one.result):
         yield "it has synthetic patches, which leave only under a finite ε with the system's noise"
-    if one.result["seconds"] != coarse(one.result["seconds"]) or "peak_mib" in one.result:
+    if one.result.seconds != coarse(one.result.seconds) or one.result.has("peak_mib"):
         yield "it says how long which stage took, or how much memory, which depend on patients"
     for tested in groups:
         if is_small(tested):
-            yield f"its means on {tested['name']} are over {tested['n']} patients, and tell of them"
+            yield f"its means on {tested.name} are over {tested.many} patients, and tell of them"
         for name in Scores._fields:
-            told = tested[name]
-            if told and not told["low"] <= told["mean"] <= told["high"]:
-                yield f"{name} on {tested['name']} lies outside of its own interval"
+            told = tested.mean(name)
+            if told and not told.low <= told.mean <= told.high:
+                yield f"{name} on {tested.name} lies outside of its own interval"
 
 
 def _of_sentences(one: Published) -> Iterator[str]:
     """Free text could name somebody: only the suite's own sentences leave."""
-    cost = one.result.get("cost_of_skipping")
+    cost = one.result.cost_of_skipping
     numbers = re.escape(COST_OF_SKIPPING).replace(re.escape("{}"), r"\d{1,9}")
     if cost is not None and not re.fullmatch(numbers, cost):
         yield "what it says of patients who were left out is no sentence of this suite"
-    reasons = [t["fid"].get("reason") for t in one.result["test_sets"] if "fid" in t]
+    reasons = [test.fid.reason for test in one.result.test_sets if test.fid]
     if {*reasons} - {None, NOTHING_SYNTHETIC, missing_reason()}:
         yield "why it has no FID is no sentence of this suite"
 
 
 def _of_distances(one: Published) -> Iterator[str]:
     """A distance needs something synthetic, and FID its weights; both rest on the protocol."""
-    spec, fid = one.spec, fid_in(one.result)
-    value, distance = fid.get("value"), offline_distance_in(one.result)
+    spec, fid, distance = one.spec, one.result.fid, one.result.offline_distance
+    value = fid.value if fid else None
     if spec.is_direct and (value, distance) != (None, None):
         yield "it has distances of synthetic patches, and its segmenter saw none"
     if value is not None and not spec.fid_weights:
         yield "it has an FID, and its spec no weights to compute one with"
     protocol = spec.protocol
-    if value is not None and (fid["dims"] != protocol["fid_dims"] or fid["n"] > protocol["fid_n"]):
+    if fid and value is not None and not _fits(fid, protocol):
         yield "its FID is not the one of its protocol"
+
+
+def _fits(fid: Fid, protocol: Mapping[str, Any]) -> bool:
+    return fid.dims == int(protocol["fid_dims"]) and (fid.n or 0) <= int(protocol["fid_n"])
 
 
 def _of_scores(one: Published, phantoms: Inputs) -> Iterator[str]:
     """Every phantom of a test set must be told of, and their means must be what is claimed."""
-    tests = {tested["name"]: tested for tested in one.result["test_sets"]}
+    tests = {tested.name: tested for tested in tests_in(one.result)}
     groups = dict(phantoms.tests)
     if one.spec.validation:
-        tests |= {tested["name"]: tested for tested in _validation_in(one)}
         groups[VALIDATION] = phantoms.validation
     for name, patients in groups.items():
-        rows = tests[name].get("patients", ()) if name in tests else ()
+        rows = tests[name].patients if name in tests else ()
         due = [(patient.id, patient.site) for patient in patients]
-        if [(row["patient"], row["site"]) for row in rows] != due:
+        if [(row.patient, row.site) for row in rows] != due:
             yield f"the patients on {name} are not the phantoms of that test set"
-        elif tests[name].get("n", len(due)) != len(due):
-            yield f"n on {name} is {tests[name]['n']}, and there are {len(due)} phantoms"
+        elif tests[name].n not in (None, len(due)):
+            yield f"n on {name} is {tests[name].n}, and there are {len(due)} phantoms"
         else:
             yield from _of_means(name, tests[name], rows)
 
 
-def _validation_in(one: Published) -> list[Mapping[str, Any]]:
-    return [one.result["validation"]] if "validation" in one.result else []
-
-
-def _of_means(
-    name: str, claimed: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
-) -> Iterator[str]:
-    columns = {score: [row[score] for row in rows] for score in Scores._fields}
+def _of_means(name: str, claimed: TestSet, rows: Sequence[PatientScores]) -> Iterator[str]:
+    columns = {score: [getattr(row, score) for row in rows] for score in Scores._fields}
     full = [score for score, column in columns.items() if None not in column]
     again = dict(zip(full, intervals([columns[score] for score in full]), strict=True))
     for score, column in columns.items():
         some = [value for value in column if value is not None]
         found = again.get(score) or (interval(some) if some else None)
-        if not _same_interval(claimed[score], found):
+        if not _same_interval(claimed.mean(score), found):
             yield f"{score} on {name} is not that of its patients"
 
 
-def _same_interval(claimed: Mapping[str, float] | None, found: Interval | None) -> bool:
+def _same_interval(claimed: Mean | None, found: Interval | None) -> bool:
     if claimed is None or found is None:
         return claimed is None and found is None
-    return all(same(claimed[part], value) for part, value in found._asdict().items())
+    return all(same(getattr(claimed, part), value) for part, value in found._asdict().items())

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmark.core.errors import BenchError
 from benchmark.core.registry import Registry
-from benchmark.sweep.spec import RunSpec
+from benchmark.results.spec import RunSpec
 
 
 @lru_cache

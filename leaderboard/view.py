@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.core.budget import delta_text, epsilon_text
-from benchmark.sweep.editions import DEFAULT, edition_of
-from benchmark.sweep.explanation import explain
-from benchmark.sweep.looks import Look, looks_of
+from benchmark.core.editions import DEFAULT, edition_of
+from benchmark.results.explanation import explain
+from benchmark.results.looks import Look, looks_of
 from leaderboard.board import Row, Table
 from leaderboard.charts import PAPER, Levels, charts
 from leaderboard.cohorts import Cohorts
@@ -94,7 +94,7 @@ def title_of(table: Table) -> str:
     """What its rows share, in a line."""
     spec, protocol = table.common, table.common.protocol
     data = "embedded phantoms" if table.phantoms else f"cohort {spec.data[:8]}"
-    data += f" less {max(spec.own['patients'])} own patients" if spec.own else ""
+    data += f" less {max(spec.own.patients)} own patients" if spec.own else ""
     return (
         f"one {spec.unit} protected, δ = {delta_text(spec.delta)}, {data}, {spec.segmenter.name}, "
         f"{protocol['samples']} patches of {protocol['patch_size']}², "
@@ -190,7 +190,7 @@ def _detail(row: Row, table: Table, pictures: Pictures) -> dict[str, Any]:
     spec = row.spec
     first = row.done[0] if row.done else row.cells[0]
     return {
-        "privacy": explain(first.result) if row.done else "",
+        "privacy": explain(first.told) if row.done else "",
         "checked": _checked(row),
         "plug_ins": plug_ins_of(row),
         "fid": fid_in_words(row),

@@ -29,9 +29,11 @@ from benchmark.audit.membership import (
 )
 from benchmark.audit.watching import blamed, in_a_line
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit, epsilon_text
+from benchmark.core.editions import DEFAULT, PROTOCOL, preset_in
 from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.generator import FitContext, Generator, Noise, Progress
 from benchmark.core.patches import Patches
+from benchmark.core.protocol import PROTOCOLS, protocol_recipe
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.core.workings import PrivateGame, Shown
@@ -39,10 +41,8 @@ from benchmark.data.patching import cached, public_numbers
 from benchmark.privacy.ledger import Spending
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.privacy.units import default_delta
-from benchmark.sweep.editions import DEFAULT, PROTOCOL, preset_in
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.payment import ledger_in
-from benchmark.sweep.presets import PROTOCOLS, protocol_recipe
 from benchmark.sweep.request import registry_of
 
 DRAWN = 2

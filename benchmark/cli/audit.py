@@ -50,10 +50,10 @@ def audit(**options: Any) -> int:
     from rich.progress import Progress
 
     from benchmark.audit.report import Audit, made, run_audit
+    from benchmark.core.editions import found as edition
     from benchmark.data.folders import cache_folder, check_writable, state_folder
-    from benchmark.sweep.editions import found as edition
     from benchmark.sweep.inputs import gather
-    from leaderboard.figures import draw_membership
+    from benchmark.terminal.figures import draw_membership
 
     check_writable(options["picture"].parent)
     asked = Audit(

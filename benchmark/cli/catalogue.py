@@ -16,7 +16,7 @@ from benchmark.core.errors import UsageError
 if TYPE_CHECKING:
     from benchmark.core.budget import Unit
     from benchmark.core.settings import Settings
-    from benchmark.sweep.tuned import Wanted
+    from benchmark.results.tuned_settings import Wanted
 
 
 @click.command("list")
@@ -42,11 +42,11 @@ def show(name: str, preset: str, protocol: str, tuned: bool, unit: Unit, out: Pa
     """
     import inspect
 
+    from benchmark.core.editions import PROTOCOL, preset_in
+    from benchmark.core.protocol import PROTOCOLS, Protocol
     from benchmark.core.registry import generators, segmenters, unknown
-    from benchmark.sweep.editions import PROTOCOL, preset_in
-    from benchmark.sweep.presets import PROTOCOLS, Protocol
-    from benchmark.sweep.request import LOWER, UPPER
-    from benchmark.sweep.tuned import Wanted
+    from benchmark.results.bookends import LOWER, UPPER
+    from benchmark.results.tuned_settings import Wanted
 
     registry = next((r for r in (generators, segmenters) if name in r.names()), None)
     if tuned and (registry is segmenters or name in (UPPER, LOWER, PROTOCOL)):
@@ -73,9 +73,9 @@ def show(name: str, preset: str, protocol: str, tuned: bool, unit: Unit, out: Pa
 
 
 def _settings(name: str, presets: Mapping[str, Settings], preset: str, protocol: str) -> None:
+    from benchmark.core.editions import preset_in
     from benchmark.core.registry import unknown
     from benchmark.core.settings import describe
-    from benchmark.sweep.editions import preset_in
 
     if preset not in presets:
         raise UsageError(unknown(f"preset of {name}", preset, list(presets)))
@@ -86,7 +86,7 @@ def _settings(name: str, presets: Mapping[str, Settings], preset: str, protocol:
 
 def _tuned(start: Mapping[str, Any], wanted: Wanted, out: Path) -> None:
     from benchmark.privacy.ledger import DELTA
-    from benchmark.sweep.tuned import FOLDER, PRIVATE, SHIPPED, levels
+    from benchmark.results.tuned_settings import FOLDER, PRIVATE, SHIPPED, levels
 
     name, unit, roots = wanted.generator, wanted.unit, [out / FOLDER, SHIPPED]
     found = [

@@ -21,9 +21,9 @@ from benchmark.core.errors import UsageError
 )
 def compare(left: str, right: str, out: Path) -> None:
     """Say how runs A and B (folders, or run keys) differ: settings, and scores by patient."""
-    from benchmark.cli.console import Console
-    from benchmark.sweep.store import find
-    from leaderboard.comparison import differences, scores_table, settings_table
+    from benchmark.results.store import find
+    from benchmark.terminal.comparison import differences, scores_table, settings_table
+    from benchmark.terminal.console import Console
     from leaderboard.entries import entries_of
 
     one, other = (entries_of([find(run, out)])[0] for run in (left, right))

@@ -18,7 +18,7 @@ import click
 )
 def explain(run: str, out: Path) -> None:
     """Say in words what RUN (a folder, or a run key) promises, and what it does not."""
-    from benchmark.sweep.explanation import explain as words
-    from benchmark.sweep.store import find, read_result
+    from benchmark.results.explanation import explain as words
+    from benchmark.results.store import found
 
-    click.echo(words(read_result(find(run, out)) or {}))
+    click.echo(words(found(run, out)[1]))

@@ -41,8 +41,8 @@ def build(runs: tuple[Path, ...], out: Path) -> None:
     what does not add up is marked so, and ranked against nothing. Of private data the page shows
     what `submit` would publish.
     """
-    from benchmark.cli.console import Console
     from benchmark.data.folders import cache_folder, state_folder
+    from benchmark.terminal.console import Console
     from leaderboard.board import tables_of
     from leaderboard.entries import entries_of
     from leaderboard.page import write_markdown, write_page
@@ -96,7 +96,7 @@ def submit(runs: tuple[Path, ...], to: Path) -> None:
             click.echo(f"{ready[entry.spec.key].write(to)}")
         else:
             click.echo(f"{entry.spec.generator.name} {entry.spec.key}: {entry.status}, left out.")
-    if any(entry.result.get("private_data") for entry in entries):
+    if any(entry.result.private_data for entry in entries if entry.result):
         click.echo(PRIVATE)
     if ready:
         click.echo(SENDING)
@@ -110,8 +110,8 @@ def verify(files: tuple[Path, ...]) -> int:
     Keys from specs, guarantees from settings, every ε from its mechanism's numbers, intervals from
     patients' scores, digests from the phantoms. Without FILES, those in leaderboard/results.
     """
-    from benchmark.cli.console import Console
     from benchmark.data.folders import cache_folder, state_folder
+    from benchmark.terminal.console import Console
     from leaderboard.verification import verified_files, verifier
 
     console = Console()

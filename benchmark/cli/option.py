@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.core.editions import DEFAULT, EDITIONS
 from benchmark.core.errors import UsageError
-from benchmark.sweep.editions import DEFAULT, EDITIONS
 
 if TYPE_CHECKING:
     from benchmark.data.reading import Reading

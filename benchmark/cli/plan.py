@@ -69,11 +69,11 @@ def plan(**options: Any) -> int:
     show, and how many seeds would show 0.03: of one pair of rows, two-sided at 5 %, with a power of
     0.8. It is estimated from phantoms of the board's protocol; other data differ.
     """
-    from benchmark.cli.console import Console
     from benchmark.data.folders import cache_folder, check_writable
+    from benchmark.results.resolution import resolution
     from benchmark.sweep.feasibility import prospects
-    from benchmark.sweep.resolution import resolution
-    from leaderboard.prospects import prospects_table
+    from benchmark.terminal.console import Console
+    from benchmark.terminal.prospects import prospects_table
 
     check_writable(cache_folder())
     console, request = Console(), _request(options)
@@ -92,7 +92,7 @@ def plan(**options: Any) -> int:
 
 def _request(options: Mapping[str, Any]) -> Request:
     from benchmark.core.budget import parse_epsilon
-    from benchmark.sweep.editions import PROTOCOL
+    from benchmark.core.editions import PROTOCOL
     from benchmark.sweep.feasibility import with_preset
     from benchmark.sweep.request import Request
 

@@ -18,10 +18,10 @@ import click
 )
 def report(what: str, out: Path) -> None:
     """Write report.html and report.md for a sweep's folder, or for one run (a folder, or a key)."""
-    from benchmark.sweep.store import find
-    from benchmark.sweep.summary import SUMMARY
+    from benchmark.results.store import find
+    from benchmark.results.summary import SUMMARY
+    from benchmark.terminal.reports import write_report
     from leaderboard.entries import entries_of, entries_of_sweep
-    from leaderboard.reports import write_report
 
     folder = Path(what)
     if (folder / SUMMARY).is_file():

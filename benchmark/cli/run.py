@@ -145,10 +145,10 @@ DP_SEGMENTER = "dp-segmenter"
 @option.tracking_uri
 def run(**options: Any) -> int:
     """Fit, sample, segment and score: Dice and FID at each ε."""
-    from benchmark.cli.console import Console
     from benchmark.data.folders import cache_folder, state_folder
     from benchmark.sweep.place import Place
     from benchmark.sweep.sweep import run_sweep
+    from benchmark.terminal.console import Console
 
     place = Place(
         out=options["out"],
@@ -173,8 +173,8 @@ def run(**options: Any) -> int:
 
 def _request(options: Mapping[str, Any]) -> Request:
     from benchmark.core.budget import parse_epsilon
+    from benchmark.results.tuned_settings import FOLDER, SHIPPED
     from benchmark.sweep.request import FIRST_SEEDS, Request
-    from benchmark.sweep.tuned import FOLDER, SHIPPED
 
     private, precision = options["data"] is not None, _precision(options)
     direct = [DP_SEGMENTER] if options["dp_segmenter"] else []

@@ -29,10 +29,10 @@ def score(**options: Any) -> None:
     """
     import torch
 
-    from benchmark.cli.console import Console
     from benchmark.data.folders import state_folder
     from benchmark.sweep.released import score_released
-    from leaderboard.table import patients_table
+    from benchmark.terminal.console import Console
+    from benchmark.terminal.table import patients_table
 
     torch.set_num_threads(1)
     console = Console()

@@ -17,7 +17,7 @@ from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from benchmark.sweep.place import Place
-    from benchmark.sweep.studies import Order
+    from benchmark.tuning.run import Order
 
 UNSAID = ("out", "storage", "tracking_uri", "fid_weights", "jobs", "device")
 COHORT = "COHORT"
@@ -79,9 +79,9 @@ def tune(**options: Any) -> None:
     A killed search goes on with the same command; several may work on one --storage. `bench run
     --tuned` uses what was found.
     """
-    from benchmark.cli.console import Console
-    from benchmark.sweep.studies import run_studies
-    from leaderboard.tuning import draw_studies, front_table, tuning_table
+    from benchmark.terminal.console import Console
+    from benchmark.terminal.tuning import draw_studies, front_table, tuning_table
+    from benchmark.tuning.run import run_studies
 
     order, place = _order(options), _place(options)
     console = Console()
@@ -129,7 +129,7 @@ def _order(options: Mapping[str, Any]) -> Order:
     from benchmark.core.budget import parse_epsilon
     from benchmark.sweep.request import Request
     from benchmark.sweep.sites import Federation
-    from benchmark.sweep.studies import Order
+    from benchmark.tuning.run import Order
 
     private = options["on"] == "private"
     if private != options["leaky"]:

@@ -24,8 +24,8 @@ HOST = "127.0.0.1"
 def ui(out: Path, tracking_uri: str | None, port: int) -> None:
     """Open MLflow's UI on the runs, at 127.0.0.1."""
     from benchmark.core.errors import UsageError
-    from benchmark.sweep.mlflow_pages import pages
-    from benchmark.sweep.tracking import DATABASE, default_uri
+    from benchmark.sweep.tracking.mlflow_runs import DATABASE, default_uri
+    from benchmark.sweep.tracking.pages import pages
 
     if tracking_uri is None and not (out / DATABASE).exists():
         raise UsageError(f"{out / DATABASE} does not exist; `bench run` makes it.")

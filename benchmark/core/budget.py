@@ -12,7 +12,20 @@ from dataclasses import asdict, dataclass, fields
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Literal
 
+from pydantic import ConfigDict
+
 from benchmark.core.errors import UsageError
+from benchmark.core.forms import (
+    Count,
+    Many,
+    Name,
+    PlugInName,
+    Positive,
+    Probability,
+    Rate,
+    Share,
+    Steps,
+)
 
 Unit = Literal["patch", "patient"]
 UNITS: tuple[Unit, ...] = ("patch", "patient")
@@ -99,27 +112,29 @@ class Guarantee:
         covers: What was private.
     """
 
-    target_epsilon: float
-    epsilon: float
-    epsilon_patch: float | None
-    epsilon_patient: float | None
-    delta: float
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    target_epsilon: Positive
+    epsilon: Positive
+    epsilon_patch: Positive | None
+    epsilon_patient: Positive | None
+    delta: Probability
     unit: Unit
-    noise_multiplier: float
-    sampling_rate: float
-    steps: int
-    clip_norm: float
-    accountant: str
+    noise_multiplier: Positive
+    sampling_rate: Rate
+    steps: Steps
+    clip_norm: Positive
+    accountant: PlugInName
     seeded: bool
-    patients: int
-    patches_per_patient: int
-    interruptions: int = 0
-    lost_steps: int = 0
-    sensitivity: float = math.inf
-    grid: float = 0.0
-    distance: float = 0.0
-    relation: str = RELATION
-    covers: str = "fit"
+    patients: Many
+    patches_per_patient: Many
+    interruptions: Count = 0
+    lost_steps: Count = 0
+    sensitivity: Positive = math.inf
+    grid: Positive = 0.0
+    distance: Share = 0.0
+    relation: Name = RELATION
+    covers: Name = "fit"
 
     @classmethod
     def of(

@@ -9,10 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.core.protocol import NATIVE
 from benchmark.data.cohort import PatientVolume
-
-NATIVE = 0.0
-"""The spacing of whoever wants the volume's own pixels."""
 
 
 def at_spacing(volume: PatientVolume, spacing_mm: float) -> PatientVolume:

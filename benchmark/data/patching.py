@@ -13,7 +13,6 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +22,10 @@ from numpy.typing import NDArray
 from benchmark.core.budget import PublicNumbers
 from benchmark.core.errors import DataError
 from benchmark.core.patches import Patches
+from benchmark.core.protocol import NATIVE, Recipe
 from benchmark.core.sums import sums_hold, write_sums
 from benchmark.data.cohort import Patient, PatientVolume
-from benchmark.data.inplane import NATIVE, at_spacing
+from benchmark.data.inplane import at_spacing
 
 IMAGES, MASKS, OWNER = "images.npy", "masks.npy", "patient.npy"
 WITHOUT = "without.txt"
@@ -44,21 +44,6 @@ class Cut(NamedTuple):
     images: NDArray[np.float32]
     masks: NDArray[np.uint8]
     fault: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How patches are taken.
-
-    Attributes:
-        size: Their side in pixels.
-        per_patient: The most of a patient.
-        spacing_mm: A pixel's side; ``NATIVE`` for the volume's own.
-    """
-
-    size: int
-    per_patient: int
-    spacing_mm: float = NATIVE
 
 
 def public_numbers(patients: Sequence[Patient], recipe: Recipe) -> PublicNumbers:

@@ -6,7 +6,7 @@ Or, where the segmenter itself is fitted on patients under the budget: fit, scor
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,31 +14,31 @@ from typing import Any, NamedTuple
 from benchmark.core.budget import Guarantee
 from benchmark.core.coarse import coarse
 from benchmark.core.errors import DataError
-from benchmark.core.files import plain, write_json
+from benchmark.core.files import write_json
 from benchmark.core.generator import FitContext, Generator, Noise
 from benchmark.core.patches import Patches
+from benchmark.core.protocol import Recipe, protocol_recipe, spacing_of
 from benchmark.core.registry import segmenters
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter, Segmenter, TrainContext
-from benchmark.data.patching import Recipe, cached
+from benchmark.data.patching import cached
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
+from benchmark.results.provenance import peak_mib, suite
+from benchmark.results.result import Distances, PlugInOrigin, Result, SiteResult, Suite, TestSet
+from benchmark.results.spec import VALIDATION, RunSpec
+from benchmark.results.store import CURVES, GENERATOR, NEIGHBOURS, SAMPLES
 from benchmark.sweep.distances import distances, no_distances
-from benchmark.sweep.inputs import VALIDATION, Inputs
+from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.own_patients import Judge
 from benchmark.sweep.payment import check_charged, checkpoint_of, pay
 from benchmark.sweep.pictures import neighbours, save_picture, strip
-from benchmark.sweep.presets import protocol_recipe, spacing_of
 from benchmark.sweep.rounds import RoundWatch
 from benchmark.sweep.sites import (
     Where,
     fit_across_sites,
     inputs_of,
-    is_federated,
     worst,
 )
-from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.store import CURVES, GENERATOR, NEIGHBOURS, SAMPLES
-from benchmark.sweep.suite import peak_mib, suite
 from benchmark.sweep.testing import Listener, tested, trained
 from benchmark.sweep.watch import Watch
 
@@ -68,7 +68,7 @@ class Setting:
 
 def run_cell(
     spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, listener: Listener
-) -> dict[str, Any]:
+) -> Result:
     """Runs one cell and returns its result; every intermediate file lands in its folder."""
     watch = Watch(listener)
     learn = _learn_from_patients if spec.is_direct else _learn_from_synthetic
@@ -79,38 +79,46 @@ def run_cell(
             for name, group in inputs.tests.items()
         ]
         validation = _validation(spec, learnt.segmenter, inputs, listener)
-    main, *others = tests
     write_json(setting.folder / CURVES, watch.curves)
-    return {
-        "run_key": spec.key,
-        "status": "done",
-        "spec": plain(spec.as_dict()),
-        "guarantee": plain(learnt.guarantee.as_dict()),
-        "test_sets": [{**main, **learnt.distances}, *others],
+    said = {
         **validation,
         **learnt.more,
-        "private_data": inputs.private,
-        "skipped": list(inputs.skipped),
-        **({"notes": list(inputs.notes)} if inputs.notes else {}),
+        **({"notes": inputs.notes} if inputs.notes else {}),
         **({"cost_of_skipping": cost} if (cost := inputs.cost_of_skipping) else {}),
-        "suite": suite(),
         **_origins(spec),
-        "peak_mib": coarse(peak_mib()) if inputs.private else peak_mib(),
-        "seconds": watch.taken(private=inputs.private),
     }
+    return Result(
+        run_key=spec.key,
+        status="done",
+        spec=spec,
+        guarantee=learnt.guarantee,
+        test_sets=_with_distances(tests, learnt.distances),
+        private_data=inputs.private,
+        skipped=inputs.skipped,
+        suite=Suite(**suite()),
+        peak_mib=coarse(peak_mib()) if inputs.private else peak_mib(),
+        seconds=watch.taken(private=inputs.private),
+        **said,
+    )
+
+
+def _with_distances(tests: Sequence[TestSet], far: Distances) -> tuple[TestSet, ...]:
+    """The tests, with distances to the patients of the main one."""
+    main, *others = tests
+    return main.but(offline_distance=far.offline, mask_distance=far.mask, fid=far.fid), *others
 
 
 def _origins(spec: RunSpec) -> dict[str, Any]:
     """The distributions of plug-ins that are not the suite's."""
     used = {spec.generator.name: spec.registry, spec.segmenter.name: segmenters}
     found = {name: registry.origin(name) for name, registry in used.items()}
-    told = {name: origin._asdict() for name, origin in found.items() if origin}
+    told = {name: PlugInOrigin(**origin._asdict()) for name, origin in found.items() if origin}
     return {"plug_ins": told} if told else {}
 
 
 def _validation(
     spec: RunSpec, segmenter: Segmenter, inputs: Inputs, listener: Listener
-) -> dict[str, Any]:
+) -> dict[str, TestSet]:
     """A free row's scores on validation patients, by which the best of them is chosen."""
     if not spec.validation:
         return {}
@@ -132,7 +140,7 @@ class Learnt(NamedTuple):
 
     segmenter: Segmenter
     guarantee: Guarantee
-    distances: dict[str, Any]
+    distances: Distances
     more: dict[str, Any]
 
 
@@ -181,7 +189,7 @@ def _generator(
     spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, watch: Watch
 ) -> tuple[Generator, Guarantee, dict[str, Any]]:
     """The fitted generator, and what the result says of its sites and rounds, if there are any."""
-    if is_federated(spec):
+    if spec.is_federated:
         return _fit_across_sites(spec, inputs, setting, watch)
     return *_fit(spec, planned, inputs_of(spec, inputs), setting, watch), {}
 
@@ -252,7 +260,7 @@ def _fit_across_sites(
     )
     with watch.stage("fit"):
         generator, guarantees = fit_across_sites(spec, inputs, where, hears)
-    sites = [{"site": n, "guarantee": plain(g.as_dict())} for n, g in guarantees.items()]
+    sites = tuple(SiteResult(site=n, guarantee=g) for n, g in guarantees.items())
     return generator, worst(list(guarantees.values())), {"sites": sites, "rounds": hears.totals()}
 
 

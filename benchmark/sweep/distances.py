@@ -4,43 +4,53 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.core.patches import Patches
+from benchmark.core.protocol import protocol_recipe
 from benchmark.core.seeds import stream
 from benchmark.data.patching import extract
 from benchmark.metrics.distances import fid, offline_distance
 from benchmark.metrics.mask_shapes import mask_distance
 from benchmark.metrics.weights import missing_reason
+from benchmark.results.result import NOTHING_SYNTHETIC, Distances, Fid
+from benchmark.results.spec import RunSpec
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.presets import protocol_recipe
-from benchmark.sweep.spec import RunSpec
 
-NOTHING_SYNTHETIC = "The segmenter itself was fitted: there are no synthetic patches to compare."
+Images = NDArray[np.float32]
 HELD_OUT_SEED = stream(0, "held-out patches")
 
 
-def no_distances() -> dict[str, Any]:
+def no_distances() -> Distances:
     """What a cell without synthetic patches says."""
-    nothing = {"value": None, "reason": NOTHING_SYNTHETIC}
-    return {"offline_distance": None, "mask_distance": None, "fid": nothing}
+    return Distances(None, None, Fid(value=None, reason=NOTHING_SYNTHETIC))
 
 
 def distances(
     spec: RunSpec, inputs: Inputs, synthetic: Patches, weights: Path | None, cache: Path
-) -> dict[str, Any]:
+) -> Distances:
     """FID where the Inception weights are at hand; the offline and the mask distance always."""
-    n, dims = int(spec.protocol["fid_n"]), int(spec.protocol["fid_dims"])
+    n = int(spec.protocol["fid_n"])
     patients = inputs.tests[inputs.main]
     recipe = protocol_recipe({**spec.protocol, "patches_per_patient": math.ceil(n / len(patients))})
     held_out = extract(patients, recipe, seed=HELD_OUT_SEED)
     real, fake = held_out.images[:n], synthetic.images[:n]
-    result: dict[str, Any] = {
-        "offline_distance": offline_distance(real, fake),
-        "mask_distance": mask_distance(held_out.masks[:n], synthetic.masks[:n]),
-    }
+    return Distances(
+        offline=offline_distance(real, fake),
+        mask=mask_distance(held_out.masks[:n], synthetic.masks[:n]),
+        fid=_fid(spec, inputs, (real, fake), weights, cache),
+    )
+
+
+def _fid(
+    spec: RunSpec, inputs: Inputs, images: tuple[Images, Images], weights: Path | None, cache: Path
+) -> Fid:
     if weights is None:
-        return {**result, "fid": {"value": None, "reason": missing_reason()}}
-    key = f"{inputs.test_data[inputs.main]}-{recipe.size}-{n}"
+        return Fid(value=None, reason=missing_reason())
+    real, fake = images
+    key = f"{inputs.test_data[inputs.main]}-{real.shape[-1]}-{int(spec.protocol['fid_n'])}"
+    dims = int(spec.protocol["fid_dims"])
     found = fid(real, fake, dims=dims, weights=weights, cache=cache / "fid", real_key=key)
-    return {**result, "fid": found._asdict()}
+    return Fid(**found._asdict())

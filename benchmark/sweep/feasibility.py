@@ -26,9 +26,9 @@ from pathlib import Path
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import BenchError, PlugInError
 from benchmark.core.generator import Generator
+from benchmark.core.protocol import protocol_recipe
 from benchmark.core.registry import generators
-from benchmark.sweep.plans import planned
-from benchmark.sweep.presets import protocol_recipe
+from benchmark.sweep.plan_cache import planned
 from benchmark.sweep.request import Request, check_settings, delta_of, make, plug_in_of, protocol_of
 
 WORKABLE_UP_TO = 0.1

@@ -24,7 +24,7 @@ from benchmark.data.folders import (
 from benchmark.metrics import weights
 from benchmark.privacy.chain import LedgerError
 from benchmark.privacy.ledger import Ledger
-from benchmark.sweep.tracking import DATABASE
+from benchmark.sweep.tracking.mlflow_runs import DATABASE
 
 DISTRIBUTION = "angiobench"
 PACKAGES = ("benchmark", "federation", "generators", "segmenters", "leaderboard")

@@ -16,8 +16,8 @@ from benchmark.data.notes import Note, refuse, together
 from benchmark.data.phantom import DEFAULT_SEED, VERSION, embedded
 from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.data.twins import FITTED, near_twins, twins
+from benchmark.results.spec import MAIN_TEST, VALIDATION
 
-MAIN_TEST, VALIDATION = "test", "val"
 Progress = Callable[[str, int, int], None]
 
 

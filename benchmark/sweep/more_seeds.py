@@ -21,12 +21,12 @@ from typing import NamedTuple
 from benchmark.core.budget import epsilon_text
 from benchmark.metrics.crossed import FEWEST, Crossed, Parts, estimate, within
 from benchmark.metrics.power import half_width
-from benchmark.sweep.over_seeds import is_certain, told_of
+from benchmark.results.outcome import Outcome
+from benchmark.results.over_seeds import is_certain, told_of
+from benchmark.results.spec import RunSpec
+from benchmark.results.store import Store
+from benchmark.results.summary import called
 from benchmark.sweep.request import FIRST_SEEDS, Precision
-from benchmark.sweep.runner import Outcome
-from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.store import Store
-from benchmark.sweep.summary import called
 
 
 class Width(NamedTuple):
@@ -68,7 +68,8 @@ def widths(outcomes: Sequence[Outcome], store: Store) -> list[Width]:
 
 def _width(row: dict[int, RunSpec], store: Store) -> Width:
     spec = next(iter(row.values()))
-    tests = {seed: (store.result(one) or {})["test_sets"][0] for seed, one in row.items()}
+    done = {seed: store.result(one) for seed, one in row.items()}
+    tests = {seed: result.test_sets[0] for seed, result in done.items() if result}
     found = within(estimate(told_of(tests, "dice", certain=is_certain(spec))), 0, 1)
     segmenter = "" if spec.is_direct else f", {spec.segmenter.name}"
     name = f"{called(spec)}, ε = {epsilon_text(spec.epsilon)}{segmenter}"

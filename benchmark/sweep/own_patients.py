@@ -15,21 +15,21 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmark.core.errors import NotLearntError, UsageError
 from benchmark.core.files import held, plain, read_json, write_json
 from benchmark.core.patches import Patches
+from benchmark.core.protocol import protocol_recipe, spacing_of
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import TrainContext
 from benchmark.data.cohort import Patient
 from benchmark.data.patching import cached
+from benchmark.results.provenance import suite
+from benchmark.results.result import OwnResult, TestSet
+from benchmark.results.spec import OwnPatients, RunSpec, canonical
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.presets import protocol_recipe, spacing_of
-from benchmark.sweep.spec import RunSpec, canonical
-from benchmark.sweep.suite import suite
 from benchmark.sweep.testing import Listener, tested, trained
 
 HALF = "half"
@@ -73,14 +73,9 @@ def withheld(inputs: Inputs, counts: Sequence[int]) -> Inputs:
     )
 
 
-def said_of(counts: Sequence[int]) -> dict[str, Any] | None:
+def said_of(counts: Sequence[int]) -> OwnPatients | None:
     """What decides a cell with so many own patients, for its spec; ``None`` for none."""
-    return {"patients": list(counts), "mixture": HALF} if counts else None
-
-
-def counts_of(spec: RunSpec) -> list[int]:
-    """The numbers of own patients that a cell is judged with, rising; empty for none."""
-    return [int(many) for many in (spec.own or {}).get("patients", ())]
+    return OwnPatients(patients=tuple(counts), mixture=HALF) if counts else None
 
 
 def ordered(inputs: Inputs, seed: int) -> list[Patient]:
@@ -152,28 +147,29 @@ class Judge:
     device: str
     listener: Listener
 
-    def beside(self, synthetic: Patches) -> list[dict[str, Any]]:
+    def beside(self, synthetic: Patches) -> tuple[OwnResult, ...]:
         """For each number of own patients, the tests with synthetic patches and without."""
         patches = own_patches(self.spec, self.inputs, self.cache)
         made = []
-        for many in counts_of(self.spec):
+        for many in self.spec.own_counts:
             mine = of_first(patches, many)
             tests = self._tests(mixed(synthetic, mine), f"with {many} own patients")
-            made.append({"patients": many, "test_sets": tests, "alone": self._alone(mine, many)})
-        return made
+            alone = self._alone(mine, many)
+            made.append(OwnResult(patients=many, test_sets=tests, alone=alone))
+        return tuple(made)
 
-    def _alone(self, own: Patches, many: int) -> list[dict[str, Any]]:
+    def _alone(self, own: Patches, many: int) -> tuple[TestSet, ...]:
         """The tests of training on own patients alone; computed once for all the cells."""
         folder = self.cache / FOLDER / self._key(many)
         with held(folder, wait=True):
             file = folder / "tests.json"
             found = read_json(file)
             if "test_sets" not in found:
-                found = {"test_sets": self._tests(own, f"{many} own patients alone")}
+                tests = self._tests(own, f"{many} own patients alone")
                 folder.chmod(0o700)  # scores of single patients
-                write_json(file, found)
-        tests: list[dict[str, Any]] = found["test_sets"]
-        return tests
+                write_json(file, {"test_sets": [test.as_dict() for test in tests]})
+                return tests
+        return tuple(TestSet.model_validate(test) for test in found["test_sets"])
 
     def _key(self, many: int) -> str:
         """Of all that decides what own patients alone are worth; no generator does."""
@@ -182,7 +178,7 @@ class Judge:
         said = [*decides, self.inputs.own_data, many, suite()["version"]]
         return _digest(canonical(plain(said)))
 
-    def _tests(self, patches: Patches, stage: str) -> list[dict[str, Any]]:
+    def _tests(self, patches: Patches, stage: str) -> tuple[TestSet, ...]:
         """Each test set's scores; none where the segmenter learnt nothing."""
         context = TrainContext(
             seed=self.spec.seed,
@@ -192,12 +188,12 @@ class Judge:
         try:
             segmenter = trained(self.spec.segmenter, patches, context)
         except NotLearntError:
-            return []
+            return ()
         spacing_mm = spacing_of(self.spec.protocol)
-        return [
+        return tuple(
             tested(segmenter, name, group, self.listener, spacing_mm=spacing_mm)
             for name, group in self.inputs.tests.items()
-        ]
+        )
 
 
 def _digest(said: str) -> str:

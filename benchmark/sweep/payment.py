@@ -17,10 +17,10 @@ from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.data.folders import COUNTED, LEDGER, machine_secret
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.ledger import Ledger, Spending
-from benchmark.sweep.inputs import VALIDATION, Inputs
-from benchmark.sweep.sites import inputs_of, is_federated, partition_of, site_plans, split
-from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.store import CHARGE, CHECKPOINT
+from benchmark.results.spec import VALIDATION, RunSpec
+from benchmark.results.store import CHARGE, CHECKPOINT
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.sites import inputs_of, partition_of, site_plans, split
 
 
 def ledger_in(state: Path) -> Ledger:
@@ -37,7 +37,7 @@ def is_paid(
     spec: RunSpec, planned: Guarantee, inputs: Inputs, *, folder: Path, state: Path
 ) -> bool:
     """Whether a cell's fit goes on from its checkpoint, and so under its own entry."""
-    if is_federated(spec):
+    if spec.is_federated:
         return (folder / CHECKPOINT).exists()  # each site looks itself before it joins
     checkpoint = checkpoint_of(spec, planned, folder, state)
     entry = read_json(folder / CHARGE).get("ledger_entry")
@@ -95,7 +95,7 @@ def spendings_of(
     spec: RunSpec, guarantee: Guarantee, inputs: Inputs, cache: Path
 ) -> list[Spending]:
     """What a cell's fit asks the ledger for: once, or once for each site."""
-    if not is_federated(spec):
+    if not spec.is_federated:
         return [_spending(spec, guarantee, inputs_of(spec, inputs))]
     mine, plans = split(partition_of(spec), inputs), site_plans(spec, inputs, cache)
     return [_spending(spec, plans[site], one) for site, one in mine.items()]

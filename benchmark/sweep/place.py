@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.data.reading import AS_FOUND, Reading
-from benchmark.sweep.matrix import Square
+from benchmark.results.matrix import Square
+from benchmark.results.spec import RunSpec
 from benchmark.sweep.runner import Events
-from benchmark.sweep.spec import RunSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.editions import PROTOCOL, preset_in
 from benchmark.core.errors import UsageError
 from benchmark.core.files import read_json
 from benchmark.core.generator import Generator
+from benchmark.core.protocol import PROTOCOLS, spacing_of
 from benchmark.core.registry import generators, segmenters, unknown
 from benchmark.core.segmenter import TrainContext
 from benchmark.data.cohort import Patient
@@ -17,11 +19,10 @@ from benchmark.data.layouts import read_cohort
 from benchmark.data.notes import Note, refuse, together
 from benchmark.data.reading import Reading
 from benchmark.data.twins import FITTED
-from benchmark.sweep.editions import PROTOCOL, preset_in
+from benchmark.results.result import TestSet
+from benchmark.results.spec import PlugIn
+from benchmark.results.store import GENERATOR, SPEC
 from benchmark.sweep.inputs import compared
-from benchmark.sweep.presets import PROTOCOLS, spacing_of
-from benchmark.sweep.spec import PlugIn
-from benchmark.sweep.store import GENERATOR, SPEC
 from benchmark.sweep.testing import Listener, tested, trained
 from federation.server_app import RESULT
 
@@ -57,7 +58,7 @@ def score_released(
     protocol: str,
     seed: int,
     listener: Listener,
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[TestSet, list[str]]:
     """Trains a segmenter on a released generator's samples, tests it on a cohort's test patients.
 
     Raises:

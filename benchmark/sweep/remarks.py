@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.sweep.explanation import NOT_PRIVATE
+from benchmark.results.bookends import LOWER, UPPER
+from benchmark.results.explanation import NOT_PRIVATE
+from benchmark.results.spec import RunSpec
+from benchmark.results.tuned_settings import FREE, NOT_ACCOUNTED, why_none
+from benchmark.sweep.cells import wanted
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.payment import ledger_in
-from benchmark.sweep.planning import wanted
-from benchmark.sweep.request import LOWER, UPPER, Request, is_bookend
-from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.tuned import FREE, NOT_ACCOUNTED, why_none
+from benchmark.sweep.request import Request, is_bookend
 
 
 def of_patients(inputs: Inputs, state: Path) -> list[str]:
@@ -56,8 +57,8 @@ def of_tuning(request: Request, specs: Sequence[RunSpec]) -> list[str]:
     for spec in specs if request.tuned else ():
         name = f"{spec.generator.name}, ε = {spec.epsilon:g}"
         if spec.tuned:
-            how = "" if spec.tuned["selection"] == FREE else f"; selection: {NOT_ACCOUNTED}"
-            level = f"tuned at ε = {spec.tuned['epsilon']:g} on {spec.tuned['on']} data{how}."
+            how = "" if spec.tuned.selection == FREE else f"; selection: {NOT_ACCOUNTED}"
+            level = f"tuned at ε = {spec.tuned.epsilon:g} on {spec.tuned.on} data{how}."
             said[name] = f"{name}: settings {level}"
         elif spec.generator.name in request.generators and not spec.is_direct:
             why = why_none(request.tuned, wanted(request, spec.generator.name), spec.epsilon)

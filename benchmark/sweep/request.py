@@ -9,25 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.budget import Unit
+from benchmark.core.editions import DEFAULT, PROTOCOL, found, preset_in
 from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.federation import federated
+from benchmark.core.protocol import NATIVE, PROTOCOLS, spacing_of
 from benchmark.core.registry import Registry, generators, segmenters, unknown
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
 from benchmark.core.settings import Settings
-from benchmark.data.inplane import NATIVE
 from benchmark.privacy.units import check_delta, default_delta
-from benchmark.sweep.editions import DEFAULT, PROTOCOL, found, preset_in
-from benchmark.sweep.presets import PROTOCOLS, spacing_of
+from benchmark.results.bookends import FREE, LOWER, METHODS, UPPER
+from benchmark.results.spec import PlugIn
 from benchmark.sweep.sites import Federation
-from benchmark.sweep.spec import PlugIn
 from federation.partition import Partition
-
-UPPER, LOWER = "real", "simulator"
-METHODS = ("threshold", "frangi")
-"""Segmenters that rest on published constants alone, in a row of their own."""
-
-FREE = (LOWER, *METHODS)
-"""The free rows: they look at no patient."""
 
 FIRST_SEEDS = 3
 """With which ``--seeds auto`` begins: of two, an interval is too wide to decide by."""

@@ -7,24 +7,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from typing import Literal
 
-from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.store import Store
+from benchmark.results.outcome import Outcome
+from benchmark.results.spec import RunSpec
+from benchmark.results.store import Store
 from benchmark.sweep.worker import Task, work
 
-State = Literal["done", "kept", "failed", "busy"]
 PRELOAD = ["torch", "torch._dynamo", "monai.networks.nets.dynunet", "benchmark.sweep.cell"]
 """What takes seconds to import, done once for all cells; the first optimiser takes `_dynamo`."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a cell ended: computed now, kept from before, failed, or held by another process."""
-
-    spec: RunSpec
-    state: State
-    error: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,20 +7,21 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.core.budget import Budget, Guarantee
 from benchmark.core.federation import FederatedGenerator, Schedule
 from benchmark.core.generator import Generator
-from benchmark.privacy.checkpoint import Checkpoint
-from benchmark.sweep.inputs import MAIN_TEST, Inputs
-from benchmark.sweep.plans import planned
-from benchmark.sweep.presets import spacing_of
-from benchmark.sweep.spec import PlugIn, RunSpec
-from benchmark.sweep.store import CHECKPOINT
+from benchmark.core.protocol import spacing_of
+from benchmark.results.spec import MAIN_TEST, AcrossSites, OneSite, PlugIn, RunSpec
+from benchmark.results.store import CHECKPOINT
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.plan_cache import planned
 from federation.job import Job
 from federation.partition import Partition, check_disjoint
-from federation.sites import Post
+
+if TYPE_CHECKING:
+    from federation.sites import Post
 
 FOLDER = "sites"
 
@@ -50,28 +51,17 @@ class Federation:
         """Whether there are sites at all."""
         return self.sites > 1
 
-    def of(self, generator: FederatedGenerator) -> dict[str, Any]:
+    def of(self, generator: FederatedGenerator) -> AcrossSites:
         """What decides a federated cell, for its spec."""
         design = self.design or next(iter(generator.designs))
         schedule = generator.schedule(
             design=design, rounds=self.rounds, local_steps=self.local_steps
         )
-        return {"partition": self.partition, **asdict(schedule)}
+        return AcrossSites(partition=self.partition, **asdict(schedule))
 
-    def alone(self, site: str) -> dict[str, Any]:
+    def alone(self, site: str) -> OneSite:
         """What decides the cell of one site alone, for its spec."""
-        return {"partition": self.partition, "of": self.sites, "alone": site}
-
-
-def is_federated(spec: RunSpec) -> bool:
-    """Whether several sites train the cell's generator."""
-    return spec.federation is not None and "alone" not in spec.federation
-
-
-def alone_at(spec: RunSpec) -> str | None:
-    """The site whose patients alone the cell is fitted on."""
-    found = (spec.federation or {}).get("alone")
-    return None if found is None else str(found)
+        return OneSite(partition=self.partition, of=self.sites, alone=site)
 
 
 def split(partition: Partition, inputs: Inputs) -> dict[str, Inputs]:
@@ -95,36 +85,53 @@ def split(partition: Partition, inputs: Inputs) -> dict[str, Inputs]:
 
 
 def partition_of(spec: RunSpec) -> Partition:
-    """The partition of a cell that has one."""
-    said = spec.federation or {}
-    return Partition(text=said["partition"], sites=int(said.get("of", spec.sites)))
+    """The partition of a cell that has one.
+
+    Raises:
+        LookupError: If it has none.
+    """
+    if spec.federation is None:
+        raise LookupError(f"{spec.key} is of no federation.")
+    sites = spec.federation.of if isinstance(spec.federation, OneSite) else spec.sites
+    return Partition(text=spec.federation.partition, sites=sites)
 
 
 def inputs_of(spec: RunSpec, inputs: Inputs) -> Inputs:
     """The data that the cell is fitted on: all, or those of one site alone."""
-    site = alone_at(spec)
+    site = spec.alone_at
     return inputs if site is None else split(partition_of(spec), inputs)[site]
 
 
 def fitted_on(spec: RunSpec, inputs: Inputs) -> list[Inputs]:
     """The data whose patches the cell cuts: those of each site, or of all together."""
-    if is_federated(spec):
+    if spec.is_federated:
         return list(split(partition_of(spec), inputs).values())
     return [inputs_of(spec, inputs)]
 
 
-def held_out_sites(partition: Partition, inputs: Inputs) -> dict[str, tuple[str, ...]]:
-    """The held-out patients of the main test set at every site, as the partition would have it."""
-    groups = partition.held_out(inputs.train, inputs.tests[MAIN_TEST])
+def held_out_sites(specs: Sequence[RunSpec], inputs: Inputs) -> dict[str, tuple[str, ...]]:
+    """The held-out patients of the main test set at every site, as the partition would have it.
+
+    Args:
+        specs: A sweep's; where sites train none of them together, there are none.
+        inputs: Its data.
+    """
+    across = next((spec for spec in specs if spec.is_federated), None)
+    if across is None:
+        return {}
+    groups = partition_of(across).held_out(inputs.train, inputs.tests[MAIN_TEST])
     return {name: tuple(patient.id for patient in mine) for name, mine in groups.items()}
 
 
 def schedule_of(spec: RunSpec) -> Schedule:
-    """The rounds of a federated cell."""
-    said = spec.federation or {}
-    return Schedule(
-        design=said["design"], rounds=int(said["rounds"]), local_steps=int(said["local_steps"])
-    )
+    """The rounds of a federated cell.
+
+    Raises:
+        LookupError: If sites do not train it together.
+    """
+    if not isinstance(spec.federation, AcrossSites):
+        raise LookupError(f"{spec.key} is not trained by sites together.")
+    return spec.federation.schedule
 
 
 def job_of(spec: RunSpec) -> Job:
@@ -194,6 +201,8 @@ def posts(
     spec: RunSpec, inputs: Inputs, plans: Mapping[str, Guarantee], where: Where
 ) -> list[Post]:
     """Where each site works in a simulation on this machine."""
+    from federation.sites import Post  # loads torch, which planning need not
+
     return [
         Post(
             index=index,
@@ -252,6 +261,7 @@ def fit_across_sites(
     Raises:
         FederationError: If a site fails; the last whole round is kept.
     """
+    from benchmark.privacy.checkpoint import Checkpoint  # all of these load torch
     from federation.backend import simulate
     from federation.strategy import Rules
 

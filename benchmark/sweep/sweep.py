@@ -6,29 +6,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from benchmark.core.editions import found as edition
 from benchmark.core.errors import UsageError
 from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
 from benchmark.privacy.ledger import OverCapError
+from benchmark.results.matrix import MATRIX, Square, cross_site, write_matrix
+from benchmark.results.outcome import Outcome
+from benchmark.results.own_curve import OWN_CURVE, OwnPoint, own_curve, write_own_curve
+from benchmark.results.resolution import resolution
+from benchmark.results.spec import RunSpec
+from benchmark.results.store import Store
+from benchmark.results.summary import SUMMARY, Row, choices, rows, write_summary
 from benchmark.sweep import remarks
-from benchmark.sweep.editions import found as edition
+from benchmark.sweep.cells import cells, reference_of
 from benchmark.sweep.inputs import Inputs, gather
-from benchmark.sweep.matrix import MATRIX, Square, cross_site, write_matrix
 from benchmark.sweep.more_seeds import next_seeds, verdict, widths
-from benchmark.sweep.own_curve import OWN_CURVE, OwnPoint, own_curve, write_own_curve
 from benchmark.sweep.own_patients import withheld
-from benchmark.sweep.parents import Parent
 from benchmark.sweep.payment import ledger_in
 from benchmark.sweep.place import Listener, Place
-from benchmark.sweep.planning import cells, reference_of
 from benchmark.sweep.preparation import Prepared, prepared
 from benchmark.sweep.request import Precision, Request, check
-from benchmark.sweep.resolution import resolution
-from benchmark.sweep.runner import Outcome, run_tasks
-from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.store import Store
-from benchmark.sweep.summary import SUMMARY, Row, choices, rows, write_summary
-from benchmark.sweep.tracking import Tracker, default_uri
+from benchmark.sweep.runner import run_tasks
+from benchmark.sweep.sites import held_out_sites
+from benchmark.sweep.tracking.mlflow_runs import Tracker, default_uri
+from benchmark.sweep.tracking.parents import Parent
 from benchmark.sweep.worker import check_device
 
 UNFINISHED = "No seeds are added while a cell has failed, or another process holds it."
@@ -164,7 +166,7 @@ def _finished(
     table = rows(outcomes, {spec.key: reference_of(spec, specs) for spec in specs}, store)
     write_summary(out / SUMMARY, table)
     tracker.compare(table, private=sweep.inputs.private)
-    matrix = cross_site(outcomes, sweep.inputs, store)
+    matrix = cross_site(outcomes, held_out_sites(specs, sweep.inputs), store)
     if matrix:
         write_matrix(out / MATRIX, matrix)
         tracker.keep(out / MATRIX)

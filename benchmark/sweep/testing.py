@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.patches import Patches
+from benchmark.core.protocol import NATIVE
 from benchmark.core.registry import segmenters
 from benchmark.core.segmenter import Segmenter, TrainContext
 from benchmark.data.cohort import Patient, PatientVolume
-from benchmark.data.inplane import NATIVE, at_spacing, resized
+from benchmark.data.inplane import at_spacing, resized
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import Scores, score
-from benchmark.sweep.spec import PlugIn
+from benchmark.results.result import PatientScores, TestSet
+from benchmark.results.spec import PlugIn
 
 Listener = Callable[[str, int, int], None]
 """Hears a stage, what is done of it and how much there is."""
@@ -36,7 +38,7 @@ def tested(
     listener: Listener,
     *,
     spacing_mm: float,
-) -> dict[str, Any]:
+) -> TestSet:
     """Every patient's scores, how many they are, and their means with intervals over patients.
 
     Args:
@@ -47,22 +49,22 @@ def tested(
         spacing_mm: A pixel's side of what the segmenter is shown; scores are on the voxels of the
             volume.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[PatientScores] = []
     for done, patient in enumerate(patients, 1):
         volume = patient.read()
         found = marked(segmenter, volume, spacing_mm)
         scores = score(found, volume.vessels, volume.spacing_mm)
         rows.append(
-            {
-                "patient": patient.id,
-                "site": patient.site,
+            PatientScores(
+                patient=patient.id,
+                site=patient.site,
                 **scores._asdict(),
-                "empty": not bool(np.any(found)),
-            }
+                empty=not bool(np.any(found)),
+            )
         )
         listener(f"scoring {name}", done, len(patients))
     means = {score: _mean(rows, score) for score in Scores._fields}
-    return {"name": name, "n": len(rows), **means, "patients": rows}
+    return TestSet(name=name, n=len(rows), **means, patients=tuple(rows))
 
 
 def marked(segmenter: Segmenter, volume: PatientVolume, spacing_mm: float) -> NDArray[np.bool_]:
@@ -74,7 +76,7 @@ def marked(segmenter: Segmenter, volume: PatientVolume, spacing_mm: float) -> ND
     return (resized(margin, volume.image.shape[:2]) > 0) & volume.brain
 
 
-def _mean(rows: Sequence[Mapping[str, Any]], score: str) -> dict[str, float] | None:
+def _mean(rows: Sequence[PatientScores], score: str) -> Any:
     """The mean with its interval, over the patients that have the score."""
-    values = [row[score] for row in rows if row[score] is not None]
+    values = [value for one in rows if (value := getattr(one, score)) is not None]
     return interval(values)._asdict() if values else None

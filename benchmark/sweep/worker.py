@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import BenchError, PlugInError, UsageError
-from benchmark.core.files import write_json
+from benchmark.results.bookends import fraction
+from benchmark.results.result import Result
+from benchmark.results.spec import RunSpec
+from benchmark.results.store import CHECKPOINT, Store, write_result
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.store import CHECKPOINT, RESULT, Store
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BELOW = 1 << 30
@@ -68,7 +68,7 @@ def work(task: Task, events: Connection) -> None:
         folder = store.begin(task.spec)
         try:
             result = _run(task, folder, events)
-            write_json(folder / RESULT, {**result, **_fraction(task, store, result)})
+            write_result(folder, result.but(fraction_of_real=_fraction(task, store, result)))
             _forget(folder)
         except Exception as error:
             known = isinstance(error, BenchError) and not isinstance(error, PlugInError)
@@ -98,7 +98,7 @@ def check_device(name: str) -> None:
         ) from error
 
 
-def _run(task: Task, folder: Path, events: Connection) -> dict[str, Any]:
+def _run(task: Task, folder: Path, events: Connection) -> Result:
     import torch
 
     from benchmark.sweep.cell import Setting, run_cell
@@ -120,25 +120,13 @@ def _run(task: Task, folder: Path, events: Connection) -> dict[str, Any]:
     return run_cell(task.spec, task.guarantee, task.inputs, setting, listener)
 
 
-def _fraction(task: Task, store: Store, result: dict[str, Any]) -> dict[str, Any]:
+def _fraction(task: Task, store: Store, result: Result) -> dict[str, float] | None:
     """Dice as a fraction of the upper bookend's, by test set, once that one is done."""
     if task.reference is None:
-        return {"fraction_of_real": None}
+        return None
     with store.held(task.reference, wait=True):
         reference = store.result(task.reference)
-    return {"fraction_of_real": fraction(result, reference)}
-
-
-def fraction(result: dict[str, Any], reference: dict[str, Any] | None) -> dict[str, float] | None:
-    """Dice over the reference's Dice, by test set; ``None`` without a usable reference."""
-    if reference is None:
-        return None
-    yardstick = {t["name"]: t["dice"]["mean"] for t in reference["test_sets"]}
-    return {
-        t["name"]: t["dice"]["mean"] / yardstick[t["name"]]
-        for t in result["test_sets"]
-        if yardstick.get(t["name"])
-    }
+    return fraction(result, reference)
 
 
 def _die_with_parent() -> None:

@@ -12,7 +12,7 @@ from test_page import HOSTILE, like
 from test_published import png
 
 from benchmark.core.files import plain
-from benchmark.sweep.tuned import NOT_ACCOUNTED
+from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry
 from leaderboard.page import write_page

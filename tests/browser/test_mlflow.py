@@ -13,9 +13,9 @@ from command import fetched, wait_for
 from made import entry, specs
 
 from benchmark.core.files import write_json
-from benchmark.sweep.parents import Parent
-from benchmark.sweep.store import RESULT, Store
-from benchmark.sweep.tracking import Tracker, default_uri
+from benchmark.results.store import RESULT, Store
+from benchmark.sweep.tracking.mlflow_runs import Tracker, default_uri
+from benchmark.sweep.tracking.parents import Parent
 
 pytestmark = [
     pytest.mark.browser,

@@ -10,10 +10,10 @@ from command import SMALL, STEPS, UNTRACKED, bench, plug_in, results, rows
 
 from benchmark.data.folders import LEDGER, machine_secret, state_folder
 from benchmark.privacy.ledger import Ledger
+from benchmark.results.outcome import Outcome
+from benchmark.results.spec import spec_from
+from benchmark.results.store import RESULT, Store
 from benchmark.sweep.more_seeds import widths
-from benchmark.sweep.runner import Outcome
-from benchmark.sweep.spec import spec_from
-from benchmark.sweep.store import RESULT, Store
 
 ASK = ["run", "--generator", "dp-wgan,simulator,threshold", "--epsilon", "2", "--unit", "patient"]
 ASK += [*SMALL, *STEPS, "--no-bookends", "--data", "cohort"]

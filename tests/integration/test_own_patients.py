@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from command import FEW_PATCHES, STEPS, UNTRACKED, bench, rows
 
-from benchmark.sweep.request import FREE
+from benchmark.results.bookends import FREE
 
 FAST = [*FEW_PATCHES, *UNTRACKED, "--segmenter", "frangi"]
 FIT = ["run", "--generator", "dp-wgan", "--epsilon", "5", "--unit", "patient", *STEPS, *FAST]

@@ -9,8 +9,8 @@ import pytest
 from command import SMALL, STEPS, UNTRACKED, bench, results, rows
 from test_page import view_in
 
+from benchmark.core.editions import DEFAULT, EDITIONS
 from benchmark.data.phantom import DEFAULT_SEED
-from benchmark.sweep.editions import DEFAULT, EDITIONS
 
 SWEEP = ["run", "--generator", "real,dp-wgan", "--epsilon", "5", "--data", "cohort"]
 SWEEP += ["--seeds", "2"]

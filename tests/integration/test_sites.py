@@ -25,7 +25,7 @@ from command import (
 
 from benchmark.core.budget import Guarantee
 from benchmark.privacy.accounting import epsilon_spent
-from benchmark.sweep.request import METHODS
+from benchmark.results.bookends import METHODS
 
 SITES = ["run", "--generator", "dp-wgan", "--data", "cohort", "--sites", "2", *SMALL]
 SWEEP = [*SITES, *STEPS, "--epsilon", "5,inf", "--baselines", "--noise", "seeded"]

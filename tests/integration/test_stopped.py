@@ -22,7 +22,7 @@ from command import (
     wait_for,
 )
 
-from benchmark.sweep.request import FREE, METHODS
+from benchmark.results.bookends import FREE, METHODS
 
 
 def test_a_cap_refuses_a_sweep_before_any_patch_is_cut(

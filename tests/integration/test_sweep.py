@@ -14,7 +14,7 @@ from command import SMALL, STEPS, UNTRACKED, bench, fetched, results, rows, wait
 from benchmark.audit import laws, release_laws
 from benchmark.core.budget import Guarantee
 from benchmark.privacy.accounting import epsilon_spent
-from benchmark.sweep.request import METHODS
+from benchmark.results.bookends import METHODS
 
 COLUMNS = (
     "generator,segmenter,epsilon,unit,epsilon_patch,epsilon_patient,delta,seed,sites,test_set,"

@@ -19,14 +19,14 @@ import pytest
 from command import in_process, processes_in, results, wait_for
 
 from benchmark.core.budget import Guarantee, epsilon_text
+from benchmark.core.editions import DEFAULT, EDITIONS
 from benchmark.data.folders import machine_secret
 from benchmark.privacy.accounting import epsilon_spent
 from benchmark.privacy.composition import total_epsilon
 from benchmark.privacy.ledger import DELTA
-from benchmark.sweep.editions import DEFAULT, EDITIONS
+from benchmark.results.tuned_settings import Found
 from benchmark.sweep.payment import ledger_in
-from benchmark.sweep.study import PHANTOM_SEED
-from benchmark.sweep.tuned import Found
+from benchmark.tuning.study import PHANTOM_SEED
 from leaderboard.entries import entry_of
 
 TINY = {

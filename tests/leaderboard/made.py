@@ -13,12 +13,12 @@ from benchmark.data.cohort import Patient
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import Scores
 from benchmark.metrics.weights import missing_reason
+from benchmark.results.spec import RunSpec
+from benchmark.sweep.cells import cells, guarantee_of
 from benchmark.sweep.distances import no_distances
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.planning import cells, guarantee_of
 from benchmark.sweep.request import Request
-from benchmark.sweep.sites import is_federated, site_plans, worst
-from benchmark.sweep.spec import RunSpec
+from benchmark.sweep.sites import site_plans, worst
 from leaderboard.entries import Entry, Status
 
 NOWHERE = Path("nowhere")
@@ -72,7 +72,7 @@ def entry(
 ) -> Entry:
     """A finished cell, whose patients' Dice lie around ``dice``."""
     guarantee, across = guarantee_of(made, INPUTS, cache), {}
-    if is_federated(made):
+    if made.is_federated:
         plans = site_plans(made, INPUTS, cache)
         guarantee = worst(list(plans.values()))
         across = {"sites": [{"site": n, "guarantee": plain(g.as_dict())} for n, g in plans.items()]}

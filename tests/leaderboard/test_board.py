@@ -11,11 +11,11 @@ from made import INPUTS, SITES, entry, scored_on_validation, spec, specs, unfini
 
 from benchmark.cli.run import _request, run
 from benchmark.metrics.crossed import Crossed, OneDraw
-from benchmark.sweep.planning import cells, guarantee_of
-from benchmark.sweep.request import LOWER, UPPER
+from benchmark.results.bookends import LOWER, UPPER
+from benchmark.results.spec import RunSpec
+from benchmark.results.tuned_settings import NOT_ACCOUNTED
+from benchmark.sweep.cells import cells, guarantee_of
 from benchmark.sweep.sites import Federation
-from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.tuned import NOT_ACCOUNTED
 from leaderboard.board import HERE, REFUSED, VERIFIED, tables_of
 from leaderboard.command import command_of
 from leaderboard.markdown import lines_of
@@ -340,7 +340,7 @@ def test_the_command_of_a_tuned_row_needs_no_file_of_the_reader(cache: Path) -> 
 
 def test_of_the_sites_alone_the_command_computes_all(cache: Path) -> None:
     made = specs(federation=Federation(sites=3, baselines=True))
-    alone = next(one for one in made if "alone" in (one.federation or {}))
+    alone = next(one for one in made if one.alone_at)
     command = command_of(alone, guarantee_of(alone, INPUTS, cache), phantoms=True)
     options = run.make_context("run", shlex.split(command)[2:]).params
     assert alone.key in {one.key for one in cells(_request(options), INPUTS, "")}

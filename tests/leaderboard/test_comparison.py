@@ -10,7 +10,7 @@ from made import entry, of_patients, specs
 
 from benchmark.metrics.crossed import Crossed
 from benchmark.metrics.ranking import holm
-from leaderboard.comparison import differences, scores_table
+from benchmark.terminal.comparison import differences, scores_table
 from leaderboard.entries import Entry
 from leaderboard.scores import scores_on
 from leaderboard.sharing import shared

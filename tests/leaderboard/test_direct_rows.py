@@ -16,8 +16,8 @@ from made import (
 )
 
 from benchmark.core.files import plain
-from benchmark.sweep.request import FREE
-from benchmark.sweep.spec import RunSpec
+from benchmark.results.bookends import FREE
+from benchmark.results.spec import RunSpec
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry
 from leaderboard.markdown import lines_of

@@ -11,8 +11,8 @@ from made import INPUTS, entry, of_patients, spec, specs
 from benchmark.core.budget import Guarantee, PublicNumbers
 from benchmark.core.files import plain
 from benchmark.core.registry import generators
+from benchmark.results.spec import RunSpec
 from benchmark.sweep.sites import Federation, plan_at_site, worst
-from benchmark.sweep.spec import RunSpec
 from leaderboard.published import Published, Verdict
 from leaderboard.sharing import published
 from leaderboard.verification import verified
@@ -215,7 +215,7 @@ def test_sites_and_federation_come_together(
 def test_a_split_that_the_phantoms_do_not_allow_is_refused(
     across: Published, cache: Path, tmp_path: Path
 ) -> None:
-    how = {**(across.spec.federation or {}), "partition": "site"}
+    how = replace(across.spec.federation, partition="site")
     made = replace(across.spec, sites=4, federation=how)
     plans = {name: plan_at_site(made, 400, 1600, cache) for name in "abcd"}
     more = with_sites(forged(across, made), plans)
@@ -224,15 +224,13 @@ def test_a_split_that_the_phantoms_do_not_allow_is_refused(
 
 
 def test_a_site_alone_has_no_more_phantoms_than_it_has(cache: Path, tmp_path: Path) -> None:
-    found = [
-        one for one in specs(**PATIENT, **ALONE) if (one.federation or {}).get("alone") == "site-3"
-    ]
+    found = [one for one in specs(**PATIENT, **ALONE) if one.alone_at == "site-3"]
     one = published(entry(found[0], cache))
     assert one.result["guarantee"]["patients"] == 3
     assert verified(one, INPUTS, cache) == Verdict([], [])
     more = with_guarantee(one, plan_for(one, 1600))
     assert "N is 1600, and there are 3 phantoms" in faults(more, cache, tmp_path)
-    how = {**(one.spec.federation or {}), "alone": "site-9"}
+    how = replace(one.spec.federation, alone="site-9")
     lost = forged(one, replace(one.spec, federation=how))
     assert any("cannot be split" in said for said in faults(lost, cache, tmp_path))
 
@@ -249,7 +247,7 @@ def test_the_whole_s_guarantee_is_its_worst_site_s(
 def test_a_schedule_that_the_generator_has_not_is_refused(
     across: Published, cache: Path, tmp_path: Path
 ) -> None:
-    how = {**(across.spec.federation or {}), "design": "by-pigeon"}
+    how = replace(across.spec.federation, design="by-pigeon")
     found = faults(forged(across, replace(across.spec, federation=how)), cache, tmp_path)
     assert any("its settings give no plan" in said for said in found), found
 

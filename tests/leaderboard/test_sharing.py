@@ -16,11 +16,11 @@ from test_published import at, changed, png
 
 from benchmark.core.errors import DataError
 from benchmark.metrics.crossed import Crossed, Means, OneDraw
+from benchmark.terminal.reports import write_report
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry
 from leaderboard.page import write_markdown, write_page
 from leaderboard.published import Published
-from leaderboard.reports import write_report
 from leaderboard.sharing import FEWEST, published
 from leaderboard.verification import verified
 

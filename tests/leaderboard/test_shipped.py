@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.core.editions import DEFAULT, FIRST, edition_of
 from benchmark.data.folders import cache_folder, state_folder
 from benchmark.metrics.crossed import Crossed
 from benchmark.metrics.paired import difference, p_of_pairs
 from benchmark.metrics.ranking import ALPHA, holm, holm_of_pairs
-from benchmark.sweep.editions import DEFAULT, FIRST, edition_of
 from leaderboard.board import Row, Table, tables_of
 from leaderboard.columns import estimate_text, p_text
 from leaderboard.entries import entries_of

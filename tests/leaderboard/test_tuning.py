@@ -11,9 +11,9 @@ import optuna
 import pytest
 import rich.console
 
-from benchmark.sweep.studies import Answer
-from benchmark.sweep.tuned import FREE, NOT_ACCOUNTED, Found, Provenance
-from leaderboard import tuning
+from benchmark.results.tuned_settings import FREE, NOT_ACCOUNTED, Found, Provenance
+from benchmark.terminal import tuning
+from benchmark.tuning.run import Answer
 
 HOW = Provenance(
     command="bench tune",

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from benchmark.core.budget import UNITS
+from benchmark.core.editions import EDITIONS
 from benchmark.metrics.crossed import Grid, Parts
 from benchmark.metrics.power import POWER, power, smallest_difference
-from benchmark.sweep.editions import EDITIONS
-from benchmark.sweep.resolution import WANTED, resolution
-from benchmark.sweep.variance_parts import FILE, shipped
+from benchmark.results.resolution import WANTED, resolution
+from benchmark.results.variance_parts import FILE, shipped
 from leaderboard import variance_parts
 from leaderboard.variance_parts import RESULTS, measured, shipped_tables
 

@@ -8,9 +8,10 @@ import scipy.linalg
 import torch
 
 from benchmark.core.patches import Patches
+from benchmark.core.protocol import Recipe
 from benchmark.core.segmenter import TrainContext
 from benchmark.data.layouts import read_cohort
-from benchmark.data.patching import Recipe, extract
+from benchmark.data.patching import extract
 from benchmark.metrics.frechet import frechet_distance
 from benchmark.metrics.scattering import features
 from generators.simulation import appearance, blocks

@@ -1,6 +1,6 @@
 """A cell, for whatever is asked of one."""
 
-from benchmark.sweep.spec import PlugIn, RunSpec
+from benchmark.results.spec import PlugIn, RunSpec
 
 SPEC = RunSpec(
     generator=PlugIn(name="dp-wgan", version=1, settings={"batch": 8, "clip_norm": 0.5}),

@@ -9,17 +9,17 @@ from benchmark.core.errors import UsageError
 from benchmark.core.files import plain
 from benchmark.core.registry import generators, segmenters
 from benchmark.data.cohort import Patient
+from benchmark.results.explanation import explain
+from benchmark.results.spec import spec_from
+from benchmark.results.store import Store
+from benchmark.results.summary import Row
+from benchmark.sweep.cells import cells, guarantee_of, reference_of
 from benchmark.sweep.distances import no_distances
-from benchmark.sweep.explanation import explain
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.logged import metrics, parameters, run_name
-from benchmark.sweep.planning import cells, guarantee_of, reference_of
 from benchmark.sweep.remarks import of_sites
 from benchmark.sweep.request import Request, check, is_bookend
 from benchmark.sweep.sites import Federation
-from benchmark.sweep.spec import spec_from
-from benchmark.sweep.store import Store
-from benchmark.sweep.summary import Row
+from benchmark.sweep.tracking.logged import metrics, parameters, run_name
 
 NAME, INF = "dp-segmenter", float("inf")
 NOBODY = Patient(id="sub-01", image=Path("nowhere"), vessels=Path("nowhere"), site="hill")

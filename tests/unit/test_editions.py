@@ -7,13 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from benchmark.cli.catalogue import show
+from benchmark.core.editions import EDITIONS, FIRST, PROTOCOL, edition_of, preset_in
 from benchmark.core.errors import UsageError
+from benchmark.core.protocol import PROTOCOLS
 from benchmark.core.registry import generators, segmenters
 from benchmark.data.phantom.cohort import DESIGNS
-from benchmark.sweep.editions import EDITIONS, FIRST, PROTOCOL, edition_of, preset_in
-from benchmark.sweep.presets import PROTOCOLS
+from benchmark.results.tuned_settings import SHIPPED, Found, Wanted, nearest
 from benchmark.sweep.request import Request, check, plug_in_of, protocol_of
-from benchmark.sweep.tuned import SHIPPED, Found, Wanted, nearest
 from leaderboard.published import SCHEMA
 
 NEXT = "2026-2"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
-from benchmark.sweep.explanation import explain
+from benchmark.results.explanation import explain
 
 PUBLIC = PublicNumbers(patients=16, patches_per_patient=400, patch_size=32)
 NONE = Guarantee.of(PUBLIC, Budget(epsilon=math.inf, delta=6.25e-6, unit="patch"), epsilon=math.inf)

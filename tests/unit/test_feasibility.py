@@ -13,13 +13,13 @@ from optuna.distributions import IntDistribution
 
 from benchmark.core import registry
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.editions import FIRST
 from benchmark.core.errors import UsageError
 from benchmark.core.generator import FitContext, Generator
 from benchmark.core.registry import generators
 from benchmark.core.settings import Settings
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.release import Release, plan_releases
-from benchmark.sweep.editions import FIRST
 from benchmark.sweep.feasibility import (
     DOUBTFUL,
     FAILED,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmark.core.errors import DataError
+from benchmark.core.protocol import Recipe
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
 from benchmark.data.inspection import OUTLINE, inspect
@@ -17,7 +18,7 @@ from benchmark.data.kept_brains import METHOD
 from benchmark.data.labels import MaskLabels
 from benchmark.data.layouts import read_cohort
 from benchmark.data.notes import OUTSIDE, notes_of, refuse
-from benchmark.data.patching import Recipe, extract
+from benchmark.data.patching import extract
 from benchmark.data.reading import MISSED
 
 SECRET = b"x" * 64

@@ -6,22 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.core.editions import FIRST
 from benchmark.core.errors import UsageError
 from benchmark.core.registry import segmenters
 from benchmark.core.segmenter import FreeSegmenter
 from benchmark.data.cohort import Patient
-from benchmark.sweep.editions import FIRST
-from benchmark.sweep.explanation import explain
-from benchmark.sweep.free import best_free, gain
+from benchmark.results.bookends import FREE, METHODS, UPPER, best_free, gain
+from benchmark.results.explanation import explain
+from benchmark.results.outcome import Outcome
+from benchmark.results.spec import RunSpec
+from benchmark.results.store import Store
+from benchmark.results.summary import choices, rows
+from benchmark.sweep.cells import cells, guarantee_of, reference_of
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.logged import comparisons
-from benchmark.sweep.planning import cells, guarantee_of, reference_of
-from benchmark.sweep.request import FREE, METHODS, UPPER, Request, check
-from benchmark.sweep.runner import Outcome
+from benchmark.sweep.request import Request, check
 from benchmark.sweep.sites import Federation
-from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.store import Store
-from benchmark.sweep.summary import choices, rows
+from benchmark.sweep.tracking.logged import comparisons
 from segmenters.frangi import Frangi, FrangiParams
 from segmenters.nets.vesselness import tubes
 

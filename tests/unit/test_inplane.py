@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.core.errors import UsageError
+from benchmark.core.protocol import NATIVE, PROTOCOLS, Recipe, protocol_recipe, spacing_of
 from benchmark.core.segmenter import Segmenter
 from benchmark.data.cohort import PatientVolume
-from benchmark.data.inplane import NATIVE, at_spacing, resized
+from benchmark.data.inplane import at_spacing, resized
 from benchmark.data.layouts import read_cohort
-from benchmark.data.patching import Recipe, cached, extract
+from benchmark.data.patching import cached, extract
 from benchmark.metrics.scores import score
-from benchmark.sweep.presets import PROTOCOLS, protocol_recipe, spacing_of
 from benchmark.sweep.testing import marked
 
 

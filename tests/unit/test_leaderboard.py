@@ -11,11 +11,11 @@ import rich.console
 from PIL import Image
 
 from benchmark.core.patches import Patches
-from benchmark.sweep.matrix import Square, write_matrix
+from benchmark.results.matrix import Square, write_matrix
+from benchmark.results.summary import Row
 from benchmark.sweep.pictures import save_picture, strip
-from benchmark.sweep.summary import Row
-from leaderboard.figures import draw_matrix, draw_patches, draw_trade_off
-from leaderboard.table import matrix_table, sweep_table
+from benchmark.terminal.figures import draw_matrix, draw_patches, draw_trade_off
+from benchmark.terminal.table import matrix_table, sweep_table
 
 ROW = Row(
     generator="dp-wgan",

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from benchmark.core.registry import generators, segmenters
-from benchmark.sweep.looks import KNOWN, OTHERS, look_of, looks_of
-from benchmark.sweep.request import METHODS, UPPER
+from benchmark.results.bookends import METHODS, UPPER
+from benchmark.results.looks import KNOWN, OTHERS, look_of, looks_of
 
 GROUNDS = {"light": "#ffffff", "dark": "#14171b"}
 """The page's."""

@@ -10,11 +10,11 @@ from benchmark.core.errors import UsageError
 from benchmark.core.files import write_json
 from benchmark.metrics.crossed import Parts
 from benchmark.metrics.power import half_width
+from benchmark.results.outcome import Outcome
+from benchmark.results.store import RESULT, Store
+from benchmark.results.summary import rows
 from benchmark.sweep.more_seeds import Width, next_seeds, verdict, wide, widths
 from benchmark.sweep.request import Precision
-from benchmark.sweep.runner import Outcome
-from benchmark.sweep.store import RESULT, Store
-from benchmark.sweep.summary import rows
 
 SEEDS_ALONE = Parts(0.05, 0.0, 0.0)
 PATIENTS_ALONE = Parts(0.0, 0.1, 0.0)

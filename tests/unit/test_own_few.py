@@ -13,17 +13,17 @@ from benchmark.cli.run import _request, run
 from benchmark.core.errors import NotLearntError, UsageError
 from benchmark.core.patches import Patches
 from benchmark.data.cohort import Patient
+from benchmark.results.disclosure import without_few, without_patients
+from benchmark.results.explanation import NOT_PRIVATE
+from benchmark.results.own_curve import ALONE, OwnPoint, judgements
+from benchmark.results.spec import spec_from
 from benchmark.sweep import own_patients
-from benchmark.sweep.explanation import NOT_PRIVATE
+from benchmark.sweep.cells import cells
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.leaving import without_few, without_patients
-from benchmark.sweep.own_curve import ALONE, OwnPoint, judgements
 from benchmark.sweep.own_patients import Judge, mixed, of_first, ordered, said_of, withheld
-from benchmark.sweep.planning import cells
 from benchmark.sweep.remarks import of_the_table
 from benchmark.sweep.request import Request
-from benchmark.sweep.spec import spec_from
-from leaderboard.own_patients import draw_own, own_table
+from benchmark.terminal.own_patients import draw_own, own_table
 
 MANY = 16
 NOWHERE = Path("nowhere")

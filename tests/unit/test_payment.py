@@ -8,7 +8,8 @@ from cells import SPEC
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.privacy.ledger import Spending
-from benchmark.sweep.inputs import VALIDATION, Inputs
+from benchmark.results.spec import VALIDATION
+from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.payment import spendings_of
 
 PUBLIC = PublicNumbers(patients=2, patches_per_patient=10, patch_size=32)

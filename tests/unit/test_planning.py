@@ -16,7 +16,7 @@ from benchmark.privacy.dpsgd import ROUNDING, grid_of
 from benchmark.privacy.planning import plan_poisson_gaussian, provable_epsilon, recomputed
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.sweep.cell import _noise
-from benchmark.sweep.planning import _levels
+from benchmark.sweep.cells import _levels
 from benchmark.sweep.request import Request, check
 from generators.dp_wgan import DpWgan
 from generators.simulator import Simulator

@@ -12,13 +12,13 @@ import torch
 
 import generators.nets.refining as refining
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
+from benchmark.core.editions import preset_in
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
+from benchmark.core.protocol import PROTOCOLS
 from benchmark.core.settings import Settings
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.sweep.editions import preset_in
-from benchmark.sweep.presets import PROTOCOLS
 from generators import checks
 from generators.dp_wgan import DpWgan, DpWganParams
 from generators.nets.refining import Refiner, simulated, trust

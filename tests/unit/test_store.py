@@ -9,10 +9,10 @@ import pytest
 from cells import SPEC
 
 from benchmark.core.files import write_json, write_text
-from benchmark.sweep.leaving import without_patients
-from benchmark.sweep.logged import metrics
-from benchmark.sweep.spec import PlugIn, canonical
-from benchmark.sweep.store import ERROR, RESULT, Store, read_result
+from benchmark.results.disclosure import without_patients
+from benchmark.results.spec import PlugIn, canonical
+from benchmark.results.store import ERROR, RESULT, Store, read_result
+from benchmark.sweep.tracking.logged import metrics
 from leaderboard.entries import entries_of
 
 

@@ -15,19 +15,19 @@ from made import INPUTS
 from benchmark.core.errors import UsageError
 from benchmark.privacy.composition import total_epsilon
 from benchmark.privacy.ledger import DELTA, OverCapError
-from benchmark.sweep import studies
+from benchmark.results.outcome import Outcome
+from benchmark.sweep.cells import guarantee_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.payment import ledger_in, spendings_of
 from benchmark.sweep.place import Place
-from benchmark.sweep.planning import guarantee_of
 from benchmark.sweep.request import Request
-from benchmark.sweep.runner import Outcome
 from benchmark.sweep.sites import Federation, site_plans
-from benchmark.sweep.starts import spent
-from benchmark.sweep.storage import storage_at
-from benchmark.sweep.studies import Answer, Order
-from benchmark.sweep.study import Bench, Question, first_trials
-from benchmark.sweep.trials import Trials
+from benchmark.tuning import run as studies
+from benchmark.tuning.optuna_storage import storage_at
+from benchmark.tuning.run import Answer, Order
+from benchmark.tuning.starts import spent
+from benchmark.tuning.study import Bench, Question, first_trials
+from benchmark.tuning.worker import Trials
 
 FAST = {"generator_steps": "3", "batch": "16", "critic_steps": "1", "pretrain": "none"}
 PATIENTS = replace(INPUTS, tests={"val": INPUTS.tests["test"]}, private=True)
@@ -215,7 +215,7 @@ def test_a_trial_that_was_taken_for_dead_starts_no_further_cell(tmp_path: Path) 
 def test_a_heartbeat_survives_an_error_of_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.sweep.trials.HEARTBEAT_S", 0.01)
+    monkeypatch.setattr("benchmark.tuning.worker.HEARTBEAT_S", 0.01)
     trials = Trials(QUESTION, bench(tmp_path))
     next(trials.tasks())
     beats: list[int] = []
@@ -250,7 +250,7 @@ def test_a_cap_stops_a_search_before_the_trial_that_would_go_over_it(tmp_path: P
     ],
 )
 def test_no_error_of_a_store_tells_its_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.sweep.storage.SETTLE_S", 0.0)
+    monkeypatch.setattr("benchmark.tuning.optuna_storage.SETTLE_S", 0.0)
     with pytest.raises(UsageError, match=r"\*\*\*") as refused:
         storage_at(url)
     assert "s3cr" not in str(refused.value)

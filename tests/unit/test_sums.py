@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.core.protocol import Recipe
 from benchmark.core.sums import SUMS, sums_hold, write_sums
 from benchmark.data.layouts import read_cohort
-from benchmark.data.patching import Recipe, cached
+from benchmark.data.patching import cached
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from made import entry, spec
 from benchmark.core.files import write_json
 from benchmark.core.registry import generators, segmenters
 from benchmark.core.segmenter import PrivateSegmenter
-from benchmark.sweep.leaving import without_few
-from benchmark.sweep.mlflow_pages import pages
-from benchmark.sweep.parents import Parent
+from benchmark.results.disclosure import without_few
+from benchmark.results.spec import RunSpec
+from benchmark.results.store import CURVES, RESULT, Store
 from benchmark.sweep.request import is_bookend
-from benchmark.sweep.spec import RunSpec
-from benchmark.sweep.store import CURVES, RESULT, Store
-from benchmark.sweep.tracking import STUDY, Tracker, default_uri
+from benchmark.sweep.tracking.mlflow_runs import STUDY, Tracker, default_uri
+from benchmark.sweep.tracking.pages import pages
+from benchmark.sweep.tracking.parents import Parent
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 LEAKY = {"epsilon": 5.0, "study": "a study", "on": "private", "selection": "not accounted"}

@@ -7,7 +7,7 @@ import optuna
 import pytest
 
 from benchmark.core.errors import UsageError
-from benchmark.sweep.trial import UNPRUNED, Going, pruner
+from benchmark.tuning.trial import UNPRUNED, Going, pruner
 
 OTHERS = [0.70, 0.72, 0.74, 0.76]
 

@@ -13,13 +13,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from benchmark.cli.catalogue import show
 from benchmark.core import registry
+from benchmark.core.editions import DEFAULT
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.settings import Settings, Tuned
-from benchmark.sweep.editions import DEFAULT
-from benchmark.sweep.planning import tuned_for
-from benchmark.sweep.request import LOWER, UPPER, Request
-from benchmark.sweep.study import Question
-from benchmark.sweep.tuned import (
+from benchmark.results.bookends import LOWER, UPPER
+from benchmark.results.tuned_settings import (
     FREE,
     NOT_ACCOUNTED,
     SHIPPED,
@@ -31,6 +29,9 @@ from benchmark.sweep.tuned import (
     nearest,
     why_none,
 )
+from benchmark.sweep.cells import tuned_for
+from benchmark.sweep.request import Request
+from benchmark.tuning.study import Question
 from generators.dp_wgan import DpWgan
 
 HERE = Path(__file__).parents[2]
@@ -260,7 +261,7 @@ def test_a_range_in_steps_is_searched_in_steps_unless_the_start_is_between_them(
 
 
 def shown(monkeypatch: pytest.MonkeyPatch, folder: Path, *words: str) -> Result:
-    monkeypatch.setattr("benchmark.sweep.tuned.SHIPPED", folder / "shipped")
+    monkeypatch.setattr("benchmark.results.tuned_settings.SHIPPED", folder / "shipped")
     return CliRunner().invoke(show, [*words, "--tuned", "--out", str(folder)])
 
 

@@ -1,0 +1,1 @@
+"""What a cell leaves, typed: read and written here, and known without anything that runs."""

@@ -1,0 +1,194 @@
+"""From what a user asks for to the cells of a sweep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.federation import federated
+from benchmark.core.generator import Generator
+from benchmark.core.registry import generators, segmenters
+from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
+from benchmark.data.patching import public_numbers
+from benchmark.results.bookends import FREE, LOWER, METHODS, UPPER
+from benchmark.results.spec import PlugIn, RunSpec, TunedBy
+from benchmark.results.tuned_settings import Found, Wanted, nearest
+from benchmark.sweep.cell import recipe_of
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.own_patients import said_of
+from benchmark.sweep.plan_cache import planned
+from benchmark.sweep.request import (
+    UNUSABLE,
+    Request,
+    class_of,
+    delta_of,
+    free_method,
+    make,
+    names_of,
+    plug_in_of,
+    protocol_of,
+    registry_of,
+)
+from benchmark.sweep.sites import Federation, inputs_of, site_plans, split, worst
+from federation.partition import Partition
+
+
+def cells(request: Request, inputs: Inputs, fid_weights: str) -> list[RunSpec]:
+    """The cells, the bookends first, as every other one is compared with them.
+
+    A method has no draws, so it is one cell whatever the seeds.
+
+    Raises:
+        UsageError: For a δ above its law at this number of units.
+    """
+    made = [
+        spec
+        for seed in range(request.first_seed, request.first_seed + request.seeds)
+        for segmenter in request.segmenters
+        for spec in _cells_of(request, inputs, fid_weights, segmenter, seed)
+    ]
+    once = {spec.key: spec for spec in made}
+    ends = (UPPER, *FREE)
+    return sorted(once.values(), key=lambda spec: _rank(spec.generator.name, ends))
+
+
+def _rank(name: str, ends: Sequence[str]) -> int:
+    return ends.index(name) if name in ends else len(ends)
+
+
+def reference_of(spec: RunSpec, specs: Sequence[RunSpec]) -> RunSpec | None:
+    """The upper bookend's cell that a cell is a fraction of, if the sweep has one.
+
+    Where the segmenter itself was fitted privately, it is that of the sweep's first segmenter.
+    """
+    if spec.generator.name == UPPER:
+        return None
+    return next(
+        (
+            s
+            for s in specs
+            if s.generator.name == UPPER
+            and (s.seed == spec.seed or spec.generator.name in METHODS)
+            and (spec.is_direct or s.segmenter == spec.segmenter)
+        ),
+        None,
+    )
+
+
+def guarantee_of(spec: RunSpec, inputs: Inputs, cache: Path) -> Guarantee:
+    """What the cell's fit would be, from public numbers alone; remembered in the cache folder.
+
+    Raises:
+        UsageError: If the generator cannot honour the budget or the patch size.
+    """
+    if spec.is_federated:
+        return worst(list(site_plans(spec, inputs, cache).values()))
+    fitted: Generator | PrivateSegmenter | FreeSegmenter = make(spec.registry, spec.generator)
+    public = public_numbers(inputs_of(spec, inputs).train, recipe_of(spec))
+    return planned(spec.generator, fitted, public, spec.budget, cache)
+
+
+def tuned_for(request: Request, generator: str, epsilon: float) -> Found | None:
+    """The tuned settings that a cell takes, if it is to take any and there are some.
+
+    Raises:
+        UsageError: If they are of another version of the generator, or none of its settings.
+    """
+    found = nearest(request.tuned, wanted(request, generator), epsilon)
+    return None if found is None else found.checked()
+
+
+def wanted(request: Request, generator: str) -> Wanted:
+    """Which tuned settings a request can take."""
+    return Wanted(
+        generator=generator,
+        unit=request.unit,
+        preset=request.preset,
+        federated=request.federation.asked,
+        protocol=request.protocol,
+    )
+
+
+def _cells_of(
+    request: Request, inputs: Inputs, fid_weights: str, segmenter: str, seed: int
+) -> Iterator[RunSpec]:
+    protocol = protocol_of(request)
+    base = RunSpec(
+        generator=PlugIn(name="", version=0, settings={}),
+        segmenter=plug_in_of(segmenters, segmenter, request),
+        protocol=protocol.as_dict(),
+        epsilon=math.inf,
+        delta=0.5,
+        unit=request.unit,
+        data=inputs.data,
+        test_data=inputs.test_data,
+        fid_weights=fid_weights,
+        noise=request.noise,
+        seed=seed,
+        own=said_of(request.own_patients),
+    )
+    units = public_numbers(inputs.train, recipe_of(base)).units(request.unit)
+    delta = delta_of(request, units)
+    for name in names_of(request):
+        registry = registry_of(name)
+        plug_in = free_method(name) if name in METHODS else plug_in_of(registry, name, request)
+        scored = inputs.validation_data if name in FREE else ""
+        for epsilon in _levels(class_of(registry, name), request.epsilons):
+            pooled = replace(base, generator=plug_in, epsilon=epsilon, delta=delta)
+            pooled = replace(pooled, validation=scored)
+            if registry is segmenters:
+                if name in METHODS:
+                    yield replace(_direct(pooled), seed=0)
+                elif not request.federation.asked:
+                    yield _direct(pooled)
+                continue
+            pooled = _with_tuned(pooled, request)
+            usable = plug_in.version != UNUSABLE
+            if request.federation.asked and usable and name not in (UPPER, LOWER):
+                yield from _across_sites(pooled, request.federation, inputs)
+            else:
+                yield pooled
+
+
+def _direct(pooled: RunSpec) -> RunSpec:
+    """The segmenter itself; no patch is synthetic, so FID's weights decide nothing."""
+    return replace(pooled, segmenter=pooled.generator, fid_weights="")
+
+
+def _with_tuned(spec: RunSpec, request: Request) -> RunSpec:
+    """The cell with what was tuned for it; what the user set himself stays."""
+    found = tuned_for(request, spec.generator.name, spec.epsilon)
+    if found is None:
+        return spec
+    own = request.settings.get(found.generator, {})
+    news = {name: value for name, value in found.settings.items() if name not in own}
+    settings = {**spec.generator.settings, **news}
+    how = TunedBy(
+        epsilon=found.epsilon,
+        study=found.provenance.study,
+        on=found.provenance.on,
+        selection=found.provenance.selection,
+    )
+    return replace(spec, generator=replace(spec.generator, settings=settings), tuned=how)
+
+
+def _across_sites(pooled: RunSpec, how: Federation, inputs: Inputs) -> Iterator[RunSpec]:
+    """The federated cell, and what it is compared with."""
+    made = federated(make(generators, pooled.generator))
+    yield replace(pooled, sites=how.sites, federation=how.of(made))
+    if how.baselines:
+        yield pooled
+        for site in split(Partition(text=how.partition, sites=how.sites), inputs):
+            yield replace(pooled, federation=how.alone(site))
+
+
+def _levels(
+    kind: type[Generator | PrivateSegmenter | FreeSegmenter] | None, epsilons: Sequence[float]
+) -> list[float]:
+    """At which ε a generator runs: a private one, or an unusable one, at all; another once."""
+    if kind is None or (kind.is_private and kind.needs_data):
+        return list(dict.fromkeys(epsilons))
+    return [math.inf] if kind.needs_data else [0.0]

@@ -1,0 +1,156 @@
+"""Plans that were made before: calibrating noise takes seconds, and its answer never changes.
+
+A plan is kept under everything that decides it, the source of the accounting included, so that no ε
+outlives a change of the rules it was computed by. Its digest is no secret, so a kept plan decides
+nothing that cannot be checked: before it is obeyed, its ε are computed again from its mechanism's
+numbers, and all but the noise is compared with what the settings give without privacy, which is
+planned in no time. A plan that fails is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import benchmark.privacy
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.errors import UsageError
+from benchmark.core.files import write_json
+from benchmark.core.generator import Generator
+from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
+from benchmark.privacy.planning import provable_epsilon, recomputed
+from benchmark.results.spec import PlugIn, canonical
+
+LIBRARIES = ("opacus", "dp-accounting", "numpy", "scipy")
+EPSILONS = ("epsilon", "epsilon_patch", "epsilon_patient")
+OF_NOISE = {
+    *EPSILONS,
+    *("target_epsilon", "noise_multiplier", "clip_norm", "accountant"),
+    *("grid", "sensitivity", "distance"),
+}
+"""In what a private plan differs from that of the same fit without privacy."""
+
+LEAST_OF_TARGET, TOLERANCE = 0.97, 1e-6
+"""Calibrated noise spends nearly all of the target; libraries round alike up to the second."""
+
+
+def planned(
+    plug_in: PlugIn,
+    generator: Generator | PrivateSegmenter | FreeSegmenter,
+    public: PublicNumbers,
+    budget: Budget,
+    cache: Path,
+    plan: Callable[[Budget], Guarantee] | None = None,
+) -> Guarantee:
+    """The plan of a fit; where noise must be calibrated it is remembered in the cache.
+
+    Args:
+        plug_in: The generator or segmenter with all settings that decide the plan.
+        generator: The same, made.
+        public: The public numbers.
+        budget: What may be spent.
+        cache: The cache folder.
+        plan: Plans for a budget; the generator's own ``plan`` if ``None``.
+
+    Raises:
+        UsageError: As the plan does.
+    """
+    make = plan or (lambda asked: generator.plan(public, asked))
+    if math.isinf(budget.epsilon) or not generator.is_private:
+        return make(budget)  # nothing is calibrated
+    decides = {
+        "plug_in": asdict(plug_in),
+        "public": asdict(public),
+        "budget": asdict(budget),
+        "rules": _rules(type(generator)),
+    }
+    key = hashlib.sha256(canonical(decides).encode()).hexdigest()[:24]
+    file = cache / "plans" / f"{key}.json"
+    kept = _read(file, key)
+    if kept is not None and _is_what_is_asked(kept, generator, budget, make):
+        return kept
+    made = make(budget)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, {"plan": made.as_dict(), "digest": _digest(key, made)})
+    return made
+
+
+def _read(file: Path, key: str) -> Guarantee | None:
+    """A kept plan, as it was written under this key."""
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        kept = Guarantee.from_dict(said["plan"])
+        return kept if said["digest"] == _digest(key, kept) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _is_what_is_asked(
+    kept: Guarantee,
+    generator: Generator | PrivateSegmenter | FreeSegmenter,
+    budget: Budget,
+    make: Callable[[Budget], Guarantee],
+) -> bool:
+    """Whether a kept plan is that of these settings and this budget, and gives what it claims."""
+    try:
+        plain = make(replace(budget, epsilon=math.inf))
+        public = {field.name for field in fields(kept)} - OF_NOISE
+        clip_norm = getattr(getattr(generator, "params", None), "clip_norm", kept.clip_norm)
+        return (
+            all(getattr(kept, name) == getattr(plain, name) for name in public)
+            and (kept.target_epsilon, kept.clip_norm) == (budget.epsilon, clip_norm)
+            and _gives_what_it_claims(kept)
+        )
+    except (UsageError, TypeError, ValueError, ArithmeticError):  # a kept file may hold anything
+        return False
+
+
+def _gives_what_it_claims(kept: Guarantee) -> bool:
+    """Whether its mechanism has the ε that it says, all but all of the target and no more."""
+    again, target = recomputed_once(kept), kept.target_epsilon
+    claimed = {name: getattr(kept, name) for name in EPSILONS}
+    return (
+        LEAST_OF_TARGET * min(target, provable_epsilon(kept)) <= again.epsilon <= target
+        and kept.grid > 0
+        and all(same(said, getattr(again, name)) for name, said in claimed.items())
+        and replace(again, **claimed) == kept
+    )
+
+
+@lru_cache(maxsize=4096)
+def recomputed_once(claimed: Guarantee) -> Guarantee:
+    """``recomputed``, remembered, as seeds and settings share plans, and accountants take seconds.
+
+    Raises:
+        ValueError: As that does.
+    """
+    return recomputed(claimed)
+
+
+def same(claimed: float | None, found: float | None) -> bool:
+    """Whether two numbers are the same but for rounding; ``None`` is the same as itself alone."""
+    if claimed is None or found is None:
+        return claimed is found
+    return claimed == found or math.isclose(claimed, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+
+
+def _digest(key: str, plan: Guarantee) -> str:
+    return hashlib.sha256(f"{key} {canonical(plan.as_dict())}".encode()).hexdigest()
+
+
+@lru_cache
+def _rules(kind: type) -> str:
+    """A digest of the accounting's source, of the plug-in's, and of the libraries' versions."""
+    ours = [file for folder in benchmark.privacy.__path__ for file in Path(folder).glob("*.py")]
+    theirs = [Path(inspect.getfile(base)) for base in kind.__mro__[:-1] if base.__module__ != "abc"]
+    digest = hashlib.sha256(",".join(version(name) for name in LIBRARIES).encode())
+    for file in sorted({*ours, *theirs}):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

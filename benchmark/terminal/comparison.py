@@ -1,0 +1,140 @@
+"""Two runs side by side: which settings differ, and which scores, patient by patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from benchmark.metrics.crossed import Crossed, Estimate, grid
+from benchmark.metrics.paired import difference
+from benchmark.metrics.ranking import holm
+from benchmark.metrics.scores import Scores
+from benchmark.results.result import TestSet
+from benchmark.results.spec import RunSpec
+from leaderboard.columns import estimate_text
+from leaderboard.entries import Entry
+from leaderboard.scores import scores_on
+
+CAPTION = (
+    "Differences: the second run less the first, paired by patient, with Student's 95 % interval. "
+    "p: of the same test, corrected by Holm for the {} that are shown. All of this is of these two "
+    "fits; only several seeds tell what the next ones would reach (bench report)."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A score of both runs on one test set, over the patients that have it.
+
+    Attributes:
+        test_set: Its name.
+        score: Its name.
+        patients: How many have it in both.
+        left: The first run's mean.
+        right: The second's.
+        gain: By how much the second is above, paired by patient.
+        p: Two-sided, of this test alone; ``None`` of a single patient.
+    """
+
+    test_set: str
+    score: str
+    patients: int
+    left: float
+    right: float
+    gain: Estimate
+    p: float | None
+
+
+def settings_that_differ(left: RunSpec, right: RunSpec) -> dict[str, tuple[str, str]]:
+    """Both values of all that decides a run and differs."""
+    sides = [dict(_flat(spec.as_dict())) for spec in (left, right)]
+    names = list(dict.fromkeys([*sides[0], *sides[1]]))
+    both = {name: (sides[0].get(name, "–"), sides[1].get(name, "–")) for name in names}
+    return {name: values for name, values in both.items() if values[0] != values[1]}
+
+
+def _flat(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    for name, one in value.items():
+        if isinstance(one, Mapping):
+            yield from _flat(one, f"{before}{name}.")
+        else:
+            yield before + name, str(one)
+
+
+def differences(left: Entry, right: Entry) -> list[Difference]:
+    """Every score on every test set that both were tested on, the same patients in both."""
+    shared = [
+        name
+        for name, digest in left.spec.test_data.items()
+        if right.spec.test_data.get(name) == digest
+    ]
+    found = (_difference(name, score, left, right) for name in shared for score in Scores._fields)
+    return [one for one in found if one is not None]
+
+
+def _difference(test_set: str, score: str, left: Entry, right: Entry) -> Difference | None:
+    """Of two fits on the same patients: nothing is told of others, so that seeds are no part."""
+    try:
+        one, other = (
+            grid({0: _by_patient(scores_on(test_set, run), score)}, is_certain=True)
+            for run in (left, right)
+        )
+    except ValueError:
+        return None
+    gain, paired = difference(other, one)
+    if paired == "nothing":
+        return None
+    return Difference(
+        test_set=test_set,
+        score=score,
+        patients=gain.patients or 0,
+        left=float(one.values.mean()),
+        right=float(other.values.mean()),
+        gain=gain,
+        p=gain.p if isinstance(gain, Crossed) else None,
+    )
+
+
+def _by_patient(test: TestSet, score: str) -> dict[str, float | None]:
+    return {one.patient: getattr(one, score) for one in test.patients}
+
+
+def settings_table(left: RunSpec, right: RunSpec) -> Table:
+    """One line for each setting that differs."""
+    table = _table("what decides a run", left.key, right.key)
+    for name, values in settings_that_differ(left, right).items():
+        table.add_row(name, *values)
+    return table
+
+
+def scores_table(found: list[Difference], left: str, right: str) -> Table:
+    """One line for each score and test set."""
+    table = _table("score", left, right)
+    for heading in ("difference [95 %]", "p", "patients"):
+        table.add_column(heading, justify="right")
+    tests = [one.p for one in found if one.p is not None]
+    corrected = iter(holm(tests).tolist())
+    for before, one in zip([None, *found], found, strict=False):
+        if before is not None and before.test_set != one.test_set:
+            table.add_section()
+        p = "–" if one.p is None else f"{next(corrected):.2g}"
+        means = (f"{one.left:.3f}", f"{one.right:.3f}")
+        name = f"{one.score}, {one.test_set}"
+        gain = estimate_text(one.gain, 3, signed=True)
+        table.add_row(name, *means, gain, p, str(one.patients))
+    table.caption = Text(CAPTION.format(f"{len(tests)} tests"))
+    table.caption_justify = "left"
+    return table
+
+
+def _table(heading: str, left: str, right: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(heading)
+    table.add_column(left, justify="right")
+    table.add_column(right, justify="right")
+    return table

@@ -1,0 +1,196 @@
+"""What a sweep shows while it runs, and what it ends with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import rich.console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from benchmark.core.budget import delta_text, epsilon_text
+from benchmark.metrics.weights import missing_reason
+from benchmark.results.composed import Together, together
+from benchmark.results.matrix import MATRIX, Square
+from benchmark.results.outcome import Outcome
+from benchmark.results.own_curve import OWN_CURVE
+from benchmark.results.spec import RunSpec
+from benchmark.results.store import SAMPLES, Store
+from benchmark.results.summary import SUMMARY, called
+
+if TYPE_CHECKING:
+    from benchmark.sweep.place import Listener
+    from benchmark.sweep.sweep import Finished
+
+PLAIN_WIDTH = 160
+
+
+class Console:
+    """A progress bar for each running cell; plain lines where there is no terminal."""
+
+    def __init__(self) -> None:
+        out = rich.console.Console()
+        self._out = out if out.is_terminal else rich.console.Console(width=PLAIN_WIDTH)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:g}/{task.total:g}"),
+            TimeElapsedColumn(),
+            console=self._out,
+            disable=not self._out.is_terminal,
+            transient=True,
+        )
+        self._of_cell: dict[str, TaskID] = {}
+        self._preparing: tuple[str, TaskID] | None = None
+
+    def __enter__(self) -> Console:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def listener(self) -> Listener:
+        """What hears of the sweep."""
+        from benchmark.sweep.place import Listener  # what only shows results need not run
+        from benchmark.sweep.runner import Events
+
+        events = Events(progress=self._progress, ended=self._ended)
+        return Listener(
+            preparing=self.prepare,
+            planned=self._planned,
+            events=events,
+            warning=self._warn,
+            news=self._say,
+            drawn=self._drawn,
+        )
+
+    def report(self, finished: Finished, out: Path) -> None:
+        """The tables, the pictures, the reasons of what failed, and where the files lie."""
+        from benchmark.terminal.figures import (
+            HEAT_MAP,
+            PATCHES,
+            TRADE_OFF,
+            draw_patches,
+            draw_trade_off,
+        )
+        from benchmark.terminal.own_patients import CURVE, draw_own, own_table
+        from benchmark.terminal.reports import write_report
+        from benchmark.terminal.table import matrix_table, sweep_table
+        from leaderboard.entries import entries_of_sweep
+
+        table, outcomes, matrix, notes, own = finished
+        draw_trade_off(table, out / TRADE_OFF)
+        draw_patches(_strips([o.spec for o in outcomes], Store(out)), out / PATCHES)
+        self._out.print(sweep_table(table))
+        for note in notes:
+            self._warn(note)
+        self.say_together(together(outcomes, Store(out)))
+        if matrix:
+            self._out.print(matrix_table(matrix))
+        if own:
+            draw_own(own, out / CURVE)
+            self._out.print(own_table(own))
+        if any(row.offline_distance is not None and row.fid is None for row in table):
+            self._warn(missing_reason())
+        for outcome in outcomes:
+            if outcome.state == "failed":
+                last = outcome.error.strip().splitlines()[-1]
+                self._out.print(f"[red]{label(outcome.spec)} failed:[/] {escape(last)}")
+        names = [SUMMARY, TRADE_OFF, PATCHES, *([MATRIX, HEAT_MAP] if matrix else [])]
+        names += [OWN_CURVE, CURVE] if own else []
+        files = [*(out / name for name in names), *write_report(entries_of_sweep(out), out)]
+        self._out.print(f"Files: {', '.join(str(file) for file in files if file.exists())}")
+
+    def show(self, table: Table) -> None:
+        """Prints a table."""
+        self._out.print(table)
+
+    def say_together(self, whole: Together | None) -> None:
+        """What several private fits cost together, if there are several."""
+        if whole is None:
+            return
+        patient = (
+            f" (a patient: {epsilon_text(whole.epsilon_patient)})" if whole.unit == "patch" else ""
+        )
+        self._out.print(
+            f"Whoever sees all {whole.fits} private fits has seen "
+            f"ε = {epsilon_text(whole.epsilon)} of a {whole.unit}{patient}, composed; "
+            f"δ = {delta_text(whole.delta)}."
+        )
+
+    def _say(self, sentence: str) -> None:
+        self._out.print(escape(sentence))
+
+    def _warn(self, sentence: str) -> None:
+        self._out.print(f"[yellow]{escape(sentence)}[/]")
+
+    def prepare(self, stage: str, done: int, total: int) -> None:
+        """Shows how much of a stage is done."""
+        if self._preparing is None or self._preparing[0] != stage:
+            self._drop()
+            self._preparing = (stage, self._bars.add_task(stage, total=total))
+            if not self._out.is_terminal:
+                self._out.print(f"{stage} ({total})")
+        self._bars.update(self._preparing[1], completed=done)
+
+    def _drop(self) -> None:
+        if self._preparing is not None:
+            self._bars.remove_task(self._preparing[1])
+            self._preparing = None
+
+    def _drawn(self, matrix: Sequence[Square], out: Path) -> Path:
+        from benchmark.terminal.figures import HEAT_MAP, draw_matrix
+
+        draw_matrix(matrix, out / HEAT_MAP)
+        return out / HEAT_MAP
+
+    def _planned(self, specs: list[RunSpec], pending: list[RunSpec]) -> None:
+        self._drop()
+        kept = len(specs) - len(pending)
+        self._out.print(f"{len(specs)} cells, {kept} of them done before.")
+
+    def _progress(self, spec: RunSpec, stage: str, done: int, total: int) -> None:
+        self._drop()
+        if spec.key not in self._of_cell:
+            self._of_cell[spec.key] = self._bars.add_task("")
+        text = f"{label(spec)}: {stage}"
+        self._bars.update(self._of_cell[spec.key], description=text, completed=done, total=total)
+
+    def _ended(self, outcome: Outcome) -> None:
+        bar = self._of_cell.pop(outcome.spec.key, None)
+        if bar is not None:
+            self._bars.remove_task(bar)
+        self._out.print(f"{label(outcome.spec)}: {outcome.state}")
+
+
+def _strips(specs: Sequence[RunSpec], store: Store) -> list[tuple[str, Path]]:
+    """Labelled strips of one seed's cells, in the order of the table."""
+    from benchmark.terminal.table import order
+
+    shown = sorted(
+        (spec for spec in specs if spec.seed == specs[0].seed),
+        key=lambda spec: order(called(spec), spec.segmenter.name, spec.epsilon),
+    )
+    of = {(called(s), s.epsilon): store.folder(s) / SAMPLES for s in shown}
+    return [(f"{name}, {_epsilon(epsilon)}", file) for (name, epsilon), file in of.items()]
+
+
+def label(spec: RunSpec) -> str:
+    """A cell in a few words."""
+    segmenter = "" if spec.is_direct else f", {spec.segmenter.name}"
+    return f"{called(spec)}, {_epsilon(spec.epsilon)}{segmenter}, seed {spec.seed}"
+
+
+def _epsilon(value: float) -> str:
+    return "ε = ∞" if math.isinf(value) else f"ε = {value:g}"

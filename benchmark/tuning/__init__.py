@@ -1,0 +1,1 @@
+"""The search for settings at each privacy level."""

@@ -1,0 +1,286 @@
+"""Studies: one for each generator, ε, unit and cohort; every trial is a cell of its own.
+
+The objective is read from *validation* patients: no test patient's file is opened. Optuna keeps the
+trials, in a file beside the results or in any store that several machines share; the cells keep
+their results, so that a study that was killed goes on and computes nothing twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.core.editions import preset_in
+from benchmark.core.errors import UsageError
+from benchmark.core.registry import generators
+from benchmark.core.settings import Settings
+from benchmark.results.outcome import Outcome
+from benchmark.results.provenance import suite
+from benchmark.results.spec import RunSpec, TunedBy, canonical
+from benchmark.results.tuned_settings import (
+    FREE,
+    NOT_ACCOUNTED,
+    PHANTOM,
+    PRIVATE,
+    Found,
+    Provenance,
+)
+from benchmark.sweep.cells import cells
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.request import Request
+from benchmark.tuning.objectives import OBJECTIVES
+from benchmark.tuning.optuna_storage import SETTLE_S, storage_at
+from benchmark.tuning.starts import composed
+from benchmark.tuning.trial import pruner
+
+if TYPE_CHECKING:
+    import optuna
+
+PHANTOM_SEED = 21
+"""Of the phantoms that are tuned on: neither the embedded cohort's nor the experiments'."""
+
+DONE = "COMPLETE"
+OVER = (DONE, "PRUNED")
+STARTUP = 6
+"""Trials at random, the default among them, before the sampler learns from them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a study asks.
+
+    Attributes:
+        request: A sweep of one generator, one ε and one segmenter; a trial's score is the mean
+            over its seeds.
+        objectives: Names among ``OBJECTIVES``; the first decides the winner.
+        trials: How many are to be finished, or given up for falling behind.
+        hints: Settings to try right after the default's: what other levels found, on phantoms.
+        command: What was typed.
+        fid_weights: Digest of the Inception weights; empty unless FID is an objective.
+    """
+
+    request: Request
+    objectives: Sequence[str] = ("dice",)
+    trials: int = 20
+    hints: Sequence[Mapping[str, Any]] = ()
+    command: str = ""
+    fid_weights: str = ""
+
+    @property
+    def generator(self) -> str:
+        """The generator's name."""
+        return self.request.generators[0]
+
+    @property
+    def epsilon(self) -> float:
+        """The level."""
+        return self.request.epsilons[0]
+
+    def start(self) -> Settings:
+        """The settings that the search starts from."""
+        kind, texts = generators.get(self.generator), self.request.settings
+        request = self.request
+        preset = preset_in(request.protocol, kind.presets, self.generator, request.preset)
+        return preset.with_texts(texts.get(self.generator, {}))
+
+    def starts_with(self, settings: Mapping[str, Any]) -> bool:
+        """Whether these are the settings that the search starts from."""
+        return settings.items() <= self.start().as_dict().items()
+
+    def space(self) -> dict[str, optuna.distributions.BaseDistribution]:
+        """Where it looks; what the user set is not varied.
+
+        Raises:
+            UsageError: If there is nothing to vary.
+        """
+        fixed = self.request.settings.get(self.generator, {})
+        space = self.start().search_space(self.request.unit)
+        left = {name: law for name, law in space.items() if name not in fixed}
+        if not left:
+            raise UsageError(f"{self.generator} has no setting that tuning may vary.")
+        return left
+
+    def specs(self, inputs: Inputs, settings: Mapping[str, Any]) -> list[RunSpec]:
+        """The cells of a trial, by rising seed; on patients each says that nobody accounts it."""
+        specs = self._cells(inputs, settings)
+        if not inputs.private:
+            return specs
+        how = TunedBy(
+            epsilon=self.epsilon,
+            study=self.name(inputs),
+            on=PRIVATE,
+            selection=NOT_ACCOUNTED,
+            trial=True,
+        )
+        return [replace(spec, tuned=how) for spec in specs]
+
+    def name(self, inputs: Inputs) -> str:
+        """The study's: all that decides a trial, but its settings."""
+        keys = [spec.key for spec in self._cells(inputs, {})]
+        said = canonical([keys, list(self.objectives), sorted(self.space())])
+        digest = hashlib.sha256(said.encode()).hexdigest()[:8]
+        return f"{self.generator} ε={self.epsilon:g} {self.request.unit} {digest}"
+
+    def held(self) -> tuple[str, ...]:
+        """What the user set, as he wrote it."""
+        return tuple(
+            f"{plug_in}.{name}={text}"
+            for plug_in, texts in self.request.settings.items()
+            for name, text in texts.items()
+        )
+
+    def _cells(self, inputs: Inputs, settings: Mapping[str, Any]) -> list[RunSpec]:
+        texts = {name: str(value) for name, value in settings.items()}
+        ours = {**self.request.settings.get(self.generator, {}), **texts}
+        asked = {**self.request.settings, self.generator: ours}
+        request = replace(self.request, settings=asked, bookends=False)
+        return cells(request, inputs, self.fid_weights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Where trials run, and what they run on.
+
+    Attributes:
+        inputs: Training patients, and validation patients to choose by.
+        root: The store of the study's cells, and of no other's.
+        cache: The cache folder.
+        state: The state folder: the ledger.
+        storage: The URL of Optuna's store.
+        jobs: Trials at a time.
+        device: A torch device's name.
+        fid_weights: The Inception weights, if FID is an objective.
+        progress: Hears of every stage of a trial's cell.
+        ended: Hears of every cell that ended, and of its trial's number.
+        news: Hears of every trial that is over.
+    """
+
+    inputs: Inputs
+    root: Path
+    cache: Path
+    state: Path
+    storage: str
+    jobs: int = 1
+    device: str = "cpu"
+    fid_weights: Path | None = None
+    progress: Callable[[RunSpec, str, int, int], None]
+    ended: Callable[[Outcome, int], None]
+    news: Callable[[str], None]
+
+
+def study_of(question: Question, bench: Bench) -> optuna.Study:
+    """The study, made if it is new, with its first trials waiting in it."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    name = question.name(bench.inputs)
+    storage = storage_at(bench.storage)
+    try:
+        study = optuna.create_study(
+            study_name=name,
+            storage=storage,
+            directions=[OBJECTIVES[objective].direction for objective in question.objectives],
+            sampler=_sampler(),
+            pruner=pruner(),
+        )
+    except optuna.exceptions.DuplicatedStudyError:
+        study = optuna.load_study(
+            study_name=name, storage=storage, sampler=_sampler(), pruner=pruner()
+        )
+        if not study.trials:
+            time.sleep(SETTLE_S)  # whoever made it is about to say where it starts
+    if not study.trials:
+        for settings in first_trials(question):
+            study.enqueue_trial(settings, skip_if_exists=True)
+    return study
+
+
+def first_trials(question: Question) -> Iterator[dict[str, Any]]:
+    """What is tried before anything is drawn.
+
+    The settings that the search starts from; what other levels found; then each other choice of a
+    setting that has choices alone, such as a pretraining, with all else as at the start.
+    """
+    from optuna.distributions import CategoricalDistribution
+
+    space, start = question.space(), question.start().as_dict()
+    for settings in (start, *question.hints):
+        yield {name: settings[name] for name in space}
+    for name, law in space.items():
+        for choice in law.choices if isinstance(law, CategoricalDistribution) else ():
+            if choice != start[name]:
+                yield {other: start[other] for other in space} | {name: choice}
+
+
+def _sampler() -> optuna.samplers.BaseSampler:
+    import optuna
+
+    return optuna.samplers.TPESampler(multivariate=True, n_startup_trials=STARTUP)
+
+
+def best_of(study: optuna.Study) -> optuna.trial.FrozenTrial:
+    """The finished trial whose first objective is best.
+
+    Raises:
+        UsageError: If no trial was finished.
+    """
+    from optuna.study import StudyDirection
+    from optuna.trial import TrialState
+
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not done:
+        raise UsageError(f"{study.study_name}: every trial failed; their folders say why.")
+    sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
+    return max(done, key=lambda trial: (sign * trial.values[0], -trial.number))
+
+
+def found_by(question: Question, bench: Bench, study: optuna.Study) -> Found:
+    """The winner's settings with their provenance.
+
+    Raises:
+        UsageError: If no trial was finished.
+    """
+    best, first = best_of(study), _first(question, study)
+    private, request = bench.inputs.private, question.request
+    over = [trial for trial in study.trials if trial.state.name in OVER]
+    made_by = suite()
+    return Found(
+        generator=question.generator,
+        version=generators.get(question.generator).version,
+        unit=request.unit,
+        epsilon=question.epsilon,
+        settings=best.params,
+        provenance=Provenance(
+            command=question.command,
+            study=study.study_name,
+            preset=request.preset,
+            segmenter=request.segmenters[0],
+            sites=request.federation.sites,
+            partition=request.federation.partition if request.federation.asked else "",
+            held=question.held(),
+            objectives=tuple(question.objectives),
+            trials=len(over),
+            seeds=request.seeds,
+            data=bench.inputs.data,
+            on=PRIVATE if private else PHANTOM,
+            selection=NOT_ACCOUNTED if private else FREE,
+            delta=question.specs(bench.inputs, {})[0].delta,
+            epsilon_of_all_trials=composed([study], request.unit) if private else 0.0,
+            score=best.values[0],
+            default=math.nan if first is None else first.values[0],
+            suite_version=made_by["version"],
+            suite_commit=made_by["commit"],
+            protocol=request.protocol,
+        ),
+    )
+
+
+def _first(question: Question, study: optuna.Study) -> optuna.trial.FrozenTrial | None:
+    """The finished trial of the settings that the search started from."""
+    done = (trial for trial in study.trials if trial.state.name == DONE)
+    return next((trial for trial in done if question.starts_with(trial.params)), None)

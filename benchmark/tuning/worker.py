@@ -1,0 +1,255 @@
+"""The trials of a study: asked of Optuna one by one, run as cells, told when they have ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.errors import UsageError
+from benchmark.privacy.ledger import OverCapError, Spending
+from benchmark.results.outcome import Outcome
+from benchmark.results.result import Result
+from benchmark.results.store import Store
+from benchmark.sweep.cells import guarantee_of
+from benchmark.sweep.payment import ledger_in, spendings_of
+from benchmark.sweep.runner import Events, run_tasks
+from benchmark.sweep.worker import Task
+from benchmark.tuning.optuna_storage import GRACE_S, HEARTBEAT_S, storage_at, try_again
+from benchmark.tuning.starts import enter, entered, place_of
+from benchmark.tuning.study import DONE, OVER, Bench, Question, best_of, study_of
+from benchmark.tuning.trial import ERROR, Going
+
+if TYPE_CHECKING:
+    import optuna
+
+POLL_S = 2.0
+KEYS = "run_keys"
+"""A trial's note of its cells. It comes after the first heartbeat, so that who has it has both."""
+
+
+def search(question: Question, bench: Bench) -> optuna.Study:
+    """Runs trials until enough are finished, by whichever worker; waits for other workers' last.
+
+    Raises:
+        OverCapError: If the ledger's cap allows no further trial; those that ran have ended.
+        UsageError: If as many trials failed as were asked for.
+    """
+    trials = Trials(question, bench)
+    with trials.beating():
+        while not trials.enough():
+            events = Events(progress=bench.progress, ended=trials.ended)
+            run_tasks(trials.tasks(), jobs=bench.jobs, events=events)
+            if trials.stopped is not None:
+                raise trials.stopped
+            if not trials.enough():
+                time.sleep(POLL_S)
+    return trials.study
+
+
+class Trials:
+    """Asks Optuna for trials while some are left to run, and tells it how they ended.
+
+    Args:
+        question: What the study asks.
+        bench: Where trials run.
+
+    Attributes:
+        study: Optuna's.
+        stopped: Why no further trial may run.
+    """
+
+    def __init__(self, question: Question, bench: Bench) -> None:
+        self.study = study_of(question, bench)
+        self.stopped: OverCapError | None = None
+        self._question, self._bench = question, bench
+        self._storage = storage_at(bench.storage)
+        self._space, self._store = question.space(), Store(bench.root)
+        self._place = place_of(bench.root, bench.state)
+        self._open: list[Going] = []
+        self._between: list[Going] = []
+        self._running: dict[str, Going] = {}
+
+    def enough(self) -> bool:
+        """Whether all trials are over, other workers' too."""
+        return self._count(*OVER) >= self._question.trials
+
+    def tasks(self) -> Iterator[Task]:
+        """The cells of trials, while any are left that no worker runs."""
+        while self.stopped is None:
+            self._bury()
+            going = self._between.pop(0) if self._between else self._asked()
+            if going is None:
+                return
+            try:
+                task = self._next(going)
+            except OverCapError as error:
+                self.stopped = error
+                return
+            if task is not None:
+                yield task
+
+    def ended(self, outcome: Outcome) -> None:
+        """A trial's cell ended."""
+        going = self._running.pop(outcome.spec.key)
+        result = self._store.result(outcome.spec)
+        if result is None:
+            self._over(going, outcome.error or "no result")
+        elif self._hear(going, result):
+            self._between.append(going)
+        self._bench.ended(outcome, going.trial.number)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Tells Optuna that this worker lives; on the way out, gives back what it had begun."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(HEARTBEAT_S):
+                for going in list(self._open):
+                    with suppress(Exception):  # a store that was away is there for the next one
+                        self._storage.record_heartbeat(going.trial._trial_id)
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for going in self._open:
+                going.give_back()
+
+    def _asked(self) -> Going | None:
+        """The next trial; ``None`` if all are over or run by somebody.
+
+        Raises:
+            UsageError: If as many failed as were asked for.
+        """
+        if self._count(*OVER, "RUNNING") >= self._question.trials:
+            return None
+        if self._failed() >= self._question.trials:
+            raise UsageError(
+                f"{self.study.study_name}: as many trials failed as were asked for; "
+                f"{self._bench.root} has their reasons, in error.txt."
+            )
+        with _quietly():
+            trial = self.study.ask(self._space)
+        self._storage.record_heartbeat(trial._trial_id)  # without one it could never be missed
+        specs = self._question.specs(self._bench.inputs, trial.params)
+        trial.set_user_attr(KEYS, [spec.key for spec in specs])
+        spared = self._question.starts_with(trial.params)
+        self._open.append(Going(trial, specs, self._question.objectives, spared))
+        return self._open[-1]
+
+    def _bury(self) -> None:
+        """Fails trials whose worker died, also before its first sign of life; they are retried."""
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.storages import fail_stale_trials
+        from optuna.trial import TrialState
+
+        since = datetime.now() - timedelta(seconds=GRACE_S)
+        with _quietly():
+            fail_stale_trials(self.study)
+            for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
+                if KEYS not in trial.user_attrs and (trial.datetime_start or since) < since:
+                    with suppress(UpdateFinishedTrialError):  # another worker did
+                        self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                        try_again(self.study, trial)
+
+    def _next(self, going: Going) -> Task | None:
+        """The trial's next cell; ``None`` if it is over, as the results of all are known.
+
+        Raises:
+            OverCapError: If the ledger's cap does not allow it.
+        """
+        while (kept := self._store.result(going.next)) is not None:
+            if not self._known(going) or not self._hear(going, kept):
+                return None
+        guarantee, spendings = self._spendings(going)
+        ledger_in(self._bench.state).check(spendings)
+        if not self._enter(going, spendings):
+            return None
+        self._running[going.next.key] = going
+        return Task(
+            spec=going.next,
+            guarantee=guarantee,
+            reference=None,
+            inputs=self._bench.inputs,
+            root=self._bench.root,
+            cache=self._bench.cache,
+            state=self._bench.state,
+            fid_weights=self._bench.fid_weights,
+            device=self._bench.device,
+        )
+
+    def _known(self, going: Going) -> bool:
+        """Enters a cell that this study did not start: its store may be lost, and the cell kept."""
+        if not self._bench.inputs.private or entered(self.study, going.next.key, self._place):
+            return True
+        return self._enter(going, self._spendings(going)[1])
+
+    def _spendings(self, going: Going) -> tuple[Guarantee, list[Spending]]:
+        """The next cell's plan, and what it costs whom."""
+        inputs, cache = self._bench.inputs, self._bench.cache
+        guarantee = guarantee_of(going.next, inputs, cache)
+        return guarantee, spendings_of(going.next, guarantee, inputs, cache)
+
+    def _enter(self, going: Going, spendings: Sequence[Spending]) -> bool:
+        """Enters what the trial's next cell costs patients; whether the trial may go on.
+
+        One that was taken for dead meanwhile may not: nobody would see what it spends.
+        """
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        if not self._bench.inputs.private:
+            return True
+        try:
+            enter(going.trial, spendings, self._place)
+        except UpdateFinishedTrialError:
+            self._close(going)
+            return False
+        return True
+
+    def _hear(self, going: Going, result: Result) -> bool:
+        """Whether the trial goes on after this result."""
+        try:
+            over = going.hear(result)
+        except UsageError as error:
+            self._over(going, str(error))
+            return False
+        if over:
+            self._close(going)
+        return not over
+
+    def _over(self, going: Going, reason: str) -> None:
+        going.fail(reason)
+        self._close(going)
+
+    def _close(self, going: Going) -> None:
+        self._open.remove(going)
+        over = self.study.trials[going.trial.number]
+        best = f"; the best so far {best_of(self.study).values[0]:.4g}" if self._count(DONE) else ""
+        ended = {"COMPLETE": "scored", "PRUNED": "fell behind at"}.get(over.state.name, "failed")
+        scores = ", ".join(f"{score:.4g}" for score in over.values or ())
+        name, number = self.study.study_name, over.number + 1
+        self._bench.news(f"{name}: trial {number} {ended} {scores}".rstrip() + f"{best}.")
+
+    def _failed(self) -> int:
+        """Trials whose cell failed; those that an interrupt gave back are none."""
+        return sum(ERROR in trial.user_attrs for trial in self.study.get_trials(deepcopy=False))
+
+    def _count(self, *states: str) -> int:
+        return sum(trial.state.name in states for trial in self.study.get_trials(deepcopy=False))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Optuna warns of heartbeats without its own loop; here `beating` sends them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

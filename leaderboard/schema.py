@@ -1,0 +1,85 @@
+"""The JSON schema of published files, made from the types of what is in them.
+
+``python -m leaderboard.schema`` writes ``schema.json``, for readers who have no suite.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmark.core.files import write_text
+from benchmark.core.forms import NAME, NUMBER
+from benchmark.results.result import Result
+
+FORMAT = 2
+SCHEMA = Path(__file__).with_name("schema.json")
+KEPT = {"RunSpec": ("own",), "TunedBy": ("trial",)}
+"""What stays with the owner of a cohort: no published file may have it."""
+
+REPEATED = ("title", "description", "default")
+_COUNT = {"type": "integer", "minimum": 0, "maximum": 10**9}
+_PICTURE = {
+    "type": "string",
+    "contentEncoding": "base64",
+    "pattern": "^[A-Za-z0-9+/]+={0,2}$",
+    "maxLength": 400_000,
+}
+_CURVE = {
+    "type": "array",
+    "maxItems": 200,
+    "items": {"type": "array", "prefixItems": [_COUNT, NUMBER], "items": False, "minItems": 2},
+}
+
+
+def schema() -> dict[str, Any]:
+    """The schema of one published file."""
+    result = Result.model_json_schema()
+    types = result.pop("$defs")
+    for name, kept in KEPT.items():
+        for field in kept:
+            del types[name]["properties"][field]
+    for unused in ("OwnPatients", "OwnResult"):
+        types.pop(unused, None)
+    made: dict[str, Any] = _without_titles(
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "required": ["format", "result", "curves", "pictures"],
+            "additionalProperties": False,
+            "properties": {
+                "format": {"const": FORMAT},
+                "result": {"$ref": "#/$defs/Result"},
+                "curves": {
+                    "type": "object",
+                    "maxProperties": 40,
+                    "propertyNames": {"$ref": "#/$defs/name"},
+                    "additionalProperties": _CURVE,
+                },
+                "pictures": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {"samples": _PICTURE, "neighbours": _PICTURE},
+                },
+            },
+            "$defs": {"name": NAME, "Result": result, **types},
+        }
+    )
+    return {"title": "A published result of AngioBench", **made}
+
+
+def _without_titles(said: Any) -> Any:
+    """Without what Pydantic repeats of the names, and of docstrings."""
+    if isinstance(said, list):
+        return [_without_titles(one) for one in said]
+    if not isinstance(said, dict):
+        return said
+    texts = {
+        name for name in ("title", "description", "default") if not isinstance(said.get(name), dict)
+    }
+    return {name: _without_titles(one) for name, one in said.items() if name not in texts}
+
+
+if __name__ == "__main__":
+    write_text(SCHEMA, json.dumps(schema(), indent=1) + "\n")
