@@ -75,10 +75,11 @@ def _without_titles(said: Any) -> Any:
         return [_without_titles(one) for one in said]
     if not isinstance(said, dict):
         return said
-    texts = {
-        name for name in ("title", "description", "default") if not isinstance(said.get(name), dict)
+    return {
+        name: _without_titles(one)
+        for name, one in said.items()
+        if name not in REPEATED or isinstance(one, dict)  # a field may be called so
     }
-    return {name: _without_titles(one) for name, one in said.items() if name not in texts}
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made import entry, spec, specs, unfinished
+from made import entry, of, spec, specs, unfinished
 from test_page import HOSTILE, like
 from test_published import png
 
-from benchmark.core.files import plain
+from benchmark.results.result import Fid
+from benchmark.results.spec import TunedBy
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry
@@ -28,8 +29,7 @@ def elsewhere(one: Entry) -> Entry:
     """The same on another cohort."""
     tests = {name: digest[::-1] for name, digest in one.spec.test_data.items()}
     spec = replace(one.spec, data=one.spec.data[::-1], test_data=tests)
-    result = {**one.result, "run_key": spec.key, "spec": plain(spec.as_dict())}
-    return replace(one, spec=spec, result=result)
+    return of(spec, one)
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +89,11 @@ def empty_page(chromium, tmp_path: Path) -> Iterator:  # type: ignore[no-untyped
 @pytest.fixture
 def odd_page(chromium, tmp_path: Path) -> Iterator:  # type: ignore[no-untyped-def]
     """Tuned on patients, with FID; a published row that does not add up; nothing else."""
-    how = {"epsilon": 5.0, "study": "s", "on": "private", "selection": NOT_ACCOUNTED}
+    how = TunedBy(epsilon=5.0, study="s", on="private", selection=NOT_ACCOUNTED)
     made = entry(replace(spec(), tuned=how), tmp_path)
-    fid = {"value": 12.5, "n": 512, "dims": 64}
-    main, *others = made.result["test_sets"]
-    best = replace(made, result={**made.result, "test_sets": [{**main, "fid": fid}, *others]})
+    main, *others = made.told.test_sets
+    tests = (main.but(fid=Fid(value=12.5, n=512, dims=64)), *others)
+    best = replace(made, result=made.told.but(test_sets=tests))
     bad = replace(entry(spec(), tmp_path, dice=0.9), verdict=Verdict(["its Dice is made up"], []))
     write_page(tables_of([best, bad]), tmp_path / "index.html")
     yield from opened(chromium, (tmp_path / "index.html").as_uri())

@@ -13,9 +13,9 @@ from benchmark.data.cohort import Patient
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import Scores
 from benchmark.metrics.weights import missing_reason
+from benchmark.results.result import NOTHING_SYNTHETIC, Result, TestSet
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.cells import cells, guarantee_of
-from benchmark.sweep.distances import no_distances
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.request import Request
 from benchmark.sweep.sites import site_plans, worst
@@ -23,7 +23,11 @@ from leaderboard.entries import Entry, Status
 
 NOWHERE = Path("nowhere")
 FAR = {"offline_distance": 0.05, "fid": {"value": None, "reason": missing_reason()}}
-NOT_FAR = no_distances()
+NOT_FAR = {
+    "offline_distance": None,
+    "mask_distance": None,
+    "fid": {"value": None, "reason": NOTHING_SYNTHETIC},
+}
 SITES = ("harbour", "hill", "north")
 
 
@@ -96,7 +100,19 @@ def entry(
         "fraction_of_real": None,
     }
     curves = {"critic": [(step, step / 7) for step in range(20)]}
-    return Entry(spec=made, status="done", result=result, curves=curves, pictures=pictures)
+    return Entry(
+        spec=made, status="done", result=Result.read(result), curves=curves, pictures=pictures
+    )
+
+
+def of(made: RunSpec, one: Entry, **said: Any) -> Entry:
+    """The cell with another spec, and other things in its result."""
+    return replace(one, spec=made, result=one.told.but(spec=made, run_key=made.key, **said))
+
+
+def saying(one: Entry, **said: Any) -> Entry:
+    """The cell with other things in its result, as they stand in its file."""
+    return replace(one, result=Result.read({**one.told.as_dict(), **said}))
 
 
 def of_patients(one: Entry) -> Entry:
@@ -105,15 +121,7 @@ def of_patients(one: Entry) -> Entry:
     made = replace(one.spec, data=PRIVATE, test_data=digests)
     if one.status != "done":
         return replace(one, spec=made)
-    result = {
-        **one.result,
-        "run_key": made.key,
-        "spec": plain(made.as_dict()),
-        "private_data": True,
-    }
-    return replace(
-        one, spec=made, result={**result, "skipped": ["sub-99: /secret/place has no vessels"]}
-    )
+    return of(made, one, private_data=True, skipped=("sub-99: /secret/place has no vessels",))
 
 
 def unfinished(made: RunSpec, status: Status, reason: str = "") -> Entry:
@@ -153,6 +161,5 @@ def tested(name: str, dice: float, seed: int) -> dict[str, Any]:
 def scored_on_validation(one: Entry, dice: float) -> Entry:
     """The same cell of a free row with a score on validation patients."""
     made = replace(one.spec, validation=VALIDATED.validation_data)
-    validation = {**tested("test", dice, 0), "name": "val"}
-    said = {"run_key": made.key, "spec": plain(made.as_dict()), "validation": validation}
-    return replace(one, spec=made, result={**one.result, **said})
+    validation = TestSet.model_validate({**tested("test", dice, 0), "name": "val"})
+    return of(made, one, validation=validation)

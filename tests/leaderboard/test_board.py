@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made import INPUTS, SITES, entry, scored_on_validation, spec, specs, unfinished
+from made import INPUTS, SITES, entry, of, scored_on_validation, spec, specs, unfinished
 
 from benchmark.cli.run import _request, run
 from benchmark.metrics.crossed import Crossed, OneDraw
 from benchmark.results.bookends import LOWER, UPPER
-from benchmark.results.spec import RunSpec
-from benchmark.results.tuned_settings import NOT_ACCOUNTED
+from benchmark.results.result import Fid
+from benchmark.results.spec import RunSpec, TunedBy
+from benchmark.results.tuned_settings import FREE, NOT_ACCOUNTED
 from benchmark.sweep.cells import cells, guarantee_of
 from benchmark.sweep.sites import Federation
 from leaderboard.board import HERE, REFUSED, VERIFIED, tables_of
@@ -158,7 +159,7 @@ def test_settings_levels_noise_sites_and_tuning_are_rows_of_their_own(cache: Pat
         spec(settings={"dp-wgan": {"batch": "64"}}),
         spec(noise="system"),
         spec(federation=Federation(sites=3)),
-        replace(spec(), tuned={"epsilon": 5.0, "study": "s", "on": "phantom", "selection": "free"}),
+        replace(spec(), tuned=TunedBy(epsilon=5.0, study="s", on="phantom", selection=FREE)),
     ]
     (table,) = tables_of([entry(one, cache) for one in made])
     assert len(table.rows) == len(made)
@@ -233,11 +234,9 @@ def test_what_failed_and_what_is_missing_is_shown_and_counted(cache: Path, tmp_p
 def test_of_one_seed_with_and_without_fid_one_cell_counts(cache: Path) -> None:
     without = entry(spec(), cache)
     weighed = replace(without.spec, fid_weights="a" * 64)
-    fid = {"value": 12.5, "n": 512, "dims": 64}
-    main, *others = without.result["test_sets"]
-    tests = [{**main, "fid": fid}, *others]
-    result = {**without.result, "run_key": weighed.key, "test_sets": tests}
-    made = [without, replace(without, spec=weighed, result=result)]
+    main, *others = without.told.test_sets
+    tests = (main.but(fid=Fid(value=12.5, n=512, dims=64)), *others)
+    made = [without, of(weighed, without, test_sets=tests)]
     for order in (made, made[::-1]):
         (table,) = tables_of(order)
         assert notes_of(table)[0] == "1 of 1 cells are finished: 1 rows of 1 seed."
@@ -247,9 +246,9 @@ def test_of_one_seed_with_and_without_fid_one_cell_counts(cache: Path) -> None:
 
 def test_the_relation_is_part_of_what_rows_share(cache: Path) -> None:
     one = entry(spec(), cache)
-    said = {**one.result["guarantee"], "relation": "add-remove"}
+    said = replace(one.told.guarantee, relation="add-remove")
     other = entry(spec(first_seed=1), cache)
-    other = replace(other, result={**other.result, "guarantee": said})
+    other = replace(other, result=other.told.but(guarantee=said))
     tables = tables_of([one, other])
     assert {table.relation for table in tables} == {"zero-out", "add-remove"}
     assert all(table.relation in " ".join(notes_of(table)) for table in tables)

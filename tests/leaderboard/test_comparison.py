@@ -60,8 +60,8 @@ def test_the_table_corrects_for_all_that_it_shows(two: tuple[Entry, Entry]) -> N
 
 def test_of_one_patient_there_is_no_test(two: tuple[Entry, Entry]) -> None:
     def alone(run: Entry) -> Entry:
-        tests = [{**t, "patients": t["patients"][:1]} for t in run.result["test_sets"]]
-        return replace(run, result={**run.result, "test_sets": tests})
+        tests = tuple(test.but(patients=test.patients[:1]) for test in run.told.test_sets)
+        return replace(run, result=run.told.but(test_sets=tests))
 
     found = differences(*map(alone, two))
     assert {one.p for one in found} == {None}

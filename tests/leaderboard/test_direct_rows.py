@@ -15,7 +15,6 @@ from made import (
     specs,
 )
 
-from benchmark.core.files import plain
 from benchmark.results.bookends import FREE
 from benchmark.results.spec import RunSpec
 from leaderboard.board import tables_of
@@ -78,8 +77,8 @@ def test_a_published_file_of_it_is_recomputed_like_any_other(cache: Path, tmp_pa
     assert file.name.startswith("dp-segmenter-")
     one = Published.read(file)
     assert verified(one, INPUTS, cache) == ([], [])
-    said = {**one.result["guarantee"], "noise_multiplier": 0.1}
-    forged = replace(one, result={**one.result, "guarantee": said})
+    said = replace(one.result.guarantee, noise_multiplier=0.1)
+    forged = replace(one, result=one.result.but(guarantee=said))
     assert verified(forged, INPUTS, cache).faults
 
 
@@ -94,14 +93,14 @@ def test_a_free_row_is_recomputed_with_its_validation_score(
 ) -> None:
     one = Published.read(free_row(cache, name).write(tmp_path))
     assert verified(one, VALIDATED, cache) == ([], [])
-    told = one.result["validation"]
-    better = {**told, "dice": {**told["dice"], "mean": 0.1}}
-    fewer = {**told, "patients": told["patients"][1:]}
+    told = one.result.validation
+    better = told.but(dice=told.dice.but(mean=0.1))
+    fewer = told.but(patients=told.patients[1:])
     for said, fault in (
         (better, "dice on val is not that of its patients"),
         (fewer, "the patients on val are not the phantoms"),
     ):
-        forged = replace(one, result={**one.result, "validation": said})
+        forged = replace(one, result=one.result.but(validation=said))
         assert any(fault in found for found in verified(forged, VALIDATED, cache).faults)
     assert "its validation patients are not the embedded phantoms" in (
         verified(one, INPUTS, cache).faults
@@ -112,8 +111,7 @@ def test_a_method_with_other_constants_does_not_add_up(cache: Path) -> None:
     one = free_row(cache, "threshold")
     plug_in = replace(one.spec.generator, settings={"share": 0.02})
     made = replace(one.spec, generator=plug_in, segmenter=plug_in)
-    said = {"spec": plain(made.as_dict()), "run_key": made.key}
-    forged = replace(one, spec=made, result={**one.result, **said})
+    forged = replace(one, spec=made, result=one.result.but(spec=made, run_key=made.key))
     assert "its constants are not the published ones" in verified(forged, VALIDATED, cache).faults
 
 
@@ -126,8 +124,8 @@ def test_only_a_free_row_says_something_of_validation_patients(cache: Path) -> N
 def test_of_few_validation_patients_nothing_leaves_but_their_owner_keeps_it(cache: Path) -> None:
     (made,) = (one for one in specs(bookends=True) if one.generator.name == "frangi")
     one = of_patients(scored_on_validation(entry(made, cache), 0.6))
-    few = {**one.result["validation"], "patients": one.result["validation"]["patients"][:4]}
-    small = replace(one, result={**one.result, "validation": few})
-    assert "patients" not in shared(one, phantoms=False).result["validation"]
-    assert "validation" not in shared(small, phantoms=False).result
-    assert shared(small, phantoms=False, for_owner=True).result["validation"]["n"] == 6
+    few = one.told.validation.but(patients=one.told.validation.patients[:4])
+    small = replace(one, result=one.told.but(validation=few))
+    assert not shared(one, phantoms=False).told.validation.has("patients")
+    assert not shared(small, phantoms=False).told.has("validation")
+    assert shared(small, phantoms=False, for_owner=True).told.validation.n == 6

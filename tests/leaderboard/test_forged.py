@@ -11,6 +11,7 @@ from made import INPUTS, entry, of_patients, spec, specs
 from benchmark.core.budget import Guarantee, PublicNumbers
 from benchmark.core.files import plain
 from benchmark.core.registry import generators
+from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.sites import Federation, plan_at_site, worst
 from leaderboard.published import Published, Verdict
@@ -41,8 +42,8 @@ def across(cache: Path) -> Published:
 def forged(one: Published, made: RunSpec | None = None, **said: Any) -> Published:
     """The same file with something else in it, and a key that is right."""
     made = made or one.spec
-    result = {**one.result, **said, "spec": plain(made.as_dict()), "run_key": made.key}
-    return replace(one, spec=made, result=result)
+    words = {**one.result.as_dict(), **said, "spec": plain(made.as_dict()), "run_key": made.key}
+    return replace(one, spec=made, result=Result.read(words))
 
 
 def with_guarantee(one: Published, guarantee: Guarantee, **more: Any) -> Published:
@@ -71,7 +72,7 @@ def plan_for(one: Published, patients: int, **public: int) -> Guarantee:
 
 
 def claimed(one: Published) -> dict[str, Guarantee]:
-    return {said["site"]: Guarantee.from_dict(said["guarantee"]) for said in one.result["sites"]}
+    return one.result.guarantees
 
 
 def faults(one: Published, cache: Path, folder: Path) -> list[str]:
@@ -83,8 +84,8 @@ def test_nobody_has_more_phantoms_than_there_are(
     pooled: Published, cache: Path, tmp_path: Path
 ) -> None:
     more = with_guarantee(pooled, plan_for(pooled, 1600))
-    honest = Guarantee.from_dict(pooled.result["guarantee"])
-    assert Guarantee.from_dict(more.result["guarantee"]).noise_multiplier < honest.noise_multiplier
+    honest = pooled.result.guarantee
+    assert more.result.guarantee.noise_multiplier < honest.noise_multiplier
     found = faults(more, cache, tmp_path)
     assert "N is 1600, and there are 16 phantoms" in found
     assert "the guarantee is not the one that its settings give" in found
@@ -93,7 +94,7 @@ def test_nobody_has_more_phantoms_than_there_are(
 def test_saying_another_n_of_the_honest_mechanism_is_found_out_too(
     pooled: Published, cache: Path, tmp_path: Path
 ) -> None:
-    less = replace(Guarantee.from_dict(pooled.result["guarantee"]), patients=15)
+    less = replace(pooled.result.guarantee, patients=15)
     assert "N is 15, and there are 16 phantoms" in faults(
         with_guarantee(pooled, less), cache, tmp_path
     )
@@ -144,7 +145,7 @@ def test_delta_is_lawful_whatever_the_spec_says(
 def test_all_else_of_a_guarantee_is_the_spec_s_or_recomputed(
     said: Said, fault: str, pooled: Published, cache: Path, tmp_path: Path
 ) -> None:
-    words = {**pooled.result["guarantee"], **said}
+    words = {**pooled.result.as_dict()["guarantee"], **said}
     found = faults(forged(pooled, guarantee=words), cache, tmp_path)
     assert any(fault in one for one in found), found
 
@@ -202,8 +203,7 @@ def test_every_site_is_there_once_under_its_own_name(
 def test_sites_and_federation_come_together(
     across: Published, pooled: Published, cache: Path, tmp_path: Path
 ) -> None:
-    none = {name: value for name, value in across.result.items() if name != "sites"}
-    found = faults(replace(across, result=none), cache, tmp_path)
+    found = faults(replace(across, result=across.result.but("sites")), cache, tmp_path)
     assert "it has guarantees of 0 sites, and its spec has 3" in found
     more = with_sites(pooled, {"a": plan_for(pooled, 800), "b": plan_for(pooled, 800)})
     assert "it has guarantees of 2 sites, and its spec has 0" in faults(more, cache, tmp_path)
@@ -226,7 +226,7 @@ def test_a_split_that_the_phantoms_do_not_allow_is_refused(
 def test_a_site_alone_has_no_more_phantoms_than_it_has(cache: Path, tmp_path: Path) -> None:
     found = [one for one in specs(**PATIENT, **ALONE) if one.alone_at == "site-3"]
     one = published(entry(found[0], cache))
-    assert one.result["guarantee"]["patients"] == 3
+    assert one.result.guarantee.patients == 3
     assert verified(one, INPUTS, cache) == Verdict([], [])
     more = with_guarantee(one, plan_for(one, 1600))
     assert "N is 1600, and there are 3 phantoms" in faults(more, cache, tmp_path)
@@ -268,7 +268,7 @@ def test_of_private_data_too_patches_delta_and_the_other_unit_are_checked(
     cache: Path, tmp_path: Path
 ) -> None:
     one = published(of_patients(entry(spec(**PATIENT, noise="system"), cache)))
-    honest = one.result["guarantee"]
+    honest = one.result.as_dict()["guarantee"]
     for said in (
         {"patches_per_patient": 5},
         {"epsilon_patch": 0.5},
@@ -285,6 +285,6 @@ def test_a_mechanism_of_an_unknown_plug_in_has_the_epsilon_of_its_numbers(
     honest = verified(forged(pooled, made), INPUTS, cache)
     assert honest.faults == []
     assert any("the plan" in said for said in honest.unchecked)
-    less = replace(Guarantee.from_dict(pooled.result["guarantee"]), noise_multiplier=1.0)
+    less = replace(pooled.result.guarantee, noise_multiplier=1.0)
     found = faults(forged(with_guarantee(pooled, less), made), cache, tmp_path)
     assert any("its mechanism's numbers give" in said for said in found)

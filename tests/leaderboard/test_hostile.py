@@ -184,7 +184,7 @@ def test_nobody_s_file_stands_in_for_what_was_computed_here(
     from benchmark.core.files import write_json
 
     write_json(folder / "spec.json", mine.spec.as_dict())
-    write_json(folder / "result.json", mine.result)
+    write_json(folder / "result.json", mine.told.as_dict())
     (tmp_path / "a.json").write_text(json.dumps(files[0]))
     for order in (
         [tmp_path / "a.json", tmp_path / "runs"],
@@ -199,7 +199,7 @@ def test_a_stranger_cannot_make_private_data_phantoms(cache: Path, tmp_path: Pat
     mine = of_patients(entry(spec(noise="system"), cache))
     said = json.loads(published(mine).write(tmp_path).read_text())
     said["result"]["private_data"] = False
-    said["result"]["test_sets"] = entry(spec(), cache).result["test_sets"]
+    said["result"]["test_sets"] = entry(spec(), cache).told.as_dict()["test_sets"]
     said["curves"] = {"critic": [[0, 1.0]]}
     (tmp_path / "a.json").write_text(json.dumps(said))
     read = Published.read(tmp_path / "a.json")

@@ -11,10 +11,9 @@ from pathlib import Path
 import altair as alt
 import numpy as np
 import pytest
-from made import entry, spec, specs, unfinished
+from made import entry, of, spec, specs, unfinished
 from test_published import png
 
-from benchmark.core.files import plain
 from leaderboard.board import tables_of
 from leaderboard.charts import LINE, Levels
 from leaderboard.entries import Entry
@@ -56,8 +55,7 @@ def like(one: Entry, rate: int) -> Entry:
     """The same with another learning rate, which no plan depends on."""
     settings = {**one.spec.generator.settings, "generator_rate": rate / 1e5}
     spec = replace(one.spec, generator=replace(one.spec.generator, settings=settings))
-    result = {**one.result, "run_key": spec.key, "spec": plain(spec.as_dict())}
-    return replace(one, spec=spec, result=result, pictures={})
+    return replace(of(spec, one), pictures={})
 
 
 def test_a_thousand_results_fit_into_three_megabytes(cache: Path, tmp_path: Path) -> None:
@@ -150,12 +148,11 @@ def test_a_page_without_results_says_so(tmp_path: Path) -> None:
 def on_another_cohort(one: Entry, dice: float) -> Entry:
     """The same on other patients, with other scores."""
     spec = replace(one.spec, data=one.spec.data[::-1])
-    tests = [
-        {**test, "patients": [{**row, "dice": row["dice"] + dice} for row in test["patients"]]}
-        for test in one.result["test_sets"]
-    ]
-    said = {"run_key": spec.key, "spec": plain(spec.as_dict()), "test_sets": tests}
-    return replace(one, spec=spec, result={**one.result, **said})
+    tests = tuple(
+        test.but(patients=tuple(row.but(dice=row.dice + dice) for row in test.patients))
+        for test in one.told.test_sets
+    )
+    return of(spec, one, test_sets=tests)
 
 
 @pytest.mark.parametrize(("shift", "holds"), [(0.0, "2 of 2"), (-0.5, "1 of 2")])

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from benchmark.sweep.sites import Federation
 from leaderboard.entries import Entry, entries_of
 from leaderboard.published import LARGEST, Published
 from leaderboard.sharing import published
-from leaderboard.verification import verified
+from leaderboard.verification import verified, verified_files
 
 Said = dict[str, Any]
 
@@ -113,8 +114,10 @@ def test_what_the_suite_writes_is_read_and_adds_up(
 def test_what_does_not_add_up_is_named(
     change: Callable[[Said], None], fault: str, one: Entry, cache: Path, tmp_path: Path
 ) -> None:
-    found = verified(Published.read(changed(one, tmp_path, change)), INPUTS, cache).faults
-    assert any(fault in said for said in found), found
+    file = changed(one, tmp_path, change)
+    check = partial(verified, phantoms=INPUTS, cache=cache)
+    (verdict,) = verified_files([file], check, lambda *_: None).values()
+    assert any(fault in said for said in verdict.faults), verdict
 
 
 def test_a_mechanism_that_claims_to_have_been_none_is_found_out(
@@ -231,9 +234,9 @@ def test_of_private_files_of_the_format_before_no_withheld_distance_is_read(
 
     private = of_patients(entry(spec(noise="system"), cache))
     read = Published.read(changed(private, tmp_path, change))
-    assert [test["name"] for test in read.result["test_sets"]] == ["shifted"]
-    assert "0.05" not in json.dumps(read.result)
-    assert read.result["seconds"] == {"total": 50.0}
+    assert [test.name for test in read.result.test_sets] == ["shifted"]
+    assert "0.05" not in json.dumps(read.result.as_dict())
+    assert read.result.seconds == {"total": 50.0}
     assert verified(read, INPUTS, cache).faults == []
 
 

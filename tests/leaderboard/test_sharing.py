@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made import INPUTS, PRIVATE, entry, of_patients, spec, specs, unfinished
+from made import INPUTS, PRIVATE, entry, of_patients, saying, spec, specs, unfinished
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from test_page import view_in
@@ -16,6 +16,7 @@ from test_published import at, changed, png
 
 from benchmark.core.errors import DataError
 from benchmark.metrics.crossed import Crossed, Means, OneDraw
+from benchmark.results.result import Fid, ShareMean
 from benchmark.terminal.reports import write_report
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry
@@ -105,9 +106,9 @@ def test_synthetic_patches_of_patients_leave_only_under_a_finite_unseeded_epsilo
 
 def test_a_test_set_of_a_few_patients_has_no_mean_to_publish(cache: Path, tmp_path: Path) -> None:
     made = private(cache, noise="system")
-    test, shifted = made.result["test_sets"]
-    few = {**shifted, "n": FEWEST - 1, "patients": shifted["patients"][: FEWEST - 1]}
-    one = replace(made, result={**made.result, "test_sets": [test, few]})
+    test, shifted = made.told.test_sets
+    few = shifted.but(n=FEWEST - 1, patients=shifted.patients[: FEWEST - 1])
+    one = replace(made, result=made.told.but(test_sets=(test, few)))
     said = json.loads(published(one).write(tmp_path).read_text())
     assert [tested["name"] for tested in said["result"]["test_sets"]] == ["test"]
     assert verified(Published.read(next(tmp_path.glob("*.json"))), INPUTS, cache).faults == []
@@ -118,15 +119,16 @@ def test_a_test_set_of_a_few_patients_has_no_mean_to_publish(cache: Path, tmp_pa
 def few_in_the_main_set(cache: Path) -> Entry:
     """A hospital with two test patients in the main set, whose distances and shares are told."""
     made = private(cache, noise="system")
-    test, shifted = made.result["test_sets"]
-    told = {"offline_distance": 0.0123, "fid": {"value": 4.56, "kid": 0.789, "n": 9, "dims": 64}}
-    few = {**test, **told, "n": 2, "patients": test["patients"][:2]}
+    test, shifted = made.told.test_sets
+    fid = Fid(value=4.56, kid=0.789, n=9, dims=64)
+    few = test.but(
+        n=2, patients=test.patients[:2], offline_distance=0.0123, mask_distance=0.0456, fid=fid
+    )
     shares = {"test": 0.321, "shifted": 0.5}
-    more = {"test_sets": [few, shifted], "fraction_of_real": shares}
-    return replace(made, result={**made.result, **more})
+    return replace(made, result=made.told.but(test_sets=(few, shifted), fraction_of_real=shares))
 
 
-WITHHELD = ("0.0123", "4.56", "0.789", "0.321", "offline_distance", "fid")
+WITHHELD = ("0.0123", "0.0456", "4.56", "0.789", "0.321", "offline_distance", "fid")
 
 
 def test_a_test_set_that_is_withheld_takes_its_distances_along(cache: Path, tmp_path: Path) -> None:
@@ -139,20 +141,18 @@ def test_a_test_set_that_is_withheld_takes_its_distances_along(cache: Path, tmp_
     view, shown_text = shown([one], tmp_path)
     (row,) = view["tables"][0]["rows"]
     assert row["fid"] is row["distance"] is None
-    assert not [word for word in WITHHELD[:4] if word in shown_text]
+    assert not [word for word in WITHHELD[:5] if word in shown_text]
 
 
 def test_a_score_that_few_patients_have_stays_though_their_test_set_is_large(
     cache: Path, tmp_path: Path
 ) -> None:
     made = private(cache, noise="system")
-    test, shifted = made.result["test_sets"]
-    rows = [
-        {**row, "dice_thick": 0.73125 if k == 2 else None} for k, row in enumerate(test["patients"])
-    ]
-    alone = {"mean": 0.73125, "low": 0.73125, "high": 0.73125}
-    told = {**test, "patients": rows, "dice_thick": alone}
-    one = replace(made, result={**made.result, "test_sets": [told, shifted]})
+    test, shifted = made.told.test_sets
+    rows = (row.but(dice_thick=0.73125 if k == 2 else None) for k, row in enumerate(test.patients))
+    alone = ShareMean(mean=0.73125, low=0.73125, high=0.73125)
+    told = test.but(patients=tuple(rows), dice_thick=alone)
+    one = replace(made, result=made.told.but(test_sets=(told, shifted)))
     text = published(one).write(tmp_path).read_text()
     assert "0.73125" not in text
     assert json.loads(text)["result"]["test_sets"][0]["dice_thin"] is not None
@@ -194,7 +194,7 @@ def test_of_patients_one_coarse_duration_leaves_and_nothing_of_stages_or_memory(
     made = private(cache, noise="system")
     times = {"fit": 31.234, "score": 7.67, "total": 48.904}
     rounds = {"rounds": 3, "seconds": 1.234, "bytes": 900}
-    one = replace(made, result={**made.result, "seconds": times, "rounds": rounds})
+    one = saying(made, seconds=times, rounds=rounds)
     result = json.loads(published(one).write(tmp_path).read_text())["result"]
     assert result["seconds"] == {"total": 50.0}
     assert result["rounds"] == {"rounds": 3, "bytes": 900}
@@ -206,8 +206,8 @@ def test_of_patients_one_coarse_duration_leaves_and_nothing_of_stages_or_memory(
 
 def test_where_all_test_sets_are_small_nothing_is_published(cache: Path, tmp_path: Path) -> None:
     made = private(cache, noise="system")
-    few = [{**t, "n": 2, "patients": t["patients"][:2]} for t in made.result["test_sets"]]
-    one = replace(made, result={**made.result, "test_sets": few})
+    few = tuple(t.but(n=2, patients=t.patients[:2]) for t in made.told.test_sets)
+    one = replace(made, result=made.told.but(test_sets=few))
     with pytest.raises(DataError, match="fewer than 5"):
         published(one)
     view, text = shown([one], tmp_path)
@@ -268,7 +268,7 @@ def test_a_file_that_tells_of_single_patients_is_refused(
     def put(said: dict) -> None:
         change(said)
         if said["result"]["test_sets"][0].get("patients") == PRIVATE:
-            rows = entry(spec(), cache).result["test_sets"][0]["patients"]
+            rows = entry(spec(), cache).told.as_dict()["test_sets"][0]["patients"]
             said["result"]["test_sets"][0]["patients"] = rows
         if "neighbours" in said["pictures"]:
             said["pictures"]["neighbours"] = base64.b64encode(png()).decode()

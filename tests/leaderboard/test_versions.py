@@ -4,9 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made import entry, spec, specs, unfinished
+from made import entry, of, spec, specs, unfinished
 
-from benchmark.core.files import plain
 from leaderboard.board import Table, tables_of
 from leaderboard.entries import Entry
 from leaderboard.markdown import overview_of
@@ -28,11 +27,7 @@ def of_version(one: Entry, version: int, name: str = "") -> Entry:
     made = replace(one.spec, generator=replace(said, version=version, name=name or said.name))
     if one.status != "done":
         return replace(one, spec=made)
-    return replace(
-        one,
-        spec=made,
-        result={**one.result, "spec": plain(made.as_dict()), "run_key": made.key},
-    )
+    return of(made, one)
 
 
 def bookends(cache: Path) -> list[Entry]:

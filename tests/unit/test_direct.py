@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scored import result_of, scored_set
 
 from benchmark.core.errors import UsageError
 from benchmark.core.files import plain
 from benchmark.core.registry import generators, segmenters
 from benchmark.data.cohort import Patient
 from benchmark.results.explanation import explain
+from benchmark.results.result import Result
 from benchmark.results.spec import spec_from
 from benchmark.results.store import Store
 from benchmark.results.summary import Row
@@ -101,34 +103,27 @@ def test_across_sites_it_is_left_out_and_that_is_said() -> None:
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> dict:
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     spec = next(spec for spec in cells(request(), INPUTS, "") if spec.generator.name == NAME)
     guarantee = guarantee_of(spec, INPUTS, tmp_path_factory.mktemp("plans"))
-    return {
-        "run_key": spec.key,
-        "spec": plain(spec.as_dict()),
-        "guarantee": plain(guarantee.as_dict()),
-        "test_sets": [{"name": "test", "dice": {"mean": 0.7}}],
-        "private_data": True,
-        "fraction_of_real": None,
-        "seconds": {"total": 1.0},
-        **no_distances(),
-    }
+    far = no_distances()
+    test = scored_set(dice=0.7, offline_distance=far.offline, mask_distance=far.mask, fid=far.fid)
+    return result_of(spec, test, private=True, guarantee=guarantee)
 
 
-def test_its_guarantee_covers_the_segmenter_and_its_result_is_said_to(result: dict) -> None:
-    assert result["guarantee"]["covers"] == "fit of the segmenter"
+def test_its_guarantee_covers_the_segmenter_and_its_result_is_said_to(result: Result) -> None:
+    assert result.guarantee.covers == "fit of the segmenter"
     said = explain(result)
     assert "The segmenter dp-segmenter itself was fitted on 16 patients" in said
     assert "there are no synthetic patches" in said
     assert "whoever sees the segmenter and what it marks, and whatever is made" in said
     assert "generator dp-segmenter" not in said
-    system = {**result, "guarantee": {**result["guarantee"], "seeded": False}}
+    system = result.but(guarantee=replace(result.guarantee, seeded=False))
     assert "What may leave is the segmenter; the scores may not." in explain(system)
 
 
-def test_mlflow_names_it_and_has_no_distance_of_it(result: dict) -> None:
-    assert run_name(result) == "dp-segmenter ε=2 patch seed 0"
+def test_mlflow_names_it_and_has_no_distance_of_it(result: Result) -> None:
+    assert run_name(result.spec) == "dp-segmenter ε=2 patch seed 0"
     assert parameters(result)["segmenter"] == NAME
     assert parameters(result)["guarantee.covers"] == "fit of the segmenter"
     found = metrics(result)

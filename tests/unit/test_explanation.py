@@ -4,9 +4,11 @@ import math
 from dataclasses import replace
 
 import pytest
+from scored import result_of
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.results.explanation import explain
+from benchmark.results.result import SiteResult
 
 PUBLIC = PublicNumbers(patients=16, patches_per_patient=400, patch_size=32)
 NONE = Guarantee.of(PUBLIC, Budget(epsilon=math.inf, delta=6.25e-6, unit="patch"), epsilon=math.inf)
@@ -26,24 +28,14 @@ PATCH = replace(
 PATIENT = replace(PATCH, unit="patient", epsilon_patch=4.4, epsilon_patient=1.999)
 
 
-def plain(guarantee: Guarantee) -> dict:
-    return {n: str(v) if v == math.inf else v for n, v in guarantee.as_dict().items()}
-
-
 def words(guarantee: Guarantee, *, private: bool = True, **more) -> str:
-    return explain(
-        {
-            "guarantee": plain(guarantee),
-            "spec": {"generator": {"name": "dp-wgan"}, "segmenter": {"name": "unet"}},
-            "private_data": private,
-            **more,
-        }
-    )
+    return explain(result_of(private=private, guarantee=guarantee, **more))
 
 
 def test_a_federated_result_speaks_of_every_site_and_of_all_patients() -> None:
     small = replace(PATCH, patients=4, epsilon=2.0, epsilon_patient=1.2e5)
-    sites = [{"site": n, "guarantee": plain(g)} for n, g in (("north", PATCH), ("hill", small))]
+    each = (("north", PATCH), ("hill", small))
+    sites = tuple(SiteResult(site=name, guarantee=of) for name, of in each)
     said = words(small, sites=sites)
     assert "was fitted on 20 patients" in said
     assert "north, 16 patients, ε = 1.999 for a patch and 9.1e+04 for a patient" in said

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cells import SPEC
+from scored import result_of, scored_set
 
 from benchmark.core.editions import FIRST
 from benchmark.core.errors import UsageError
@@ -14,6 +16,7 @@ from benchmark.data.cohort import Patient
 from benchmark.results.bookends import FREE, METHODS, UPPER, best_free, gain
 from benchmark.results.explanation import explain
 from benchmark.results.outcome import Outcome
+from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
 from benchmark.results.summary import choices, rows
@@ -44,11 +47,11 @@ def sweep(inputs: Inputs = INPUTS, **asked: object) -> list[RunSpec]:
     return cells(Request(**{**usual, **asked}), inputs, "")
 
 
-def said(dice: float | None, digest: str = "00000000000000cc") -> dict:
+def said(dice: float | None, digest: str = "00000000000000cc") -> Result:
     """The result of a free row with that validation Dice."""
     if dice is None:
-        return {"spec": {}}
-    return {"spec": {"validation": digest}, "validation": {"n": 4, "dice": {"mean": dice}}}
+        return result_of()
+    return result_of(replace(SPEC, validation=digest), validation=scored_set("val", dice, n=4))
 
 
 # Which cells there are.
@@ -111,8 +114,9 @@ def test_a_method_spends_nothing_and_its_result_says_so(tmp_path: Path) -> None:
     spec = next(spec for spec in sweep() if spec.generator.name == "frangi")
     guarantee = guarantee_of(spec, INPUTS, tmp_path)
     assert guarantee.epsilon == guarantee.epsilon_patient == 0
-    result = {"spec": spec.as_dict(), "guarantee": guarantee.as_dict(), "private_data": True}
-    words = explain({**result, "validation": {}})
+    words = explain(
+        result_of(spec, private=True, guarantee=guarantee, validation=scored_set("val"))
+    )
     assert "The segmenter frangi rested on published constants alone." in words
     assert "the segmenter looked at no patient" in words
     assert "validation patients, who were never fitted on, and have no guarantee" in words
@@ -168,18 +172,13 @@ def test_gain_is_the_share_of_what_real_has_above_free_and_else_empty(
 class Kept(Store):
     """A store whose results are made up: Dice by generator and test set, and on validation."""
 
-    def result(self, spec: RunSpec) -> dict:
+    def result(self, spec: RunSpec) -> Result:
         name = spec.generator.name
         dice = {UPPER: 0.9, "simulator": 0.6, "threshold": 0.8, "frangi": 0.7, "dp-wgan": 0.75}
         validation = {"simulator": 0.5, "threshold": 0.6, "frangi": 0.65}
-        tests = [
-            {"name": "test", "dice": {"mean": dice[name], "low": 0.1, "high": 0.9}},
-            {"name": "shifted", "dice": {"mean": dice[name] / 2, "low": 0.0, "high": 0.5}},
-        ]
-        more = {"validation": {"n": 4, "dice": {"mean": validation.get(name)}}}
-        spec_said = {"run_key": spec.key, "spec": spec.as_dict(), "test_sets": tests}
-        tests[0]["hd95_mm"] = tests[1]["hd95_mm"] = {"mean": 1.0}
-        return {**spec_said, **(more if spec.validation else {})}
+        tests = scored_set("test", dice[name]), scored_set("shifted", dice[name] / 2)
+        scored = {"validation": scored_set("val", validation.get(name, 0), n=4)}
+        return result_of(spec, *tests, **(scored if spec.validation else {}))
 
 
 def test_nothing_is_chosen_on_test_patients_and_one_choice_serves_every_test_set(

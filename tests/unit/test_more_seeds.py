@@ -11,7 +11,7 @@ from benchmark.core.files import write_json
 from benchmark.metrics.crossed import Parts
 from benchmark.metrics.power import half_width
 from benchmark.results.outcome import Outcome
-from benchmark.results.store import RESULT, Store
+from benchmark.results.store import RESULT, Store, write_result
 from benchmark.results.summary import rows
 from benchmark.sweep.more_seeds import Width, next_seeds, verdict, wide, widths
 from benchmark.sweep.request import Precision
@@ -31,7 +31,7 @@ def stored(folder: Path, **asked: object) -> tuple[list[Outcome], Store]:
     outcomes = [Outcome(spec, "done") for spec in specs(**asked)]
     for number, outcome in enumerate(outcomes):
         made = entry(outcome.spec, folder / "cache", dice=0.6 + 0.02 * number)
-        write_json(store.begin(outcome.spec) / RESULT, dict(made.result))
+        write_json(store.begin(outcome.spec) / RESULT, made.told.as_dict())
     return outcomes, store
 
 
@@ -109,10 +109,9 @@ def test_where_single_patients_are_not_told_a_row_has_a_width_all_the_same(tmp_p
     outcomes, store = stored(tmp_path, seeds=3)
     (told,) = widths(outcomes, store)
     for outcome in outcomes:
-        result = store.result(outcome.spec) or {}
-        for test in result["test_sets"]:
-            test["n"] = len(test.pop("patients"))
-        write_json(store.folder(outcome.spec) / RESULT, result)
+        result = store.result(outcome.spec)
+        untold = result.with_tests(lambda test: test.but("patients", n=len(test.patients)))
+        write_result(store.folder(outcome.spec), untold)
     (untold,) = widths(outcomes, store)
     assert untold.patients == told.patients
     assert untold.reach > 0.8 * told.reach

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cells import SPEC
 from click import Context
+from scored import result_of, scored_set
 
 from benchmark.cli.run import _request, run
 from benchmark.core.errors import NotLearntError, UsageError
@@ -16,6 +17,7 @@ from benchmark.data.cohort import Patient
 from benchmark.results.disclosure import without_few, without_patients
 from benchmark.results.explanation import NOT_PRIVATE
 from benchmark.results.own_curve import ALONE, OwnPoint, judgements
+from benchmark.results.result import OwnResult, Result
 from benchmark.results.spec import spec_from
 from benchmark.sweep import own_patients
 from benchmark.sweep.cells import cells
@@ -86,7 +88,7 @@ def test_the_ledger_and_the_plan_know_the_remaining_patients_alone() -> None:
     assert len({INPUTS.data, found.data, found.own_data, withheld(INPUTS, (4,)).data}) == 4
     fits = cells(request((1, 5), unit="patient"), found, "")
     assert {spec.data for spec in fits} == {found.data}
-    assert {spec.own["patients"][-1] for spec in fits if spec.own} == {5}
+    assert {spec.own.patients[-1] for spec in fits if spec.own} == {5}
 
 
 def test_fewer_own_patients_are_always_among_more() -> None:
@@ -185,40 +187,31 @@ def test_own_patients_alone_are_computed_once_for_all_the_cells(
         judge = Judge(cell, withheld(INPUTS, (2,)), tmp_path, "cpu", lambda *_: None)
         return judge._alone(one, many)
 
-    assert alone(2.0, 0, 1) == alone(5.0, 0, 1) == [], "a segmenter that learnt nothing has none"
+    assert alone(2.0, 0, 1) == alone(5.0, 0, 1) == (), "a segmenter that learnt nothing has none"
     assert len(trainings) == 1
     alone(2.0, 1, 1), alone(2.0, 0, 2)
     assert len(trainings) == 3
 
 
-def scored(dice: float, rows: int = 6) -> dict:
-    spread = {"mean": dice, "low": dice - 0.1, "high": dice + 0.1}
-    return {"name": "test", "n": rows, "dice": spread, "patients": [{"patient": "sub-17"}] * rows}
-
-
-def result(*, private: bool, rows: int = 6) -> dict:
-    one = {"patients": 1, "test_sets": [scored(0.7, rows)], "alone": [scored(0.6, rows)]}
-    return {
-        "private_data": private,
-        "test_sets": [scored(0.5, rows)],
-        "own": [one],
-        "seconds": {"total": 10.0},
-    }
+def result(*, private: bool, rows: int = 6) -> Result:
+    with_one, alone = scored_set(dice=0.7, rows=rows), scored_set(dice=0.6, rows=rows)
+    one = OwnResult(patients=1, test_sets=(with_one,), alone=(alone,))
+    return result_of(SPEC, scored_set(dice=0.5, rows=rows), private=private, own=(one,))
 
 
 def test_of_patients_no_scores_leave_beside_own_ones_either() -> None:
     assert "sub-17" in str(without_patients(result(private=False)))
     told = without_patients(result(private=True))
     assert "sub-17" not in str(told)
-    assert told["own"][0]["alone"][0]["dice"]["mean"] == 0.6
+    assert told.own[0].alone[0].dice.mean == 0.6
     few = without_few(result(private=True, rows=4))
-    assert few["own"] == [{"patients": 1, "test_sets": [], "alone": []}]
+    assert few.own == (OwnResult(patients=1, test_sets=(), alone=()),)
 
 
 def test_the_curve_begins_without_own_patients_and_has_a_line_without_synthetic_ones() -> None:
-    said = [(many, alone, tests[0]["dice"]["mean"]) for many, alone, tests in _judged()]
+    said = [(many, alone, tests[0].dice.mean) for many, alone, tests in _judged()]
     assert said == [(0, False, 0.5), (1, False, 0.7), (1, True, 0.6)]
-    assert not [*judgements({"test_sets": [scored(0.5)]})]
+    assert not [*judgements(result_of())]
 
 
 def _judged() -> list:

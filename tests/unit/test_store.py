@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from cells import SPEC
+from scored import NO_FID, result_of, scored_set
 
+from benchmark.core.errors import DataError
 from benchmark.core.files import write_json, write_text
 from benchmark.results.disclosure import without_patients
+from benchmark.results.result import Result
 from benchmark.results.spec import PlugIn, canonical
-from benchmark.results.store import ERROR, RESULT, Store, read_result
+from benchmark.results.store import ERROR, RESULT, Store, read_result, write_result
 from benchmark.sweep.tracking.logged import metrics
 from leaderboard.entries import entries_of
 
@@ -47,15 +50,60 @@ def test_the_canonical_form_is_valid_json_also_for_infinity() -> None:
     assert json.loads(canonical({"e": math.inf, "n": [1.0, 0.5]})) == {"e": "inf", "n": [1, 0.5]}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"run_key": "another"}'])
-def test_a_damaged_result_is_no_result(tmp_path: Path, text: str) -> None:
+DAMAGES = ["", "{", "[]", '{"run_key": "another"}']
+
+
+@pytest.mark.parametrize("text", DAMAGES)
+def test_a_damaged_result_is_said_to_be_one_and_never_computed_again_in_silence(
+    tmp_path: Path, text: str
+) -> None:
     store = Store(tmp_path)
     with store.held(SPEC):
         folder = store.begin(SPEC)
-    (folder / RESULT).write_text(text)
     assert store.result(SPEC) is None
-    write_json(folder / RESULT, {"run_key": SPEC.key})
-    assert store.result(SPEC) == {"run_key": SPEC.key}
+    (folder / RESULT).write_text(text)
+    with pytest.raises(DataError, match="this is not the result that the suite wrote") as refused:
+        store.result(SPEC)
+    assert str(folder / RESULT) in str(refused.value)
+    assert "costs its patients again" in str(refused.value)
+    write_result(folder, result_of())
+    assert store.result(SPEC) == result_of()
+
+
+EDITED = {
+    "a field that is missing": (lambda said: said.pop("seconds"), "seconds"),
+    "another type": (lambda said: said.update(private_data="perhaps"), "private_data"),
+    "a share above 1": (lambda said: said["test_sets"][0]["dice"].update(high=1.5), "high"),
+    "a nan": (lambda said: said["test_sets"][0]["dice"].update(mean="nan"), "mean"),
+    "a better mean": (
+        lambda said: said["test_sets"][0]["dice"].update(mean=0.95),
+        "dice on test is not that of its patients",
+    ),
+    "an unknown field": (lambda said: said.update(more=1), "more"),
+    "an unknown number": (lambda said: said["guarantee"].update(sigma=1), "sigma"),
+    "another cell's": (lambda said: said.update(run_key="0" * 12), "it is of the run 000000000000"),
+}
+
+
+@pytest.mark.parametrize("name", EDITED)
+def test_a_result_that_somebody_edited_is_refused_in_one_sentence(
+    name: str, tmp_path: Path
+) -> None:
+    change, fault = EDITED[name]
+    folder = Store(tmp_path).begin(SPEC)
+    said = result_of(SPEC, scored_set(rows=6)).as_dict()
+    change(said)
+    write_json(folder / RESULT, said)
+    with pytest.raises(DataError) as refused:
+        read_result(folder)
+    assert fault in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_result_is_written_as_it_was_read() -> None:
+    said = result_of(SPEC, scored_set(rows=6), peak_mib=900.0).as_dict()
+    assert Result.read(said).as_dict() == said
+    assert [*Result.read(said).as_dict()] == [*said]
 
 
 def test_a_held_cell_is_left_to_its_holder(tmp_path: Path) -> None:
@@ -89,58 +137,47 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     assert file.read_text() == "old"
 
 
-def _result(*, private: bool) -> dict:
-    patients = [{"patient": "sub-1", "dice": 0.5}]
-    return {
-        "private_data": private,
-        "guarantee": {"epsilon_patch": "inf", "epsilon_patient": None, "noise_multiplier": 0.0},
-        "seconds": {"total": 3.0},
-        "fraction_of_real": None,
-        "test_sets": [
-            {
-                "name": "test",
-                "dice": {"mean": 0.5},
-                "hd95_mm": {"mean": math.nan},
-                "fid": {"value": None},
-                "offline_distance": 1.5,
-                "patients": patients,
-            }
-        ],
-    }
-
-
 def test_mlflow_gets_finite_numbers_alone() -> None:
-    found = metrics(_result(private=False))
-    assert found == {
-        "noise_multiplier": 0.0,
-        "offline_distance": 1.5,
-        "seconds": 3.0,
-        "dice_test": 0.5,
+    guarantee = replace(
+        result_of().guarantee, epsilon_patch=math.inf, epsilon_patient=None, noise_multiplier=0.0
+    )
+    found = metrics(result_of(guarantee=guarantee))
+    assert {name for name in found if not name.endswith("_test")} == {
+        "noise_multiplier",
+        "offline_distance",
+        "seconds",
     }
+    assert found["dice_test"] == 0.8
 
 
 def test_a_kept_result_of_an_earlier_version_is_read_as_the_present_one(tmp_path: Path) -> None:
-    now = _result(private=True) | {"run_key": "abc", "spec": {"test_data": {"test": "t"}}}
-    main = dict(now["test_sets"][0])
+    now = result_of(private=True)
+    said = now.as_dict()
+    main = dict(said["test_sets"][0])
     beside = {name: main.pop(name) for name in ("offline_distance", "fid")}
-    (tmp_path / "abc").mkdir()
-    for said in (now, {**now, **beside, "test_sets": [main]}):
-        write_json(tmp_path / "abc" / RESULT, said)
-        assert read_result(tmp_path / "abc")["test_sets"][0]["offline_distance"] == 1.5
-        assert "fid" not in read_result(tmp_path / "abc")
+    folder = Store(tmp_path).begin(SPEC)
+    for words in (said, {**said, **beside, "test_sets": [main]}):
+        write_json(folder / RESULT, words)
+        assert read_result(folder) == now
 
 
 def test_mlflow_gets_no_distance_to_a_few_patients_and_no_exact_duration() -> None:
-    small = _result(private=True) | {"seconds": {"fit": 1.234, "total": 3.21}, "peak_mib": 1.5}
-    told = without_patients(small)
-    assert "offline_distance" not in metrics(told)
+    def private(rows: int) -> Result:
+        main = scored_set(rows=rows, offline_distance=1.5, mask_distance=0.25, fid=NO_FID)
+        times = {"fit": 1.234, "total": 3.21}
+        return result_of(SPEC, main, private=True, seconds=times, peak_mib=1.5)
+
+    told = without_patients(private(rows=1))
+    assert not {"offline_distance", "mask_distance"} & {*metrics(told)}
     assert metrics(told)["seconds"] == 3.0
-    assert not [word for word in ("1.5", "1.234", "3.21", "fid") if word in json.dumps(told)]
-    many = [{"patient": f"sub-{number}", "dice": 0.5} for number in range(5)]
-    small["test_sets"][0]["patients"] = many
-    assert metrics(without_patients(small))["offline_distance"] == 1.5
+    hidden = ("1.5", "0.25", "1.234", "3.21", '"fid"')
+    assert not [word for word in hidden if word in json.dumps(told.as_dict())]
+    assert metrics(without_patients(private(rows=5)))["offline_distance"] == 1.5
 
 
 def test_scores_of_single_patients_leave_for_phantoms_alone() -> None:
-    assert "patients" not in without_patients(_result(private=True))["test_sets"][0]
-    assert "patients" in without_patients(_result(private=False))["test_sets"][0]
+    def told(private: bool) -> Result:
+        return without_patients(result_of(SPEC, scored_set(rows=6), private=private))
+
+    assert not told(private=True).test_sets[0].has("patients")
+    assert told(private=False).test_sets[0].has("patients")

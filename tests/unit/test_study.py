@@ -157,8 +157,8 @@ def test_on_phantoms_nothing_is_spent_and_no_trial_is_marked(tmp_path: Path) -> 
 def test_a_trial_on_patients_says_in_its_result_that_nobody_accounts_it(tmp_path: Path) -> None:
     task = next(Trials(QUESTION, bench(tmp_path)).tasks())
     assert task.spec.tuned is not None
-    assert task.spec.tuned["selection"] == "not accounted"
-    assert task.spec.tuned["on"] == "private"
+    assert task.spec.tuned.selection == "not accounted"
+    assert task.spec.tuned.on == "private"
 
 
 def age(folder: Path, trial: int) -> None:

@@ -15,15 +15,15 @@ from benchmark.core.files import write_json
 from benchmark.core.registry import generators, segmenters
 from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.results.disclosure import without_few
-from benchmark.results.spec import RunSpec
-from benchmark.results.store import CURVES, RESULT, Store
+from benchmark.results.spec import RunSpec, TunedBy
+from benchmark.results.store import CURVES, RESULT, Store, read_result, write_result
 from benchmark.sweep.request import is_bookend
 from benchmark.sweep.tracking.mlflow_runs import STUDY, Tracker, default_uri
 from benchmark.sweep.tracking.pages import pages
 from benchmark.sweep.tracking.parents import Parent
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
-LEAKY = {"epsilon": 5.0, "study": "a study", "on": "private", "selection": "not accounted"}
+LEAKY = TunedBy(epsilon=5.0, study="a study", on="private", selection="not accounted")
 MARKS = {"selection": "not accounted", "tuned_on": "private"}
 ENDED = 1_700_000_000.5
 PRIVATE, FREE, TUNED, TRIAL, FAILED = (f"dp-wgan ε=5 patch seed {seed}" for seed in range(5))
@@ -32,9 +32,9 @@ PRIVATE, FREE, TUNED, TRIAL, FAILED = (f"dp-wgan ε=5 patch seed {seed}" for see
 def finished(out: Path, made: RunSpec, *, private: bool) -> Path:
     folder = Store(out).folder(made)
     folder.mkdir(parents=True)
-    skipped = ["sub-99: /secret/place has no vessels"] if private else []
-    result = entry(made, out / "cache").result
-    write_json(folder / RESULT, {**result, "private_data": private, "skipped": skipped})
+    skipped = ("sub-99: /secret/place has no vessels",) if private else ()
+    result = entry(made, out / "cache").told
+    write_result(folder, result.but(private_data=private, skipped=skipped))
     write_json(folder / CURVES, [["critic", 1, 0.5]])
     os.utime(folder / RESULT, (ENDED, ENDED))
     return folder
@@ -99,9 +99,10 @@ def test_of_patients_no_time_tells_how_long_a_cell_took(
 
 def test_a_server_elsewhere_gets_no_mean_over_few_patients(tmp_path: Path) -> None:
     folder = finished(tmp_path, spec(), private=True)
-    kept = json.loads((folder / RESULT).read_text())
-    kept["test_sets"][0]["patients"] = kept["test_sets"][0]["patients"][:2]
-    assert [test["name"] for test in without_few(kept)["test_sets"]] == ["shifted"]
+    kept = read_result(folder)
+    test, shifted = kept.test_sets
+    few = kept.but(test_sets=(test.but(patients=test.patients[:2]), shifted))
+    assert [test.name for test in without_few(few).test_sets] == ["shifted"]
     for uri, here in (("sqlite:///x.db", True), ("runs", True), ("http://h:5000", False)):
         tracker = Tracker("none", tmp_path, Parent("0", "sweep", ""), pytest.fail)
         tracker._uri = uri

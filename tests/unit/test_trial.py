@@ -5,16 +5,18 @@ from pathlib import Path
 
 import optuna
 import pytest
+from cells import SPEC
+from scored import NO_FID, result_of, scored_set
 
 from benchmark.core.errors import UsageError
+from benchmark.results.result import Result
 from benchmark.tuning.trial import UNPRUNED, Going, pruner
 
 OTHERS = [0.70, 0.72, 0.74, 0.76]
 
 
-def result(dice: float, distance: float = 1.0) -> dict:
-    scores = {"dice": {"mean": dice}, "offline_distance": distance, "fid": {"value": None}}
-    return {"test_sets": [scores]}
+def result(dice: float, distance: float = 1.0) -> Result:
+    return result_of(SPEC, scored_set(dice=dice, offline_distance=distance, fid=NO_FID))
 
 
 def going(
