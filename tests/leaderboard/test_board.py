@@ -66,7 +66,7 @@ def test_seeds_are_one_row_and_its_interval_is_over_seeds_and_patients(cache: Pa
     (row,) = table.rows
     found = row.tests["test"].dice
     assert isinstance(found, Crossed)
-    means = [scores_on("test", one)["dice"]["mean"] for one in made]
+    means = [scores_on("test", one).dice.mean for one in made]
     assert found.mean == pytest.approx(sum(means) / 3)
     assert (found.seeds, found.patients) == (3, 6)
     assert found.low < min(means) < max(means) < found.high
@@ -255,7 +255,7 @@ def test_the_relation_is_part_of_what_rows_share(cache: Path) -> None:
 
 
 def test_what_was_tuned_on_patients_says_so_wherever_it_is_shown(cache: Path) -> None:
-    how = {"epsilon": 5.0, "study": "s", "on": "private", "selection": NOT_ACCOUNTED}
+    how = TunedBy(epsilon=5.0, study="s", on="private", selection=NOT_ACCOUNTED)
     (table,) = tables_of([entry(replace(spec(), tuned=how), cache)])
     (view,) = view_of([table])["tables"]
     assert view["rows"][0]["selection"] == NOT_ACCOUNTED
@@ -330,7 +330,7 @@ def test_the_command_of_several_seeds_repeats_them_all(cache: Path) -> None:
 
 
 def test_the_command_of_a_tuned_row_needs_no_file_of_the_reader(cache: Path) -> None:
-    how = {"epsilon": 5.0, "study": "s", "on": "phantom", "selection": "free of private data"}
+    how = TunedBy(epsilon=5.0, study="s", on="phantom", selection=FREE)
     tuned = replace(spec(settings={"dp-wgan": {"batch": "64"}}), tuned=how)
     command = command_of(tuned, guarantee_of(tuned, INPUTS, cache), phantoms=True)
     assert "--tuned" not in command

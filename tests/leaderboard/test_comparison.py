@@ -24,7 +24,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Entry, Entry]:
 
 
 def dice_of(run: Entry) -> list[float]:
-    return [row["dice"] for row in scores_on("test", run)["patients"]]
+    return [one.dice for one in scores_on("test", run).patients]
 
 
 def test_a_difference_is_students_of_the_same_patients(two: tuple[Entry, Entry]) -> None:

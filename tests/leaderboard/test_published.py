@@ -311,7 +311,7 @@ def test_scores_without_all_the_phantoms_do_not_add_up(
 
 
 def test_what_could_not_be_read_is_not_written(one: Entry, tmp_path: Path) -> None:
-    bad = replace(one, result={**one.result, "seconds": {"total": -1.0}})
+    bad = replace(one, result=one.told.but(seconds={"total": -1.0}))
     with pytest.raises(DataError, match="cannot be published"):
         published(bad).write(tmp_path)
     assert not list(tmp_path.iterdir())
