@@ -23,12 +23,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar
+from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import torch
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from benchmark.core.budget import Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import UsageError
@@ -36,53 +35,15 @@ from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import RELEASE, FitContext, Progress, silent
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.core.settings import Settings, Tuned
+from benchmark.core.settings import Settings
 from benchmark.privacy.release import Features, Release
 from generators.nets.convolutional import PatchGenerator, initialise
 from generators.nets.drawing import DrawingGenerator
 from generators.nets.embedding import Embedding, scales
 from generators.nets.matching import Target, trained
+from generators.nets.merf_settings import DpMerfParams
 from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
 from generators.nets.releasing import ReleasingGenerator
-
-EVIDENCE = (RELEASE, "noise", "mean")
-"""What the network is trained against; all but the first are controls that no patient reaches."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DpMerfParams(Settings):
-    """Settings of the embedding, the network and its training.
-
-    ``frequencies``: at each of the embedding's scales; a step looks at ``looked_at`` of them.
-    ``evidence``: the ``release``; or a control: its ``noise`` alone, or the simulator's ``mean``.
-    """
-
-    clip_norm: Annotated[
-        float,
-        FloatDistribution(1e-2, 100.0, log=True),
-        Tuned(FloatDistribution(0.25, 4.0, log=True)),
-    ] = 1.0
-    frequencies: Annotated[
-        int, IntDistribution(1, 4096, log=True), Tuned(IntDistribution(8, 256, log=True))
-    ] = 192
-    looked_at: Annotated[int, IntDistribution(1, 4096, log=True)] = 48
-    populations: Annotated[int, IntDistribution(4, 10_000, log=True)] = 256
-    latent: Annotated[int, IntDistribution(2, 512)] = 64
-    levels: Annotated[int, IntDistribution(2, 6)] = 3
-    width: Annotated[int, IntDistribution(4, 128)] = 16
-    fakes: Annotated[
-        int, IntDistribution(2, 4096, log=True), Tuned(IntDistribution(32, 128, log=True))
-    ] = 64
-    steps: Annotated[
-        int, IntDistribution(1, 1_000_000, log=True), Tuned(IntDistribution(100, 400, log=True))
-    ] = 200
-    rate: Annotated[
-        float,
-        FloatDistribution(1e-5, 1e-1, log=True),
-        Tuned(FloatDistribution(1e-3, 1e-2, log=True)),
-    ] = 4e-3
-    averaging: Annotated[float, FloatDistribution(0.0, 0.9999)] = 0.98
-    evidence: Annotated[str, CategoricalDistribution([*EVIDENCE])] = RELEASE
 
 
 class DpMerf(DrawingGenerator, ReleasingGenerator):

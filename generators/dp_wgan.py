@@ -21,7 +21,8 @@ from benchmark.core.settings import Settings, Tuned
 from benchmark.privacy.dpsgd import grid_of
 from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES
 from benchmark.privacy.planning import plan_poisson_gaussian
-from generators.wgan import PAPER, STANDARD, Wgan, WganParams
+from generators.nets.wgan_settings import PAPER, STANDARD, WganParams
+from generators.wgan import Wgan
 
 
 @dataclass(frozen=True, kw_only=True)

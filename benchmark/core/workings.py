@@ -20,7 +20,7 @@ from benchmark.core.budget import Guarantee
 from benchmark.core.patches import Patches
 
 if TYPE_CHECKING:
-    from benchmark.core.generator import Noise
+    from benchmark.core.mechanism import Noise
 
 STRIDES = 20
 """Of a fit; a kill loses one at most."""

@@ -5,7 +5,7 @@ Each critic step draws its own Poisson batch; nothing else reads a patient.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
@@ -13,9 +13,7 @@ from benchmark.core.patches import Patches
 from benchmark.core.workings import State, Tally
 from generators.nets.drawing import Drawer
 from generators.nets.players import How, Players, critic_step, drawn_by, latents_of, sampler_of
-
-if TYPE_CHECKING:
-    from generators.wgan import WganParams
+from generators.nets.wgan_settings import WganParams
 
 
 class Game(Players):

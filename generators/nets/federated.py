@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,9 +22,7 @@ from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from generators.nets.players import How, Players, critic_step, drawn_by, latents_of, sampler_of
 from generators.nets.pretraining import begin
-
-if TYPE_CHECKING:
-    from generators.wgan import WganParams
+from generators.nets.wgan_settings import WganParams
 
 AVERAGED_CRITICS, FEDGAN = "averaged-critics", "fedgan"
 DESIGNS = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,9 +19,7 @@ from benchmark.core.seeds import stream
 from benchmark.privacy.release import Vectors
 from generators.nets.convolutional import PatchGenerator
 from generators.nets.embedding import Embedding
-
-if TYPE_CHECKING:
-    from generators.dp_merf import DpMerfParams
+from generators.nets.merf_settings import DpMerfParams
 
 LEAST_NORM = 1e-9
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,9 +34,7 @@ from generators.nets.convolutional import (
 )
 from generators.nets.drawing import Drawer
 from generators.nets.refining import Refiner, trust
-
-if TYPE_CHECKING:
-    from generators.wgan import WganParams
+from generators.nets.wgan_settings import WganParams
 
 # Per-sample losses of a critic's scores, for real samples and for fakes.
 LOSSES: dict[str, tuple[Loss, Loss]] = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,10 +19,8 @@ from benchmark.privacy.engines import DEFAULT_ENGINE
 from benchmark.privacy.randomness import SeededNoise
 from generators.nets.adversarial import Game
 from generators.nets.players import Players
+from generators.nets.wgan_settings import WganParams
 from generators.simulation import tubes
-
-if TYPE_CHECKING:
-    from generators.wgan import WganParams
 
 PATCHES = 8192
 ANY_DELTA = 1e-5

@@ -18,7 +18,8 @@ from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from generators.checks import PUBLIC, patches
 from generators.dp_wgan import DpWgan, DpWganParams
 from generators.nets.adversarial import Game
-from generators.wgan import Wgan, WganParams
+from generators.nets.wgan_settings import WganParams
+from generators.wgan import Wgan
 
 ROUNDS, CRITIC_STEPS = 25, 2
 SMALL = {"latent": 4, "generator_width": 4, "critic_width": 4, "batch": 12, "fakes": 6}

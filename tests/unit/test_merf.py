@@ -18,7 +18,7 @@ from benchmark.core.patches import Patches
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.release import Release, clipped
 from generators.checks import PUBLIC, patches
-from generators.dp_merf import EVIDENCE, DpMerf
+from generators.dp_merf import DpMerf
 from generators.nets.embedding import Embedding, scales
 from generators.nets.matching import Target, contributions, distance, trained
 

@@ -16,7 +16,8 @@ from benchmark.privacy.randomness import SeededNoise
 from generators.checks import PUBLIC, patches
 from generators.dp_wgan import DpWgan, DpWganParams
 from generators.nets.adversarial import Game
-from generators.wgan import Wgan, WganParams
+from generators.nets.wgan_settings import WganParams
+from generators.wgan import Wgan
 
 SMALL = {"latent": 4, "generator_width": 4, "critic_width": 4, "batch": 12, "fakes": 6}
 BEFORE = {"pretrain": "simulator", "pretrain_steps": 2}

@@ -22,8 +22,9 @@ from benchmark.privacy.randomness import SeededNoise
 from generators import checks
 from generators.dp_wgan import DpWgan, DpWganParams
 from generators.nets.refining import Refiner, simulated, trust
+from generators.nets.wgan_settings import WganParams
 from generators.simulator import Simulator, SimulatorParams
-from generators.wgan import Wgan, WganParams
+from generators.wgan import Wgan
 
 SMALL = {"latent": 4, "generator_width": 4, "critic_width": 4, "batch": 12, "fakes": 8}
 SMALL |= {"begin": "simulator", "generator_steps": 3, "critic_steps": 2}

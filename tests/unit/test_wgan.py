@@ -23,7 +23,8 @@ from generators.nets.convolutional import (
     project_spectrally,
 )
 from generators.nets.players import networks
-from generators.wgan import Wgan, WganParams
+from generators.nets.wgan_settings import WganParams
+from generators.wgan import Wgan
 
 SMALL = {"latent": 4, "generator_width": 4, "critic_width": 4, "batch": 12, "fakes": 6}
 
