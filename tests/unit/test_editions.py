@@ -14,7 +14,7 @@ from benchmark.core.registry import generators, segmenters
 from benchmark.data.phantom.cohort import DESIGNS
 from benchmark.results.tuned_settings import SHIPPED, Found, Wanted, nearest
 from benchmark.sweep.request import Request, check, plug_in_of, protocol_of
-from leaderboard.published import SCHEMA
+from leaderboard.schema import SCHEMA
 
 NEXT = "2026-2"
 

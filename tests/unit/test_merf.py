@@ -21,6 +21,7 @@ from generators.checks import PUBLIC, patches
 from generators.dp_merf import DpMerf
 from generators.nets.embedding import Embedding, scales
 from generators.nets.matching import Target, contributions, distance, trained
+from generators.nets.merf_settings import EVIDENCE
 
 SIZE = PUBLIC.patch_size
 EACH_UNIT = pytest.mark.parametrize("unit", UNITS)
