@@ -51,7 +51,7 @@ check: format lint test
 
 # Nothing that a page loads may come from elsewhere: the site is read without a network.
 docs: env
-	DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	! grep -rnoE '<(script|link|img|iframe)[^>]+(src|href)="https?://[^"]+\.(js|css|png|svg|woff2?)[^"]*"' .site
 	@echo 'Open .site/index.html'
 
