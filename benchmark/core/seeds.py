@@ -9,7 +9,14 @@ import hashlib
 
 
 def stream(seed: int, purpose: str) -> int:
-    """A 63-bit seed for one purpose.
+    """Derive the seed of one purpose from a common seed.
+
+    Args:
+        seed: The common one.
+        purpose: What is drawn, in words; two purposes never share draws.
+
+    Returns:
+        A 63-bit number, the same on every machine.
 
     >>> stream(0, "latents") == stream(0, "latents") != stream(0, "splits")
     True
