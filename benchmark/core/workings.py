@@ -110,7 +110,8 @@ class PrivateGame(Protocol):
 class PrivateRelease(Protocol):
     """The noised means of a fit, shown before the first.
 
-    ``benchmark.privacy.release.Release`` is one. An audit assigns another function to ``mean``. So the fit must call it on the shown object.
+    ``benchmark.privacy.release.Release`` is one. An audit assigns another function to ``mean``. So
+    the fit must call it on the shown object.
     """
 
     @property
