@@ -32,8 +32,9 @@ class PublicNumbers:
         patches_per_patient: The most patches that one patient contributes; at least 1.
         patch_size: The side of a square patch, in pixels.
 
-    >>> PublicNumbers(patients=16, patches_per_patient=1000, patch_size=32).units("patch")
-    16000
+    Examples:
+        >>> PublicNumbers(patients=16, patches_per_patient=1000, patch_size=32).units("patch")
+        16000
     """
 
     patients: int
@@ -217,8 +218,9 @@ def parse_epsilon(text: str) -> float:
     Raises:
         UsageError: For anything else.
 
-    >>> parse_epsilon("7.4"), parse_epsilon("inf")
-    (7.4, inf)
+    Examples:
+        >>> parse_epsilon("7.4"), parse_epsilon("inf")
+        (7.4, inf)
     """
     try:
         value = float(text)
@@ -242,8 +244,9 @@ def rounded_up(value: float, digits: int) -> float:
     Returns:
         The least number of so many digits that is not below ``value``.
 
-    >>> rounded_up(7.397292, 4), rounded_up(7.4, 4), rounded_up(201_014.0, 2)
-    (7.398, 7.4, 210000.0)
+    Examples:
+        >>> rounded_up(7.397292, 4), rounded_up(7.4, 4), rounded_up(201_014.0, 2)
+        (7.398, 7.4, 210000.0)
     """
     if not math.isfinite(value):
         return value
@@ -261,8 +264,9 @@ def epsilon_text(epsilon: float | None) -> str:
     Returns:
         Four significant digits up to 1,000 and two above; ``∞``; or ``unknown``.
 
-    >>> epsilon_text(4.99921), epsilon_text(201_014), epsilon_text(math.inf), epsilon_text(None)
-    ('5', '2.1e+05', '∞', 'unknown')
+    Examples:
+        >>> epsilon_text(4.99921), epsilon_text(201_014), epsilon_text(math.inf), epsilon_text(None)
+        ('5', '2.1e+05', '∞', 'unknown')
     """
     if epsilon is None:
         return "unknown"
@@ -275,8 +279,9 @@ def epsilon_text(epsilon: float | None) -> str:
 def proven_text(epsilon: float) -> str:
     """Write an ε that an audit proves to be exceeded, rounded down to two places.
 
-    >>> proven_text(0.77892), proven_text(0.0)
-    ('0.77', '0.00')
+    Examples:
+        >>> proven_text(0.77892), proven_text(0.0)
+        ('0.77', '0.00')
     """
     return f"{math.floor(100 * epsilon) / 100:.2f}"
 
@@ -284,7 +289,8 @@ def proven_text(epsilon: float) -> str:
 def delta_text(delta: float) -> str:
     """Write a δ for people, rounded up to three significant digits.
 
-    >>> delta_text(1e-5), delta_text(1 / 160_000), delta_text(1 / 170_000)
-    ('1e-05', '6.25e-06', '5.89e-06')
+    Examples:
+        >>> delta_text(1e-5), delta_text(1 / 160_000), delta_text(1 / 170_000)
+        ('1e-05', '6.25e-06', '5.89e-06')
     """
     return f"{rounded_up(delta, 3):.3g}"

@@ -36,8 +36,9 @@ class Schedule:
         rounds: How often the server asks every site; at least 1.
         local_steps: How many private steps a site takes in each round; at least 1.
 
-    >>> Schedule(design="fedgan", rounds=110, local_steps=4).steps
-    440
+    Examples:
+        >>> Schedule(design="fedgan", rounds=110, local_steps=4).steps
+        440
     """
 
     design: str

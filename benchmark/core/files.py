@@ -91,8 +91,9 @@ def plain(value: Any, *, exact: bool = False) -> Any:
     Returns:
         The copy; numbers that are not finite become the texts ``inf``, ``-inf`` and ``nan``.
 
-    >>> plain({"epsilon": math.inf, "steps": (1.0, 2.5)}, exact=True)
-    {'epsilon': 'inf', 'steps': [1, 2.5]}
+    Examples:
+        >>> plain({"epsilon": math.inf, "steps": (1.0, 2.5)}, exact=True)
+        {'epsilon': 'inf', 'steps': [1, 2.5]}
     """
     if isinstance(value, Mapping):
         return {str(name): plain(item, exact=exact) for name, item in value.items()}

@@ -23,10 +23,11 @@ class Patches:
     Raises:
         ValueError: At construction, naming the array that breaks its law.
 
-    >>> images, masks = np.zeros((2, 1, 32, 32), np.float32), np.zeros((2, 1, 32, 32), np.uint8)
-    >>> drawn = Patches(images=images, masks=masks)
-    >>> len(drawn), drawn.size, drawn.patient is None
-    (2, 32, True)
+    Examples:
+        >>> images, masks = np.zeros((2, 1, 32, 32), np.float32), np.zeros((2, 1, 32, 32), np.uint8)
+        >>> drawn = Patches(images=images, masks=masks)
+        >>> len(drawn), drawn.size, drawn.patient is None
+        (2, 32, True)
     """
 
     images: NDArray[np.float32]

@@ -153,8 +153,9 @@ def unknown(kind: str, name: str, names: list[str]) -> str:
     Returns:
         A sentence with the nearest name, if one is near, and all names.
 
-    >>> unknown("segmenter", "unett", ["frangi", "unet"])
-    "No segmenter is called 'unett'. Did you mean 'unet'? There are: frangi, unet."
+    Examples:
+        >>> unknown("segmenter", "unett", ["frangi", "unet"])
+        "No segmenter is called 'unett'. Did you mean 'unet'? There are: frangi, unet."
     """
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -18,8 +18,9 @@ def stream(seed: int, purpose: str) -> int:
     Returns:
         A 63-bit number, the same on every machine.
 
-    >>> stream(0, "latents") == stream(0, "latents") != stream(0, "splits")
-    True
+    Examples:
+        >>> stream(0, "latents") == stream(0, "latents") != stream(0, "splits")
+        True
     """
     digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

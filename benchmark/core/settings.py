@@ -70,11 +70,12 @@ class Settings:
     Raises:
         UsageError: For a value of another type or out of its range.
 
-    >>> @dataclasses.dataclass(frozen=True, kw_only=True)
-    ... class Mine(Settings):
-    ...     rate: Annotated[float, FloatDistribution(1e-5, 1e-2, log=True)] = 1e-3
-    >>> Mine().with_texts({"rate": "0.01"}).as_dict()
-    {'rate': 0.01}
+    Examples:
+        >>> @dataclasses.dataclass(frozen=True, kw_only=True)
+        ... class Mine(Settings):
+        ...     rate: Annotated[float, FloatDistribution(1e-5, 1e-2, log=True)] = 1e-3
+        >>> Mine().with_texts({"rate": "0.01"}).as_dict()
+        {'rate': 0.01}
     """
 
     def __post_init__(self) -> None:
@@ -214,8 +215,9 @@ def describe(law: BaseDistribution | None) -> str:
     Returns:
         Words that follow a setting's name.
 
-    >>> describe(IntDistribution(1, 8))
-    'in [1, 8]'
+    Examples:
+        >>> describe(IntDistribution(1, 8))
+        'in [1, 8]'
     """
     if isinstance(law, (FloatDistribution, IntDistribution)):
         return f"in [{law.low:g}, {law.high:g}]"

@@ -178,9 +178,10 @@ class Tally:
             exact: Whether its draws are the same again, as with seeded noise.
             counted: Rounds that the run is known to have counted, elsewhere than in this tally.
 
-        >>> after = Tally(total=100).resumed(exact=False)
-        >>> after.begun, after.useful, after.lost, after.interruptions
-        (5, 0, 5, 1)
+        Examples:
+            >>> after = Tally(total=100).resumed(exact=False)
+            >>> after.begun, after.useful, after.lost, after.interruptions
+            (5, 0, 5, 1)
         """
         if exact:
             return self

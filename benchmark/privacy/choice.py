@@ -148,8 +148,9 @@ class Election:
 def in_steps(scores: Vectors) -> Integers:
     """Scores in whole steps of the grid, from 0 to a full score; one that is not finite becomes 0.
 
-    >>> in_steps(np.array([0.5, 2.0, -1.0, np.nan])).tolist()
-    [524288, 1048576, 0, 0]
+    Examples:
+        >>> in_steps(np.array([0.5, 2.0, -1.0, np.nan])).tolist()
+        [524288, 1048576, 0, 0]
     """
     sound = np.clip(np.where(np.isfinite(scores), scores, 0.0), 0.0, FULL_SCORE)
     return np.asarray(np.trunc(sound * FINENESS).astype(np.int64))
