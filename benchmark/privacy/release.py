@@ -64,8 +64,9 @@ def plan_releases(
 
     Args:
         public: The declared numbers of the data.
-        budget: The ε, δ and unit that are asked for; the ε is at least 0.
-        clip_norm: C, above 0: the longest vector that one unit contributes. More are shortened.
+        budget: The ε (above 0), δ and unit that are asked for.
+        clip_norm: C, above 0: the longest vector that one unit contributes. Longer ones are cut to
+            that length.
         releases: T, how many means the fit takes; at least 1. They are composed.
 
     Returns:
