@@ -53,7 +53,7 @@ check: format lint test
 docs: env
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	! grep -rnoE '<(script|link|img|iframe)[^>]+(src|href)="https?://[^"]+\.(js|css|png|svg|woff2?)[^"]*"' .site
-	@echo 'Open .site/index.html'
+	@echo 'Open .site/index.html; the search box needs a server: python -m http.server --directory .site'
 
 bench: env
 	mkdir -p .benchmarks
