@@ -3,14 +3,14 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.complete
 
-.PHONY: env demo federation-demo test test-all test-browser screenshots lint format check bench audit wheel-smoke clean
+.PHONY: env demo federation-demo test test-all test-browser screenshots lint format check docs bench audit wheel-smoke clean
 
 env: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	touch $@
 
 demo: env
@@ -49,6 +49,12 @@ format: env
 
 check: format lint test
 
+# Nothing that a page loads may come from elsewhere: the site is read without a network.
+docs: env
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	! grep -rnoE '<(script|link|img|iframe)[^>]+(src|href)="https?://[^"]+\.(js|css|png|svg|woff2?)[^"]*"' .site
+	@echo 'Open .site/index.html; the search box needs a server: python -m http.server --directory .site'
+
 bench: env
 	mkdir -p .benchmarks
 	$(BIN)/pytest tests/performance --benchmark-enable --benchmark-only \
@@ -64,4 +70,4 @@ wheel-smoke: env
 	sh tests/wheel_smoke.sh
 
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .site build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

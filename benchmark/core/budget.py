@@ -38,12 +38,16 @@ ROUNDING_SHARE = 2.0**-10
 
 @dataclass(frozen=True, kw_only=True)
 class PublicNumbers:
-    """Declared facts that a plan may rest on: they stay constant whoever is left out.
+    """Declared facts that a plan may rest on: they stay the same whoever is left out.
 
     Attributes:
-        patients: Patients to fit on.
-        patches_per_patient: The most patches that a patient contributes.
-        patch_size: The side of a patch in pixels.
+        patients: How many patients are fitted on; at least 1.
+        patches_per_patient: The most patches that one patient contributes; at least 1.
+        patch_size: The side of a square patch, in pixels.
+
+    Examples:
+        >>> PublicNumbers(patients=16, patches_per_patient=1000, patch_size=32).units("patch")
+        16000
     """
 
     patients: int
@@ -51,7 +55,14 @@ class PublicNumbers:
     patch_size: int
 
     def units(self, unit: Unit) -> int:
-        """How many protected units there are: patients, or patches of all patients."""
+        """Count the protected units: N in every formula.
+
+        Args:
+            unit: ``patient`` or ``patch``.
+
+        Returns:
+            The patients; or the patients times the most patches of each.
+        """
         return self.patients if unit == "patient" else self.patients * self.patches_per_patient
 
 
@@ -140,7 +151,18 @@ class Guarantee:
     def of(
         cls, public: PublicNumbers, budget: Budget, *, epsilon: float, accountant: str = "none"
     ) -> Guarantee:
-        """The guarantee of a plug-in without a mechanism: ε is 0 (no data) or inf (no privacy)."""
+        """Make the guarantee of a plug-in without a mechanism.
+
+        Args:
+            public: The declared numbers of the data.
+            budget: What was asked for; its δ and unit are kept.
+            epsilon: 0 for a plug-in that reads no patient, ``inf`` for one without privacy.
+            accountant: Whose bound it is; ``none`` as there is nothing to account for.
+
+        Returns:
+            A guarantee in which ε is ``epsilon`` for a patch and for a patient, and no noise is
+            added.
+        """
         return cls(
             target_epsilon=epsilon,
             epsilon=epsilon,
@@ -160,7 +182,18 @@ class Guarantee:
 
     @classmethod
     def from_dict(cls, said: Mapping[str, Any]) -> Guarantee:
-        """What ``as_dict`` gave, also from JSON, where infinities are texts."""
+        """Read a guarantee back.
+
+        Args:
+            said: What ``as_dict`` gave, also after JSON, where infinities are the text ``inf``.
+                Names that are no field are passed over.
+
+        Returns:
+            The guarantee.
+
+        Raises:
+            TypeError: If a field without a default is missing.
+        """
         names = {field.name for field in fields(cls)}
         numbers: dict[str, Any] = {
             name: float(value) if value in ("inf", "nan") else value
@@ -171,27 +204,38 @@ class Guarantee:
 
     @property
     def is_pure(self) -> bool:
-        """Whether every ε holds at δ = 0 too: of the δ that was asked for nothing is spent."""
+        """Whether every ε holds at δ = 0 too, so that no δ is spent: so for private choices."""
         return self.accountant == PERMUTE_AND_FLIP
 
     @property
     def accounted_delta(self) -> float:
-        """The δ that the accountant is asked for: what the noise's distance leaves of it."""
+        """The δ that the accountant is asked for.
+
+        Noise on a grid differs from the law that is accounted by ``distance``; a share of 2⁻¹⁰ of
+        δ is kept for that.
+        """
         return self.delta * (1 - ROUNDING_SHARE) if self.grid else self.delta
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields by name, infinities as floats."""
+        """Return the fields by name, infinities as floats; ``from_dict`` reads them back."""
         return asdict(self)
 
 
 def parse_epsilon(text: str) -> float:
-    """Reads one ε: a number above 0, or ``inf``.
+    """Read one ε from a text.
+
+    Args:
+        text: A number above 0, or ``inf``.
+
+    Returns:
+        The number.
 
     Raises:
         UsageError: For anything else.
 
-    >>> parse_epsilon("7.4"), parse_epsilon("inf")
-    (7.4, inf)
+    Examples:
+        >>> parse_epsilon("7.4"), parse_epsilon("inf")
+        (7.4, inf)
     """
     try:
         value = float(text)
@@ -203,13 +247,21 @@ def parse_epsilon(text: str) -> float:
 
 
 def rounded_up(value: float, digits: int) -> float:
-    """The least number of so many significant digits that is not below ``value``, for ε and δ.
+    """Round an ε or a δ up to so many significant digits.
 
-    What is printed of a privacy loss is a bound that readers rely on, and to the nearest digit it
-    would be smaller than what was spent every other time.
+    What is printed of a privacy loss is a bound that readers rely on. Rounded to the nearest digit
+    it would be smaller than what was spent every other time.
 
-    >>> rounded_up(7.397292, 4), rounded_up(7.4, 4), rounded_up(201_014.0, 2)
-    (7.398, 7.4, 210000.0)
+    Args:
+        value: At least 0; ``inf`` stays ``inf``.
+        digits: How many significant digits; at least 1.
+
+    Returns:
+        The least number of so many digits that is not below ``value``.
+
+    Examples:
+        >>> rounded_up(7.397292, 4), rounded_up(7.4, 4), rounded_up(201_014.0, 2)
+        (7.398, 7.4, 210000.0)
     """
     if not math.isfinite(value):
         return value
@@ -219,10 +271,17 @@ def rounded_up(value: float, digits: int) -> float:
 
 
 def epsilon_text(epsilon: float | None) -> str:
-    """An ε as people write it, never below itself; ``None`` is one for which no bound is known.
+    """Write an ε for people, rounded up.
 
-    >>> epsilon_text(4.99921), epsilon_text(201_014), epsilon_text(math.inf), epsilon_text(None)
-    ('5', '2.1e+05', '∞', 'unknown')
+    Args:
+        epsilon: At least 0, or ``inf``; ``None`` if no bound is known.
+
+    Returns:
+        Four significant digits up to 1,000 and two above; ``∞``; or ``unknown``.
+
+    Examples:
+        >>> epsilon_text(4.99921), epsilon_text(201_014), epsilon_text(math.inf), epsilon_text(None)
+        ('5', '2.1e+05', '∞', 'unknown')
     """
     if epsilon is None:
         return "unknown"
@@ -233,18 +292,20 @@ def epsilon_text(epsilon: float | None) -> str:
 
 
 def proven_text(epsilon: float) -> str:
-    """An ε that an audit proves to be exceeded, to two places and never above itself.
+    """Write an ε that an audit proves to be exceeded, rounded down to two places.
 
-    >>> proven_text(0.77892), proven_text(0.0)
-    ('0.77', '0.00')
+    Examples:
+        >>> proven_text(0.77892), proven_text(0.0)
+        ('0.77', '0.00')
     """
     return f"{math.floor(100 * epsilon) / 100:.2f}"
 
 
 def delta_text(delta: float) -> str:
-    """A δ as people write it, never below itself.
+    """Write a δ for people, rounded up to three significant digits.
 
-    >>> delta_text(1e-5), delta_text(1 / 160_000), delta_text(1 / 170_000)
-    ('1e-05', '6.25e-06', '5.89e-06')
+    Examples:
+        >>> delta_text(1e-5), delta_text(1 / 160_000), delta_text(1 / 170_000)
+        ('1e-05', '6.25e-06', '5.89e-06')
     """
     return f"{rounded_up(delta, 3):.3g}"

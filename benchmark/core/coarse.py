@@ -10,8 +10,9 @@ def coarse(value: float, step: float = 1.0) -> float:
         value: For example seconds; at least 0.
         step: The least that is ever said; above 0.
 
-    >>> coarse(0.2), coarse(5.0), coarse(11.0, step=10.0)
-    (1.0, 8.0, 20.0)
+    Examples:
+        >>> coarse(0.2), coarse(5.0), coarse(11.0, step=10.0)
+        (1.0, 8.0, 20.0)
     """
     while step < value:
         step *= 2

@@ -1,12 +1,12 @@
-"""Errors that a user can mend: one sentence each: the thing, the value, the law, the remedy."""
+"""Errors that a user can mend. Each is one sentence: the thing, the value, the law, the remedy."""
 
 
 class BenchError(Exception):
-    """The root: the command line prints its message alone and exits with 2."""
+    """The root of all errors below. The command line prints its message alone and exits with 2."""
 
 
 class UsageError(BenchError, ValueError):
-    """An option, name or value that cannot be meant."""
+    """An option, a name or a value that is outside its law; a ``ValueError`` too."""
 
 
 class PlugInError(UsageError):
@@ -18,7 +18,7 @@ class DataError(BenchError, ValueError):
 
 
 class NotLearntError(BenchError, RuntimeError):
-    """A segmenter that learnt nothing from its patches, so that it judges nobody."""
+    """A segmenter learnt nothing from its patches, so that its scores would mean nothing."""
 
 
 class NotFittedError(BenchError, RuntimeError):

@@ -33,8 +33,12 @@ class Schedule:
 
     Attributes:
         design: A name among the generator's ``designs``.
-        rounds: How often the server asks every site.
-        local_steps: Private steps of a site in each round.
+        rounds: How often the server asks every site; at least 1.
+        local_steps: How many private steps a site takes in each round; at least 1.
+
+    Examples:
+        >>> Schedule(design="fedgan", rounds=110, local_steps=4).steps
+        440
     """
 
     design: str
@@ -43,45 +47,52 @@ class Schedule:
 
     @property
     def steps(self) -> int:
-        """T: private steps of each site."""
+        """T, the private steps of each site: rounds times local steps."""
         return self.rounds * self.local_steps
 
 
 class SiteSide(Protocol):
-    """What a site computes; it has the patients."""
+    """What a site computes. It has the patients."""
 
     def compute(self, number: int, state: Arrays, context: FitContext) -> Arrays:
-        """The reply of round ``number``, from 1.
+        """Compute the reply of a round.
 
         Args:
-            number: Of the round.
+            number: The round, from 1.
             state: What the server sent.
             context: Seed and noise of this site's round, and of no other.
+
+        Returns:
+            Arrays with the names, shapes and types of ``ServerSide.returned``. They must be
+            computed from noised sums alone.
         """
 
 
 class ServerSide(Protocol):
-    """What the server does; it has no patients."""
+    """What the server does. It has no patients."""
 
     def begin(self) -> Arrays:
-        """The state before the first round."""
+        """Make the state before the first round."""
 
     def sent(self, state: Arrays) -> Arrays:
-        """The part of a state that sites need."""
+        """Return the part of a state that sites need; it is sent to every site."""
 
     def returned(self, state: Arrays) -> Arrays:
-        """The part of a state that every reply must have, in names, shapes and types."""
+        """Return arrays with the names, shapes and types that every reply must have."""
 
     def combine(
         self, number: int, state: Arrays, replies: Sequence[Arrays], weights: Sequence[float]
     ) -> Arrays:
-        """The state after round ``number``.
+        """Make the state after a round.
 
         Args:
-            number: Of the round, from 1.
+            number: The round, from 1.
             state: The state before it.
             replies: One of each site, always in the same order.
             weights: The sites' public shares of all patients, which sum to 1.
+
+        Returns:
+            The next state, with the same names, shapes and types.
         """
 
 
@@ -90,7 +101,8 @@ class FederatedGenerator(Generator):
 
     Attributes:
         params: Its settings.
-        designs: What there is to choose from, each with a line about it; the first is the default.
+        designs: The ways in which sites can train it: a name, and a line about it. The first is
+            the default of ``--design``.
     """
 
     designs: ClassVar[Mapping[str, str]]
@@ -100,15 +112,40 @@ class FederatedGenerator(Generator):
     def schedule(
         self, *, design: str, rounds: int | None = None, local_steps: int | None = None
     ) -> Schedule:
-        """The settings' own steps in as many rounds as is asked for."""
+        """Divide the settings' own private steps into rounds.
+
+        Args:
+            design: A name among ``designs``.
+            rounds: How many; ``None`` for what the settings suggest.
+            local_steps: Private steps of a site in a round; ``None`` for what the settings suggest.
+
+        Returns:
+            The schedule.
+
+        Raises:
+            UsageError: For an unknown design, or steps that the design cannot take.
+        """
 
     @abstractmethod
     def at_site(self, share: float) -> Self:
-        """The same generator with what a site with a share of all patients does of each step."""
+        """Return the same generator with the part of each step that one site does.
+
+        Args:
+            share: The site's public share of all patients, in (0, 1].
+        """
 
     @abstractmethod
     def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
-        """What all rounds together are for a site's patients, from its public numbers alone.
+        """Calibrate all rounds together for a site's patients, from its public numbers alone.
+
+        Args:
+            public: The site's own numbers.
+            budget: The ε, δ and unit that are asked for.
+            schedule: The rounds and steps that the site will take.
+
+        Returns:
+            A guarantee within the budget. At ε = ∞ it has the same numbers but for the noise and
+            its cost.
 
         Raises:
             UsageError: If the budget cannot be honoured.
@@ -116,19 +153,42 @@ class FederatedGenerator(Generator):
 
     @abstractmethod
     def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> SiteSide:
-        """What a site does; ``self`` comes from ``at_site``."""
+        """Make what computes a site's replies; call it on what ``at_site`` returned.
+
+        Args:
+            patches: The site's own patients'.
+            guarantee: What ``plan_at_site`` returned.
+            schedule: The rounds and steps.
+        """
 
     @abstractmethod
     def server_side(self, size: int, schedule: Schedule, context: FitContext) -> ServerSide:
-        """What the server does, for patches of a side of ``size``."""
+        """Make what combines the replies.
+
+        Args:
+            size: The side of a patch, in pixels.
+            schedule: The rounds and steps.
+            context: Seed, progress and device; there is nothing private in it.
+        """
 
     @abstractmethod
     def close(self, state: Arrays, size: int) -> None:
-        """Takes the last state: from now on it can sample."""
+        """Take the last state, so that the generator can sample.
+
+        Args:
+            state: What the last ``combine`` returned.
+            size: The side of a patch, in pixels.
+        """
 
 
 def federated(generator: Generator) -> FederatedGenerator:
-    """The generator, if sites can train it together.
+    """Return a generator as one that sites can train together.
+
+    Args:
+        generator: Any.
+
+    Returns:
+        The same object.
 
     Raises:
         UsageError: If they cannot.

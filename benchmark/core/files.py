@@ -15,7 +15,14 @@ LOCK = ".lock"
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; an empty one for a file that is missing or damaged."""
+    """Read a JSON object.
+
+    Args:
+        path: Of the file.
+
+    Returns:
+        The object; an empty one if the file is missing, damaged or holds something else.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -24,7 +31,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON durably: a reader sees the old file or the new one, never a part."""
+    """Write JSON durably: a reader sees the old file or the new one, never a part.
+
+    Args:
+        path: Of the file; its folder exists.
+        value: What ``plain`` can copy; infinities become the text ``inf``.
+    """
     write_text(path, json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n")
 
 
@@ -50,10 +62,14 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def held(folder: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Holds a folder by ``flock``, which a dead process lets go.
+    """Hold a folder by ``flock``, which a dead process lets go.
+
+    Args:
+        folder: It is made if it is not there.
+        wait: Whether to wait for another process that holds it.
 
     Yields:
-        False where another holds it and ``wait`` is False.
+        True if it is held; False if another process holds it and ``wait`` is False.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:
@@ -66,7 +82,19 @@ def held(folder: Path, *, wait: bool = False) -> Iterator[bool]:
 
 
 def plain(value: Any, *, exact: bool = False) -> Any:
-    """A copy that JSON can hold; with ``exact``, whole floats become integers."""
+    """Copy a value into what JSON can hold.
+
+    Args:
+        value: Mappings and sequences of numbers, texts, truth values and ``None``.
+        exact: Whether whole floats become integers, so that 2 and 2.0 are written alike.
+
+    Returns:
+        The copy; numbers that are not finite become the texts ``inf``, ``-inf`` and ``nan``.
+
+    Examples:
+        >>> plain({"epsilon": math.inf, "steps": (1.0, 2.5)}, exact=True)
+        {'epsilon': 'inf', 'steps': [1, 2.5]}
+    """
     if isinstance(value, Mapping):
         return {str(name): plain(item, exact=exact) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -19,18 +19,25 @@ RELEASE = "release"
 
 
 class Progress(Protocol):
-    """Hears of a fit's progress; curves hold non-private or post-processed quantities only."""
+    """What a fit calls now and then to say how far it is."""
 
     def __call__(self, step: int, total: int, curves: Mapping[str, float], /) -> None:
-        """Step ``step`` of ``total`` is done."""
+        """Hear that a step is done.
+
+        Args:
+            step: The step, from 1.
+            total: How many there are.
+            curves: Numbers by name, such as a loss. They are shown and kept, so they must not be
+                private, or be computed from a mechanism's output alone.
+        """
 
 
 def silent(step: int, total: int, curves: Mapping[str, float], /) -> None:
-    """Progress that nobody listens to."""
+    """Listen to no progress."""
 
 
 def unseen(inner_workings: Shown) -> None:
-    """Nobody looks into a fit."""
+    """Look at nothing that a fit shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +45,15 @@ class FitContext:
     """What a fit needs and must not invent.
 
     Attributes:
-        seed: Seeds initialisation and latent draws.
-        noise: Seeds, or does not seed, the private noise and the Poisson draws.
-        charge: Called once with the planned guarantee, and durable, before the first private
-            batch is read.
-        progress: Hears of every step.
-        checkpoint: For fits that can go on after a kill; ``None`` for nowhere.
-        inspect: The fit calls it with its inner workings before its first private step.
-        device: A torch device's name.
+        seed: Seeds initial weights and latent draws, never the private noise.
+        noise: Where all private noise and all draws of batches come from, seeded or not.
+        charge: The fit calls it once, with what it is going to spend, before it reads the first
+            patch. When it returns, the ledger has the entry.
+        progress: The fit may call it after every step.
+        checkpoint: Where the fit may keep its state, to go on after a kill; ``None`` for nowhere.
+        inspect: The fit calls it with a ``PrivateGame`` or a ``PrivateRelease`` before its first
+            private step, so that an audit can look inside.
+        device: A torch device's name, such as ``cpu`` or ``cuda``.
     """
 
     seed: int
@@ -60,19 +68,20 @@ class FitContext:
 class Generator(ABC):
     """Draws labelled patches that resemble those it was fitted on.
 
-    A plug-in ``dp-wgan`` is the module ``dp_wgan`` with the class ``DpWgan``.
+    A built-in plug-in ``dp-wgan`` is the module ``dp_wgan`` with the class ``DpWgan``. One of
+    another distribution is found by its entry point in the group ``angiobench.generators``.
 
     Attributes:
-        name: The plug-in's name.
-        version: Raised whenever the meaning of the same settings changes.
+        name: The plug-in's name, as ``--generator`` takes it.
+        version: From 1 on; raised whenever the same settings come to mean something else.
         is_private: Whether ``fit`` honours a finite ε.
         needs_data: Whether ``fit`` reads patients at all.
         holds_patients: Whether what ``save`` writes are patients' own patches; then no result
             keeps a copy.
         citation: The source, author and year.
         Params: The class of its settings.
-        presets: Settings by name; ``quick``, ``standard`` and ``paper``.
-        smoke: Settings that fit in under two seconds, for conformance.
+        presets: Settings by name. ``quick`` must be there; ``standard`` and ``paper`` may be.
+        smoke: Settings that fit in under two seconds, for ``bench check``.
     """
 
     name: ClassVar[str]
@@ -87,31 +96,69 @@ class Generator(ABC):
 
     @abstractmethod
     def __init__(self, params: Settings) -> None:
-        """Holds the settings; nothing is drawn or read."""
+        """Keep the settings; draw and read nothing.
+
+        Args:
+            params: An instance of ``Params``.
+        """
 
     @abstractmethod
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
-        """What a fit would be, from public numbers alone: calibrates, touches no patient.
+        """Calibrate a fit from public numbers alone, and say what it would guarantee.
+
+        No patient is touched, so ``bench plan`` can print it before there are any data.
+
+        Args:
+            public: How many patients, the most patches of each, the side of a patch.
+            budget: The ε, δ and unit that are asked for.
+
+        Returns:
+            A guarantee whose ε, for ``budget.unit``, is at most ``budget.epsilon``.
 
         Raises:
             UsageError: If the budget cannot be honoured.
         """
 
     def noised_numbers(self, public: PublicNumbers) -> int | None:
-        """How many numbers a private fit learns through noise; ``None``, the default, if unknown.
+        """Count the numbers that a private fit learns through noise: d in ``bench plan``.
 
         Each counts once, however often noise is added to it: the critic's weights, or the lengths
-        of all released vectors together. `bench plan` sets their noise against the signal.
+        of all released vectors together. ``bench plan`` sets their noise against the signal.
+
+        Args:
+            public: The declared numbers of the data.
+
+        Returns:
+            The count; ``None``, the default, if it is unknown.
         """
         return None
 
     @abstractmethod
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
-        """Learns from patches under a planned guarantee; returns what was really spent."""
+        """Learn from patches under a planned guarantee.
+
+        Args:
+            patches: The patients' own, with ``patient`` given.
+            guarantee: What ``plan`` returned for these public numbers.
+            context: Seed, noise and what to call. ``context.charge`` comes before the first look at
+                a patch, ``context.inspect`` before the first private step.
+
+        Returns:
+            What was really spent: the plan with ``seeded`` set, and after a kill with
+            ``interruptions`` and ``lost_steps``. Its ε never exceeds the plan's.
+        """
 
     @abstractmethod
     def sample(self, n: int, *, seed: int) -> Patches:
-        """Draws ``n`` labelled patches; post-processing, spends nothing.
+        """Draw labelled patches. This is post-processing and spends no privacy.
+
+        Args:
+            n: How many; at least 1.
+            seed: The same seed gives the same patches, another seed others.
+
+        Returns:
+            Images ``(n, 1, H, W)`` float32 in [-1, 1] and masks ``(n, 1, H, W)`` uint8, of the
+            fitted size, with ``patient=None``.
 
         Raises:
             NotFittedError: Before ``fit`` or ``load``.
@@ -119,9 +166,23 @@ class Generator(ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Writes settings (JSON) and weights (safetensors) into an existing folder."""
+        """Write settings (JSON) and weights (safetensors), and no other kind of file.
+
+        Args:
+            folder: It exists.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
 
     @classmethod
     @abstractmethod
     def load(cls, folder: Path) -> Self:
-        """The generator that ``save`` wrote."""
+        """Read the generator that ``save`` wrote.
+
+        Args:
+            folder: What ``save`` was given.
+
+        Returns:
+            A generator that samples as the saved one did.
+        """

@@ -17,8 +17,9 @@ class Identity(str):
     A text without a second part names the voxels alone, as in ledgers that were begun before ids
     were entered, and as phantoms are named, who are nobody.
 
-    >>> Identity.of("v", "p").digests, Identity("v").digests
-    (('v', 'p'), ('v',))
+    Examples:
+        >>> Identity.of("v", "p").digests, Identity("v").digests
+        (('v', 'p'), ('v',))
     """
 
     __slots__ = ()
@@ -53,9 +54,10 @@ def joined(identities: Iterable[str]) -> dict[str, str]:
     Returns:
         For each identity a digest that all of its patient's identities have in common.
 
-    >>> one = joined(["v1+i1", "v2+i1", "v2+i2", "v3"])
-    >>> one["v1+i1"] == one["v2+i2"] != one["v3"]
-    True
+    Examples:
+        >>> one = joined(["v1+i1", "v2+i1", "v2+i2", "v3"])
+        >>> one["v1+i1"] == one["v2+i2"] != one["v3"]
+        True
     """
     above: dict[str, str] = {}
 

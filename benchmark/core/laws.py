@@ -6,6 +6,14 @@ class LawBrokenError(AssertionError):
 
 
 def hold(kept: bool, law: str) -> None:
-    """Raises ``LawBrokenError`` with the law unless it is kept."""
+    """Refuse a plug-in that breaks a law.
+
+    Args:
+        kept: Whether the law is kept.
+        law: In words, such as ``a fit charges exactly once``.
+
+    Raises:
+        LawBrokenError: If it is not kept.
+    """
     if not kept:
         raise LawBrokenError(f"The law is: {law}.")

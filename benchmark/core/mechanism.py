@@ -23,18 +23,26 @@ Words = Callable[[int], NDArray[np.uint64]]
 
 
 class NoiseLaw(Protocol):
-    """A symmetric distribution over whole numbers."""
+    """The noise that a mechanism adds: a symmetric distribution over whole numbers."""
 
     @property
     def scale(self) -> float:
-        """s, of the discrete Gaussian that it is."""
+        """s, the scale of the discrete Gaussian, in steps of the grid."""
 
     @property
     def deviation(self) -> float:
-        """That of the normal number that it costs as much as: a little less than s."""
+        """The deviation of the normal number that costs as much privacy: a little less than s."""
 
     def draw(self, n: int, words: Words) -> Integers:
-        """Draws ``n`` independent numbers from random words."""
+        """Draw independent numbers.
+
+        Args:
+            n: How many.
+            words: Gives so many random 64-bit words as it is asked for.
+
+        Returns:
+            int64 ``(n,)``.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +66,22 @@ class Grid:
 
 
 class ChoiceLaw(Protocol):
-    """A random choice among whole numbers, of which larger ones are likelier."""
+    """A random choice among whole numbers, in which larger numbers are likelier."""
 
     @property
     def deviation(self) -> float:
-        """That of the noise after which the largest number is the chosen one."""
+        """The deviation of the noise after which the largest number would be the chosen one."""
 
     def draw(self, sums: Integers, words: Words) -> int:
-        """Draws the index of one of the numbers from random words."""
+        """Choose one of the numbers.
+
+        Args:
+            sums: int64 ``(K,)``, in steps of the grid.
+            words: Gives so many random 64-bit words as it is asked for.
+
+        Returns:
+            The index of the chosen one, in [0, K).
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,23 +106,51 @@ class Choice:
 
 
 class Noise(Protocol):
-    """The randomness that a guarantee rests on."""
+    """The randomness that a guarantee rests on; a fit takes all of it from here."""
 
     @property
     def seeded(self) -> bool:
-        """Whether a seed repeats it; a release must not be."""
+        """Whether a seed repeats it. Noise of data that are given away must not be seeded."""
 
     def poisson(self, n: int, rate: float) -> NDArray[np.int64]:
-        """The indices, among ``n`` units, of those that enter; each independently with ``rate``."""
+        """Draw the units that enter a private step.
+
+        Args:
+            n: How many units there are.
+            rate: q in (0, 1]: the probability with which each enters, independently.
+
+        Returns:
+            The indices of those that enter, rising, int64; possibly none.
+        """
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
-        """A mechanism's output: its sums, in steps of the grid, plus noise of the grid's law."""
+        """Add noise: a mechanism's output.
+
+        Args:
+            sums: int64, in steps of the grid.
+            grid: The spacing, the sensitivity and the law of the noise.
+
+        Returns:
+            The sums with noise, of the same shape, in steps of the grid.
+        """
 
     def chosen(self, sums: Integers, choice: Choice) -> int:
-        """A mechanism's output: the index of a sum, in steps of the grid, by the choice's law."""
+        """Choose a candidate: a mechanism's output.
+
+        Args:
+            sums: int64 ``(K,)``, the candidates' sums of scores in steps of the grid.
+            choice: The spacing, the sensitivity and the law of the choice.
+
+        Returns:
+            The index of the chosen one, in [0, K).
+        """
 
     def state(self) -> Mapping[str, Any] | None:
-        """Where a seeded source stands, for JSON; ``None`` for one that nobody can repeat."""
+        """Return where a seeded source stands, for JSON; ``None`` for one that nobody repeats."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to where a seeded source stood."""
+        """Go back to where a seeded source stood.
+
+        Args:
+            state: What ``state`` returned.
+        """

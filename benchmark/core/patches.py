@@ -22,6 +22,12 @@ class Patches:
 
     Raises:
         ValueError: At construction, naming the array that breaks its law.
+
+    Examples:
+        >>> images, masks = np.zeros((2, 1, 32, 32), np.float32), np.zeros((2, 1, 32, 32), np.uint8)
+        >>> drawn = Patches(images=images, masks=masks)
+        >>> len(drawn), drawn.size, drawn.patient is None
+        (2, 32, True)
     """
 
     images: NDArray[np.float32]
@@ -46,10 +52,10 @@ class Patches:
 
     @property
     def centred(self) -> NDArray[np.bool_]:
-        """Which patches have a vessel in their middle, ``(n,)``, wherever they are from.
+        """Which patches have a vessel in their middle pixel, ``(n,)``.
 
-        Half of the patients' patches are cut around a vessel voxel, and those that are cut around
-        any voxel of the brain seldom have one there.
+        Half of the patients' patches are cut around a vessel voxel. The others are cut around any
+        voxel of the brain, and seldom have a vessel there.
         """
         middle = self.size // 2
         return np.asarray(self.masks[:, 0, middle, middle] > 0)

@@ -53,11 +53,17 @@ class Registry:
     base: type
 
     def names(self) -> list[str]:
-        """Every name, sorted; imports no plug-in."""
+        """Return every name, sorted. No plug-in is imported."""
         return sorted(self._loaders())
 
     def get(self, name: str) -> Any:
-        """The plug-in's class.
+        """Import a plug-in.
+
+        Args:
+            name: As ``bench list`` prints it.
+
+        Returns:
+            The plug-in's class, a subclass of ``base`` with all its class attributes.
 
         Raises:
             UsageError: For an unknown name.
@@ -82,7 +88,14 @@ class Registry:
         return found
 
     def origin(self, name: str) -> Origin | None:
-        """Where a plug-in of that name comes from; ``None`` for one of our own, or of no name."""
+        """Say which distribution a plug-in comes from.
+
+        Args:
+            name: As ``bench list`` prints it.
+
+        Returns:
+            The distribution; ``None`` for a built-in plug-in, and for a name that does not exist.
+        """
         if name.replace("-", "_") in _modules(self.package):
             return None
         named = (e for e in _entry_points(f"angiobench.{self.package}") if e.name == name)
@@ -130,7 +143,20 @@ def _modules(package: str) -> list[str]:
 
 
 def unknown(kind: str, name: str, names: list[str]) -> str:
-    """The sentence for a name that does not exist, with the nearest that does."""
+    """Make the sentence for a name that does not exist.
+
+    Args:
+        kind: What such a thing is called.
+        name: The name that was asked for.
+        names: Those that exist.
+
+    Returns:
+        A sentence with the nearest name, if one is near, and all names.
+
+    Examples:
+        >>> unknown("segmenter", "unett", ["frangi", "unet"])
+        "No segmenter is called 'unett'. Did you mean 'unet'? There are: frangi, unet."
+    """
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"No {kind} is called {name!r}.{hint} There are: {', '.join(names)}."

@@ -9,8 +9,9 @@ from fractions import Fraction
 def least_float(exact: Fraction) -> float:
     """The least float that is not below a fraction; infinity above all floats.
 
-    >>> least_float(Fraction(1, 10)) >= Fraction(1, 10), least_float(Fraction(2))
-    (True, 2.0)
+    Examples:
+        >>> least_float(Fraction(1, 10)) >= Fraction(1, 10), least_float(Fraction(2))
+        (True, 2.0)
     """
     try:
         near = float(exact)

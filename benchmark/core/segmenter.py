@@ -18,7 +18,13 @@ from benchmark.core.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class TrainContext:
-    """What training needs and must not invent: a seed, a listener, a device's name."""
+    """What training needs and must not invent.
+
+    Attributes:
+        seed: Seeds initial weights and the order of batches.
+        progress: May be called after every step.
+        device: A torch device's name, such as ``cpu`` or ``cuda``.
+    """
 
     seed: int
     progress: Progress = silent
@@ -28,7 +34,13 @@ class TrainContext:
 class Segmenter(ABC):
     """Learns from labelled patches, then marks the vessels of whole volumes.
 
-    The class attributes are those of a ``Generator``, less what concerns privacy.
+    Attributes:
+        name: The plug-in's name, as ``--segmenter`` takes it.
+        version: From 1 on; raised whenever the same settings come to mean something else.
+        citation: The source, author and year.
+        Params: The class of its settings.
+        presets: Settings by name; ``quick`` must be there.
+        smoke: Settings that fit in under two seconds, for ``bench check``.
     """
 
     name: ClassVar[str]
@@ -40,24 +52,36 @@ class Segmenter(ABC):
 
     @abstractmethod
     def __init__(self, params: Settings) -> None:
-        """Holds the settings; nothing is drawn or read."""
+        """Keep the settings; draw and read nothing.
+
+        Args:
+            params: An instance of ``Params``.
+        """
 
     @abstractmethod
     def fit(self, patches: Patches, context: TrainContext) -> None:
-        """Learns, and chooses its threshold, from these patches alone."""
+        """Learn, and choose the threshold, from these patches alone.
+
+        Args:
+            patches: Synthetic or real; whose they are does not matter.
+            context: Seed, progress and device.
+
+        Raises:
+            NotLearntError: If nothing was learnt, so that scores would mean nothing.
+        """
 
     @abstractmethod
     def predict(
         self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     ) -> NDArray[np.bool_]:
-        """Marks the vessels of one volume.
+        """Mark the vessels of one volume.
 
         Args:
-            volume: ``(X, Y, Z)``, scaled to [-1, 1] like the patches.
-            spacing_mm: A voxel's sides.
+            volume: ``(X, Y, Z)`` float32, scaled to [-1, 1] like the patches.
+            spacing_mm: The sides of a voxel, in millimetres.
 
         Returns:
-            The mask, ``(X, Y, Z)``.
+            The mask, bool ``(X, Y, Z)``.
 
         Raises:
             NotFittedError: Before ``fit``.
@@ -66,10 +90,10 @@ class Segmenter(ABC):
     def margin(
         self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     ) -> NDArray[np.float32]:
-        """Where ``predict`` marks and by how much; above 0 it does.
+        """Say by how much ``predict`` marks each voxel; it marks those above 0.
 
-        For a segmenter that says more than yes or no, so that the edges of what it found on large
-        pixels are smooth on small ones.
+        A segmenter may say more than yes or no. The edges of what it found on large pixels are
+        then smooth on small ones. By default this is 1 where ``predict`` marks, and -1 elsewhere.
 
         Args:
             volume: As for ``predict``.
@@ -97,7 +121,7 @@ class PrivateSegmenter(Segmenter):
 
     @abstractmethod
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
-        """What a private fit would be, from public numbers alone; touches no patient.
+        """Calibrate a private fit from public numbers alone: see ``Generator.plan``.
 
         Raises:
             UsageError: If the budget cannot be honoured.
@@ -107,10 +131,18 @@ class PrivateSegmenter(Segmenter):
     def fit_privately(
         self, patches: Patches, guarantee: Guarantee, context: FitContext
     ) -> Guarantee:
-        """Learns from patients under a planned guarantee; returns what was really spent.
+        """Learn from patients under a planned guarantee: see ``Generator.fit``.
 
-        ``context.charge`` is called before the first patch is read, and ``context.inspect`` before
-        the first step. Nothing is chosen by looking at the patches, a threshold neither.
+        Nothing is chosen by looking at the patches, not even a threshold.
+
+        Args:
+            patches: The patients' own, with ``patient`` given.
+            guarantee: What ``plan`` returned.
+            context: ``context.charge`` is called before the first patch is read, and
+                ``context.inspect`` before the first step.
+
+        Returns:
+            What was really spent.
         """
 
 
@@ -134,8 +166,8 @@ class FreeSegmenter(Segmenter):
 
     @abstractmethod
     def rest_on_constants(self) -> None:
-        """Makes it ready to predict, with its ``constants`` for settings."""
+        """Become ready to predict with ``constants`` as settings, without any patch."""
 
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
-        """ε = 0, whatever the budget."""
+        """Return a guarantee of ε = 0, whatever the budget: no patient is read."""
         return Guarantee.of(public, budget, epsilon=0.0)

@@ -26,7 +26,14 @@ from benchmark.core.errors import UsageError
 
 
 class Field(NamedTuple):
-    """One setting: its name, type, range (``None`` where it is free) and value."""
+    """One setting.
+
+    Attributes:
+        name: As ``--set`` takes it.
+        kind: ``int``, ``float``, ``str`` or ``bool``.
+        range: Which values are allowed, in Optuna's terms; ``None`` for all.
+        value: The present one.
+    """
 
     name: str
     kind: type
@@ -35,11 +42,11 @@ class Field(NamedTuple):
 
 
 class Tuned(NamedTuple):
-    """Behind a setting's range: tuning may vary it.
+    """An annotation behind a setting's range: ``bench tune`` may vary it.
 
     Attributes:
-        range: Where; ``None`` for the whole range.
-        unit: The only protected unit for which the setting means anything; ``None`` for all.
+        range: Where to search; ``None`` for the setting's whole range.
+        unit: The only protected unit for which the setting means anything; ``None`` for both.
     """
 
     range: BaseDistribution | None = None
@@ -47,18 +54,28 @@ class Tuned(NamedTuple):
 
 
 class Later(NamedTuple):
-    """Behind a setting's range: it was added later, and its default is what was done before.
+    """An annotation behind a setting's range: the setting was added later.
 
-    At its default it is not named, as if it were not there.
+    Its default is what was done before, so that old results keep their keys: at its default
+    ``as_dict`` leaves it out.
     """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The base of every plug-in's ``Params``; checks types and ranges at construction.
+    """The base of every plug-in's ``Params``: a frozen, keyword-only dataclass.
+
+    A field is annotated by its type and its range, in Optuna's terms. Construction checks both.
 
     Raises:
         UsageError: For a value of another type or out of its range.
+
+    Examples:
+        >>> @dataclasses.dataclass(frozen=True, kw_only=True)
+        ... class Mine(Settings):
+        ...     rate: Annotated[float, FloatDistribution(1e-5, 1e-2, log=True)] = 1e-3
+        >>> Mine().with_texts({"rate": "0.01"}).as_dict()
+        {'rate': 0.01}
     """
 
     def __post_init__(self) -> None:
@@ -67,20 +84,33 @@ class Settings:
 
     @classmethod
     def ranges(cls) -> dict[str, tuple[type, BaseDistribution | None]]:
-        """Each setting's type and range, in the order of declaration."""
+        """Return each setting's type and range by name, in the order of declaration."""
         return dict(_ranges(cls))  # type: ignore[arg-type]  # mypy takes the instances' hash
 
     def fields(self) -> list[Field]:
-        """Every setting with its value."""
+        """Return every setting with its value, in the order of declaration."""
         return [Field(n, k, r, getattr(self, n)) for n, (k, r) in self.ranges().items()]
 
     def as_dict(self) -> dict[str, Any]:
-        """The values by name; of what was added later, those that differ from the default."""
+        """Return the values by name, as JSON can hold them.
+
+        Settings that are marked ``Later`` are left out at their default.
+        """
         later = _later(type(self))  # type: ignore[arg-type]  # mypy takes the instances' hash
         return {f.name: f.value for f in self.fields() if later.get(f.name, self) != f.value}
 
     def search_space(self, unit: Unit) -> dict[str, BaseDistribution]:
-        """Where tuning looks, by name; each range holds the value that it starts from."""
+        """Say where tuning looks.
+
+        Args:
+            unit: The protected unit; settings that mean nothing for it are left out.
+
+        Returns:
+            Optuna's distributions by name. Each is widened, if need be, to hold the present value.
+
+        Raises:
+            TypeError: If a setting is marked ``Tuned`` and has no range.
+        """
         hints = get_type_hints(type(self), include_extras=True)
         space = {}
         for field in self.fields():
@@ -93,7 +123,13 @@ class Settings:
         return space
 
     def with_texts(self, texts: Mapping[str, str]) -> Self:
-        """A copy with some values read from texts, as ``--set`` gives them.
+        """Copy the settings with some values read from texts, as ``--set`` gives them.
+
+        Args:
+            texts: By setting's name; truth values are ``true`` and ``false``.
+
+        Returns:
+            The copy.
 
         Raises:
             UsageError: For an unknown name, an unreadable text or a value out of range.
@@ -171,10 +207,17 @@ def _with(value: Any, law: BaseDistribution) -> BaseDistribution:
 
 
 def describe(law: BaseDistribution | None) -> str:
-    """A range in words.
+    """Say a range in words.
 
-    >>> describe(IntDistribution(1, 8))
-    'in [1, 8]'
+    Args:
+        law: Of a setting; ``None`` if every value is allowed.
+
+    Returns:
+        Words that follow a setting's name.
+
+    Examples:
+        >>> describe(IntDistribution(1, 8))
+        'in [1, 8]'
     """
     if isinstance(law, (FloatDistribution, IntDistribution)):
         return f"in [{law.low:g}, {law.high:g}]"

@@ -12,15 +12,25 @@ _held: set[tuple[object, ...]] = set()
 
 
 def write_sums(folder: Path) -> None:
-    """Writes the checksums of all files below."""
+    """Write the checksums of all files below into ``SHA256SUMS``.
+
+    Args:
+        folder: It holds the files; the sums go there too.
+    """
     lines = [f"{_sum(folder / name)}  {name}" for name in _names(folder)]
     (folder / SUMS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def sums_hold(folder: Path) -> bool:
-    """Whether every file below is there as it was written, and no other.
+    """Tell whether every file below is there as it was written, and no other.
 
     A process reads the files once, and again only where their state on the disk has changed.
+
+    Args:
+        folder: What ``write_sums`` was given.
+
+    Returns:
+        False also where the sums are missing or unreadable.
     """
     try:
         state = _state(folder)

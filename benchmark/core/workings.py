@@ -28,7 +28,7 @@ STRIDES = 20
 
 @runtime_checkable
 class PrivateStep(Protocol):
-    """How a network's gradient sees patients; ``benchmark.privacy.dpsgd.Step`` is one."""
+    """A private gradient: how a network sees patients; ``benchmark.privacy.dpsgd.Step`` is one."""
 
     @property
     def clip_norm(self) -> float:
@@ -43,7 +43,7 @@ class PrivateStep(Protocol):
         """B, the public number that sums are divided by."""
 
     def gradient(self, critic: Any, batch: Any, noise: Noise) -> Any:
-        """The clipped and noised gradient.
+        """Compute the clipped and noised gradient of one batch.
 
         Args:
             critic: The ``torch.nn.Module`` of the game; an audit hands in others of its kind.
@@ -61,7 +61,12 @@ class UnitSampler(Protocol):
     """Draws batches of units; ``benchmark.privacy.sampling.PoissonSampler`` is one."""
 
     def draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Indices of the drawn patches, and the unit that each belongs to; both may be empty."""
+        """Draw one batch.
+
+        Returns:
+            The indices of the drawn patches, and the unit that each belongs to: int64 ``(b,)``
+            both, and empty if no unit was drawn.
+        """
 
 
 @runtime_checkable
@@ -103,9 +108,10 @@ class PrivateGame(Protocol):
 
 @runtime_checkable
 class PrivateRelease(Protocol):
-    """The noised means of a fit, shown before the first; ``benchmark.privacy.release.Release``.
+    """The noised means of a fit, shown before the first.
 
-    An audit assigns to ``mean``, and the fit must call it as a method of the shown object.
+    ``benchmark.privacy.release.Release`` is one. An audit assigns another function to ``mean``. So
+    the fit must call it on the shown object.
     """
 
     @property
@@ -129,7 +135,7 @@ Shown = PrivateGame | PrivateRelease
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """The rounds of a fit when a stride begins.
+    """How many rounds of a fit are counted when a stride begins.
 
     Attributes:
         total: Rounds that the guarantee pays for.
@@ -145,16 +151,16 @@ class Tally:
 
     @property
     def until(self) -> int:
-        """Rounds counted when the stride ends, however it ends."""
+        """The rounds that are counted when the stride ends, however it ends."""
         return min(self.total, self.begun + max(1, -(-self.total // STRIDES)))
 
     @property
     def lost(self) -> int:
-        """Rounds counted that are in no weights."""
+        """The rounds that are counted and are in no weights."""
         return self.begun - self.useful
 
     def done(self) -> Tally:
-        """After a whole stride."""
+        """Return the tally after a whole stride."""
         return Tally(
             total=self.total,
             begun=self.until,
@@ -163,11 +169,19 @@ class Tally:
         )
 
     def resumed(self, *, exact: bool, counted: int = 0) -> Tally:
-        """After a kill within the stride: it begins again if it is exactly the same, or is lost.
+        """Return the tally after a kill within the stride.
+
+        With seeded noise the stride begins again, and costs nothing more. With other noise nobody
+        knows what of it was run, so it stays counted and is lost.
 
         Args:
-            exact: Whether its draws are the same again.
+            exact: Whether its draws are the same again, as with seeded noise.
             counted: Rounds that the run is known to have counted, elsewhere than in this tally.
+
+        Examples:
+            >>> after = Tally(total=100).resumed(exact=False)
+            >>> after.begun, after.useful, after.lost, after.interruptions
+            (5, 0, 5, 1)
         """
         if exact:
             return self
@@ -195,10 +209,10 @@ class KeptState(Protocol):
 
     @property
     def state(self) -> State | None:
-        """What an earlier process left of the same fit; ``None`` if there is nothing usable."""
+        """The state that an earlier process of the same fit left; ``None`` if none is usable."""
 
     def save(self, state: State) -> None:
-        """Keeps a state durably; called before each stride of rounds."""
+        """Keep a state durably. A fit calls it before each stride of rounds."""
 
     def counted(self) -> int:
-        """The most rounds that any process of this fit counted, for ``Tally.resumed``."""
+        """Return the most rounds that any process of this fit counted, for ``Tally.resumed``."""

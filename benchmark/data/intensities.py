@@ -33,8 +33,8 @@ def canonical(image: NDArray[Any]) -> NDArray[np.float32]:
     Returns:
         Float32 of the same shape, at least 0; all 0 for a constant image.
 
-    >>> canonical(np.array([-0.5, 0.25, 1.0], np.float32))
-    array([0., 1., 2.], dtype=float32)
+    >>> canonical(np.array([[[-0.5, 0.25, 1.0]]], np.float32))
+    array([[[0., 1., 2.]]], dtype=float32)
     """
     low, high = float(image.min()), float(image.max())
     if not high > low:

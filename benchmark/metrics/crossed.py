@@ -188,9 +188,10 @@ def error_of(low: float, high: float, patients: int | None) -> float:
 def estimate(told: Told) -> Estimate:
     """The mean over seeds and patients, with its interval if there are two of each or more.
 
-    >>> found = estimate(grid({0: {"a": 0.7, "b": 0.8}, 1: {"a": 0.6, "b": 0.7}}))
-    >>> round(found.mean, 3), found.seeds, found.patients
-    (0.7, 2, 2)
+    Examples:
+        >>> found = estimate(grid({0: {"a": 0.7, "b": 0.8}, 1: {"a": 0.6, "b": 0.7}}))
+        >>> round(found.mean, 3), found.seeds, found.patients
+        (0.7, 2, 2)
     """
     patients = number_of_patients(told)
     many = len(told.seeds)

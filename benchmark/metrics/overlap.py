@@ -24,7 +24,14 @@ def dice(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
 
 
 def precision(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
-    """|P ∩ T| / |P|: how much of what is marked is vessel; 0 for an empty prediction of something.
+    """|P ∩ T| / |P|: the share of what is marked that is vessel.
+
+    Args:
+        prediction: A mask P of any shape; nonzero is marked.
+        truth: A mask T of the same shape.
+
+    Returns:
+        In [0, 1]; of an empty prediction 1 if the truth is empty too, else 0.
 
     Raises:
         ValueError: If the shapes differ.
@@ -34,7 +41,14 @@ def precision(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> fl
 
 
 def recall(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
-    """|P ∩ T| / |T|: how much of the vessels is marked; 1 where there are none.
+    """|P ∩ T| / |T|: the share of the vessels that is marked.
+
+    Args:
+        prediction: A mask P of any shape; nonzero is marked.
+        truth: A mask T of the same shape.
+
+    Returns:
+        In [0, 1]; 1 where there are no vessels.
 
     Raises:
         ValueError: If the shapes differ.

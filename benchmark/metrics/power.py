@@ -101,9 +101,10 @@ def smallest_difference(parts: Parts, seeds: int, patients: int) -> float | None
     Returns:
         The difference in the score's unit; ``None`` for one seed or one patient, which show none.
 
-    >>> smallest_difference(Parts(seeds=0.0, patients=0.1, rest=0.0), 1, 20)
-    >>> round(smallest_difference(Parts(seeds=0.0, patients=0.1, rest=0.0), 3, 20), 3)
-    0.066
+    Examples:
+        >>> smallest_difference(Parts(seeds=0.0, patients=0.1, rest=0.0), 1, 20)
+        >>> round(smallest_difference(Parts(seeds=0.0, patients=0.1, rest=0.0), 3, 20), 3)
+        0.066
     """
     if min(seeds, patients) < 2:
         return None

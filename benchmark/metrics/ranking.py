@@ -29,8 +29,9 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
     Raises:
         ValueError: If one is no probability.
 
-    >>> holm([0.01, 0.04, 0.03]).tolist()
-    [0.03, 0.06, 0.06]
+    Examples:
+        >>> holm([0.01, 0.04, 0.03]).tolist()
+        [0.03, 0.06, 0.06]
     """
     values = np.asarray(p, np.float64)
     if values.ndim != 1 or not np.all((values >= 0) & (values <= 1)):

@@ -43,8 +43,9 @@ def trend(scores: ArrayLike) -> Trend:
     Raises:
         ValueError: For fewer than one seed or three levels, or a score that is no number.
 
-    >>> trend([[0.1, 0.2, 0.3]]).p
-    0.16666666666666666
+    Examples:
+        >>> trend([[0.1, 0.2, 0.3]]).p
+        0.16666666666666666
     """
     values = np.asarray(scores, np.float64)
     if values.ndim != 2 or not len(values) or values.shape[1] < 3 or not np.isfinite(values).all():

@@ -113,7 +113,7 @@ def epsilon_spent(
     delta: float,
     accountant: str = "prv",
 ) -> float:
-    """Returns the ε of :func:`account` alone."""
+    """Returns the ε of ``account`` alone."""
     return account(
         noise_multiplier=noise_multiplier,
         sampling_rate=sampling_rate,
@@ -161,8 +161,9 @@ def spent_in(run: Run, accountant: str) -> Spent:
 def least_delta(steps: int) -> float:
     """The least δ of which the rounding of so many steps' FFTs takes less than the margin.
 
-    >>> least_delta(2000), least_delta(1_000_000)
-    (1e-10, 2e-08)
+    Examples:
+        >>> least_delta(2000), least_delta(1_000_000)
+        (1e-10, 2e-08)
     """
     return max(LEAST_DELTA, float(f"{_FFT_ROUNDING * steps / (1 - PLD_MARGIN):.3g}"))
 

@@ -21,7 +21,7 @@ def calibrate(
         delta: δ in (0, 1).
         sampling_rate: q in (0, 1].
         steps: T, at least 1.
-        accountant: As in :func:`benchmark.privacy.accounting.account`.
+        accountant: As in ``benchmark.privacy.accounting.account``.
 
     Returns:
         σ with four significant digits, between 0.001 and 1e6. Its ``epsilon_spent`` does not exceed

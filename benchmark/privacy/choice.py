@@ -90,9 +90,17 @@ def choice_of(noise_multiplier: float) -> Choice:
 
 
 def plan_choices(public: PublicNumbers, budget: Budget, *, choices: int = 1) -> Guarantee:
-    """What some choices are for a budget; at ε = ∞ they are without noise.
+    """Calibrate private choices for a budget; at ε = ∞ they are without noise.
 
     The δ that is asked for stays in the guarantee and is not spent.
+
+    Args:
+        public: The declared numbers of the data.
+        budget: The ε, δ and unit that are asked for.
+        choices: T, how many the fit makes; at least 1. They are composed.
+
+    Returns:
+        The guarantee that ``Election`` runs under.
 
     Raises:
         UsageError: For ε = 0.
@@ -107,23 +115,29 @@ Score = Callable[[Vectors], Vectors]
 
 
 class Election:
-    """The choices of one fit.
+    """Makes the private choices of one fit, by permute-and-flip.
+
+    Reference: McKenna and Sheldon (2020), arXiv:2010.12603, algorithm 1.
 
     Args:
-        guarantee: Its plan: unit and σ.
+        guarantee: What ``plan_choices`` returned: unit and σ.
     """
 
     def __init__(self, guarantee: Guarantee) -> None:
         self.guarantee = guarantee
 
     def winner(self, patches: Patches, features: Features, score: Score, noise: Noise) -> int:
-        """The index of the chosen candidate.
+        """Choose one of K public candidates by the units' scores.
 
         Args:
-            patches: The units' own; a patient's features are the mean of the patches'.
-            features: Of each patch, from it alone.
-            score: Of each unit; cut off to [0, 1], and one that is not finite counts as 0.
-            noise: Where chance comes from.
+            patches: The patients' own; a patient's features are the mean of the patches'.
+            features: Maps patches to vectors ``(n, d)``, each from its own patch alone.
+            score: Maps units' features ``(m, d)`` to scores ``(m, K)``, row by row. Scores are cut
+                off to [0, 1], and one that is not finite counts as 0.
+            noise: ``context.noise``.
+
+        Returns:
+            The index of the chosen candidate, in [0, K).
         """
         units = vectors_of_units(patches, features, self.guarantee)
         sums = sum(in_steps(score(rows)).sum(0) for rows in units)
@@ -134,8 +148,9 @@ class Election:
 def in_steps(scores: Vectors) -> Integers:
     """Scores in whole steps of the grid, from 0 to a full score; one that is not finite becomes 0.
 
-    >>> in_steps(np.array([0.5, 2.0, -1.0, np.nan])).tolist()
-    [524288, 1048576, 0, 0]
+    Examples:
+        >>> in_steps(np.array([0.5, 2.0, -1.0, np.nan])).tolist()
+        [524288, 1048576, 0, 0]
     """
     sound = np.clip(np.where(np.isfinite(scores), scores, 0.0), 0.0, FULL_SCORE)
     return np.asarray(np.trunc(sound * FINENESS).astype(np.int64))

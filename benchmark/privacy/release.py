@@ -41,12 +41,15 @@ LONGEST = 1 << 20
 
 
 def grid_of(noise_multiplier: float, clip_norm: float, numbers: int = LONGEST) -> Grid:
-    """The grid of a release, and its noise: the same for any count of numbers.
+    """Make the grid of a release, and its noise: the same for any count of numbers.
 
     Args:
         noise_multiplier: σ, above 0.
-        clip_norm: C.
-        numbers: d, up to 2^20.
+        clip_norm: C, above 0, in the unit of the vectors.
+        numbers: d, how long a vector is; up to 2^20.
+
+    Returns:
+        Spacing C / 2^30, sensitivity C, and the law of the noise.
     """
     law = Exact(math.ceil(noise_multiplier * FINENESS) + 1)
     return Grid(spacing=clip_norm / FINENESS, sensitivity=clip_norm, law=law)
@@ -55,7 +58,19 @@ def grid_of(noise_multiplier: float, clip_norm: float, numbers: int = LONGEST) -
 def plan_releases(
     public: PublicNumbers, budget: Budget, *, clip_norm: float, releases: int = 1
 ) -> Guarantee:
-    """What some releases are for a budget; at ε = ∞ they are unclipped and without noise.
+    """Calibrate noised means for a budget; at ε = ∞ they are unclipped and without noise.
+
+    The noise of a mean is that of ``Release``, for vectors of up to 2^20 numbers.
+
+    Args:
+        public: The declared numbers of the data.
+        budget: The ε (above 0), δ and unit that are asked for.
+        clip_norm: C, above 0: the longest vector that one unit contributes. Longer ones are cut to
+            that length.
+        releases: T, how many means the fit takes; at least 1. They are composed.
+
+    Returns:
+        The guarantee that ``Release`` runs under. Its ε never exceeds the budget's.
 
     Raises:
         UsageError: If no noise reaches the target.
@@ -76,10 +91,13 @@ def plan_releases(
 
 
 class Release:
-    """The noised means of one fit.
+    """Takes the noised means of one fit: all that such a fit learns of its patients.
+
+    Show it to ``context.inspect`` before the first mean. Whatever is computed from a mean is
+    post-processing and spends nothing.
 
     Args:
-        guarantee: Its plan: unit, σ, C and the public numbers.
+        guarantee: What ``plan_releases`` returned: unit, σ, C and the public numbers.
     """
 
     def __init__(self, guarantee: Guarantee) -> None:
@@ -87,7 +105,7 @@ class Release:
 
     @property
     def units(self) -> int:
-        """N, from public numbers alone."""
+        """N, the number of units, from public numbers alone."""
         each = 1 if self.guarantee.unit == "patient" else self.guarantee.patches_per_patient
         return self.guarantee.patients * each
 
@@ -99,9 +117,21 @@ class Release:
         return self.guarantee.noise_multiplier * self.guarantee.clip_norm / self.units
 
     def mean(self, patches: Patches, features: Features, noise: Noise) -> Vectors:
-        """The noised mean ``(d,)`` of the units' clipped vectors; one not finite counts as zero.
+        """Release the noised mean of the units' clipped vectors.
 
-        Without noise it is the mean of floats, and at ε = ∞, where C is infinite, the plain one.
+        With the patch as unit, a unit's vector is the patch's. With the patient as unit, it is the
+        mean of the patient's patches'. A vector that is not finite counts as zero.
+
+        Args:
+            patches: The patients' own, with ``patient`` given.
+            features: Maps patches to vectors ``(n, d)``, each from its own patch alone.
+            noise: ``context.noise``.
+
+        Returns:
+            float64 ``(d,)``. Without noise, at ε = ∞, it is the plain mean.
+
+        Raises:
+            ValueError: If ``patches.patient`` is ``None``, or d is above 2^20.
         """
         said = self.guarantee
         vectors = vectors_of_units(patches, features, said)

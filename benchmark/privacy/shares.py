@@ -29,8 +29,9 @@ SHORT = 256
 def gamma(count: int, kind: torch.dtype) -> float:
     """γ_m: the relative error of a sum of ``count`` products at most.
 
-    >>> gamma(1 << 14, torch.float32) > 2.0**-10
-    True
+    Examples:
+        >>> gamma(1 << 14, torch.float32) > 2.0**-10
+        True
     """
     error = count * torch.finfo(kind).eps / 2
     return error / (1 - error) if error < 1 else float("inf")

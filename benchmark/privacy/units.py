@@ -74,8 +74,9 @@ _MASS_ERROR = 1e-6
 def default_delta(units: int) -> float:
     """Returns min(1e-5, 1 / (10 N)), the largest δ that N units allow.
 
-    >>> default_delta(100), default_delta(41_000)
-    (1e-05, 2.4390243902439023e-06)
+    Examples:
+        >>> default_delta(100), default_delta(41_000)
+        (1e-05, 2.4390243902439023e-06)
     """
     if units < 1:
         raise UsageError(f"Expected at least one unit, got {units}.")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLE = Path(__file__).parents[1] / "example_plug_in"
+GUIDE = Path(__file__).parents[2] / "docs" / "examples" / "private-band"
 RUN = ["run", "--generator", "stripes", "--segmenter", "bright", "--data", "cohort"]
 RUN += ["--set", "protocol.patches_per_patient=40", "--set", "protocol.samples=64"]
 RUN += ["--set", "protocol.fid_n=16", "--tracking-uri", "none"]
@@ -20,9 +21,9 @@ RUN += ["--set", "protocol.fid_n=16", "--tracking-uri", "none"]
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with this one's packages, and the example installed."""
+    """A fresh environment with this one's packages, and the examples installed."""
     home = tmp_path_factory.mktemp("fresh")
-    source = shutil.copytree(EXAMPLE, home / "source")
+    sources = [shutil.copytree(one, home / one.name) for one in (EXAMPLE, GUIDE)]
     venv.create(home / "env", with_pip=False)
     found = home / "env" / "bin" / "python"
     site = next((home / "env" / "lib").glob("python*/site-packages"))
@@ -30,7 +31,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
     install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run(
-        [sys.executable, *install, "--target", str(site), str(source)], check=True, timeout=300
+        [sys.executable, *install, "--target", str(site), *map(str, sources)],
+        check=True,
+        timeout=300,
     )
     return found
 
@@ -51,6 +54,20 @@ def test_an_installed_plug_in_is_listed_and_keeps_all_laws(python: Path, tmp_pat
         checked = bench(python, "check", name, cwd=tmp_path)
         assert checked.returncode == 0, checked.stdout + checked.stderr
         assert f"{name} keeps all laws." in checked.stdout
+
+
+def test_the_example_of_the_guide_keeps_all_laws_and_its_claim_is_not_refuted(
+    python: Path, tiny_cohort: Path, tmp_path: Path
+) -> None:
+    checked = bench(python, "check", "private-band", cwd=tmp_path)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "private-band keeps all laws." in checked.stdout
+    asked = ["audit", "--generator", "private-band", "--epsilon", "1", "--canaries", "16"]
+    audited = bench(python, *asked, "--data", str(tiny_cohort), cwd=tmp_path)
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+    assert "All 5 exact laws" in audited.stdout
+    assert "guesses on 16 canaries" in audited.stdout
+    assert "REFUTED" not in audited.stdout
 
 
 def test_an_installed_plug_in_runs_in_a_sweep(

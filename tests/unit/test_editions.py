@@ -114,7 +114,7 @@ def test_show_has_the_presets_of_an_edition() -> None:
 
 
 def test_results_of_every_edition_can_be_published() -> None:
-    spec = json.loads(SCHEMA.read_text())["$defs"]["spec"]["properties"]
+    spec = json.loads(SCHEMA.read_text())["$defs"]["RunSpec"]["properties"]
     known = spec["protocol"]["properties"]
     assert known.keys() == PROTOCOLS["quick"].ranges().keys()
     assert known["edition"]["enum"] == [*EDITIONS]
