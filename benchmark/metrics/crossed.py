@@ -44,7 +44,7 @@ FEWEST = 5
 """Patients of a mean that does not tell their number: it would not have left with fewer."""
 
 WIDER = 1.03
-"""c: so that effects of skewness 1 are covered by 93 % and more, and normal ones by 97 % at most."""
+"""c: so that effects of skewness 1 are covered at 93 % or more, and normal ones at 97 or less."""
 
 Floats = NDArray[np.float64]
 
@@ -71,16 +71,22 @@ class OneDraw:
         mean: The mean.
         seeds: Of how many fits.
         patients: Over how many patients; ``None`` where that is not told.
+        seed_sd: The standard deviation over seeds that other fits of the same kind had, if known.
     """
 
     mean: float
     seeds: int
     patients: int | None
+    seed_sd: float | None = None
 
     @property
     def words(self) -> str:
         """What stands in the interval's place."""
-        return "one draw" if self.seeds == 1 else "one patient"
+        if self.seeds > 1:
+            return "one patient"
+        if self.seed_sd is None:
+            return "one draw"
+        return f"one draw; seeds of this generator differ by ±{self.seed_sd:.2f}"
 
 
 @dataclass(frozen=True, kw_only=True)
