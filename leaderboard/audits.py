@@ -72,13 +72,16 @@ class Audited:
     def words(self) -> str:
         """What it proves, and how to make it again."""
         said = self.said
-        held = f"all {len(said['laws'])} exact laws hold" if said["laws"] else "no exact laws"
-        by = f"{said['canaries']['canaries']} canaries" if said["canaries"] else "no canaries"
-        by += ", membership inference" if said["membership"] else ""
+        by = ["membership inference"] if said["membership"] else []
+        if said["canaries"]:
+            by = [f"{said['canaries']['canaries']} canaries", *by]
+        held = (
+            f"All {len(said['laws'])} exact laws hold" if said["laws"] else "It has no exact laws"
+        )
         return (
-            f"Audited on the phantoms: ε > {proven_text(self.bound)} with 95 % confidence, not "
-            f"above the claim of {epsilon_text(said['epsilon'])}; {held}; {by}. The file was "
-            f"checked for its numbers; `{self.command}` makes the guesses again."
+            f"Audited on the phantoms by {' and '.join(by)}: ε > {proven_text(self.bound)} with "
+            f"95 % confidence, which does not refute the claim of {epsilon_text(said['epsilon'])}. "
+            f"{held}. The numbers add up; `{self.command}` makes the guesses again."
         )
 
     @property

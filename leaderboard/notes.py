@@ -25,7 +25,7 @@ BADGES = {
         "audited: an audit of the same generator, version, settings, unit and ε, whose numbers add "
         "up, did not refute the claim."
     ),
-    REPLAYED: "replayed: whoever built this page computed the row again, and every score is the same.",
+    REPLAYED: "replayed: whoever built this page computed it again, and every score is the same.",
 }
 
 INTERVALS = (

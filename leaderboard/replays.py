@@ -70,4 +70,5 @@ def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _number(said: Any) -> float | None:
     """A score, or the mean of one."""
-    return said["mean"] if isinstance(said, Mapping) else said
+    found: float | None = said["mean"] if isinstance(said, Mapping) else said
+    return found

@@ -113,8 +113,8 @@ def test_the_badge_says_what_the_audit_proves_and_how_to_repeat_it(
     (table,) = tables_of(with_audits([verified(entry(spec(**ASKED), cache))], audits))
     (row,) = view_of([table])["tables"][0]["rows"]
     words = row["badges"][AUDITED]
-    assert re.search(r"ε > 0\.6\d* with 95 % confidence, not above the claim of 2;", words)
-    assert "all 5 exact laws hold; 200 canaries, membership inference." in words
+    assert re.search(r"by 200 canaries and membership inference: ε > 0\.6\d* with 95 %", words)
+    assert "does not refute the claim of 2. All 5 exact laws hold." in words
     assert "`bench audit --generator dp-simulator --epsilon 2 --unit patient" in words
     assert words in row["detail"]["checked"]
     write_markdown([table], tmp_path / "report.md")
