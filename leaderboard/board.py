@@ -26,9 +26,17 @@ from leaderboard.command import changed_settings, preset_of
 from leaderboard.entries import Entry
 from leaderboard.scores import Bookends, Scored, scored_on, tests_on
 from leaderboard.sharing import is_of_phantoms, shared
+from leaderboard.spreads import with_spreads
 from leaderboard.versions import why_unranked
 
 HERE, VERIFIED, IN_PART, REFUSED = "computed here", "verified", "in part", "does not add up"
+AUDITED, REPLAYED = "audited", "replayed"
+CHECKS = {
+    HERE: "Computed by whoever built this page.",
+    VERIFIED: "All that a file can be held to was computed again from its own numbers.",
+    IN_PART: "Some of its numbers could not be computed again; its row says which.",
+    REFUSED: "Its numbers do not add up; its row says which.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +77,18 @@ class Row:
         if not verdicts:
             return HERE
         return IN_PART if any(verdict.unchecked for verdict in verdicts) else VERIFIED
+
+    @property
+    def badges(self) -> dict[str, str]:
+        """Each badge with what it rests on; each is found here, and no file can claim one."""
+        found = {self.check: CHECKS[self.check]}
+        if self.is_refused:
+            return found
+        if audit := next((cell.audit for cell in self.done if cell.audit), ""):
+            found[AUDITED] = audit
+        if self.done and all(cell.replay and cell.replay.is_same for cell in self.done):
+            found[REPLAYED] = "Every cell was computed again here, and every score is the same."
+        return found
 
     @property
     def is_refused(self) -> bool:
@@ -209,7 +229,7 @@ def _table(said: str, entries: Sequence[Entry], phantoms: set[str]) -> Table:
         phantoms=common.data in phantoms,
         relation=_relation(entries[0]),
         free=bookends.choice,
-        rows=sorted(_told_apart(rows), key=_order),
+        rows=sorted(_told_apart(with_spreads(rows)), key=_order),
     )
 
 

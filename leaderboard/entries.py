@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ from benchmark.results.spec import RunSpec, spec_from
 from benchmark.results.store import CURVES, ERROR, NEIGHBOURS, SAMPLES, SPEC, read_result
 from benchmark.results.summary import SUMMARY
 from leaderboard.published import Published, Verdict
+from leaderboard.replays import Replay, replayed
 
 Status = Literal["done", "failed", "missing", "withheld"]
 Check = Callable[[Published], Verdict]
@@ -38,6 +39,8 @@ class Entry:
         curves: Of its training, thinned.
         pictures: PNG files by their names in ``PICTURES``.
         verdict: On the file that it was published in; ``None`` if it was computed here.
+        audit: What an audit of its generator, settings, unit and ε proves; empty without one.
+        replay: What came of computing a published cell again here; ``None`` if nobody did.
     """
 
     spec: RunSpec
@@ -47,6 +50,8 @@ class Entry:
     curves: Curves = field(default_factory=dict)
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     verdict: Verdict | None = None
+    audit: str = ""
+    replay: Replay | None = None
 
     @property
     def told(self) -> Result:
@@ -69,7 +74,9 @@ def entries_of(paths: Sequence[Path], check: Check | None = None) -> list[Entry]
     """The cells in stores, in cells' own folders and in published files, each key once.
 
     Of one key, a cell that is done stands before one that is not, one that adds up before one that
-    does not, and one computed here before a published one.
+    does not, and one computed here before a published one. Where one of each adds up, the published
+    one stands, with what computing it again here gave: the files are set side by side here, and no
+    file can say it of itself.
 
     Args:
         paths: Where to look.
@@ -83,13 +90,29 @@ def entries_of(paths: Sequence[Path], check: Check | None = None) -> list[Entry]
     for path in paths:
         for entry in _checked(path, check):
             before = found.get(entry.spec.key)
-            if before is None or _rank(entry) > _rank(before):
+            if before is not None and (pair := _published_and_here(before, entry)):
+                found[entry.spec.key] = with_replay(*pair)
+            elif before is None or _rank(entry) > _rank(before):
                 found[entry.spec.key] = entry
     return list(found.values())
 
 
+def _published_and_here(one: Entry, other: Entry) -> tuple[Entry, Entry] | None:
+    """Of two finished cells the one that was published and adds up, and that computed here."""
+    if any(entry.status != "done" or entry.faults for entry in (one, other)):
+        return None
+    if (one.verdict is None) == (other.verdict is None):
+        return None
+    return (other, one) if one.verdict is None else (one, other)
+
+
 def _rank(entry: Entry) -> tuple[bool, bool, bool]:
     return entry.status == "done", not entry.faults, entry.verdict is None
+
+
+def with_replay(told: Entry, here: Entry) -> Entry:
+    """A published cell with what the same cell, computed here, says of it."""
+    return replace(told, replay=replayed(told.told, here.told))
 
 
 def entries_of_sweep(folder: Path) -> list[Entry]:

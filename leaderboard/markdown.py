@@ -68,7 +68,7 @@ COLUMNS = (
     Column("sites", _of_row(lambda row: str(row.spec.sites))),
     Column("version", _of_row(version_of)),
     Column("suite", _of_row(lambda row: " ".join(suite_of(row)))),
-    Column("checked", _of_row(lambda row: row.check)),
+    Column("checked", _of_row(lambda row: ", ".join(row.badges))),
 )
 
 

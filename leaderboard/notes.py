@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 
 from benchmark.core.budget import Guarantee
+from benchmark.metrics.crossed import OneDraw
 from benchmark.results.bookends import COLUMNS, is_free
 from benchmark.results.disclosure import FEWEST
 from benchmark.results.explanation import MEANINGFUL
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
-from leaderboard.board import Row, Table
+from benchmark.results.variance_parts import shipped
+from leaderboard.board import AUDITED, REPLAYED, Row, Table
 from leaderboard.columns import A_PATCH_ABOVE, costs_more, selection_of
 
 OTHER_VERSIONS = (
@@ -18,9 +20,23 @@ OTHER_VERSIONS = (
     "compared with nothing."
 )
 
+BADGES = {
+    AUDITED: (
+        "audited: an audit of the same generator, version, settings, unit and ε, whose numbers add "
+        "up, did not refute the claim."
+    ),
+    REPLAYED: "replayed: whoever built this page computed it again, and every score is the same.",
+}
+
 INTERVALS = (
     "Brackets: 95 % interval of the mean over seeds and patients. One draw, which is a single "
     "seed, has none."
+)
+
+ONE_DRAW = (
+    "± beside one draw: the standard deviation of Dice over seeds of that generator's rows with "
+    "more seeds in this table; without any, of its rows on the shipped board ({seeds} seeds, "
+    "{patients} phantoms, protocol {edition})."
 )
 
 
@@ -38,6 +54,7 @@ def notes_of(table: Table) -> list[str]:
         f"{'' if asked == seeds * len(rows) else 'up to '}"
         f"{seeds} {'seed' if seeds == 1 else 'seeds'}.",
         INTERVALS,
+        *_of_one_draw(table),
         f"ε is for neighbours by {table.relation}; above {MEANINGFUL:g} it is no meaningful "
         "guarantee.",
         *([A_PATCH_ABOVE] if any(_costs_more(row.guarantee) for row in rows) else []),
@@ -45,8 +62,22 @@ def notes_of(table: Table) -> list[str]:
         *([COLUMNS, table.free.words] if table.free else []),
         *_warnings([*rows, *apart], table.phantoms),
         *([OTHER_VERSIONS.format(len(apart))] if apart else []),
+        *_badges(rows),
         *([f"{len(refused)} published rows do not add up and are ranked last."] if refused else []),
     ]
+
+
+def _badges(rows: Sequence[Row]) -> Iterator[str]:
+    """What badges beside ``verified`` mean, where a row has one."""
+    found = {name for row in rows for name in row.badges}
+    yield from (words for name, words in BADGES.items() if name in found)
+
+
+def _of_one_draw(table: Table) -> Iterator[str]:
+    told = (scored.dice for row in table.rows for scored in row.tests.values())
+    if any(isinstance(dice, OneDraw) and dice.seed_sd is not None for dice in told):
+        known = shipped()
+        yield ONE_DRAW.format(seeds=known.seeds, patients=known.patients, edition=known.edition)
 
 
 def _beside_own(table: Table) -> Iterator[str]:

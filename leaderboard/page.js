@@ -46,7 +46,10 @@ const text = (row, heading) => {
 
 // A number, and softer what stands behind it: "0.825 [0.780–0.870]", "0.825 (one draw)".
 function cellOf(shown, heading, row) {
-  if (heading === "checked") return [make("span", { className: row.refused ? "bad" : "badge" }, shown)];
+  if (heading === "checked") {
+    const badge = ([name, words]) => make("span", { className: row.refused ? "bad" : "badge", title: words }, name);
+    return Object.entries(row.badges).flatMap((one, n) => (n ? [" ", badge(one)] : [badge(one)]));
+  }
   const found = shown.match(/^([+-]?[\d.]+) ([[(].*)$/);
   return found ? [found[1], " ", make("span", { className: "interval" }, found[2])] : [shown];
 }
@@ -66,7 +69,7 @@ const place = (row) => {
 
 function ordered() {
   const words = by("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const said = (row) => [row.who, `ε=${row.epsilon}`, row.epsilon, row.status, row.selection, row.noise, row.check].join(" ").toLowerCase();
+  const said = (row) => [row.who, `ε=${row.epsilon}`, row.epsilon, row.status, row.selection, row.noise, ...Object.keys(row.badges)].join(" ").toLowerCase();
   const rows = table.rows.filter((row) => words.every((word) => said(row).includes(word)));
   if (order.column === null) return [...rows].sort((a, b) => place(a) - place(b));
   const key = columns()[order.column][1];
@@ -201,6 +204,7 @@ const PICTURES = {
 function spreads(row) {
   const { parts, better, better_text, free_p } = scores(row), said = [];
   if ("seeds" in parts) said.push(`It varies by sd ${short(parts.seeds)} over fits, ${short(parts.patients)} over patients and ${short(parts.rest)} over what is left.`);
+  else if ("known" in parts) said.push(`One draw. Seeds of this generator differ by sd ${short(parts.known)}; "What the table has" says where.`);
   else said.push("One draw: how much it varies is not known.");
   if (better) said.push(`A fresh fit beats a fresh fit of ${table.free} with probability ${better_text}.`);
   if (free_p !== null) said.push(`That both are as good: p = ${short(free_p)}, corrected for all rows.`);

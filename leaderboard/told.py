@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmark.metrics.crossed import Crossed, Estimate
+from benchmark.metrics.crossed import Crossed, Estimate, OneDraw
 from benchmark.metrics.paired import Chance, chance
 from leaderboard.answers import Answers, chance_text
 from leaderboard.board import Row, Table
@@ -63,7 +63,9 @@ def scored_json(row: Row, scored: Scored, free: float | None) -> dict[str, Any]:
 
 
 def _parts(found: Estimate) -> dict[str, float | None]:
-    """What Dice varies by; nothing of one draw."""
+    """What Dice varies by; of one draw, what other seeds of its generator do, if that is known."""
+    if isinstance(found, OneDraw):
+        return {} if found.seed_sd is None else {"known": short(found.seed_sd)}
     parts = found.parts._asdict() if isinstance(found, Crossed) else {}
     return {name: short(value) for name, value in parts.items()}
 

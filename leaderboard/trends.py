@@ -16,12 +16,23 @@ TEST = "Page's exact test on seed means, one-sided, corrected by Holm"
 def trends_of(table: Table, test_set: str) -> dict[str, Trend]:
     """Of each generator that has three levels or more, over the seeds that all of them have.
 
-    The p-values are corrected by Holm for all generators of the table.
+    The p-values are corrected by Holm for all generators of a family. Results of the installed
+    versions are one, those of other versions another: they are compared with nothing.
     """
+    rows = [
+        row
+        for row in table.rows
+        if test_set in row.tests and not (row.is_refused or row.is_bookend or row.spec.control)
+    ]
+    present = _family([row for row in rows if not row.unranked], test_set)
+    return present | _family([row for row in rows if row.unranked], test_set)
+
+
+def _family(rows: list[Row], test_set: str) -> dict[str, Trend]:
+    """Of each generator, corrected for all of them."""
     groups: dict[str, list[Row]] = {}
-    for row in table.rows:
-        if test_set in row.tests and not (row.is_refused or row.is_bookend or row.spec.control):
-            groups.setdefault(row.who, []).append(row)
+    for row in rows:
+        groups.setdefault(row.who, []).append(row)
     found = {who: one for who, rows in groups.items() if (one := _trend(rows, test_set))}
     adjusted = holm([one.p for one in found.values()]).tolist()
     return {who: one._replace(p=p) for (who, one), p in zip(found.items(), adjusted, strict=True)}

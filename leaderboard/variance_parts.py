@@ -7,7 +7,8 @@ taken of each of its rows and every other generator's row of the same ε, on the
 parts of a pair are the unbiased estimates of crossed effects, which may be below 0. A generator's
 are the *mean over pairs* of each variance, 0 where that is below. A median would be too small: of
 three seeds, half of all estimates lie below 0.7 of the variance. Bookends and controls are left
-out. Generators are of the version that their results are of.
+out. Generators are of the version that their results are of. Beside the pairs' parts stands
+what Dice of a generator's own rows varies by over seeds, for rows that are one draw.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def measured(tables: Sequence[Table]) -> VarianceParts:
         ValueError: If tables or rows differ in those.
     """
     of: dict[Unit, dict[str, Parts]] = {}
+    alone: dict[Unit, dict[str, float]] = {}
     shapes = set()
     for table in sorted(tables, key=lambda table: table.common.unit):
         rows = list(_rows(table))
@@ -49,10 +51,13 @@ def measured(tables: Sequence[Table]) -> VarianceParts:
         }
         names = sorted({row.spec.generator.name for row, _ in rows})
         of[table.common.unit] = {name: _parts(name, rows) for name in names}
+        alone[table.common.unit] = {name: _alone(name, rows) for name in names}
     if len(shapes) != 1:
         raise ValueError(f"Expected one protocol, seeds and patients, got {shapes}.")
     edition, seeds, patients = shapes.pop()
-    return VarianceParts(edition=edition, seeds=len(seeds), patients=len(patients), of=of)
+    return VarianceParts(
+        edition=edition, seeds=len(seeds), patients=len(patients), of=of, alone=alone
+    )
 
 
 def _rows(table: Table) -> Iterator[tuple[Row, Grid]]:
@@ -73,8 +78,14 @@ def _parts(name: str, rows: Sequence[tuple[Row, Grid]]) -> Parts:
     return Parts(*(math.sqrt(max(0.0, v)) for v in np.mean(pairs, axis=0).tolist()))
 
 
+def _alone(name: str, rows: Sequence[tuple[Row, Grid]]) -> float:
+    """Over seeds, of a generator's own rows: the root of the mean variance."""
+    own = [_variances(told.values)[0] for row, told in rows if row.spec.generator.name == name]
+    return math.sqrt(max(0.0, float(np.mean(own))))
+
+
 def _variances(differences: Floats) -> tuple[float, float, float]:
-    """Unbiased estimates of a pair's parts, which may be below 0."""
+    """Unbiased estimates of the parts, which may be below 0."""
     seeds, patients = differences.shape
     found = of_values(differences)
     x, y, z = float(found.seeds), float(found.patients), float(found.rest)

@@ -35,14 +35,25 @@ ROUNDS = {"rounds", "bytes"}
 """What leaves of a federated fit's rounds."""
 
 
-def verifier(*, cache: Path, state: Path, progress: Progress) -> Callable[[Published], Verdict]:
-    """What judges published results; the embedded phantoms are made when the first one comes."""
+def phantoms_of(*, cache: Path, state: Path, progress: Progress) -> Callable[[int], Inputs]:
+    """Makes the embedded phantoms of a version, when they are first asked for."""
 
     @lru_cache
     def phantoms(version: int) -> Inputs:
         return gather(
             None, (), cache=cache, state=state, jobs=1, progress=progress, phantoms=version
         )
+
+    return phantoms
+
+
+def verifier(phantoms: Callable[[int], Inputs], *, cache: Path) -> Callable[[Published], Verdict]:
+    """What judges published results.
+
+    Args:
+        phantoms: The embedded ones of a version.
+        cache: Where plans are kept.
+    """
 
     def judged(one: Published) -> Verdict:
         try:

@@ -161,6 +161,7 @@ def _row(
         "patient_text": epsilon_text(said.epsilon_patient if said else None),
         "status": status_of(row),
         "check": row.check,
+        "badges": row.badges,
         "refused": row.is_refused,
         "rival": row.is_rival,
         "seeds": f"{len(row.done)} of {row.asked}",
@@ -215,4 +216,6 @@ def _checked(row: Row) -> list[str]:
     verdicts = [cell.verdict for cell in row.cells if cell.verdict is not None]
     faults = [f"Does not add up: {fault}." for one in verdicts for fault in one.faults]
     unchecked = [f"Not recomputed: {reason}." for one in verdicts for reason in one.unchecked]
-    return list(dict.fromkeys([*faults, *unchecked]))
+    replays = [cell.replay.words for cell in row.cells if cell.replay is not None]
+    audits = [cell.audit for cell in row.cells if cell.audit]
+    return list(dict.fromkeys([*faults, *unchecked, *replays, *audits]))

@@ -133,12 +133,15 @@ def _candidates(patches: int, planned: Guarantee) -> int:
     """How many patches are candidates; of those where patients are units, half are seen."""
     parts = 2 if planned.unit == "patient" else 1
     most, claim = min(MOST, patches // SHARE), Claim.of_a_patch(planned)
-    mistake = _mistake_of_patches(planned.unit) / (COUNTS * len(SCORES))
+    mistake = mistake_of("patch", planned.unit) / (COUNTS * len(SCORES))
     return parts * number_of_candidates(most // parts, claim, mistake=mistake)
 
 
-def _mistake_of_patches(unit: Unit) -> float:
-    return MISTAKE if unit == "patch" else FOR_PATCHES
+def mistake_of(judged: Unit, claimed: Unit) -> float:
+    """The chance of a mistake that judging candidates of a unit is given, of a claim's unit."""
+    if judged == "patient":
+        return MISTAKE - FOR_PATCHES
+    return MISTAKE if claimed == "patch" else FOR_PATCHES
 
 
 def _records(
@@ -214,7 +217,7 @@ def judged(
     m = len(held.rows)
     found = []
     if m:
-        mistake, claim = _mistake_of_patches(planned.unit), Claim.of_a_patch(planned)
+        mistake, claim = mistake_of("patch", planned.unit), Claim.of_a_patch(planned)
         counts = numbers_of_guesses(m, claim, mistake=mistake / (COUNTS * len(SCORES)))
         rules: dict[str, Guesses] = {
             f"the {k} nearest by {name}": nearest_in(scores[name][:m], k)
@@ -225,7 +228,7 @@ def judged(
     if len(held.patients):
         each = {name: _of_patients(scores[name][m:].reshape(held.records.shape)) for name in SCORES}
         rules = {f"two groups by {name}": apart(each[name]) for name in SCORES}
-        mistake = MISTAKE - FOR_PATCHES
+        mistake = mistake_of("patient", planned.unit)
         found.append(judge(Claim.of(planned), rules, held.patients_included, mistake=mistake))
     return found
 

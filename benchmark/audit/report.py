@@ -36,6 +36,7 @@ from benchmark.core.patches import Patches
 from benchmark.core.protocol import PROTOCOLS, protocol_recipe
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import PrivateSegmenter
+from benchmark.core.settings import Settings
 from benchmark.core.workings import PrivateGame, Shown
 from benchmark.data.patching import cached, public_numbers
 from benchmark.privacy.ledger import Spending
@@ -150,14 +151,30 @@ def made(asked: Audit) -> Subject:
         )
     if asked.preset not in kind.presets:
         raise UsageError(f"{asked.generator} has no preset {asked.preset!r}.")
-    start = preset_in(asked.protocol, kind.presets, asked.generator, asked.preset)
-    settings = start.with_texts(asked.settings)
+    settings = settings_of(asked)
     with blamed(asked.generator, "constructor"):
         fitted: Fitted = kind(settings)
     unseen = unreadable(fitted, asked.unit, measured)
     if unseen and isinstance(fitted, PrivateSegmenter):
         raise UsageError(_nothing_to_audit(fitted, unseen))
     return Subject(fitted, unseen)
+
+
+def settings_of(asked: Audit) -> Settings:
+    """Those of the plug-in: its preset's, and what overrides them."""
+    presets = registry_of(asked.generator).get(asked.generator).presets
+    start = preset_in(asked.protocol, presets, asked.generator, asked.preset)
+    return start.with_texts(asked.settings)
+
+
+def rules_of(edition: str, preset: str) -> dict[str, Any]:
+    """The protocol's rules that an audit's patches are taken by."""
+    return preset_in(edition, PROTOCOLS, PROTOCOL, preset).as_dict()
+
+
+def budget_for(epsilon: float, unit: Unit, public: PublicNumbers) -> Budget:
+    """The claim, with the unit's usual δ."""
+    return Budget(epsilon=epsilon, delta=default_delta(public.units(unit)), unit=unit)
 
 
 def _nothing_to_audit(segmenter: PrivateSegmenter, unseen: str) -> str:
@@ -193,12 +210,10 @@ def run_audit(
         PlugInError: If the plug-in's plan or fit raises anything.
     """
     fitted, canaries = subject.fitted, 0 if subject.unseen else asked.canaries
-    rules = preset_in(asked.protocol, PROTOCOLS, PROTOCOL, asked.preset).as_dict()
+    rules = rules_of(asked.protocol, asked.preset)
     recipe = protocol_recipe(rules)
     public = with_canaries(public_numbers(inputs.train, recipe), asked.unit, canaries)
-    delta = default_delta(public.units(asked.unit))
-    budget = Budget(epsilon=asked.epsilon, delta=delta, unit=asked.unit)
-    planned = _planned(fitted, public, budget)
+    planned = _planned(fitted, public, budget_for(asked.epsilon, asked.unit, public))
     ledger_in(state).check([_spending(asked, inputs, planned)])
     seed = stream(asked.seed, "patches")
     known = cached(inputs.train, recipe, seed=seed, cache=cache, data=inputs.data)

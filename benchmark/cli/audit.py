@@ -44,11 +44,17 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where the curves of membership inference go.",
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="A folder for the audit as a file, for a board; phantoms alone.",
+)
 def audit(**options: Any) -> int:
     """Fit once with patches held out and canaries put in, and say what guessing them proves."""
     import torch
     from rich.progress import Progress
 
+    from benchmark.audit.record import check_may_leave, record_of, write_record
     from benchmark.audit.report import Audit, made, run_audit
     from benchmark.core.editions import found as edition
     from benchmark.data.folders import cache_folder, check_writable, state_folder
@@ -56,6 +62,8 @@ def audit(**options: Any) -> int:
     from benchmark.terminal.figures import draw_membership
 
     check_writable(options["picture"].parent)
+    if options["out"]:
+        check_may_leave(private=options["data"] is not None)
     asked = Audit(
         generator=options["generator"],
         epsilon=parse_epsilon(options["epsilon"]),
@@ -98,6 +106,9 @@ def audit(**options: Any) -> int:
     if found.membership and found.membership.curves:
         draw_membership(found.membership.curves, options["picture"])
         click.echo(f"Curves: {options['picture']}")
+    if options["out"]:
+        file = write_record(record_of(asked, subject, found), options["out"])
+        click.echo(f"The audit as a file: {file}")
     if inputs.private:
         click.echo(
             "The figures were measured on your patients, outside of any guarantee: keep them."

@@ -10,6 +10,7 @@ import click
 from benchmark.core.errors import UsageError
 
 RESULTS = Path("leaderboard") / "results"
+AUDITS = Path("leaderboard") / "audits"
 PRIVATE = (
     "Mean scores and distances were measured on patients, and no ε covers them: publish them only "
     "if those who answer for the patients agree."
@@ -34,24 +35,37 @@ def leaderboard() -> None:
     show_default=True,
     help="Where index.html and report.md go.",
 )
-def build(runs: tuple[Path, ...], out: Path) -> None:
+@click.option(
+    "--audits",
+    type=click.Path(path_type=Path),
+    default=AUDITS,
+    show_default=True,
+    help="Files of `bench audit --out`.",
+)
+def build(runs: tuple[Path, ...], out: Path, audits: Path) -> None:
     """Make one page from RUNS: folders of `bench run`, cells, or published files.
 
     Without RUNS, from leaderboard/results and runs, where they are. Published files are verified:
-    what does not add up is marked so, and ranked against nothing. Of private data the page shows
-    what `submit` would publish.
+    what does not add up is marked so, and ranked against nothing. A published cell that is also
+    among your own runs, with the same scores, is marked `replayed`; one with an audit of its
+    generator, settings, unit and ε `audited`. Of private data the page shows what `submit` would
+    publish.
     """
     from benchmark.data.folders import cache_folder, state_folder
     from benchmark.terminal.console import Console
+    from leaderboard.audits import read_audits, with_audits
     from leaderboard.board import tables_of
     from leaderboard.entries import entries_of
     from leaderboard.page import write_markdown, write_page
-    from leaderboard.verification import verifier
+    from leaderboard.verification import phantoms_of, verifier
 
     console = Console()
     with console:
-        check = verifier(cache=cache_folder(), state=state_folder(), progress=console.prepare)
-        entries = entries_of(runs or _default_runs(), check)
+        where = {"cache": cache_folder(), "state": state_folder()}
+        phantoms = phantoms_of(**where, progress=console.prepare)
+        check = verifier(phantoms, cache=where["cache"])
+        found, wrong = read_audits(audits, phantoms)
+        entries = with_audits(entries_of(runs or _default_runs(), check), found)
     tables = tables_of(entries)
     out.mkdir(parents=True, exist_ok=True)
     files = out / "index.html", out / "report.md"
@@ -61,6 +75,8 @@ def build(runs: tuple[Path, ...], out: Path) -> None:
     for entry in entries:
         for fault in entry.faults:
             click.echo(f"{entry.spec.generator.name}-{entry.spec.key} does not add up: {fault}.")
+    for file, why in wrong.items():
+        click.echo(f"{file} is no audit that counts: {why}.")
     click.echo(f"Rows: {rows}; tables: {len(tables)}. Files: {files[0]}, {files[1]}")
 
 
@@ -112,11 +128,12 @@ def verify(files: tuple[Path, ...]) -> int:
     """
     from benchmark.data.folders import cache_folder, state_folder
     from benchmark.terminal.console import Console
-    from leaderboard.verification import verified_files, verifier
+    from leaderboard.verification import phantoms_of, verified_files, verifier
 
     console = Console()
     with console:
-        check = verifier(cache=cache_folder(), state=state_folder(), progress=console.prepare)
+        phantoms = phantoms_of(cache=cache_folder(), state=state_folder(), progress=console.prepare)
+        check = verifier(phantoms, cache=cache_folder())
         verdicts = verified_files(files or (RESULTS,), check, console.prepare)
     for file, verdict in verdicts.items():
         for fault in verdict.faults:

@@ -104,7 +104,7 @@ def smallest_difference(parts: Parts, seeds: int, patients: int) -> float | None
     Examples:
         >>> smallest_difference(Parts(seeds=0.0, patients=0.1, rest=0.0), 1, 20)
         >>> round(smallest_difference(Parts(seeds=0.0, patients=0.1, rest=0.0), 3, 20), 3)
-        0.066
+        0.068
     """
     if min(seeds, patients) < 2:
         return None

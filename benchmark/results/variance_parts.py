@@ -41,12 +41,14 @@ class VarianceParts:
         seeds: Of how many fits each row was.
         patients: On how many test patients.
         of: By unit and generator.
+        alone: By unit and generator, the standard deviation over seeds of its own rows' Dice.
     """
 
     edition: str
     seeds: int
     patients: int
     of: Mapping[Unit, Mapping[str, Parts]]
+    alone: Mapping[Unit, Mapping[str, float]]
 
     def known(self, generator: str, unit: Unit) -> Known:
         """A generator's parts; the largest over all generators for one that is not measured."""
@@ -66,6 +68,10 @@ class VarianceParts:
             for name, parts in measured.items():
                 said = [f"{part} = {sd:.{DIGITS}f}" for part, sd in parts._asdict().items()]
                 lines.append("\n".join([f"\n[{unit}.{name}]", *said]))
+        lines.append("\n# Standard deviations over seeds of each generator's own Dice.")
+        for unit, sds in self.alone.items():
+            said = [f"{name} = {sd:.{DIGITS}f}" for name, sd in sds.items()]
+            lines.append("\n".join([f"[alone.{unit}]", *said]))
         return "\n".join([*lines, ""])
 
 
@@ -75,5 +81,9 @@ def shipped() -> VarianceParts:
     said = tomllib.loads(FILE.read_text(encoding="utf-8"))
     of = {unit: {name: Parts(**sds) for name, sds in said[unit].items()} for unit in UNITS}
     return VarianceParts(
-        edition=said["edition"], seeds=said["seeds"], patients=said["patients"], of=of
+        edition=said["edition"],
+        seeds=said["seeds"],
+        patients=said["patients"],
+        of=of,
+        alone={unit: said["alone"][unit] for unit in UNITS},
     )

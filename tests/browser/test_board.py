@@ -18,6 +18,7 @@ from leaderboard.board import tables_of
 from leaderboard.entries import Entry
 from leaderboard.page import write_page
 from leaderboard.published import Verdict
+from leaderboard.replays import Replay
 
 pytestmark = pytest.mark.browser
 
@@ -310,6 +311,38 @@ def test_what_does_not_add_up_is_marked_and_never_the_answer(odd_page) -> None: 
     odd_page.keyboard.press("Enter")
     assert "its Dice is made up" in odd_page.locator("dialog").inner_text()
     assert "FID is missing" in odd_page.locator("dialog").inner_text()
+
+
+@pytest.fixture
+def badged_page(chromium, tmp_path: Path) -> Iterator:  # type: ignore[no-untyped-def]
+    """Two published rows; of one there is an audit, and it was computed again."""
+    audited, other = (
+        replace(entry(one, tmp_path), verdict=Verdict([], []))
+        for one in specs(generators=("dp-wgan", "wgan"), epsilons=(math.inf,))
+    )
+    audited = replace(audited, audit="It proves ε > 0.6.", replay=Replay(True, 0.0))
+    write_page(tables_of([audited, other]), tmp_path / "index.html")
+    yield from opened(chromium, (tmp_path / "index.html").as_uri())
+
+
+def test_each_badge_stands_apart_and_says_what_it_rests_on(badged_page) -> None:  # type: ignore[no-untyped-def]
+    rows = badged_page.locator("tbody tr")
+    assert rows.filter(has_text="dp-wgan").locator(".badge").all_inner_texts() == [
+        "verified",
+        "audited",
+        "replayed",
+    ]
+    wgan = rows.filter(has_not_text="dp-wgan")
+    assert wgan.locator(".badge").all_inner_texts() == ["verified"]
+    badge = rows.filter(has_text="dp-wgan").get_by_text("audited")
+    assert badge.get_attribute("title") == "It proves ε > 0.6."
+    badged_page.get_by_label("Show rows with").fill("replayed")
+    assert rows.count() == 1
+    rows.filter(has_text="dp-wgan").locator("button").first.focus()
+    badged_page.keyboard.press("Enter")
+    said = badged_page.locator("dialog").inner_text()
+    assert "It proves ε > 0.6." in said
+    assert "every score is the published one" in said
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from made import INPUTS, SITES, entry, of, scored_on_validation, spec, specs, unfinished
+from test_versions import of_version
 
 from benchmark.cli.run import _request, run
 from benchmark.metrics.crossed import Crossed, OneDraw
@@ -15,6 +16,7 @@ from benchmark.results.bookends import LOWER, UPPER
 from benchmark.results.result import Fid
 from benchmark.results.spec import RunSpec, TunedBy
 from benchmark.results.tuned_settings import FREE, NOT_ACCOUNTED
+from benchmark.results.variance_parts import shipped
 from benchmark.sweep.cells import cells, guarantee_of
 from benchmark.sweep.sites import Federation
 from leaderboard.board import HERE, REFUSED, VERIFIED, tables_of
@@ -81,14 +83,35 @@ def test_one_seed_is_one_draw_and_has_no_interval_anywhere(cache: Path, tmp_path
     assert all(isinstance(row.tests["test"].dice, OneDraw) for row in drawn)
     wgan = next(row for row in view["rows"] if row["who"] == "dp-wgan")
     assert len(wgan["tests"]["test"]["dice"]) == 1
-    assert "(one draw)" in wgan["tests"]["test"]["cells"][3]
+    known = (
+        f"one draw; seeds of this generator differ by ±{shipped().alone['patch']['dp-wgan']:.2f}"
+    )
+    assert f"({known})" in wgan["tests"]["test"]["cells"][3]
+    assert any("protocol 2026-1" in note and note.startswith("±") for note in view["notes"])
     points = {point["who"]: point for point in view["data"]["test"]["all"]}
     assert points["dp-wgan"]["low"] is None
     assert points["threshold, free"]["low"] is not None, "nothing of it is drawn"
     assert "one draw does not tell" in " ".join(view["standings"]["test"][-1]["words"])
     write_markdown([table], tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text()
-    assert re.search(r"\| dp-wgan \| 5 \| patch \| 0\.79\d \(one draw\) \| 6 \| – \| – \|", text)
+    shown = rf"\| dp-wgan \| 5 \| patch \| 0\.79\d \({re.escape(known)}\) \| 6 \| – \| – \|"
+    assert re.search(shown, text)
+
+
+def test_one_draw_has_the_spread_of_its_generators_rows_with_more_seeds(cache: Path) -> None:
+    several = [
+        entry(one, cache, dice=0.6 + 0.05 * one.seed) for one in specs(epsilons=(2.0,), seeds=3)
+    ]
+    once = [entry(one, cache) for one in specs()]
+    (table,) = tables_of([*several, *once])
+    rows = {row.spec.epsilon: row.tests["test"].dice for row in table.rows}
+    assert isinstance(rows[2.0], Crossed)
+    assert isinstance(rows[5.0], OneDraw)
+    assert rows[5.0].seed_sd == pytest.approx(rows[2.0].parts.seeds)
+    assert rows[5.0].words == "one draw; seeds of this generator differ by ±0.05"
+    (alone,) = tables_of([entry(one, cache) for one in specs(generators=("real",))])
+    (real,) = alone.rows
+    assert real.tests["test"].dice.words == "one draw", "nothing is known of its seeds"
 
 
 def test_rows_of_several_seeds_are_told_apart_or_called_ties(cache: Path) -> None:
@@ -139,6 +162,11 @@ def test_that_dice_falls_with_epsilon_is_said_where_it_does(cache: Path) -> None
     said = " ".join(trend_sentences(table, "test"))
     assert said.startswith(f"Dice falls as ε tightens: {steady} (p < 0.001).")
     assert f"No fall of Dice as ε tightens is shown: {jumps} (p = 0." in said
+    older = [of_version(one, 1) for one in made]
+    (both,) = tables_of([*made, *older])
+    told = trends_of(both, "test")
+    assert {who: told[who] for who in found} == found, "other versions are another family"
+    assert told.keys() - found.keys() == {f"{who} (version 1)" for who in found}
     once = [entry(one, cache) for one in specs(epsilons=levels)]
     (alone,) = tables_of(once)
     assert trend_sentences(alone, "test") == [], "one draw has no trend"

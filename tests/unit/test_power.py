@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import nct, t
 
-from benchmark.metrics.crossed import Parts, of_values, p_values, spread
+from benchmark.metrics.crossed import WIDER, Parts, of_values, p_values, spread
 from benchmark.metrics.power import (
     POWER,
     expected,
@@ -60,7 +60,7 @@ def test_the_power_is_the_share_of_simulated_studies(difference: float) -> None:
 
 @pytest.mark.parametrize("many", [3, 6, 20])
 def test_where_one_part_alone_varies_it_is_the_power_of_students_test(many: int) -> None:
-    ends = t.ppf(0.975, many - 1)
+    ends = WIDER * t.ppf(0.975, many - 1)
 
     def lack(delta: float) -> float:
         return float(nct.sf(ends, many - 1, delta * math.sqrt(many) / 0.1)) - POWER
@@ -129,6 +129,6 @@ def test_the_expected_mean_squares_are_the_mean_of_simulated_ones() -> None:
 
 
 def test_the_half_width_is_students_where_one_part_alone_varies() -> None:
-    theirs = t.ppf(0.975, 5) * 0.1 / math.sqrt(6)
+    theirs = WIDER * t.ppf(0.975, 5) * 0.1 / math.sqrt(6)
     assert half_width(Parts(0.0, 0.1, 0.0), 3, 6) == pytest.approx(theirs)
     assert half_width(Parts(0.1, 0.0, 0.0), 6, 3) == pytest.approx(theirs)

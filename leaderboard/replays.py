@@ -1,0 +1,66 @@
+"""Whether a published cell came out the same when it was computed again here.
+
+A result file cannot say so of itself. It is found where a board is built from published files and
+from the builder's own runs: a cell with the same key in both was computed again by its command.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from benchmark.metrics.scores import Scores
+from benchmark.results.result import Result, TestSet
+from benchmark.sweep.plan_cache import same
+
+
+class Replay(NamedTuple):
+    """What computing a cell again here gave.
+
+    Attributes:
+        is_same: Whether every score of every patient, and every mean, is the published one.
+        apart: The largest difference of a mean Dice.
+    """
+
+    is_same: bool
+    apart: float
+
+    @property
+    def words(self) -> str:
+        """That it is the same, or how far it lies."""
+        if self.is_same:
+            return "Computed again here by its command: every score is the published one."
+        return (
+            f"Computed again here by its command: mean Dice differs by {self.apart:.2g} at most. "
+            "Another processor may round otherwise, so this is no fault."
+        )
+
+
+def replayed(told: Result, here: Result) -> Replay:
+    """The published result set against the one computed here.
+
+    Args:
+        told: The published result.
+        here: The result of the same key, computed by whoever builds the board.
+    """
+    pairs = [(test, here.test(test.name)) for test in told.test_sets]
+    means = [abs(one.dice.mean - other.dice.mean) for one, other in pairs if other]
+    return Replay(
+        is_same=bool(pairs) and all(other and _alike(one, other) for one, other in pairs),
+        apart=max(means, default=0.0),
+    )
+
+
+def _alike(told: TestSet, here: TestSet) -> bool:
+    """Whether every mean is the same, and every score of the patients that are told of."""
+    mine = {one.patient: one for one in here.patients}
+    rows = [(one, mine.get(one.patient)) for one in told.patients]
+    return all(
+        same(_mean(told, score), _mean(here, score))
+        and all(other and same(getattr(one, score), getattr(other, score)) for one, other in rows)
+        for score in Scores._fields
+    )
+
+
+def _mean(test: TestSet, score: str) -> float | None:
+    found = test.mean(score)
+    return found.mean if found else None
