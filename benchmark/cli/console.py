@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+import click
 import rich.console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -28,9 +29,14 @@ PLAIN_WIDTH = 160
 
 
 class Console:
-    """A progress bar for each running cell; plain lines where there is no terminal."""
+    """A progress bar for each running cell; plain lines where there is no terminal.
 
-    def __init__(self) -> None:
+    Args:
+        debug: Whether the traceback of a cell that failed in this process is shown.
+    """
+
+    def __init__(self, *, debug: bool = False) -> None:
+        self._debug = debug
         out = rich.console.Console()
         self._out = out if out.is_terminal else rich.console.Console(width=PLAIN_WIDTH)
         self._bars = Progress(
@@ -166,6 +172,8 @@ class Console:
         if bar is not None:
             self._bars.remove_task(bar)
         self._out.print(f"{label(outcome.spec)}: {outcome.state}")
+        if self._debug and outcome.trace:
+            click.echo(outcome.trace, err=True)
 
 
 def _strips(specs: Sequence[RunSpec], store: Store) -> list[tuple[str, Path]]:
