@@ -2,13 +2,13 @@
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from command import (
+    COMMAND,
     FEW_PATCHES,
     SMALL,
     STEPS,
@@ -62,12 +62,11 @@ def test_an_interrupted_or_killed_sweep_dies_whole_and_the_same_command_resumes_
         "--set",
         "dp-wgan.batch=16",
     ]
-    arguments += ["--set", "dp-wgan.critic_steps=1", "--jobs", "1"]
-    arguments += ["--noise", "seeded", *UNTRACKED]
+    arguments += ["--set", "dp-wgan.critic_steps=1", "--noise", "seeded", *UNTRACKED]
     for least, blow, exit_code in [(4, signal.SIGINT, 130), (5, signal.SIGKILL, -9)]:
         finished = stamps_of_results(tmp_path)
         sweep = subprocess.Popen(
-            [sys.executable, "-m", "benchmark", *arguments],
+            [*COMMAND, *arguments, "--jobs", "1"],
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,
             preexec_fn=hear_interrupts,
@@ -120,9 +119,7 @@ def test_a_capped_fit_that_was_killed_goes_on_under_its_own_entry_and_says_so(
         "dp-wgan.batch=16",
     ]
     arguments += ["--set", "dp-wgan.critic_steps=1", *UNTRACKED]
-    sweep = subprocess.Popen(
-        [sys.executable, "-m", "benchmark", *arguments], cwd=tmp_path, stdout=subprocess.DEVNULL
-    )
+    sweep = subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, stdout=subprocess.DEVNULL)
     wait_for(lambda: list(tmp_path.glob("runs/*/*/checkpoint.safetensors")))
     sweep.kill()
     sweep.wait()
