@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -26,10 +27,14 @@ from benchmark.sweep.request import FREE, METHODS
 
 
 def test_a_cap_refuses_a_sweep_before_any_patch_is_cut(
-    tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_cohort: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cache_with_plans: Callable[[Path], Path],
 ) -> None:
-    for name in ("STATE", "CACHE"):
-        monkeypatch.setenv(f"ANGIOBENCH_{name}", str(tmp_path / name))
+    cache = cache_with_plans(tmp_path / "cache")
+    monkeypatch.setenv("ANGIOBENCH_CACHE", str(cache))
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
     capped = ["run", "--generator", "dp-wgan", "--epsilon", "2", "--unit", "patient"]
     capped += [*SMALL, *STEPS, *UNTRACKED, "--data", str(tiny_cohort), "--no-bookends"]
     assert bench("ledger", "cap", "2.6", cwd=tmp_path).returncode == 0
@@ -39,7 +44,7 @@ def test_a_cap_refuses_a_sweep_before_any_patch_is_cut(
     undone = bench(*capped, "--noise", "seeded", cwd=tmp_path)
     assert undone.returncode == 2, "whoever has the seed undoes the noise"
     assert "above the cap of 2.6" in undone.stderr
-    assert not list((tmp_path / "CACHE").glob("patches/*"))
+    assert not list(cache.glob("patches/*"))
     assert not list(tmp_path.glob("runs/*/*/result.json"))
     assert bench(*capped, cwd=tmp_path).returncode == 0
     again = bench(*capped, cwd=tmp_path)

@@ -74,10 +74,12 @@ def on(cohort: Path) -> list[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _tiny_cache(
-    tmp_path_factory: pytest.TempPathFactory, write_tiny_phantoms: Callable[[Path], None]
+    tmp_path_factory: pytest.TempPathFactory,
+    write_tiny_phantoms: Callable[[Path], None],
+    cache_with_plans: Callable[[Path], Path],
 ) -> Iterator[None]:
     """A cache of our own: the phantoms there are tiny."""
-    cache = tmp_path_factory.mktemp("cache")
+    cache = cache_with_plans(tmp_path_factory.mktemp("cache"))
     write_tiny_phantoms(cache / f"phantom-v{EDITIONS[DEFAULT].phantoms}-seed{PHANTOM_SEED}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANGIOBENCH_CACHE", str(cache))

@@ -27,11 +27,6 @@ from leaderboard.trends import trend_sentences, trends_of
 from leaderboard.view import view_of
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("plans")
-
-
 @pytest.mark.parametrize(
     "asked",
     [

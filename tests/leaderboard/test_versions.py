@@ -17,11 +17,6 @@ from leaderboard.versions import why_unranked
 from leaderboard.view import view_of
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("plans")
-
-
 def of_version(one: Entry, version: int, name: str = "") -> Entry:
     """The same cell, as if another version of its generator had made it."""
     said = one.spec.generator
