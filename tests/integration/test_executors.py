@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from command import FEW_PATCHES, UNTRACKED, bench, plug_in, results, rows
+from command import FEW_PATCHES, SMALL, UNTRACKED, bench, plug_in, results, rows
 
 RUN = ["run", "--no-bookends", "--segmenter", "frangi", *FEW_PATCHES, *UNTRACKED]
-FITS = [*RUN, "--generator", "real,dp-wgan", "--epsilon", "5", "--noise", "seeded"]
+FITS = ["run", "--no-bookends", "--segmenter", "unet", *SMALL, *UNTRACKED, "--noise", "seeded"]
+FITS += ["--generator", "real,dp-wgan", "--epsilon", "5"]
 FITS += ["--set", "dp-wgan.generator_steps=3", "--set", "dp-wgan.batch=16"]
 MEASURED = ("seconds", "peak_mib")
 MOODY = '''

@@ -28,7 +28,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = home / "env" / "bin" / "python"
     site = next((home / "env" / "lib").glob("python*/site-packages"))
     ours = sysconfig.get_paths()["purelib"]
-    (site / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
+    (site / "ours.pth").write_text(
+        f"{EXAMPLE.parents[1]}\nimport site; site.addsitedir({ours!r})\n"
+    )
     install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run(
         [sys.executable, *install, "--target", str(site), str(source)], check=True, timeout=300
