@@ -10,9 +10,9 @@ from benchmark.metrics.crossed import Crossed, OneDraw
 from benchmark.metrics.paired import Chance, difference
 from benchmark.metrics.ranking import ALPHA
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
-from leaderboard.board import Row, Table
 from leaderboard.cohorts import Cohorts
 from leaderboard.columns import estimate_text, p_text, selection_of
+from leaderboard.rows import Row, Table
 from leaderboard.scores import Scored
 from leaderboard.standings import Place, Standing, free_p, standings_of
 from leaderboard.trends import trend_sentences

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmark.metrics.crossed import Crossed
 from benchmark.results.spec import canonical
-from leaderboard.board import Table
+from leaderboard.rows import Table
 from leaderboard.standings import Standing, standings_of
 
 

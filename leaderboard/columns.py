@@ -7,7 +7,7 @@ import math
 from benchmark.metrics.crossed import Estimate, OneDraw
 from benchmark.results.bookends import LOWER, METHODS, UPPER
 from benchmark.results.result import Fid, Result
-from leaderboard.board import Row, Table
+from leaderboard.rows import Row, Table
 
 A_PATCH_ABOVE = (
     "A patch can cost more than its patient: zeroing out a patient moves the sum by the clip norm "

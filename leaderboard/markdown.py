@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.metrics.crossed import Crossed
-from leaderboard.board import Row
 from leaderboard.columns import (
     distance_of,
     estimate_text,
@@ -22,6 +21,7 @@ from leaderboard.columns import (
     suite_of,
     version_of,
 )
+from leaderboard.rows import Row
 from leaderboard.scores import Scored
 
 

@@ -12,8 +12,8 @@ from benchmark.results.disclosure import FEWEST
 from benchmark.results.explanation import MEANINGFUL
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from benchmark.results.variance_parts import shipped
-from leaderboard.board import AUDITED, REPLAYED, Row, Table
 from leaderboard.columns import A_PATCH_ABOVE, costs_more, selection_of
+from leaderboard.rows import AUDITED, REPLAYED, Row, Table
 
 OTHER_VERSIONS = (
     "{} rows are of another version of their generator than the installed one: they stand below, "

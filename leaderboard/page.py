@@ -17,10 +17,10 @@ from markupsafe import Markup
 from benchmark.core.files import write_text
 from benchmark.data.folders import cache_folder
 from leaderboard.answers import summary_of
-from leaderboard.board import Table
 from leaderboard.cohorts import Cohorts
 from leaderboard.markdown import lines_of, overview_of
 from leaderboard.notes import notes_of
+from leaderboard.rows import Table
 from leaderboard.view import title_of, view_of
 
 HERE = Path(__file__).parent

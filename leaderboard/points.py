@@ -8,7 +8,6 @@ from typing import Any
 
 from benchmark.core.budget import epsilon_text
 from benchmark.metrics.crossed import Estimate, OneDraw
-from leaderboard.board import Table
 from leaderboard.charts import LINE, PAPER, UNUSABLE_BELOW, Levels, apart
 from leaderboard.columns import (
     distance_value,
@@ -20,6 +19,7 @@ from leaderboard.columns import (
     selection_of,
     short,
 )
+from leaderboard.rows import Table
 
 CALIBRES = {"thin": "dice_thin", "medium": "dice_medium", "thick": "dice_thick"}
 

@@ -11,14 +11,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from benchmark.metrics.crossed import Crossed, OneDraw
 from benchmark.results.variance_parts import shipped
+from leaderboard.rows import Row
 from leaderboard.scores import Scored
-
-if TYPE_CHECKING:
-    from leaderboard.board import Row
 
 
 def with_spreads(rows: Sequence[Row]) -> list[Row]:

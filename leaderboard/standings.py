@@ -16,7 +16,7 @@ import numpy as np
 from benchmark.metrics.crossed import Crossed, Floats
 from benchmark.metrics.paired import p_of_pairs
 from benchmark.metrics.ranking import ALPHA, Rank, holm, holm_of_pairs, ranks
-from leaderboard.board import Row, Table
+from leaderboard.rows import Row, Table
 from leaderboard.scores import Scored
 
 

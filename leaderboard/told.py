@@ -8,10 +8,10 @@ from typing import Any
 from benchmark.metrics.crossed import Crossed, Estimate, OneDraw
 from benchmark.metrics.paired import Chance, chance
 from leaderboard.answers import Answers, chance_text
-from leaderboard.board import Row, Table
 from leaderboard.cohorts import Cohorts
 from leaderboard.columns import short
 from leaderboard.markdown import COLUMNS
+from leaderboard.rows import Row, Table
 from leaderboard.scores import Scored
 from leaderboard.standings import Standing, standings_of
 

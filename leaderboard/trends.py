@@ -7,8 +7,8 @@ import numpy as np
 from benchmark.metrics.paired import means_by_seed
 from benchmark.metrics.ranking import ALPHA, holm
 from benchmark.metrics.trend import Trend, trend
-from leaderboard.board import Row, Table
 from leaderboard.columns import p_text
+from leaderboard.rows import Row, Table
 
 TEST = "Page's exact test on seed means, one-sided, corrected by Holm"
 

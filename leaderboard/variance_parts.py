@@ -23,9 +23,10 @@ from benchmark.core.editions import edition_of
 from benchmark.core.files import write_text
 from benchmark.metrics.crossed import Floats, Grid, Parts, of_values
 from benchmark.results.variance_parts import FILE, VarianceParts
-from leaderboard.board import Row, Table, tables_of
+from leaderboard.board import tables_of
 from leaderboard.entries import entries_of
 from leaderboard.page import HERE
+from leaderboard.rows import Row, Table
 
 RESULTS = HERE / "results"
 EDITION = "2026-1"

@@ -11,7 +11,6 @@ from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.core.editions import DEFAULT, edition_of
 from benchmark.results.explanation import explain
 from benchmark.results.looks import Look, looks_of
-from leaderboard.board import Row, Table
 from leaderboard.charts import PAPER, Levels, charts
 from leaderboard.cohorts import Cohorts
 from leaderboard.columns import (
@@ -36,6 +35,7 @@ from leaderboard.command import changed_settings, command_of, preset_of
 from leaderboard.markdown import COLUMNS
 from leaderboard.notes import notes_of
 from leaderboard.points import data_of, ends_of
+from leaderboard.rows import Row, Table
 from leaderboard.standings import free_p, levels_of
 from leaderboard.told import scored_json, standings_json
 from leaderboard.trends import trend_sentences

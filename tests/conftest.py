@@ -1,5 +1,6 @@
 """What tests share: a tiny cohort of real NIfTI files, and a cache of their own."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,12 +14,33 @@ SHAPE = (48, 52, 6)
 SPLITS = ("train", "train", "train", "val", "test", "test")
 
 
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for the whole session, whose workers share it: noise is calibrated once for all."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "shared cache"
+    (shared / "plans").mkdir(parents=True, exist_ok=True)
+    return shared
+
+
 @pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _own_cache(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ANGIOBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("ANGIOBENCH_CACHE", str(shared_cache))
         patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
         yield
+
+
+@pytest.fixture(scope="session")
+def cache_with_plans(shared_cache: Path) -> Callable[[Path], Path]:
+    """Makes a cache that shares the session's plans and nothing else."""
+
+    def make(folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "plans").symlink_to(shared_cache / "plans")
+        return folder
+
+    return make
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -6,6 +6,7 @@ decorators as they stand, ``@option.preset``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,9 +91,21 @@ def overrides(help: str) -> Option:
 
 
 def jobs(what: str) -> Option:
-    """``--jobs``; ``None`` for the cores."""
-    help = f"{what} at a time.  [default: the cores]"
-    return click.option("--jobs", type=click.IntRange(1), help=help)
+    """``--jobs``: processes, or 0 for this very one."""
+    help = (
+        f"{what} at a time, each in a process of its own; 0 runs them one by one in this process, "
+        "for a debugger.  [default: the cores]"
+    )
+
+    def given(_: click.Context, __: click.Parameter, value: int | None) -> int:
+        return (os.cpu_count() or 1) if value is None else value
+
+    return click.option("--jobs", type=click.IntRange(0), callback=given, help=help)
+
+
+def debug() -> bool:
+    """Whether ``bench --debug`` was said before the command."""
+    return bool(click.get_current_context().find_root().params.get("debug"))
 
 
 def fid_weights(what: str) -> Option:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -158,13 +157,13 @@ def run(**options: Any) -> int:
         test_data=options["test_data"],
         reading=option.reading_of(options),
         fid_weights=options["fid_weights"],
-        jobs=options["jobs"] or os.cpu_count() or 1,
+        jobs=options["jobs"],
         device=options["device"],
         backend=options["backend"],
         site_timeout_s=options["site_timeout"],
         tracking_uri=options["tracking_uri"],
     )
-    console, request = Console(), _request(options)
+    console, request = Console(debug=option.debug()), _request(options)
     with console:
         finished = run_sweep(request, place, console.listener())
     console.report(finished, place.out)

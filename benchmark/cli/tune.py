@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,7 +83,7 @@ def tune(**options: Any) -> None:
     from benchmark.tuning.run import run_studies
 
     order, place = _order(options), _place(options)
-    console = Console()
+    console = Console(debug=option.debug())
     with console:
         answers, cost, stopped = run_studies(order, place, console.listener())
     if answers:
@@ -172,7 +171,7 @@ def _place(options: Mapping[str, Any]) -> Place:
         data=options["data"],
         reading=option.reading_of(options),
         fid_weights=options["fid_weights"],
-        jobs=options["jobs"] or os.cpu_count() or 1,
+        jobs=options["jobs"],
         device=options["device"],
         tracking_uri=options["tracking_uri"],
     )

@@ -34,5 +34,7 @@ def ui(out: Path, tracking_uri: str | None, port: int) -> None:
     click.echo(f"The runs: http://{HOST}:{port}{runs} (Ctrl-C ends MLflow)")
     if compared is not None:
         click.echo(f"The newest sweep, compared: http://{HOST}:{port}{compared}")
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # it has no jobs
     command = ["ui", "--backend-store-uri", uri, "--host", HOST, "--port", str(port)]
+    command += ["--workers", "1"]  # one reader; each takes seconds of imports
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", *command])

@@ -9,8 +9,10 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -132,7 +134,21 @@ def _origin(made_by: Distribution) -> Origin:
 
 
 def _entry_points(group: str) -> list[EntryPoint]:
-    return list(entry_points(group=group))
+    return list(_entry_points_on(group, tuple((folder, _changed(folder)) for folder in sys.path)))
+
+
+@lru_cache(maxsize=16)
+def _entry_points_on(group: str, _: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    """Reading what every installed distribution declares takes as long as a small step."""
+    return tuple(entry_points(group=group))
+
+
+def _changed(folder: str) -> int:
+    """When a distribution was last put into a folder of ``sys.path``, or taken out."""
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _modules(package: str) -> list[str]:

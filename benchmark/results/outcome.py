@@ -18,9 +18,11 @@ class Outcome:
         spec: The cell.
         state: ``done`` if computed now, ``kept`` from before, ``failed``, or ``busy`` where another
             process holds it.
-        error: Why it failed; empty otherwise.
+        error: Why it failed: one sentence for a known error, else a traceback.
+        trace: The traceback of whatever it failed by, where it ran in this very process.
     """
 
     spec: RunSpec
     state: State
     error: str = ""
+    trace: str = ""

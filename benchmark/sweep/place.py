@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.results.matrix import Square
 from benchmark.results.spec import RunSpec
-from benchmark.sweep.runner import Events
+from benchmark.sweep.executors.executor import Events
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Place:
         test_data: Folders of further test sets.
         reading: How all folders are read.
         fid_weights: An Inception weights file; ``None`` to look in the usual places.
-        jobs: Cells at a time.
+        jobs: Cells at a time, each in a process of its own; 0 for this very process.
         device: A torch device's name.
         backend: Where the sites of federated cells run.
         site_timeout_s: How long a site may take for an answer.
@@ -43,6 +43,11 @@ class Place:
     backend: str = "in-process"
     site_timeout_s: float = 600.0
     tracking_uri: str | None = None
+
+    @property
+    def readers(self) -> int:
+        """Patients read at a time."""
+        return max(1, self.jobs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -131,7 +131,7 @@ def _cut_patches(
             mine,
             place.cache,
             faults=faults,
-            jobs=place.jobs,
+            jobs=place.readers,
             progress=lambda done, total: listener.preparing("Cutting patches", done, total),
         )
     for fault in dict.fromkeys(map(str, faults)):
@@ -148,6 +148,6 @@ def _cut_own_patches(
             spec,
             inputs,
             place.cache,
-            jobs=place.jobs,
+            jobs=place.readers,
             progress=lambda done, total: listener.preparing("Cutting own patches", done, total),
         )

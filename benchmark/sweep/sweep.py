@@ -104,7 +104,7 @@ def _gathered(request: Request, place: Place, listener: Listener) -> _Sweep:
         place.test_data,
         cache=place.cache,
         state=place.state,
-        jobs=place.jobs,
+        jobs=place.readers,
         progress=listener.preparing,
         reading=place.reading,
         phantoms=edition(request.protocol).phantoms,

@@ -1,4 +1,4 @@
-"""One cell in a process of its own, so that a crash, or a lack of memory, is that cell's alone."""
+"""One cell from its task to its files, whichever process it runs in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import signal
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -19,6 +21,7 @@ from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import CHECKPOINT, Store, write_result
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.testing import Listener
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BELOW = 1 << 30
@@ -57,22 +60,37 @@ class Task:
 
 
 def work(task: Task, events: Connection) -> None:
-    """Runs the cell; a failure is left in the store, and the exit is clean either way."""
+    """Attempts the cell in a process of its own, and sends what is heard of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+
+    def listener(stage: str, step: int, total: int) -> None:
+        events.send((stage, step, total))
+
+    attempt(task, listener)
+
+
+def attempt(task: Task, listener: Listener) -> Exception | None:
+    """Runs the cell, unless it is done or held by another process.
+
+    Returns:
+        What it failed by; the reason is in the store as well.
+    """
     keep_memory()
     store = Store(task.root)
     with store.held(task.spec) as mine:
         if not mine or store.result(task.spec) is not None:
-            return
+            return None
         folder = store.begin(task.spec)
         try:
-            result = _run(task, folder, events)
+            result = _run(task, folder, listener)
             write_result(folder, result.but(fraction_of_real=_fraction(task, store, result)))
             _forget(folder)
         except Exception as error:
             known = isinstance(error, BenchError) and not isinstance(error, PlugInError)
             store.fail(task.spec, str(error) if known else traceback.format_exc())
+            return error
+    return None
 
 
 def _forget(folder: Path) -> None:
@@ -98,12 +116,9 @@ def check_device(name: str) -> None:
         ) from error
 
 
-def _run(task: Task, folder: Path, events: Connection) -> Result:
-    import torch
-
+def _run(task: Task, folder: Path, listener: Listener) -> Result:
     from benchmark.sweep.cell import Setting, run_cell
 
-    torch.set_num_threads(1)
     setting = Setting(
         folder=folder,
         cache=task.cache,
@@ -113,11 +128,21 @@ def _run(task: Task, folder: Path, events: Connection) -> Result:
         site_timeout_s=task.site_timeout_s,
         device=task.device,
     )
+    with _one_thread():
+        return run_cell(task.spec, task.guarantee, task.inputs, setting, listener)
 
-    def listener(stage: str, step: int, total: int) -> None:
-        events.send((stage, step, total))
 
-    return run_cell(task.spec, task.guarantee, task.inputs, setting, listener)
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread of torch's, as another number changes bits; the caller's number afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _fraction(task: Task, store: Store, result: Result) -> dict[str, float] | None:

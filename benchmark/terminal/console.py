@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import click
 import rich.console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -31,9 +32,14 @@ PLAIN_WIDTH = 160
 
 
 class Console:
-    """A progress bar for each running cell; plain lines where there is no terminal."""
+    """A progress bar for each running cell; plain lines where there is no terminal.
 
-    def __init__(self) -> None:
+    Args:
+        debug: Whether the traceback of a cell that failed in this process is shown.
+    """
+
+    def __init__(self, *, debug: bool = False) -> None:
+        self._debug = debug
         out = rich.console.Console()
         self._out = out if out.is_terminal else rich.console.Console(width=PLAIN_WIDTH)
         self._bars = Progress(
@@ -62,8 +68,8 @@ class Console:
 
     def listener(self) -> Listener:
         """What hears of the sweep."""
+        from benchmark.sweep.executors.executor import Events
         from benchmark.sweep.place import Listener  # what only shows results need not run
-        from benchmark.sweep.runner import Events
 
         events = Events(progress=self._progress, ended=self._ended)
         return Listener(
@@ -172,6 +178,8 @@ class Console:
         if bar is not None:
             self._bars.remove_task(bar)
         self._out.print(f"{label(outcome.spec)}: {outcome.state}")
+        if self._debug and outcome.trace:
+            click.echo(outcome.trace, err=True)
 
 
 def _strips(specs: Sequence[RunSpec], store: Store) -> list[tuple[str, Path]]:

@@ -134,7 +134,7 @@ def run_studies(order: Order, place: Place, listener: Listener) -> Searched:
         (),
         cache=place.cache,
         state=place.state,
-        jobs=place.jobs,
+        jobs=place.readers,
         progress=listener.preparing,
         reading=place.reading,
         held_out=VALIDATION,

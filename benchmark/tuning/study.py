@@ -152,7 +152,7 @@ class Bench:
         cache: The cache folder.
         state: The state folder: the ledger.
         storage: The URL of Optuna's store.
-        jobs: Trials at a time.
+        jobs: Trials at a time, each in a process of its own; 0 for this very process.
         device: A torch device's name.
         fid_weights: The Inception weights, if FID is an objective.
         progress: Hears of every stage of a trial's cell.

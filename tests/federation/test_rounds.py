@@ -53,7 +53,9 @@ def test_a_federated_fit_repeats_itself_and_can_sample(
     assert made.sample(3, seed=0).images.shape == (3, 1, 16, 16)
 
 
-@pytest.mark.parametrize("design", ["averaged-critics", "fedgan"])
+@pytest.mark.parametrize(
+    "design", ["averaged-critics", pytest.param("fedgan", marks=pytest.mark.slow)]
+)
 def test_ray_ends_in_the_same_model_bit_for_bit(design: str, more_posts: Make) -> None:
     job = job_of(design=design)
     assert digest(run(job, more_posts("one"))) == digest(run(job, more_posts("ray"), "ray"))

@@ -1,4 +1,4 @@
-"""The real command in a folder, and what it left there."""
+"""The command in a folder, and what it left there."""
 
 import csv
 import io
@@ -11,7 +11,9 @@ import urllib.request
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -28,27 +30,61 @@ SMALL = [
     *("--set", "unet.attempts=0"),  # in so few steps nothing is learnt
 ]
 STEPS = ["--set", "dp-wgan.generator_steps=3"]
+COMMAND = [sys.executable, "-m", "benchmark"]
+"""The command in a process of its own, as a user starts it."""
 UNTRACKED = ["--tracking-uri", "none"]
 """Making MLflow's database takes as long as a small cell."""
 
 
-WITHOUT_CELLS = ("audit", "compare", "data", "explain", "leaderboard", "ledger", "plan", "report")
-"""Commands that start no process of their own: they can share this one and its imports."""
+CELLS_HERE = ["--jobs", "0"]
+WITH_CELLS = ("run", "tune")
 
 
 def bench(*arguments: str, cwd: Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The command as a user starts it, in a process of its own where it could tell."""
-    if arguments[0] in WITHOUT_CELLS:
-        return in_process(*arguments, cwd=cwd)
-    command = [sys.executable, "-m", "benchmark", *arguments]
-    env = {**os.environ, "PYTHONPATH": str(path)} if path else None
-    return subprocess.run(
-        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
-    )
+    """The command in this process, and its cells with it, whose imports all tests share.
+
+    What starts, kills or counts processes says ``--jobs`` itself, or starts ``COMMAND``.
+
+    Args:
+        arguments: As they are typed.
+        cwd: Where.
+        path: A folder of ``plug_in``.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if path is not None:
+            patch.syspath_prepend(str(path))
+        here = {*WITH_CELLS} & {*arguments[:2]} and "--jobs" not in arguments
+        if here and not {*UNTRACKED[:1]} & {*arguments}:
+            lay_tables(cwd / "runs")
+        done = in_process(*arguments, *(CELLS_HERE if here else []), cwd=cwd)
+    for name, module in list(sys.modules.items()):
+        if path is not None and str(getattr(module, "__file__", "")).startswith(str(path)):
+            del sys.modules[name]  # another plug-in may have its name
+    return done
+
+
+@lru_cache(maxsize=1)
+def empty_database() -> bytes:
+    """What MLflow makes of a new database, by dozens of migrations."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+        return Path(folder, "mlflow.db").read_bytes()
+
+
+def lay_tables(out: Path) -> None:
+    """An empty database for MLflow, unless there is one."""
+    file = out / "mlflow.db"
+    if not file.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(empty_database())
 
 
 def in_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The same in this process. Cells do not see its folder, so they need absolute paths."""
+    """The same as it is typed. Cells in processes do not see its folder: give absolute paths."""
     out, err = io.StringIO(), io.StringIO()
     with (
         pytest.MonkeyPatch.context() as patch,

@@ -2,11 +2,10 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import command
 import pytest
 
 RUN = ["run", "--generator", "real", "--no-bookends", "--segmenter", "frangi", "--noise", "seeded"]
@@ -51,14 +50,7 @@ NAMES: dict[str, Callable[[int], tuple[str, str, str]]] = {
 
 
 def bench(*arguments: str, cwd: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmark", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = command.bench(*arguments, cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

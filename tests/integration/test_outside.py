@@ -10,13 +10,14 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import command
 import pytest
 
 EXAMPLE = Path(__file__).parents[1] / "example_plug_in"
 GUIDE = Path(__file__).parents[2] / "docs" / "examples" / "private-band"
 RUN = ["run", "--generator", "stripes", "--segmenter", "bright", "--data", "cohort"]
 RUN += ["--set", "protocol.patches_per_patient=40", "--set", "protocol.samples=64"]
-RUN += ["--set", "protocol.fid_n=16", "--tracking-uri", "none"]
+RUN += ["--set", "protocol.fid_n=16", "--tracking-uri", "none", "--jobs", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = home / "env" / "bin" / "python"
     site = next((home / "env" / "lib").glob("python*/site-packages"))
     ours = sysconfig.get_paths()["purelib"]
-    (site / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
+    (site / "ours.pth").write_text(
+        f"{EXAMPLE.parents[1]}\nimport site; site.addsitedir({ours!r})\n"
+    )
     install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run(
         [sys.executable, *install, "--target", str(site), *map(str, sources)],
@@ -40,9 +43,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def bench(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [str(python), "-m", "benchmark", *arguments]
+    typed = [str(python), "-m", "benchmark", *arguments]
     return subprocess.run(
-        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
+        typed, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -108,18 +111,22 @@ def test_a_broken_law_is_named(fault: str, tmp_path: Path) -> None:
     signature, colon, rest = tail.partition(":\n")
     file.write_text(f"{head}{sep}{signature}{colon}        {body}\n{rest}")
     declare(made, "stripes = angiobench_example.stripes:Stripes")
-    checked = checked_in(made, "stripes")
+    checked = command.bench("check", "stripes", cwd=tmp_path, path=made)
     assert checked.returncode == 1, checked.stdout + checked.stderr
     assert sentence in checked.stdout
     assert "Traceback" not in checked.stderr
 
 
 def test_a_plug_in_that_cannot_be_imported_is_named_and_hides_no_other(tmp_path: Path) -> None:
-    declare(tmp_path, "torn = nowhere_to_be_found:Torn")
-    torn = checked_in(tmp_path, "torn")
+    made = tmp_path / "plug-in"
+    declare(made, "torn = nowhere_to_be_found:Torn")
+    torn = command.bench("check", "torn", cwd=tmp_path, path=made)
     assert torn.returncode == 2
     assert "The generator 'torn' cannot be imported (ModuleNotFoundError" in torn.stderr
-    assert checked_in(tmp_path, "simulator").returncode == 0
+    listed = command.bench("list", cwd=tmp_path, path=made).stdout
+    assert "torn" in listed
+    assert "simulator" in listed
+    assert command.bench("show", "simulator", cwd=tmp_path, path=made).returncode == 0
 
 
 def test_in_a_sweep_unusable_plug_ins_fail_their_own_cells_alone(
@@ -133,7 +140,7 @@ def test_in_a_sweep_unusable_plug_ins_fail_their_own_cells_alone(
     quick = ["--set", "protocol.patches_per_patient=40", "--set", "protocol.samples=64"]
     quick += ["--set", "protocol.fid_n=16", "--tracking-uri", "none", "--segmenter", "frangi"]
     run = ["run", "--generator", "torn,half", "--epsilon", "5", "--data", str(tiny_cohort)]
-    done = run_in(made, *run, *quick, "--out", str(tmp_path / "runs"))
+    done = command.bench(*run, *quick, cwd=tmp_path, path=made)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "torn, ε = 5, frangi, seed 0 failed: The generator 'torn' cannot be" in done.stdout
     assert "half, ε = 0, frangi, seed 0 failed: TypeError: Can't instantiate" in done.stdout
@@ -149,18 +156,3 @@ def declare(folder: Path, line: str) -> None:
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Name: guest\nVersion: 1\n")
     (info / "entry_points.txt").write_text(f"[angiobench.generators]\n{line}\n")
-
-
-def checked_in(path: Path, name: str) -> subprocess.CompletedProcess[str]:
-    return run_in(path, "check", name)
-
-
-def run_in(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "benchmark", *arguments],
-        env={**os.environ, "PYTHONPATH": str(path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )

@@ -1,6 +1,7 @@
 """The real command on patients: what they pay for, and under which names."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -19,9 +20,11 @@ NOT_FITTED = (
 
 
 @pytest.fixture(autouse=True)
-def _own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("STATE", "CACHE"):
-        monkeypatch.setenv(f"ANGIOBENCH_{name}", str(tmp_path / name.lower()))
+def _own_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache_with_plans: Callable[[Path], Path]
+) -> None:
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("ANGIOBENCH_CACHE", str(cache_with_plans(tmp_path / "cache")))
 
 
 def said(text: str) -> str:

@@ -19,10 +19,12 @@ SWEEP += [*SMALL, *STEPS, *UNTRACKED]
 
 @pytest.fixture(scope="module", autouse=True)
 def _own_cache_of_tiny_phantoms(
-    tmp_path_factory: pytest.TempPathFactory, write_tiny_phantoms: Callable[[Path], None]
+    tmp_path_factory: pytest.TempPathFactory,
+    write_tiny_phantoms: Callable[[Path], None],
+    cache_with_plans: Callable[[Path], Path],
 ) -> Iterator[None]:
     """Whom published patients are compared with."""
-    cache = tmp_path_factory.mktemp("cache")
+    cache = cache_with_plans(tmp_path_factory.mktemp("cache"))
     write_tiny_phantoms(cache / f"phantom-v{EDITIONS[DEFAULT].phantoms}-seed{DEFAULT_SEED}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANGIOBENCH_CACHE", str(cache))

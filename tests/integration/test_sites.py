@@ -5,12 +5,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from statistics import fmean
 
 import pytest
 from command import (
+    COMMAND,
     SMALL,
     STEPS,
     UNTRACKED,
@@ -188,8 +188,7 @@ def test_a_killed_federated_sweep_goes_on_to_the_same_model(
     (undisturbed / "cohort").symlink_to(tiny_cohort)
     monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
     assert bench(*long, cwd=undisturbed).returncode == 0
-    command = [sys.executable, "-m", "benchmark", *long]
-    sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    sweep = subprocess.Popen([*COMMAND, *long], cwd=tmp_path, stdout=subprocess.DEVNULL)
     wait_for(lambda: list(tmp_path.glob("runs/*/*/checkpoint.safetensors")))
     sweep.send_signal(signal.SIGKILL)
     sweep.wait()

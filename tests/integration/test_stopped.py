@@ -2,13 +2,14 @@
 
 import signal
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from command import (
+    COMMAND,
     FEW_PATCHES,
     SMALL,
     STEPS,
@@ -26,10 +27,14 @@ from benchmark.results.bookends import FREE, METHODS
 
 
 def test_a_cap_refuses_a_sweep_before_any_patch_is_cut(
-    tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_cohort: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cache_with_plans: Callable[[Path], Path],
 ) -> None:
-    for name in ("STATE", "CACHE"):
-        monkeypatch.setenv(f"ANGIOBENCH_{name}", str(tmp_path / name))
+    cache = cache_with_plans(tmp_path / "cache")
+    monkeypatch.setenv("ANGIOBENCH_CACHE", str(cache))
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
     capped = ["run", "--generator", "dp-wgan", "--epsilon", "2", "--unit", "patient"]
     capped += [*SMALL, *STEPS, *UNTRACKED, "--data", str(tiny_cohort), "--no-bookends"]
     assert bench("ledger", "cap", "2.6", cwd=tmp_path).returncode == 0
@@ -39,7 +44,7 @@ def test_a_cap_refuses_a_sweep_before_any_patch_is_cut(
     undone = bench(*capped, "--noise", "seeded", cwd=tmp_path)
     assert undone.returncode == 2, "whoever has the seed undoes the noise"
     assert "above the cap of 2.6" in undone.stderr
-    assert not list((tmp_path / "CACHE").glob("patches/*"))
+    assert not list(cache.glob("patches/*"))
     assert not list(tmp_path.glob("runs/*/*/result.json"))
     assert bench(*capped, cwd=tmp_path).returncode == 0
     again = bench(*capped, cwd=tmp_path)
@@ -62,12 +67,11 @@ def test_an_interrupted_or_killed_sweep_dies_whole_and_the_same_command_resumes_
         "--set",
         "dp-wgan.batch=16",
     ]
-    arguments += ["--set", "dp-wgan.critic_steps=1", "--jobs", "1"]
-    arguments += ["--noise", "seeded", *UNTRACKED]
+    arguments += ["--set", "dp-wgan.critic_steps=1", "--noise", "seeded", *UNTRACKED]
     for least, blow, exit_code in [(4, signal.SIGINT, 130), (5, signal.SIGKILL, -9)]:
         finished = stamps_of_results(tmp_path)
         sweep = subprocess.Popen(
-            [sys.executable, "-m", "benchmark", *arguments],
+            [*COMMAND, *arguments, "--jobs", "1"],
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,
             preexec_fn=hear_interrupts,
@@ -120,9 +124,7 @@ def test_a_capped_fit_that_was_killed_goes_on_under_its_own_entry_and_says_so(
         "dp-wgan.batch=16",
     ]
     arguments += ["--set", "dp-wgan.critic_steps=1", *UNTRACKED]
-    sweep = subprocess.Popen(
-        [sys.executable, "-m", "benchmark", *arguments], cwd=tmp_path, stdout=subprocess.DEVNULL
-    )
+    sweep = subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, stdout=subprocess.DEVNULL)
     wait_for(lambda: list(tmp_path.glob("runs/*/*/checkpoint.safetensors")))
     sweep.kill()
     sweep.wait()

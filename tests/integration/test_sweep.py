@@ -5,11 +5,10 @@ import os
 import re
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from command import SMALL, STEPS, UNTRACKED, bench, fetched, results, rows, wait_for
+from command import COMMAND, SMALL, STEPS, UNTRACKED, bench, fetched, results, rows, wait_for
 
 from benchmark.audit import laws, release_laws
 from benchmark.core.budget import Guarantee
@@ -289,9 +288,12 @@ def test_the_ui_shows_the_sweep_on_this_machine_alone(swept: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "benchmark", "ui", "--port", str(port)]
     ui = subprocess.Popen(
-        command, cwd=swept, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [*COMMAND, "ui", "--port", str(port)],
+        cwd=swept,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     try:
         assert f"http://127.0.0.1:{port}/#/experiments/" in ui.stdout.readline()

@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import NamedTuple
 
 import optuna
 import pytest
-from command import in_process, processes_in, results, wait_for
+from command import COMMAND, bench, processes_in, results, wait_for
 
 from benchmark.core.budget import Guarantee, epsilon_text
 from benchmark.core.editions import DEFAULT, EDITIONS
@@ -63,9 +62,9 @@ class Said(NamedTuple):
 
 
 def said(*arguments: str, cwd: Path) -> Said:
-    """The command in this process, whose imports all commands and cells share."""
+    """The command in this process, and its cells, unless they are told otherwise."""
     where = ["--out", str(cwd / "runs")] if arguments[0] in ("tune", "run", "show") else []
-    done = in_process(*arguments, *where, cwd=cwd)
+    done = bench(*arguments, *where, cwd=cwd)
     return Said(done.returncode, " ".join(done.stdout.split()), done.stderr)
 
 
@@ -75,10 +74,12 @@ def on(cohort: Path) -> list[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _tiny_cache(
-    tmp_path_factory: pytest.TempPathFactory, write_tiny_phantoms: Callable[[Path], None]
+    tmp_path_factory: pytest.TempPathFactory,
+    write_tiny_phantoms: Callable[[Path], None],
+    cache_with_plans: Callable[[Path], Path],
 ) -> Iterator[None]:
     """A cache of our own: the phantoms there are tiny."""
-    cache = tmp_path_factory.mktemp("cache")
+    cache = cache_with_plans(tmp_path_factory.mktemp("cache"))
     write_tiny_phantoms(cache / f"phantom-v{EDITIONS[DEFAULT].phantoms}-seed{PHANTOM_SEED}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANGIOBENCH_CACHE", str(cache))
@@ -304,7 +305,7 @@ def test_a_cap_stops_the_search_and_what_was_paid_for_is_kept(
 ) -> None:
     monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
     assert said("ledger", "cap", "2", cwd=tmp_path).code == 0
-    asked = ["--unit", "patient", "--epsilon", "1", "--trials", "9", "--jobs", "1", *QUIETLY]
+    asked = ["--unit", "patient", "--epsilon", "1", "--trials", "9", *QUIETLY]
     done = said(*LEAKY, *on(tiny_cohort), *asked, cwd=tmp_path)
     assert done.code == 2, done
     assert re.fullmatch(r"bench: dp-wgan would take .* above the cap of 2; .*\n", done.err)
@@ -321,9 +322,9 @@ def test_a_cap_stops_the_search_and_what_was_paid_for_is_kept(
 def test_a_killed_search_goes_on_and_loses_and_doubles_no_trial(
     tiny_cohort: Path, tmp_path: Path, blow: signal.Signals, exit_code: int
 ) -> None:
-    asked = [*LEAKY, *on(tiny_cohort), "--epsilon", "5", "--trials", "5", "--jobs", "2", *QUIETLY]
+    asked = [*LEAKY, *on(tiny_cohort), "--epsilon", "5", "--trials", "5", *QUIETLY]
     search = subprocess.Popen(
-        [sys.executable, "-m", "benchmark", *asked],
+        [*COMMAND, *asked, "--jobs", "2"],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -383,7 +384,7 @@ def test_of_several_workers_one_may_be_killed(
     tiny_cohort: Path, tmp_path: Path, postgres: str
 ) -> None:
     asked = [*LEAKY, *on(tiny_cohort), "--epsilon", "5", "--trials", "8", "--jobs", "1", *QUIETLY]
-    command = [sys.executable, "-m", "benchmark", *asked, "--storage", postgres]
+    command = [*COMMAND, *asked, "--storage", postgres]
     machines = {name: tmp_path / "state" / name for name in ("one", "other", "third")}
     machine_secret(machines["one"])
     for name in ("other", "third"):

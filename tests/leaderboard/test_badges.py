@@ -23,10 +23,11 @@ from benchmark.core.protocol import protocol_recipe
 from benchmark.data.patching import public_numbers
 from generators.dp_simulator import DpSimulator
 from leaderboard.audits import read_audits, with_audits
-from leaderboard.board import AUDITED, REFUSED, REPLAYED, VERIFIED, tables_of
+from leaderboard.board import tables_of
 from leaderboard.entries import Entry, entries_of
 from leaderboard.page import write_markdown
 from leaderboard.published import Published, Verdict
+from leaderboard.rows import AUDITED, REFUSED, REPLAYED, VERIFIED
 from leaderboard.sharing import published
 from leaderboard.view import view_of
 

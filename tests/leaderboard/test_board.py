@@ -19,20 +19,16 @@ from benchmark.results.tuned_settings import FREE, NOT_ACCOUNTED
 from benchmark.results.variance_parts import shipped
 from benchmark.sweep.cells import cells, guarantee_of
 from benchmark.sweep.sites import Federation
-from leaderboard.board import HERE, REFUSED, VERIFIED, tables_of
+from leaderboard.board import tables_of
 from leaderboard.command import command_of
 from leaderboard.markdown import lines_of
 from leaderboard.notes import notes_of
 from leaderboard.page import write_markdown
 from leaderboard.published import Verdict
+from leaderboard.rows import HERE, REFUSED, VERIFIED
 from leaderboard.scores import scores_on
 from leaderboard.trends import trend_sentences, trends_of
 from leaderboard.view import view_of
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("plans")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import rich.console
@@ -17,8 +18,7 @@ from leaderboard.sharing import shared
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Entry, Entry]:
-    cache = tmp_path_factory.mktemp("plans")
+def two(cache: Path) -> tuple[Entry, Entry]:
     one, other = (entry(made, cache, dice=0.7 + made.seed / 20) for made in specs(seeds=2))
     return one, other
 

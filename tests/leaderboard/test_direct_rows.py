@@ -29,11 +29,6 @@ from leaderboard.view import view_of
 DIRECT = {"generators": ("dp-segmenter",), "epsilons": (5.0,)}
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("plans")
-
-
 def direct(cache: Path, made: RunSpec | None = None) -> Entry:
     return entry(made or spec(**DIRECT), cache)
 

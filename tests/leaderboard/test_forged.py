@@ -25,11 +25,6 @@ Said = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("plans")
-
-
-@pytest.fixture(scope="module")
 def pooled(cache: Path) -> Published:
     return published(entry(spec(**PATIENT), cache))
 

@@ -28,11 +28,6 @@ Way = tuple[str | int, ...]
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("plans")
-
-
-@pytest.fixture(scope="module")
 def files(cache: Path) -> list[dict[str, Any]]:
     """What honest authors published: pooled, across sites, tuned, and of patients."""
     pictures = {"samples": png(), "neighbours": png()}

@@ -25,11 +25,6 @@ from leaderboard.view import NO_PICTURE, PICTURES_KIB, view_of
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("plans")
-
-
 def view_in(page: str) -> dict:
     found = re.search(r'<script type="text/plain" id="view">([A-Za-z0-9+/=]+)</script>', page)
     assert found

@@ -33,11 +33,6 @@ def png(side: int = 8) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("plans")
-
-
-@pytest.fixture(scope="module")
 def one(cache: Path) -> Entry:
     return entry(spec(), cache, pictures={"samples": png()})
 

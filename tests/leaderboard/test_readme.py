@@ -6,11 +6,12 @@ import pytest
 
 from benchmark.core.editions import DEFAULT, edition_of
 from benchmark.metrics.ranking import ALPHA
-from leaderboard.board import Row, Table, tables_of
+from leaderboard.board import tables_of
 from leaderboard.columns import estimate_text, p_text
 from leaderboard.entries import entries_of
 from leaderboard.markdown import overview_of
 from leaderboard.page import HERE
+from leaderboard.rows import Row, Table
 from leaderboard.standings import Standing, free_p, standings_of
 
 README = HERE.parent / "README.md"

@@ -29,11 +29,6 @@ PICTURES = {"samples": png(), "neighbours": png()}
 ERROR = "DataError: /hospital/sub-17/angio.nii.gz: no vessel"
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("plans")
-
-
 def private(cache: Path, **asked: Any) -> Entry:
     return of_patients(entry(spec(**asked), cache, pictures=PICTURES))
 

@@ -11,12 +11,13 @@ from benchmark.metrics.crossed import Crossed
 from benchmark.metrics.paired import difference, p_of_pairs
 from benchmark.metrics.ranking import ALPHA, holm, holm_of_pairs
 from leaderboard.audits import read_audits, with_audits
-from leaderboard.board import AUDITED, Row, Table, tables_of
+from leaderboard.board import tables_of
 from leaderboard.columns import estimate_text, p_text
 from leaderboard.entries import entries_of
 from leaderboard.markdown import overview_of
 from leaderboard.page import HERE, write_markdown, write_page
 from leaderboard.published import Published
+from leaderboard.rows import AUDITED, Row, Table
 from leaderboard.standings import free_p, standings_of
 from leaderboard.trends import trends_of
 from leaderboard.verification import phantoms_of, verified_files, verifier

@@ -6,19 +6,15 @@ from pathlib import Path
 import pytest
 from made import entry, of, spec, specs, unfinished
 
-from leaderboard.board import Table, tables_of
+from leaderboard.board import tables_of
 from leaderboard.entries import Entry
 from leaderboard.markdown import overview_of
 from leaderboard.notes import notes_of
 from leaderboard.page import write_markdown
 from leaderboard.published import Verdict
+from leaderboard.rows import Table
 from leaderboard.versions import why_unranked
 from leaderboard.view import view_of
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("plans")
 
 
 def of_version(one: Entry, version: int, name: str = "") -> Entry:

@@ -13,15 +13,15 @@ from leaderboard.sharing import published
 from leaderboard.verification import verified
 
 
-def test_a_board_of_a_thousand_results(benchmark, tmp_path: Path) -> None:
+def test_a_board_of_a_thousand_results(benchmark, shared_cache: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     for one in specs(seeds=3):
-        made = entry(one, tmp_path, pictures={"samples": png(600)})
+        made = entry(one, shared_cache, pictures={"samples": png(600)})
         for rate in range(300, 634):
             published(like(made, rate)).write(results)
 
     def build() -> int:
-        tables = tables_of(entries_of([results], lambda one: verified(one, INPUTS, tmp_path)))
+        tables = tables_of(entries_of([results], lambda one: verified(one, INPUTS, shared_cache)))
         write_page(tables, tmp_path / "index.html")
         write_markdown(tables, tmp_path / "report.md")
         return sum(row.check == "verified" for table in tables for row in table.rows)

@@ -146,24 +146,28 @@ def test_no_vessel_is_drawn_or_labelled_outside_of_the_grid() -> None:
     assert not label[:, 9:].any()
 
 
-def test_widths_of_version_3_are_the_published_ones() -> None:
-    people = [grow_vessels(np.random.default_rng(seed), PUBLISHED) for seed in range(24)]
+@pytest.fixture(scope="module")
+def people() -> list[list[Segment]]:
+    """The vessels of 24 people of version 3."""
+    return [grow_vessels(np.random.default_rng(seed), PUBLISHED) for seed in range(24)]
+
+
+def test_widths_of_version_3_are_the_published_ones(people: list[list[Segment]]) -> None:
     for name, (mean, spread) in PUBLISHED_WIDTHS_MM.items():
         widths = [2 * s.radius_mm[0] for person in people for s in person if s.name == name]
         assert np.mean(widths) == pytest.approx(mean, abs=0.5 * spread), name
         assert 0.4 * spread < np.std(widths) < 1.7 * spread, name
 
 
-def test_veins_are_bright_and_no_artery() -> None:
-    segments = grow_vessels(np.random.default_rng(0), PUBLISHED)
+def test_veins_are_bright_and_no_artery(people: list[list[Segment]]) -> None:
+    segments = people[0]
     arteries, veins = ([s for s in segments if s.is_labelled is kind] for kind in (True, False))
     faint = [s.flow for s in veins if s.flow <= PUBLISHED.vein_flow[1]]
     assert max(faint) < min(s.flow for s in arteries), "all but the sinuses"
     assert len(veins) > 50
 
 
-def test_a_circle_of_willis_is_seldom_complete() -> None:
-    people = [grow_vessels(np.random.default_rng(seed), PUBLISHED) for seed in range(24)]
+def test_a_circle_of_willis_is_seldom_complete(people: list[list[Segment]]) -> None:
     roots = [sum(s.parent == ROOT and s.is_labelled for s in person) for person in people]
     assert 0.05 < np.mean(np.array(roots) == 6) < 0.4, "two carotids, the basilar and three bridges"
 

@@ -1,0 +1,37 @@
+"""Cells in this very process, one after the other, so that a debugger sees into them.
+
+Nothing shields the sweep from its cells here: a crash, or a lack of memory, ends all of it. A
+result's ``peak_mib`` is then that of the whole process.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+
+from benchmark.results.outcome import Outcome
+from benchmark.results.store import Store
+from benchmark.sweep.executors.executor import Events, outcome_in
+from benchmark.sweep.worker import Task, attempt
+
+
+class Here:
+    """Runs every cell in this process; an interrupt loses the running one alone."""
+
+    def run(self, tasks: Iterable[Task], events: Events) -> list[Outcome]:
+        """See ``Executor.run``."""
+        outcomes = []
+        for task in tasks:
+            outcomes.append(_ran(task, events))
+            events.ended(outcomes[-1])
+        return outcomes
+
+
+def _ran(task: Task, events: Events) -> Outcome:
+    def listener(stage: str, step: int, total: int) -> None:
+        events.progress(task.spec, stage, step, total)
+
+    error = attempt(task, listener)
+    trace = "".join(traceback.format_exception(error)) if error else ""
+    found = outcome_in(Store(task.root), task.spec, trace=trace)
+    return found or Outcome(task.spec, "busy")

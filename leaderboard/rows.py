@@ -1,0 +1,145 @@
+"""A board's rows, which are cells over seeds, and the tables in which they may be ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from benchmark.core.budget import Guarantee
+from benchmark.results.bookends import UPPER, Choice, is_free
+from benchmark.results.result import Result
+from benchmark.results.spec import RunSpec
+from leaderboard.entries import Entry
+from leaderboard.scores import Scored
+from leaderboard.versions import why_unranked
+
+HERE, VERIFIED, IN_PART, REFUSED = "computed here", "verified", "in part", "does not add up"
+AUDITED, REPLAYED = "audited", "replayed"
+CHECKS = {
+    HERE: "Computed by whoever built this page.",
+    VERIFIED: "All that a file can be held to was computed again from its own numbers.",
+    IN_PART: "Some of its numbers could not be computed again; its row says which.",
+    REFUSED: "Its numbers do not add up; its row says which.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One generator with its settings at one privacy level: its cells differ in the seed alone.
+
+    Attributes:
+        who: The generator's name, where it was trained, whether it was tuned, and what else tells
+            it apart from others of its table.
+        cells: Finished or not, by seed.
+        asked: How many seeds the table has; one where a fit has no draws.
+        tests: Scores by test set; empty if no cell is done.
+        guarantee: The worst of its cells'; ``None`` if no cell is done.
+    """
+
+    who: str
+    cells: Sequence[Entry]
+    asked: int
+    tests: Mapping[str, Scored]
+    guarantee: Guarantee | None
+
+    @property
+    def spec(self) -> RunSpec:
+        """The first seed's."""
+        return self.cells[0].spec
+
+    @property
+    def done(self) -> list[Entry]:
+        """The finished cells."""
+        return [cell for cell in self.cells if cell.status == "done"]
+
+    @property
+    def check(self) -> str:
+        """Whether its numbers were recomputed: by nobody if they were computed here."""
+        verdicts = [cell.verdict for cell in self.cells if cell.verdict is not None]
+        if self.is_refused:
+            return REFUSED
+        if not verdicts:
+            return HERE
+        return IN_PART if any(verdict.unchecked for verdict in verdicts) else VERIFIED
+
+    @property
+    def badges(self) -> dict[str, str]:
+        """Each badge with what it rests on; each is found here, and no file can claim one."""
+        found = {self.check: CHECKS[self.check]}
+        if self.is_refused:
+            return found
+        if audit := next((cell.audit for cell in self.done if cell.audit), ""):
+            found[AUDITED] = audit
+        if self.done and all(cell.replay and cell.replay.is_same for cell in self.done):
+            found[REPLAYED] = "Every cell was computed again here, and every score is the same."
+        return found
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a stranger's numbers do not add up, so that they are ranked against none."""
+        return any(cell.faults for cell in self.cells)
+
+    @property
+    def unranked(self) -> str:
+        """Why it is ranked against none, if it is of another version of its generator."""
+        return why_unranked(self.spec)
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether it stands in charts: its numbers add up, and are of the present version."""
+        return not (self.is_refused or self.unranked)
+
+    @property
+    def is_bookend(self) -> bool:
+        """Whether it is there to be compared with."""
+        return self.spec.generator.name == UPPER or is_free(self.spec)
+
+    @property
+    def is_rival(self) -> bool:
+        """Whether it is ranked: compared with others, and no bookend or control."""
+        return self.is_compared and not (self.is_bookend or self.spec.control)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether there is the segmenter itself, and nothing synthetic."""
+        return self.spec.is_direct
+
+    def mean(self, of: Callable[[Result], float | None]) -> float | None:
+        """A number's mean over the finished cells that have it."""
+        values = [value for cell in self.done if (value := of(cell.told)) is not None]
+        return fmean(values) if values else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows that may be ranked against each other.
+
+    Attributes:
+        key: Of all that they share.
+        common: The spec of one of them, for what they share.
+        phantoms: Whether nobody is concerned by the data.
+        relation: Which data sets are neighbours.
+        free: The free row that all others are compared with.
+        rows: The upper bookend, generators by name and falling ε, private segmenters, the free
+            rows; then those of other versions, and last those that do not add up.
+    """
+
+    key: str
+    common: RunSpec
+    phantoms: bool
+    relation: str
+    free: Choice | None
+    rows: Sequence[Row]
+
+    def is_best_free(self, row: Row) -> bool:
+        """Whether it is the free row that all others are compared with."""
+        name = self.free.name if self.free else None
+        return row.is_compared and row.spec.generator.name == name
+
+    @property
+    def test_sets(self) -> list[str]:
+        """Their names, the main one first; without those that are withheld."""
+        told = {name for row in self.rows for name in row.tests}
+        names = list(self.common.test_data)
+        return [name for name in names if name in told] or names
