@@ -45,7 +45,7 @@ class Answers:
         """The answer in one sentence: the best, its ties, what it has above no data, and where."""
         if not standing.places:
             return "No finished generator spends as little."
-        named, *ties = self._ties(standing.places)
+        named, *ties = self.ties(standing.places)
         row, scored = self._row(named.row), self._scored(named.row)
         parts = [f"{_called(row)} has a Dice of {estimate_text(scored.dice, 3)}"]
         first = standing.places[0]
@@ -66,7 +66,7 @@ class Answers:
         """The best, its ties, the next, what it has above the free row, and without synthesis."""
         if not standing.places:
             return ["No finished generator spends as little.", *self._direct(standing)]
-        named, *ties = self._ties(standing.places)
+        named, *ties = self.ties(standing.places)
         row, scored = self._row(named.row), self._scored(named.row)
         many = f"{scored.patients} " if scored.patients else ""
         seeds = f"{len(row.done)} seed{'' if len(row.done) == 1 else 's'}"
@@ -79,7 +79,7 @@ class Answers:
             *self._direct(standing),
         ]
 
-    def _ties(self, places: Sequence[Place]) -> list[Place]:
+    def ties(self, places: Sequence[Place]) -> list[Place]:
         """Who is not told apart from the highest, the least ε first; one draw stands alone."""
         if self._is_drawn_once(places[0]):
             return [places[0]]

@@ -80,6 +80,12 @@ def settings_of(texts: Sequence[str]) -> dict[str, dict[str, str]]:
     return read
 
 
+def named_settings(texts: Sequence[str]) -> dict[str, str]:
+    """The same, by ``plug-in.setting``."""
+    read = settings_of(texts)
+    return {f"{name}.{one}": text for name, each in read.items() for one, text in each.items()}
+
+
 def epsilon(default: str, help: str = "Privacy levels; `inf` for none.") -> Option:
     """``--epsilon``, several."""
     return click.option("--epsilon", default=default, show_default=True, metavar="E[,E]", help=help)

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli import option
-from benchmark.cli.option import AUTO, counts, names, seeds_or_auto, settings_of
-from benchmark.core.errors import UsageError
+from benchmark.cli.option import counts, names, seeds_or_auto
 
 if TYPE_CHECKING:
-    from benchmark.sweep.request import Precision, Request
-    from benchmark.sweep.sites import Federation
+    from angiobench.running import Sweep
 
-DP_SEGMENTER = "dp-segmenter"
+OF_READING = ("layout", "acquisition", "skip_bad", "accepted")
 
 
 @click.command()
@@ -144,78 +142,24 @@ DP_SEGMENTER = "dp-segmenter"
 @option.tracking_uri
 def run(**options: Any) -> int:
     """Fit, sample, segment and score: Dice and FID at each ε."""
-    from benchmark.data.folders import cache_folder, state_folder
-    from benchmark.sweep.place import Place
-    from benchmark.sweep.sweep import run_sweep
     from benchmark.terminal.console import Console
 
-    place = Place(
-        out=options["out"],
-        cache=cache_folder(),
-        state=state_folder(),
-        data=options["data"],
-        test_data=options["test_data"],
-        reading=option.reading_of(options),
-        fid_weights=options["fid_weights"],
-        jobs=options["jobs"],
-        device=options["device"],
-        backend=options["backend"],
-        site_timeout_s=options["site_timeout"],
-        tracking_uri=options["tracking_uri"],
-    )
-    console, request = Console(debug=option.debug()), _request(options)
+    sweep, console = sweep_of(options), Console(debug=option.debug())
     with console:
-        finished = run_sweep(request, place, console.listener())
-    console.report(finished, place.out)
+        finished = sweep.run(console.listener())
+    console.report(finished, sweep.out)
     return 1 if any(outcome.state == "failed" for outcome in finished.outcomes) else 0
 
 
-def _request(options: Mapping[str, Any]) -> Request:
+def sweep_of(options: Mapping[str, Any]) -> Sweep:
+    """The sweep that the options ask for."""
+    from angiobench.running import Sweep
     from benchmark.core.budget import parse_epsilon
-    from benchmark.results.tuned_settings import FOLDER, SHIPPED
-    from benchmark.sweep.request import FIRST_SEEDS, Request
 
-    private, precision = options["data"] is not None, _precision(options)
-    direct = [DP_SEGMENTER] if options["dp_segmenter"] else []
-    return Request(
-        generators=list(dict.fromkeys([*options["generators"], *direct])),
-        epsilons=[parse_epsilon(text) for text in options["epsilon"].split(",")],
-        unit=options["unit"],
-        delta=options["delta"],
-        segmenters=options["segmenters"],
-        preset=options["preset"],
-        protocol=options["protocol"],
-        settings=settings_of(options["settings"]),
-        seeds=FIRST_SEEDS if precision else options["seeds"],
-        precision=precision,
-        first_seed=options["first_seed"],
-        bookends=options["bookends"],
-        own_patients=options["own_patients"],
-        noise=options["noise"] or ("system" if private else "seeded"),
-        federation=_federation(options),
-        tuned=(options["out"] / FOLDER, SHIPPED) if options["tuned"] else (),
-    )
-
-
-def _precision(options: Mapping[str, Any]) -> Precision | None:
-    from benchmark.sweep.request import Precision
-
-    named = {"reach": options["precision"], "most_seeds": options["max_seeds"]}
-    given = {name: value for name, value in named.items() if value is not None}
-    if options["seeds"] == AUTO:
-        return Precision(**given)
-    if given:
-        raise UsageError("--precision and --max-seeds need --seeds auto.")
-    return None
-
-
-def _federation(options: Mapping[str, Any]) -> Federation:
-    from benchmark.sweep.sites import Federation
-
-    of_sites = ("partition", "rounds", "local_steps", "design", "baselines")
-    asked = Federation(sites=options["sites"], **{name: options[name] for name in of_sites})
-    if not asked.asked and asked != Federation():
-        raise UsageError(
-            "--partition, --rounds, --local-steps, --design and --baselines need --sites."
-        )
-    return asked
+    named = {name: value for name, value in options.items() if name not in OF_READING}
+    named |= {
+        "epsilon": [parse_epsilon(text) for text in options["epsilon"].split(",")],
+        "settings": option.named_settings(options["settings"]),
+        "reading": option.reading_of(options),
+    }
+    return Sweep(**named)

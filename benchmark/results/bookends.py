@@ -97,6 +97,25 @@ def gain(dice: float | None, free: float | None, real: float | None) -> float | 
     return (dice - free) / (real - free)
 
 
+def reference_of(spec: RunSpec, specs: Sequence[RunSpec]) -> RunSpec | None:
+    """The upper bookend's cell that a cell is a fraction of, if the sweep has one.
+
+    Where the segmenter itself was fitted privately, it is that of the sweep's first segmenter.
+    """
+    if spec.generator.name == UPPER:
+        return None
+    return next(
+        (
+            s
+            for s in specs
+            if s.generator.name == UPPER
+            and (s.seed == spec.seed or spec.generator.name in METHODS)
+            and (spec.is_direct or s.segmenter == spec.segmenter)
+        ),
+        None,
+    )
+
+
 def fraction(result: Result, reference: Result | None) -> dict[str, float] | None:
     """Dice over the reference's Dice, by test set; ``None`` without a usable reference."""
     if reference is None:

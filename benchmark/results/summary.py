@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from benchmark.core.budget import rounded_up
 from benchmark.core.files import write_text
@@ -18,13 +18,19 @@ from benchmark.results.outcome import Outcome
 from benchmark.results.over_seeds import dice_together, is_certain
 from benchmark.results.result import Result, TestSet
 from benchmark.results.spec import PlugIn, RunSpec
-from benchmark.results.store import Store
 
 SUMMARY = "summary.csv"
 ALL = "all"
 """Where a generator was trained, if not at one site alone."""
 
 APPENDED = [name for name in Scores._fields if name not in ("dice", "hd95_mm")]
+
+
+class Kept(Protocol):
+    """Whoever has the results of cells, as a ``Store``."""
+
+    def result(self, spec: RunSpec) -> Result | None:
+        """The cell's result, if it is done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +136,7 @@ def called(spec: RunSpec) -> str:
 
 
 def rows(
-    outcomes: Sequence[Outcome], references: dict[str, RunSpec | None], store: Store
+    outcomes: Sequence[Outcome], references: dict[str, RunSpec | None], store: Kept
 ) -> list[Row]:
     """Every cell's rows, in the sweep's order; failed cells have rows without scores."""
     made = []
@@ -151,7 +157,7 @@ def rows(
     return _over_seeds(made, outcomes, store)
 
 
-def _over_seeds(table: Sequence[Row], outcomes: Sequence[Outcome], store: Store) -> list[Row]:
+def _over_seeds(table: Sequence[Row], outcomes: Sequence[Outcome], store: Kept) -> list[Row]:
     """The rows with what their seeds say together."""
     of = {outcome.spec.key: outcome.spec for outcome in outcomes}
     groups: dict[tuple[str, str, float, str], list[Row]] = {}
@@ -161,20 +167,20 @@ def _over_seeds(table: Sequence[Row], outcomes: Sequence[Outcome], store: Store)
     return [replace(row, **told[row.line]) for row in table]
 
 
-def _line(group: Sequence[Row], of: Mapping[str, RunSpec], store: Store) -> dict[str, Any]:
+def _line(group: Sequence[Row], of: Mapping[str, RunSpec], store: Kept) -> dict[str, Any]:
     specs = [of[row.run_key] for row in group if row.dice is not None]
     tests = {spec.seed: _test(store.result(spec), group[0].test_set) for spec in specs}
     done = {seed: test for seed, test in tests.items() if test}
     return dice_together(done, certain=is_certain(specs[0])) if done else {}
 
 
-def free_rows(outcomes: Sequence[Outcome], store: Store) -> FreeRows:
+def free_rows(outcomes: Sequence[Outcome], store: Kept) -> FreeRows:
     """The free rows of a sweep."""
     found = ((outcome.spec, store.result(outcome.spec)) for outcome in outcomes)
     return FreeRows((spec, result) for spec, result in found if result)
 
 
-def choices(outcomes: Sequence[Outcome], store: Store) -> list[Choice]:
+def choices(outcomes: Sequence[Outcome], store: Kept) -> list[Choice]:
     """With which free rows a sweep's cells are compared: one for each segmenter."""
     free = free_rows(outcomes, store)
     found = (free.choice(_beside(outcome.spec, outcomes)) for outcome in outcomes)

@@ -59,25 +59,6 @@ def _rank(name: str, ends: Sequence[str]) -> int:
     return ends.index(name) if name in ends else len(ends)
 
 
-def reference_of(spec: RunSpec, specs: Sequence[RunSpec]) -> RunSpec | None:
-    """The upper bookend's cell that a cell is a fraction of, if the sweep has one.
-
-    Where the segmenter itself was fitted privately, it is that of the sweep's first segmenter.
-    """
-    if spec.generator.name == UPPER:
-        return None
-    return next(
-        (
-            s
-            for s in specs
-            if s.generator.name == UPPER
-            and (s.seed == spec.seed or spec.generator.name in METHODS)
-            and (spec.is_direct or s.segmenter == spec.segmenter)
-        ),
-        None,
-    )
-
-
 def guarantee_of(spec: RunSpec, inputs: Inputs, cache: Path) -> Guarantee:
     """What the cell's fit would be, from public numbers alone; remembered in the cache folder.
 

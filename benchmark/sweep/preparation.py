@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from benchmark.core.errors import BenchError, DataError, PlugInError
 from benchmark.core.registry import segmenters
+from benchmark.results.bookends import reference_of
 from benchmark.results.outcome import Outcome
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
 from benchmark.sweep.cell import recipe_of, training_patches
-from benchmark.sweep.cells import guarantee_of, reference_of
+from benchmark.sweep.cells import guarantee_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.own_patients import own_patches
 from benchmark.sweep.payment import is_paid, ledger_in, spendings_of

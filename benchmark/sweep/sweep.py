@@ -11,6 +11,7 @@ from benchmark.core.errors import UsageError
 from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
 from benchmark.privacy.ledger import OverCapError
+from benchmark.results.bookends import reference_of
 from benchmark.results.matrix import MATRIX, Square, cross_site, write_matrix
 from benchmark.results.outcome import Outcome
 from benchmark.results.own_curve import OWN_CURVE, OwnPoint, own_curve, write_own_curve
@@ -19,7 +20,7 @@ from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
 from benchmark.results.summary import SUMMARY, Row, choices, rows, write_summary
 from benchmark.sweep import remarks
-from benchmark.sweep.cells import cells, reference_of
+from benchmark.sweep.cells import cells
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.more_seeds import next_seeds, verdict, widths
 from benchmark.sweep.own_patients import withheld

@@ -128,12 +128,12 @@ def _run(task: Task, folder: Path, listener: Listener) -> Result:
         site_timeout_s=task.site_timeout_s,
         device=task.device,
     )
-    with _one_thread():
+    with one_thread():
         return run_cell(task.spec, task.guarantee, task.inputs, setting, listener)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread of torch's, as another number changes bits; the caller's number afterwards."""
     import torch
 

@@ -34,18 +34,25 @@ Panel = alt.LayerChart | alt.FacetChart
 
 
 def draw_trade_off(rows: Sequence[Row], path: Path) -> None:
-    """Writes the chart: a panel of Dice for each test set, and one of the distance."""
+    """Writes the chart, if there is something to draw."""
+    if (chart := trade_off(rows)) is not None:
+        chart.save(str(path), scale_factor=2)
+
+
+def trade_off(rows: Sequence[Row]) -> alt.HConcatChart | None:
+    """A panel of Dice for each test set, and one of the distance; ``None`` if no cell is done."""
     done = [row for row in rows if row.dice is not None]
     if not done:
-        return
+        return None
     looks = looks_of({_label_of(row, several=_several(done)): row.generator for row in done})
     sets = list(dict.fromkeys(row.test_set for row in done))
     panels = [_dice_panel([r for r in done if r.test_set == name], name, looks) for name in sets]
     main = [r for r in done if r.test_set == sets[0]]
     if synthetic := [r for r in main if r.generator != UPPER and _far(r)]:
         panels.append(_distance_panel(synthetic, looks))
-    chart = alt.hconcat(*panels, title=_title(done)).configure_axis(grid=False)
-    chart.save(str(path), scale_factor=2)
+    chart: alt.HConcatChart = alt.hconcat(*panels, title=_title(done))
+    plain: alt.HConcatChart = chart.configure_axis(grid=False)
+    return plain
 
 
 def _several(rows: Sequence[Row]) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from made import INPUTS, SITES, entry, of, scored_on_validation, spec, specs, unfinished
 from test_versions import of_version
 
-from benchmark.cli.run import _request, run
+from benchmark.cli.run import run, sweep_of
 from benchmark.metrics.crossed import Crossed, OneDraw
 from benchmark.results.bookends import LOWER, UPPER
 from benchmark.results.result import Fid
@@ -334,7 +334,7 @@ def test_the_command_of_a_row_computes_the_same_cell(asked: dict, cache: Path) -
     words = shlex.split(command)
     assert words[:2] == ["bench", "run"]
     options = run.make_context("run", words[2:]).params
-    assert [one.key for one in cells(_request(options), INPUTS, "")] == [made.key]
+    assert [one.key for one in cells(sweep_of(options).request(), INPUTS, "")] == [made.key]
 
 
 def cells_of(command: str) -> list[RunSpec]:
@@ -342,7 +342,7 @@ def cells_of(command: str) -> list[RunSpec]:
     made = []
     for line in command.splitlines():
         options = run.make_context("run", shlex.split(line)[2:]).params
-        made += cells(_request(options), INPUTS, "")
+        made += cells(sweep_of(options).request(), INPUTS, "")
     return made
 
 
@@ -366,7 +366,7 @@ def test_of_the_sites_alone_the_command_computes_all(cache: Path) -> None:
     alone = next(one for one in made if one.alone_at)
     command = command_of(alone, guarantee_of(alone, INPUTS, cache), phantoms=True)
     options = run.make_context("run", shlex.split(command)[2:]).params
-    assert alone.key in {one.key for one in cells(_request(options), INPUTS, "")}
+    assert alone.key in {one.key for one in cells(sweep_of(options).request(), INPUTS, "")}
 
 
 def test_the_free_row_that_others_are_compared_with_is_chosen_on_validation_patients(

@@ -10,12 +10,13 @@ from benchmark.core.errors import UsageError
 from benchmark.core.files import plain
 from benchmark.core.registry import generators, segmenters
 from benchmark.data.cohort import Patient
+from benchmark.results.bookends import reference_of
 from benchmark.results.explanation import explain
 from benchmark.results.result import Result
 from benchmark.results.spec import spec_from
 from benchmark.results.store import Store
 from benchmark.results.summary import Row
-from benchmark.sweep.cells import cells, guarantee_of, reference_of
+from benchmark.sweep.cells import cells, guarantee_of
 from benchmark.sweep.distances import no_distances
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.remarks import of_sites

@@ -13,14 +13,14 @@ from benchmark.core.errors import UsageError
 from benchmark.core.registry import segmenters
 from benchmark.core.segmenter import FreeSegmenter
 from benchmark.data.cohort import Patient
-from benchmark.results.bookends import FREE, METHODS, UPPER, best_free, gain
+from benchmark.results.bookends import FREE, METHODS, UPPER, best_free, gain, reference_of
 from benchmark.results.explanation import explain
 from benchmark.results.outcome import Outcome
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
 from benchmark.results.summary import choices, rows
-from benchmark.sweep.cells import cells, guarantee_of, reference_of
+from benchmark.sweep.cells import cells, guarantee_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.request import Request, check
 from benchmark.sweep.sites import Federation

@@ -10,7 +10,7 @@ from cells import SPEC
 from click import Context
 from scored import result_of, scored_set
 
-from benchmark.cli.run import _request, run
+from benchmark.cli.run import run, sweep_of
 from benchmark.core.errors import NotLearntError, UsageError
 from benchmark.core.patches import Patches
 from benchmark.data.cohort import Patient
@@ -57,7 +57,7 @@ def request(own: tuple[int, ...] = (), **more) -> Request:
 
 def asked(text: str) -> tuple[int, ...]:
     parsed: Context = run.make_context("run", ["--generator", "wgan", "--own-patients", text])
-    return tuple(_request(parsed.params).own_patients)
+    return tuple(sweep_of(parsed.params).request().own_patients)
 
 
 def test_no_key_changes_where_no_own_patients_are_asked_for() -> None:

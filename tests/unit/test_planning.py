@@ -8,7 +8,7 @@ import pytest
 from cells import SPEC
 from click import Context
 
-from benchmark.cli.run import _request, run
+from benchmark.cli.run import run, sweep_of
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import UsageError
 from benchmark.privacy.accounting import epsilon_spent
@@ -26,7 +26,7 @@ from generators.wgan import Wgan
 def asked(*arguments: str) -> Request:
     """What the command line makes of its words."""
     parsed: Context = run.make_context("run", ["--generator", "dp-wgan", *arguments])
-    return _request(parsed.params)
+    return sweep_of(parsed.params).request()
 
 
 def test_the_noise_is_seeded_for_phantoms_and_the_systems_for_other_data() -> None:

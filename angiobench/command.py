@@ -1,0 +1,21 @@
+"""``bench``: checks that our packages are found, then hands over to the command line."""
+
+from __future__ import annotations
+
+import sys
+
+from angiobench.packages import check_packages
+
+USAGE = 2
+
+
+def main() -> None:
+    """Runs a command."""
+    try:
+        check_packages()
+    except ImportError as error:
+        sys.stderr.write(f"bench: {error}\n")
+        sys.exit(USAGE)
+    from benchmark.cli.main import main as bench
+
+    bench()

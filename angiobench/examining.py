@@ -1,0 +1,119 @@
+"""What to know before a sweep, and an attack on what comes of one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.core.budget import Unit
+from benchmark.core.editions import DEFAULT
+from benchmark.core.editions import found as edition
+from benchmark.data.folders import cache_folder, state_folder
+from benchmark.data.inspection import Report as Inspection
+from benchmark.data.inspection import inspect as inspected
+from benchmark.sweep.feasibility import Prospect, prospects, with_preset
+
+if TYPE_CHECKING:
+    from benchmark.audit.report import Report as Audited
+
+
+def plan(
+    generators: str | Sequence[str] = (),
+    *,
+    patients: int,
+    epsilon: float | Sequence[float],
+    **options: Any,
+) -> list[Prospect]:
+    """What each generator would face, from public numbers alone; no data are read.
+
+    Args:
+        generators: A name, or several; none for all that have the preset.
+        patients: How many there would be to fit on.
+        epsilon: Privacy levels.
+        options: ``unit``, ``delta``, ``preset``, ``protocol``, ``settings`` as ``Sweep`` has them.
+
+    Raises:
+        BenchError: For wrong usage.
+    """
+    from angiobench.running import sweep_of
+
+    names = [generators] if isinstance(generators, str) else [*generators]
+    names = names or with_preset(options.get("preset", "quick"))
+    sweep = sweep_of(names, epsilon=epsilon, segmenters=(), bookends=False, **options)
+    return prospects(sweep.request(), patients, cache_folder(), lambda stage, done, total: None)
+
+
+def inspect(
+    cohort: str | Path, *, layout: str | None = None, acquisition: str | None = None, jobs: int = 1
+) -> Inspection:
+    """Reads every patient of a folder, and stops at no fault.
+
+    Args:
+        cohort: The folder.
+        layout: How its files lie; ``None`` to find out by looking.
+        acquisition: Which of a patient's several; ``None`` for the first labelled.
+        jobs: Patients at a time.
+
+    Raises:
+        DataError: For a folder that is missing or in no known layout.
+    """
+    return inspected(Path(cohort), layout=layout, acquisition=acquisition, jobs=jobs)
+
+
+def audit(
+    generator: str,
+    *,
+    epsilon: float,
+    unit: Unit = "patch",
+    preset: str = "quick",
+    protocol: str = DEFAULT,
+    settings: dict[str, Any] | None = None,
+    canaries: int = 200,
+    seed: int = 0,
+) -> Audited:
+    """Fits once on the embedded phantoms with canaries among them, and attacks what comes out.
+
+    Args:
+        generator: The name of a private generator, or segmenter.
+        epsilon: The claim.
+        unit: What it is said to protect.
+        preset: Settings to start from.
+        protocol: The edition of the protocol.
+        settings: Values that override the preset's, by their names.
+        canaries: More of them can prove more.
+        seed: Draws canaries, coins and noise.
+
+    Returns:
+        What the attack proves, and which laws are broken.
+
+    Raises:
+        BenchError: For wrong usage, or a plug-in that breaks its contract.
+    """
+    from benchmark.audit.report import Audit, made, run_audit
+    from benchmark.sweep.inputs import gather
+    from benchmark.sweep.worker import one_thread
+
+    asked = Audit(
+        generator=generator,
+        epsilon=epsilon,
+        unit=unit,
+        preset=preset,
+        protocol=protocol,
+        settings={name: str(value) for name, value in (settings or {}).items()},
+        canaries=canaries,
+        seed=seed,
+    )
+    subject, cache, state = made(asked), cache_folder(), state_folder()
+    inputs = gather(
+        None,
+        [],
+        cache=cache,
+        state=state,
+        jobs=os.cpu_count() or 1,
+        progress=lambda stage, done, total: None,
+        phantoms=edition(protocol).phantoms,
+    )
+    with one_thread():
+        return run_audit(asked, subject, inputs, cache=cache, state=state, progress=lambda *_: None)

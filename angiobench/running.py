@@ -1,0 +1,297 @@
+"""A sweep from Python, with the command line's own options and defaults."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from angiobench.results import Results
+from benchmark.core.budget import Unit
+from benchmark.core.editions import DEFAULT
+from benchmark.core.errors import UsageError
+from benchmark.core.registry import unknown
+from benchmark.data.folders import cache_folder, state_folder
+from benchmark.data.reading import AS_FOUND, Reading
+from benchmark.results.matrix import Square
+from benchmark.results.store import Store
+from benchmark.results.tuned_settings import FOLDER, SHIPPED
+from benchmark.sweep.executors.executor import Events
+from benchmark.sweep.place import Listener, Place
+from benchmark.sweep.request import FIRST_SEEDS, Precision, Request
+from benchmark.sweep.sites import Federation
+from benchmark.sweep.sweep import Finished, run_sweep
+from benchmark.terminal.console import Console
+from benchmark.terminal.figures import HEAT_MAP, draw_matrix
+from leaderboard.entries import entry_of
+
+AUTO: Literal["auto"] = "auto"
+DP_SEGMENTER = "dp-segmenter"
+SEVERAL = ("epsilon", "segmenters", "test_data")
+"""One may stand for a list of one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What ``bench run`` is asked for; ``bench run --help`` has a line on each option.
+
+    Attributes:
+        generators: Names of generators, or of segmenters that are fitted on patients themselves.
+        epsilon: Privacy levels; ``math.inf`` for none.
+        unit: What ε protects: a ``patch`` or a ``patient``.
+        delta: δ; ``None`` for 1e-5 or a tenth of one over the number of units, whichever is less.
+        segmenters: Names of those that learn from the synthetic patches.
+        preset: ``quick``, ``standard`` or ``paper``.
+        protocol: The rules of comparison.
+        settings: Values by ``plug-in.setting``, as ``{"dp-wgan.clip_norm": 1.0}``.
+        tuned: Whether to take what ``bench tune`` found.
+        data: A cohort's folder; ``None`` for the embedded phantoms.
+        test_data: Folders of further test sets.
+        reading: How folders are read.
+        seeds: How many, or ``"auto"``.
+        precision: With ``"auto"``: how far a row's interval may reach; ``None`` for 0.03.
+        max_seeds: With ``"auto"``: the most seeds; ``None`` for 20.
+        first_seed: The first of them.
+        bookends: Whether ``real`` and the free rows run too.
+        dp_segmenter: Whether a U-Net itself is fitted privately, for comparison.
+        own_patients: With how many own patients synthetic patches are judged too.
+        noise: ``seeded`` or ``system``; ``None`` for seeded on phantoms, the system's on patients.
+        sites: How many sites train a generator together; 1 for none.
+        partition: Which patients are whose.
+        rounds: Of a federated fit; ``None`` for what the settings say.
+        local_steps: Private steps of a site in a round; ``None`` for what the settings say.
+        design: How sites train together; empty for the generator's first.
+        baselines: Whether each site alone, and all patients pooled, run too.
+        backend: Where sites run: ``in-process`` or ``ray``.
+        site_timeout: How long a site may take for a round, in seconds.
+        jobs: Cells at a time; 0 for this very process, ``None`` for the number of cores.
+        device: A torch device's name.
+        fid_weights: The Inception weights; ``None`` to look in the caches.
+        out: Where results go.
+        tracking_uri: MLflow's store; ``None`` for the one in ``out``, ``none`` for none.
+    """
+
+    generators: Sequence[str]
+    epsilon: Sequence[float] = (math.inf,)
+    unit: Unit = "patch"
+    delta: float | None = None
+    segmenters: Sequence[str] = ("unet",)
+    preset: str = "quick"
+    protocol: str = DEFAULT
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tuned: bool = False
+    data: Path | None = None
+    test_data: Sequence[Path] = ()
+    reading: Reading = AS_FOUND
+    seeds: int | Literal["auto"] = 1
+    precision: float | None = None
+    max_seeds: int | None = None
+    first_seed: int = 0
+    bookends: bool = True
+    dp_segmenter: bool = False
+    own_patients: Sequence[int] = ()
+    noise: str | None = None
+    sites: int = 1
+    partition: str = "site"
+    rounds: int | None = None
+    local_steps: int | None = None
+    design: str = ""
+    baselines: bool = False
+    backend: str = "in-process"
+    site_timeout: float = 600.0
+    jobs: int | None = None
+    device: str = "cpu"
+    fid_weights: Path | None = None
+    out: Path = Path("runs")
+    tracking_uri: str | None = None
+
+    def run(self, listener: Listener) -> Finished:
+        """Runs what is not yet done.
+
+        Raises:
+            BenchError: For wrong usage or unusable data, before anything is computed.
+        """
+        return run_sweep(self.request(), self.place(), listener)
+
+    def place(self) -> Place:
+        """Where it runs, and on what."""
+        return Place(
+            out=self.out,
+            cache=cache_folder(),
+            state=state_folder(),
+            data=self.data,
+            test_data=self.test_data,
+            reading=self.reading,
+            fid_weights=self.fid_weights,
+            jobs=(os.cpu_count() or 1) if self.jobs is None else self.jobs,
+            device=self.device,
+            backend=self.backend,
+            site_timeout_s=self.site_timeout,
+            tracking_uri=self.tracking_uri,
+        )
+
+    def request(self) -> Request:
+        """What decides its results, but for the data.
+
+        Raises:
+            UsageError: For options that do not go together.
+        """
+        precision, direct = self._precision(), [DP_SEGMENTER] if self.dp_segmenter else []
+        usual = "seeded" if self.data is None else "system"
+        return Request(
+            generators=list(dict.fromkeys([*self.generators, *direct])),
+            epsilons=[float(level) for level in self.epsilon],
+            unit=self.unit,
+            delta=self.delta,
+            segmenters=tuple(self.segmenters),
+            preset=self.preset,
+            protocol=self.protocol,
+            settings=_by_plug_in(self.settings),
+            seeds=self.seeds if isinstance(self.seeds, int) else FIRST_SEEDS,
+            precision=precision,
+            first_seed=self.first_seed,
+            bookends=self.bookends,
+            own_patients=tuple(self.own_patients),
+            noise=self.noise or usual,
+            federation=self._federation(),
+            tuned=(self.out / FOLDER, SHIPPED) if self.tuned else (),
+        )
+
+    def _precision(self) -> Precision | None:
+        named = {"reach": self.precision, "most_seeds": self.max_seeds}
+        given: dict[str, Any] = {n: value for n, value in named.items() if value is not None}
+        if self.seeds == AUTO:
+            return Precision(**given)
+        if given:
+            raise UsageError("--precision and --max-seeds need --seeds auto.")
+        return None
+
+    def _federation(self) -> Federation:
+        asked = Federation(
+            sites=self.sites,
+            partition=self.partition,
+            rounds=self.rounds,
+            local_steps=self.local_steps,
+            design=self.design,
+            baselines=self.baselines,
+        )
+        if not asked.asked and asked != Federation():
+            raise UsageError(
+                "--partition, --rounds, --local-steps, --design and --baselines need --sites."
+            )
+        return asked
+
+
+def run(generators: str | Sequence[str], *, progress: bool = False, **options: Any) -> Results:
+    """Runs a sweep: fits, samples, segments and scores whatever is not yet done.
+
+    Args:
+        generators: A name, or several.
+        progress: Whether a progress bar and what the command line says are shown.
+        options: See ``Sweep``. ``epsilon`` may be one number, folders may be texts, and the options
+            of ``Reading`` (``layout``, ``acquisition``, ``skip_bad``, ``accepted``) may stand here.
+
+    Returns:
+        The results; cells that failed are among them, with their reasons.
+
+    Raises:
+        BenchError: For wrong usage or unusable data, before anything is computed.
+    """
+    sweep = sweep_of(generators, **options)
+    if not progress:
+        said: list[str] = []
+        finished = sweep.run(_silent(said.append))
+        return _results(sweep, finished, said)
+    with Console() as console:
+        return _results(sweep, sweep.run(console.listener()), ())
+
+
+def sweep_of(generators: str | Sequence[str], **options: Any) -> Sweep:
+    """The sweep that ``run`` runs; arguments and errors are those of ``run``."""
+    names = [generators] if isinstance(generators, str) else [*generators]
+    return Sweep(generators=names, **_options(options))
+
+
+def _results(sweep: Sweep, finished: Finished, said: Sequence[str]) -> Results:
+    store = Store(sweep.out)
+    found = (entry_of(store.folder(outcome.spec)) for outcome in finished.outcomes)
+    return Results([entry for entry in found if entry], [*said, *finished.notes])
+
+
+def _silent(said: Callable[[str], None]) -> Listener:
+    """Hears of sentences alone."""
+
+    def nothing(*_: Any) -> None:
+        pass
+
+    return Listener(
+        preparing=nothing,
+        planned=nothing,
+        events=Events(progress=nothing, ended=nothing),
+        warning=said,
+        news=said,
+        drawn=_drawn,
+    )
+
+
+def _drawn(matrix: Sequence[Square], out: Path) -> Path:
+    draw_matrix(matrix, out / HEAT_MAP)
+    return out / HEAT_MAP
+
+
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as ``Sweep`` takes them.
+
+    Raises:
+        UsageError: For one that is unknown.
+    """
+    known, of_reading = [one.name for one in fields(Sweep)], [one.name for one in fields(Reading)]
+    wrong = next((name for name in given if name not in (*known, *of_reading)), None)
+    if wrong is not None:
+        raise UsageError(unknown("option", wrong, [*known[1:], *of_reading]))
+    made = {name: _read(name, value) for name, value in given.items() if name in known}
+    reading = {name: value for name, value in given.items() if name in of_reading}
+    return made | ({"reading": Reading(**reading)} if reading else {})
+
+
+def _read(name: str, value: Any) -> Any:
+    if name in ("epsilon", "segmenters", "test_data") and isinstance(
+        value, (int, float, str, Path)
+    ):
+        value = [value]
+    if name == "test_data":
+        return [Path(folder) for folder in value]
+    return Path(value) if name in ("data", "out", "fid_weights") and value is not None else value
+
+
+def _by_plug_in(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Texts by setting, by plug-in.
+
+    Raises:
+        UsageError: For a name without its plug-in.
+    """
+    read: dict[str, dict[str, str]] = {}
+    for name, value in settings.items():
+        plug_in, dot, setting = name.partition(".")
+        if not (dot and plug_in and setting):
+            raise UsageError(f"Expected a setting as PLUGIN.NAME, got {name!r}.")
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        read.setdefault(plug_in, {})[setting] = text
+    return read
+
+
+_SHOWN = [
+    inspect.Parameter(
+        one.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default={} if one.default is MISSING else one.default,
+    )
+    for one in fields(Sweep)[1:]
+]
+vars(run)["__signature__"] = inspect.signature(run).replace(
+    parameters=[*list(inspect.signature(run).parameters.values())[:2], *_SHOWN]
+)
