@@ -29,6 +29,8 @@ SMALL = [
     *("--set", "unet.iterations=30"),
     *("--set", "unet.attempts=0"),  # in so few steps nothing is learnt
 ]
+UNTRAINED = [*FEW_PATCHES, "--segmenter", "frangi"]
+"""For what is said of fits and cells, and not of what a segmenter learns."""
 STEPS = ["--set", "dp-wgan.generator_steps=3"]
 COMMAND = [sys.executable, "-m", "benchmark"]
 """The command in a process of its own, as a user starts it."""

@@ -91,6 +91,7 @@ def test_the_reports_and_mlflow_have_it_under_its_name(swept: Path) -> None:
 
 def test_across_sites_it_is_left_out_with_its_reason(swept: Path) -> None:
     arguments = [*SWEEP, "--sites", "2", "--no-bookends", "--rounds", "1", "--out", "across"]
+    arguments += ["--segmenter", "frangi"]
     done = bench(*arguments, cwd=swept)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "dp-segmenter is left out: no federation trains a segmenter" in done.stdout

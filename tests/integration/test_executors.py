@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from command import FEW_PATCHES, SMALL, UNTRACKED, bench, plug_in, results, rows
+from command import SMALL, UNTRACKED, UNTRAINED, bench, plug_in, results, rows
 
-RUN = ["run", "--no-bookends", "--segmenter", "frangi", *FEW_PATCHES, *UNTRACKED]
+RUN = ["run", "--no-bookends", *UNTRAINED, *UNTRACKED]
 FITS = ["run", "--no-bookends", "--segmenter", "unet", *SMALL, *UNTRACKED, "--noise", "seeded"]
 FITS += ["--generator", "real,dp-wgan", "--epsilon", "5"]
 FITS += ["--set", "dp-wgan.generator_steps=3", "--set", "dp-wgan.batch=16"]

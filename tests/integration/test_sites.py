@@ -14,6 +14,7 @@ from command import (
     SMALL,
     STEPS,
     UNTRACKED,
+    UNTRAINED,
     bench,
     plug_in,
     processes_in,
@@ -115,7 +116,7 @@ def test_a_site_without_held_out_patients_stays_in_the_matrix(
     module_cohort: Path, tmp_path: Path
 ) -> None:
     cohort = ["--data", str(module_cohort), "--sites", "2", "--partition", "size-skew:8,1"]
-    asked = ["run", "--generator", "dp-wgan", *cohort, *SMALL, *UNTRACKED, "--epsilon", "5"]
+    asked = ["run", "--generator", "dp-wgan", *cohort, *UNTRAINED, *UNTRACKED, "--epsilon", "5"]
     asked += ["--rounds", "1", "--local-steps", "1", "--no-bookends", "--noise", "seeded"]
     done = bench(*asked, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -228,7 +229,7 @@ def test_a_failing_site_is_named_with_its_round_and_the_same_command_goes_on(
 ) -> None:
     monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
     path = plug_in(tmp_path, "generators", "faulty", "Faulty", FAULTY)
-    asked = ["run", "--generator", "faulty", "--epsilon", "5", "--data", "cohort", *SMALL]
+    asked = ["run", "--generator", "faulty", "--epsilon", "5", "--data", "cohort", *UNTRAINED]
     asked += ["--sites", "2", "--rounds", "3", "--local-steps", "2", *UNTRACKED]
     done = bench(*asked, "--no-bookends", cwd=tmp_path, path=path)
     assert done.returncode == 1
@@ -250,7 +251,15 @@ def test_a_failing_site_is_named_with_its_round_and_the_same_command_goes_on(
 def test_a_bookend_that_is_asked_for_across_sites_says_that_it_is_not(
     module_cohort: Path, tmp_path: Path
 ) -> None:
-    asked = ["run", "--generator", "simulator", "--data", str(module_cohort), *SMALL, *UNTRACKED]
+    asked = [
+        "run",
+        "--generator",
+        "simulator",
+        "--data",
+        str(module_cohort),
+        *UNTRAINED,
+        *UNTRACKED,
+    ]
     done = bench(*asked, "--sites", "2", "--no-bookends", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "simulator is a bookend" in " ".join(done.stdout.split())

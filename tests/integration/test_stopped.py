@@ -14,6 +14,7 @@ from command import (
     SMALL,
     STEPS,
     UNTRACKED,
+    UNTRAINED,
     bench,
     plug_in,
     processes_in,
@@ -59,7 +60,7 @@ def test_an_interrupted_or_killed_sweep_dies_whole_and_the_same_command_resumes_
     monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
     arguments = ["run", "--generator", "real,dp-wgan", "--epsilon", "2,5", "--data", "cohort"]
     arguments += [
-        *SMALL,
+        *UNTRAINED,
         "--set",
         "dp-wgan.generator_steps=80",
         "--set",
@@ -114,7 +115,7 @@ def test_a_capped_fit_that_was_killed_goes_on_under_its_own_entry_and_says_so(
     state = tmp_path / "state"
     monkeypatch.setenv("ANGIOBENCH_STATE", str(state))
     arguments = ["run", "--generator", "dp-wgan", "--epsilon", "2", "--unit", "patient"]
-    arguments += ["--no-bookends", "--data", "cohort", "--noise", "system", *SMALL]
+    arguments += ["--no-bookends", "--data", "cohort", "--noise", "system", *UNTRAINED]
     arguments += [
         "--set",
         "dp-wgan.begin=noise",
@@ -154,7 +155,7 @@ def test_a_fit_that_charges_nothing_is_charged_and_its_result_is_not_kept(
 ) -> None:
     monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
     folder = plug_in(tmp_path, "generators", "silent", "Silent", SILENT)
-    arguments = ["run", "--generator", "silent", "--data", "cohort", "--no-bookends", *SMALL]
+    arguments = ["run", "--generator", "silent", "--data", "cohort", "--no-bookends", *UNTRAINED]
     done = bench(*arguments, *UNTRACKED, cwd=tmp_path, path=folder)
     assert done.returncode == 1
     assert "silent fitted on patients without a call of context.charge" in done.stdout
@@ -221,7 +222,7 @@ class Faulty(Simulator):
 
 def test_a_failed_cell_is_shown_and_stops_no_other(tiny_cohort: Path, tmp_path: Path) -> None:
     folder = plug_in(tmp_path, "generators", "faulty", "Faulty", FAULTY)
-    arguments = ["run", "--generator", "faulty", "--data", "cohort", *SMALL]
+    arguments = ["run", "--generator", "faulty", "--data", "cohort", *UNTRAINED]
     done = bench(*arguments, *UNTRACKED, cwd=tmp_path, path=folder)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "this fit was never going to work" in done.stdout
