@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the wheel, installs it where the sources are not, and uses it once.
-# The dependencies are those of the environment that builds; only the five packages are fresh.
+# The dependencies are those of the environment that builds; only our packages are fresh.
 set -eu
 python="$PWD/.venv/bin/python"
 scratch=$(mktemp -d)
@@ -20,18 +20,20 @@ export PYTHONPATH="$scratch/site"
 "$python" - <<'PYTHON'
 import pathlib
 
+import angiobench
 import benchmark
 import federation
 import generators
 import leaderboard
 import segmenters
-from benchmark.sweep import variance_parts
+from benchmark.results import variance_parts
 
-packages = (benchmark, federation, generators, leaderboard, segmenters)
+packages = (angiobench, benchmark, federation, generators, leaderboard, segmenters)
 homes = {pathlib.Path(p.__file__).parents[1] for p in packages}
 assert homes == {pathlib.Path.cwd() / "site"}, f"not the wheel's own packages: {homes}"
 app = pathlib.Path(federation.__file__).parent
 assert variance_parts.FILE.exists(), "no variance parts"
+assert callable(angiobench.run), "no front door"
 assert (app / "pyproject.toml").exists() and (app / "LICENSE").exists(), "no Flower app"
 PYTHON
 "$python" -m benchmark list

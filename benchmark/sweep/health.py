@@ -27,7 +27,7 @@ from benchmark.privacy.ledger import Ledger
 from benchmark.sweep.tracking.mlflow_runs import DATABASE
 
 DISTRIBUTION = "angiobench"
-PACKAGES = ("benchmark", "federation", "generators", "segmenters", "leaderboard")
+PACKAGES = ("angiobench", "benchmark", "federation", "generators", "segmenters", "leaderboard")
 SWEEP_GIB, DISK_GIB = 4.0, 2.0
 GIB = 2**30
 
