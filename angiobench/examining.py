@@ -92,8 +92,8 @@ def audit(
         BenchError: For wrong usage, or a plug-in that breaks its contract.
     """
     from benchmark.audit.report import Audit, made, run_audit
+    from benchmark.sweep.executors.task import one_thread
     from benchmark.sweep.inputs import gather
-    from benchmark.sweep.worker import one_thread
 
     asked = Audit(
         generator=generator,

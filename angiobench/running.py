@@ -21,7 +21,7 @@ from benchmark.results.matrix import Square
 from benchmark.results.store import Store
 from benchmark.results.tuned_settings import FOLDER, SHIPPED
 from benchmark.sweep.executors.executor import Events
-from benchmark.sweep.place import Listener, Place
+from benchmark.sweep.machine import Listener, Place
 from benchmark.sweep.request import FIRST_SEEDS, Precision, Request
 from benchmark.sweep.sites import Federation
 from benchmark.sweep.sweep import Finished, run_sweep

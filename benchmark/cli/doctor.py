@@ -15,7 +15,7 @@ MARKS = {True: "ok", False: "MEND", None: "note"}
 @option.out("Where results would go.")
 def doctor(out: Path) -> int:
     """Look at versions, threads, memory, disk, weights, store and GPU; say what to do."""
-    from benchmark.sweep.health import examine
+    from benchmark.terminal.health import examine
 
     findings = examine(out)
     for finding in findings:

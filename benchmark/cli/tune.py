@@ -15,7 +15,7 @@ from benchmark.cli.option import names, settings_of
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from benchmark.sweep.place import Place
+    from benchmark.sweep.machine import Place
     from benchmark.tuning.run import Order
 
 UNSAID = ("out", "storage", "tracking_uri", "fid_weights", "jobs", "device")
@@ -162,7 +162,7 @@ def _order(options: Mapping[str, Any]) -> Order:
 
 def _place(options: Mapping[str, Any]) -> Place:
     from benchmark.data.folders import cache_folder, state_folder
-    from benchmark.sweep.place import Place
+    from benchmark.sweep.machine import Place
 
     return Place(
         out=options["out"],

@@ -27,20 +27,20 @@ from benchmark.results.provenance import peak_mib, suite
 from benchmark.results.result import Distances, PlugInOrigin, Result, SiteResult, Suite, TestSet
 from benchmark.results.spec import VALIDATION, RunSpec
 from benchmark.results.store import CURVES, GENERATOR, NEIGHBOURS, SAMPLES
-from benchmark.sweep.distances import distances, no_distances
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.own_patients import Judge
+from benchmark.sweep.judging.distances import distances, no_distances
+from benchmark.sweep.judging.own_patients import Judge
+from benchmark.sweep.judging.testing import Listener, tested, trained
 from benchmark.sweep.payment import check_charged, checkpoint_of, pay
-from benchmark.sweep.pictures import neighbours, save_picture, strip
-from benchmark.sweep.rounds import RoundWatch
 from benchmark.sweep.sites import (
     Where,
     fit_across_sites,
     inputs_of,
     worst,
 )
-from benchmark.sweep.testing import Listener, tested, trained
-from benchmark.sweep.watch import Watch
+from benchmark.sweep.watching.pictures import neighbours, save_picture, strip
+from benchmark.sweep.watching.rounds import RoundWatch
+from benchmark.sweep.watching.stages import Watch
 
 
 @dataclass(frozen=True, kw_only=True)

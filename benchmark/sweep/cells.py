@@ -18,7 +18,7 @@ from benchmark.results.spec import PlugIn, RunSpec, TunedBy
 from benchmark.results.tuned_settings import Found, Wanted, nearest
 from benchmark.sweep.cell import recipe_of
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.own_patients import said_of
+from benchmark.sweep.judging.own_patients import said_of
 from benchmark.sweep.plan_cache import planned
 from benchmark.sweep.request import (
     UNUSABLE,

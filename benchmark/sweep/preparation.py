@@ -14,13 +14,13 @@ from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
 from benchmark.sweep.cell import recipe_of, training_patches
 from benchmark.sweep.cells import guarantee_of
+from benchmark.sweep.executors.task import Task
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.own_patients import own_patches
+from benchmark.sweep.judging.own_patients import own_patches
+from benchmark.sweep.machine import Listener, Place
 from benchmark.sweep.payment import is_paid, ledger_in, spendings_of
-from benchmark.sweep.place import Listener, Place
 from benchmark.sweep.request import make
 from benchmark.sweep.sites import fitted_on, inputs_of
-from benchmark.sweep.worker import Task
 
 
 class Prepared(NamedTuple):

@@ -23,7 +23,7 @@ from benchmark.results.result import TestSet
 from benchmark.results.spec import PlugIn
 from benchmark.results.store import GENERATOR, SPEC
 from benchmark.sweep.inputs import compared
-from benchmark.sweep.testing import Listener, tested, trained
+from benchmark.sweep.judging.testing import Listener, tested, trained
 from federation.server_app import RESULT
 
 SPLIT = "test"

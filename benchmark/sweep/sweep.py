@@ -21,18 +21,18 @@ from benchmark.results.store import Store
 from benchmark.results.summary import SUMMARY, Row, choices, rows, write_summary
 from benchmark.sweep import remarks
 from benchmark.sweep.cells import cells
+from benchmark.sweep.executors.run import run_tasks
+from benchmark.sweep.executors.task import check_device
 from benchmark.sweep.inputs import Inputs, gather
+from benchmark.sweep.judging.own_patients import withheld
+from benchmark.sweep.machine import Listener, Place
 from benchmark.sweep.more_seeds import next_seeds, verdict, widths
-from benchmark.sweep.own_patients import withheld
 from benchmark.sweep.payment import ledger_in
-from benchmark.sweep.place import Listener, Place
 from benchmark.sweep.preparation import Prepared, prepared
 from benchmark.sweep.request import Precision, Request, check
-from benchmark.sweep.runner import run_tasks
 from benchmark.sweep.sites import held_out_sites
 from benchmark.sweep.tracking.mlflow_runs import Tracker, default_uri
 from benchmark.sweep.tracking.parents import Parent
-from benchmark.sweep.worker import check_device
 
 UNFINISHED = "No seeds are added while a cell has failed, or another process holds it."
 

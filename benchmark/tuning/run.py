@@ -29,13 +29,13 @@ from benchmark.results.tuned_settings import (
     file_of,
 )
 from benchmark.sweep import remarks
+from benchmark.sweep.executors.task import check_device
 from benchmark.sweep.inputs import Inputs, gather
+from benchmark.sweep.machine import Listener, Place
 from benchmark.sweep.payment import ledger_in
-from benchmark.sweep.place import Listener, Place
 from benchmark.sweep.request import Request, check, is_bookend
 from benchmark.sweep.tracking.mlflow_runs import STUDY, Tracker, default_uri
 from benchmark.sweep.tracking.parents import Parent
-from benchmark.sweep.worker import check_device
 from benchmark.tuning.objectives import OBJECTIVES
 from benchmark.tuning.optuna_storage import storage_at
 from benchmark.tuning.starts import spent

@@ -18,9 +18,9 @@ from benchmark.results.result import Result
 from benchmark.results.store import Store
 from benchmark.sweep.cells import guarantee_of
 from benchmark.sweep.executors.executor import Events
+from benchmark.sweep.executors.run import run_tasks
+from benchmark.sweep.executors.task import Task
 from benchmark.sweep.payment import ledger_in, spendings_of
-from benchmark.sweep.runner import run_tasks
-from benchmark.sweep.worker import Task
 from benchmark.tuning.optuna_storage import GRACE_S, HEARTBEAT_S, storage_at, try_again
 from benchmark.tuning.starts import enter, entered, place_of
 from benchmark.tuning.study import DONE, OVER, Bench, Question, best_of, study_of

@@ -25,7 +25,7 @@ from benchmark.core.registry import generators
 from benchmark.data.folders import LEDGER, machine_secret
 from benchmark.privacy.ledger import Ledger, OverCapError
 from benchmark.privacy.randomness import SystemNoise
-from benchmark.sweep.rounds import RoundWatch
+from benchmark.sweep.watching.rounds import RoundWatch
 from federation import messages
 from federation.backend import OneProcess
 from federation.client_app import client_app

@@ -15,7 +15,7 @@ from benchmark.core.patches import Patches
 from benchmark.data.cohort import Patient
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.sweep.worker import keep_memory
+from benchmark.sweep.executors.task import keep_memory
 from federation import messages, sites
 from federation.backend import simulate
 from federation.job import Job

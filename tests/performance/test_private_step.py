@@ -22,7 +22,7 @@ from benchmark.privacy.calibration import calibrate
 from benchmark.privacy.dpsgd import Batch, Step
 from benchmark.privacy.ledger import Ledger, Spending
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.sweep.worker import keep_memory
+from benchmark.sweep.executors.task import keep_memory
 from generators.dp_wgan import DpWgan, DpWganParams
 from generators.nets.convolutional import PatchCritic, initialise
 from generators.nets.players import LOSSES, OPTIMISERS, _assign, patch_critic

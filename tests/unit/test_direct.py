@@ -17,8 +17,8 @@ from benchmark.results.spec import spec_from
 from benchmark.results.store import Store
 from benchmark.results.summary import Row
 from benchmark.sweep.cells import cells, guarantee_of
-from benchmark.sweep.distances import no_distances
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.judging.distances import no_distances
 from benchmark.sweep.remarks import of_sites
 from benchmark.sweep.request import Request, check, is_bookend
 from benchmark.sweep.sites import Federation

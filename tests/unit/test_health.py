@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.folders import machine_secret
-from benchmark.sweep import health
-from benchmark.sweep.health import Finding, examine
+from benchmark.terminal import health
+from benchmark.terminal.health import Finding, examine
 
 
 def found(out: Path, what: str) -> list[Finding]:

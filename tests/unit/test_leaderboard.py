@@ -13,7 +13,7 @@ from PIL import Image
 from benchmark.core.patches import Patches
 from benchmark.results.matrix import Square, write_matrix
 from benchmark.results.summary import Row
-from benchmark.sweep.pictures import save_picture, strip
+from benchmark.sweep.watching.pictures import save_picture, strip
 from benchmark.terminal.figures import draw_matrix, draw_patches, draw_trade_off
 from benchmark.terminal.table import matrix_table, sweep_table
 

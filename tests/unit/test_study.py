@@ -18,8 +18,8 @@ from benchmark.privacy.ledger import DELTA, OverCapError
 from benchmark.results.outcome import Outcome
 from benchmark.sweep.cells import guarantee_of
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.machine import Place
 from benchmark.sweep.payment import ledger_in, spendings_of
-from benchmark.sweep.place import Place
 from benchmark.sweep.request import Request
 from benchmark.sweep.sites import Federation, site_plans
 from benchmark.tuning import run as studies

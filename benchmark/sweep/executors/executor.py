@@ -9,7 +9,7 @@ from typing import Protocol
 from benchmark.results.outcome import Outcome
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
-from benchmark.sweep.worker import Task
+from benchmark.sweep.executors.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from benchmark.results.outcome import Outcome
 from benchmark.results.store import Store
 from benchmark.sweep.executors.executor import Events, outcome_in
-from benchmark.sweep.worker import Task, attempt
+from benchmark.sweep.executors.task import Task, attempt
 
 
 class Here:

@@ -11,7 +11,7 @@ from multiprocessing.context import ForkServerProcess
 from benchmark.results.outcome import Outcome
 from benchmark.results.store import Store
 from benchmark.sweep.executors.executor import Events, outcome_in
-from benchmark.sweep.worker import Task, work
+from benchmark.sweep.executors.task import Task, work
 
 PRELOAD = ["torch", "torch._dynamo", "monai.networks.nets.dynunet", "benchmark.sweep.cell"]
 """What takes seconds to import, done once for all cells; the first optimiser takes `_dynamo`."""

@@ -22,9 +22,9 @@ from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import CURVES, GENERATOR, RESULT, SAMPLES, read_result
 from benchmark.results.summary import Row
-from benchmark.sweep.rounds import FOLDER as ROUNDS
 from benchmark.sweep.tracking.logged import comparisons, marks, metrics, parameters, run_name
 from benchmark.sweep.tracking.parents import Parent
+from benchmark.sweep.watching.rounds import FOLDER as ROUNDS
 
 MARKS = ("selection", "tuned_on")
 EXPERIMENT = "angiobench"

@@ -17,7 +17,7 @@ from benchmark.core.patches import Patches
 from benchmark.core.registry import generators
 from benchmark.metrics.distances import offline_distance
 from benchmark.privacy.randomness import SystemNoise
-from benchmark.sweep.pictures import save_picture, strip
+from benchmark.sweep.watching.pictures import save_picture, strip
 
 FOLDER = "rounds"
 LOOKS = 10

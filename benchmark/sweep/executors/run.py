@@ -8,7 +8,7 @@ from benchmark.results.outcome import Outcome
 from benchmark.sweep.executors.executor import Events, Executor
 from benchmark.sweep.executors.here import Here
 from benchmark.sweep.executors.processes import Processes
-from benchmark.sweep.worker import Task
+from benchmark.sweep.executors.task import Task
 
 
 def executor_for(jobs: int) -> Executor:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from benchmark.core.coarse import coarse
-from benchmark.sweep.testing import Listener
+from benchmark.sweep.judging.testing import Listener
 
 
 @dataclass

@@ -30,7 +30,7 @@ from benchmark.results.provenance import suite
 from benchmark.results.result import OwnResult, TestSet
 from benchmark.results.spec import OwnPatients, RunSpec, canonical
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.testing import Listener, tested, trained
+from benchmark.sweep.judging.testing import Listener, tested, trained
 
 HALF = "half"
 """How own and synthetic patches are mixed (docs/experiments.md): see ``mixed``."""

@@ -21,7 +21,7 @@ from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import CHECKPOINT, Store, write_result
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.testing import Listener
+from benchmark.sweep.judging.testing import Listener
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BELOW = 1 << 30

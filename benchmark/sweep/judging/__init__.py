@@ -1,0 +1,1 @@
+"""A segmenter learns from synthetic patches, and is judged on held-out patients."""

@@ -1,0 +1,1 @@
+"""What is seen of a running cell: its stages, its rounds, its patches."""
