@@ -21,7 +21,8 @@ from benchmark.results.matrix import Square
 from benchmark.results.store import Store
 from benchmark.results.tuned_settings import FOLDER, SHIPPED
 from benchmark.sweep.executors.executor import Events
-from benchmark.sweep.machine import Listener, Place
+from benchmark.sweep.machine import Machine
+from benchmark.sweep.place import Listener, Place
 from benchmark.sweep.request import FIRST_SEEDS, Precision, Request
 from benchmark.sweep.sites import Federation
 from benchmark.sweep.sweep import Finished, run_sweep
@@ -121,16 +122,18 @@ class Sweep:
         """Where it runs, and on what."""
         return Place(
             out=self.out,
-            cache=cache_folder(),
-            state=state_folder(),
+            machine=Machine(
+                cache=cache_folder(),
+                state=state_folder(),
+                fid_weights=self.fid_weights,
+                device=self.device,
+                backend=self.backend,
+                site_timeout_s=self.site_timeout,
+            ),
             data=self.data,
             test_data=self.test_data,
             reading=self.reading,
-            fid_weights=self.fid_weights,
             jobs=(os.cpu_count() or 1) if self.jobs is None else self.jobs,
-            device=self.device,
-            backend=self.backend,
-            site_timeout_s=self.site_timeout,
             tracking_uri=self.tracking_uri,
         )
 

@@ -15,7 +15,7 @@ from benchmark.cli.option import names, settings_of
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from benchmark.sweep.machine import Place
+    from benchmark.sweep.place import Place
     from benchmark.tuning.run import Order
 
 UNSAID = ("out", "storage", "tracking_uri", "fid_weights", "jobs", "device")
@@ -162,16 +162,19 @@ def _order(options: Mapping[str, Any]) -> Order:
 
 def _place(options: Mapping[str, Any]) -> Place:
     from benchmark.data.folders import cache_folder, state_folder
-    from benchmark.sweep.machine import Place
+    from benchmark.sweep.machine import Machine
+    from benchmark.sweep.place import Place
 
     return Place(
         out=options["out"],
-        cache=cache_folder(),
-        state=state_folder(),
+        machine=Machine(
+            cache=cache_folder(),
+            state=state_folder(),
+            fid_weights=options["fid_weights"],
+            device=options["device"],
+        ),
         data=options["data"],
         reading=option.reading_of(options),
-        fid_weights=options["fid_weights"],
         jobs=options["jobs"],
-        device=options["device"],
         tracking_uri=options["tracking_uri"],
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,9 +30,9 @@ from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.distances import distances, no_distances
 from benchmark.sweep.judging.own_patients import Judge
 from benchmark.sweep.judging.testing import Listener, tested, trained
+from benchmark.sweep.machine import Bench
 from benchmark.sweep.payment import check_charged, checkpoint_of, pay
 from benchmark.sweep.sites import (
-    Where,
     fit_across_sites,
     inputs_of,
     worst,
@@ -43,43 +42,20 @@ from benchmark.sweep.watching.rounds import RoundWatch
 from benchmark.sweep.watching.stages import Watch
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """Where and with what a cell runs; decides no result.
-
-    Attributes:
-        folder: The cell's own folder.
-        cache: What can be computed again.
-        state: What must stay: the ledger.
-        fid_weights: The Inception weights; ``None`` where they are missing.
-        backend: Where the sites of a federated cell run.
-        site_timeout_s: How long a site may take for an answer.
-        device: A torch device's name.
-    """
-
-    folder: Path
-    cache: Path
-    state: Path
-    fid_weights: Path | None
-    backend: str = "in-process"
-    site_timeout_s: float = 600.0
-    device: str = "cpu"
-
-
 def run_cell(
-    spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, listener: Listener
+    spec: RunSpec, planned: Guarantee, inputs: Inputs, bench: Bench, listener: Listener
 ) -> Result:
     """Runs one cell and returns its result; every intermediate file lands in its folder."""
     watch = Watch(listener)
     learn = _learn_from_patients if spec.is_direct else _learn_from_synthetic
-    learnt = learn(spec, planned, inputs, setting, watch)
+    learnt = learn(spec, planned, inputs, bench, watch)
     with watch.stage("score"):
         tests = [
             tested(learnt.segmenter, name, group, listener, spacing_mm=spacing_of(spec.protocol))
             for name, group in inputs.tests.items()
         ]
         validation = _validation(spec, learnt.segmenter, inputs, listener)
-    write_json(setting.folder / CURVES, watch.curves)
+    write_json(bench.folder / CURVES, watch.curves)
     said = {
         **validation,
         **learnt.more,
@@ -145,7 +121,7 @@ class Learnt(NamedTuple):
 
 
 def _learn_from_patients(
-    spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, watch: Watch
+    spec: RunSpec, planned: Guarantee, inputs: Inputs, bench: Bench, watch: Watch
 ) -> Learnt:
     """The segmenter is fitted on patients itself; there is nothing synthetic to look at.
 
@@ -156,68 +132,70 @@ def _learn_from_patients(
         free = made(made.Params(**spec.generator.settings))
         free.rest_on_constants()
         return Learnt(free, planned, no_distances(), {})
-    segmenter, guarantee = _fit(spec, planned, inputs_of(spec, inputs), setting, watch)
+    segmenter, guarantee = _fit(spec, planned, inputs_of(spec, inputs), bench, watch)
     return Learnt(segmenter, guarantee, no_distances(), {})
 
 
 def _learn_from_synthetic(
-    spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, watch: Watch
+    spec: RunSpec, planned: Guarantee, inputs: Inputs, bench: Bench, watch: Watch
 ) -> Learnt:
     """The generator is fitted on patients, and the segmenter learns from its samples alone."""
-    generator, guarantee, more = _generator(spec, planned, inputs, setting, watch)
+    generator, guarantee, more = _generator(spec, planned, inputs, bench, watch)
     with watch.stage("sample"):
         synthetic = generator.sample(int(spec.protocol["samples"]), seed=spec.seed)
     may_be_seen = not inputs.private or _protects(guarantee)
     if may_be_seen:
-        save_picture(setting.folder / SAMPLES, strip(synthetic))
-    context = TrainContext(seed=spec.seed, progress=watch.hears("segmenter"), device=setting.device)
+        save_picture(bench.folder / SAMPLES, strip(synthetic))
+    context = TrainContext(
+        seed=spec.seed, progress=watch.hears("segmenter"), device=bench.machine.device
+    )
     with watch.stage("train"):
         segmenter = trained(spec.segmenter, synthetic, context)
-    more |= _beside_own(spec, inputs, synthetic, setting, watch)
+    more |= _beside_own(spec, inputs, synthetic, bench, watch)
     with watch.stage("distances"):
-        far = distances(spec, inputs, synthetic, setting.fid_weights, setting.cache)
+        far = distances(spec, inputs, synthetic, bench.machine.fid_weights, bench.machine.cache)
     if not inputs.private:
-        real = training_patches(spec, inputs_of(spec, inputs), setting.cache)
-        save_picture(setting.folder / NEIGHBOURS, neighbours(synthetic, real))
+        real = training_patches(spec, inputs_of(spec, inputs), bench.machine.cache)
+        save_picture(bench.folder / NEIGHBOURS, neighbours(synthetic, real))
     if may_be_seen and not generator.holds_patients:
-        (setting.folder / GENERATOR).mkdir(exist_ok=True)
-        generator.save(setting.folder / GENERATOR)
+        (bench.folder / GENERATOR).mkdir(exist_ok=True)
+        generator.save(bench.folder / GENERATOR)
     return Learnt(segmenter, guarantee, far, more)
 
 
 def _generator(
-    spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, watch: Watch
+    spec: RunSpec, planned: Guarantee, inputs: Inputs, bench: Bench, watch: Watch
 ) -> tuple[Generator, Guarantee, dict[str, Any]]:
     """The fitted generator, and what the result says of its sites and rounds, if there are any."""
     if spec.is_federated:
-        return _fit_across_sites(spec, inputs, setting, watch)
-    return *_fit(spec, planned, inputs_of(spec, inputs), setting, watch), {}
+        return _fit_across_sites(spec, inputs, bench, watch)
+    return *_fit(spec, planned, inputs_of(spec, inputs), bench, watch), {}
 
 
 def _beside_own(
-    spec: RunSpec, inputs: Inputs, synthetic: Patches, setting: Setting, watch: Watch
+    spec: RunSpec, inputs: Inputs, synthetic: Patches, bench: Bench, watch: Watch
 ) -> dict[str, Any]:
     """What the synthetic patches are worth beside own patients, if that is asked."""
     if spec.own is None:
         return {}
-    judge = Judge(spec, inputs, setting.cache, setting.device, watch.listener)
+    judge = Judge(spec, inputs, bench.machine.cache, bench.machine.device, watch.listener)
     with watch.stage("own patients"):
         return {"own": judge.beside(synthetic)}
 
 
 def _fit(
-    spec: RunSpec, planned: Guarantee, inputs: Inputs, setting: Setting, watch: Watch
+    spec: RunSpec, planned: Guarantee, inputs: Inputs, bench: Bench, watch: Watch
 ) -> tuple[Any, Guarantee]:
     """What is fitted on patients, and what it cost them."""
     kind = spec.registry.get(spec.generator.name)
     fitted: Generator | PrivateSegmenter = kind(kind.Params(**spec.generator.settings))
     with watch.stage("patches"):
         watch.listener("patches", 0, 1)
-        training = training_patches(spec, inputs, setting.cache)
+        training = training_patches(spec, inputs, bench.machine.cache)
     charged: list[Guarantee] = []
 
     def charge(guarantee: Guarantee) -> None:
-        folder, state = setting.folder, setting.state
+        folder, state = bench.folder, bench.machine.state
         pay(spec, guarantee, inputs, planned=planned, folder=folder, state=state)
         charged.append(guarantee)
 
@@ -226,8 +204,8 @@ def _fit(
         noise=_noise(spec),
         charge=charge,
         progress=watch.hears("fit"),
-        checkpoint=checkpoint_of(spec, planned, setting.folder, setting.state),
-        device=setting.device,
+        checkpoint=checkpoint_of(spec, planned, bench.folder, bench.machine.state),
+        device=bench.machine.device,
     )
     with watch.stage("fit"):
         if isinstance(fitted, PrivateSegmenter):
@@ -239,27 +217,19 @@ def _fit(
 
 
 def _fit_across_sites(
-    spec: RunSpec, inputs: Inputs, setting: Setting, watch: Watch
+    spec: RunSpec, inputs: Inputs, bench: Bench, watch: Watch
 ) -> tuple[Generator, Guarantee, dict[str, Any]]:
     """The federated fit; what the result says of its sites and rounds."""
     may_be_seen = not inputs.private or (math.isfinite(spec.epsilon) and spec.noise == "system")
     hears = RoundWatch(
-        setting.folder,
+        bench.folder,
         watch.hears("rounds"),
         seed=spec.seed,
         private=inputs.private,
         may_be_seen=may_be_seen,
     )
-    where = Where(
-        folder=setting.folder,
-        cache=setting.cache,
-        state=setting.state,
-        backend=setting.backend,
-        timeout_s=setting.site_timeout_s,
-        device=setting.device,
-    )
     with watch.stage("fit"):
-        generator, guarantees = fit_across_sites(spec, inputs, where, hears)
+        generator, guarantees = fit_across_sites(spec, inputs, bench, hears)
     sites = tuple(SiteResult(site=n, guarantee=g) for n, g in guarantees.items())
     return generator, worst(list(guarantees.values())), {"sites": sites, "rounds": hears.totals()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.core.errors import DataError
@@ -50,6 +50,7 @@ class Inputs:
         own: Further patients of the training split, whom no fit of a generator reads: a hospital's
             own, whose labelled patches a segmenter may learn from beside synthetic ones.
         own_data: Digest of them; empty where there are none.
+        splits: Each split among sites that was asked for, made once and passed on to every cell.
     """
 
     train: tuple[Patient, ...]
@@ -66,6 +67,9 @@ class Inputs:
     notes: tuple[str, ...] = ()
     own: tuple[Patient, ...] = ()
     own_data: str = ""
+    splits: dict[tuple[str, int], Mapping[str, Inputs]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @property
     def main(self) -> str:

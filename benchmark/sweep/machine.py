@@ -1,71 +1,41 @@
-"""Where a sweep runs, and who hears of it: what decides no result."""
+"""What a fit runs on: one record, passed whole, that decides no result."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.data.reading import AS_FOUND, Reading
-from benchmark.results.matrix import Square
-from benchmark.results.spec import RunSpec
-from benchmark.sweep.executors.executor import Events
-
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a sweep runs and what it runs on; decides no result but by the data's content.
+class Machine:
+    """A machine with its folders and devices.
 
     Attributes:
-        out: The store's folder.
-        cache: The cache folder.
-        state: The state folder: the ledger and this machine's secret.
-        data: A cohort's folder; ``None`` for the embedded one.
-        test_data: Folders of further test sets.
-        reading: How all folders are read.
-        fid_weights: An Inception weights file; ``None`` to look in the usual places.
-        jobs: Cells at a time, each in a process of its own; 0 for this very process.
+        cache: What can be computed again.
+        state: What must stay: the ledger, and this machine's secret.
+        fid_weights: The Inception weights; ``None`` to look in the usual places, and later where
+            there are none.
         device: A torch device's name.
-        backend: Where the sites of federated cells run.
+        backend: Where the sites of federated cells run: ``in-process`` or ``ray``.
         site_timeout_s: How long a site may take for an answer.
-        tracking_uri: MLflow's store; ``None`` for the one in ``out``, ``none`` for none.
     """
 
-    out: Path
     cache: Path
     state: Path
-    data: Path | None = None
-    test_data: Sequence[Path] = ()
-    reading: Reading = AS_FOUND
     fid_weights: Path | None = None
-    jobs: int = 1
     device: str = "cpu"
     backend: str = "in-process"
     site_timeout_s: float = 600.0
-    tracking_uri: str | None = None
-
-    @property
-    def readers(self) -> int:
-        """Patients read at a time."""
-        return max(1, self.jobs)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listener:
-    """Who hears of a sweep.
+class Bench:
+    """Where one cell works.
 
     Attributes:
-        preparing: A stage before the cells, with a count.
-        planned: Every cell, and those still to run.
-        events: What the cells do.
-        warning: A sentence about something that costs no result.
-        news: A sentence about something that went well.
-        drawn: Draws the cross-site matrix into a folder, and says where it is.
+        folder: The cell's own folder.
+        machine: What it runs on.
     """
 
-    preparing: Callable[[str, int, int], None]
-    planned: Callable[[list[RunSpec], list[RunSpec]], None]
-    events: Events
-    warning: Callable[[str], None]
-    news: Callable[[str], None]
-    drawn: Callable[[Sequence[Square], Path], Path]
+    folder: Path
+    machine: Machine

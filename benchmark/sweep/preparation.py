@@ -17,8 +17,8 @@ from benchmark.sweep.cells import guarantee_of
 from benchmark.sweep.executors.task import Task
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.own_patients import own_patches
-from benchmark.sweep.machine import Listener, Place
 from benchmark.sweep.payment import is_paid, ledger_in, spendings_of
+from benchmark.sweep.place import Listener, Place
 from benchmark.sweep.request import make
 from benchmark.sweep.sites import fitted_on, inputs_of
 
@@ -55,12 +55,12 @@ def prepared(specs: list[RunSpec], inputs: Inputs, place: Place, listener: Liste
     listener.planned(specs, pending)
     references = {spec.key: reference_of(spec, specs) for spec in pending}
     tasks, unplanned = _tasks(pending, references, inputs, place, listener)
-    ledger_in(place.state).check(
+    ledger_in(place.machine.state).check(
         [
             spending
             for task in tasks
             if not _goes_on(task, store)
-            for spending in spendings_of(task.spec, task.guarantee, inputs, place.cache)
+            for spending in spendings_of(task.spec, task.guarantee, inputs, place.machine.cache)
         ]
     )
     _cut_patches([task.spec for task in tasks], inputs, place, listener)
@@ -71,7 +71,7 @@ def prepared(specs: list[RunSpec], inputs: Inputs, place: Place, listener: Liste
 def _goes_on(task: Task, store: Store) -> bool:
     spec, folder = task.spec, store.folder(task.spec)
     mine = inputs_of(spec, task.inputs)
-    return is_paid(spec, task.guarantee, mine, folder=folder, state=task.state)
+    return is_paid(spec, task.guarantee, mine, folder=folder, state=task.machine.state)
 
 
 def _tasks(
@@ -89,7 +89,7 @@ def _tasks(
     for done, spec in enumerate(pending):
         listener.preparing("Calibrating noise", done, len(pending))
         try:
-            guarantee = guarantee_of(spec, inputs, place.cache)
+            guarantee = guarantee_of(spec, inputs, place.machine.cache)
             make(segmenters, spec.segmenter)
         except Exception as error:  # a plug-in may raise anything
             if isinstance(error, BenchError) and not isinstance(error, PlugInError):
@@ -105,12 +105,7 @@ def _tasks(
                 reference=references[spec.key],
                 inputs=inputs,
                 root=place.out,
-                cache=place.cache,
-                state=place.state,
-                fid_weights=place.fid_weights,
-                device=place.device,
-                backend=place.backend,
-                site_timeout_s=place.site_timeout_s,
+                machine=place.machine,
             )
         )
     return tasks, failed
@@ -130,7 +125,7 @@ def _cut_patches(
         training_patches(
             spec,
             mine,
-            place.cache,
+            place.machine.cache,
             faults=faults,
             jobs=place.readers,
             progress=lambda done, total: listener.preparing("Cutting patches", done, total),
@@ -148,7 +143,7 @@ def _cut_own_patches(
         own_patches(
             spec,
             inputs,
-            place.cache,
+            place.machine.cache,
             jobs=place.readers,
             progress=lambda done, total: listener.preparing("Cutting own patches", done, total),
         )

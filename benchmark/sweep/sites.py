@@ -16,6 +16,7 @@ from benchmark.core.protocol import spacing_of
 from benchmark.results.spec import MAIN_TEST, AcrossSites, OneSite, PlugIn, RunSpec
 from benchmark.results.store import CHECKPOINT
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.machine import Bench
 from benchmark.sweep.plan_cache import planned
 from federation.job import Job
 from federation.partition import Partition, check_disjoint
@@ -64,12 +65,19 @@ class Federation:
         return OneSite(partition=self.partition, of=self.sites, alone=site)
 
 
-def split(partition: Partition, inputs: Inputs) -> dict[str, Inputs]:
-    """Each site's own training patients, with digests of their own.
+def split(partition: Partition, inputs: Inputs) -> Mapping[str, Inputs]:
+    """Each site's own training patients, with digests of their own; made once for all cells.
 
     Raises:
         UsageError: If the cohort cannot be split so, or a patient is at two sites.
     """
+    asked = partition.text, partition.sites
+    if asked not in inputs.splits:
+        inputs.splits[asked] = _split(partition, inputs)
+    return inputs.splits[asked]
+
+
+def _split(partition: Partition, inputs: Inputs) -> Mapping[str, Inputs]:
     identities = dict(zip((p.id for p in inputs.train), inputs.patients, strict=True))
     made = {}
     for name, patients in partition.split(inputs.train).items():
@@ -198,7 +206,7 @@ def worst(guarantees: Sequence[Guarantee]) -> Guarantee:
 
 
 def posts(
-    spec: RunSpec, inputs: Inputs, plans: Mapping[str, Guarantee], where: Where
+    spec: RunSpec, inputs: Inputs, plans: Mapping[str, Guarantee], bench: Bench
 ) -> list[Post]:
     """Where each site works in a simulation on this machine."""
     from federation.sites import Post  # loads torch, which planning need not
@@ -211,42 +219,21 @@ def posts(
             voxels=mine.patients,
             data=mine.data,
             private=inputs.private,
-            folder=where.folder / FOLDER / name,
-            cache=where.cache,
-            state=where.state,
+            folder=bench.folder / FOLDER / name,
+            cache=bench.machine.cache,
+            state=bench.machine.state,
             seeded_allowed=True,
             planned=plans[name],
-            device=where.device,
+            device=bench.machine.device,
         )
         for index, (name, mine) in enumerate(split(partition_of(spec), inputs).items())
     ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Where:
-    """Where and how a federated cell runs; decides no result.
-
-    Attributes:
-        folder: The cell's own folder.
-        cache: What can be computed again.
-        state: What must stay: the ledger.
-        backend: ``in-process`` or ``ray``.
-        timeout_s: How long a site may take for an answer.
-        device: A torch device's name.
-    """
-
-    folder: Path
-    cache: Path
-    state: Path
-    backend: str
-    timeout_s: float
-    device: str
-
-
 def fit_across_sites(
     spec: RunSpec,
     inputs: Inputs,
-    where: Where,
+    bench: Bench,
     done: Callable[[Any, Callable[[], Generator]], None],
 ) -> tuple[Generator, dict[str, Guarantee]]:
     """Trains the generator across sites; returns it with each site's guarantee.
@@ -254,7 +241,7 @@ def fit_across_sites(
     Args:
         spec: The cell.
         inputs: All patients.
-        where: Where it runs.
+        bench: Bench it runs.
         done: Hears of every ``federation.strategy.Round``, and may ask for the generator as it is
             then.
 
@@ -267,7 +254,7 @@ def fit_across_sites(
 
     job = job_of(spec)
     generator = job.made()
-    everyone = posts(spec, inputs, site_plans(spec, inputs, where.cache), where)
+    everyone = posts(spec, inputs, site_plans(spec, inputs, bench.machine.cache), bench)
 
     def finished(turn: Any) -> None:
         def now() -> Generator:
@@ -278,14 +265,14 @@ def fit_across_sites(
 
     rules = Rules(
         sites=len(everyone),
-        timeout_s=where.timeout_s,
+        timeout_s=bench.machine.site_timeout_s,
         checkpoint=lambda members: Checkpoint(
-            where.folder / CHECKPOINT, worst([m.guarantee for m in members])
+            bench.folder / CHECKPOINT, worst([m.guarantee for m in members])
         ),
         done=finished,
-        device=where.device,
+        device=bench.machine.device,
     )
-    state, members = simulate(where.backend, job, everyone, rules)
+    state, members = simulate(bench.machine.backend, job, everyone, rules)
     generator.close(state, job.patch_size)
     return generator, {member.facts.site: member.guarantee for member in members}
 

@@ -25,9 +25,9 @@ from benchmark.sweep.executors.run import run_tasks
 from benchmark.sweep.executors.task import check_device
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.judging.own_patients import withheld
-from benchmark.sweep.machine import Listener, Place
 from benchmark.sweep.more_seeds import next_seeds, verdict, widths
 from benchmark.sweep.payment import ledger_in
+from benchmark.sweep.place import Listener, Place
 from benchmark.sweep.preparation import Prepared, prepared
 from benchmark.sweep.request import Precision, Request, check
 from benchmark.sweep.sites import held_out_sites
@@ -99,12 +99,12 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
 
 
 def _gathered(request: Request, place: Place, listener: Listener) -> _Sweep:
-    found = weights.find(place.fid_weights, place.cache)
+    found = weights.find(place.machine.fid_weights, place.machine.cache)
     inputs = gather(
         place.data,
         place.test_data,
-        cache=place.cache,
-        state=place.state,
+        cache=place.machine.cache,
+        state=place.machine.state,
         jobs=place.readers,
         progress=listener.preparing,
         reading=place.reading,
@@ -118,7 +118,7 @@ def _gathered(request: Request, place: Place, listener: Listener) -> _Sweep:
     return _Sweep(
         request=request,
         inputs=withheld(inputs, request.own_patients),
-        place=replace(place, fid_weights=found),
+        place=place.with_weights(found),
         listener=listener,
         fid_weights=weights.digest(found) if found else "",
     )
@@ -128,7 +128,7 @@ def _remark(sweep: _Sweep, specs: Sequence[RunSpec]) -> None:
     """Says what is to be known before anything is paid."""
     request, inputs = sweep.request, sweep.inputs
     for sentence in [
-        *remarks.of_patients(inputs, sweep.place.state),
+        *remarks.of_patients(inputs, sweep.place.machine.state),
         *remarks.of_tuning(request, specs),
         *remarks.of_sites(request),
     ]:
@@ -186,10 +186,10 @@ def _finished(
 
 
 def _check(place: Place) -> None:
-    for folder in (place.out, place.cache, place.state):
+    for folder in (place.out, place.machine.cache, place.machine.state):
         check_writable(folder)
-    ledger_in(place.state).cap()  # one that cannot be used stops everything
-    check_device(place.device)
+    ledger_in(place.machine.state).cap()  # one that cannot be used stops everything
+    check_device(place.machine.device)
 
 
 def _run(ready: Prepared, tracker: Tracker, sweep: _Sweep) -> list[Outcome]:

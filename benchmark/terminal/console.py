@@ -25,7 +25,7 @@ from benchmark.results.store import SAMPLES, Store
 from benchmark.results.summary import SUMMARY, called
 
 if TYPE_CHECKING:
-    from benchmark.sweep.machine import Listener
+    from benchmark.sweep.place import Listener
     from benchmark.sweep.sweep import Finished
 
 PLAIN_WIDTH = 160
@@ -69,7 +69,7 @@ class Console:
     def listener(self) -> Listener:
         """What hears of the sweep."""
         from benchmark.sweep.executors.executor import Events
-        from benchmark.sweep.machine import Listener  # what only shows results need not run
+        from benchmark.sweep.place import Listener  # what only shows results need not run
 
         events = Events(progress=self._progress, ended=self._ended)
         return Listener(

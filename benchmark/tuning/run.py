@@ -31,8 +31,8 @@ from benchmark.results.tuned_settings import (
 from benchmark.sweep import remarks
 from benchmark.sweep.executors.task import check_device
 from benchmark.sweep.inputs import Inputs, gather
-from benchmark.sweep.machine import Listener, Place
 from benchmark.sweep.payment import ledger_in
+from benchmark.sweep.place import Listener, Place
 from benchmark.sweep.request import Request, check, is_bookend
 from benchmark.sweep.tracking.mlflow_runs import STUDY, Tracker, default_uri
 from benchmark.sweep.tracking.parents import Parent
@@ -42,7 +42,7 @@ from benchmark.tuning.starts import spent
 from benchmark.tuning.study import (
     DONE,
     PHANTOM_SEED,
-    Bench,
+    Lab,
     Question,
     found_by,
     study_of,
@@ -123,17 +123,17 @@ def run_studies(order: Order, place: Place, listener: Listener) -> Searched:
     """
     fid_weights = _fid_weights(order, place)
     questions = list(_questions(order, place, fid_weights))
-    for folder in (place.out, place.cache, place.state):
+    for folder in (place.out, place.machine.cache, place.machine.state):
         check_writable(folder)
-    ledger_in(place.state).cap()  # one that cannot be used stops everything
-    check_device(place.device)
+    ledger_in(place.machine.state).cap()  # one that cannot be used stops everything
+    check_device(place.machine.device)
     if order.storage is not None:
         storage_at(order.storage)
     inputs = gather(
         place.data,
         (),
-        cache=place.cache,
-        state=place.state,
+        cache=place.machine.cache,
+        state=place.machine.state,
         jobs=place.readers,
         progress=listener.preparing,
         reading=place.reading,
@@ -141,9 +141,9 @@ def run_studies(order: Order, place: Place, listener: Listener) -> Searched:
         seed=PHANTOM_SEED,
         phantoms=edition(order.request.protocol).phantoms,
     )
-    for sentence in remarks.of_patients(inputs, place.state):
+    for sentence in remarks.of_patients(inputs, place.machine.state):
         listener.warning(sentence)
-    place = replace(place, fid_weights=fid_weights)
+    place = place.with_weights(fid_weights)
     answers: list[Answer] = []
     studies, stopped = [], None
     for question in questions:
@@ -167,7 +167,7 @@ def _fid_weights(order: Order, place: Place) -> Path | None:
     """
     if "fid" not in order.objectives:
         return None
-    found = weights.find(place.fid_weights, place.cache)
+    found = weights.find(place.machine.fid_weights, place.machine.cache)
     if found is None:
         raise UsageError(f"--objective fid: {weights.missing_reason()}")
     return found
@@ -230,15 +230,12 @@ def _answered(
             tracker.cell(store.folder(outcome.spec), _trial(trial))
         listener.events.ended(outcome)
 
-    bench = Bench(
+    lab = Lab(
         inputs=inputs,
         root=root,
-        cache=place.cache,
-        state=place.state,
+        machine=place.machine,
         storage=order.storage or f"sqlite:///{(place.out / DATABASE).absolute()}",
         jobs=place.jobs,
-        device=place.device,
-        fid_weights=place.fid_weights,
         progress=listener.events.progress,
         ended=ended,
         news=listener.news,
@@ -246,16 +243,16 @@ def _answered(
     place.out.mkdir(parents=True, exist_ok=True)
     stopped = None
     try:
-        study = search(question, bench)
+        study = search(question, lab)
     except OverCapError as error:
-        study, stopped = study_of(question, bench), error
+        study, stopped = study_of(question, lab), error
     for trial in study.trials:
         for key in trial.user_attrs.get(KEYS, ()):  # also those that MLflow missed
             tracker.cell(root / question.generator / key, _trial(trial.number))
     if stopped is not None and all(trial.state.name != DONE for trial in study.trials):
         tracker.close(failed=True)
         return study, None, stopped
-    found = found_by(question, bench, study)
+    found = found_by(question, lab, study)
     file = found.write(place.out / FOLDER)
     tracker.keep(file)
     tracker.best(_scores(found), found.settings)

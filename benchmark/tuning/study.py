@@ -32,6 +32,7 @@ from benchmark.results.tuned_settings import (
 )
 from benchmark.sweep.cells import cells
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.machine import Machine
 from benchmark.sweep.request import Request
 from benchmark.tuning.objectives import OBJECTIVES
 from benchmark.tuning.optuna_storage import SETTLE_S, storage_at
@@ -143,18 +144,15 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class Lab:
     """Where trials run, and what they run on.
 
     Attributes:
         inputs: Training patients, and validation patients to choose by.
         root: The store of the study's cells, and of no other's.
-        cache: The cache folder.
-        state: The state folder: the ledger.
+        machine: What their cells run on; its weights matter if FID is an objective.
         storage: The URL of Optuna's store.
         jobs: Trials at a time, each in a process of its own; 0 for this very process.
-        device: A torch device's name.
-        fid_weights: The Inception weights, if FID is an objective.
         progress: Hears of every stage of a trial's cell.
         ended: Hears of every cell that ended, and of its trial's number.
         news: Hears of every trial that is over.
@@ -162,24 +160,21 @@ class Bench:
 
     inputs: Inputs
     root: Path
-    cache: Path
-    state: Path
+    machine: Machine
     storage: str
     jobs: int = 1
-    device: str = "cpu"
-    fid_weights: Path | None = None
     progress: Callable[[RunSpec, str, int, int], None]
     ended: Callable[[Outcome, int], None]
     news: Callable[[str], None]
 
 
-def study_of(question: Question, bench: Bench) -> optuna.Study:
+def study_of(question: Question, lab: Lab) -> optuna.Study:
     """The study, made if it is new, with its first trials waiting in it."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    name = question.name(bench.inputs)
-    storage = storage_at(bench.storage)
+    name = question.name(lab.inputs)
+    storage = storage_at(lab.storage)
     try:
         study = optuna.create_study(
             study_name=name,
@@ -239,14 +234,14 @@ def best_of(study: optuna.Study) -> optuna.trial.FrozenTrial:
     return max(done, key=lambda trial: (sign * trial.values[0], -trial.number))
 
 
-def found_by(question: Question, bench: Bench, study: optuna.Study) -> Found:
+def found_by(question: Question, lab: Lab, study: optuna.Study) -> Found:
     """The winner's settings with their provenance.
 
     Raises:
         UsageError: If no trial was finished.
     """
     best, first = best_of(study), _first(question, study)
-    private, request = bench.inputs.private, question.request
+    private, request = lab.inputs.private, question.request
     over = [trial for trial in study.trials if trial.state.name in OVER]
     made_by = suite()
     return Found(
@@ -266,10 +261,10 @@ def found_by(question: Question, bench: Bench, study: optuna.Study) -> Found:
             objectives=tuple(question.objectives),
             trials=len(over),
             seeds=request.seeds,
-            data=bench.inputs.data,
+            data=lab.inputs.data,
             on=PRIVATE if private else PHANTOM,
             selection=NOT_ACCOUNTED if private else FREE,
-            delta=question.specs(bench.inputs, {})[0].delta,
+            delta=question.specs(lab.inputs, {})[0].delta,
             epsilon_of_all_trials=composed([study], request.unit) if private else 0.0,
             score=best.values[0],
             default=math.nan if first is None else first.values[0],

@@ -23,7 +23,7 @@ from benchmark.sweep.executors.task import Task
 from benchmark.sweep.payment import ledger_in, spendings_of
 from benchmark.tuning.optuna_storage import GRACE_S, HEARTBEAT_S, storage_at, try_again
 from benchmark.tuning.starts import enter, entered, place_of
-from benchmark.tuning.study import DONE, OVER, Bench, Question, best_of, study_of
+from benchmark.tuning.study import DONE, OVER, Lab, Question, best_of, study_of
 from benchmark.tuning.trial import ERROR, Going
 
 if TYPE_CHECKING:
@@ -34,18 +34,18 @@ KEYS = "run_keys"
 """A trial's note of its cells. It comes after the first heartbeat, so that who has it has both."""
 
 
-def search(question: Question, bench: Bench) -> optuna.Study:
+def search(question: Question, lab: Lab) -> optuna.Study:
     """Runs trials until enough are finished, by whichever worker; waits for other workers' last.
 
     Raises:
         OverCapError: If the ledger's cap allows no further trial; those that ran have ended.
         UsageError: If as many trials failed as were asked for.
     """
-    trials = Trials(question, bench)
+    trials = Trials(question, lab)
     with trials.beating():
         while not trials.enough():
-            events = Events(progress=bench.progress, ended=trials.ended)
-            run_tasks(trials.tasks(), jobs=bench.jobs, events=events)
+            events = Events(progress=lab.progress, ended=trials.ended)
+            run_tasks(trials.tasks(), jobs=lab.jobs, events=events)
             if trials.stopped is not None:
                 raise trials.stopped
             if not trials.enough():
@@ -58,20 +58,20 @@ class Trials:
 
     Args:
         question: What the study asks.
-        bench: Where trials run.
+        lab: Where trials run.
 
     Attributes:
         study: Optuna's.
         stopped: Why no further trial may run.
     """
 
-    def __init__(self, question: Question, bench: Bench) -> None:
-        self.study = study_of(question, bench)
+    def __init__(self, question: Question, lab: Lab) -> None:
+        self.study = study_of(question, lab)
         self.stopped: OverCapError | None = None
-        self._question, self._bench = question, bench
-        self._storage = storage_at(bench.storage)
-        self._space, self._store = question.space(), Store(bench.root)
-        self._place = place_of(bench.root, bench.state)
+        self._question, self._lab = question, lab
+        self._storage = storage_at(lab.storage)
+        self._space, self._store = question.space(), Store(lab.root)
+        self._place = place_of(lab.root, lab.machine.state)
         self._open: list[Going] = []
         self._between: list[Going] = []
         self._running: dict[str, Going] = {}
@@ -103,7 +103,7 @@ class Trials:
             self._over(going, outcome.error or "no result")
         elif self._hear(going, result):
             self._between.append(going)
-        self._bench.ended(outcome, going.trial.number)
+        self._lab.ended(outcome, going.trial.number)
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -136,12 +136,12 @@ class Trials:
         if self._failed() >= self._question.trials:
             raise UsageError(
                 f"{self.study.study_name}: as many trials failed as were asked for; "
-                f"{self._bench.root} has their reasons, in error.txt."
+                f"{self._lab.root} has their reasons, in error.txt."
             )
         with _quietly():
             trial = self.study.ask(self._space)
         self._storage.record_heartbeat(trial._trial_id)  # without one it could never be missed
-        specs = self._question.specs(self._bench.inputs, trial.params)
+        specs = self._question.specs(self._lab.inputs, trial.params)
         trial.set_user_attr(KEYS, [spec.key for spec in specs])
         spared = self._question.starts_with(trial.params)
         self._open.append(Going(trial, specs, self._question.objectives, spared))
@@ -172,7 +172,7 @@ class Trials:
             if not self._known(going) or not self._hear(going, kept):
                 return None
         guarantee, spendings = self._spendings(going)
-        ledger_in(self._bench.state).check(spendings)
+        ledger_in(self._lab.machine.state).check(spendings)
         if not self._enter(going, spendings):
             return None
         self._running[going.next.key] = going
@@ -180,23 +180,20 @@ class Trials:
             spec=going.next,
             guarantee=guarantee,
             reference=None,
-            inputs=self._bench.inputs,
-            root=self._bench.root,
-            cache=self._bench.cache,
-            state=self._bench.state,
-            fid_weights=self._bench.fid_weights,
-            device=self._bench.device,
+            inputs=self._lab.inputs,
+            root=self._lab.root,
+            machine=self._lab.machine,
         )
 
     def _known(self, going: Going) -> bool:
         """Enters a cell that this study did not start: its store may be lost, and the cell kept."""
-        if not self._bench.inputs.private or entered(self.study, going.next.key, self._place):
+        if not self._lab.inputs.private or entered(self.study, going.next.key, self._place):
             return True
         return self._enter(going, self._spendings(going)[1])
 
     def _spendings(self, going: Going) -> tuple[Guarantee, list[Spending]]:
         """The next cell's plan, and what it costs whom."""
-        inputs, cache = self._bench.inputs, self._bench.cache
+        inputs, cache = self._lab.inputs, self._lab.machine.cache
         guarantee = guarantee_of(going.next, inputs, cache)
         return guarantee, spendings_of(going.next, guarantee, inputs, cache)
 
@@ -207,7 +204,7 @@ class Trials:
         """
         from optuna.exceptions import UpdateFinishedTrialError
 
-        if not self._bench.inputs.private:
+        if not self._lab.inputs.private:
             return True
         try:
             enter(going.trial, spendings, self._place)
@@ -238,7 +235,7 @@ class Trials:
         ended = {"COMPLETE": "scored", "PRUNED": "fell behind at"}.get(over.state.name, "failed")
         scores = ", ".join(f"{score:.4g}" for score in over.values or ())
         name, number = self.study.study_name, over.number + 1
-        self._bench.news(f"{name}: trial {number} {ended} {scores}".rstrip() + f"{best}.")
+        self._lab.news(f"{name}: trial {number} {ended} {scores}".rstrip() + f"{best}.")
 
     def _failed(self) -> int:
         """Trials whose cell failed; those that an interrupt gave back are none."""

@@ -18,15 +18,16 @@ from benchmark.privacy.ledger import DELTA, OverCapError
 from benchmark.results.outcome import Outcome
 from benchmark.sweep.cells import guarantee_of
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.machine import Place
+from benchmark.sweep.machine import Machine
 from benchmark.sweep.payment import ledger_in, spendings_of
+from benchmark.sweep.place import Place
 from benchmark.sweep.request import Request
 from benchmark.sweep.sites import Federation, site_plans
 from benchmark.tuning import run as studies
 from benchmark.tuning.optuna_storage import storage_at
 from benchmark.tuning.run import Answer, Order
 from benchmark.tuning.starts import spent
-from benchmark.tuning.study import Bench, Question, first_trials
+from benchmark.tuning.study import Lab, Question, first_trials
 from benchmark.tuning.worker import Trials
 
 FAST = {"generator_steps": "3", "batch": "16", "critic_steps": "1", "pretrain": "none"}
@@ -43,13 +44,12 @@ QUESTION = Question(
 )
 
 
-def bench(folder: Path, machine: str = "one", inputs: Inputs = PATIENTS) -> Bench:
+def bench(folder: Path, machine: str = "one", inputs: Inputs = PATIENTS) -> Lab:
     """One of several machines that share a store and nothing else."""
-    return Bench(
+    return Lab(
         inputs=inputs,
         root=folder / machine / "trials",
-        cache=folder / "cache",
-        state=folder / machine / "state",
+        machine=Machine(cache=folder / "cache", state=folder / machine / "state"),
         storage=f"sqlite:///{folder / 'optuna.db'}",
         progress=lambda *_: None,
         ended=lambda *_: None,
@@ -129,7 +129,7 @@ def test_a_level_starts_from_what_another_found_on_phantoms_alone(
     request = replace(QUESTION.request, epsilons=(2.0, 5.0))
     order = Order(request=request, objectives=("dice",), trials=1, storage=None, private=private)
     data = tmp_path if private else None
-    place = Place(out=tmp_path, cache=tmp_path, state=tmp_path, data=data)
+    place = Place(out=tmp_path, machine=Machine(cache=tmp_path, state=tmp_path), data=data)
     studies.run_studies(order, place, SimpleNamespace(preparing=None))  # type: ignore[arg-type]
     assert [list(question.hints) for question in asked] == [[], [] if private else [{"batch": 1}]]
 

@@ -22,6 +22,7 @@ from benchmark.results.spec import RunSpec
 from benchmark.results.store import CHECKPOINT, Store, write_result
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.testing import Listener
+from benchmark.sweep.machine import Bench, Machine
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BELOW = 1 << 30
@@ -38,12 +39,7 @@ class Task:
         reference: The upper bookend's cell, whose Dice is the cell's yardstick.
         inputs: The sweep's data.
         root: The store's folder.
-        cache: The cache folder.
-        state: The state folder.
-        fid_weights: The Inception weights, if any.
-        device: A torch device's name.
-        backend: Where the sites of a federated cell run.
-        site_timeout_s: How long a site may take for an answer.
+        machine: What it runs on.
     """
 
     spec: RunSpec
@@ -51,12 +47,7 @@ class Task:
     reference: RunSpec | None
     inputs: Inputs
     root: Path
-    cache: Path
-    state: Path
-    fid_weights: Path | None
-    device: str
-    backend: str = "in-process"
-    site_timeout_s: float = 600.0
+    machine: Machine
 
 
 def work(task: Task, events: Connection) -> None:
@@ -117,19 +108,11 @@ def check_device(name: str) -> None:
 
 
 def _run(task: Task, folder: Path, listener: Listener) -> Result:
-    from benchmark.sweep.cell import Setting, run_cell
+    from benchmark.sweep.cell import run_cell
 
-    setting = Setting(
-        folder=folder,
-        cache=task.cache,
-        state=task.state,
-        fid_weights=task.fid_weights,
-        backend=task.backend,
-        site_timeout_s=task.site_timeout_s,
-        device=task.device,
-    )
+    bench = Bench(folder=folder, machine=task.machine)
     with one_thread():
-        return run_cell(task.spec, task.guarantee, task.inputs, setting, listener)
+        return run_cell(task.spec, task.guarantee, task.inputs, bench, listener)
 
 
 @contextmanager
