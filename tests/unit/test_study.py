@@ -72,7 +72,7 @@ def test_what_every_machine_started_is_composed_on_each(tmp_path: Path) -> None:
     whole = spent([study], "patch")
     assert whole.fits == 4
     for machine in ("one", "other", "third"):
-        assert not ledger_in(bench(tmp_path, machine).state).entries(), "no cell was run"
+        assert not ledger_in(bench(tmp_path, machine).machine.state).entries(), "no cell was run"
     four = ledger_in(tmp_path / "state")
     specs = QUESTION.specs(PATIENTS, {})
     plan = guarantee_of(specs[0], PATIENTS, tmp_path / "cache")
@@ -234,7 +234,7 @@ def test_a_heartbeat_survives_an_error_of_the_store(
 
 def test_a_cap_stops_a_search_before_the_trial_that_would_go_over_it(tmp_path: Path) -> None:
     place = bench(tmp_path)
-    ledger_in(place.state).set_cap(0.1)
+    ledger_in(place.machine.state).set_cap(0.1)
     trials = Trials(QUESTION, place)
     assert next(trials.tasks(), None) is None
     assert isinstance(trials.stopped, OverCapError)
