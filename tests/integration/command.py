@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from benchmark.cli.main import main
+from benchmark.sweep.tracking import Tracker
 
 FEW_PATCHES = [
     *("--set", "protocol.patches_per_patient=40"),
@@ -56,8 +57,8 @@ def bench(*arguments: str, cwd: Path, path: Path | None = None) -> subprocess.Co
         if path is not None:
             patch.syspath_prepend(str(path))
         here = {*WITH_CELLS} & {*arguments[:2]} and "--jobs" not in arguments
-        if here and not {*UNTRACKED[:1]} & {*arguments}:
-            lay_tables(cwd / "runs")
+        if here:
+            patch.setattr(Tracker, "_open", with_tables)
         done = in_process(*arguments, *(CELLS_HERE if here else []), cwd=cwd)
     for name, module in list(sys.modules.items()):
         if path is not None and str(getattr(module, "__file__", "")).startswith(str(path)):
@@ -77,12 +78,13 @@ def empty_database() -> bytes:
         return Path(folder, "mlflow.db").read_bytes()
 
 
-def lay_tables(out: Path) -> None:
-    """An empty database for MLflow, unless there is one."""
-    file = out / "mlflow.db"
-    if not file.exists():
-        out.mkdir(parents=True, exist_ok=True)
+def with_tables(tracker: Tracker, opened: Callable[[Tracker], None] = Tracker._open) -> None:
+    """Opens MLflow's store; a new one gets its empty tables at once."""
+    file = Path(tracker._uri.removeprefix("sqlite:///"))
+    if tracker._uri.startswith("sqlite:///") and not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(empty_database())
+    opened(tracker)
 
 
 def in_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

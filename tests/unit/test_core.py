@@ -142,6 +142,16 @@ def test_another_distributions_plug_in_is_found_by_its_entry_point(monkeypatch) 
         generators.get("wrong")
 
 
+def test_a_plug_in_that_is_installed_meanwhile_is_found(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "late" not in generators.names()
+    about = tmp_path / "late-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Name: late\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[angiobench.generators]\nlate = late:Late\n")
+    assert "late" in generators.names()
+
+
 def test_an_unknown_plug_in_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"No segmenter is called 'unett'. Did you mean 'unet'\?"):
         segmenters.get("unett")
