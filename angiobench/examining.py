@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.core.budget import Unit
 from benchmark.core.editions import DEFAULT
 from benchmark.core.editions import found as edition
-from benchmark.data.folders import cache_folder, state_folder
+from benchmark.core.folders import cache_folder, state_folder
 from benchmark.data.inspection import Report as Inspection
 from benchmark.data.inspection import inspect as inspected
 from benchmark.sweep.feasibility import Prospect, prospects, with_preset

@@ -18,12 +18,12 @@ from typing import NamedTuple
 from flwr.app import Context
 
 from benchmark.core.errors import UsageError
+from benchmark.core.folders import cache_folder, machine_secret, state_folder
 from benchmark.core.identity import Identity
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
-from benchmark.data.folders import LEDGER, cache_folder, machine_secret, state_folder
 from benchmark.data.layouts import read_cohort
-from benchmark.privacy.ledger import Ledger
+from benchmark.privacy.ledger import ledger_in
 from federation.departure import DEFAULT_SLOT_S
 from federation.partition import Partition, check_disjoint
 from federation.sites import Post
@@ -210,7 +210,7 @@ def _absolute(config: Mapping[str, object], key: str, default: Path | None = Non
 
 def _check_cap(state: Path) -> None:
     """A site with patients says itself how much may be spent: no server can be asked that."""
-    if math.isinf(Ledger(state / LEDGER, machine_secret(state)).cap()):
+    if math.isinf(ledger_in(state).cap()):
         raise UsageError(
             f"The ledger in {state} has no cap, so a server could spend any ε on these patients; "
             "say how much a patient may pay: `bench ledger cap 8`."

@@ -32,10 +32,9 @@ from benchmark.core.patches import Patches
 from benchmark.core.protocol import Recipe
 from benchmark.core.seeds import stream
 from benchmark.data.cohort import Patient
-from benchmark.data.folders import LEDGER, machine_secret
 from benchmark.data.patching import cached
 from benchmark.privacy.checkpoint import Checkpoint, State, Tally
-from benchmark.privacy.ledger import Ledger, Spending
+from benchmark.privacy.ledger import Ledger, Spending, ledger_in
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.privacy.units import check_delta
 from federation.job import Job
@@ -241,7 +240,7 @@ class Site:
 
     @property
     def _ledger(self) -> Ledger:
-        return Ledger(self.post.state / LEDGER, machine_secret(self.post.state))
+        return ledger_in(self.post.state)
 
     @property
     def _spending(self) -> Spending:

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
 
 from benchmark.core.files import write_text
-from benchmark.data.folders import cache_folder
+from benchmark.core.folders import cache_folder
 from leaderboard.answers import summary_of
 from leaderboard.cohorts import Cohorts
 from leaderboard.markdown import lines_of, overview_of

@@ -8,11 +8,10 @@ may name somebody, no neighbours. A test set that is withheld takes all that was
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from benchmark.core.errors import DataError
-from benchmark.results.disclosure import FEWEST, without_few, without_patients
+from benchmark.results.disclosure import FEWEST, synthetic_may_leave, without_few, without_patients
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from leaderboard.entries import OUTDATED, Entry
@@ -59,8 +58,7 @@ def shared(entry: Entry, *, phantoms: bool, for_owner: bool = False) -> Entry:
 
 def samples_may_leave(spec: RunSpec, result: Result) -> bool:
     """Whether patches made from patients may: whoever knows a seed can take its noise away."""
-    epsilon = result.guarantee.epsilon
-    return epsilon == 0 or (math.isfinite(epsilon) and spec.noise == "system")
+    return synthetic_may_leave(result.guarantee.epsilon, seeded=spec.noise != "system")
 
 
 def published(entry: Entry) -> Published:

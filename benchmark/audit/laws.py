@@ -107,7 +107,7 @@ def every_step_draws_its_own_batch(game: Any, claim: Guarantee) -> str:
 
 def units_are_drawn_at_the_rate_that_was_accounted(game: Any, claim: Guarantee) -> str:
     """Each unit by itself is drawn with the accounted q, and all together are."""
-    units = _units(claim)
+    units = claim.units
     counts = np.zeros(units)
     for _ in range(MANY_DRAWS):
         counts[_drawn(game)] += 1
@@ -262,16 +262,12 @@ def _samples(game: Any, n: int, seed: int = 0) -> Tensor:
 def _drawn(game: Any) -> NDArray[np.int64]:
     """The units of a batch, without those of nobody that pad it."""
     units = np.unique(game.sampler.draw()[1])
-    return units[units < _units(game.guarantee)]
-
-
-def _units(claim: Guarantee) -> int:
-    """N, from public numbers."""
-    return claim.patients * (1 if claim.unit == "patient" else claim.patches_per_patient)
+    real: NDArray[np.int64] = units[units < game.guarantee.units]
+    return real
 
 
 def _units_expected(claim: Guarantee) -> float:
-    return claim.sampling_rate * _units(claim)
+    return claim.sampling_rate * claim.units
 
 
 def every_site_draws_noise_of_its_own(noises: Sequence[Noise]) -> str:

@@ -28,7 +28,7 @@ Law = Callable[[Release, Guarantee], str]
 def the_noise_is_that_which_was_accounted(release: Release, claim: Guarantee) -> str:
     """Nobody's mean is noise of deviation σ S / N, new each time."""
     drawn = [_mean(release, 0, SeededNoise(i, "law"), scale=0.0) for i in (1, 2)]
-    expected = claim.noise_multiplier * claim.sensitivity / _units(claim)
+    expected = claim.noise_multiplier * claim.sensitivity / claim.units
     found = float(np.std(drawn))
     if abs(found / expected - 1) > DEVIATIONS / math.sqrt(4 * NUMBERS):
         return f"the noise has {found:.3g} for its standard deviation, and {expected:.3g} was paid"
@@ -40,7 +40,7 @@ def the_noise_is_that_which_was_accounted(release: Release, claim: Guarantee) ->
 def one_unit_moves_the_sum_by_the_clip_norm_at_most(release: Release, claim: Guarantee) -> str:
     """Without noise, zeroing out a unit moves the sum by C at most, whatever the unit holds."""
     with_it, without = (_mean(release, n, _Silence(), scale=LOUD) for n in (2, 1))
-    moved = float(np.linalg.norm(with_it - without)) * _units(claim)
+    moved = float(np.linalg.norm(with_it - without)) * claim.units
     if moved > claim.sensitivity * (1 + ROUNDING):
         return f"one {claim.unit} moves the sum by {moved:.3g}, more than {claim.sensitivity:g}"
     return ""
@@ -48,7 +48,7 @@ def one_unit_moves_the_sum_by_the_clip_norm_at_most(release: Release, claim: Gua
 
 def what_is_put_out_lies_on_the_public_grid(release: Release, claim: Guarantee) -> str:
     """A mean times N is a whole number of steps of the grid, in every bit."""
-    step = claim.grid / _units(claim)
+    step = claim.grid / claim.units
     found = _mean(release, 2, SeededNoise("law"), scale=LOUD)
     off = float((found != np.round(found / step) * step).mean())
     return f"{100 * off:.0f} % of the numbers lie beside the grid" if off else ""
@@ -124,7 +124,3 @@ def _mean(
         return np.asarray(rows[np.round(some.images[:, 0, 0, 0] * PATCHES).astype(np.int64)])
 
     return release.mean(patches, features, noise)
-
-
-def _units(claim: Guarantee) -> int:
-    return claim.patients * (1 if claim.unit == "patient" else claim.patches_per_patient)

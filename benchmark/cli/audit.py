@@ -57,7 +57,7 @@ def audit(**options: Any) -> int:
     from benchmark.audit.record import check_may_leave, record_of, write_record
     from benchmark.audit.report import Audit, made, run_audit
     from benchmark.core.editions import found as edition
-    from benchmark.data.folders import cache_folder, check_writable, state_folder
+    from benchmark.core.folders import cache_folder, check_writable, state_folder
     from benchmark.sweep.inputs import gather
     from benchmark.terminal.figures import draw_membership
 

@@ -114,7 +114,7 @@ def inspect(
     from rich.console import Console
     from rich.progress import Progress
 
-    from benchmark.data.folders import check_writable
+    from benchmark.core.folders import check_writable
     from benchmark.data.inspection import inspect as examine
     from benchmark.data.inspection import save_picture
 

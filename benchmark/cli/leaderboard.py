@@ -51,7 +51,7 @@ def build(runs: tuple[Path, ...], out: Path, audits: Path) -> None:
     generator, settings, unit and ε `audited`. Of private data the page shows what `submit` would
     publish.
     """
-    from benchmark.data.folders import cache_folder, state_folder
+    from benchmark.core.folders import cache_folder, state_folder
     from benchmark.terminal.console import Console
     from leaderboard.audits import read_audits, with_audits
     from leaderboard.board import tables_of
@@ -126,7 +126,7 @@ def verify(files: tuple[Path, ...]) -> int:
     Keys from specs, guarantees from settings, every ε from its mechanism's numbers, intervals from
     patients' scores, digests from the phantoms. Without FILES, those in leaderboard/results.
     """
-    from benchmark.data.folders import cache_folder, state_folder
+    from benchmark.core.folders import cache_folder, state_folder
     from benchmark.terminal.console import Console
     from leaderboard.verification import phantoms_of, verified_files, verifier
 

@@ -88,11 +88,10 @@ def cap(epsilon: str) -> None:
 
 
 def _ledger() -> Ledger:
-    from benchmark.data.folders import LEDGER, machine_secret, state_folder
-    from benchmark.privacy.ledger import Ledger
+    from benchmark.core.folders import state_folder
+    from benchmark.privacy.ledger import ledger_in
 
-    state = state_folder()
-    return Ledger(state / LEDGER, machine_secret(state))
+    return ledger_in(state_folder())
 
 
 def _table(entries: list[Entry]) -> Table:

@@ -69,7 +69,7 @@ def plan(**options: Any) -> int:
     show, and how many seeds would show 0.03: of one pair of rows, two-sided at 5 %, with a power of
     0.8. It is estimated from phantoms of the board's protocol; other data differ.
     """
-    from benchmark.data.folders import cache_folder, check_writable
+    from benchmark.core.folders import cache_folder, check_writable
     from benchmark.results.resolution import resolution
     from benchmark.sweep.feasibility import prospects
     from benchmark.terminal.console import Console

@@ -29,7 +29,7 @@ def score(**options: Any) -> None:
     """
     import torch
 
-    from benchmark.data.folders import state_folder
+    from benchmark.core.folders import state_folder
     from benchmark.sweep.released import score_released
     from benchmark.terminal.console import Console
     from benchmark.terminal.table import patients_table

@@ -161,7 +161,7 @@ def _order(options: Mapping[str, Any]) -> Order:
 
 
 def _place(options: Mapping[str, Any]) -> Place:
-    from benchmark.data.folders import cache_folder, state_folder
+    from benchmark.core.folders import cache_folder, state_folder
     from benchmark.sweep.machine import Machine
     from benchmark.sweep.place import Place
 

@@ -13,7 +13,7 @@ def weights() -> None:
 @weights.command()
 def fetch() -> None:
     """Download the Inception weights (91 MB): the only command that uses the network."""
-    from benchmark.data.folders import cache_folder
+    from benchmark.core.folders import cache_folder
     from benchmark.metrics.weights import fetch as download
 
     click.echo(f"Inception weights: {download(cache_folder())}")

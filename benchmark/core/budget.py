@@ -203,6 +203,11 @@ class Guarantee:
         return cls(**numbers)
 
     @property
+    def units(self) -> int:
+        """N: how many units there are, a public number."""
+        return self.patients * (1 if self.unit == "patient" else self.patches_per_patient)
+
+    @property
     def is_pure(self) -> bool:
         """Whether every ε holds at δ = 0 too, so that no δ is spent: so for private choices."""
         return self.accountant == PERMUTE_AND_FLIP

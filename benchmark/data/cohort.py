@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.errors import DataError
-from benchmark.data.folders import cache_folder
+from benchmark.core.folders import cache_folder
 from benchmark.data.intensities import canonical
 from benchmark.data.kept_brains import kept_brain_mask
 from benchmark.data.labels import EVERY_LABEL, MaskLabels

@@ -25,6 +25,7 @@ from typing import Any, Literal, NamedTuple
 
 from benchmark.core.budget import Guarantee, Unit, epsilon_text
 from benchmark.core.errors import UsageError
+from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.core.identity import Identity
 from benchmark.privacy.chain import Chain, Entry, Head, Pages
 from benchmark.privacy.composition import total_epsilon
@@ -268,3 +269,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def ledger_in(state: Path) -> Ledger:
+    """The ledger of a machine, in its state folder, with its secret."""
+    return Ledger(state / LEDGER, machine_secret(state))

@@ -9,6 +9,7 @@ leaves as one coarse number, without its stages; memory and the rounds' seconds 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from benchmark.results.result import Result, TestSet
@@ -68,6 +69,15 @@ def coarse(seconds: Mapping[str, float]) -> dict[str, float]:
     ({'total': 40.0}, {'total': 200.0})
     """
     return {"total": float(f"{seconds['total']:.0e}")}
+
+
+def synthetic_may_leave(epsilon: float, *, seeded: bool) -> bool:
+    """Whether what was made from patients may be seen by others.
+
+    Its ε must be finite, and nobody may be able to draw its noise again: whoever knows a seed takes
+    the noise away. What looked at no patient (ε = 0) may leave in any case.
+    """
+    return epsilon == 0 or (math.isfinite(epsilon) and not seeded)
 
 
 def curves_may_leave(result: Result) -> bool:

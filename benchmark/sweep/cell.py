@@ -5,7 +5,6 @@ Or, where the segmenter itself is fitted on patients under the budget: fit, scor
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from benchmark.core.seeds import stream
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter, Segmenter, TrainContext
 from benchmark.data.patching import cached
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
+from benchmark.results.disclosure import synthetic_may_leave
 from benchmark.results.provenance import peak_mib, suite
 from benchmark.results.result import Distances, PlugInOrigin, Result, SiteResult, Suite, TestSet
 from benchmark.results.spec import VALIDATION, RunSpec
@@ -143,7 +143,9 @@ def _learn_from_synthetic(
     generator, guarantee, more = _generator(spec, planned, inputs, bench, watch)
     with watch.stage("sample"):
         synthetic = generator.sample(int(spec.protocol["samples"]), seed=spec.seed)
-    may_be_seen = not inputs.private or _protects(guarantee)
+    may_be_seen = not inputs.private or synthetic_may_leave(
+        guarantee.epsilon, seeded=guarantee.seeded
+    )
     if may_be_seen:
         save_picture(bench.folder / SAMPLES, strip(synthetic))
     context = TrainContext(
@@ -220,7 +222,9 @@ def _fit_across_sites(
     spec: RunSpec, inputs: Inputs, bench: Bench, watch: Watch
 ) -> tuple[Generator, Guarantee, dict[str, Any]]:
     """The federated fit; what the result says of its sites and rounds."""
-    may_be_seen = not inputs.private or (math.isfinite(spec.epsilon) and spec.noise == "system")
+    may_be_seen = not inputs.private or synthetic_may_leave(
+        spec.epsilon, seeded=spec.noise != "system"
+    )
     hears = RoundWatch(
         bench.folder,
         watch.hears("rounds"),
@@ -232,11 +236,6 @@ def _fit_across_sites(
         generator, guarantees = fit_across_sites(spec, inputs, bench, hears)
     sites = tuple(SiteResult(site=n, guarantee=g) for n, g in guarantees.items())
     return generator, worst(list(guarantees.values())), {"sites": sites, "rounds": hears.totals()}
-
-
-def _protects(guarantee: Guarantee) -> bool:
-    """Whether anything of a fit on patients may leave: its ε is finite, and no seed undoes it."""
-    return math.isfinite(guarantee.epsilon) and not guarantee.seeded
 
 
 def _noise(spec: RunSpec) -> Noise:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.core.errors import DataError
+from benchmark.core.folders import machine_secret
 from benchmark.core.identity import Identity
 from benchmark.data.cohort import Cohort, Patient
 from benchmark.data.digest import Digests
-from benchmark.data.folders import machine_secret
 from benchmark.data.layouts import read_cohort
 from benchmark.data.notes import Note, refuse, together
 from benchmark.data.phantom import DEFAULT_SEED, VERSION, embedded

@@ -12,20 +12,15 @@ from pathlib import Path
 from benchmark.core.budget import Guarantee, epsilon_text
 from benchmark.core.errors import PlugInError
 from benchmark.core.files import read_json, write_json
+from benchmark.core.folders import COUNTED
 from benchmark.core.generator import Generator
 from benchmark.core.segmenter import PrivateSegmenter
-from benchmark.data.folders import COUNTED, LEDGER, machine_secret
 from benchmark.privacy.checkpoint import Checkpoint
-from benchmark.privacy.ledger import Ledger, Spending
+from benchmark.privacy.ledger import Spending, ledger_in
 from benchmark.results.spec import VALIDATION, RunSpec
 from benchmark.results.store import CHARGE, CHECKPOINT
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.sites import inputs_of, partition_of, site_plans, split
-
-
-def ledger_in(state: Path) -> Ledger:
-    """This machine's ledger."""
-    return Ledger(state / LEDGER, machine_secret(state))
 
 
 def checkpoint_of(spec: RunSpec, planned: Guarantee, folder: Path, state: Path) -> Checkpoint:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from benchmark.core.errors import BenchError, DataError, PlugInError
 from benchmark.core.registry import segmenters
+from benchmark.privacy.ledger import ledger_in
 from benchmark.results.bookends import reference_of
 from benchmark.results.outcome import Outcome
 from benchmark.results.spec import RunSpec
@@ -17,7 +18,7 @@ from benchmark.sweep.cells import guarantee_of
 from benchmark.sweep.executors.task import Task
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.own_patients import own_patches
-from benchmark.sweep.payment import is_paid, ledger_in, spendings_of
+from benchmark.sweep.payment import is_paid, spendings_of
 from benchmark.sweep.place import Listener, Place
 from benchmark.sweep.request import make
 from benchmark.sweep.sites import fitted_on, inputs_of

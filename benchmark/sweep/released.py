@@ -8,13 +8,13 @@ from typing import Any
 from benchmark.core.editions import PROTOCOL, preset_in
 from benchmark.core.errors import UsageError
 from benchmark.core.files import read_json
+from benchmark.core.folders import machine_secret
 from benchmark.core.generator import Generator
 from benchmark.core.protocol import PROTOCOLS, spacing_of
 from benchmark.core.registry import generators, segmenters, unknown
 from benchmark.core.segmenter import TrainContext
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
-from benchmark.data.folders import machine_secret
 from benchmark.data.layouts import read_cohort
 from benchmark.data.notes import Note, refuse, together
 from benchmark.data.reading import Reading

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmark.privacy.ledger import ledger_in
 from benchmark.results.bookends import LOWER, UPPER
 from benchmark.results.explanation import NOT_PRIVATE
 from benchmark.results.spec import RunSpec
 from benchmark.results.tuned_settings import FREE, NOT_ACCOUNTED, why_none
 from benchmark.sweep.cells import wanted
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.payment import ledger_in
 from benchmark.sweep.request import Request, is_bookend
 
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from benchmark.core.editions import found as edition
 from benchmark.core.errors import UsageError
-from benchmark.data.folders import check_writable
+from benchmark.core.folders import check_writable
 from benchmark.metrics import weights
-from benchmark.privacy.ledger import OverCapError
+from benchmark.privacy.ledger import OverCapError, ledger_in
 from benchmark.results.bookends import reference_of
 from benchmark.results.matrix import MATRIX, Square, cross_site, write_matrix
 from benchmark.results.outcome import Outcome
@@ -26,7 +26,6 @@ from benchmark.sweep.executors.task import check_device
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.judging.own_patients import withheld
 from benchmark.sweep.more_seeds import next_seeds, verdict, widths
-from benchmark.sweep.payment import ledger_in
 from benchmark.sweep.place import Listener, Place
 from benchmark.sweep.preparation import Prepared, prepared
 from benchmark.sweep.request import Precision, Request, check

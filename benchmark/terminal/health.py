@@ -14,16 +14,15 @@ from typing import NamedTuple
 from packaging.requirements import Requirement
 
 from benchmark.core.errors import UsageError
-from benchmark.data.folders import (
+from benchmark.core.folders import (
     LEDGER,
     cache_folder,
     check_writable,
-    machine_secret,
     state_folder,
 )
 from benchmark.metrics import weights
 from benchmark.privacy.chain import LedgerError
-from benchmark.privacy.ledger import Ledger
+from benchmark.privacy.ledger import ledger_in
 from benchmark.sweep.tracking.mlflow_runs import DATABASE
 
 DISTRIBUTION = "angiobench"
@@ -148,7 +147,7 @@ def _ledger() -> Finding:
     if not (state / LEDGER).exists():
         return Finding("ledger", None, f"no entry in {state} yet; the first fit makes one.")
     try:
-        count = Ledger(state / LEDGER, machine_secret(state)).verify()
+        count = ledger_in(state).verify()
     except (LedgerError, UsageError) as error:
         return Finding("ledger", False, f"{error} Restore it from a copy before you fit again.")
     return Finding("ledger", True, f"{state / LEDGER}, {count} entries, none changed.")

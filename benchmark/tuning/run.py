@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.core.editions import found as edition
 from benchmark.core.errors import UsageError
+from benchmark.core.folders import check_writable
 from benchmark.core.registry import unknown
-from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
-from benchmark.privacy.ledger import OverCapError
+from benchmark.privacy.ledger import OverCapError, ledger_in
 from benchmark.results.composed import Together
 from benchmark.results.outcome import Outcome
 from benchmark.results.spec import VALIDATION
@@ -31,7 +31,6 @@ from benchmark.results.tuned_settings import (
 from benchmark.sweep import remarks
 from benchmark.sweep.executors.task import check_device
 from benchmark.sweep.inputs import Inputs, gather
-from benchmark.sweep.payment import ledger_in
 from benchmark.sweep.place import Listener, Place
 from benchmark.sweep.request import Request, check, is_bookend
 from benchmark.sweep.tracking.mlflow_runs import STUDY, Tracker, default_uri

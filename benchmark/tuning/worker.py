@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
-from benchmark.privacy.ledger import OverCapError, Spending
+from benchmark.privacy.ledger import OverCapError, Spending, ledger_in
 from benchmark.results.outcome import Outcome
 from benchmark.results.result import Result
 from benchmark.results.store import Store
@@ -20,7 +20,7 @@ from benchmark.sweep.cells import guarantee_of
 from benchmark.sweep.executors.executor import Events
 from benchmark.sweep.executors.run import run_tasks
 from benchmark.sweep.executors.task import Task
-from benchmark.sweep.payment import ledger_in, spendings_of
+from benchmark.sweep.payment import spendings_of
 from benchmark.tuning.optuna_storage import GRACE_S, HEARTBEAT_S, storage_at, try_again
 from benchmark.tuning.starts import enter, entered, place_of
 from benchmark.tuning.study import DONE, OVER, Lab, Question, best_of, study_of

@@ -216,13 +216,10 @@ def patch_critic(params: WganParams) -> PatchCritic:
 def critic_step(params: WganParams, guarantee: Guarantee, engine: str) -> Step:
     """The critic's gradient rule that a guarantee asks for."""
     real, fake = LOSSES[params.loss]
-    units = guarantee.patients
-    if guarantee.unit == "patch":
-        units *= guarantee.patches_per_patient
     return Step(
         real_loss=real,
         fake_loss=fake,
-        expected_units=guarantee.sampling_rate * units,
+        expected_units=guarantee.sampling_rate * guarantee.units,
         clip_norm=guarantee.clip_norm,
         noise_multiplier=guarantee.noise_multiplier,
         engine=engine,

@@ -131,11 +131,8 @@ def trust(guarantee: Guarantee, numbers: int) -> float:
         guarantee: The plan of the fit.
         numbers: d: the critic's trained weights.
     """
-    units = guarantee.patients
-    if guarantee.unit == "patch":
-        units *= guarantee.patches_per_patient
     noise = guarantee.noise_multiplier * math.sqrt(numbers)
-    return min(1.0, guarantee.sampling_rate * units / noise) if noise else 1.0
+    return min(1.0, guarantee.sampling_rate * guarantee.units / noise) if noise else 1.0
 
 
 @lru_cache(maxsize=1)

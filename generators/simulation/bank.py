@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from benchmark.core.folders import cache_folder
 from benchmark.core.seeds import stream
-from benchmark.data.folders import cache_folder
 from generators.simulation.families import family
 from generators.simulation.family import Family
 from generators.simulation.judges import FILTERS, Judges, learnt, together

@@ -252,12 +252,9 @@ def _of_nobody(size: int) -> Tensor:
 
 def step_of(guarantee: Guarantee, engine: str) -> Step:
     """The gradient rule that a guarantee asks for; a labelled patch's loss is minus its score."""
-    units = guarantee.patients
-    if guarantee.unit == "patch":
-        units *= guarantee.patches_per_patient
     return Step(
         real_loss=torch.neg,
-        expected_units=guarantee.sampling_rate * units,
+        expected_units=guarantee.sampling_rate * guarantee.units,
         clip_norm=guarantee.clip_norm,
         noise_multiplier=guarantee.noise_multiplier,
         engine=engine,

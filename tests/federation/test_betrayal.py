@@ -19,10 +19,10 @@ from benchmark.core.coarse import coarse
 from benchmark.core.errors import DataError, PlugInError, UsageError
 from benchmark.core.federation import Arrays, FederatedGenerator
 from benchmark.core.files import held
+from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.core.generator import FitContext
 from benchmark.core.identity import Identity
 from benchmark.core.registry import generators
-from benchmark.data.folders import LEDGER, machine_secret
 from benchmark.privacy.ledger import Ledger, OverCapError
 from benchmark.privacy.randomness import SystemNoise
 from benchmark.sweep.watching.rounds import RoundWatch

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from loopback import Loopback, run_in_flowers_simulation
 
-from benchmark.data.folders import LEDGER, machine_secret
+from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.privacy.ledger import Ledger
 from federation.backend import simulate
 from federation.deployment import post_of

@@ -314,7 +314,7 @@ def test_a_site_that_cannot_take_its_post_is_named(posts: list[Post]) -> None:
 
 
 def test_a_budget_that_is_spent_is_said(posts: list[Post]) -> None:
-    from benchmark.data.folders import LEDGER, machine_secret
+    from benchmark.core.folders import LEDGER, machine_secret
     from benchmark.privacy.ledger import Ledger
 
     Ledger(posts[1].state / LEDGER, machine_secret(posts[1].state)).set_cap(0.5)

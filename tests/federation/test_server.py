@@ -15,7 +15,7 @@ from flwr.app import Context, RecordDict
 from benchmark.cli.federate import federate
 from benchmark.core.errors import UsageError
 from benchmark.core.files import held, read_json
-from benchmark.data.folders import LEDGER, machine_secret
+from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.privacy.ledger import Ledger
 from federation import server_app
 from federation.backend import OneProcess, posts_app

@@ -13,8 +13,8 @@ from benchmark.core.budget import Unit
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays
 from benchmark.core.files import held
+from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.core.generator import FitContext
-from benchmark.data.folders import LEDGER, machine_secret
 from benchmark.privacy.accounting import epsilon_spent
 from benchmark.privacy.ledger import Ledger, OverCapError
 from benchmark.privacy.randomness import SystemNoise

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from benchmark.cli.main import main
-from benchmark.sweep.tracking import Tracker
+from benchmark.sweep.tracking.mlflow_runs import Tracker
 
 FEW_PATCHES = [
     *("--set", "protocol.patches_per_patient=40"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command import SMALL, STEPS, UNTRACKED, bench, plug_in, results, rows
 
-from benchmark.data.folders import LEDGER, machine_secret, state_folder
+from benchmark.core.folders import LEDGER, machine_secret, state_folder
 from benchmark.privacy.ledger import Ledger
 from benchmark.results.outcome import Outcome
 from benchmark.results.spec import spec_from

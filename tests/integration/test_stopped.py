@@ -109,7 +109,7 @@ def stamps_of_results(folder: Path) -> dict[Path, dict[str, int]]:
 def test_a_capped_fit_that_was_killed_goes_on_under_its_own_entry_and_says_so(
     tiny_cohort: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    from benchmark.data.folders import LEDGER, machine_secret
+    from benchmark.core.folders import LEDGER, machine_secret
     from benchmark.privacy.ledger import Ledger
 
     state = tmp_path / "state"

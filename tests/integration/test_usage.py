@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.cli.main import main
-from benchmark.data.folders import LEDGER, machine_secret
+from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.privacy.ledger import Ledger
 
 RUN = ["run", "--generator", "dp-wgan", "--epsilon", "2"]
@@ -205,7 +205,7 @@ def test_help_and_list_import_nothing_heavy(arguments: list[str]) -> None:
     code = f"""
 import sys
 from benchmark.cli.main import main
-from benchmark.data.folders import LEDGER, machine_secret
+from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.privacy.ledger import Ledger
 sys.argv = ["bench", *{arguments!r}]
 try:

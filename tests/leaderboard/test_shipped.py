@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.core.editions import DEFAULT, FIRST, edition_of
-from benchmark.data.folders import cache_folder, state_folder
+from benchmark.core.folders import cache_folder, state_folder
 from benchmark.metrics.crossed import Crossed
 from benchmark.metrics.paired import difference, p_of_pairs
 from benchmark.metrics.ranking import ALPHA, holm, holm_of_pairs

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from benchmark.core.errors import DataError, UsageError
+from benchmark.core.folders import machine_secret
 from benchmark.core.identity import Identity, joined
 from benchmark.core.protocol import Recipe
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
-from benchmark.data.folders import machine_secret
 from benchmark.data.labels import MaskLabels
 from benchmark.data.layouts import read_cohort
 from benchmark.data.patching import cached, extract

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.data.folders import machine_secret
+from benchmark.core.folders import machine_secret
 from benchmark.terminal import health
 from benchmark.terminal.health import Finding, examine
 

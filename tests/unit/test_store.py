@@ -11,7 +11,7 @@ from scored import NO_FID, result_of, scored_set
 
 from benchmark.core.errors import DataError
 from benchmark.core.files import write_json, write_text
-from benchmark.results.disclosure import without_patients
+from benchmark.results.disclosure import synthetic_may_leave, without_patients
 from benchmark.results.result import Result
 from benchmark.results.spec import PlugIn, canonical
 from benchmark.results.store import ERROR, RESULT, Store, read_result, write_result
@@ -181,3 +181,20 @@ def test_scores_of_single_patients_leave_for_phantoms_alone() -> None:
 
     assert not told(private=True).test_sets[0].has("patients")
     assert told(private=False).test_sets[0].has("patients")
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "seeded", "may"),
+    [
+        (0.0, True, True),
+        (0.0, False, True),
+        (2.0, False, True),
+        (2.0, True, False),
+        (math.inf, False, False),
+        (math.inf, True, False),
+    ],
+)
+def test_what_was_made_from_patients_leaves_under_a_finite_unseeded_epsilon_alone(
+    epsilon: float, seeded: bool, may: bool
+) -> None:
+    assert synthetic_may_leave(epsilon, seeded=seeded) is may

@@ -14,12 +14,12 @@ from made import INPUTS
 
 from benchmark.core.errors import UsageError
 from benchmark.privacy.composition import total_epsilon
-from benchmark.privacy.ledger import DELTA, OverCapError
+from benchmark.privacy.ledger import DELTA, OverCapError, ledger_in
 from benchmark.results.outcome import Outcome
 from benchmark.sweep.cells import guarantee_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.machine import Machine
-from benchmark.sweep.payment import ledger_in, spendings_of
+from benchmark.sweep.payment import spendings_of
 from benchmark.sweep.place import Place
 from benchmark.sweep.request import Request
 from benchmark.sweep.sites import Federation, site_plans
