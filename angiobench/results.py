@@ -16,7 +16,7 @@ from benchmark.results.bookends import reference_of
 from benchmark.results.outcome import Outcome
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
-from benchmark.results.summary import Row, rows
+from benchmark.results.summary import SummaryRow, rows
 from leaderboard.answers import Answers
 from leaderboard.board import tables_of
 from leaderboard.cohorts import Cohorts
@@ -73,7 +73,7 @@ class Results:
         return {e.spec.key: e.reason for e in self.entries if e.status == "failed"}
 
     @cached_property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[SummaryRow]:
         """One for each cell and test set, as ``summary.csv`` has them."""
         specs = [entry.spec for entry in self.entries]
         outcomes = [
@@ -95,7 +95,7 @@ class Results:
         """The rows as a table; the columns are those of ``summary.csv``."""
         import pandas
 
-        names = [column.name for column in fields(Row)]
+        names = [column.name for column in fields(SummaryRow)]
         return pandas.DataFrame(
             [[getattr(row, name) for name in names] for row in self.rows], columns=names
         )

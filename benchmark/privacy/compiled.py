@@ -1,8 +1,8 @@
 """What a convolution adds to every unit's gradient, by loops compiled for this processor.
 
 PyTorch has no operator for this. Composed of columns and matrix products, more time goes to moving
-numbers than to multiplying them. The loops move one unit's input into a *room*, where it has its
-padding and stays in the cache, and run over its positions with their sums in registers.
+numbers than to multiplying them. The loops move one unit's input into a *scratch buffer*, where
+it has its padding and stays in the cache, and run over its positions with their sums in registers.
 """
 
 from __future__ import annotations
@@ -30,28 +30,30 @@ class Made(NamedTuple):
     squares: Numbers
 
 
-def rows(inputs: Numbers, slopes: Numbers, g: Geometry) -> Made:
+def rows(inputs: Numbers, output_gradients: Numbers, g: Geometry) -> Made:
     """The gradient of a convolution's weight for every unit.
 
     Args:
         inputs: A, ``(U, k, height, width, channels)``.
-        slopes: S, ``(U, k, rows, columns, out)``.
+        output_gradients: S, ``(U, k, rows, columns, out)``.
         g: The convolution; ``has_rows``.
 
     Raises:
         ValueError: For shapes that are not the convolution's.
     """
-    _check(inputs, slopes, g, fits=g.has_rows)
+    _check(inputs, output_gradients, g, fits=g.has_rows)
     units, under = len(inputs), (g.kernel_y, g.kernel_x, g.channels)
     squares, made = np.zeros(units, np.float32), np.empty((units, *under, g.out), np.float32)
     loop, order = loops.rows, (3, 2, 0, 1)
     if not g.has_many_outputs:
         loop, order, made = loops.rows_of_few, (0, 3, 1, 2), made.reshape(units, g.out, *under)
-    loop(inputs.reshape(-1), slopes.reshape(-1), _room(g), made.reshape(-1), squares, g)
+    loop(
+        inputs.reshape(-1), output_gradients.reshape(-1), _scratch(g), made.reshape(-1), squares, g
+    )
     return Made(made, order, squares)
 
 
-def squared_norms(inputs: Numbers, slopes: Numbers, g: Geometry) -> Numbers:
+def squared_norms(inputs: Numbers, output_gradients: Numbers, g: Geometry) -> Numbers:
     """The squared norms ``(U,)`` of what ``rows`` makes of the same, from Gram matrices.
 
     The convolution ``has_norms``.
@@ -59,29 +61,33 @@ def squared_norms(inputs: Numbers, slopes: Numbers, g: Geometry) -> Numbers:
     Raises:
         ValueError: For shapes that are not the convolution's.
     """
-    _check(inputs, slopes, g, fits=g.has_norms)
+    _check(inputs, output_gradients, g, fits=g.has_norms)
     positions, half = g.samples * g.rows * g.columns, TILE // 2
     rises = np.zeros((-(-positions // half) * half, -(-g.out // LANES) * LANES), np.float32)
     squares = np.zeros(len(inputs), np.float32)
-    loops.squared_norms(inputs.reshape(-1), slopes.reshape(-1), _room(g), rises, squares, g)
+    loops.squared_norms(
+        inputs.reshape(-1), output_gradients.reshape(-1), _scratch(g), rises, squares, g
+    )
     return squares
 
 
-def lengths(inputs: Numbers, slopes: Numbers, g: Geometry, tiny: float) -> NDArray[np.float64]:
+def lengths(
+    inputs: Numbers, output_gradients: Numbers, g: Geometry, tiny: float
+) -> NDArray[np.float64]:
     """At least Σ_t a_t s_t, Σ_t a_t and Σ_t s_t of every unit: ``(3, U)``.
 
     Args:
         inputs: A, ``(U, k, height, width, channels)``; a_t is the norm of A_t.
-        slopes: S, ``(U, k, rows, columns, out)``; s_t is the norm of S_t.
+        output_gradients: S, ``(U, k, rows, columns, out)``; s_t is the norm of S_t.
         g: The convolution.
         tiny: What each square may have lost where it was too small to hold.
 
     Raises:
         ValueError: For shapes that are not the convolution's.
     """
-    _check(inputs, slopes, g, fits=True)
+    _check(inputs, output_gradients, g, fits=True)
     found = np.zeros((3, len(inputs)))
-    sums.lengths(inputs.reshape(-1), slopes.reshape(-1), found, tiny, g)
+    sums.lengths(inputs.reshape(-1), output_gradients.reshape(-1), found, tiny, g)
     return found
 
 
@@ -98,19 +104,21 @@ def summed(weights: NDArray[np.float64], rows: Numbers) -> NDArray[np.float64]:
     return made
 
 
-def _check(inputs: Numbers, slopes: Numbers, g: Geometry, *, fits: bool) -> None:
+def _check(inputs: Numbers, output_gradients: Numbers, g: Geometry, *, fits: bool) -> None:
     """The loops check no bound."""
     seen = (len(inputs), g.samples, g.height, g.width, g.channels)
     given = (len(inputs), g.samples, g.rows, g.columns, g.out)
     tall = (g.rows - 1) * g.step_y + g.kernel_y <= g.height + 2 * g.pad_y
     wide = (g.columns - 1) * g.step_x + g.kernel_x <= g.width + 2 * g.pad_x
-    if not (fits and tall and wide and inputs.shape == seen and slopes.shape == given):
-        raise ValueError(f"Inputs {inputs.shape} and slopes {slopes.shape} do not fit {g}.")
-    if not inputs.dtype == slopes.dtype == np.float32:
-        raise ValueError(f"Expected float32, got {inputs.dtype} and {slopes.dtype}.")
+    if not (fits and tall and wide and inputs.shape == seen and output_gradients.shape == given):
+        raise ValueError(
+            f"Inputs {inputs.shape} and output gradients {output_gradients.shape} do not fit {g}."
+        )
+    if not inputs.dtype == output_gradients.dtype == np.float32:
+        raise ValueError(f"Expected float32, got {inputs.dtype} and {output_gradients.dtype}.")
 
 
-def _room(g: Geometry) -> Numbers:
+def _scratch(g: Geometry) -> Numbers:
     """For one unit's inputs with the zeros around them."""
     tall, wide = g.samples * (g.height + 2 * g.pad_y), g.width + 2 * g.pad_x
     return np.zeros(tall * wide * g.channels, np.float32)

@@ -47,13 +47,13 @@ class Windows(NamedTuple):
     Attributes:
         layer: The convolution.
         inputs: ``(U, k, C, H, W)``, padded already unless by zeros.
-        slopes: S, ``(U, k, out, h, w)``.
+        output gradients: S, ``(U, k, out, h, w)``.
         padding: The zeros still to be put around the inputs, in y and x.
     """
 
     layer: nn.Conv2d
     inputs: Tensor
-    slopes: Tensor
+    output_gradients: Tensor
     padding: tuple[int, int]
 
     @classmethod
@@ -62,11 +62,11 @@ class Windows(NamedTuple):
         layer, inputs = seen.layer, seen.inputs
         assert isinstance(layer, nn.Conv2d)  # noqa: S101  (RULES is by exact type)
         if layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
-            return cls(layer, inputs, seen.slopes, (layer.padding[0], layer.padding[1]))
+            return cls(layer, inputs, seen.output_gradients, (layer.padding[0], layer.padding[1]))
         mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
         padded = F.pad(inputs.flatten(0, 1), layer._reversed_padding_repeated_twice, mode=mode)
         shape = (*inputs.shape[:2], *padded.shape[1:])
-        return cls(layer, padded.reshape(shape), seen.slopes, (0, 0))
+        return cls(layer, padded.reshape(shape), seen.output_gradients, (0, 0))
 
     @property
     def simple(self) -> bool:
@@ -75,13 +75,17 @@ class Windows(NamedTuple):
 
     def geometry(self) -> Geometry | None:
         """For the compiled loops, where they apply at all."""
-        slopes, layer = self.slopes, self.layer
-        if not self.simple or slopes.device.type != "cpu" or slopes.dtype != torch.float32:
+        output_gradients, layer = self.output_gradients, self.layer
+        if (
+            not self.simple
+            or output_gradients.device.type != "cpu"
+            or output_gradients.dtype != torch.float32
+        ):
             return None
         from benchmark.privacy.loops import Geometry
 
         _, samples, channels, height, width = self.inputs.shape
-        rows, columns = slopes.shape[3:]
+        rows, columns = output_gradients.shape[3:]
         return Geometry(
             samples=samples,
             height=height,
@@ -99,9 +103,11 @@ class Windows(NamedTuple):
         )
 
     def as_arrays(self) -> tuple[Numbers, Numbers]:
-        """Inputs and slopes with their channels last, for the compiled loops."""
-        inputs, slopes = (t.permute(0, 1, 3, 4, 2) for t in (self.inputs, self.slopes))
-        return inputs.contiguous().numpy(), slopes.contiguous().numpy()
+        """Inputs and output gradients with their channels last, for the compiled loops."""
+        inputs, output_gradients = (
+            t.permute(0, 1, 3, 4, 2) for t in (self.inputs, self.output_gradients)
+        )
+        return inputs.contiguous().numpy(), output_gradients.contiguous().numpy()
 
 
 def convolution(seen: Seen) -> list[Share]:
@@ -110,7 +116,7 @@ def convolution(seen: Seen) -> list[Share]:
     weight = Gram(windows, seen.public) if _prefers_gram(windows) else _rows(windows)
     if windows.layer.bias is None:
         return [weight]
-    return [weight, Rows("bias", seen.slopes.sum((1, 3, 4)))]
+    return [weight, Rows("bias", seen.output_gradients.sum((1, 3, 4)))]
 
 
 class Gram(Share):
@@ -132,18 +138,18 @@ class Gram(Share):
 
     def squared_norms(self) -> Tensor:
         """Σ_{t,t'} ⟨A_t, A_t'⟩ ⟨S_t, S_t'⟩, and what rounding may have hidden of it."""
-        windows, out = self._windows, self._windows.slopes.shape[2]
+        windows, out = self._windows, self._windows.output_gradients.shape[2]
         length, positions = windows.layer.weight.numel() // out, self._positions
-        products, inputs, slopes = _lengths(windows)
-        lost = TINY * (length * slopes.square() + out * inputs.square() + positions**2)
-        error = gamma(length + out + positions**2, windows.slopes.dtype)
+        products, inputs, output_gradients = _lengths(windows)
+        lost = TINY * (length * output_gradients.square() + out * inputs.square() + positions**2)
+        error = gamma(length + out + positions**2, windows.output_gradients.dtype)
         found = self._gram().double() + error * products.square() + lost
         return torch.maximum(found, (products / MOST_CANCELLED).square())
 
     @property
     def _positions(self) -> int:
         """T, of a unit: those of all its samples."""
-        _, samples, _, height, width = self._windows.slopes.shape
+        _, samples, _, height, width = self._windows.output_gradients.shape
         return samples * height * width
 
     def _gram(self) -> Tensor:
@@ -156,14 +162,14 @@ class Gram(Share):
 
     def weighted_sum(self, weights: Tensor) -> Mapping[str, Tensor]:
         """Blocks of some units as if each were one unit's samples, and the blocks' sum."""
-        layer, inputs, slopes, padding = self._windows
-        scaled = slopes * weights.to(slopes.dtype).view(-1, 1, 1, 1, 1)
+        layer, inputs, output_gradients, padding = self._windows
+        scaled = output_gradients * weights.to(output_gradients.dtype).view(-1, 1, 1, 1, 1)
         if self._public:
             at_once = _gradient(layer, inputs.flatten(0, 1), scaled.flatten(0, 1), padding)
             return {"weight": at_once.double()}
         each = block_units(self._positions)
         whole = len(inputs) // each * each
-        total = torch.zeros((), dtype=torch.float64, device=slopes.device)
+        total = torch.zeros((), dtype=torch.float64, device=output_gradients.device)
         for part, units in ((slice(0, whole), each), (slice(whole, None), len(inputs) - whole)):
             if len(inputs[part]):
                 here, there = _merged(inputs[part], units), _merged(scaled[part], units)
@@ -192,15 +198,15 @@ def _lengths(windows: Windows) -> Tensor:
         from benchmark.privacy.compiled import lengths
 
         return torch.from_numpy(lengths(*windows.as_arrays(), geometry, TINY))
-    layer, inputs, slopes, padding = windows
-    length, kind = layer.weight.numel() // layer.out_channels, slopes.dtype
+    layer, inputs, output_gradients, padding = windows
+    length, kind = layer.weight.numel() // layer.out_channels, output_gradients.dtype
     around = (padding[1], padding[1], padding[0], padding[0])
     squares = F.pad(inputs.flatten(0, 1).square().sum(1, keepdim=True), around)
     under = F.avg_pool2d(squares, layer.kernel_size, layer.stride, divisor_override=1)
-    rising = slopes.flatten(0, 1).square().sum(1)
+    rising = output_gradients.flatten(0, 1).square().sum(1)
     more = 1 + gamma(length + layer.out_channels, kind)
     first, second = (
-        (t.double().view(len(slopes), -1) * more + TINY * n).sqrt()
+        (t.double().view(len(output_gradients), -1) * more + TINY * n).sqrt()
         for t, n in ((under, length), (rising, layer.out_channels))
     )
     return torch.stack([(first * second).sum(1), first.sum(1), second.sum(1)])
@@ -208,7 +214,7 @@ def _lengths(windows: Windows) -> Tensor:
 
 def _prefers_gram(windows: Windows) -> bool:
     """Whether two Gram matrices are cheaper than a row for each unit."""
-    layer, (_, samples, out, height, width) = windows.layer, windows.slopes.shape
+    layer, (_, samples, out, height, width) = windows.layer, windows.output_gradients.shape
     whole = all(k % s == 0 for k, s in zip(layer.kernel_size, layer.stride, strict=True))
     length, positions = layer.weight.numel() // out, samples * height * width
     cheaper = positions**2 * (length + out) <= GRAM_ADVANTAGE * length * out
@@ -223,21 +229,23 @@ def _norms_of_blocks(windows: Windows) -> Tensor:
     offsets o within the kernel, and no pixel's product is computed twice.
     """
     (step_y, step_x), kernel = windows.layer.stride, windows.layer.kernel_size
-    units, samples, out, height, width = windows.slopes.shape
+    units, samples, out, height, width = windows.output_gradients.shape
     reach = kernel[0] // step_y - 1, kernel[1] // step_x - 1
     rows, columns = height + reach[0], width + reach[1]
     blocks = _blocks(windows, rows, columns)
     around = (0, reach[1], 0, reach[0])
-    slopes = _last(F.pad(windows.slopes.flatten(0, 1), around)).reshape(units, -1, out)
+    output_gradients = _last(F.pad(windows.output_gradients.flatten(0, 1), around)).reshape(
+        units, -1, out
+    )
     # In a flat N×N matrix, (t + o, t' + o) lies o (N + 1) behind (t, t'); what runs over an end
-    # meets a slope of zero.
+    # meets a output gradient of zero.
     strides = [
         (y * columns + x) * (samples * rows * columns + 1)
         for y in range(reach[0] + 1)
         for x in range(reach[1] + 1)
     ]
     products = torch.bmm(blocks, blocks.mT).flatten(1)
-    rises = torch.bmm(slopes, slopes.mT).flatten(1)
+    rises = torch.bmm(output_gradients, output_gradients.mT).flatten(1)
     length = products.shape[1] - max(strides)
     near = products[:, :length].clone()
     for stride in strides[1:]:
@@ -274,7 +282,7 @@ def _rows(windows: Windows) -> Rows:
 def _by_columns(windows: Windows) -> Tensor:
     """Rows ``(U, out, ky, kx, C)``, some units at a time."""
     units, (out, channels, *kernel) = len(windows.inputs), windows.layer.weight.shape
-    rise = _last(windows.slopes.flatten(0, 1)).reshape(units, -1, out).mT
+    rise = _last(windows.output_gradients.flatten(0, 1)).reshape(units, -1, out).mT
     rows = rise.new_empty(units, out, kernel[0] * kernel[1] * channels)
     numbers = AT_A_TIME.get(rise.device.type, ELSEWHERE)
     some = max(1, numbers // (rise.shape[2] * rows.shape[2]))
@@ -300,20 +308,25 @@ def _columns(windows: Windows, inputs: Tensor) -> Tensor:
 def _by_groups(windows: Windows) -> Tensor:
     """Rows ``(U, *weight.shape)``, where one convolution has the units' channels side by side."""
     layer, *maps, padding = windows
-    inputs, slopes = (t.transpose(0, 1).flatten(1, 2) for t in maps)
-    found = _gradient(layer, inputs, slopes, padding, units=len(windows.inputs))
+    inputs, output_gradients = (t.transpose(0, 1).flatten(1, 2) for t in maps)
+    found = _gradient(layer, inputs, output_gradients, padding, units=len(windows.inputs))
     return found.view(-1, *layer.weight.shape)
 
 
 def _gradient(
-    layer: nn.Conv2d, inputs: Tensor, slopes: Tensor, padding: tuple[int, int], *, units: int = 1
+    layer: nn.Conv2d,
+    inputs: Tensor,
+    output_gradients: Tensor,
+    padding: tuple[int, int],
+    *,
+    units: int = 1,
 ) -> Tensor:
     """The weight's gradient of each of some units, whose channels stand one after the other."""
     out, *kernel = layer.weight.shape
     found: Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
         inputs,
         (units * out, *kernel),
-        slopes,
+        output_gradients,
         stride=layer.stride,
         padding=padding,
         dilation=layer.dilation,

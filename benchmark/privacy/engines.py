@@ -94,7 +94,7 @@ class Group(NamedTuple):
 
     def seen(self, one: Seen) -> Seen:
         """What a layer saw of them."""
-        return Seen(one.layer, self.of(one.inputs), self.of(one.slopes), self.public)
+        return Seen(one.layer, self.of(one.inputs), self.of(one.output_gradients), self.public)
 
     def of(self, values: Tensor) -> Tensor:
         """Their samples' values, ``(U, k, ...)``."""
@@ -116,8 +116,11 @@ def book_keeping(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -
     with _watching(critic) as passes:
         losses = units.means(loss(scores_of(critic, in_layout(critic, samples))))
     outputs = [output for _, _, output in passes]
-    slopes = torch.autograd.grad(losses.sum(), outputs, materialize_grads=True)
-    seen = [Seen(layer, inputs, s) for (layer, inputs, _), s in zip(passes, slopes, strict=True)]
+    output_gradients = torch.autograd.grad(losses.sum(), outputs, materialize_grads=True)
+    seen = [
+        Seen(layer, inputs, s)
+        for (layer, inputs, _), s in zip(passes, output_gradients, strict=True)
+    ]
     sums: dict[int, Tensor] = {}
     for group in units.groups():
         _add(sums, *_clipped([group.seen(one) for one in seen], units, group.share))
@@ -253,10 +256,11 @@ def _clipped(
 
 def _blanked(seen: Seen, bad: Tensor) -> Seen:
     """The same without what belongs to some units."""
-    inputs, slopes = (
-        t.masked_fill(bad.view(-1, *[1] * (t.ndim - 1)), 0.0) for t in (seen.inputs, seen.slopes)
+    inputs, output_gradients = (
+        t.masked_fill(bad.view(-1, *[1] * (t.ndim - 1)), 0.0)
+        for t in (seen.inputs, seen.output_gradients)
     )
-    return seen._replace(inputs=inputs, slopes=slopes)
+    return seen._replace(inputs=inputs, output_gradients=output_gradients)
 
 
 def _finite(rows: Tensor, weights: Tensor) -> Tensor:

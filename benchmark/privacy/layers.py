@@ -30,10 +30,10 @@ from benchmark.privacy.shares import Rows, Seen, Share
 
 def linear(seen: Seen) -> list[Share]:
     """``nn.Linear`` over the last axis."""
-    inputs, slopes = (t.flatten(1, -2) for t in (seen.inputs, seen.slopes))
-    weight = Rows("weight", torch.bmm(slopes.mT, inputs))
+    inputs, output_gradients = (t.flatten(1, -2) for t in (seen.inputs, seen.output_gradients))
+    weight = Rows("weight", torch.bmm(output_gradients.mT, inputs))
     has_bias = getattr(seen.layer, "bias", None) is not None
-    return [weight, Rows("bias", slopes.sum(1))] if has_bias else [weight]
+    return [weight, Rows("bias", output_gradients.sum(1))] if has_bias else [weight]
 
 
 def normalisation(seen: Seen) -> list[Share]:
@@ -43,8 +43,11 @@ def normalisation(seen: Seen) -> list[Share]:
         normal = F.group_norm(inputs, layer.num_groups, eps=layer.eps)
     else:
         normal = F.instance_norm(inputs, eps=float(getattr(layer, "eps", 1e-5)))
-    product = normal.view_as(seen.inputs) * seen.slopes
-    return [Rows("weight", product.sum((1, 3, 4))), Rows("bias", seen.slopes.sum((1, 3, 4)))]
+    product = normal.view_as(seen.inputs) * seen.output_gradients
+    return [
+        Rows("weight", product.sum((1, 3, 4))),
+        Rows("bias", seen.output_gradients.sum((1, 3, 4))),
+    ]
 
 
 RULES: dict[type[nn.Module], Callable[[Seen], list[Share]]] = {

@@ -247,19 +247,19 @@ class Geometry(NamedTuple):
 
 
 @jit
-def _enter(inputs: Numbers, room: Numbers, unit: int, g: Geometry) -> None:
-    """Puts one unit's inputs into the room."""
+def _enter(inputs: Numbers, scratch: Numbers, unit: int, g: Geometry) -> None:
+    """Puts one unit's inputs into the scratch buffer."""
     line, wide = g.width * g.channels, (g.width + 2 * g.pad_x) * g.channels
     for sample in range(g.samples):
         for y in range(g.height):
             start = ((unit * g.samples + sample) * g.height + y) * line
             place = (sample * (g.height + 2 * g.pad_y) + g.pad_y + y) * wide + g.pad_x * g.channels
-            room[place : place + line] = inputs[start : start + line]
+            scratch[place : place + line] = inputs[start : start + line]
 
 
 @jit
 def _places(g: Geometry) -> Places:
-    """Where the patches under the kernel begin in the room, ``(k, rows · columns)``."""
+    """Where the patches under the kernel begin in the scratch buffer, ``(k, rows · columns)``."""
     wide = (g.width + 2 * g.pad_x) * g.channels
     places = np.empty((g.samples, g.rows, g.columns), np.int64)
     for sample in range(g.samples):
@@ -272,25 +272,32 @@ def _places(g: Geometry) -> Places:
 
 @jit
 def rows(
-    inputs: Numbers, slopes: Numbers, room: Numbers, made: Numbers, squares: Numbers, g: Geometry
+    inputs: Numbers,
+    output_gradients: Numbers,
+    scratch: Numbers,
+    made: Numbers,
+    squares: Numbers,
+    g: Geometry,
 ) -> None:
     """``made`` and ``squares``: Σ_t S_t A_tᵀ of every unit, and the sum of its squares."""
     wide, run = (g.width + 2 * g.pad_x) * g.channels, g.kernel_x * g.channels
     line, positions, row = g.step_x * g.channels, g.samples * g.rows * g.columns, 0
     for unit in range(len(squares)):
-        _enter(inputs, room, unit, g)
+        _enter(inputs, scratch, unit, g)
         for ky in range(g.kernel_y):
             for k in range(0, run, TILE):
                 for o in range(0, g.out, LANES):
-                    total, slope = none(), unit * positions * g.out + o
+                    total, output_gradient = none(), unit * positions * g.out + o
                     for sample in range(g.samples):
                         first, sums = sample * (g.height + 2 * g.pad_y) + ky, none()
                         for y in range(g.rows):
                             place = (first + y * g.step_y) * wide + k
                             for _ in range(g.columns):
-                                sums = outer(sums, room, place, slopes, slope)
+                                sums = outer(
+                                    sums, scratch, place, output_gradients, output_gradient
+                                )
                                 place += line
-                                slope += g.out
+                                output_gradient += g.out
                         total = plus(total, sums)  # by sample: long sums lose digits
                     squares[unit] += keep(made, row + o, g.out, total)
                 row += TILE * g.out
@@ -298,22 +305,33 @@ def rows(
 
 @jit
 def rows_of_few(
-    inputs: Numbers, slopes: Numbers, room: Numbers, made: Numbers, squares: Numbers, g: Geometry
+    inputs: Numbers,
+    output_gradients: Numbers,
+    scratch: Numbers,
+    made: Numbers,
+    squares: Numbers,
+    g: Geometry,
 ) -> None:
     """The same for few outputs, vectors along the inputs: ``made`` is ``(U, out, ky, kx·C)``."""
     wide, run = (g.width + 2 * g.pad_x) * g.channels, g.kernel_x * g.channels
     places, row = _places(g), 0
     for unit in range(len(squares)):
-        _enter(inputs, room, unit, g)
+        _enter(inputs, scratch, unit, g)
         for o in range(g.out):
             for ky in range(g.kernel_y):
                 for k in range(0, run, TILE * LANES):
-                    total, slope = none(), unit * places.size * g.out + o
+                    total, output_gradient = none(), unit * places.size * g.out + o
                     for sample in range(g.samples):
                         sums = none()
                         for place in places[sample]:
-                            sums = along(sums, slopes, slope, room, place + ky * wide + k)
-                            slope += g.out
+                            sums = along(
+                                sums,
+                                output_gradients,
+                                output_gradient,
+                                scratch,
+                                place + ky * wide + k,
+                            )
+                            output_gradient += g.out
                         total = plus(total, sums)
                     squares[unit] += keep(made, row, LANES, total)
                     row += TILE * LANES
@@ -321,11 +339,16 @@ def rows_of_few(
 
 @jit
 def squared_norms(
-    inputs: Numbers, slopes: Numbers, room: Numbers, rises: Numbers, squares: Numbers, g: Geometry
+    inputs: Numbers,
+    output_gradients: Numbers,
+    scratch: Numbers,
+    rises: Numbers,
+    squares: Numbers,
+    g: Geometry,
 ) -> None:
     """``squares``: Σ_{t,t'} ⟨A_t, A_t'⟩ ⟨S_t, S_t'⟩ of every unit.
 
-    ``rises`` is a room for S: zeros fill its last positions and channels.
+    ``rises`` is a scratch buffer for S: zeros fill its last positions and channels.
     """
     wide, run = (g.width + 2 * g.pad_x) * g.channels, g.kernel_x * g.channels
     length, deep = rises.shape
@@ -334,16 +357,16 @@ def squared_norms(
     places = np.zeros(length, np.int64)
     places[: len(positions)] = positions
     for unit in range(len(squares)):
-        _enter(inputs, room, unit, g)
+        _enter(inputs, scratch, unit, g)
         for t in range(len(positions)):
             start = (unit * len(positions) + t) * g.out
-            rises[t, : g.out] = slopes[start : start + g.out]
+            rises[t, : g.out] = output_gradients[start : start + g.out]
         for i in range(0, length, TILE // 2):
             for j in range(i, length, 2):
                 alike, rising = none(), none()
                 for ky in range(g.kernel_y):
                     for k in range(0, run, LANES):
-                        alike = inner(alike, room, places, i, j, ky * wide + k)
+                        alike = inner(alike, scratch, places, i, j, ky * wide + k)
                 for o in range(0, deep, LANES):
                     rising = inner(rising, flat, lines, i, j, o)
                 twice = 2 if j >= i + TILE // 2 else 1

@@ -43,14 +43,14 @@ class Seen(NamedTuple):
     Attributes:
         layer: The layer.
         inputs: ``(U, k, ...)``.
-        slopes: S, ``(U, k, ...)``, like the outputs.
+        output gradients: S, ``(U, k, ...)``, like the outputs.
         public: Whether the samples belong to nobody: with any patient's data their sum is the same
             to the last bit, so that its rounding needs no bound.
     """
 
     layer: nn.Module
     inputs: Tensor
-    slopes: Tensor
+    output_gradients: Tensor
     public: bool = False
 
 

@@ -41,11 +41,12 @@ def _squares(numbers: Numbers, count: int, made: NDArray[np.float64]) -> None:
 
 @jit
 def lengths(
-    inputs: Numbers, slopes: Numbers, found: NDArray[np.float64], tiny: float, g: Geometry
+    inputs: Numbers, output_gradients: Numbers, found: NDArray[np.float64], tiny: float, g: Geometry
 ) -> None:
     """``found``: at least Σ_t a_t s_t, Σ_t a_t and Σ_t s_t of every unit, in double precision.
 
-    a_t and s_t are the norms of what lies under the kernel, and of the slope, at position t.
+    a_t and s_t are the norms of what lies under the kernel, and of the output gradient, at
+    position t.
     """
     pixels, positions = g.height * g.width, g.rows * g.columns
     squares, rises = np.zeros(pixels), np.zeros(positions)
@@ -53,7 +54,7 @@ def lengths(
     for unit in range(found.shape[1]):
         for sample in range(unit * g.samples, (unit + 1) * g.samples):
             _squares(inputs[sample * pixels * g.channels :], g.channels, squares)
-            _squares(slopes[sample * positions * g.out :], g.out, rises)
+            _squares(output_gradients[sample * positions * g.out :], g.out, rises)
             for t in range(positions):
                 y = t // g.columns * g.step_y - g.pad_y
                 x = t % g.columns * g.step_x - g.pad_x

@@ -34,7 +34,7 @@ class Kept(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class SummaryRow:
     """One cell on one test set; what is not known, as distances to further ones, is ``None``.
 
     ``patients`` are those of the test set, which the interval of this one fit, ``dice_low`` to
@@ -137,7 +137,7 @@ def called(spec: RunSpec) -> str:
 
 def rows(
     outcomes: Sequence[Outcome], references: dict[str, RunSpec | None], store: Kept
-) -> list[Row]:
+) -> list[SummaryRow]:
     """Every cell's rows, in the sweep's order; failed cells have rows without scores."""
     made = []
     free = free_rows(outcomes, store)
@@ -157,17 +157,19 @@ def rows(
     return _over_seeds(made, outcomes, store)
 
 
-def _over_seeds(table: Sequence[Row], outcomes: Sequence[Outcome], store: Kept) -> list[Row]:
+def _over_seeds(
+    table: Sequence[SummaryRow], outcomes: Sequence[Outcome], store: Kept
+) -> list[SummaryRow]:
     """The rows with what their seeds say together."""
     of = {outcome.spec.key: outcome.spec for outcome in outcomes}
-    groups: dict[tuple[str, str, float, str], list[Row]] = {}
+    groups: dict[tuple[str, str, float, str], list[SummaryRow]] = {}
     for row in table:
         groups.setdefault(row.line, []).append(row)
     told = {line: _line(group, of, store) for line, group in groups.items()}
     return [replace(row, **told[row.line]) for row in table]
 
 
-def _line(group: Sequence[Row], of: Mapping[str, RunSpec], store: Kept) -> dict[str, Any]:
+def _line(group: Sequence[SummaryRow], of: Mapping[str, RunSpec], store: Kept) -> dict[str, Any]:
     specs = [of[row.run_key] for row in group if row.dice is not None]
     tests = {spec.seed: _test(store.result(spec), group[0].test_set) for spec in specs}
     done = {seed: test for seed, test in tests.items() if test}
@@ -194,7 +196,9 @@ def _beside(spec: RunSpec, outcomes: Sequence[Outcome]) -> PlugIn:
     return next((o.spec.segmenter for o in outcomes if not o.spec.is_direct), spec.segmenter)
 
 
-def _compared(row: Row, choice: Choice | None, base: float | None, real: float | None) -> Row:
+def _compared(
+    row: SummaryRow, choice: Choice | None, base: float | None, real: float | None
+) -> SummaryRow:
     over = None if row.dice is None or base is None else row.dice - base
     free = choice.name if choice else None
     return replace(row, free=free, over_free=over, gain=gain(row.dice, base, real))
@@ -209,9 +213,9 @@ def _test(result: Result | None, test_set: str) -> TestSet | None:
     return result.test(test_set) if result else None
 
 
-def _row(outcome: Outcome, test_set: str, result: Result | None, share: float | None) -> Row:
+def _row(outcome: Outcome, test_set: str, result: Result | None, share: float | None) -> SummaryRow:
     spec = outcome.spec
-    return Row(
+    return SummaryRow(
         generator=spec.generator.name,
         segmenter=spec.segmenter.name,
         epsilon=spec.epsilon,
@@ -269,11 +273,11 @@ def _by_site(result: Result) -> str | None:
     return told or None
 
 
-def write_summary(path: Path, table: Sequence[Row]) -> None:
+def write_summary(path: Path, table: Sequence[SummaryRow]) -> None:
     """Writes the rows as CSV, whole or not at all."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([f.name for f in fields(Row)])
+    writer.writerow([f.name for f in fields(SummaryRow)])
     for row in table:
         writer.writerow([_text(f.name, getattr(row, f.name)) for f in fields(row)])
     write_text(path, out.getvalue())

@@ -18,7 +18,7 @@ from benchmark.results.own_curve import OWN_CURVE, OwnPoint, own_curve, write_ow
 from benchmark.results.resolution import resolution
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
-from benchmark.results.summary import SUMMARY, Row, choices, rows, write_summary
+from benchmark.results.summary import SUMMARY, SummaryRow, choices, rows, write_summary
 from benchmark.sweep import remarks
 from benchmark.sweep.cells import cells
 from benchmark.sweep.executors.run import run_tasks
@@ -47,7 +47,7 @@ class Finished(NamedTuple):
         own: Dice against the number of own patients.
     """
 
-    table: list[Row]
+    table: list[SummaryRow]
     outcomes: list[Outcome]
     matrix: list[Square]
     notes: list[str]

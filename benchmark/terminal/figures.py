@@ -18,7 +18,7 @@ from benchmark.core.budget import delta_text
 from benchmark.results.bookends import LOWER, METHODS, UPPER
 from benchmark.results.looks import Look, looks_of
 from benchmark.results.matrix import Square
-from benchmark.results.summary import Row
+from benchmark.results.summary import SummaryRow
 from leaderboard.charts import LINE, apart
 
 TRADE_OFF, PATCHES, HEAT_MAP = "trade-off.png", "patches.png", "matrix.png"
@@ -33,13 +33,13 @@ Looks = Mapping[str, Look]
 Panel = alt.LayerChart | alt.FacetChart
 
 
-def draw_trade_off(rows: Sequence[Row], path: Path) -> None:
+def draw_trade_off(rows: Sequence[SummaryRow], path: Path) -> None:
     """Writes the chart, if there is something to draw."""
     if (chart := trade_off(rows)) is not None:
         chart.save(str(path), scale_factor=2)
 
 
-def trade_off(rows: Sequence[Row]) -> alt.HConcatChart | None:
+def trade_off(rows: Sequence[SummaryRow]) -> alt.HConcatChart | None:
     """A panel of Dice for each test set, and one of the distance; ``None`` if no cell is done."""
     done = [row for row in rows if row.dice is not None]
     if not done:
@@ -55,17 +55,17 @@ def trade_off(rows: Sequence[Row]) -> alt.HConcatChart | None:
     return plain
 
 
-def _several(rows: Sequence[Row]) -> bool:
+def _several(rows: Sequence[SummaryRow]) -> bool:
     """Whether segmenters have to be named."""
     return len({row.segmenter for row in rows if not row.is_direct}) > 1
 
 
-def _label_of(row: Row, *, several: bool) -> str:
+def _label_of(row: SummaryRow, *, several: bool) -> str:
     name = BOOKENDS.get(row.generator, row.who)
     return f"{name} + {row.segmenter}" if several and not row.is_direct else name
 
 
-def _title(rows: Sequence[Row]) -> alt.TitleParams:
+def _title(rows: Sequence[SummaryRow]) -> alt.TitleParams:
     seeds = len({row.seed for row in rows})
     bars = f"{seeds} seeds with 95 % interval over seeds and patients" if seeds > 1 else "one draw"
     subtitle = (
@@ -75,7 +75,7 @@ def _title(rows: Sequence[Row]) -> alt.TitleParams:
     return alt.TitleParams("What privacy costs", subtitle=subtitle, anchor="start")
 
 
-def _dice_panel(rows: Sequence[Row], name: str, looks: Looks) -> Panel:
+def _dice_panel(rows: Sequence[SummaryRow], name: str, looks: Looks) -> Panel:
     many = next((row.patients for row in rows if row.patients), None)
     title = f"Dice, {f'{many} ' if many else ''}{name} patients"
     several = _several(rows)
@@ -83,7 +83,7 @@ def _dice_panel(rows: Sequence[Row], name: str, looks: Looks) -> Panel:
     return _panel(points, title, _from_data(points), looks)
 
 
-def _distance_panel(rows: Sequence[Row], looks: Looks) -> Panel:
+def _distance_panel(rows: Sequence[SummaryRow], looks: Looks) -> Panel:
     has_fid = any(row.fid is not None for row in rows)
     title = (
         f"FID (n = {rows[0].fid_n}, {rows[0].fid_dims} dims)"
@@ -95,7 +95,7 @@ def _distance_panel(rows: Sequence[Row], looks: Looks) -> Panel:
     return _panel(points, title, alt.Scale(type="log", nice=False, padding=12), looks)
 
 
-def _far(row: Row) -> float | None:
+def _far(row: SummaryRow) -> float | None:
     """How far synthetic patches lie from real ones: by FID, or offline."""
     return row.offline_distance if row.fid is None else row.fid
 
@@ -180,7 +180,7 @@ def _names(points: Sequence[Mapping[str, Any]], scale: alt.Scale) -> list[dict[s
 
 
 def _point(
-    row: Row,
+    row: SummaryRow,
     several: bool,
     value: float | None,
     low: float | None = None,

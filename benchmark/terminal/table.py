@@ -12,20 +12,20 @@ from rich.text import Text
 
 from benchmark.core.budget import RELATION, delta_text, epsilon_text
 from benchmark.results.bookends import FREE, GAIN
+from benchmark.results.explanation import MEANINGFUL
 from benchmark.results.matrix import Square
 from benchmark.results.result import Mean, TestSet
-from benchmark.results.summary import Row
+from benchmark.results.summary import SummaryRow
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from leaderboard.columns import A_PATCH_ABOVE, costs_more, interval_text, number_text, short_text
 
-MEANINGLESS = 10.0
 """Above this an ε says next to nothing; it is shown as it is, and said."""
 
 
-def sweep_table(rows: Sequence[Row]) -> Table:
+def sweep_table(rows: Sequence[SummaryRow]) -> Table:
     """One line for each generator, segmenter and ε: test sets side by side, seeds as a mean."""
     sets = list(dict.fromkeys(row.test_set for row in rows))
-    lines: dict[tuple[str, str, float], list[Row]] = {}
+    lines: dict[tuple[str, str, float], list[SummaryRow]] = {}
     for row in rows:
         lines.setdefault((row.who, row.segmenter, row.epsilon), []).append(row)
     several = len({row.segmenter for row in rows if not row.is_direct}) > 1
@@ -107,7 +107,7 @@ def patients_table(tested: TestSet) -> Table:
     return table
 
 
-def _patients_of(name: str, rows: Sequence[Row]) -> str:
+def _patients_of(name: str, rows: Sequence[SummaryRow]) -> str:
     """How many patients its means are over."""
     told = {row.patients for row in rows if row.test_set == name and row.patients}
     return f" (n = {', '.join(map(str, sorted(told)))})" if told else ""
@@ -118,7 +118,7 @@ def _with_interval(found: Mean, digits: int) -> str:
     return interval_text(found.mean, found.low, found.high, digits)
 
 
-def _caption(rows: Sequence[Row]) -> str:
+def _caption(rows: Sequence[SummaryRow]) -> str:
     seeds = len({row.seed for row in rows})
     brackets = (
         "one draw, which has no interval; [95 % interval] where nothing is drawn"
@@ -130,8 +130,8 @@ def _caption(rows: Sequence[Row]) -> str:
     if rows:
         noise = "seeded, so for a benchmark alone" if rows[0].noise == "seeded" else "the system's"
         words.append(f"δ = {delta_text(rows[0].delta)}; neighbours: {RELATION}; noise: {noise}.")
-    if any(MEANINGLESS < epsilon < math.inf for epsilon in spent):
-        words.append(f"An ε above {MEANINGLESS:g} is no meaningful guarantee.")
+    if any(MEANINGFUL < epsilon < math.inf for epsilon in spent):
+        words.append(f"An ε above {MEANINGFUL:g} is no meaningful guarantee.")
     if any(costs_more(row.epsilon_patch, row.epsilon_patient) for row in rows):
         words.append(A_PATCH_ABOVE)
     if any(row.selection == NOT_ACCOUNTED for row in rows):
@@ -152,7 +152,7 @@ def _caption(rows: Sequence[Row]) -> str:
     return " ".join(words)
 
 
-def _cell(row: Row) -> str:
+def _cell(row: SummaryRow) -> str:
     return f"{row.who} at ε = {epsilon_text(row.epsilon)}, seed {row.seed}"
 
 
@@ -163,11 +163,11 @@ def order(generator: str, segmenter: str, epsilon: float) -> tuple[str, str, flo
     return rank + generator, segmenter, -epsilon
 
 
-def _order_of(group: Sequence[Row]) -> tuple[str, str, float]:
+def _order_of(group: Sequence[SummaryRow]) -> tuple[str, str, float]:
     return order(group[0].who, group[0].segmenter, group[0].epsilon)
 
 
-def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str | Text]:
+def _line(group: Sequence[SummaryRow], sets: Sequence[str], several: bool) -> list[str | Text]:
     first = group[0]
     name = first.who + (f" + {first.segmenter}" if several and not first.is_direct else "")
     name += " *" if first.is_best_free else ""
@@ -193,7 +193,7 @@ def _line(group: Sequence[Row], sets: Sequence[str], several: bool) -> list[str 
     ]
 
 
-def _dice(rows: Sequence[Row]) -> str:
+def _dice(rows: Sequence[SummaryRow]) -> str:
     """The mean of the row's seeds; of one draw without an interval."""
     if not rows or rows[0].dice_mean is None:
         return "–"
@@ -203,17 +203,17 @@ def _dice(rows: Sequence[Row]) -> str:
     return interval_text(mean, low, high, 3)
 
 
-def _mean(rows: Sequence[Row], of: Callable[[Row], float | None]) -> float | None:
+def _mean(rows: Sequence[SummaryRow], of: Callable[[SummaryRow], float | None]) -> float | None:
     values = [value for value in map(of, rows) if value is not None]
     return fmean(values) if values else None
 
 
-def _worst(rows: Sequence[Row], of: Callable[[Row], float | None]) -> float | None:
+def _worst(rows: Sequence[SummaryRow], of: Callable[[SummaryRow], float | None]) -> float | None:
     values = [of(row) for row in rows]
     return None if None in values else max(value for value in values if value is not None)
 
 
-def _distance_heading(rows: Sequence[Row]) -> str:
+def _distance_heading(rows: Sequence[SummaryRow]) -> str:
     with_fid = next((row for row in rows if row.fid is not None), None)
     if with_fid is None:
         return "offline distance"

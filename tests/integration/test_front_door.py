@@ -13,7 +13,7 @@ import pytest
 from command import FEW_PATCHES, STEPS, UNTRACKED, bench
 
 import angiobench
-from benchmark.results.summary import Row
+from benchmark.results.summary import SummaryRow
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
@@ -64,7 +64,7 @@ def decided(results: angiobench.Results) -> dict[str, Any]:
 
 def test_a_frame_has_the_columns_of_the_summary(results: angiobench.Results) -> None:
     frame = results.to_frame()
-    assert [*frame.columns] == [column.name for column in fields(Row)]
+    assert [*frame.columns] == [column.name for column in fields(SummaryRow)]
     assert len(frame) == len(results.rows)
     assert {*frame["generator"]} == {"dp-wgan", "simulator", "threshold", "frangi"}
     assert results.failed == {}

@@ -62,10 +62,10 @@ def seen(g: Geometry, units: int = 3) -> tuple[np.ndarray, np.ndarray]:
     return inputs, inside_nan((units, g.samples, g.rows, g.columns, g.out), rng)
 
 
-def expected(inputs: np.ndarray, slopes: np.ndarray, g: Geometry) -> np.ndarray:
+def expected(inputs: np.ndarray, output_gradients: np.ndarray, g: Geometry) -> np.ndarray:
     """Every unit's gradient ``(U, out, channels, ky, kx)``, by autograd in double precision."""
     found = []
-    for maps, rise in zip(inputs, slopes, strict=True):
+    for maps, rise in zip(inputs, output_gradients, strict=True):
         weight = torch.zeros(g.out, g.channels, g.kernel_y, g.kernel_x, dtype=torch.float64)
         weight.requires_grad_()
         maps, rise = (torch.from_numpy(a).double().permute(0, 3, 1, 2) for a in (maps, rise))
@@ -89,8 +89,8 @@ def test_rows_are_every_units_gradient(data: st.DataObject) -> None:
         st.sampled_from([(TILE, LANES), (TILE, 2 * LANES), (2 * TILE, LANES)])
     )
     g = data.draw(geometries(channels, out))
-    inputs, slopes = seen(g)
-    made, right = compiled.rows(inputs, slopes, g), expected(inputs, slopes, g)
+    inputs, output_gradients = seen(g)
+    made, right = compiled.rows(inputs, output_gradients, g), expected(inputs, output_gradients, g)
     assert_close(in_order(made), right)
     assert np.allclose(made.squares, np.square(right).sum((1, 2, 3, 4)), rtol=1e-5)
 
@@ -99,10 +99,10 @@ def test_rows_are_every_units_gradient(data: st.DataObject) -> None:
 @given(st.data(), st.integers(1, LANES - 1))
 def test_rows_of_few_outputs_are_too(data: st.DataObject, out: int) -> None:
     g = data.draw(geometries(TILE * LANES, out))
-    inputs, slopes = seen(g)
+    inputs, output_gradients = seen(g)
     assert g.has_rows
     assert not g.has_many_outputs
-    made, right = compiled.rows(inputs, slopes, g), expected(inputs, slopes, g)
+    made, right = compiled.rows(inputs, output_gradients, g), expected(inputs, output_gradients, g)
     assert_close(in_order(made), right)
     assert np.allclose(made.squares, np.square(right).sum((1, 2, 3, 4)), rtol=1e-5)
 
@@ -111,28 +111,34 @@ def test_rows_of_few_outputs_are_too(data: st.DataObject, out: int) -> None:
 @given(st.data(), st.integers(1, 2 * LANES))
 def test_norms_need_no_row(data: st.DataObject, out: int) -> None:
     g = data.draw(geometries(LANES, out))
-    inputs, slopes = seen(g)
-    right = np.square(expected(inputs, slopes, g)).sum((1, 2, 3, 4))
-    found = compiled.squared_norms(inputs, slopes, g)
+    inputs, output_gradients = seen(g)
+    right = np.square(expected(inputs, output_gradients, g)).sum((1, 2, 3, 4))
+    found = compiled.squared_norms(inputs, output_gradients, g)
     assert np.abs(found - right).max() <= 1e-5 * max(1.0, right.max())
 
 
 def test_long_sums_lose_no_digits() -> None:
     g = quick(samples=64, channels=2, height=64, width=64, rows=32, columns=32, out=LANES)
-    inputs, slopes = seen(g, units=1)
-    inputs, slopes = np.abs(inputs), np.abs(slopes)
-    right = expected(inputs, slopes, g)
-    found = in_order(compiled.rows(inputs, slopes, g))
+    inputs, output_gradients = seen(g, units=1)
+    inputs, output_gradients = np.abs(inputs), np.abs(output_gradients)
+    right = expected(inputs, output_gradients, g)
+    found = in_order(compiled.rows(inputs, output_gradients, g))
     assert np.linalg.norm(found - right) <= 2e-6 * np.linalg.norm(right)
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 def test_one_units_broken_number_stays_its_own(broken: float) -> None:
     g = quick()
-    inputs, slopes = seen(g)
-    whole, norms = compiled.rows(inputs, slopes, g), compiled.squared_norms(inputs, slopes, g)
+    inputs, output_gradients = seen(g)
+    whole, norms = (
+        compiled.rows(inputs, output_gradients, g),
+        compiled.squared_norms(inputs, output_gradients, g),
+    )
     inputs[1, 0, 5, 5, 3] = broken
-    found, again = compiled.rows(inputs, slopes, g), compiled.squared_norms(inputs, slopes, g)
+    found, again = (
+        compiled.rows(inputs, output_gradients, g),
+        compiled.squared_norms(inputs, output_gradients, g),
+    )
     for squares, before in ((found.squares, whole.squares), (again, norms)):
         assert np.isfinite(squares).tolist() == [True, False, True]
         assert np.array_equal(squares[[0, 2]], before[[0, 2]])
@@ -154,16 +160,16 @@ def test_one_units_broken_number_stays_its_own(broken: float) -> None:
     ],
 )
 def test_what_would_run_over_an_end_is_refused(function, changes: dict[str, int]) -> None:
-    inputs, slopes = seen(quick())
+    inputs, output_gradients = seen(quick())
     with pytest.raises(ValueError, match="do not fit"):
-        function(inputs, slopes, quick(**changes))
+        function(inputs, output_gradients, quick(**changes))
 
 
 @pytest.mark.parametrize("function", [compiled.rows, compiled.squared_norms])
 def test_other_numbers_than_single_precision_are_refused(function) -> None:
-    inputs, slopes = seen(quick())
+    inputs, output_gradients = seen(quick())
     with pytest.raises(ValueError, match="float32, got float64"):
-        function(inputs.astype(np.float64), slopes, quick())
+        function(inputs.astype(np.float64), output_gradients, quick())
 
 
 def test_where_nothing_can_be_kept_a_loop_is_compiled_all_the_same(monkeypatch) -> None:

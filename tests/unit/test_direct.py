@@ -15,7 +15,7 @@ from benchmark.results.explanation import explain
 from benchmark.results.result import Result
 from benchmark.results.spec import spec_from
 from benchmark.results.store import Store
-from benchmark.results.summary import Row
+from benchmark.results.summary import SummaryRow
 from benchmark.sweep.cells import cells, guarantee_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.distances import no_distances
@@ -133,8 +133,10 @@ def test_mlflow_names_it_and_has_no_distance_of_it(result: Result) -> None:
 
 
 def test_a_row_of_it_says_that_it_is() -> None:
-    fields = dict.fromkeys(Row.__dataclass_fields__)
-    row = Row(**{**fields, "generator": NAME, "segmenter": NAME, "sites": 1, "trained_at": "all"})
+    fields = dict.fromkeys(SummaryRow.__dataclass_fields__)
+    row = SummaryRow(
+        **{**fields, "generator": NAME, "segmenter": NAME, "sites": 1, "trained_at": "all"}
+    )
     assert row.is_direct
     assert row.who == NAME
     assert not replace(row, generator="dp-wgan").is_direct

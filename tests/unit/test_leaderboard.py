@@ -12,12 +12,12 @@ from PIL import Image
 
 from benchmark.core.patches import Patches
 from benchmark.results.matrix import Square, write_matrix
-from benchmark.results.summary import Row
+from benchmark.results.summary import SummaryRow
 from benchmark.sweep.watching.pictures import save_picture, strip
 from benchmark.terminal.figures import draw_matrix, draw_patches, draw_trade_off
 from benchmark.terminal.table import matrix_table, sweep_table
 
-ROW = Row(
+ROW = SummaryRow(
     generator="dp-wgan",
     segmenter="unet",
     epsilon=2.0,
@@ -56,14 +56,14 @@ FAILED = replace(
 )
 
 
-def text(rows: list[Row]) -> str:
+def text(rows: list[SummaryRow]) -> str:
     console = rich.console.Console(width=200, file=io.StringIO())
     with console.capture() as shown:
         console.print(sweep_table(rows))
     return shown.get()
 
 
-def sentences(rows: list[Row]) -> str:
+def sentences(rows: list[SummaryRow]) -> str:
     return " ".join(text(rows).split())
 
 
@@ -128,7 +128,9 @@ def test_a_failed_cell_is_shown_and_missing_seeds_are_counted() -> None:
 
 @pytest.mark.parametrize("fid", [None, 3.0])
 @pytest.mark.parametrize("rows", [[ROW], [REAL], [ROW, REAL, FAILED, replace(ROW, epsilon=7.4)]])
-def test_the_trade_off_is_drawn_for_any_sweep(rows: list[Row], fid: float, tmp_path: Path) -> None:
+def test_the_trade_off_is_drawn_for_any_sweep(
+    rows: list[SummaryRow], fid: float, tmp_path: Path
+) -> None:
     file = tmp_path / "trade-off.png"
     numbers = {"fid": fid, "fid_n": 512, "fid_dims": 64}
     draw_trade_off([replace(row, **numbers) for row in rows], file)

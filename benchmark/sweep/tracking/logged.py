@@ -11,7 +11,7 @@ from benchmark.core.files import plain
 from benchmark.metrics.scores import Scores
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
-from benchmark.results.summary import Row, called
+from benchmark.results.summary import SummaryRow, called
 
 
 def run_name(spec: RunSpec) -> str:
@@ -66,7 +66,7 @@ AT_THE_END = (
 )
 
 
-def comparisons(row: Row) -> dict[str, float]:
+def comparisons(row: SummaryRow) -> dict[str, float]:
     """What a sweep's end tells of a cell on a test set, as MLflow's metrics.
 
     What it has above the best free row, and what the seeds of its row say together.

@@ -21,7 +21,7 @@ from benchmark.results.provenance import git_commit
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import CURVES, GENERATOR, RESULT, SAMPLES, read_result
-from benchmark.results.summary import Row
+from benchmark.results.summary import SummaryRow
 from benchmark.sweep.tracking.logged import comparisons, marks, metrics, parameters, run_name
 from benchmark.sweep.tracking.parents import Parent
 from benchmark.sweep.watching.rounds import FOLDER as ROUNDS
@@ -78,7 +78,7 @@ class Tracker:
         """Says with the parent run which cell was the best; a later one may take its place."""
         self._safely(lambda: self._log_best(scores, settings))
 
-    def compare(self, rows: Sequence[Row], *, private: bool) -> None:
+    def compare(self, rows: Sequence[SummaryRow], *, private: bool) -> None:
         """Says of every logged cell what it has above the best free row, which a sweep's end tells.
 
         Of patients, a store elsewhere hears nothing that is over few of them.
@@ -158,7 +158,7 @@ class Tracker:
         tags = [RunTag(f"best.{name}", str(value)) for name, value in settings.items()]
         self._client.log_batch(self._parent, metrics=metrics, tags=tags)
 
-    def _log_comparisons(self, rows: Sequence[Row]) -> None:
+    def _log_comparisons(self, rows: Sequence[SummaryRow]) -> None:
         from mlflow.entities import Metric
 
         children = self._runs(f"tags.`mlflow.parentRunId` = '{self._parent}'")
