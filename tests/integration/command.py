@@ -119,7 +119,7 @@ def stamps_of(folder: Path) -> dict[str, int]:
     return {f.name: f.stat().st_mtime_ns for f in folder.iterdir() if f.name != ".lock"}
 
 
-def wait_for(holds: Callable[[], object], timeout_s: float = 120) -> None:
+def wait_for(holds: Callable[[], object], timeout_s: float = 400) -> None:
     end = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < end, "waited in vain"

@@ -163,7 +163,8 @@ def test_mlflow_has_the_rounds_the_sites_and_the_matrix(swept: Path) -> None:
 def test_a_released_generator_is_scored_where_the_patients_are(
     swept: Path, module_cohort: Path, tmp_path: Path
 ) -> None:
-    asked = [*SITES, "--rounds", "3", "--local-steps", "2", "--epsilon", "5", "--no-bookends"]
+    asked = [*SITES, *STEPS, "--rounds", "3", "--local-steps", "2", "--epsilon", "5"]
+    asked += ["--no-bookends"]  # planned before, by the sweep
     (tmp_path / "cohort").symlink_to(module_cohort)
     assert bench(*asked, cwd=tmp_path).returncode == 0
     (folder,) = tmp_path.glob("runs/dp-wgan/*")
