@@ -43,8 +43,9 @@ def show(name: str, preset: str, protocol: str, tuned: bool, unit: Unit, out: Pa
     import inspect
 
     from benchmark.core.editions import PROTOCOL, preset_in
+    from benchmark.core.names import unknown
     from benchmark.core.protocol import PROTOCOLS, Protocol
-    from benchmark.core.registry import generators, segmenters, unknown
+    from benchmark.core.registry import generators, segmenters
     from benchmark.results.bookends import LOWER, UPPER
     from benchmark.results.tuned_settings import Wanted
 
@@ -74,7 +75,7 @@ def show(name: str, preset: str, protocol: str, tuned: bool, unit: Unit, out: Pa
 
 def _settings(name: str, presets: Mapping[str, Settings], preset: str, protocol: str) -> None:
     from benchmark.core.editions import preset_in
-    from benchmark.core.registry import unknown
+    from benchmark.core.names import unknown
     from benchmark.core.settings import describe
 
     if preset not in presets:

@@ -6,7 +6,6 @@ listing imports no plug-in. Other distributions add theirs through entry points.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
 import sys
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.generator import Generator
+from benchmark.core.names import unknown
 from benchmark.core.segmenter import Segmenter
 
 ADDRESS = re.compile(r"https?://[!-~]{1,200}")
@@ -156,26 +156,6 @@ def _modules(package: str) -> list[str]:
     folders = spec.submodule_search_locations if spec else None
     files = [file for folder in folders or () for file in Path(folder).glob("*.py")]
     return [f.stem for f in files if f.stem not in _NOT_PLUG_INS]
-
-
-def unknown(kind: str, name: str, names: list[str]) -> str:
-    """Make the sentence for a name that does not exist.
-
-    Args:
-        kind: What such a thing is called.
-        name: The name that was asked for.
-        names: Those that exist.
-
-    Returns:
-        A sentence with the nearest name, if one is near, and all names.
-
-    Examples:
-        >>> unknown("segmenter", "unett", ["frangi", "unet"])
-        "No segmenter is called 'unett'. Did you mean 'unet'? There are: frangi, unet."
-    """
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"No {kind} is called {name!r}.{hint} There are: {', '.join(names)}."
 
 
 generators = Registry("generator", "generators", Generator)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.core.editions import found as edition
 from benchmark.core.errors import UsageError
-from benchmark.core.registry import unknown
+from benchmark.core.names import unknown
 from benchmark.data.folders import check_writable
 from benchmark.metrics import weights
 from benchmark.privacy.ledger import OverCapError

@@ -14,6 +14,9 @@ from benchmark.privacy.ledger import Ledger
 
 RUN = ["run", "--generator", "dp-wgan", "--epsilon", "2"]
 AUTO = [*RUN, "--seeds", "auto"]
+AUDIT = ["audit", "--generator", "dp-wgan", "--epsilon", "2"]
+SITES = [*RUN, "--sites", "3"]
+TUNE = ["tune", "--generator", "wgan"]
 PLAN = ["plan", "--patients", "41"]
 
 
@@ -34,6 +37,12 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
         ([*RUN, "--segmenter", "unetz"], "No segmenter is called 'unetz'. Did you mean 'unet'?"),
         ([*RUN, "--preset", "quik"], "No preset is called 'quik'. Did you mean 'quick'?"),
         ([*RUN, "--set", "dp-wgan.clip=1"], "dp-wgan: No setting is called 'clip'."),
+        (
+            [*RUN, "--set", "dp-wgan.clipnorm=1"],
+            "dp-wgan: No setting is called 'clipnorm'. Did you mean 'clip_norm'?",
+        ),
+        ([*RUN, "--set", "protocol.sample=9"], "'sample'. Did you mean 'samples'?"),
+        ([*RUN, "--set", "dp-wgan.begin=simulater"], "Did you mean 'simulator'?"),
         ([*RUN, "--set", "wgan.batch=1"], "No plug-in of this sweep is called 'wgan'."),
         ([*RUN, "--set", "batch=1"], "Expected --set PLUGIN.NAME=VALUE, got 'batch=1'."),
         ([*RUN, "--set", "dp-wgan.batch=many"], "Expected batch to be of type int, got 'many'."),
@@ -56,6 +65,10 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
             [*RUN, "--seeds", "0"],
             "Expected --seeds to be a whole number from 1 up",
         ),
+        ([*SITES, "--partition", "sitte"], "got 'sitte'. Did you mean 'site'?"),
+        ([*SITES, "--design", "fedgam"], "No design is called 'fedgam'. Did you mean 'fedgan'?"),
+        ([*RUN, "--layout", "bidz", "--data", "."], "called 'bidz'. Did you mean 'bids'?"),
+        ([*TUNE, "--objective", "dise"], "No objective is called 'dise'. Did you mean 'dice'?"),
         ([*RUN, "--seeds", "auto5"], "from 1 up, or auto, got 'auto5'."),
         ([*RUN, "--seeds", "-1"], "from 1 up, or auto, got '-1'."),
         ([*RUN, "--precision", "0.03"], "--precision and --max-seeds need --seeds auto."),
@@ -72,6 +85,10 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
             ["audit", "--generator", "wgan", "--epsilon", "2"],
             "wgan at ε = 2 claims nothing that could",
         ),
+        ([*AUDIT, "--preset", "quik"], "No preset of dp-wgan is called 'quik'. Did you mean 'qui"),
+        ([*AUDIT, "--set", "clip_norm=1"], "Expected --set PLUGIN.NAME=VALUE, got 'clip_norm=1'."),
+        ([*AUDIT, "--set", "dp-wgan.clip=1"], "No setting is called 'clip'."),
+        ([*AUDIT, "--set", "wgan.batch=1"], "No plug-in of this audit is called 'wgan'. Did you"),
         (["audit", "--generator", "dp-wgan", "--epsilon", "no"], "got 'no'."),
         (["audit", "--generator", "dp-wgan", "--epsilon", "inf"], "at ε = inf claims nothing"),
         (["ledger", "cap", "none"], "got 'none'."),
@@ -89,6 +106,8 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
         ([*PLAN, "--preset", "quik"], "No preset is called 'quik'. Did you mean 'quick'?"),
         ([*PLAN, "--set", "dp-wgan.clip=1"], "dp-wgan: No setting is called 'clip'."),
         ([*PLAN, "--set", "unet.width=1"], "No plug-in of this sweep is called 'unet'."),
+        (["federate", "out"], "Expected the name of a SuperLink after the folder out, got none;"),
+        (["federate", "out", "--run-config", "sites=3"], "got '--run-config' in its place;"),
         (["ui", "--out", "absent"], "does not exist; `bench run` makes it"),
     ],
 )
