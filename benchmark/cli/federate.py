@@ -18,9 +18,9 @@ def federate(out: Path, flower: tuple[str, ...]) -> int:
     """Run `flwr run` for the federation's app, and wait until it ends.
 
     Results go to the folder OUT of this machine, the server's. SUPERLINK and the options are
-    Flower's, as `consortium --run-config 'sites=3 epsilon="5"'`. Without SUPERLINK nothing is started, as
-    `flwr run` would start a SuperLink on this machine. Exits with 1 if the run failed, which
-    `flwr run` does not.
+    Flower's, as `consortium --run-config 'sites=3 epsilon="5"'`. Without SUPERLINK `flwr run` would
+    leave one running on this machine, so this command refuses. Exits with 1 if the run failed,
+    which `flwr run` does not.
     """
     if not flower or flower[0].startswith("-"):
         got = f"{flower[0]!r} in its place" if flower else "none"
