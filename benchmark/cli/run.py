@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmark.cli import option
+from benchmark.cli.config import write
 from benchmark.cli.option import AUTO, counts, names, seeds_or_auto, settings_of
 from benchmark.core.errors import UsageError
 
@@ -19,6 +22,7 @@ DP_SEGMENTER = "dp-segmenter"
 
 
 @click.command()
+@option.config
 @click.option(
     "--generator",
     "generators",
@@ -164,8 +168,9 @@ def run(**options: Any) -> int:
         tracking_uri=options["tracking_uri"],
     )
     console, request = Console(debug=option.debug()), _request(options)
+    remember = partial(write, click.get_current_context(), place.out)
     with console:
-        finished = run_sweep(request, place, console.listener())
+        finished = run_sweep(request, place, replace(console.listener(), starting=remember))
     console.report(finished, place.out)
     return 1 if any(outcome.state == "failed" for outcome in finished.outcomes) else 0
 
