@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from command import COMMAND, SMALL, STEPS, UNTRACKED, bench, fetched, results, rows, wait_for
+from command import COMMAND, SMALL, STEPS, UNTRACKED, bench, fetched, results, rows
 
 from benchmark.audit import laws, release_laws
 from benchmark.core.budget import Guarantee
@@ -304,7 +304,7 @@ def test_the_ui_shows_the_sweep_on_this_machine_alone(swept: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     ui = subprocess.Popen(
-        [*COMMAND, "ui", "--port", str(port)],
+        [*COMMAND, "ui", "runs", "--port", str(port)],
         cwd=swept,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -313,10 +313,13 @@ def test_the_ui_shows_the_sweep_on_this_machine_alone(swept: Path) -> None:
     try:
         assert f"http://127.0.0.1:{port}/#/experiments/" in ui.stdout.readline()
         url = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get-by-name"
-        wait_for(lambda: b"angiobench" in fetched(f"{url}?experiment_name=angiobench"))
+        assert b"angiobench" in fetched(f"{url}?experiment_name=angiobench")
     finally:
         ui.terminate()
         ui.communicate(timeout=30)
+    with socket.socket() as again:  # MLflow ended with the command
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", port))
 
 
 def test_mlflow_down_loses_no_result(swept: Path) -> None:

@@ -1,5 +1,6 @@
 """Wrong usage and unusable input: one sentence, exit code 2, nothing computed."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +109,8 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
         ([*PLAN, "--set", "unet.width=1"], "No plug-in of this sweep is called 'unet'."),
         (["federate", "out"], "Expected the name of a SuperLink after the folder out, got none;"),
         (["federate", "out", "--run-config", "sites=3"], "got '--run-config' in its place;"),
+        (["ui", "absent"], "does not exist; `bench run` makes it"),
+        (["ui", "one", "--out", "two"], "Expected one folder, got one and --out two;"),
         (["ui", "--out", "absent"], "does not exist; `bench run` makes it"),
     ],
 )
@@ -148,6 +151,17 @@ def test_a_damaged_ledger_gets_one_sentence_and_stays_as_it_is(
     assert sorted(state.iterdir()) == before
     assert not cache.exists()
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_port_that_is_taken_is_said_before_mlflow_starts(
+    tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mlflow.db").touch()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        error = says(capsys, monkeypatch, "ui", ".", "--port", port)
+    assert f"Expected a free --port, got {port}, which another program has" in error
 
 
 def damage_shape(cohort: Path) -> None:
