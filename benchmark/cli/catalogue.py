@@ -21,11 +21,18 @@ if TYPE_CHECKING:
 
 @click.command("list")
 def list_() -> None:
-    """Name the generators and segmenters."""
+    """Name the generators and segmenters, and say what each of them is.
+
+    `bench show NAME` says more of one.
+    """
     from benchmark.core.registry import generators, segmenters
 
     for registry in (generators, segmenters):
-        click.echo(f"{registry.kind}s: {', '.join(registry.names())}")
+        click.echo(f"{registry.kind}s:")
+        names = registry.names()
+        width = max(map(len, names), default=0)
+        for name in names:
+            click.echo(f"  {name:<{width}}  {registry.summary(name)}".rstrip())
 
 
 @click.command()

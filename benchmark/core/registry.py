@@ -21,6 +21,7 @@ from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.generator import Generator
 from benchmark.core.names import unknown
 from benchmark.core.segmenter import Segmenter
+from benchmark.core.source_text import first_sentence
 
 ADDRESS = re.compile(r"https?://[!-~]{1,200}")
 _NOT_PLUG_INS = {"__init__", "checks"}
@@ -89,6 +90,22 @@ class Registry:
             raise PlugInError(f"The {self.kind} {name!r} {law}; see docs/plugins.md.")
         return found
 
+    def summary(self, name: str) -> str:
+        """Say what a plug-in is, by its class's docstring. No plug-in is imported.
+
+        Args:
+            name: As ``bench list`` prints it.
+
+        Returns:
+            The first sentence, without its full stop; empty if there is none.
+        """
+        module = name.replace("-", "_")
+        if module in _modules(self.package):
+            own = _Own(self.package, module)
+            return first_sentence(f"{self.package}.{module}", own.class_name)
+        named = (e for e in _entry_points(f"angiobench.{self.package}") if e.name == name)
+        return next((first_sentence(entry.module, entry.attr) for entry in named), "")
+
     def origin(self, name: str) -> Origin | None:
         """Say which distribution a plug-in comes from.
 
@@ -120,7 +137,12 @@ class _Own:
 
     def __call__(self) -> Any:
         found = importlib.import_module(f"{self.package}.{self.module}")
-        return getattr(found, self.module.replace("_", " ").title().replace(" ", ""))
+        return getattr(found, self.class_name)
+
+    @property
+    def class_name(self) -> str:
+        """``DpWgan`` of ``dp_wgan``."""
+        return self.module.replace("_", " ").title().replace(" ", "")
 
 
 def _origin(made_by: Distribution) -> Origin:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmark.cli.main import main
+from benchmark.core.registry import generators, segmenters
 from benchmark.data.folders import LEDGER, machine_secret
 from benchmark.privacy.ledger import Ledger
 
@@ -249,9 +250,21 @@ except SystemExit:
     assert not imported(code) & {"torch", "monai", "mlflow", "opacus", "altair", "generators.wgan"}
 
 
+def test_list_says_of_every_plug_in_what_its_docstring_begins_with(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench", "list"])
+    with pytest.raises(SystemExit):
+        main()
+    listed = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    told = {line[0]: line[1] for line in listed if len(line) == 2}
+    for registry in (generators, segmenters):
+        for name in registry.names():
+            assert told[name]
+            assert " ".join((registry.get(name).__doc__ or "").split()).startswith(told[name])
+
+
 def test_list_and_show_name_what_there_is(capsys, monkeypatch) -> None:
     for arguments, words in (
-        (["list"], ["private-evolution, private-selection, real, simulator, wgan", "unet"]),
+        (["list"], ["  dp-wgan            Draws labelled patches from a WGAN whose", "  unet "]),
         (["show", "dp-wgan"], ["dp-wgan.clip_norm = ", "in [0.001, 100]", "Kossen"]),
         (["show", "unet", "--preset", "paper"], ["unet.width = 32"]),
     ):
