@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.core.budget import UNITS
 from benchmark.core.errors import UsageError
-from benchmark.core.registry import unknown
+from benchmark.core.names import unknown
 from benchmark.metrics.crossed import OneDraw
 from benchmark.results.bookends import reference_of
 from benchmark.results.outcome import Outcome

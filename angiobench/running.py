@@ -15,7 +15,7 @@ from benchmark.core.budget import Unit
 from benchmark.core.editions import DEFAULT
 from benchmark.core.errors import UsageError
 from benchmark.core.folders import cache_folder, state_folder
-from benchmark.core.registry import unknown
+from benchmark.core.names import unknown
 from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.results.matrix import Square
 from benchmark.results.store import Store

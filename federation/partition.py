@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmark.core.errors import UsageError
 from benchmark.core.identity import Identity
+from benchmark.core.names import did_you_mean
 from benchmark.data.cohort import Patient
 
 SEED = 20220211
@@ -117,6 +118,7 @@ class Partition:
         if find is None:
             raise UsageError(
                 f"Expected --partition to be one of {', '.join(KINDS)}; got {self.text!r}."
+                f"{did_you_mean(kind, _SHARES)}"
             )
         shares = find(numbers, self.sites)
         if shares is None:

@@ -24,7 +24,8 @@ from benchmark.core.coarse import coarse
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import federated
 from benchmark.core.files import held, read_json, write_json, write_text
-from benchmark.core.registry import generators, unknown
+from benchmark.core.names import unknown
+from benchmark.core.registry import generators
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.units import default_delta
 from federation.job import Job, lawful

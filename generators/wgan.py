@@ -16,8 +16,8 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays, FederatedGenerator, Schedule
 from benchmark.core.generator import FitContext
+from benchmark.core.names import unknown
 from benchmark.core.patches import Patches
-from benchmark.core.registry import unknown
 from benchmark.core.settings import Settings
 from benchmark.privacy.engines import DEFAULT_ENGINE, trained
 from generators.nets.adversarial import Game

@@ -32,6 +32,7 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit, epsilo
 from benchmark.core.editions import DEFAULT, PROTOCOL, preset_in
 from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.generator import FitContext, Generator, Noise, Progress
+from benchmark.core.names import unknown
 from benchmark.core.patches import Patches
 from benchmark.core.protocol import PROTOCOLS, protocol_recipe
 from benchmark.core.seeds import stream
@@ -149,7 +150,7 @@ def made(asked: Audit) -> Subject:
             "audit a private generator or segmenter that reads data, at a finite ε."
         )
     if asked.preset not in kind.presets:
-        raise UsageError(f"{asked.generator} has no preset {asked.preset!r}.")
+        raise UsageError(unknown(f"preset of {asked.generator}", asked.preset, kind.presets))
     settings = settings_of(asked)
     with blamed(asked.generator, "constructor"):
         fitted: Fitted = kind(settings)

@@ -10,6 +10,8 @@ import click
 
 from benchmark.cli import option
 from benchmark.core.budget import delta_text, epsilon_text, parse_epsilon, proven_text
+from benchmark.core.errors import UsageError
+from benchmark.core.names import unknown
 
 if TYPE_CHECKING:
     from benchmark.audit.judgement import Attempt, Claim, Rate
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 )
 @option.preset
 @option.protocol
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Overrides one.")
+@option.overrides("Overrides a setting of the audited plug-in, as `dp-wgan.clip_norm=1`.")
 @option.folder(
     "--data", "A cohort; the fit is charged to the ledger.  [default: the embedded phantoms]"
 )
@@ -70,7 +72,7 @@ def audit(**options: Any) -> int:
         unit=options["unit"],
         preset=options["preset"],
         protocol=options["protocol"],
-        settings=_settings(options["settings"]),
+        settings=_settings(options["settings"], options["generator"]),
         canaries=options["canaries"],
         seed=options["seed"],
     )
@@ -116,16 +118,13 @@ def audit(**options: Any) -> int:
     return 1 if found.contradicts or found.broken else 0
 
 
-def _settings(texts: tuple[str, ...]) -> dict[str, str]:
-    from benchmark.core.errors import UsageError
-
-    read = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise UsageError(f"Expected --set NAME=VALUE, got {text!r}.")
-        read[name.strip()] = value.strip()
-    return read
+def _settings(texts: tuple[str, ...], plug_in: str) -> dict[str, str]:
+    """What overrides the audited plug-in's settings; an audit has no other plug-in."""
+    read = option.settings_of(texts)
+    for name in read:
+        if name != plug_in:
+            raise UsageError(unknown("plug-in of this audit", name, [plug_in]))
+    return read.get(plug_in, {})
 
 
 def _words(found: Report, name: str) -> list[str]:

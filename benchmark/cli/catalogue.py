@@ -21,11 +21,18 @@ if TYPE_CHECKING:
 
 @click.command("list")
 def list_() -> None:
-    """Name the generators and segmenters."""
+    """Name the generators and segmenters, and say what each of them is.
+
+    `bench show NAME` says more of one.
+    """
     from benchmark.core.registry import generators, segmenters
 
     for registry in (generators, segmenters):
-        click.echo(f"{registry.kind}s: {', '.join(registry.names())}")
+        click.echo(f"{registry.kind}s:")
+        names = registry.names()
+        width = max(map(len, names), default=0)
+        for name in names:
+            click.echo(f"  {name:<{width}}  {registry.summary(name)}".rstrip())
 
 
 @click.command()
@@ -43,8 +50,9 @@ def show(name: str, preset: str, protocol: str, tuned: bool, unit: Unit, out: Pa
     import inspect
 
     from benchmark.core.editions import PROTOCOL, preset_in
+    from benchmark.core.names import unknown
     from benchmark.core.protocol import PROTOCOLS, Protocol
-    from benchmark.core.registry import generators, segmenters, unknown
+    from benchmark.core.registry import generators, segmenters
     from benchmark.results.bookends import LOWER, UPPER
     from benchmark.results.tuned_settings import Wanted
 
@@ -74,7 +82,7 @@ def show(name: str, preset: str, protocol: str, tuned: bool, unit: Unit, out: Pa
 
 def _settings(name: str, presets: Mapping[str, Settings], preset: str, protocol: str) -> None:
     from benchmark.core.editions import preset_in
-    from benchmark.core.registry import unknown
+    from benchmark.core.names import unknown
     from benchmark.core.settings import describe
 
     if preset not in presets:

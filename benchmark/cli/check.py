@@ -16,9 +16,9 @@ def check(name: str) -> int:
     import segmenters.checks
     from benchmark.core.errors import UsageError
     from benchmark.core.laws import LawBrokenError
+    from benchmark.core.names import unknown
     from benchmark.core.registry import generators as known_generators
     from benchmark.core.registry import segmenters as known_segmenters
-    from benchmark.core.registry import unknown
 
     laws: Mapping[str, Callable[[Any], None]]
     if name in known_generators.names():

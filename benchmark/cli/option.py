@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from benchmark.cli.config import read
 from benchmark.core.editions import DEFAULT, EDITIONS
 from benchmark.core.errors import UsageError
 
@@ -92,8 +94,31 @@ def epsilon(default: str, help: str = "Privacy levels; `inf` for none.") -> Opti
 
 
 def overrides(help: str) -> Option:
-    """``--set``, as ``settings``."""
-    return click.option("--set", "settings", multiple=True, metavar="PLUGIN.NAME=VALUE", help=help)
+    """``--set``, as ``settings``; what is typed comes after a file's, and so wins one by one."""
+
+    def added(
+        context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        typed = context.get_parameter_source("settings") is ParameterSource.COMMANDLINE
+        of_the_file = (
+            context.default_map.get("settings", ()) if typed and context.default_map else ()
+        )
+        return (*of_the_file, *texts)
+
+    text = "PLUGIN.NAME=VALUE"
+    return click.option("--set", "settings", multiple=True, callback=added, metavar=text, help=help)
+
+
+config = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    callback=read,
+    is_eager=True,
+    expose_value=False,
+    metavar="FILE",
+    help="Take options from a TOML file, as `epsilon = [2, 5]`; the command line wins. Every sweep "
+    "leaves its own as OUT/sweep.toml.",
+)
 
 
 def jobs(what: str) -> Option:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmark.cli import option
+from benchmark.cli.config import write
 from benchmark.cli.option import counts, names, seeds_or_auto
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ OF_READING = ("layout", "acquisition", "skip_bad", "accepted")
 
 
 @click.command()
+@option.config
 @click.option(
     "--generator",
     "generators",
@@ -145,8 +149,9 @@ def run(**options: Any) -> int:
     from benchmark.terminal.console import Console
 
     sweep, console = sweep_of(options), Console(debug=option.debug())
+    remember = partial(write, click.get_current_context(), sweep.out)
     with console:
-        finished = sweep.run(console.listener())
+        finished = sweep.run(replace(console.listener(), starting=remember))
     console.report(finished, sweep.out)
     return 1 if any(outcome.state == "failed" for outcome in finished.outcomes) else 0
 

@@ -3,38 +3,108 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
 
+from benchmark.core.errors import UsageError
+
 HOST = "127.0.0.1"
+RUNS = Path("runs")
 
 
 @click.command()
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="The folder that `bench run` wrote.",
-)
-@click.option("--tracking-uri", metavar="URI", help="MLflow's store.  [default: OUT/mlflow.db]")
+@click.argument("sweep", type=click.Path(path_type=Path), required=False)
+@click.option("--out", type=click.Path(path_type=Path), help="The folder, as SWEEP.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow's store.  [default: SWEEP/mlflow.db]")
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
-def ui(out: Path, tracking_uri: str | None, port: int) -> None:
-    """Open MLflow's UI on the runs, at 127.0.0.1."""
-    from benchmark.core.errors import UsageError
-    from benchmark.sweep.tracking.mlflow_runs import DATABASE, default_uri
+def ui(sweep: Path | None, out: Path | None, tracking_uri: str | None, port: int) -> int:
+    """Open MLflow's UI on the runs of a sweep's folder (default: runs), at 127.0.0.1.
+
+    Waits until MLflow answers, and then prints the address of the newest sweep's comparison and
+    that of all runs. Ctrl-C ends MLflow.
+    """
+    from benchmark.sweep.tracking.mlflow_runs import default_uri
     from benchmark.sweep.tracking.pages import pages
 
-    if tracking_uri is None and not (out / DATABASE).exists():
-        raise UsageError(f"{out / DATABASE} does not exist; `bench run` makes it.")
-    uri = tracking_uri or default_uri(out)
+    folder = _folder(sweep, out)
+    _check(folder, tracking_uri, port)
+    uri = tracking_uri or default_uri(folder)
     runs, compared = pages(uri)
-    click.echo(f"The runs: http://{HOST}:{port}{runs} (Ctrl-C ends MLflow)")
+    said = [f"All runs: http://{HOST}:{port}{runs} (Ctrl-C ends MLflow)"]
     if compared is not None:
-        click.echo(f"The newest sweep, compared: http://{HOST}:{port}{compared}")
+        said.insert(0, f"The newest sweep, compared: http://{HOST}:{port}{compared}")
+    with suppress(KeyboardInterrupt), _mlflow(uri, port) as server:
+        click.echo("Starting MLflow, which takes some seconds.", err=True)
+        while server.poll() is None and not _answers(port):
+            time.sleep(0.2)
+        if server.poll() is None:
+            click.echo("\n".join(said))
+        if server.wait():
+            click.echo("bench: MLflow's server ended; its own words are above.", err=True)
+            return 1
+    return 0
+
+
+def _folder(sweep: Path | None, out: Path | None) -> Path:
+    """The folder that was named, as an argument or as the option.
+
+    Raises:
+        UsageError: For two different ones.
+    """
+    if sweep and out and sweep != out:
+        raise UsageError(f"Expected one folder, got {sweep} and --out {out}; leave --out out.")
+    return sweep or out or RUNS
+
+
+def _check(folder: Path, tracking_uri: str | None, port: int) -> None:
+    """Refuses what MLflow would fail at, or what would show another server's runs.
+
+    Raises:
+        UsageError: For a folder without runs, or a port that is taken.
+    """
+    from benchmark.sweep.tracking.mlflow_runs import DATABASE
+
+    if tracking_uri is None and not (folder / DATABASE).exists():
+        raise UsageError(f"{folder / DATABASE} does not exist; `bench run` makes it.")
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as MLflow's server does
+        try:
+            tried.bind((HOST, port))
+        except OSError as error:
+            raise UsageError(
+                f"Expected a free --port, got {port}, which another program has "
+                f"({error.strerror}); name another."
+            ) from None
+
+
+@contextmanager
+def _mlflow(uri: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """MLflow's server, which ends with this command, also where a signal ends it."""
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # it has no jobs
-    command = ["ui", "--backend-store-uri", uri, "--host", HOST, "--port", str(port)]
-    command += ["--workers", "1"]  # one reader; each takes seconds of imports
-    os.execv(sys.executable, [sys.executable, "-m", "mlflow", *command])
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", HOST]
+    command += ["--port", str(port), "--workers", "1"]  # one reader; each takes seconds of imports
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # a line for each request
+    try:
+        yield server
+    finally:
+        server.terminate()
+        server.wait()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

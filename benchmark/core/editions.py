@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.core.errors import UsageError
+from benchmark.core.names import unknown
 from benchmark.core.published import VESSEL_SHARE
 
 if TYPE_CHECKING:
@@ -101,8 +102,6 @@ def found(name: str) -> Edition:
         UsageError: If there is none.
     """
     if name not in EDITIONS:
-        from benchmark.core.registry import unknown  # loads Optuna, which `bench --help` need not
-
         raise UsageError(unknown(PROTOCOL, name, list(EDITIONS)))
     return EDITIONS[name]
 

@@ -6,7 +6,6 @@ listing imports no plug-in. Other distributions add theirs through entry points.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
 import sys
@@ -20,7 +19,9 @@ from typing import Any, NamedTuple
 
 from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.generator import Generator
+from benchmark.core.names import unknown
 from benchmark.core.segmenter import Segmenter
+from benchmark.core.source_text import first_sentence
 
 ADDRESS = re.compile(r"https?://[!-~]{1,200}")
 _NOT_PLUG_INS = {"__init__", "checks"}
@@ -89,6 +90,22 @@ class Registry:
             raise PlugInError(f"The {self.kind} {name!r} {law}; see docs/plugins.md.")
         return found
 
+    def summary(self, name: str) -> str:
+        """Say what a plug-in is, by its class's docstring. No plug-in is imported.
+
+        Args:
+            name: As ``bench list`` prints it.
+
+        Returns:
+            The first sentence, without its full stop; empty if there is none.
+        """
+        module = name.replace("-", "_")
+        if module in _modules(self.package):
+            own = _Own(self.package, module)
+            return first_sentence(f"{self.package}.{module}", own.class_name)
+        named = (e for e in _entry_points(f"angiobench.{self.package}") if e.name == name)
+        return next((first_sentence(entry.module, entry.attr) for entry in named), "")
+
     def origin(self, name: str) -> Origin | None:
         """Say which distribution a plug-in comes from.
 
@@ -120,7 +137,12 @@ class _Own:
 
     def __call__(self) -> Any:
         found = importlib.import_module(f"{self.package}.{self.module}")
-        return getattr(found, self.module.replace("_", " ").title().replace(" ", ""))
+        return getattr(found, self.class_name)
+
+    @property
+    def class_name(self) -> str:
+        """``DpWgan`` of ``dp_wgan``."""
+        return self.module.replace("_", " ").title().replace(" ", "")
 
 
 def _origin(made_by: Distribution) -> Origin:
@@ -156,26 +178,6 @@ def _modules(package: str) -> list[str]:
     folders = spec.submodule_search_locations if spec else None
     files = [file for folder in folders or () for file in Path(folder).glob("*.py")]
     return [f.stem for f in files if f.stem not in _NOT_PLUG_INS]
-
-
-def unknown(kind: str, name: str, names: list[str]) -> str:
-    """Make the sentence for a name that does not exist.
-
-    Args:
-        kind: What such a thing is called.
-        name: The name that was asked for.
-        names: Those that exist.
-
-    Returns:
-        A sentence with the nearest name, if one is near, and all names.
-
-    Examples:
-        >>> unknown("segmenter", "unett", ["frangi", "unet"])
-        "No segmenter is called 'unett'. Did you mean 'unet'? There are: frangi, unet."
-    """
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"No {kind} is called {name!r}.{hint} There are: {', '.join(names)}."
 
 
 generators = Registry("generator", "generators", Generator)

@@ -23,6 +23,7 @@ from optuna.distributions import (
 
 from benchmark.core.budget import Unit
 from benchmark.core.errors import UsageError
+from benchmark.core.names import did_you_mean, unknown
 
 
 class Field(NamedTuple):
@@ -138,7 +139,7 @@ class Settings:
         values = {}
         for name, text in texts.items():
             if name not in ranges:
-                raise UsageError(f"No setting is called {name!r}. There are: {', '.join(ranges)}.")
+                raise UsageError(unknown("setting", name, ranges))
             values[name] = _read(name, ranges[name][0], text)
         return dataclasses.replace(self, **values)
 
@@ -189,7 +190,14 @@ def _check(field: Field) -> None:
     else:
         inside = True
     if not inside:
-        raise UsageError(f"Expected {field.name} {law}, got {value!r}.")
+        raise UsageError(f"Expected {field.name} {law}, got {value!r}.{_hint(field)}")
+
+
+def _hint(field: Field) -> str:
+    """The nearest choice to a misspelt one, as a question."""
+    if isinstance(field.range, CategoricalDistribution) and isinstance(field.value, str):
+        return did_you_mean(field.value, [str(choice) for choice in field.range.choices])
+    return ""
 
 
 def _with(value: Any, law: BaseDistribution) -> BaseDistribution:

@@ -56,6 +56,7 @@ class Listener:
         warning: A sentence about something that costs no result.
         news: A sentence about something that went well.
         drawn: Draws the cross-site matrix into a folder, and says where it is.
+        starting: Nothing can refuse the sweep any more; its first cells are about to start.
     """
 
     preparing: Callable[[str, int, int], None]
@@ -64,3 +65,4 @@ class Listener:
     warning: Callable[[str], None]
     news: Callable[[str], None]
     drawn: Callable[[Sequence[Square], Path], Path]
+    starting: Callable[[], None] = lambda: None

@@ -10,8 +10,9 @@ from benchmark.core.errors import UsageError
 from benchmark.core.files import read_json
 from benchmark.core.folders import machine_secret
 from benchmark.core.generator import Generator
+from benchmark.core.names import unknown
 from benchmark.core.protocol import PROTOCOLS, spacing_of
-from benchmark.core.registry import generators, segmenters, unknown
+from benchmark.core.registry import generators, segmenters
 from benchmark.core.segmenter import TrainContext
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests

@@ -12,8 +12,9 @@ from benchmark.core.budget import Unit
 from benchmark.core.editions import DEFAULT, PROTOCOL, found, preset_in
 from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.federation import federated
+from benchmark.core.names import unknown
 from benchmark.core.protocol import NATIVE, PROTOCOLS, spacing_of
-from benchmark.core.registry import Registry, generators, segmenters, unknown
+from benchmark.core.registry import Registry, generators, segmenters
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
 from benchmark.core.settings import Settings
 from benchmark.privacy.units import check_delta, default_delta
@@ -209,9 +210,7 @@ def plug_in_of(registry: Registry, name: str, request: Request) -> PlugIn:
     if kind is None:
         return PlugIn(name=name, version=UNUSABLE, settings={})
     if request.preset not in kind.presets:
-        raise UsageError(
-            f"{name} has no preset {request.preset!r}; it has: {', '.join(kind.presets)}."
-        )
+        raise UsageError(unknown(f"preset of {name}", request.preset, kind.presets))
     spacing_mm = spacing_of(protocol_of(request).as_dict())
     try:
         params = preset_in(request.protocol, kind.presets, name, request.preset)

@@ -89,6 +89,7 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
     specs = sweep.cells(request.seeds)
     _remark(sweep, specs)
     ready = sweep.prepared(specs)
+    listener.starting()
     tracker = _tracker(specs, sweep.place, listener)
     outcomes, notes = _run(ready, tracker, sweep), []
     if request.precision:

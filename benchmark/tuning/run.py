@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchmark.core.editions import found as edition
 from benchmark.core.errors import UsageError
 from benchmark.core.folders import check_writable
-from benchmark.core.registry import unknown
+from benchmark.core.names import unknown
 from benchmark.metrics import weights
 from benchmark.privacy.ledger import OverCapError, ledger_in
 from benchmark.results.composed import Together

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import FederatedGenerator, Schedule
-from benchmark.core.registry import unknown
+from benchmark.core.names import unknown
 from benchmark.privacy.release import plan_releases
 
 

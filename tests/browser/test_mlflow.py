@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import fetched, wait_for
+from command import fetched
 from made import entry, specs
 
-from benchmark.core.files import write_json
-from benchmark.results.store import RESULT, Store
+from benchmark.results.store import Store, write_result
 from benchmark.sweep.tracking.mlflow_runs import Tracker, default_uri
 from benchmark.sweep.tracking.parents import Parent
 
@@ -26,27 +25,27 @@ LEVELS = (2.0, 5.0, 7.4, math.inf)
 
 @pytest.fixture
 def addresses(tmp_path: Path) -> Iterator[list[str]]:
-    """Those that ``bench ui`` prints: the runs, and the newest sweep compared."""
+    """Those that ``bench ui`` prints: the newest sweep compared, and all runs."""
     out = tmp_path / "runs"
     cells = specs(generators=("dp-wgan", "wgan"), epsilons=LEVELS, bookends=True)
     tracker = Tracker(default_uri(out), out, Parent.of_sweep(cells), pytest.fail)
     for cell in cells:
         folder = Store(out).folder(cell)
         folder.mkdir(parents=True)
-        write_json(folder / RESULT, entry(cell, tmp_path).result)
+        write_result(folder, entry(cell, tmp_path).result)
         tracker.cell(folder)
     tracker.close(failed=False)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "benchmark", "ui", "--port", str(port)]
+    command = [sys.executable, "-m", "benchmark", "ui", "runs", "--port", str(port)]
     server = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     assert server.stdout is not None
     try:
         found = [re.search(r"http\S+", server.stdout.readline()) for _ in range(2)]
-        wait_for(lambda: fetched(f"http://127.0.0.1:{port}/health"))
+        assert fetched(f"http://127.0.0.1:{port}/health"), "it prints before the server answers"
         yield [one[0] for one in found if one]
     finally:
         server.terminate()
@@ -55,7 +54,7 @@ def addresses(tmp_path: Path) -> Iterator[list[str]]:
 
 def test_the_sweep_opens_compared_by_epsilon_and_dice(addresses: list[str], chromium) -> None:  # type: ignore[no-untyped-def]
     page = chromium.new_page(viewport={"width": 1440, "height": 1000})
-    page.goto(addresses[1])
+    page.goto(addresses[0])
     page.get_by_text("Comparing 7 Runs from 1 Experiment").wait_for()
     plot = page.locator(".js-plotly-plot").first
     plot.locator("text=dice_test").first.wait_for()
@@ -73,7 +72,7 @@ def test_the_sweep_opens_compared_by_epsilon_and_dice(addresses: list[str], chro
 
 def test_the_list_of_runs_opens_on_the_sweep(addresses: list[str], chromium) -> None:  # type: ignore[no-untyped-def]
     page = chromium.new_page(viewport={"width": 1440, "height": 1000})
-    page.goto(addresses[0])
+    page.goto(addresses[1])
     page.get_by_text("sweep of real, simulator, threshold, frangi").first.wait_for()
     search = page.locator("input[placeholder*='metrics.rmse']")
     search.fill('tags.generator = "dp-wgan" and tags.unit = "patch"')

@@ -18,7 +18,6 @@ from command import (
     fetched,
     results,
     rows,
-    wait_for,
 )
 
 from benchmark.audit import laws, release_laws
@@ -155,7 +154,14 @@ def test_an_audit_says_what_it_proves_and_is_charged_on_own_data(
 ) -> None:
     monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
     asked = ["audit", "--generator", "dp-wgan", "--epsilon", "5", "--canaries", "16"]
-    asked += ["--set", "generator_steps=4", "--set", "batch=64", "--data", str(tiny_cohort)]
+    asked += [
+        "--set",
+        "dp-wgan.generator_steps=4",
+        "--set",
+        "dp-wgan.batch=64",
+        "--data",
+        str(tiny_cohort),
+    ]
     done = bench(*asked, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Claim: ε = " in done.stdout
@@ -178,7 +184,8 @@ def test_an_audit_of_a_release_says_how_many_laws_it_measured(
 ) -> None:
     monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
     asked = ["audit", "--generator", "dp-simulator", "--epsilon", "2", "--unit", "patient"]
-    asked += ["--canaries", "16", "--set", "populations=60", "--set", "patches=4"]
+    asked += ["--canaries", "16"]
+    asked += ["--set", "dp-simulator.populations=60", "--set", "dp-simulator.patches=4"]
     done = bench(*asked, "--data", str(tiny_cohort), cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "(σ = 1.995, q = 1, T = 1)" in done.stdout
@@ -193,7 +200,14 @@ def test_an_audit_of_a_segmenter_has_no_synthetic_patches_to_look_at(
 ) -> None:
     monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
     asked = ["audit", "--generator", "dp-segmenter", "--epsilon", "5", "--canaries", "16"]
-    asked += ["--set", "steps=4", "--set", "batch=64", "--data", str(tiny_cohort)]
+    asked += [
+        "--set",
+        "dp-segmenter.steps=4",
+        "--set",
+        "dp-segmenter.batch=64",
+        "--data",
+        str(tiny_cohort),
+    ]
     done = bench(*asked, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"All {len(laws.LAWS)} exact laws of the private step hold." in done.stdout
@@ -208,7 +222,7 @@ def test_an_audit_of_a_segmenter_has_no_synthetic_patches_to_look_at(
         (("unet", "--epsilon", "5"), "learns from synthetic patches"),
         (("wgan", "--epsilon", "5"), "claims nothing that could be refuted"),
         (("dp-wgan", "--epsilon", "inf"), "claims nothing that could be refuted"),
-        (("dp-wgan", "--epsilon", "5", "--set", "clip=1"), "clip_norm"),
+        (("dp-wgan", "--epsilon", "5", "--set", "dp-wgan.clip=1"), "clip_norm"),
     ],
 )
 def test_what_cannot_be_audited_is_refused_before_any_phantom_is_made(
@@ -300,7 +314,7 @@ def test_the_ui_shows_the_sweep_on_this_machine_alone(swept: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     ui = subprocess.Popen(
-        [*COMMAND, "ui", "--port", str(port)],
+        [*COMMAND, "ui", "runs", "--port", str(port)],
         cwd=swept,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -309,10 +323,13 @@ def test_the_ui_shows_the_sweep_on_this_machine_alone(swept: Path) -> None:
     try:
         assert f"http://127.0.0.1:{port}/#/experiments/" in ui.stdout.readline()
         url = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get-by-name"
-        wait_for(lambda: b"angiobench" in fetched(f"{url}?experiment_name=angiobench"))
+        assert b"angiobench" in fetched(f"{url}?experiment_name=angiobench")
     finally:
         ui.terminate()
         ui.communicate(timeout=30)
+    with socket.socket() as again:  # MLflow ended with the command
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", port))
 
 
 def test_mlflow_down_loses_no_result(swept: Path) -> None:

@@ -1,5 +1,6 @@
 """Wrong usage and unusable input: one sentence, exit code 2, nothing computed."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,14 @@ import pytest
 
 from benchmark.cli.main import main
 from benchmark.core.folders import LEDGER, machine_secret
+from benchmark.core.registry import generators, segmenters
 from benchmark.privacy.ledger import Ledger
 
 RUN = ["run", "--generator", "dp-wgan", "--epsilon", "2"]
 AUTO = [*RUN, "--seeds", "auto"]
+AUDIT = ["audit", "--generator", "dp-wgan", "--epsilon", "2"]
+SITES = [*RUN, "--sites", "3"]
+TUNE = ["tune", "--generator", "wgan"]
 PLAN = ["plan", "--patients", "41"]
 
 
@@ -34,6 +39,12 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
         ([*RUN, "--segmenter", "unetz"], "No segmenter is called 'unetz'. Did you mean 'unet'?"),
         ([*RUN, "--preset", "quik"], "No preset is called 'quik'. Did you mean 'quick'?"),
         ([*RUN, "--set", "dp-wgan.clip=1"], "dp-wgan: No setting is called 'clip'."),
+        (
+            [*RUN, "--set", "dp-wgan.clipnorm=1"],
+            "dp-wgan: No setting is called 'clipnorm'. Did you mean 'clip_norm'?",
+        ),
+        ([*RUN, "--set", "protocol.sample=9"], "'sample'. Did you mean 'samples'?"),
+        ([*RUN, "--set", "dp-wgan.begin=simulater"], "Did you mean 'simulator'?"),
         ([*RUN, "--set", "wgan.batch=1"], "No plug-in of this sweep is called 'wgan'."),
         ([*RUN, "--set", "batch=1"], "Expected --set PLUGIN.NAME=VALUE, got 'batch=1'."),
         ([*RUN, "--set", "dp-wgan.batch=many"], "Expected batch to be of type int, got 'many'."),
@@ -56,6 +67,10 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
             [*RUN, "--seeds", "0"],
             "Expected --seeds to be a whole number from 1 up",
         ),
+        ([*SITES, "--partition", "sitte"], "got 'sitte'. Did you mean 'site'?"),
+        ([*SITES, "--design", "fedgam"], "No design is called 'fedgam'. Did you mean 'fedgan'?"),
+        ([*RUN, "--layout", "bidz", "--data", "."], "called 'bidz'. Did you mean 'bids'?"),
+        ([*TUNE, "--objective", "dise"], "No objective is called 'dise'. Did you mean 'dice'?"),
         ([*RUN, "--seeds", "auto5"], "from 1 up, or auto, got 'auto5'."),
         ([*RUN, "--seeds", "-1"], "from 1 up, or auto, got '-1'."),
         ([*RUN, "--precision", "0.03"], "--precision and --max-seeds need --seeds auto."),
@@ -72,6 +87,10 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
             ["audit", "--generator", "wgan", "--epsilon", "2"],
             "wgan at ε = 2 claims nothing that could",
         ),
+        ([*AUDIT, "--preset", "quik"], "No preset of dp-wgan is called 'quik'. Did you mean 'qui"),
+        ([*AUDIT, "--set", "clip_norm=1"], "Expected --set PLUGIN.NAME=VALUE, got 'clip_norm=1'."),
+        ([*AUDIT, "--set", "dp-wgan.clip=1"], "No setting is called 'clip'."),
+        ([*AUDIT, "--set", "wgan.batch=1"], "No plug-in of this audit is called 'wgan'. Did you"),
         (["audit", "--generator", "dp-wgan", "--epsilon", "no"], "got 'no'."),
         (["audit", "--generator", "dp-wgan", "--epsilon", "inf"], "at ε = inf claims nothing"),
         (["ledger", "cap", "none"], "got 'none'."),
@@ -89,6 +108,10 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
         ([*PLAN, "--preset", "quik"], "No preset is called 'quik'. Did you mean 'quick'?"),
         ([*PLAN, "--set", "dp-wgan.clip=1"], "dp-wgan: No setting is called 'clip'."),
         ([*PLAN, "--set", "unet.width=1"], "No plug-in of this sweep is called 'unet'."),
+        (["federate", "out"], "Expected the name of a SuperLink after the folder out, got none;"),
+        (["federate", "out", "--run-config", "sites=3"], "got '--run-config' in its place;"),
+        (["ui", "absent"], "does not exist; `bench run` makes it"),
+        (["ui", "one", "--out", "two"], "Expected one folder, got one and --out two;"),
         (["ui", "--out", "absent"], "does not exist; `bench run` makes it"),
     ],
 )
@@ -129,6 +152,17 @@ def test_a_damaged_ledger_gets_one_sentence_and_stays_as_it_is(
     assert sorted(state.iterdir()) == before
     assert not cache.exists()
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_port_that_is_taken_is_said_before_mlflow_starts(
+    tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mlflow.db").touch()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        error = says(capsys, monkeypatch, "ui", ".", "--port", port)
+    assert f"Expected a free --port, got {port}, which another program has" in error
 
 
 def damage_shape(cohort: Path) -> None:
@@ -216,9 +250,21 @@ except SystemExit:
     assert not imported(code) & {"torch", "monai", "mlflow", "opacus", "altair", "generators.wgan"}
 
 
+def test_list_says_of_every_plug_in_what_its_docstring_begins_with(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench", "list"])
+    with pytest.raises(SystemExit):
+        main()
+    listed = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    told = {line[0]: line[1] for line in listed if len(line) == 2}
+    for registry in (generators, segmenters):
+        for name in registry.names():
+            assert told[name]
+            assert " ".join((registry.get(name).__doc__ or "").split()).startswith(told[name])
+
+
 def test_list_and_show_name_what_there_is(capsys, monkeypatch) -> None:
     for arguments, words in (
-        (["list"], ["private-evolution, private-selection, real, simulator, wgan", "unet"]),
+        (["list"], ["  dp-wgan            Draws labelled patches from a WGAN whose", "  unet "]),
         (["show", "dp-wgan"], ["dp-wgan.clip_norm = ", "in [0.001, 100]", "Kossen"]),
         (["show", "unet", "--preset", "paper"], ["unet.width = 32"]),
     ):

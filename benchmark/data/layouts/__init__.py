@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmark.core.errors import DataError, UsageError
-from benchmark.core.registry import unknown
+from benchmark.core.names import unknown
 from benchmark.data.cohort import Cohort, Patient, with_splits
 from benchmark.data.layouts.listing import Listing, counted
 from benchmark.data.layouts.table import Table

@@ -5,10 +5,10 @@ Only constants, so that reading them costs nothing.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from benchmark.core.errors import UsageError
+from benchmark.core.names import unknown
 
 Triple = tuple[float, float, float]
 
@@ -288,9 +288,7 @@ def find_size(name: str) -> Size:
     """
     if name in SIZES:
         return SIZES[name]
-    near = difflib.get_close_matches(name, SIZES, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UsageError(f"No phantom size is called {name!r}.{hint} There are: {', '.join(SIZES)}.")
+    raise UsageError(unknown("phantom size", name, SIZES))
 
 
 def spacing_mm(size: Size, scanner: Scanner) -> Triple:
