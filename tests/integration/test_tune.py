@@ -178,7 +178,7 @@ def test_a_leaky_trial_is_marked_wherever_it_is_shown(tuned: Path) -> None:
     assert "the selection is not accounted" in said("explain", str(folder), cwd=tuned).out
     entry = entry_of(folder)
     assert entry is not None
-    assert (entry.spec.tuned or {})["selection"] == "not accounted"
+    assert entry.spec.tuned.selection == "not accounted"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own use of SQLAlchemy
