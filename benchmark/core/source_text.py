@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from importlib.util import find_spec
 from pathlib import Path
 
 
 def first_sentence(module: str, name: str) -> str:
-    """Read the first sentence of a class's docstring.
+    """Read the first sentence of a class's docstring, or else of its module's.
 
     Args:
         module: Of the class, with dots.
@@ -29,9 +28,9 @@ def first_sentence(module: str, name: str) -> str:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return ""
-    kinds = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
-    said = next((ast.get_docstring(kind) or "" for kind in kinds), "")
-    paragraph = " ".join(inspect.cleandoc(said).partition("\n\n")[0].split())
+    kinds = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
+    said = next((text for node in [*kinds, tree] if (text := ast.get_docstring(node))), "")
+    paragraph = " ".join(said.partition("\n\n")[0].split())
     return paragraph.split(". ")[0].removesuffix(".")
 
 
