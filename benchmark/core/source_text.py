@@ -28,8 +28,9 @@ def first_sentence(module: str, name: str) -> str:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return ""
-    kinds = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
-    said = next((text for node in [*kinds, tree] if (text := ast.get_docstring(node))), "")
+    kinds = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    of_class = next((ast.get_docstring(kind) for kind in kinds), None)
+    said = of_class or ast.get_docstring(tree) or ""
     paragraph = " ".join(said.partition("\n\n")[0].split())
     return paragraph.split(". ")[0].removesuffix(".")
 
