@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from importlib.util import find_spec
 from pathlib import Path
 
 
 def first_sentence(module: str, name: str) -> str:
-    """Read the first sentence of a class's docstring.
+    """Read the first sentence of a class's docstring, or else of its module's.
 
     Args:
         module: Of the class, with dots.
@@ -30,8 +29,9 @@ def first_sentence(module: str, name: str) -> str:
     except (OSError, SyntaxError, ValueError):
         return ""
     kinds = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
-    said = next((ast.get_docstring(kind) or "" for kind in kinds), "")
-    paragraph = " ".join(inspect.cleandoc(said).partition("\n\n")[0].split())
+    of_class = next((ast.get_docstring(kind) for kind in kinds), None)
+    said = of_class or ast.get_docstring(tree) or ""
+    paragraph = " ".join(said.partition("\n\n")[0].split())
     return paragraph.split(". ")[0].removesuffix(".")
 
 

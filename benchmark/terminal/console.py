@@ -23,6 +23,7 @@ from benchmark.results.own_curve import OWN_CURVE
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import SAMPLES, Store
 from benchmark.results.summary import SUMMARY, called
+from benchmark.terminal.remaining import Remaining
 
 if TYPE_CHECKING:
     from benchmark.sweep.place import Listener
@@ -53,6 +54,8 @@ class Console:
         )
         self._of_cell: dict[str, TaskID] = {}
         self._preparing: tuple[str, TaskID] | None = None
+        self._remaining = Remaining(0)
+        self._of_sweep: TaskID | None = None
 
     def __enter__(self) -> Console:
         self._bars.start()
@@ -165,11 +168,18 @@ class Console:
         self._drop()
         kept = len(specs) - len(pending)
         self._out.print(f"{len(specs)} cells, {kept} of them done before.")
+        if self._of_sweep is not None:
+            self._bars.remove_task(self._of_sweep)
+        self._remaining = Remaining(len(pending))
+        words = self._remaining.words
+        self._of_sweep = self._bars.add_task(words, total=len(pending)) if pending else None
 
     def _progress(self, spec: RunSpec, stage: str, done: int, total: int) -> None:
         self._drop()
+        self._remaining.begin(spec.key)
         if spec.key not in self._of_cell:
             self._of_cell[spec.key] = self._bars.add_task("")
+        self._show_remaining()
         text = f"{label(spec)}: {stage}"
         self._bars.update(self._of_cell[spec.key], description=text, completed=done, total=total)
 
@@ -177,9 +187,18 @@ class Console:
         bar = self._of_cell.pop(outcome.spec.key, None)
         if bar is not None:
             self._bars.remove_task(bar)
-        self._out.print(f"{label(outcome.spec)}: {outcome.state}")
+        self._remaining.end(outcome.spec.key)
+        self._show_remaining()
+        count = f" ({self._remaining.words})" if self._of_sweep is not None else ""
+        self._out.print(f"{label(outcome.spec)}: {outcome.state}{count}")
         if self._debug and outcome.trace:
             click.echo(outcome.trace, err=True)
+
+    def _show_remaining(self) -> None:
+        """In the bar of the whole sweep: how many cells have ended, and how long the rest takes."""
+        if self._of_sweep is not None:
+            known = self._remaining
+            self._bars.update(self._of_sweep, description=known.words, completed=known.ended)
 
 
 def _strips(specs: Sequence[RunSpec], store: Store) -> list[tuple[str, Path]]:

@@ -65,6 +65,14 @@ def test_a_file_says_what_the_same_options_say(tmp_path: Path, monkeypatch) -> N
     assert of_file == typed
 
 
+def test_the_file_of_the_guide_can_be_read(tmp_path: Path, monkeypatch) -> None:
+    guide = Path("docs", "start.md").read_text(encoding="utf-8")
+    text = guide.partition("```toml\n")[2].partition("```")[0]
+    found = parsed(*in_file(tmp_path, text), monkeypatch=monkeypatch)
+    assert found["settings"] == ("dp-wgan.clip_norm=1", "protocol.samples=2000")
+    assert found["epsilon"] == "2,5,inf"
+
+
 def test_the_command_line_wins_and_adds_single_settings(tmp_path: Path, monkeypatch) -> None:
     text = 'generator = "wgan"\nepsilon = "5"\nbookends = false\n'
     text += 'set = ["wgan.batch=8", "unet.width=8"]'
@@ -123,6 +131,8 @@ def test_a_sweep_leaves_the_file_that_repeats_it_and_computes_nothing_twice(
     asked = [*RUN, "--data", "cohort", "--out", "elsewhere", *UNTRACKED]
     first = bench(*asked, cwd=tmp_path)
     assert first.returncode == 0, first.stdout + first.stderr
+    assert "seed 0: done (1 of 2, about " in first.stdout
+    assert "seed 0: done (2 of 2)" in first.stdout
     file = tmp_path / "elsewhere" / "sweep.toml"
     text = file.read_text(encoding="utf-8")
     assert str(tmp_path) not in text

@@ -1,0 +1,68 @@
+"""How long the rest of a sweep takes, from the cells that have ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+class Remaining:
+    """Counts cells, and estimates when the last one ends.
+
+    Every cell that waits is taken to need the mean time of those that ran, and as many to run side
+    by side as ever did. The estimate is rough where cells differ much.
+
+    Args:
+        cells: How many are to run.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(self, cells: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.cells, self.ended = cells, 0
+        self._clock = clock
+        self._began: dict[str, float] = {}
+        self._took: list[float] = []
+        self._beside = 1
+
+    def begin(self, key: str) -> None:
+        """A cell runs; saying so again changes nothing."""
+        self._began.setdefault(key, self._clock())
+        self._beside = max(self._beside, len(self._began))
+
+    def end(self, key: str) -> None:
+        """A cell has ended; one that never began has no part in the mean."""
+        self.ended = min(self.cells, self.ended + 1)
+        if key in self._began:
+            self._took.append(self._clock() - self._began.pop(key))
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the rest takes; ``None`` before a cell that ran has ended."""
+        if not self._took:
+            return None
+        mean = sum(self._took) / len(self._took)
+        begun = sum(min(mean, self._clock() - start) for start in self._began.values())
+        return (mean * (self.cells - self.ended) - begun) / self._beside
+
+    @property
+    def words(self) -> str:
+        """The count and the estimate, as ``2 of 8, about 12 min left``."""
+        count = f"{self.ended} of {self.cells}"
+        if self.seconds is None or self.ended == self.cells:
+            return count
+        return f"{count}, about {in_words(self.seconds)} left"
+
+
+def in_words(seconds: float) -> str:
+    """A duration, rounded up as an estimate may be.
+
+    Examples:
+        >>> [in_words(s) for s in (12, 95, 3700)]
+        ['20 s', '2 min', '1 h 2 min']
+    """
+    if seconds < 60:
+        return f"{-int(-seconds // 10) * 10 or 10} s"
+    minutes = -int(-seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
