@@ -25,7 +25,7 @@ def ui(out: Path) -> Iterator[list[str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "benchmark", "ui", str(out), "--port", str(port)]
+    command = [sys.executable, "-m", "benchmark", "ui", "--out", str(out), "--port", str(port)]
     server = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -44,6 +44,8 @@ def ui(out: Path) -> Iterator[list[str]]:
 
 def take(runs: Path, images: Path) -> None:
     """Writes ``page.png`` and ``mlflow.png``."""
+    from command import fetched, wait_for
+
     with sync_playwright() as started, ui(runs) as addresses:
         program = shutil.which("chromium") or shutil.which("chromium-browser")
         browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -51,6 +53,7 @@ def take(runs: Path, images: Path) -> None:
         page.goto((runs / "report.html").absolute().as_uri())
         page.wait_for_selector("body[data-drawn]")
         page.screenshot(path=images / "page.png")
+        wait_for(lambda: fetched(addresses[0].split("/#")[0] + "/health"))
         page.set_viewport_size(WIDE)
         page.goto(addresses[0])
         page.locator(".js-plotly-plot").locator("text=dice_test").first.wait_for()
@@ -60,4 +63,5 @@ def take(runs: Path, images: Path) -> None:
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1] / "integration"))
     take(Path(sys.argv[1]), Path(sys.argv[2]))

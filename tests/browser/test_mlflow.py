@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import fetched
+from command import fetched, wait_for
 from made import entry, specs
 
 from benchmark.results.store import Store, write_result
@@ -45,7 +45,7 @@ def addresses(tmp_path: Path) -> Iterator[list[str]]:
     assert server.stdout is not None
     try:
         found = [re.search(r"http\S+", server.stdout.readline()) for _ in range(2)]
-        assert fetched(f"http://127.0.0.1:{port}/health"), "it prints before the server answers"
+        wait_for(lambda: fetched(f"http://127.0.0.1:{port}/health"))
         yield [one[0] for one in found if one]
     finally:
         server.terminate()

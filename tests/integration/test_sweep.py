@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from command import COMMAND, SMALL, STEPS, UNTRACKED, bench, fetched, results, rows
+from command import COMMAND, SMALL, STEPS, UNTRACKED, bench, fetched, results, rows, wait_for
 
 from benchmark.audit import laws, release_laws
 from benchmark.core.budget import Guarantee
@@ -313,7 +313,7 @@ def test_the_ui_shows_the_sweep_on_this_machine_alone(swept: Path) -> None:
     try:
         assert f"http://127.0.0.1:{port}/#/experiments/" in ui.stdout.readline()
         url = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get-by-name"
-        assert b"angiobench" in fetched(f"{url}?experiment_name=angiobench")
+        wait_for(lambda: b"angiobench" in fetched(f"{url}?experiment_name=angiobench"))
     finally:
         ui.terminate()
         ui.communicate(timeout=30)
