@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from benchmark.core.errors import UsageError
 
 HOST = "127.0.0.1"
+STDOUT = 1
 RUNS = Path("runs")
 
 
@@ -26,7 +25,7 @@ RUNS = Path("runs")
 @click.option("--out", type=click.Path(path_type=Path), help="The folder, as SWEEP.")
 @click.option("--tracking-uri", metavar="URI", help="MLflow's store.  [default: SWEEP/mlflow.db]")
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
-def ui(sweep: Path | None, out: Path | None, tracking_uri: str | None, port: int) -> int:
+def ui(sweep: Path | None, out: Path | None, tracking_uri: str | None, port: int) -> None:
     """Open MLflow's UI on the runs of a sweep's folder (default: runs), at 127.0.0.1.
 
     Waits until MLflow answers, and then prints the address of the newest sweep's comparison and
@@ -42,16 +41,9 @@ def ui(sweep: Path | None, out: Path | None, tracking_uri: str | None, port: int
     said = [f"All runs: http://{HOST}:{port}{runs} (Ctrl-C ends MLflow)"]
     if compared is not None:
         said.insert(0, f"The newest sweep, compared: http://{HOST}:{port}{compared}")
-    with suppress(KeyboardInterrupt), _mlflow(uri, port) as server:
-        click.echo("Starting MLflow, which takes some seconds.", err=True)
-        while server.poll() is None and not _answers(port):
-            time.sleep(0.2)
-        if server.poll() is None:
-            click.echo("\n".join(said))
-        if server.wait():
-            click.echo("bench: MLflow's server ended; its own words are above.", err=True)
-            return 1
-    return 0
+    click.echo("Starting MLflow, which takes some seconds.", err=True)
+    _tell_once_it_answers(port, said)
+    _become_mlflow(uri, port)
 
 
 def _folder(sweep: Path | None, out: Path | None) -> Path:
@@ -86,20 +78,25 @@ def _check(folder: Path, tracking_uri: str | None, port: int) -> None:
             ) from None
 
 
-@contextmanager
-def _mlflow(uri: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """MLflow's server, which ends with this command, also where a signal ends it."""
+def _tell_once_it_answers(port: int, said: Sequence[str]) -> None:
+    """A child of the server-to-be waits for its answer, and tells; it ends with the server."""
+    server = os.getpid()
+    if os.fork():
+        return
+    while os.getppid() == server and not _answers(port):
+        time.sleep(0.2)
+    if os.getppid() == server:
+        click.echo("\n".join(said))
+    os._exit(0)
+
+
+def _become_mlflow(uri: str, port: int) -> NoReturn:
+    """This process becomes the server, so that whatever ends the command ends MLflow."""
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # it has no jobs
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", HOST]
     command += ["--port", str(port), "--workers", "1"]  # one reader; each takes seconds of imports
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # a line for each request
-    try:
-        yield server
-    finally:
-        server.terminate()
-        server.wait()
-        signal.signal(signal.SIGTERM, before)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # a line for each request
+    os.execv(sys.executable, command)
 
 
 def _answers(port: int) -> bool:
