@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from command import FEW_PATCHES, UNTRACKED, bench, stamps_of
 
+from benchmark.cli import option
 from benchmark.cli import run as command
 from benchmark.cli.main import main
 
@@ -66,7 +67,7 @@ def test_a_file_says_what_the_same_options_say(tmp_path: Path, monkeypatch) -> N
 
 
 def test_the_file_of_the_guide_can_be_read(tmp_path: Path, monkeypatch) -> None:
-    guide = Path("docs", "start.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[2] / "docs" / "start.md").read_text(encoding="utf-8")
     text = guide.partition("```toml\n")[2].partition("```")[0]
     found = parsed(*in_file(tmp_path, text), monkeypatch=monkeypatch)
     assert found["settings"] == ("dp-wgan.clip_norm=1", "protocol.samples=2000")
@@ -79,7 +80,7 @@ def test_the_command_line_wins_and_adds_single_settings(tmp_path: Path, monkeypa
     typed = ["--epsilon", "inf", "--bookends", "--set", "wgan.batch=16"]
     found = parsed(*in_file(tmp_path, text), *typed, monkeypatch=monkeypatch)
     assert (found["generators"], found["epsilon"], found["bookends"]) == (("wgan",), "inf", True)
-    assert command.settings_of(found["settings"]) == {
+    assert option.settings_of(found["settings"]) == {
         "wgan": {"batch": "16"},
         "unet": {"width": "8"},
     }
