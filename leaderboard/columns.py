@@ -6,7 +6,8 @@ import math
 
 from benchmark.metrics.crossed import Estimate, OneDraw
 from benchmark.results.bookends import LOWER, METHODS, UPPER
-from benchmark.results.result import Fid, Result
+from benchmark.results.result import Result
+from benchmark.results.scored import Fid
 from leaderboard.rows import Row, Table
 
 A_PATCH_ABOVE = (

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from benchmark.metrics.scores import Scores
-from benchmark.results.result import Result, TestSet
+from benchmark.results.result import Result
+from benchmark.results.scored import TestSet
 from benchmark.sweep.plan_cache import same
 
 

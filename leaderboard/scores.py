@@ -11,7 +11,8 @@ from benchmark.metrics.crossed import Estimate, Told, estimate, within
 from benchmark.metrics.paired import Chance, Pairing, chance, difference
 from benchmark.results.bookends import UPPER, Choice, best_free, gain, is_free
 from benchmark.results.over_seeds import Tests, is_certain, told_of
-from benchmark.results.result import Result, TestSet
+from benchmark.results.result import Result
+from benchmark.results.scored import TestSet
 from leaderboard.entries import Entry
 
 INTERVALS = {"dice": 1.0, "hd95_mm": math.inf, "bavd_mm": math.inf, "cldice": 1.0}

@@ -21,7 +21,8 @@ from benchmark.metrics.scores import Scores
 from benchmark.metrics.weights import missing_reason
 from benchmark.results.bookends import METHODS, is_free
 from benchmark.results.disclosure import coarse, is_small
-from benchmark.results.result import NOTHING_SYNTHETIC, Fid, Mean, PatientScores, TestSet, tests_in
+from benchmark.results.result import tests_in
+from benchmark.results.scored import NOTHING_SYNTHETIC, Fid, Mean, PatientScores, TestSet
 from benchmark.results.spec import VALIDATION, RunSpec
 from benchmark.results.tuned_settings import NOT_ACCOUNTED, PRIVATE
 from benchmark.sweep.inputs import COST_OF_SKIPPING, Inputs, Progress, gather

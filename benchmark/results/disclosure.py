@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from benchmark.results.result import Result, TestSet
+from benchmark.results.result import Result
+from benchmark.results.scored import TestSet
 
 DISTANCES = ("offline_distance", "mask_distance", "fid")
 """What a test set says of synthetic patches."""

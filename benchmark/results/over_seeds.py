@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.metrics.crossed import Means, OneDraw, Told, error_of, estimate, grid, within
 from benchmark.results.bookends import METHODS
-from benchmark.results.result import TestSet
+from benchmark.results.scored import TestSet
 from benchmark.results.spec import RunSpec
 
 Tests = Mapping[int, TestSet]

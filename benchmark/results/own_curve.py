@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from benchmark.core.files import write_text
 from benchmark.results.outcome import Outcome
-from benchmark.results.result import Result, TestSet
+from benchmark.results.result import Result
+from benchmark.results.scored import TestSet
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
 from benchmark.results.summary import called

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from statistics import fmean
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -31,184 +29,14 @@ from benchmark.core.forms import (
     Key,
     Name,
     Number,
-    Share,
     Size,
     Words,
     at_most,
     named,
 )
-from benchmark.metrics.scores import Scores
+from benchmark.results.form import Form
+from benchmark.results.scored import Distances, Fid, TestSet
 from benchmark.results.spec import RunSpec, first_fault, spec_from
-
-NOTHING_SYNTHETIC = "The segmenter itself was fitted: there are no synthetic patches to compare."
-TOLERANCE = 1e-6
-"""By how much a mean may differ from that of its patients: libraries add in another order."""
-
-
-class Form(BaseModel):
-    """A part of a result file; what was not said when it was made is not written."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def has(self, name: str) -> bool:
-        """Whether the file says something of it."""
-        return name in self.model_fields_set
-
-    def but(self, *gone: str, **changed: Any) -> Self:
-        """The same with some fields changed, and without others."""
-        kept = {name: getattr(self, name) for name in self.model_fields_set if name not in gone}
-        values = {**kept, **changed}
-        return self.model_construct(_fields_set={*values}, **values)
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        said: dict[str, Any] = plain(self.model_dump(exclude_unset=True))
-        return said
-
-
-class Mean(Form):
-    """A mean over the patients of a test set, with its 95 % interval over them."""
-
-    mean: Number
-    low: Number
-    high: Number
-
-
-class ShareMean(Mean):
-    """A mean of shares."""
-
-    mean: Share
-    low: Share
-    high: Share
-
-
-class PatientScores(Form):
-    """What a segmenter scored on one patient; ``benchmark.metrics.scores.Scores`` says what.
-
-    Attributes:
-        patient: The patient.
-        site: Of which site; empty where the cohort names none.
-        empty: Whether nothing was marked.
-    """
-
-    patient: Name
-    site: Annotated[
-        str, WithJsonSchema({"type": "string", "pattern": r"^([\w][\w .,+()-]{0,63})?$"})
-    ]
-    dice: Share
-    hd95_mm: Number
-    bavd_mm: Number
-    cldice: Share
-    precision: Share
-    recall: Share
-    dice_thin: Share | None
-    dice_medium: Share | None
-    dice_thick: Share | None
-    empty: bool
-
-
-class Fid(Form):
-    """FID's value, on how many patches of how many features it rests; or why there is none."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "anyOf": [{"properties": {"value": {"const": None}}}, {"required": ["n", "dims"]}]
-        }
-    )
-
-    value: Annotated[float, Field(ge=-1, le=1e9, allow_inf_nan=False)] | None
-    kid: Number | None = None
-    n: Count | None = None
-    dims: Count | None = None
-    reason: Words | None = None
-
-
-class Distances(NamedTuple):
-    """How far synthetic patches lie from those of a test set's patients.
-
-    Attributes:
-        offline: Between scattering features; ``None`` where nothing synthetic was made.
-        mask: Between the shapes of vessels, 0 to 1; ``None`` in results of earlier versions.
-        fid: Between Inception features.
-    """
-
-    offline: float | None
-    mask: float | None
-    fid: Fid
-
-
-class TestSet(Form):
-    """What a segmenter scored on a test set.
-
-    Attributes:
-        name: Of the test set.
-        n: How many patients the means are over; missing in results of earlier versions.
-        patients: Each one's scores, unless they stay with their owner.
-        offline_distance: See ``Distances``; of the main test set alone.
-        mask_distance: See ``Distances``.
-        fid: See ``Distances``.
-    """
-
-    __test__ = False  # no test of pytest's
-    model_config = ConfigDict(
-        json_schema_extra={
-            "dependentRequired": {
-                "offline_distance": ["fid"],
-                "fid": ["offline_distance"],
-                "mask_distance": ["fid"],
-            }
-        }
-    )
-
-    name: Name
-    n: Count | None = None
-    dice: ShareMean
-    hd95_mm: Mean
-    bavd_mm: Mean
-    cldice: ShareMean
-    precision: ShareMean
-    recall: ShareMean
-    dice_thin: ShareMean | None
-    dice_medium: ShareMean | None
-    dice_thick: ShareMean | None
-    patients: Annotated[tuple[PatientScores, ...], at_most(10_000, at_least=1)] = ()
-    offline_distance: Size | None = None
-    mask_distance: Share | None = None
-    fid: Fid | None = None
-
-    def mean(self, score: str) -> Mean | None:
-        """A score's mean by the score's name; ``None`` where no patient has it."""
-        found: Mean | None = getattr(self, score)
-        return found
-
-    @property
-    def many(self) -> int | None:
-        """How many patients the means are over; ``None`` where an earlier version hid it."""
-        return len(self.patients) or self.n
-
-    @property
-    def distances(self) -> Distances | None:
-        """Of synthetic patches to this test set, where they are told."""
-        if self.fid is None:
-            return None
-        return Distances(self.offline_distance, self.mask_distance, self.fid)
-
-    @model_validator(mode="after")
-    def _means_follow(self) -> Self:
-        """Every mean is that of the patients that are told of."""
-        for score in Scores._fields if self.patients else ():
-            values = [v for one in self.patients if (v := getattr(one, score)) is not None]
-            claimed = self.mean(score)
-            due = fmean(values) if values else None
-            if not _same(claimed.mean if claimed else None, due):
-                raise ValueError(f"{score} on {self.name} is not that of its patients")
-        return self
-
-
-def _same(claimed: float | None, due: float | None) -> bool:
-    if claimed is None or due is None:
-        return claimed is due
-    return abs(claimed - due) <= TOLERANCE * max(1.0, due)
 
 
 def _written(value: RunSpec | Guarantee) -> Any:

@@ -16,7 +16,8 @@ from benchmark.metrics.scores import Scores
 from benchmark.results.bookends import FREE, UPPER, Choice, FreeRows, fraction, gain
 from benchmark.results.outcome import Outcome
 from benchmark.results.over_seeds import dice_together, is_certain
-from benchmark.results.result import Result, TestSet
+from benchmark.results.result import Result
+from benchmark.results.scored import TestSet
 from benchmark.results.spec import PlugIn, RunSpec
 
 SUMMARY = "summary.csv"

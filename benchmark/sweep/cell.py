@@ -23,7 +23,8 @@ from benchmark.data.patching import cached
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.results.disclosure import synthetic_may_leave
 from benchmark.results.provenance import peak_mib, suite
-from benchmark.results.result import Distances, PlugInOrigin, Result, SiteResult, Suite, TestSet
+from benchmark.results.result import PlugInOrigin, Result, SiteResult, Suite
+from benchmark.results.scored import Distances, TestSet
 from benchmark.results.spec import VALIDATION, RunSpec
 from benchmark.results.store import CURVES, GENERATOR, NEIGHBOURS, SAMPLES
 from benchmark.sweep.inputs import Inputs

@@ -20,7 +20,7 @@ from benchmark.data.layouts import read_cohort
 from benchmark.data.notes import Note, refuse, together
 from benchmark.data.reading import Reading
 from benchmark.data.twins import FITTED
-from benchmark.results.result import TestSet
+from benchmark.results.scored import TestSet
 from benchmark.results.spec import PlugIn
 from benchmark.results.store import GENERATOR, SPEC
 from benchmark.sweep.inputs import compared

@@ -14,7 +14,7 @@ from benchmark.metrics.crossed import Crossed, Estimate, grid
 from benchmark.metrics.paired import difference
 from benchmark.metrics.ranking import holm
 from benchmark.metrics.scores import Scores
-from benchmark.results.result import TestSet
+from benchmark.results.scored import TestSet
 from benchmark.results.spec import RunSpec
 from leaderboard.columns import estimate_text
 from leaderboard.entries import Entry

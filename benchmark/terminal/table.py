@@ -14,7 +14,7 @@ from benchmark.core.budget import RELATION, delta_text, epsilon_text
 from benchmark.results.bookends import FREE, GAIN
 from benchmark.results.explanation import MEANINGFUL
 from benchmark.results.matrix import Square
-from benchmark.results.result import Mean, TestSet
+from benchmark.results.scored import Mean, TestSet
 from benchmark.results.summary import SummaryRow
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from leaderboard.columns import A_PATCH_ABOVE, costs_more, interval_text, number_text, short_text

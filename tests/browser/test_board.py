@@ -11,7 +11,7 @@ from made import entry, of, spec, specs, unfinished
 from test_page import HOSTILE, like
 from test_published import png
 
-from benchmark.results.result import Fid
+from benchmark.results.scored import Fid
 from benchmark.results.spec import TunedBy
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from leaderboard.board import tables_of

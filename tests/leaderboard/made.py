@@ -13,7 +13,8 @@ from benchmark.data.cohort import Patient
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import Scores
 from benchmark.metrics.weights import missing_reason
-from benchmark.results.result import NOTHING_SYNTHETIC, Result, TestSet
+from benchmark.results.result import Result
+from benchmark.results.scored import NOTHING_SYNTHETIC, TestSet
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.cells import cells, guarantee_of
 from benchmark.sweep.inputs import Inputs

@@ -13,7 +13,7 @@ from test_versions import of_version
 from benchmark.cli.run import run, sweep_of
 from benchmark.metrics.crossed import Crossed, OneDraw
 from benchmark.results.bookends import LOWER, UPPER
-from benchmark.results.result import Fid
+from benchmark.results.scored import Fid
 from benchmark.results.spec import RunSpec, TunedBy
 from benchmark.results.tuned_settings import FREE, NOT_ACCOUNTED
 from benchmark.results.variance_parts import shipped

@@ -20,6 +20,7 @@ from benchmark.metrics.scores import Scores
 from benchmark.sweep.sites import Federation
 from leaderboard.entries import Entry, entries_of
 from leaderboard.published import LARGEST, Published
+from leaderboard.schema import SCHEMA, schema
 from leaderboard.sharing import published
 from leaderboard.verification import verified, verified_files
 
@@ -310,3 +311,7 @@ def test_what_could_not_be_read_is_not_written(one: Entry, tmp_path: Path) -> No
     with pytest.raises(DataError, match="cannot be published"):
         published(bad).write(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_schema_for_readers_without_the_suite_is_that_of_the_types() -> None:
+    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == schema()

@@ -16,7 +16,7 @@ from test_published import at, changed, png
 
 from benchmark.core.errors import DataError
 from benchmark.metrics.crossed import Crossed, Means, OneDraw
-from benchmark.results.result import Fid, ShareMean
+from benchmark.results.scored import Fid, ShareMean
 from benchmark.terminal.reports import write_report
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry

@@ -6,7 +6,8 @@ from cells import SPEC
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.metrics.scores import Scores
-from benchmark.results.result import Fid, Mean, PatientScores, Result, TestSet
+from benchmark.results.result import Result
+from benchmark.results.scored import Fid, Mean, PatientScores, TestSet
 from benchmark.results.spec import RunSpec
 
 PUBLIC = PublicNumbers(patients=16, patches_per_patient=400, patch_size=32)

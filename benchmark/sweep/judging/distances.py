@@ -15,7 +15,7 @@ from benchmark.data.patching import extract
 from benchmark.metrics.distances import fid, offline_distance
 from benchmark.metrics.mask_shapes import mask_distance
 from benchmark.metrics.weights import missing_reason
-from benchmark.results.result import NOTHING_SYNTHETIC, Distances, Fid
+from benchmark.results.scored import NOTHING_SYNTHETIC, Distances, Fid
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.inputs import Inputs
 

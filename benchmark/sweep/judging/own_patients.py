@@ -27,7 +27,8 @@ from benchmark.core.segmenter import TrainContext
 from benchmark.data.cohort import Patient
 from benchmark.data.patching import cached
 from benchmark.results.provenance import suite
-from benchmark.results.result import OwnResult, TestSet
+from benchmark.results.result import OwnResult
+from benchmark.results.scored import TestSet
 from benchmark.results.spec import OwnPatients, RunSpec, canonical
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.testing import Listener, tested, trained

@@ -16,7 +16,7 @@ from benchmark.data.cohort import Patient, PatientVolume
 from benchmark.data.inplane import at_spacing, resized
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import Scores, score
-from benchmark.results.result import PatientScores, TestSet
+from benchmark.results.scored import PatientScores, TestSet
 from benchmark.results.spec import PlugIn
 
 Listener = Callable[[str, int, int], None]

@@ -1,0 +1,164 @@
+"""What a segmenter scored on a test set, as a result file has it.
+
+Every mean must be that of the patients that are told of, whoever wrote the file.
+"""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Annotated, NamedTuple, Self
+
+from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
+
+from benchmark.core.forms import Count, Name, Number, Share, Size, Words, at_most
+from benchmark.metrics.scores import Scores
+from benchmark.results.form import Form
+
+NOTHING_SYNTHETIC = "The segmenter itself was fitted: there are no synthetic patches to compare."
+TOLERANCE = 1e-6
+"""By how much a mean may differ from that of its patients: libraries add in another order."""
+
+
+class Mean(Form):
+    """A mean over the patients of a test set, with its 95 % interval over them."""
+
+    mean: Number
+    low: Number
+    high: Number
+
+
+class ShareMean(Mean):
+    """A mean of shares."""
+
+    mean: Share
+    low: Share
+    high: Share
+
+
+class PatientScores(Form):
+    """What a segmenter scored on one patient; ``benchmark.metrics.scores.Scores`` says what.
+
+    Attributes:
+        patient: The patient.
+        site: Of which site; empty where the cohort names none.
+        empty: Whether nothing was marked.
+    """
+
+    patient: Name
+    site: Annotated[
+        str, WithJsonSchema({"type": "string", "pattern": r"^([\w][\w .,+()-]{0,63})?$"})
+    ]
+    dice: Share
+    hd95_mm: Number
+    bavd_mm: Number
+    cldice: Share
+    precision: Share
+    recall: Share
+    dice_thin: Share | None
+    dice_medium: Share | None
+    dice_thick: Share | None
+    empty: bool
+
+
+class Fid(Form):
+    """FID's value, on how many patches of how many features it rests; or why there is none."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"properties": {"value": {"const": None}}}, {"required": ["n", "dims"]}]
+        }
+    )
+
+    value: Annotated[float, Field(ge=-1, le=1e9, allow_inf_nan=False)] | None
+    kid: Number | None = None
+    n: Count | None = None
+    dims: Count | None = None
+    reason: Words | None = None
+
+
+class Distances(NamedTuple):
+    """How far synthetic patches lie from those of a test set's patients.
+
+    Attributes:
+        offline: Between scattering features; ``None`` where nothing synthetic was made.
+        mask: Between the shapes of vessels, 0 to 1; ``None`` in results of earlier versions.
+        fid: Between Inception features.
+    """
+
+    offline: float | None
+    mask: float | None
+    fid: Fid
+
+
+class TestSet(Form):
+    """What a segmenter scored on a test set.
+
+    Attributes:
+        name: Of the test set.
+        n: How many patients the means are over; missing in results of earlier versions.
+        patients: Each one's scores, unless they stay with their owner.
+        offline_distance: See ``Distances``; of the main test set alone.
+        mask_distance: See ``Distances``.
+        fid: See ``Distances``.
+    """
+
+    __test__ = False  # no test of pytest's
+    model_config = ConfigDict(
+        json_schema_extra={
+            "dependentRequired": {
+                "offline_distance": ["fid"],
+                "fid": ["offline_distance"],
+                "mask_distance": ["fid"],
+            }
+        }
+    )
+
+    name: Name
+    n: Count | None = None
+    dice: ShareMean
+    hd95_mm: Mean
+    bavd_mm: Mean
+    cldice: ShareMean
+    precision: ShareMean
+    recall: ShareMean
+    dice_thin: ShareMean | None
+    dice_medium: ShareMean | None
+    dice_thick: ShareMean | None
+    patients: Annotated[tuple[PatientScores, ...], at_most(10_000, at_least=1)] = ()
+    offline_distance: Size | None = None
+    mask_distance: Share | None = None
+    fid: Fid | None = None
+
+    def mean(self, score: str) -> Mean | None:
+        """A score's mean by the score's name; ``None`` where no patient has it."""
+        found: Mean | None = getattr(self, score)
+        return found
+
+    @property
+    def many(self) -> int | None:
+        """How many patients the means are over; ``None`` where an earlier version hid it."""
+        return len(self.patients) or self.n
+
+    @property
+    def distances(self) -> Distances | None:
+        """Of synthetic patches to this test set, where they are told."""
+        if self.fid is None:
+            return None
+        return Distances(self.offline_distance, self.mask_distance, self.fid)
+
+    @model_validator(mode="after")
+    def _means_follow(self) -> Self:
+        """Every mean is that of the patients that are told of."""
+        for score in Scores._fields if self.patients else ():
+            values = [v for one in self.patients if (v := getattr(one, score)) is not None]
+            claimed = self.mean(score)
+            due = fmean(values) if values else None
+            if not _same(claimed.mean if claimed else None, due):
+                raise ValueError(f"{score} on {self.name} is not that of its patients")
+        return self
+
+
+def _same(claimed: float | None, due: float | None) -> bool:
+    if claimed is None or due is None:
+        return claimed is due
+    return abs(claimed - due) <= TOLERANCE * max(1.0, due)
