@@ -8,7 +8,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Annotated, NamedTuple, Self
 
-from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from benchmark.core.forms import Count, Name, Number, Share, Size, Words, at_most
 from benchmark.metrics.scores import Scores
@@ -45,9 +45,7 @@ class PatientScores(Form):
     """
 
     patient: Name
-    site: Annotated[
-        str, WithJsonSchema({"type": "string", "pattern": r"^([\w][\w .,+()-]{0,63})?$"})
-    ]
+    site: Name
     dice: Share
     hd95_mm: Number
     bavd_mm: Number
