@@ -321,7 +321,9 @@ def test_the_ui_shows_the_sweep_on_this_machine_alone(swept: Path) -> None:
         text=True,
     )
     try:
-        assert f"http://127.0.0.1:{port}/#/experiments/" in ui.stdout.readline()
+        told = [ui.stdout.readline() for _ in range(2)]
+        assert f"http://127.0.0.1:{port}/#/compare-runs" in told[0]
+        assert f"http://127.0.0.1:{port}/#/experiments/" in told[1]
         url = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get-by-name"
         assert b"angiobench" in fetched(f"{url}?experiment_name=angiobench")
     finally:
