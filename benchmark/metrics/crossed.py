@@ -14,7 +14,8 @@ variance is too often too small and whose df is too often that of the larger par
 
 A mean square of few degrees of freedom errs by its own √(2 / df), and so counts for more. What it
 has of the rest says nothing of its part, and is taken off. c is for effects that are skewed as the
-board's are. Where one part alone varies, this is Student's interval of that part, times c.
+board's are. Where one part alone varies, this is Student's interval of that part, times c; of fits
+without chance c is 1, and the interval is Student's own.
 
 Of two seeds, or two patients, a mean square has one degree of freedom. There
 
@@ -162,7 +163,10 @@ Told = Grid | Means
 
 
 class Squares(NamedTuple):
-    """What means are uncertain by: x, y and z as above, with degrees of freedom."""
+    """What means are uncertain by: x, y and z as above, with degrees of freedom.
+
+    ``is_certain``: whether fits have no chance, so that patients alone vary.
+    """
 
     mean: Floats | np.floating
     seeds: Floats | np.floating
@@ -170,6 +174,7 @@ class Squares(NamedTuple):
     patients: Floats | np.floating
     patients_df: float
     rest: Floats | np.floating
+    is_certain: bool = False
 
 
 def grid(cells: Mapping[int, Mapping[str, float | None]], *, is_certain: bool = False) -> Grid:
@@ -275,7 +280,7 @@ def squares(told: Told) -> Squares:
     between = nothing if told.is_certain else told.values.var(ddof=1) / seeds
     patients = number_of_patients(told) or FEWEST
     df = 2.0 if told.is_certain else max(seeds - 1.0, 1.0), patients - 1.0
-    return Squares(np.mean(told.values), between, df[0], within, df[1], nothing)
+    return Squares(np.mean(told.values), between, df[0], within, df[1], nothing, told.is_certain)
 
 
 def of_values(values: Floats) -> Squares:
@@ -300,7 +305,8 @@ def spread(found: Squares) -> tuple[Floats, Floats]:
         return np.sqrt(variance), _df(found, x, y, 1.1)
     variance = np.maximum(larger, x + y - z)
     own = np.maximum(0.0, x - z), np.maximum(0.0, y - z)
-    return WIDER * np.sqrt(variance), _df(found, *own, 2.0)
+    widened = 1.0 if found.is_certain else WIDER
+    return widened * np.sqrt(variance), _df(found, *own, 2.0)
 
 
 def _df(found: Squares, seeds: Floats, patients: Floats, power: float) -> Floats:

@@ -86,7 +86,7 @@ def test_of_rows_that_seeds_do_not_change_it_is_students_interval_of_patients(
     found = estimate(grid(values, is_certain=certain))
     assert isinstance(found, Crossed)
     theirs = scipy.stats.ttest_1samp(patients, 0).confidence_interval()
-    half = WIDER * (theirs.high - theirs.low) / 2
+    half = (1 if certain else WIDER) * (theirs.high - theirs.low) / 2
     assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half))
     assert found.parts.seeds == pytest.approx(0, abs=1e-12)
     assert found.parts.patients == pytest.approx(np.std(patients, ddof=1))
