@@ -74,9 +74,9 @@ def entries_of(paths: Sequence[Path], check: Check | None = None) -> list[Entry]
     """The cells in stores, in cells' own folders and in published files, each key once.
 
     Of one key, a cell that is done stands before one that is not, one that adds up before one that
-    does not, and one computed here before a published one. Where one of each adds up, the published
-    one stands, with what computing it again here gave: the files are set side by side here, and no
-    file can say it of itself.
+    does not, and one computed here before a published one. Of a published one that came out
+    the same here, the published one stands, as replayed; where it came out otherwise, ours does.
+    The files are set side by side here, and no file can say it of itself.
 
     Args:
         paths: Where to look.
@@ -111,8 +111,9 @@ def _rank(entry: Entry) -> tuple[bool, bool, bool]:
 
 
 def with_replay(told: Entry, here: Entry) -> Entry:
-    """A published cell with what the same cell, computed here, says of it."""
-    return replace(told, replay=replayed(told.told, here.told))
+    """A published cell that came out the same here; one that did not gives way to ours."""
+    found = replayed(told.told, here.told)
+    return replace(told if found.is_same else here, replay=found)
 
 
 def entries_of_sweep(folder: Path) -> list[Entry]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from benchmark.metrics.scores import Scores
 from benchmark.results.result import Result
-from benchmark.results.scored import TestSet
+from benchmark.results.scored import Mean, TestSet
 from benchmark.sweep.plan_cache import same
 
 
@@ -31,8 +31,9 @@ class Replay(NamedTuple):
         if self.is_same:
             return "Computed again here by its command: every score is the published one."
         return (
-            f"Computed again here by its command: mean Dice differs by {self.apart:.2g} at most. "
-            "Another processor may round otherwise, so this is no fault."
+            "A published file of this cell came out otherwise when it was computed here: mean Dice "
+            f"differs by {self.apart:.2g} at most. Shown is what was computed here. Another "
+            "processor may round otherwise, so this is no fault."
         )
 
 
@@ -52,16 +53,17 @@ def replayed(told: Result, here: Result) -> Replay:
 
 
 def _alike(told: TestSet, here: TestSet) -> bool:
-    """Whether every mean is the same, and every score of the patients that are told of."""
+    """Whether every mean and its ends are the same, and every score of the patients told of."""
     mine = {one.patient: one for one in here.patients}
     rows = [(one, mine.get(one.patient)) for one in told.patients]
     return all(
-        same(_mean(told, score), _mean(here, score))
+        _same_mean(told.mean(score), here.mean(score))
         and all(other and same(getattr(one, score), getattr(other, score)) for one, other in rows)
         for score in Scores._fields
     )
 
 
-def _mean(test: TestSet, score: str) -> float | None:
-    found = test.mean(score)
-    return found.mean if found else None
+def _same_mean(told: Mean | None, here: Mean | None) -> bool:
+    if told is None or here is None:
+        return told is here
+    return all(same(getattr(told, n), getattr(here, n)) for n in ("mean", "low", "high"))

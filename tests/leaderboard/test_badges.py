@@ -224,7 +224,8 @@ def test_one_that_came_out_otherwise_is_not_and_the_row_says_by_how_much(
     again = entry(spec(**ASKED), cache, dice=0.77)
     paths = [tmp_path / "results", stored(again, tmp_path / "runs")]
     (table,) = tables_of(entries_of(paths, nothing_wrong))
-    assert [*table.rows[0].badges] == [VERIFIED]
+    assert [*table.rows[0].badges] == ["computed here"]
+    assert table.rows[0].cells[0].result == again.result, "nobody's file stands in for ours"
     (row,) = view_of([table])["tables"][0]["rows"]
     assert "mean Dice differs by 0.03 at most" in " ".join(row["detail"]["checked"])
 
@@ -238,7 +239,7 @@ def test_a_single_patients_score_that_differs_is_no_replay(cache: Path, tmp_path
     mean = test.dice.but(mean=test.dice.mean + 0.001 / len(rows))
     result = one.told.but(test_sets=(test.but(patients=rows, dice=mean), *others))
     paths = [tmp_path / "results", stored(replace(one, result=result), tmp_path / "runs")]
-    assert badges(entries_of(paths, nothing_wrong)) == [[VERIFIED]]
+    assert badges(entries_of(paths, nothing_wrong)) == [["computed here"]]
 
 
 def test_of_a_row_every_seed_must_have_been_computed_again(cache: Path, tmp_path: Path) -> None:

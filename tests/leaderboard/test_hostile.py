@@ -180,13 +180,14 @@ def test_nobody_s_file_stands_in_for_what_was_computed_here(
 
     write_json(folder / "spec.json", mine.spec.as_dict())
     write_json(folder / "result.json", mine.told.as_dict())
-    (tmp_path / "a.json").write_text(json.dumps(files[0]))
-    for order in (
-        [tmp_path / "a.json", tmp_path / "runs"],
-        [tmp_path / "runs", tmp_path / "a.json"],
-    ):
-        (found,) = entries_of(order, lambda one: Verdict([], []))
-        assert found.verdict is None
+    said = copy.deepcopy(files[0])
+    said["result"]["test_sets"][0]["dice"]["low"] = 0.1
+    (tmp_path / "a.json").write_text(json.dumps(said))
+    published(entry(spec(), cache, dice=0.9)).write(tmp_path / "better")
+    for file in (tmp_path / "a.json", tmp_path / "better"):
+        for order in ([file, tmp_path / "runs"], [tmp_path / "runs", file]):
+            (found,) = entries_of(order, lambda one: Verdict([], []))
+            assert found.result == mine.result
 
 
 def test_a_stranger_cannot_make_private_data_phantoms(cache: Path, tmp_path: Path) -> None:
