@@ -12,6 +12,7 @@ import pytest
 from command import fetched
 from made import entry, specs
 
+from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store, write_result
 from benchmark.sweep.tracking.mlflow_runs import Tracker, default_uri
 from benchmark.sweep.tracking.parents import Parent
@@ -23,11 +24,15 @@ pytestmark = [
 LEVELS = (2.0, 5.0, 7.4, math.inf)
 
 
+def swept() -> list[RunSpec]:
+    return specs(generators=("dp-wgan", "wgan"), epsilons=LEVELS, bookends=True)
+
+
 @pytest.fixture
 def addresses(tmp_path: Path) -> Iterator[list[str]]:
     """Those that ``bench ui`` prints: the newest sweep compared, and all runs."""
     out = tmp_path / "runs"
-    cells = specs(generators=("dp-wgan", "wgan"), epsilons=LEVELS, bookends=True)
+    cells = swept()
     tracker = Tracker(default_uri(out), out, Parent.of_sweep(cells), pytest.fail)
     for cell in cells:
         folder = Store(out).folder(cell)
@@ -55,7 +60,7 @@ def addresses(tmp_path: Path) -> Iterator[list[str]]:
 def test_the_sweep_opens_compared_by_epsilon_and_dice(addresses: list[str], chromium) -> None:  # type: ignore[no-untyped-def]
     page = chromium.new_page(viewport={"width": 1440, "height": 1000})
     page.goto(addresses[0])
-    page.get_by_text("Comparing 7 Runs from 1 Experiment").wait_for()
+    page.get_by_text(f"Comparing {len(swept())} Runs from 1 Experiment").wait_for()
     plot = page.locator(".js-plotly-plot").first
     plot.locator("text=dice_test").first.wait_for()
     axes = plot.inner_text() + " ".join(plot.locator("text").all_text_contents())
