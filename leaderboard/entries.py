@@ -149,11 +149,16 @@ def _whole(entries: Iterable[Entry | None]) -> Iterator[Entry]:
 
 
 def entry_of(folder: Path) -> Entry | None:
-    """The cell of a store's folder; ``None`` if a kill left no whole spec there."""
+    """The cell of a store's folder; ``None`` if a kill left no whole spec there.
+
+    Raises:
+        DataError: If its result is damaged, or was edited.
+    """
     try:
-        spec, result = spec_from(read_json(folder / SPEC)), read_result(folder)
+        spec = spec_from(read_json(folder / SPEC))
     except ValueError:
         return None
+    result = read_result(folder)
     if result is not None and result.run_key != spec.key:
         return Entry(spec=spec, status="failed", reason=OUTDATED)
     if result is not None:

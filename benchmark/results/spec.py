@@ -269,7 +269,7 @@ def first_fault(error: ValidationError) -> str:
     """Where the first fault of a file is, and what, in a few words."""
     fault = error.errors(include_url=False, include_input=False)[0]
     where = "/".join(map(str, fault["loc"]))[:80] or "the whole"
-    return f"at {where!r}: {fault['msg']}"
+    return f"at {where!r}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def canonical(value: Any) -> str:

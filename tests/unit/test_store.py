@@ -100,6 +100,15 @@ def test_a_result_that_somebody_edited_is_refused_in_one_sentence(
     assert "\n" not in str(refused.value)
 
 
+def test_a_board_or_report_leaves_no_edited_result_out_in_silence(tmp_path: Path) -> None:
+    folder = Store(tmp_path).begin(SPEC)
+    said = result_of(SPEC, scored_set(rows=6)).as_dict()
+    EDITED["a better mean"][0](said)
+    write_json(folder / RESULT, said)
+    with pytest.raises(DataError, match="dice on test is not that of its patients"):
+        entries_of([tmp_path])
+
+
 def test_a_result_is_written_as_it_was_read() -> None:
     said = result_of(SPEC, scored_set(rows=6), peak_mib=900.0).as_dict()
     assert Result.read(said).as_dict() == said
