@@ -15,7 +15,7 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from benchmark.core.errors import DataError, UsageError
-from benchmark.privacy.ledger import OverCapError
+from benchmark.privacy.ledger.ledger import OverCapError
 from federation import messages
 from federation.departure import Departure
 from federation.deployment import post_of, slot_of

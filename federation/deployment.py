@@ -23,7 +23,7 @@ from benchmark.core.identity import Identity
 from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
 from benchmark.data.layouts import read_cohort
-from benchmark.privacy.ledger import ledger_in
+from benchmark.privacy.ledger.ledger import ledger_in
 from federation.departure import DEFAULT_SLOT_S
 from federation.partition import Partition, check_disjoint
 from federation.sites import Post

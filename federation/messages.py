@@ -19,7 +19,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from benchmark.core.budget import PERMUTE_AND_FLIP, Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays
-from benchmark.privacy.accounting import ACCOUNTANTS
+from benchmark.privacy.accounting.subsampled_gaussian import ACCOUNTANTS
 from federation.job import VERSIONED, Job
 
 HELLO, JOIN, ROUND = "query.hello", "query.join", "train.round"

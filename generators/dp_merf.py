@@ -36,11 +36,11 @@ from benchmark.core.generator import RELEASE, FitContext, Progress, silent
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings
-from benchmark.privacy.release import Features, Release
+from benchmark.privacy.mechanisms.release import Features, Release
 from generators.nets.convolutional import PatchGenerator, initialise
 from generators.nets.drawing import DrawingGenerator
 from generators.nets.embedding import Embedding, scales
-from generators.nets.matching import Target, trained
+from generators.nets.matching import Target, train
 from generators.nets.merf_settings import DpMerfParams
 from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
 from generators.nets.releasing import ReleasingGenerator
@@ -166,7 +166,7 @@ class DpMerf(DrawingGenerator, ReleasingGenerator):
         embedding.to(device)
         if self.params.evidence == "mean":
             target = replace(target, mean=np.zeros(embedding.length))
-        self._net = trained(net.to(device), embedding, target, self.params, progress)
+        self._net = train(net.to(device), embedding, target, self.params, progress)
 
     def check_size(self, size: int) -> None:
         """Refuses a side that cannot be doubled up to."""

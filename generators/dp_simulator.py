@@ -34,7 +34,7 @@ from benchmark.core.generator import RELEASE, FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Later, Settings, Tuned
-from benchmark.privacy.release import Features, Release
+from benchmark.privacy.mechanisms.release import Features, Release
 from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
 from generators.nets.releasing import ReleasingGenerator
 from generators.simulation import families, tilting

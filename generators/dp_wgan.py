@@ -18,9 +18,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.settings import Settings, Tuned
-from benchmark.privacy.dpsgd import grid_of
-from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES
-from benchmark.privacy.planning import plan_poisson_gaussian
+from benchmark.privacy.dpsgd.engines import DEFAULT_ENGINE, ENGINES
+from benchmark.privacy.dpsgd.step import grid_of
+from benchmark.privacy.mechanisms.poisson_gaussian import plan_poisson_gaussian
 from generators.nets.wgan_settings import PAPER, STANDARD, WganParams
 from generators.wgan import Wgan
 

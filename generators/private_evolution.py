@@ -43,7 +43,7 @@ from benchmark.core.generator import RELEASE, FitContext, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Later, Settings, Tuned
-from benchmark.privacy.release import Features, Release
+from benchmark.privacy.mechanisms.release import Features, Release
 from generators.nets.releasing import ReleasingGenerator
 from generators.simulation import families
 from generators.simulation.evolution import Ballot, Generation, shares

@@ -3,9 +3,9 @@
 A bank of candidate populations of the data-free simulator, and a small segmenter trained on each,
 are made of no data and cost nothing. Every patient scores every segmenter by Dice, and one
 candidate is chosen by permute-and-flip: pure ε, δ = 0, whatever the number of candidates
-(``benchmark.privacy.choice`` has the mechanism and its proof). On average the chosen one's score is
-below the best by σ/N · (1 + 1/2 + … + 1/K) at most, where σ = 1/ε, as all noise is positive and
-that is what the largest of it comes to: 0.13 of Dice for 16 patients and 32 candidates at ε = 2.
+(``mechanisms.choice`` has the mechanism and its proof). On average the chosen one's score is below
+the best by σ/N · (1 + 1/2 + … + 1/K) at most, where σ = 1/ε, as all noise is positive and that is
+what the largest of it comes to: 0.13 of Dice for 16 patients and 32 candidates at ε = 2.
 
 The score is what is wanted of the samples, that a segmenter learns from them, and not how like the
 patients they look. What no candidate of the bank can teach, no patient can choose.
@@ -35,8 +35,8 @@ from benchmark.core.generator import RELEASE, FitContext, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Later, Settings
-from benchmark.privacy.choice import Election, plan_choices
-from benchmark.privacy.release import Features
+from benchmark.privacy.mechanisms.choice import Election, plan_choices
+from benchmark.privacy.mechanisms.release import Features
 from generators.nets.releasing import ReleasingGenerator
 from generators.simulation import families
 from generators.simulation.bank import Recipe, around, judges_of, parameters

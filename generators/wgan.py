@@ -19,7 +19,7 @@ from benchmark.core.generator import FitContext
 from benchmark.core.names import unknown
 from benchmark.core.patches import Patches
 from benchmark.core.settings import Settings
-from benchmark.privacy.engines import DEFAULT_ENGINE, trained
+from benchmark.privacy.dpsgd.engines import DEFAULT_ENGINE, trainable
 from generators.nets.adversarial import Game
 from generators.nets.drawing import Drawer, DrawingGenerator
 from generators.nets.federated import DESIGNS, WganServer, WganSite, only, tensors
@@ -78,7 +78,7 @@ class Wgan(DrawingGenerator, FederatedGenerator):
         """The critic's weights that are trained, counted without memory for any."""
         with torch.device("meta"):
             critic = patch_critic(self.params)
-        return sum(weight.numel() for weight in trained(critic))
+        return sum(weight.numel() for weight in trainable(critic))
 
     def _plan(self, public: PublicNumbers, budget: Budget, steps: int) -> Guarantee:
         if math.isfinite(budget.epsilon):

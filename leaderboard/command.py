@@ -14,7 +14,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.protocol import PROTOCOLS
 from benchmark.core.registry import Registry, segmenters
 from benchmark.core.settings import Settings
-from benchmark.privacy.units import default_delta
+from benchmark.privacy.accounting.units import default_delta
 from benchmark.results.bookends import FREE, METHODS
 from benchmark.results.spec import AcrossSites, OneSite, PlugIn, RunSpec
 

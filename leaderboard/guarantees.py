@@ -17,7 +17,7 @@ from typing import Any
 from benchmark.core.budget import RELATION, Guarantee, PublicNumbers
 from benchmark.core.errors import BenchError, UsageError
 from benchmark.core.federation import federated
-from benchmark.privacy.units import check_delta
+from benchmark.privacy.accounting.units import check_delta
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.inputs import Inputs

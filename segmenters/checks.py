@@ -27,7 +27,8 @@ from benchmark.core.segmenter import (
 )
 from benchmark.privacy import conformance
 from benchmark.privacy.conformance import Heard, Subject
-from benchmark.privacy.dpsgd import Batch, stirred
+from benchmark.privacy.dpsgd.batch import Batch
+from benchmark.privacy.dpsgd.mixing import stirred
 from benchmark.privacy.randomness import SeededNoise
 
 PUBLIC = PublicNumbers(patients=4, patches_per_patient=8, patch_size=32)

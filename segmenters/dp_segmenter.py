@@ -1,8 +1,8 @@
 """DP-segmenter: a U-Net trained by DP-SGD on patients' own patches, with nothing synthetic between.
 
 The bookend that says whether synthesis is worth it: what the same ε buys if it is spent on the
-segmenter itself. Its gradient is ``benchmark.privacy.dpsgd``'s; its threshold is one half, and its
-logits start at a public guess, so that nothing is read from patients beside the noised sums.
+segmenter itself. Its gradient is that of ``dpsgd.step``; its threshold is one half, and its logits
+start at a public guess, so that nothing is read from patients beside the noised sums.
 
 Reference: Abadi et al. (2016), arXiv:1607.00133, Algorithm 1; Ronneberger et al. (2015),
 arXiv:1505.04597.
@@ -26,11 +26,11 @@ from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import PrivateSegmenter, TrainContext
 from benchmark.core.settings import Settings
-from benchmark.privacy.dpsgd import grid_of
-from benchmark.privacy.engines import DEFAULT_ENGINE, ENGINES
-from benchmark.privacy.planning import plan_poisson_gaussian
+from benchmark.privacy.dpsgd.engines import DEFAULT_ENGINE, ENGINES
+from benchmark.privacy.dpsgd.step import grid_of
+from benchmark.privacy.mechanisms.poisson_gaussian import plan_poisson_gaussian
 from benchmark.privacy.randomness import SeededNoise
-from segmenters.nets.private import How, SmallUnet, Training
+from segmenters.nets.private import SegmenterTraining, SmallUnet, TrainingSettings
 from segmenters.nets.slices import SlicePredictor
 
 COVERS = "fit of the segmenter"
@@ -124,13 +124,15 @@ class DpSegmenter(SlicePredictor, PrivateSegmenter):
         p = self.params
         net = self._network()
         net.initialise(rng)
-        how = How(
+        settings = TrainingSettings(
             learning_rate=p.learning_rate,
             averaging=p.averaging,
             patches_per_draw=max(1, p.batch // p.patients_per_step),
             engine=p.dp_engine,
         )
-        self._net, tally = Training(net, how, patches, spent, context).run()
+        training = SegmenterTraining(net, settings, patches, spent, context)
+        tally = training.run()
+        self._net = training.averaged.eval()
         self._device = context.device
         return replace(spent, interruptions=tally.interruptions, lost_steps=tally.lost)
 

@@ -24,11 +24,13 @@ from benchmark.audit import release_laws
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.core.mechanism import Grid, Integers, Noise
-from benchmark.privacy.accounting import account
-from benchmark.privacy.dpsgd import Batch, grid_of, refuse_mixing, stirred
+from benchmark.privacy.accounting.subsampled_gaussian import account
+from benchmark.privacy.dpsgd.batch import Batch
+from benchmark.privacy.dpsgd.mixing import refuse_mixing, stirred
+from benchmark.privacy.dpsgd.sampling import BLANK
+from benchmark.privacy.dpsgd.step import grid_of
+from benchmark.privacy.mechanisms.release import Release
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.privacy.release import Release
-from benchmark.privacy.sampling import BLANK
 
 DEVIATIONS = 5.0
 """Standard deviations that are chance no more."""

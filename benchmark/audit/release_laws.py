@@ -10,9 +10,9 @@ import numpy as np
 from benchmark.core.budget import Guarantee
 from benchmark.core.mechanism import Grid, Integers
 from benchmark.core.patches import Patches
-from benchmark.privacy.accounting import account
+from benchmark.privacy.accounting.subsampled_gaussian import account
+from benchmark.privacy.mechanisms.release import Release, Vectors
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.privacy.release import Release, Vectors
 
 NUMBERS = 4_000
 SIDE = 4

@@ -40,9 +40,9 @@ from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.core.settings import Settings
 from benchmark.core.workings import PrivateGame, Shown
 from benchmark.data.patching import cached, public_numbers
-from benchmark.privacy.ledger import Spending, ledger_in
+from benchmark.privacy.accounting.units import default_delta
+from benchmark.privacy.ledger.ledger import Spending, ledger_in
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
-from benchmark.privacy.units import default_delta
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.request import registry_of
 

@@ -23,8 +23,8 @@ from benchmark.core.errors import BenchError, PlugInError
 from benchmark.core.generator import Noise
 from benchmark.core.patches import Patches
 from benchmark.core.workings import PrivateGame, PrivateRelease, Shown
-from benchmark.privacy.dpsgd import Batch
-from benchmark.privacy.release import Features, Vectors
+from benchmark.privacy.dpsgd.batch import Batch
+from benchmark.privacy.mechanisms.release import Features, Vectors
 
 STEEPNESS = 1e4
 """Of a canary's axis: its gradient is then far longer than any clip norm, or other gradient."""

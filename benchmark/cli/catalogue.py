@@ -93,7 +93,7 @@ def _settings(name: str, presets: Mapping[str, Settings], preset: str, protocol:
 
 
 def _tuned(start: Mapping[str, Any], wanted: Wanted, out: Path) -> None:
-    from benchmark.privacy.ledger import DELTA
+    from benchmark.privacy.ledger.ledger import DELTA
     from benchmark.results.tuned_settings import FOLDER, PRIVATE, SHIPPED, levels
 
     name, unit, roots = wanted.generator, wanted.unit, [out / FOLDER, SHIPPED]

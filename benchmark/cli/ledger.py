@@ -12,8 +12,8 @@ from benchmark.core.budget import delta_text, epsilon_text, parse_epsilon
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from benchmark.privacy.chain import Entry
-    from benchmark.privacy.ledger import Ledger
+    from benchmark.privacy.ledger.chain import Entry
+    from benchmark.privacy.ledger.ledger import Ledger
 
 
 WHO = """\
@@ -40,7 +40,7 @@ def show(phantoms: bool) -> None:
     """Every entry, the composed totals of patients, and who counts as one patient."""
     from rich.console import Console
 
-    from benchmark.privacy.ledger import DELTA
+    from benchmark.privacy.ledger.ledger import DELTA
 
     book = _ledger()
     entries = book.entries()
@@ -64,7 +64,7 @@ def show(phantoms: bool) -> None:
 @ledger.command()
 def verify() -> int:
     """Check that no entry was changed, removed or put in: exit 1 if one was."""
-    from benchmark.privacy.chain import ChangedError
+    from benchmark.privacy.ledger.chain import ChangedError
 
     try:
         count = _ledger().verify()
@@ -79,7 +79,7 @@ def verify() -> int:
 @click.argument("epsilon")
 def cap(epsilon: str) -> None:
     """Refuse, from now on, what would take a patient's total above EPSILON (inf: no cap)."""
-    from benchmark.privacy.ledger import DELTA
+    from benchmark.privacy.ledger.ledger import DELTA
 
     value = parse_epsilon(epsilon)
     _ledger().set_cap(value)
@@ -89,7 +89,7 @@ def cap(epsilon: str) -> None:
 
 def _ledger() -> Ledger:
     from benchmark.core.folders import state_folder
-    from benchmark.privacy.ledger import ledger_in
+    from benchmark.privacy.ledger.ledger import ledger_in
 
     return ledger_in(state_folder())
 

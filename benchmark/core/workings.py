@@ -28,7 +28,10 @@ STRIDES = 20
 
 @runtime_checkable
 class PrivateStep(Protocol):
-    """A private gradient: how a network sees patients; ``benchmark.privacy.dpsgd.Step`` is one."""
+    """A private gradient: how a network sees patients.
+
+    ``benchmark.privacy.dpsgd.step.Step`` is one.
+    """
 
     @property
     def clip_norm(self) -> float:
@@ -47,7 +50,7 @@ class PrivateStep(Protocol):
 
         Args:
             critic: The ``torch.nn.Module`` of the game; an audit hands in others of its kind.
-            batch: A ``benchmark.privacy.dpsgd.Batch``.
+            batch: A ``benchmark.privacy.dpsgd.step.Batch``.
             noise: Where the noise comes from.
 
         Returns:
@@ -58,7 +61,7 @@ class PrivateStep(Protocol):
 
 @runtime_checkable
 class UnitSampler(Protocol):
-    """Draws batches of units; ``benchmark.privacy.sampling.PoissonSampler`` is one."""
+    """Draws batches of units; ``benchmark.privacy.dpsgd.sampling.PoissonSampler`` is one."""
 
     def draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Draw one batch.
@@ -110,8 +113,8 @@ class PrivateGame(Protocol):
 class PrivateRelease(Protocol):
     """The noised means of a fit, shown before the first.
 
-    ``benchmark.privacy.release.Release`` is one. An audit assigns another function to ``mean``. So
-    the fit must call it on the shown object.
+    ``benchmark.privacy.mechanisms.release.Release`` is one. An audit assigns another function to
+    ``mean``. So the fit must call it on the shown object.
     """
 
     @property
@@ -205,7 +208,7 @@ class State(NamedTuple):
 
 @runtime_checkable
 class KeptState(Protocol):
-    """Where a fit keeps its state; ``benchmark.privacy.checkpoint.Checkpoint`` is one."""
+    """Where a fit keeps its state; ``benchmark.privacy.dpsgd.checkpoint.Checkpoint`` is one."""
 
     @property
     def state(self) -> State | None:

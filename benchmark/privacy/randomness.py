@@ -5,7 +5,7 @@ sampling amplifies privacy only while it is unknown who was drawn. A release tak
 operating system; a benchmark may seed both to repeat a run, and says so.
 
 Both sources follow :class:`benchmark.core.mechanism.Noise`, and turn random words into noise in the
-same way (``discrete``).
+same way (``mechanisms.discrete``).
 """
 
 import hashlib
@@ -75,10 +75,10 @@ class SystemNoise:
 
     Guarantees:
         * A unit enters with a probability of at most ``rate``, and at least ``rate`` - 2^-64.
-        * Noise is made by the grid's law, exact or as good as exact (``discrete``), from the
-          system's bits, or where it needs thousands of words from AES-256 under a fresh key of such
-          bits, ten times as fast; no float is in it. Whoever could tell that from random bits would
-          have broken AES; the system's own source rests on such a cipher too.
+        * Noise is made by the grid's law, exact or as good as exact (``mechanisms.discrete``), from
+          the system's bits, or where it needs thousands of words from AES-256 under a fresh key of
+          such bits, ten times as fast; no float is in it. Whoever could tell that from random bits
+          would have broken AES; the system's own source rests on such a cipher too.
     """
 
     seeded = False

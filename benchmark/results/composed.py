@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from benchmark.core.budget import Guarantee, Unit
-from benchmark.privacy.composition import total_epsilon
+from benchmark.privacy.accounting.composition import total_epsilon
 from benchmark.results.outcome import Outcome
 from benchmark.results.result import Result
 from benchmark.results.store import Store

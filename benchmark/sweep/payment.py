@@ -15,8 +15,8 @@ from benchmark.core.files import read_json, write_json
 from benchmark.core.folders import COUNTED
 from benchmark.core.generator import Generator
 from benchmark.core.segmenter import PrivateSegmenter
-from benchmark.privacy.checkpoint import Checkpoint
-from benchmark.privacy.ledger import Spending, ledger_in
+from benchmark.privacy.dpsgd.checkpoint import Checkpoint
+from benchmark.privacy.ledger.ledger import Spending, ledger_in
 from benchmark.results.spec import VALIDATION, RunSpec
 from benchmark.results.store import CHARGE, CHECKPOINT
 from benchmark.sweep.inputs import Inputs

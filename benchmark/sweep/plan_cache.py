@@ -25,7 +25,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.files import write_json
 from benchmark.core.generator import Generator
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
-from benchmark.privacy.planning import provable_epsilon, recomputed
+from benchmark.privacy.mechanisms.poisson_gaussian import provable_epsilon, recomputed
 from benchmark.results.spec import PlugIn, canonical
 
 LIBRARIES = ("opacus", "dp-accounting", "numpy", "scipy")

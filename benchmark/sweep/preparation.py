@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from benchmark.core.errors import BenchError, DataError, PlugInError
 from benchmark.core.registry import segmenters
-from benchmark.privacy.ledger import ledger_in
+from benchmark.privacy.ledger.ledger import ledger_in
 from benchmark.results.bookends import reference_of
 from benchmark.results.outcome import Outcome
 from benchmark.results.spec import RunSpec

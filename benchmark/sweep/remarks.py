@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.privacy.ledger import ledger_in
+from benchmark.privacy.ledger.ledger import ledger_in
 from benchmark.results.bookends import LOWER, UPPER
 from benchmark.results.explanation import NOT_PRIVATE
 from benchmark.results.spec import RunSpec

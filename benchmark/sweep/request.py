@@ -17,7 +17,7 @@ from benchmark.core.protocol import NATIVE, PROTOCOLS, spacing_of
 from benchmark.core.registry import Registry, generators, segmenters
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
 from benchmark.core.settings import Settings
-from benchmark.privacy.units import check_delta, default_delta
+from benchmark.privacy.accounting.units import check_delta, default_delta
 from benchmark.results.bookends import FREE, LOWER, METHODS, UPPER
 from benchmark.results.spec import PlugIn
 from benchmark.sweep.sites import Federation

@@ -10,7 +10,7 @@ from benchmark.core.editions import found as edition
 from benchmark.core.errors import UsageError
 from benchmark.core.folders import check_writable
 from benchmark.metrics import weights
-from benchmark.privacy.ledger import OverCapError, ledger_in
+from benchmark.privacy.ledger.ledger import OverCapError, ledger_in
 from benchmark.results.bookends import reference_of
 from benchmark.results.matrix import MATRIX, Square, cross_site, write_matrix
 from benchmark.results.outcome import Outcome

@@ -21,8 +21,8 @@ from benchmark.core.folders import (
     state_folder,
 )
 from benchmark.metrics import weights
-from benchmark.privacy.chain import LedgerError
-from benchmark.privacy.ledger import ledger_in
+from benchmark.privacy.ledger.chain import LedgerError
+from benchmark.privacy.ledger.ledger import ledger_in
 from benchmark.sweep.tracking.mlflow_runs import DATABASE
 
 DISTRIBUTION = "angiobench"

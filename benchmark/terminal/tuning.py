@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.core.budget import delta_text, epsilon_text
-from benchmark.privacy.ledger import DELTA
+from benchmark.privacy.ledger.ledger import DELTA
 from benchmark.results.tuned_settings import NOT_ACCOUNTED, Found
 from benchmark.tuning.objectives import OBJECTIVES
 from benchmark.tuning.run import Answer

@@ -13,7 +13,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.folders import check_writable
 from benchmark.core.names import unknown
 from benchmark.metrics import weights
-from benchmark.privacy.ledger import OverCapError, ledger_in
+from benchmark.privacy.ledger.ledger import OverCapError, ledger_in
 from benchmark.results.composed import Together
 from benchmark.results.outcome import Outcome
 from benchmark.results.spec import VALIDATION

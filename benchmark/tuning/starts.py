@@ -16,8 +16,8 @@ from uuid import uuid4
 from benchmark.core.budget import Guarantee, Unit
 from benchmark.core.files import plain
 from benchmark.core.folders import machine_secret
-from benchmark.privacy.composition import total_epsilon
-from benchmark.privacy.ledger import DELTA, Spending
+from benchmark.privacy.accounting.composition import total_epsilon
+from benchmark.privacy.ledger.ledger import DELTA, Spending
 from benchmark.results.composed import Together
 
 if TYPE_CHECKING:

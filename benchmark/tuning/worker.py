@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
-from benchmark.privacy.ledger import OverCapError, Spending, ledger_in
+from benchmark.privacy.ledger.ledger import OverCapError, Spending, ledger_in
 from benchmark.results.outcome import Outcome
 from benchmark.results.result import Result
 from benchmark.results.store import Store

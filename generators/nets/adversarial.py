@@ -1,23 +1,27 @@
-"""The adversarial game of the WGANs: critic steps on patients, generator steps on the critic.
-
-Each critic step draws its own Poisson batch; nothing else reads a patient.
-"""
+"""The adversarial game of the WGANs: critic steps on patients, generator steps on the critic."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
-from benchmark.core.workings import State, Tally
+from benchmark.core.workings import Tally
+from benchmark.privacy.dpsgd.training import PrivateTraining, sampler_of
 from generators.nets.drawing import Drawer
-from generators.nets.players import How, Players, critic_step, drawn_by, latents_of, sampler_of
+from generators.nets.players import Players, critic_step, latents_of
 from generators.nets.wgan_settings import WganParams
 
 
-class Game(Players):
-    """One fit: networks, optimisers, draws, and the running average of the generator's weights."""
+class Game(Players, PrivateTraining):
+    """One fit: a round is some private steps of the critic and one step of the generator.
+
+    Args:
+        params: The WGAN's settings.
+        patches: Patients' patches.
+        guarantee: What the fit claims.
+        context: What it needs.
+        engine: How a clipped sum is computed.
+    """
 
     def __init__(
         self,
@@ -28,64 +32,34 @@ class Game(Players):
         *,
         engine: str,
     ) -> None:
-        super().__init__(params, patches.size, context, guarantee)
-        self.guarantee, self.context, self.patches = guarantee, context, patches
-        self.rng = latents_of(context)
-        self.step = critic_step(params, guarantee, engine)
-        self.sampler = sampler_of(params, patches, guarantee, context)
-
-    @property
-    def private_steps(self) -> int:
-        """How many times patients are looked at."""
-        return self.params.generator_steps * self.params.critic_steps
+        Players.__init__(self, params, patches.size, context, guarantee)
+        PrivateTraining.__init__(
+            self,
+            critic_step(params, guarantee, engine),
+            sampler_of(patches, guarantee, context, patches_per_draw=params.patches_per_draw),
+            patches,
+            guarantee,
+            context,
+            rounds=params.generator_steps,
+            steps_per_round=params.critic_steps,
+            draws=("latents", latents_of(context)),
+        )
 
     def play(self) -> tuple[Drawer, Tally]:
-        """Trains for the planned rounds, in strides; returns the averaged generator."""
-        self.context.inspect(self)
-        tally = self._resumed() or Tally(total=self.params.generator_steps)
-        while tally.begun < tally.total:
-            self._keep(tally)
-            for begun in range(tally.begun, tally.until):
-                self._round(begun + 1, begun + 1 - tally.lost)
-            tally = tally.done()
-        self._keep(tally)
+        """Trains for the planned rounds; returns the averaged generator, and what was counted."""
+        tally = self.run()
         return self.averaged.eval(), tally
 
-    def _round(self, begun: int, useful: int) -> None:
-        """Critic steps and a generator step; ``begun`` counts lost rounds too."""
-        total = self.params.generator_steps
+    def round(self, number: int, useful: int) -> None:
+        """Critic steps, and a generator step."""
         for _ in range(self.params.critic_steps):
-            how = How(self.step, self.context.noise)
-            self.critic_step(drawn_by(self.sampler, self.patches), self.rng, how)
+            self.critic_step(self.drawn(), self.rng, self.step, self.context.noise)
         loss = self.generator_step(self.rng)
         self.average(useful)
-        self.slow_down(begun / total)
-        self.context.progress(begun, total, {"generator_loss": loss})
+        self.slow_down(number / self.rounds)
+        self.context.progress(number, self.rounds, {"generator_loss": loss})
 
-    def _keep(self, tally: Tally) -> None:
-        if self.context.checkpoint is not None:
-            tensors = {**self.tensors(), "latents": self.rng.get_state()}
-            self.context.checkpoint.save(State(tally, tensors, self._facts()))
-
-    def _resumed(self) -> Tally | None:
-        """Goes back to the checkpoint, if there is one."""
-        checkpoint = self.context.checkpoint
-        if checkpoint is None or checkpoint.state is None:
-            return None
-        kept = checkpoint.state
-        self.load(kept.tensors)
-        self.rng.set_state(kept.tensors["latents"])
-        self.sampler.draws = kept.facts["draws"]
-        exact = kept.facts["noise"] is not None
-        if exact:
-            self.context.noise.restore(kept.facts["noise"])
-        tally = kept.tally.resumed(exact=exact, counted=checkpoint.counted())
+    def goes_on(self, tally: Tally) -> None:
+        """Sets the learning rates of the round that comes next."""
         if tally.begun > 0:
             self.slow_down(tally.begun / tally.total)
-        return tally
-
-    def _facts(self) -> dict[str, Any]:
-        return {
-            "noise": self.context.noise.state(),
-            "draws": self.sampler.draws,
-        }

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.privacy.engines import trained
+from benchmark.privacy.dpsgd.engines import trainable
 from generators.nets.drawing import Drawer
 
 INITIAL_STD = 0.05
@@ -159,7 +159,7 @@ def initialise(net: nn.Module, rng: torch.Generator) -> None:
 @torch.no_grad()
 def bound_weights(critic: nn.Module, bound: float) -> None:
     """Clips every weight to ±bound (Arjovsky et al. 2017, Algorithm 1)."""
-    for weight in trained(critic):
+    for weight in trainable(critic):
         weight.clamp_(-bound, bound)
 
 
@@ -169,7 +169,7 @@ def project_spectrally(critic: nn.Module, bound: float) -> None:
 
     Exact singular values: of the private weights alone, so it costs no privacy.
     """
-    for weight in trained(critic):
+    for weight in trainable(critic):
         if weight.ndim > 1:
             norm = torch.linalg.matrix_norm(weight.flatten(1), 2)
             weight.mul_(bound / norm.clamp(min=bound))

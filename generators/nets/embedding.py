@@ -26,8 +26,8 @@ from torch import Tensor
 
 from benchmark.core.budget import Unit
 from benchmark.core.patches import Patches
-from benchmark.privacy.release import Vectors
-from generators.nets.players import labelled
+from benchmark.privacy.dpsgd.batch import labelled
+from benchmark.privacy.mechanisms.release import Vectors
 from generators.simulation import tubes
 
 SIDE = 5

@@ -20,7 +20,9 @@ from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from generators.nets.players import How, Players, critic_step, drawn_by, latents_of, sampler_of
+from benchmark.privacy.dpsgd.batch import drawn_by
+from benchmark.privacy.dpsgd.training import sampler_of
+from generators.nets.players import Players, critic_step, latents_of
 from generators.nets.pretraining import begin
 from generators.nets.wgan_settings import WganParams
 
@@ -70,13 +72,20 @@ class WganSite:
         )
         players.load(tensors(state))
         players.slow_down((number - 1) / self.schedule.rounds)
-        rng, how = latents_of(context), How(self.step, context.noise)
+        rng = latents_of(context)
         secret = not context.noise.seeded
-        sampler = sampler_of(self.params, self.patches, self.guarantee, context, padded=secret)
+        sampler = sampler_of(
+            self.patches,
+            self.guarantee,
+            context,
+            patches_per_draw=self.params.patches_per_draw,
+            padded=secret,
+        )
         both = self.schedule.design == FEDGAN
         turns = generator_steps(self.params, self.schedule)
         for step in range(1, self.schedule.local_steps + 1):
-            players.critic_step(drawn_by(sampler, self.patches), rng, how)
+            drawn = drawn_by(sampler, self.patches)
+            players.critic_step(drawn, rng, self.step, context.noise)
             if both and step * turns % self.schedule.local_steps < turns:
                 players.generator_step(rng)
         return only(arrays(players), *CRITIC, *(GENERATOR if both else ()))

@@ -16,7 +16,8 @@ from torch import Tensor
 from benchmark.core.budget import Unit
 from benchmark.core.generator import Progress, silent
 from benchmark.core.seeds import stream
-from benchmark.privacy.release import Vectors
+from benchmark.privacy.dpsgd.training import follow
+from benchmark.privacy.mechanisms.release import Vectors
 from generators.nets.convolutional import PatchGenerator
 from generators.nets.embedding import Embedding
 from generators.nets.merf_settings import DpMerfParams
@@ -45,7 +46,7 @@ class Target:
     seed: int
 
 
-def trained(
+def train(
     net: PatchGenerator,
     embedding: Embedding,
     target: Target,
@@ -69,15 +70,9 @@ def trained(
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         slower.step()
-        _follow(averaged, net, min(params.averaging, step / (step + 10)))
+        follow(averaged, net, averaging=params.averaging, done=step)
         progress(step, params.steps, {"distance": float(loss.detach())})
     return averaged.eval()
-
-
-@torch.no_grad()
-def _follow(averaged: PatchGenerator, net: PatchGenerator, decay: float) -> None:
-    for mean, now in zip(averaged.parameters(), net.parameters(), strict=True):
-        mean.lerp_(now, 1 - decay)
 
 
 def contributions(vectors: Tensor, unit: Unit, clip_norm: float) -> Tensor:

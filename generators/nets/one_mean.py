@@ -15,7 +15,7 @@ from benchmark.core.budget import Guarantee, Unit
 from benchmark.core.federation import Arrays
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
-from benchmark.privacy.release import Features, Release
+from benchmark.privacy.mechanisms.release import Features, Release
 
 DESIGNS: Mapping[str, str] = {"one-mean": "every site releases a noised mean, once by default"}
 UNITS: tuple[Unit, ...] = ("patch", "patient")

@@ -15,7 +15,7 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.privacy.engines import DEFAULT_ENGINE
+from benchmark.privacy.dpsgd.engines import DEFAULT_ENGINE
 from benchmark.privacy.randomness import SeededNoise
 from generators.nets.adversarial import Game
 from generators.nets.players import Players

@@ -12,7 +12,7 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import FederatedGenerator, Schedule
 from benchmark.core.names import unknown
-from benchmark.privacy.release import plan_releases
+from benchmark.privacy.mechanisms.release import plan_releases
 
 
 class ReleasingGenerator(FederatedGenerator):

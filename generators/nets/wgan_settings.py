@@ -73,6 +73,11 @@ class WganParams(Settings):
     begin: Annotated[str, CategoricalDistribution([*BEGINNINGS]), Later()] = "noise"
     pixel_mm: Annotated[float, FloatDistribution(0.2, 5.0), Later()] = 0.8
 
+    @property
+    def patches_per_draw(self) -> int:
+        """The most patches that a drawn patient brings."""
+        return max(1, self.batch // self.patients_per_step)
+
 
 PAPER = WganParams(
     latent=128,

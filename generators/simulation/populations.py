@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from benchmark.core.budget import Unit
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.privacy.release import clipped
+from benchmark.privacy.mechanisms.release import clipped
 from generators.simulation import families
 from generators.simulation.family import Family
 

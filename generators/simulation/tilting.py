@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from benchmark.core.budget import Unit
 from benchmark.core.seeds import stream
-from benchmark.privacy.release import clipped
+from benchmark.privacy.mechanisms.release import clipped
 from generators.simulation import statistics
 from generators.simulation.families import trees
 from generators.simulation.family import Family

@@ -12,24 +12,27 @@ import itertools
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.core.workings import State, Tally
-from benchmark.privacy.dpsgd import Batch, Step, refuse_mixing
-from benchmark.privacy.engines import refuse_unruled
-from benchmark.privacy.sampling import BLANK, PoissonSampler
+from benchmark.privacy.dpsgd.training import (
+    PrivateTraining,
+    assign,
+    follow,
+    refuse_untrainable,
+    sampler_of,
+    set_rate,
+    step_of,
+)
 from segmenters.nets.training import flips, loss_of_each
 
 BETAS = (0.9, 0.99)
-STEP, MOMENTS = "step", ("exp_avg", "exp_avg_sq")
+FLIPS = "segmenter flips"
 
 
 class SmallUnet(nn.Module):
@@ -108,7 +111,7 @@ class PatchScore(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class How:
+class TrainingSettings:
     """How the network is trained.
 
     Attributes:
@@ -124,155 +127,65 @@ class How:
     engine: str
 
 
-class Training:
-    """One fit: network, optimiser, draws, and the running average of the weights.
+class SegmenterTraining(PrivateTraining):
+    """One fit: a round is one private step, after which a running average follows the network.
 
     Args:
         net: The network, initialised.
-        how: How it is trained.
+        settings: How it is trained.
         patches: Patients' patches.
-        guarantee: What the fit may cost; its steps are taken.
-        context: Noise, checkpoint, listeners.
+        guarantee: What the fit claims; its steps are taken.
+        context: What it needs.
     """
 
     def __init__(
         self,
         net: nn.Module,
-        how: How,
+        settings: TrainingSettings,
         patches: Patches,
         guarantee: Guarantee,
         context: FitContext,
     ) -> None:
-        self.how, self.patches = how, patches
-        self.guarantee, self.context = guarantee, context
-        self.net = net.to(context.device)
-        self.critic: nn.Module = PatchScore(self.net)
-        self.averaged = copy.deepcopy(net)
-        self.optimiser = torch.optim.Adam(
-            self.critic.parameters(), lr=how.learning_rate, betas=BETAS
-        )
-        self.rng = torch.Generator().manual_seed(stream(context.seed, "segmenter flips"))
-        refuse_mixing(self.critic, _of_nobody(patches.size).to(context.device))
-        refuse_unruled(self.critic)
-        self.private_steps = guarantee.steps
-        self.step = step_of(guarantee, how.engine)
-        self.sampler = PoissonSampler(
+        each = settings.patches_per_draw
+        super().__init__(
+            step_of(guarantee, engine=settings.engine, real=torch.neg),  # a score is minus a loss
+            sampler_of(patches, guarantee, context, patches_per_draw=each),
             patches,
-            unit=guarantee.unit,
-            rate=guarantee.sampling_rate,
-            patches_per_draw=how.patches_per_draw,
-            noise=context.noise,
-            seed=stream(context.seed, "patches within a patient"),
+            guarantee,
+            context,
+            rounds=guarantee.steps,
+            draws=("flips", torch.Generator().manual_seed(stream(context.seed, FLIPS))),
         )
+        self.settings = settings
+        self.net = net.to(context.device)
+        self.critic = PatchScore(self.net)
+        self.averaged = copy.deepcopy(self.net)
+        self.optimiser = torch.optim.Adam(
+            self.critic.parameters(), lr=settings.learning_rate, betas=BETAS
+        )
+        refuse_untrainable(self.critic, _of_nobody(patches.size).to(context.device))
 
-    def run(self) -> tuple[nn.Module, Tally]:
-        """Takes the planned steps, in strides; returns the averaged network."""
-        self.context.inspect(self)
-        total = self.private_steps
-        tally = self._resumed() or Tally(total=total)
-        while tally.begun < tally.total:
-            self._keep(tally)
-            for begun in range(tally.begun, tally.until):
-                self._step(begun, begun + 1 - tally.lost)
-                self.context.progress(begun + 1, total, {})
-            tally = tally.done()
-        self._keep(tally)
-        return self.averaged.eval(), tally
+    def nets(self) -> dict[str, nn.Module]:
+        """The network and its running average."""
+        return {"net": self.net, "averaged": self.averaged}
 
-    def _step(self, begun: int, useful: int) -> None:
-        """One private step; ``begun`` counts lost ones too."""
-        indices, owners = self.sampler.draw()
-        images, masks = flips(*labelled(self.patches, indices), self.rng)
-        batch = Batch(
-            torch.cat([images, 2 * masks - 1], dim=1),
-            torch.from_numpy(owners),
-            present=torch.from_numpy(indices != BLANK),
-        ).on(self.context.device)
-        _assign(self.critic, self.step.gradient(self.critic, batch, self.context.noise))
-        played = begun / self.private_steps
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.how.learning_rate * (1 + math.cos(math.pi * played)) / 2
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """The network's."""
+        return {"moments": self.optimiser}
+
+    def round(self, number: int, useful: int) -> None:
+        """One private step on flipped patches."""
+        drawn = self.drawn()
+        images, masks = flips(drawn.real[:, :1], drawn.real[:, 1:], self.rng)
+        batch = drawn._replace(real=torch.cat([images, masks], dim=1)).on(self.context.device)
+        assign(self.critic, self.step.gradient(self.critic, batch, self.context.noise))
+        played = (number - 1) / self.rounds
+        set_rate(self.optimiser, self.settings.learning_rate * (1 + math.cos(math.pi * played)) / 2)
         self.optimiser.step()
-        self._average(useful)
-
-    @torch.no_grad()
-    def _average(self, done: int) -> None:
-        decay = min(self.how.averaging, done / (done + 10))
-        nets = self.averaged.parameters(), self.net.parameters()
-        for mean, now in zip(*nets, strict=True):
-            mean.lerp_(now, 1 - decay)
-
-    def _keep(self, tally: Tally) -> None:
-        if self.context.checkpoint is not None:
-            facts = {"noise": self.context.noise.state(), "draws": self.sampler.draws}
-            self.context.checkpoint.save(State(tally, self._tensors(), facts))
-
-    def _tensors(self) -> dict[str, Tensor]:
-        """All that training changes."""
-        found = {f"net.{name}": t for name, t in self.net.state_dict().items()}
-        found |= {f"averaged.{name}": t for name, t in self.averaged.state_dict().items()}
-        for i, weight in enumerate(self.critic.parameters()):
-            moments = self.optimiser.state[weight].items()
-            found |= {f"moments.{i}.{name}": t for name, t in moments}
-        return {**found, "flips": self.rng.get_state()}
-
-    def _resumed(self) -> Tally | None:
-        """Goes back to the checkpoint, if there is one."""
-        checkpoint = self.context.checkpoint
-        if checkpoint is None or checkpoint.state is None:
-            return None
-        kept = checkpoint.state
-        self._load(kept)
-        exact = kept.facts["noise"] is not None
-        if exact:
-            self.context.noise.restore(kept.facts["noise"])
-        return kept.tally.resumed(exact=exact, counted=checkpoint.counted())
-
-    def _load(self, kept: State) -> None:
-        tensors = kept.tensors
-        for start, net in (("net.", self.net), ("averaged.", self.averaged)):
-            net.load_state_dict(
-                {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
-            )
-        for i, weight in enumerate(self.critic.parameters()):
-            start = f"moments.{i}."
-            moments = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
-            if moments:
-                self.optimiser.state[weight] = {
-                    name: t if name == STEP else t.to(weight.device) for name, t in moments.items()
-                }
-        self.rng.set_state(tensors["flips"])
-        self.sampler.draws = kept.facts["draws"]
+        follow(self.averaged, self.net, averaging=self.settings.averaging, done=useful)
+        self.context.progress(number, self.rounds, {})
 
 
 def _of_nobody(size: int) -> Tensor:
     """Some labelled patches."""
     return torch.rand(3, 2, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
-
-
-def step_of(guarantee: Guarantee, engine: str) -> Step:
-    """The gradient rule that a guarantee asks for; a labelled patch's loss is minus its score."""
-    return Step(
-        real_loss=torch.neg,
-        expected_units=guarantee.sampling_rate * guarantee.units,
-        clip_norm=guarantee.clip_norm,
-        noise_multiplier=guarantee.noise_multiplier,
-        engine=engine,
-    )
-
-
-def labelled(patches: Patches, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """Some images and their masks, zeros for blank ones; the others stay where they are."""
-    there = indices != BLANK
-    shape = (len(indices), *patches.images.shape[1:])
-    images, masks = torch.zeros(shape), torch.zeros(shape)
-    images[there] = torch.from_numpy(patches.images[indices[there]])
-    masks[there] = torch.from_numpy(patches.masks[indices[there]]).float()
-    return images, masks
-
-
-def _assign(net: nn.Module, gradient: Tensor) -> None:
-    start = 0
-    for weight in net.parameters():
-        weight.grad = gradient[start : start + weight.numel()].view_as(weight)
-        start += weight.numel()

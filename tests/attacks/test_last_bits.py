@@ -18,9 +18,10 @@ from scipy.stats import binom, norm
 from benchmark.core.budget import Budget, PublicNumbers
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
-from benchmark.privacy.dpsgd import Batch, Step
+from benchmark.privacy.dpsgd.batch import Batch
+from benchmark.privacy.dpsgd.step import Step
+from benchmark.privacy.mechanisms.release import Release, grid_of, plan_releases
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
-from benchmark.privacy.release import Release, grid_of, plan_releases
 from benchmark.privacy.replay import Recorder
 from generators.dp_simulator import DpSimulator
 from generators.nets.convolutional import PatchCritic, initialise

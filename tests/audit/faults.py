@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.privacy.choice import Election
-from benchmark.privacy.convolution import Gram
-from benchmark.privacy.dpsgd import Batch
+from benchmark.privacy.dpsgd.batch import Batch
+from benchmark.privacy.dpsgd.convolution import Gram
+from benchmark.privacy.dpsgd.sampling import PoissonSampler
+from benchmark.privacy.mechanisms.choice import Election
+from benchmark.privacy.mechanisms.release import Release
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.privacy.release import Release
-from benchmark.privacy.sampling import PoissonSampler
 from generators import private_evolution, private_selection
 from generators.nets import federated, one_mean
 

@@ -23,7 +23,7 @@ from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.core.generator import FitContext
 from benchmark.core.identity import Identity
 from benchmark.core.registry import generators
-from benchmark.privacy.ledger import Ledger, OverCapError
+from benchmark.privacy.ledger.ledger import Ledger, OverCapError
 from benchmark.privacy.randomness import SystemNoise
 from benchmark.sweep.watching.rounds import RoundWatch
 from federation import messages

@@ -14,7 +14,7 @@ import pytest
 from loopback import Loopback, run_in_flowers_simulation
 
 from benchmark.core.folders import LEDGER, machine_secret
-from benchmark.privacy.ledger import Ledger
+from benchmark.privacy.ledger.ledger import Ledger
 from federation.backend import simulate
 from federation.deployment import post_of
 from federation.server_app import job_of

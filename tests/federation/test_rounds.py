@@ -17,8 +17,8 @@ from tiny_sites import job_of
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays
-from benchmark.privacy.checkpoint import Checkpoint
-from benchmark.privacy.sampling import PoissonSampler
+from benchmark.privacy.dpsgd.checkpoint import Checkpoint
+from benchmark.privacy.dpsgd.sampling import PoissonSampler
 from federation import messages
 from federation.backend import OneProcess, posts_app, simulate
 from federation.client_app import client_app
@@ -315,7 +315,7 @@ def test_a_site_that_cannot_take_its_post_is_named(posts: list[Post]) -> None:
 
 def test_a_budget_that_is_spent_is_said(posts: list[Post]) -> None:
     from benchmark.core.folders import LEDGER, machine_secret
-    from benchmark.privacy.ledger import Ledger
+    from benchmark.privacy.ledger.ledger import Ledger
 
     Ledger(posts[1].state / LEDGER, machine_secret(posts[1].state)).set_cap(0.5)
     with pytest.raises(FederationError, match="Site b, joining: it has no privacy budget left"):

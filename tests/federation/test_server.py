@@ -16,7 +16,7 @@ from benchmark.cli.federate import federate
 from benchmark.core.errors import UsageError
 from benchmark.core.files import held, read_json
 from benchmark.core.folders import LEDGER, machine_secret
-from benchmark.privacy.ledger import Ledger
+from benchmark.privacy.ledger.ledger import Ledger
 from federation import server_app
 from federation.backend import OneProcess, posts_app
 from federation.deployment import post_of

@@ -15,8 +15,8 @@ from benchmark.core.federation import Arrays
 from benchmark.core.files import held
 from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.core.generator import FitContext
-from benchmark.privacy.accounting import epsilon_spent
-from benchmark.privacy.ledger import Ledger, OverCapError
+from benchmark.privacy.accounting.subsampled_gaussian import epsilon_spent
+from benchmark.privacy.ledger.ledger import Ledger, OverCapError
 from benchmark.privacy.randomness import SystemNoise
 from federation.job import Job
 from federation.sites import BusyError, Post, Site

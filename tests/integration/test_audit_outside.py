@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from benchmark.core.patches import Patches
-from benchmark.privacy.release import Release
+from benchmark.privacy.mechanisms.release import Release
 from generators.dp_simulator import DpSimulator
 
 class Guest(DpSimulator):

@@ -9,7 +9,7 @@ import pytest
 from command import SMALL, STEPS, UNTRACKED, bench, plug_in, results, rows
 
 from benchmark.core.folders import LEDGER, machine_secret, state_folder
-from benchmark.privacy.ledger import Ledger
+from benchmark.privacy.ledger.ledger import Ledger
 from benchmark.results.outcome import Outcome
 from benchmark.results.spec import spec_from
 from benchmark.results.store import RESULT, Store

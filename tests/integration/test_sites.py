@@ -25,7 +25,7 @@ from command import (
 )
 
 from benchmark.core.budget import Guarantee
-from benchmark.privacy.accounting import epsilon_spent
+from benchmark.privacy.accounting.subsampled_gaussian import epsilon_spent
 from benchmark.results.bookends import METHODS
 
 SITES = ["run", "--generator", "dp-wgan", "--data", "cohort", "--sites", "2", *SMALL]

@@ -110,7 +110,7 @@ def test_a_capped_fit_that_was_killed_goes_on_under_its_own_entry_and_says_so(
     tiny_cohort: Path, tmp_path: Path, monkeypatch
 ) -> None:
     from benchmark.core.folders import LEDGER, machine_secret
-    from benchmark.privacy.ledger import Ledger
+    from benchmark.privacy.ledger.ledger import Ledger
 
     state = tmp_path / "state"
     monkeypatch.setenv("ANGIOBENCH_STATE", str(state))

@@ -22,7 +22,7 @@ from command import (
 
 from benchmark.audit import laws, release_laws
 from benchmark.core.budget import Guarantee
-from benchmark.privacy.accounting import epsilon_spent
+from benchmark.privacy.accounting.subsampled_gaussian import epsilon_spent
 from benchmark.results.bookends import METHODS
 
 COLUMNS = (

@@ -20,9 +20,9 @@ from command import COMMAND, bench, processes_in, results, wait_for
 from benchmark.core.budget import Guarantee, epsilon_text
 from benchmark.core.editions import DEFAULT, EDITIONS
 from benchmark.core.folders import machine_secret
-from benchmark.privacy.accounting import epsilon_spent
-from benchmark.privacy.composition import total_epsilon
-from benchmark.privacy.ledger import DELTA, ledger_in
+from benchmark.privacy.accounting.composition import total_epsilon
+from benchmark.privacy.accounting.subsampled_gaussian import epsilon_spent
+from benchmark.privacy.ledger.ledger import DELTA, ledger_in
 from benchmark.results.tuned_settings import Found
 from benchmark.tuning.study import PHANTOM_SEED
 from leaderboard.entries import entry_of

@@ -12,7 +12,7 @@ import pytest
 from benchmark.cli.main import main
 from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.core.registry import generators, segmenters
-from benchmark.privacy.ledger import Ledger
+from benchmark.privacy.ledger.ledger import Ledger
 
 RUN = ["run", "--generator", "dp-wgan", "--epsilon", "2"]
 AUTO = [*RUN, "--seeds", "auto"]
@@ -240,7 +240,7 @@ def test_help_and_list_import_nothing_heavy(arguments: list[str]) -> None:
 import sys
 from benchmark.cli.main import main
 from benchmark.core.folders import LEDGER, machine_secret
-from benchmark.privacy.ledger import Ledger
+from benchmark.privacy.ledger.ledger import Ledger
 sys.argv = ["bench", *{arguments!r}]
 try:
     main()

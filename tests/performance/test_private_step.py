@@ -18,14 +18,16 @@ import pytest
 import torch
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
-from benchmark.privacy.calibration import calibrate
-from benchmark.privacy.dpsgd import Batch, Step
-from benchmark.privacy.ledger import Ledger, Spending
+from benchmark.privacy.accounting.calibration import calibrate
+from benchmark.privacy.dpsgd.batch import Batch
+from benchmark.privacy.dpsgd.step import Step
+from benchmark.privacy.dpsgd.training import assign
+from benchmark.privacy.ledger.ledger import Ledger, Spending
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.sweep.executors.task import keep_memory
 from generators.dp_wgan import DpWgan, DpWganParams
 from generators.nets.convolutional import PatchCritic, initialise
-from generators.nets.players import LOSSES, OPTIMISERS, _assign, patch_critic
+from generators.nets.players import LOSSES, OPTIMISERS, patch_critic
 
 SIZES = {"quick": 32, "standard": 64, "paper": 96}
 PAPER_BATCH = 8
@@ -111,7 +113,7 @@ def _step(preset: str, kind: str, layout: str) -> Callable[[], None]:
     noise = SeededNoise(0, "bench")
 
     def whole() -> None:
-        _assign(critic, step.gradient(critic, batch, noise))
+        assign(critic, step.gradient(critic, batch, noise))
         optimiser.step()
 
     return whole

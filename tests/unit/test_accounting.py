@@ -10,9 +10,9 @@ from scipy.optimize import brentq
 from scipy.special import log_ndtr, ndtr
 
 from benchmark.core.errors import UsageError
-from benchmark.privacy import accounting
-from benchmark.privacy.accounting import account, epsilon_spent
-from benchmark.privacy.calibration import calibrate
+from benchmark.privacy.accounting import subsampled_gaussian
+from benchmark.privacy.accounting.calibration import calibrate
+from benchmark.privacy.accounting.subsampled_gaussian import account, epsilon_spent
 
 ACCOUNTANTS = pytest.mark.parametrize("accountant", ["prv", "pld", "rdp"])
 
@@ -167,17 +167,17 @@ def test_garbage_of_a_library_is_never_passed_on(monkeypatch, garbage):
         return garbage
 
     monkeypatch.setattr(PRVAccountant, "get_epsilon", get_epsilon)
-    accounting._prv.cache_clear()
+    subsampled_gaussian._prv.cache_clear()
     spent = account(**mechanism(0.02, 0.9, 100, 1e-5))
-    accounting._prv.cache_clear()
+    subsampled_gaussian._prv.cache_clear()
     assert spent == account(**mechanism(0.02, 0.9, 100, 1e-5), accountant="pld")
 
 
 def test_when_nobody_has_an_answer_the_bound_is_infinite(monkeypatch):
     def silent(run):
-        raise accounting.NoAnswerError
+        raise subsampled_gaussian.NoAnswerError
 
-    monkeypatch.setattr(accounting, "_ACCOUNTANTS", {"prv": silent, "rdp": silent})
+    monkeypatch.setattr(subsampled_gaussian, "_ACCOUNTANTS", {"prv": silent, "rdp": silent})
     assert account(**mechanism(0.02, 0.9, 100, 1e-5)) == (math.inf, "prv")
 
 
@@ -210,7 +210,8 @@ def test_what_cannot_be_meant_is_refused_with_a_sentence(wrong, sentence):
 
 def test_importing_the_accountants_imports_no_heavy_library():
     code = (
-        "import sys, benchmark.privacy.accounting, benchmark.privacy.calibration\n"
+        "import sys\n"
+        "from benchmark.privacy.accounting import calibration, subsampled_gaussian\n"
         "heavy = {'torch', 'opacus', 'scipy', 'dp_accounting'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or 0)"
     )

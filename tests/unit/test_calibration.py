@@ -3,8 +3,8 @@ import math
 import pytest
 
 from benchmark.core.errors import UsageError
-from benchmark.privacy.accounting import epsilon_spent
-from benchmark.privacy.calibration import calibrate
+from benchmark.privacy.accounting.calibration import calibrate
+from benchmark.privacy.accounting.subsampled_gaussian import epsilon_spent
 
 TARGETS = [
     *[(epsilon, 64 / 4096, 2000, 1e-5, "prv") for epsilon in (0.02, 0.1, 0.5, 7.4, 60.0)],

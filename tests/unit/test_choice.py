@@ -17,13 +17,20 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import UsageError
 from benchmark.core.laws import LawBrokenError
 from benchmark.core.patches import Patches
-from benchmark.privacy import choice_laws, composition
-from benchmark.privacy.accounting import gaussian_delta
-from benchmark.privacy.choice import Election, PermuteAndFlip, choice_of, in_steps, plan_choices
-from benchmark.privacy.planning import recomputed
-from benchmark.privacy.pure import FINENESS, epsilon_of_choices, noise_of_choices
+from benchmark.privacy import choice_laws
+from benchmark.privacy.accounting import composition
+from benchmark.privacy.accounting.choices import FINENESS, epsilon_of_choices, noise_of_choices
+from benchmark.privacy.accounting.subsampled_gaussian import gaussian_delta
+from benchmark.privacy.mechanisms.choice import (
+    Election,
+    PermuteAndFlip,
+    choice_of,
+    in_steps,
+    plan_choices,
+)
+from benchmark.privacy.mechanisms.poisson_gaussian import recomputed
+from benchmark.privacy.mechanisms.release import grid_of
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
-from benchmark.privacy.release import grid_of
 from benchmark.privacy.replay import Chosen, Recorder, Replayer
 
 PUBLIC = PublicNumbers(patients=5, patches_per_patient=4, patch_size=8)

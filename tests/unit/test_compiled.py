@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.privacy import compiled
+from benchmark.privacy.dpsgd import compiled
+from benchmark.privacy.dpsgd.loops import LANES, TILE, Geometry
 from benchmark.privacy.jit import jit
-from benchmark.privacy.loops import LANES, TILE, Geometry
 
 SLOW = settings(deadline=None, max_examples=60)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from benchmark.privacy import discrete
-from benchmark.privacy.discrete import SMALL_SCALE, Bits, Exact, Layered, distance
+from benchmark.privacy.mechanisms import discrete
+from benchmark.privacy.mechanisms.discrete import SMALL_SCALE, Bits, Exact, Layered, distance
 
 N = 40_000
 RARE = 1e-6

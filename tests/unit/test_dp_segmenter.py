@@ -16,13 +16,13 @@ from benchmark.core.errors import UsageError
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.segmenter import TrainContext
-from benchmark.privacy.accounting import epsilon_spent
-from benchmark.privacy.checkpoint import Checkpoint
-from benchmark.privacy.dpsgd import refuse_mixing
+from benchmark.privacy.accounting.subsampled_gaussian import epsilon_spent
+from benchmark.privacy.dpsgd.checkpoint import Checkpoint
+from benchmark.privacy.dpsgd.mixing import refuse_mixing
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from segmenters.checks import PUBLIC, patches, patients_patches
 from segmenters.dp_segmenter import DpSegmenter, DpSegmenterParams
-from segmenters.nets.private import PatchScore, SmallUnet, Training
+from segmenters.nets.private import PatchScore, SegmenterTraining, SmallUnet
 from segmenters.nets.training import dice_and_cross_entropy, loss_of_each
 
 SMALL = {"width": 2, "batch": 8, "patients_per_step": 2, "clip_norm": 0.5}
@@ -93,7 +93,7 @@ def laws_broken(unit: str, plant=lambda game: None) -> dict[str, str]:
     made = DpSegmenter(DpSegmenterParams(**SMALL, steps=2))
     found: dict[str, str] = {}
 
-    def look(game: Training) -> None:
+    def look(game: SegmenterTraining) -> None:
         plant(game)
         found.update(broken(game, game.guarantee))
 
@@ -106,15 +106,15 @@ def test_every_exact_law_of_a_private_step_holds(unit: str) -> None:
     assert laws_broken(unit) == {}
 
 
-def half_the_noise(game: Training) -> None:
+def half_the_noise(game: SegmenterTraining) -> None:
     game.step = replace(game.step, noise_multiplier=game.step.noise_multiplier / 2)
 
 
-def no_clipping(game: Training) -> None:
+def no_clipping(game: SegmenterTraining) -> None:
     game.step = replace(game.step, clip_norm=1e9, noise_multiplier=game.step.noise_multiplier / 2e9)
 
 
-def more_steps(game: Training) -> None:
+def more_steps(game: SegmenterTraining) -> None:
     game.private_steps *= 2
 
 
@@ -152,7 +152,7 @@ def test_an_audit_sees_its_canaries_through_flips_and_does_not_refute_an_honest_
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_without_clipping_an_audit_refutes_the_claim(unit: str) -> None:
-    def loud(game: Training) -> None:
+    def loud(game: SegmenterTraining) -> None:
         step = game.step
         share = step.clip_norm / 1e9
         game.step = replace(step, clip_norm=1e9, noise_multiplier=step.noise_multiplier * share)
@@ -181,7 +181,7 @@ def test_epsilon_follows_from_the_plans_own_numbers(unit: str) -> None:
 def test_exactly_the_planned_steps_are_taken_and_no_curve_is_told(unit: str) -> None:
     taken, curves = [], []
 
-    def look(game: Training) -> None:
+    def look(game: SegmenterTraining) -> None:
         inner = game.step.gradient
 
         def counted(*arguments: Any) -> torch.Tensor:
@@ -241,7 +241,7 @@ def run(folder: Path, noise: Any, unit: str, kill_at: int | None = None):
     folder.mkdir(exist_ok=True)
     taken = 0
 
-    def look(game: Training) -> None:
+    def look(game: SegmenterTraining) -> None:
         inner = game.step.gradient
 
         def counted(*arguments: Any) -> torch.Tensor:

@@ -18,8 +18,8 @@ from benchmark.core.errors import UsageError
 from benchmark.core.generator import FitContext, Generator
 from benchmark.core.registry import generators
 from benchmark.core.settings import Settings
+from benchmark.privacy.mechanisms.release import Release, plan_releases
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.privacy.release import Release, plan_releases
 from benchmark.sweep.feasibility import (
     DOUBTFUL,
     FAILED,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmark.core.patches import Patches
-from benchmark.privacy.release import clipped
+from benchmark.privacy.mechanisms.release import clipped
 from generators.simulation.labels import family, measure
 from generators.simulation.populations import Populations, populations_of
 from generators.simulation.statistics import measure as looks

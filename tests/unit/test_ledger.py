@@ -16,11 +16,11 @@ import pytest
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.identity import Identity
-from benchmark.privacy import composition
-from benchmark.privacy.accounting import epsilon_spent
-from benchmark.privacy.chain import ChangedError, LedgerError, Pages
-from benchmark.privacy.ledger import DELTA, Kind, Ledger, OverCapError, Spending
-from benchmark.privacy.units import patient_epsilon_of_patch_run
+from benchmark.privacy.accounting import composition
+from benchmark.privacy.accounting.subsampled_gaussian import epsilon_spent
+from benchmark.privacy.accounting.units import patient_epsilon_of_patch_run
+from benchmark.privacy.ledger.chain import ChangedError, LedgerError, Pages
+from benchmark.privacy.ledger.ledger import DELTA, Kind, Ledger, OverCapError, Spending
 
 SECRET = b"a secret"
 

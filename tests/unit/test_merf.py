@@ -15,12 +15,12 @@ from benchmark.core.errors import UsageError
 from benchmark.core.generator import FitContext
 from benchmark.core.laws import LawBrokenError
 from benchmark.core.patches import Patches
+from benchmark.privacy.mechanisms.release import Release, clipped
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.privacy.release import Release, clipped
 from generators.checks import PUBLIC, patches
 from generators.dp_merf import DpMerf
 from generators.nets.embedding import Embedding, scales
-from generators.nets.matching import Target, contributions, distance, trained
+from generators.nets.matching import Target, contributions, distance, train
 from generators.nets.merf_settings import EVIDENCE
 
 SIZE = PUBLIC.patch_size
@@ -160,7 +160,7 @@ def test_training_comes_closer_to_the_released_mean(unit: str) -> None:
     )
     curve: list[float] = []
     net = DpMerf(params)._network(SIZE)
-    trained(net, made, target, params, lambda step, total, found: curve.append(found["distance"]))
+    train(net, made, target, params, lambda step, total, found: curve.append(found["distance"]))
     assert np.mean(curve[-5:]) < 0.5 * np.mean(curve[:5])
 
 

@@ -7,7 +7,7 @@ import pytest
 from cells import SPEC
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
-from benchmark.privacy.ledger import Spending
+from benchmark.privacy.ledger.ledger import Spending
 from benchmark.results.spec import VALIDATION
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.payment import spendings_of

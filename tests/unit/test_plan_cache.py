@@ -11,8 +11,8 @@ import pytest
 from benchmark.core.budget import Budget, Guarantee
 from benchmark.core.files import write_json
 from benchmark.core.registry import generators
-from benchmark.privacy.dpsgd import grid_of
-from benchmark.privacy.planning import plan_poisson_gaussian, recomputed
+from benchmark.privacy.dpsgd.step import grid_of
+from benchmark.privacy.mechanisms.poisson_gaussian import plan_poisson_gaussian, recomputed
 from benchmark.results.spec import AcrossSites, PlugIn, RunSpec
 from benchmark.sweep import plan_cache
 from benchmark.sweep.plan_cache import planned

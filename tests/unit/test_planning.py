@@ -11,9 +11,13 @@ from click import Context
 from benchmark.cli.run import run, sweep_of
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import UsageError
-from benchmark.privacy.accounting import epsilon_spent
-from benchmark.privacy.dpsgd import ROUNDING, grid_of
-from benchmark.privacy.planning import plan_poisson_gaussian, provable_epsilon, recomputed
+from benchmark.privacy.accounting.subsampled_gaussian import epsilon_spent
+from benchmark.privacy.dpsgd.step import ROUNDING, grid_of
+from benchmark.privacy.mechanisms.poisson_gaussian import (
+    plan_poisson_gaussian,
+    provable_epsilon,
+    recomputed,
+)
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from benchmark.sweep.cell import _noise
 from benchmark.sweep.cells import _levels

@@ -14,10 +14,10 @@ from benchmark.core.budget import Budget, Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
-from benchmark.privacy.accounting import gaussian_delta
-from benchmark.privacy.planning import recomputed
+from benchmark.privacy.accounting.subsampled_gaussian import gaussian_delta
+from benchmark.privacy.mechanisms.poisson_gaussian import recomputed
+from benchmark.privacy.mechanisms.release import Release
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.privacy.release import Release
 from generators.checks import PUBLIC, patches
 from generators.private_evolution import (
     EVIDENCE,

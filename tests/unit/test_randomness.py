@@ -7,7 +7,7 @@ from scipy import stats
 
 from benchmark.core.mechanism import Grid
 from benchmark.privacy import randomness
-from benchmark.privacy.discrete import Layered
+from benchmark.privacy.mechanisms.discrete import Layered
 from benchmark.privacy.randomness import SeededNoise, SystemNoise, keystream
 
 # Every statistical law here is refused with a probability below 1e-7 when it holds.

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from benchmark.core.budget import Budget, PublicNumbers
 from benchmark.core.mechanism import Grid
 from benchmark.core.patches import Patches
-from benchmark.privacy.accounting import account, gaussian_delta
-from benchmark.privacy.planning import recomputed
-from benchmark.privacy.randomness import SeededNoise
-from benchmark.privacy.release import (
+from benchmark.privacy.accounting.subsampled_gaussian import account, gaussian_delta
+from benchmark.privacy.mechanisms.poisson_gaussian import recomputed
+from benchmark.privacy.mechanisms.release import (
     FINENESS,
     Release,
     clipped,
@@ -22,6 +21,7 @@ from benchmark.privacy.release import (
     on_grid,
     plan_releases,
 )
+from benchmark.privacy.randomness import SeededNoise
 
 PUBLIC = PublicNumbers(patients=5, patches_per_patient=4, patch_size=8)
 SIDE = 8

@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import benchmark.privacy.release as release_module
+import benchmark.privacy.mechanisms.release as release_module
 from benchmark.audit.canaries import audit, trial
 from benchmark.audit.laws import broken
 from benchmark.audit.release_laws import LAWS
 from benchmark.core.budget import Budget
 from benchmark.core.generator import FitContext
+from benchmark.privacy.mechanisms.release import FINENESS, Release, plan_releases
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.privacy.release import FINENESS, Release, plan_releases
 from generators.checks import PUBLIC, patches
 from generators.dp_simulator import DpSimulator
 

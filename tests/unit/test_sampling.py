@@ -5,8 +5,8 @@ import pytest
 import scipy.stats
 
 from benchmark.core.patches import Patches
+from benchmark.privacy.dpsgd.sampling import BLANK, PoissonSampler, least_units
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.privacy.sampling import BLANK, PoissonSampler, least_units
 
 PATIENTS, SLOTS, DRAWS = 8, 50, 400
 

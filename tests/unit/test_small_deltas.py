@@ -16,16 +16,19 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import gammaln, log_ndtr, logsumexp
 
-from benchmark.privacy import units
-from benchmark.privacy.accounting import (
+from benchmark.privacy.accounting import units
+from benchmark.privacy.accounting.calibration import calibrate
+from benchmark.privacy.accounting.subsampled_gaussian import (
     ACCOUNTANTS,
     LEAST_DELTA,
     account,
     epsilon_spent,
     gaussian_delta,
 )
-from benchmark.privacy.calibration import calibrate
-from benchmark.privacy.units import patch_epsilon_of_patient_run, patient_epsilon_of_patch_run
+from benchmark.privacy.accounting.units import (
+    patch_epsilon_of_patient_run,
+    patient_epsilon_of_patch_run,
+)
 
 RATES = (0.01, 0.5, 0.99, 0.9999, 0.999999, 1.0)
 NOISES = ((0.8, 1), (5.0, 100), (60.0, 3000))

@@ -13,8 +13,8 @@ import pytest
 from made import INPUTS
 
 from benchmark.core.errors import UsageError
-from benchmark.privacy.composition import total_epsilon
-from benchmark.privacy.ledger import DELTA, OverCapError, ledger_in
+from benchmark.privacy.accounting.composition import total_epsilon
+from benchmark.privacy.ledger.ledger import DELTA, OverCapError, ledger_in
 from benchmark.results.outcome import Outcome
 from benchmark.sweep.cells import guarantee_of
 from benchmark.sweep.inputs import Inputs

@@ -10,9 +10,9 @@ from scipy.optimize import brentq
 from scipy.stats import binom, norm
 
 from benchmark.core.errors import UsageError
-from benchmark.privacy import units
-from benchmark.privacy.accounting import epsilon_spent, least_epsilon
-from benchmark.privacy.units import (
+from benchmark.privacy.accounting import units
+from benchmark.privacy.accounting.subsampled_gaussian import epsilon_spent, least_epsilon
+from benchmark.privacy.accounting.units import (
     check_delta,
     default_delta,
     patch_epsilon_of_patient_run,
@@ -298,7 +298,7 @@ def test_no_unit_has_no_delta():
 
 def test_importing_the_bounds_imports_no_heavy_library():
     code = (
-        "import sys, benchmark.privacy.units\n"
+        "import sys, benchmark.privacy.accounting.units\n"
         "heavy = {'torch', 'opacus', 'scipy', 'dp_accounting'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or 0)"
     )

@@ -65,7 +65,7 @@ def test_every_critic_step_draws_a_batch_of_its_own_and_no_more_are_taken(
     unit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bytes] = []
-    from benchmark.privacy import sampling
+    from benchmark.privacy.dpsgd import sampling
 
     draw = sampling.PoissonSampler.draw
 
@@ -85,7 +85,7 @@ def test_every_critic_step_draws_a_batch_of_its_own_and_no_more_are_taken(
 
 def test_nothing_but_the_private_step_reads_a_patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """With every batch withheld, other patients change nothing."""
-    from benchmark.privacy import sampling
+    from benchmark.privacy.dpsgd import sampling
 
     nothing = np.empty(0, np.int64)
     monkeypatch.setattr(sampling.PoissonSampler, "draw", lambda self: (nothing, nothing))

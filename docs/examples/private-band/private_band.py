@@ -11,7 +11,7 @@ from benchmark.core.errors import NotFittedError
 from benchmark.core.generator import Generator
 from benchmark.core.patches import Patches
 from benchmark.core.settings import Settings
-from benchmark.privacy.release import Release, plan_releases
+from benchmark.privacy.mechanisms.release import Release, plan_releases
 
 
 @dataclass(frozen=True, kw_only=True)

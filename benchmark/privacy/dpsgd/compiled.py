@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.privacy import loops, sums
-from benchmark.privacy.loops import LANES, TILE, Geometry, Numbers
+from benchmark.privacy.dpsgd import loops, sums
+from benchmark.privacy.dpsgd.loops import LANES, TILE, Geometry, Numbers
 
 
 class Made(NamedTuple):

@@ -208,7 +208,7 @@ class Layered:
 
     def _fill(self, found: Integers, words: Words) -> None:
         """Adds a number to each of these zeros."""
-        from benchmark.privacy.lookup import looked_up
+        from benchmark.privacy.mechanisms.lookup import looked_up
 
         known, table, ties = words(len(found) * self.layers), _table(), 0
         rows = known.reshape(self.layers, len(found))

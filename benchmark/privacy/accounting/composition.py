@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from benchmark.core.budget import Guarantee, Unit
-from benchmark.privacy.accounting import checked_run
-from benchmark.privacy.pure import epsilon_of_choices, pure_steps, times
-from benchmark.privacy.units import (
+from benchmark.privacy.accounting.choices import epsilon_of_choices, pure_steps, times
+from benchmark.privacy.accounting.subsampled_gaussian import checked_run
+from benchmark.privacy.accounting.units import (
     Steps,
     composed_epsilon,
     own_unit,

@@ -40,9 +40,9 @@ import numpy as np
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.mechanism import Choice, Integers, Noise, Words
 from benchmark.core.patches import Patches
-from benchmark.privacy.discrete import Bits, happens
-from benchmark.privacy.pure import FINENESS, FULL_SCORE, with_noise
-from benchmark.privacy.release import Features, Vectors, vectors_of_units
+from benchmark.privacy.accounting.choices import FINENESS, FULL_SCORE, with_noise
+from benchmark.privacy.mechanisms.discrete import Bits, happens
+from benchmark.privacy.mechanisms.release import Features, Vectors, vectors_of_units
 
 
 @dataclass(frozen=True)

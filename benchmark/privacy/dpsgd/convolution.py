@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
-from benchmark.privacy.shares import TINY, Rows, Seen, Share, gamma
+from benchmark.privacy.dpsgd.shares import TINY, Rows, Seen, Share, gamma
 
 if TYPE_CHECKING:
-    from benchmark.privacy.loops import Geometry, Numbers
+    from benchmark.privacy.dpsgd.loops import Geometry, Numbers
 
 GRAM_ADVANTAGE = 25
 """Gram matrices are used up to this many multiplications for each number that rows would hold."""
@@ -82,7 +82,7 @@ class Windows(NamedTuple):
             or output_gradients.dtype != torch.float32
         ):
             return None
-        from benchmark.privacy.loops import Geometry
+        from benchmark.privacy.dpsgd.loops import Geometry
 
         _, samples, channels, height, width = self.inputs.shape
         rows, columns = output_gradients.shape[3:]
@@ -156,7 +156,7 @@ class Gram(Share):
         geometry = self._windows.geometry()
         if geometry is None or not geometry.has_norms:
             return _norms_of_blocks(self._windows)
-        from benchmark.privacy.compiled import squared_norms
+        from benchmark.privacy.dpsgd.compiled import squared_norms
 
         return torch.from_numpy(squared_norms(*self._windows.as_arrays(), geometry))
 
@@ -195,7 +195,7 @@ def _lengths(windows: Windows) -> Tensor:
     """At least Σ_t a_t s_t, Σ_t a_t and Σ_t s_t of every unit: ``(3, U)`` float64."""
     geometry = windows.geometry()
     if geometry is not None:
-        from benchmark.privacy.compiled import lengths
+        from benchmark.privacy.dpsgd.compiled import lengths
 
         return torch.from_numpy(lengths(*windows.as_arrays(), geometry, TINY))
     layer, inputs, output_gradients, padding = windows
@@ -268,7 +268,7 @@ def _rows(windows: Windows) -> Rows:
     geometry = windows.geometry()
     near = windows.layer.weight.numel() <= NEAR
     if geometry is not None and geometry.has_rows and near:
-        from benchmark.privacy.compiled import rows
+        from benchmark.privacy.dpsgd.compiled import rows
 
         made, order, squares = rows(*windows.as_arrays(), geometry)
         return Rows(

@@ -46,7 +46,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.core.errors import UsageError
 from benchmark.core.rounding import least_float
-from benchmark.privacy.accounting import (
+from benchmark.privacy.accounting.subsampled_gaussian import (
     PLD_INTERVAL,
     PLD_MARGIN,
     NoAnswerError,

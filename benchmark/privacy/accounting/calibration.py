@@ -5,7 +5,13 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from benchmark.core.errors import UsageError
-from benchmark.privacy.accounting import Run, check_name, checked_run, gaussian_delta, spent_in
+from benchmark.privacy.accounting.subsampled_gaussian import (
+    Run,
+    check_name,
+    checked_run,
+    gaussian_delta,
+    spent_in,
+)
 
 _NOISE_RANGE = (1e-3, 1e6)
 
@@ -21,7 +27,7 @@ def calibrate(
         delta: δ in (0, 1).
         sampling_rate: q in (0, 1].
         steps: T, at least 1.
-        accountant: As in ``benchmark.privacy.accounting.account``.
+        accountant: As in ``benchmark.privacy.accounting.subsampled_gaussian.account``.
 
     Returns:
         σ with four significant digits, between 0.001 and 1e6. Its ``epsilon_spent`` does not exceed

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from benchmark.core.budget import PERMUTE_AND_FLIP, Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.core.rounding import least_float
-from benchmark.privacy.units import Steps
+from benchmark.privacy.accounting.units import Steps
 
 if TYPE_CHECKING:
     from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution

@@ -27,9 +27,9 @@ from benchmark.core.budget import Guarantee, Unit, epsilon_text
 from benchmark.core.errors import UsageError
 from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.core.identity import Identity
-from benchmark.privacy.chain import Chain, Entry, Head, Pages
-from benchmark.privacy.composition import total_epsilon
-from benchmark.privacy.histories import History, alike, before_and_now, of_group, owed
+from benchmark.privacy.accounting.composition import total_epsilon
+from benchmark.privacy.ledger.chain import Chain, Entry, Head, Pages
+from benchmark.privacy.ledger.histories import History, alike, before_and_now, of_group, owed
 
 Kind = Literal["fit", "statistics", "tuning", "selection"]
 CAP = "cap"

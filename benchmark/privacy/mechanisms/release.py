@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.mechanism import Grid, Integers, Noise
 from benchmark.core.patches import Patches
-from benchmark.privacy.discrete import Exact
-from benchmark.privacy.planning import plan_poisson_gaussian
+from benchmark.privacy.mechanisms.discrete import Exact
+from benchmark.privacy.mechanisms.poisson_gaussian import plan_poisson_gaussian
 
 Vectors = NDArray[np.float64]
 Features = Callable[[Patches], Vectors]

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.core.errors import UsageError
-from benchmark.privacy.layers import RULES
-from benchmark.privacy.shares import Rows, Seen, Share, summed
+from benchmark.privacy.dpsgd.layers import RULES
+from benchmark.privacy.dpsgd.shares import Rows, Seen, Share, summed
 
 SLACK = 2.0**-20
 """Of a weight, for its own rounding, and its norm's, to single precision."""
@@ -102,9 +102,10 @@ class Group(NamedTuple):
 
 
 class Engine(Protocol):
-    """Σ_u share_u · clip(mean gradient of u's losses, C), flat in the order of ``trained(critic)``.
+    """Σ_u share_u · clip(mean gradient of u's losses, C), flat.
 
-    In double precision. A unit whose gradient is not finite counts as zero.
+    In the order of ``trainable(critic)``, in double precision. A unit whose gradient is not finite
+    counts as zero.
     """
 
     def __call__(self, critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tensor:
@@ -148,7 +149,7 @@ def opacus(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tens
     wrapped = GradSampleModule(plain, loss_reduction="sum")
     losses = loss(scores_of(wrapped, samples.contiguous().requires_grad_()))
     torch.autograd.backward(units.means(losses).sum())
-    grads = [p.grad_sample for p in trained(plain)]  # type: ignore[attr-defined]
+    grads = [p.grad_sample for p in trainable(plain)]  # type: ignore[attr-defined]
     rows = torch.cat([g.flatten(1) for g in grads], dim=1)
     total = rows.new_zeros(rows.shape[1], dtype=torch.float64)
     for group in units.groups():
@@ -162,7 +163,7 @@ ENGINES: dict[str, Engine] = {"book-keeping": book_keeping, "opacus": opacus}
 DEFAULT_ENGINE = "book-keeping"
 
 
-def trained(net: nn.Module) -> list[nn.Parameter]:
+def trainable(net: nn.Module) -> list[nn.Parameter]:
     """The weights that training changes; a frozen one has no gradient, so no noise either."""
     return [weight for weight in net.parameters() if weight.requires_grad]
 
@@ -177,8 +178,9 @@ def refuse_unruled(critic: nn.Module) -> None:
         if type(module) not in RULES and next(module.parameters(recurse=False), None) is not None:
             known = ", ".join(sorted(kind.__name__ for kind in RULES))
             raise UsageError(
-                f"{type(module).__name__} has no rule in benchmark/privacy/layers.py, so a critic "
-                f"with it cannot be trained privately by book-keeping; there are rules for {known}."
+                f"{type(module).__name__} has no rule in benchmark/privacy/dpsgd/layers.py, "
+                "so a critic with it cannot be trained privately by book-keeping; there are rules "
+                f"for {known}."
             )
 
 
@@ -278,8 +280,8 @@ def _add(sums: dict[int, Tensor], shares: list[tuple[nn.Module, Share]], weights
 
 
 def _flat(critic: nn.Module, sums: dict[int, Tensor]) -> Tensor:
-    """In the order of ``trained(critic)``; zero for what no sample reached."""
-    found = ((weight, sums.get(id(weight))) for weight in trained(critic))
+    """In the order of ``trainable(critic)``; zero for what no sample reached."""
+    found = ((weight, sums.get(id(weight))) for weight in trainable(critic))
     return torch.cat(
         [
             (torch.zeros_like(w, dtype=torch.float64) if part is None else part).flatten()

@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.privacy.dpsgd.loops import Geometry, Numbers
 from benchmark.privacy.jit import jit, reordering_jit
-from benchmark.privacy.loops import Geometry, Numbers
 
 NUMBERS = 2048
 """Sums in double precision that stay in the nearest cache."""

@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmark.privacy.convolution import convolution
-from benchmark.privacy.shares import Rows, Seen, Share
+from benchmark.privacy.dpsgd.convolution import convolution
+from benchmark.privacy.dpsgd.shares import Rows, Seen, Share
 
 
 def linear(seen: Seen) -> list[Share]:

@@ -9,11 +9,14 @@ from typing import Any
 
 from benchmark.core.budget import ROUNDING_SHARE, Guarantee
 from benchmark.core.mechanism import Grid
-from benchmark.privacy.accounting import account
-from benchmark.privacy.calibration import calibrate
-from benchmark.privacy.discrete import distance
-from benchmark.privacy.pure import recomputed_choices
-from benchmark.privacy.units import patch_epsilon_of_patient_run, patient_epsilon_of_patch_run
+from benchmark.privacy.accounting.calibration import calibrate
+from benchmark.privacy.accounting.choices import recomputed_choices
+from benchmark.privacy.accounting.subsampled_gaussian import account
+from benchmark.privacy.accounting.units import (
+    patch_epsilon_of_patient_run,
+    patient_epsilon_of_patch_run,
+)
+from benchmark.privacy.mechanisms.discrete import distance
 
 LEAST_SCALE, MOST_ENLARGED = 1 << 17, 1.005
 """Of the noise in steps of the grid, and of the sensitivity over C, in any plan that is made."""

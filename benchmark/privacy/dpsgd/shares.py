@@ -117,7 +117,7 @@ def summed(weights: Tensor, rows: Tensor) -> Tensor:
     if rows.shape[1] <= SHORT:
         return weights @ rows.double()
     if rows.device.type == "cpu" and rows.dtype == torch.float32:
-        from benchmark.privacy.compiled import summed as compiled_sum
+        from benchmark.privacy.dpsgd.compiled import summed as compiled_sum
 
         return torch.from_numpy(compiled_sum(weights.numpy(), rows.contiguous().numpy()))
     total = rows.new_zeros(rows.shape[1], dtype=torch.float64)

@@ -1,0 +1,1 @@
+"""What a private fit costs: accountants, calibration, units and composition."""

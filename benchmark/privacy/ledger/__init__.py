@@ -1,0 +1,1 @@
+"""What every patient's data have paid so far, on this machine."""

@@ -1,0 +1,1 @@
+"""What is drawn: noise over whole numbers, one noised mean, one noised choice."""
