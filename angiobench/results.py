@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -95,10 +95,9 @@ class Results:
         """The rows as a table; the columns are those of ``summary.csv``."""
         import pandas
 
-        names = [column.name for column in fields(SummaryRow)]
-        return pandas.DataFrame(
-            [[getattr(row, name) for name in names] for row in self.rows], columns=names
-        )
+        names = SummaryRow.names()
+        table = [[row.value(name) for name in names] for row in self.rows]
+        return pandas.DataFrame(table, columns=names)
 
     def plot(self) -> altair.HConcatChart:
         """Dice on each test set, and the distance, against ε.

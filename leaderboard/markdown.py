@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.metrics.crossed import Crossed
+from benchmark.metrics.scores import DICE, ON_BOARD, Metric
 from leaderboard.columns import (
     distance_of,
     estimate_text,
@@ -32,8 +33,11 @@ class Column(NamedTuple):
     text: Callable[[Row, Scored | None], str]
 
 
-def _score(name: str, digits: int) -> Callable[[Row, Scored | None], str]:
-    return lambda row, scored: estimate_text(scored.scores[name] if scored else None, digits)
+def _score(metric: Metric) -> Column:
+    def text(row: Row, scored: Scored | None) -> str:
+        return estimate_text(scored.scores.get(metric.name) if scored else None, metric.digits)
+
+    return Column(metric.column, text)
 
 
 def _of_row(text: Callable[[Row], str]) -> Callable[[Row, Scored | None], str]:
@@ -44,7 +48,7 @@ COLUMNS = (
     Column("generator", _of_row(lambda row: row.who)),
     Column("ε asked", _of_row(lambda row: epsilon_text(row.spec.epsilon))),
     Column("unit", _of_row(lambda row: row.spec.unit)),
-    Column("Dice", lambda row, s: estimate_text(s.dice, 3) if s else status_of(row)),
+    Column(DICE.column, lambda row, s: estimate_text(s.dice, 3) if s else status_of(row)),
     Column("patients", lambda row, s: _count(s.patients if s else None)),
     Column("seed sd", lambda row, s: _sd(s, "seeds")),
     Column("patient sd", lambda row, s: _sd(s, "patients")),
@@ -54,9 +58,7 @@ COLUMNS = (
     Column("ε spent, patch", _of_row(lambda row: _spent(row, "epsilon_patch"))),
     Column("ε spent, patient", _of_row(lambda row: _spent(row, "epsilon_patient"))),
     Column("δ", _of_row(lambda row: delta_text(row.spec.delta))),
-    Column("95HD mm", _score("hd95_mm", 1)),
-    Column("bAVD mm", _score("bavd_mm", 2)),
-    Column("clDice", _score("cldice", 3)),
+    *(_score(metric) for metric in ON_BOARD if metric is not DICE),
     Column("FID", _of_row(fid_in_short)),
     Column("offline distance", _of_row(lambda row: short_text(distance_of(row)))),
     Column("mask distance", _of_row(lambda row: short_text(mask_distance_of(row)))),

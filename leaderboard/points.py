@@ -21,8 +21,6 @@ from leaderboard.columns import (
 )
 from leaderboard.rows import Table
 
-CALIBRES = {"thin": "dice_thin", "medium": "dice_medium", "thick": "dice_thick"}
-
 
 def data_of(name: str, table: Table, levels: Levels) -> dict[str, list[dict[str, Any]]]:
     """The charts' data sets on one test set."""
@@ -94,9 +92,7 @@ def _of_radius(
     points: Sequence[Mapping[str, Any]], table: Table, name: str
 ) -> Iterator[dict[str, Any]]:
     for point in points:
-        found = table.rows[point["row"]].tests[name].calibres
-        told = {calibre: found[score] for calibre, score in CALIBRES.items() if score in found}
-        yield from _along("calibre", told, point)
+        yield from _along("calibre", table.rows[point["row"]].tests[name].calibres, point)
 
 
 def _of_sites(

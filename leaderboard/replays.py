@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from benchmark.metrics.scores import Scores
+from benchmark.metrics.scores import NAMES
 from benchmark.results.result import Result
 from benchmark.results.scored import Mean, TestSet
 from benchmark.sweep.plan_cache import same
@@ -58,8 +58,8 @@ def _alike(told: TestSet, here: TestSet) -> bool:
     rows = [(one, mine.get(one.patient)) for one in told.patients]
     return all(
         _same_mean(told.mean(score), here.mean(score))
-        and all(other and same(getattr(one, score), getattr(other, score)) for one, other in rows)
-        for score in Scores._fields
+        and all(other and same(one.score(score), other.score(score)) for one, other in rows)
+        for score in NAMES
     )
 
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from benchmark.metrics.crossed import Estimate, Told, estimate, within
 from benchmark.metrics.paired import Chance, Pairing, chance, difference
+from benchmark.metrics.scores import CALIBRES, DICE, ON_BOARD
 from benchmark.results.bookends import UPPER, Choice, best_free, gain, is_free
 from benchmark.results.over_seeds import Tests, is_certain, told_of
 from benchmark.results.result import Result
 from benchmark.results.scored import TestSet
 from leaderboard.entries import Entry
-
-INTERVALS = {"dice": 1.0, "hd95_mm": math.inf, "bavd_mm": math.inf, "cldice": 1.0}
-"""Scores with intervals, none below 0, and what none is above."""
-
-CALIBRES = ("dice_thin", "dice_medium", "dice_thick")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +23,8 @@ class Scored:
     Attributes:
         patients: How many they are; ``None`` where that is not told.
         dice: Dice; one draw, which has no interval, where one seed is done.
-        scores: By the names in ``INTERVALS``.
-        calibres: Mean Dice by the names in ``CALIBRES``, of those that any patient has.
+        scores: By the names of the metrics that are ``on_board``.
+        calibres: Mean Dice by calibre, of those that any patient has.
         told: Dice by seed and patient, for comparisons.
         fraction_of_real: Dice over that of the upper bookend.
         over_free: By how much Dice is above the best free row's.
@@ -98,21 +93,22 @@ def scored_on(tests: Tests, name: str, bookends: Bookends, *, certain: bool = Fa
         certain: Whether nothing of a cell is drawn at random.
     """
     real, free = bookends.real(name), bookends.free(name)
-    told = {score: told_of(tests, score, certain=certain) for score in INTERVALS}
-    scores = {score: within(estimate(one), 0, INTERVALS[score]) for score, one in told.items()}
-    dice = told["dice"]
+    shown = [m for m in ON_BOARD if all(test.mean(m.name) for test in tests.values())]
+    told = {metric.name: told_of(tests, metric.name, certain=certain) for metric in shown}
+    scores = {m.name: within(estimate(told[m.name]), 0, m.most) for m in shown}
+    dice = told[DICE.name]
     over_free, paired = difference(dice, free) if free else (None, None)
     return Scored(
         patients=min((test.many for test in tests.values() if test.many), default=None),
-        dice=scores["dice"],
+        dice=scores[DICE.name],
         scores=scores,
-        calibres={c: mean for c in CALIBRES if (mean := _mean(tests, c)) is not None},
+        calibres={c: m for c, name in CALIBRES.items() if (m := _mean(tests, name)) is not None},
         told=dice,
-        fraction_of_real=scores["dice"].mean / real if real else None,
+        fraction_of_real=scores[DICE.name].mean / real if real else None,
         over_free=over_free,
         paired=paired,
         better=chance(dice, free) if free else None,
-        gain=_gain(scores["dice"], over_free, real),
+        gain=_gain(scores[DICE.name], over_free, real),
         by_site=_by_site(tests),
     )
 
@@ -128,14 +124,14 @@ def _gain(dice: Estimate, over_free: Estimate | None, real: float | None) -> flo
     return None if over_free is None else gain(dice.mean, dice.mean - over_free.mean, real)
 
 
-def _mean(tests: Tests, score: str) -> float | None:
+def _mean(tests: Tests, name: str) -> float | None:
     """Over the patients that have the score, of each one's mean over seeds."""
     values: dict[str, list[float]] = {}
     for one in (one for test in tests.values() for one in test.patients):
-        if (value := getattr(one, score)) is not None:
+        if (value := one.score(name)) is not None:
             values.setdefault(one.patient, []).append(value)
     told = [fmean(scores) for scores in values.values()]
-    told = told or [mean.mean for test in tests.values() if (mean := test.mean(score))]
+    told = told or [mean.mean for test in tests.values() if (mean := test.mean(name))]
     return fmean(told) if told else None
 
 

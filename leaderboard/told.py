@@ -15,9 +15,6 @@ from leaderboard.rows import Row, Table
 from leaderboard.scores import Scored
 from leaderboard.standings import Standing, standings_of
 
-SCORES = ("hd95_mm", "bavd_mm", "cldice")
-"""Shown beside Dice."""
-
 
 def standings_json(
     table: Table, name: str, free: Mapping[int, float], cohorts: Cohorts
@@ -52,8 +49,7 @@ def _places(standing: Standing, table: Table, name: str) -> list[dict[str, Any]]
 
 def scored_json(row: Row, scored: Scored, free: float | None) -> dict[str, Any]:
     """Numbers to sort by, and the texts of the columns."""
-    found: dict[str, Any] = {"dice": _interval(scored.dice)}
-    found |= {name: _interval(scored.scores[name]) for name in SCORES}
+    found: dict[str, Any] = {n: _interval(one) for n, one in scored.scores.items()}
     found |= {"real": short(scored.fraction_of_real), "over": _interval(scored.over_free)}
     found |= {"gain": short(scored.gain), "parts": _parts(scored.dice)}
     found |= {"better": _chance(scored.better), "better_text": chance_text(scored.better)}

@@ -17,7 +17,7 @@ from benchmark.core.editions import edition_of
 from benchmark.core.editions import found as edition
 from benchmark.core.errors import BenchError, DataError, UsageError
 from benchmark.metrics.bootstrap import Interval, interval, intervals
-from benchmark.metrics.scores import Scores
+from benchmark.metrics.scores import NAMES
 from benchmark.metrics.weights import missing_reason
 from benchmark.results.bookends import METHODS, is_free
 from benchmark.results.disclosure import coarse, is_small
@@ -185,7 +185,7 @@ def _of_privacy(one: Published) -> Iterator[str]:
     for tested in groups:
         if is_small(tested):
             yield f"its means on {tested.name} are over {tested.many} patients, and tell of them"
-        for name in Scores._fields:
+        for name in NAMES:
             told = tested.mean(name)
             if told and not told.low <= told.mean <= told.high:
                 yield f"{name} on {tested.name} lies outside of its own interval"
@@ -237,11 +237,11 @@ def _of_scores(one: Published, phantoms: Inputs) -> Iterator[str]:
 
 
 def _of_means(name: str, claimed: TestSet, rows: Sequence[PatientScores]) -> Iterator[str]:
-    columns = {score: [getattr(row, score) for row in rows] for score in Scores._fields}
-    full = [score for score, column in columns.items() if None not in column]
-    again = dict(zip(full, intervals([columns[score] for score in full]), strict=True))
-    for score, column in columns.items():
-        some = [value for value in column if value is not None]
+    columns = {score: [row.score(score) for row in rows] for score in NAMES}
+    told = {score: [v for v in column if v is not None] for score, column in columns.items()}
+    full = [score for score, some in told.items() if len(some) == len(rows)]
+    again = dict(zip(full, intervals([told[score] for score in full]), strict=True))
+    for score, some in told.items():
         found = again.get(score) or (interval(some) if some else None)
         if not _same_interval(claimed.mean(score), found):
             yield f"{score} on {name} is not that of its patients"

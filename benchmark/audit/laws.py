@@ -42,6 +42,11 @@ DRAWS = 60
 MANY_DRAWS = 1000
 ROUNDING = 1e-4
 LOUD = 50.0
+CANCELLING, TRIES = (3e4, 1e5, 1e6), 6
+"""Of a critic whose outputs cancel: its biases, and on how many batches each is tried.
+
+What rounding makes of one batch differs from processor to processor."""
+
 SITE_DRAWS = 4096
 
 Law = Callable[[Any, Guarantee], str]
@@ -151,8 +156,9 @@ def hostile(critic: nn.Module) -> Iterator[nn.Module]:
             for weight in made.parameters():
                 weight.mul_(scale)
         yield made
-    for bias in (1e3, 3e4, 1e6):
-        yield _cancelling(critic, bias)
+    for bias in CANCELLING:
+        cancelling = _cancelling(critic, bias)
+        yield from (cancelling for _ in range(TRIES))  # each on samples of its own
 
 
 @torch.no_grad()

@@ -64,8 +64,9 @@ def build(runs: tuple[Path, ...], out: Path, audits: Path) -> None:
         where = {"cache": cache_folder(), "state": state_folder()}
         phantoms = phantoms_of(**where, progress=console.prepare)
         check = verifier(phantoms, cache=where["cache"])
+        entries = entries_of(runs or _default_runs(), check)
         found, wrong = read_audits(audits, phantoms)
-        entries = with_audits(entries_of(runs or _default_runs(), check), found)
+        entries = with_audits(entries, found)
     tables = tables_of(entries)
     out.mkdir(parents=True, exist_ok=True)
     files = out / "index.html", out / "report.md"

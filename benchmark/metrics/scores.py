@@ -1,52 +1,150 @@
-"""Every score of one prediction, at the price of one skeleton of the truth."""
+"""What a prediction scores on a patient: every metric, described once.
+
+Result files, their schema, ``summary.csv``, MLflow, the tables of the terminal and the board's
+columns are all made from ``METRICS``. To add a metric, add an entry here; give it ``since``, so
+that results of earlier versions, which lack it, can still be read.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.metrics.overlap import dice, precision, recall
 from benchmark.metrics.surface import balanced_average_hausdorff, hausdorff95
-from benchmark.metrics.vessels import centre_line, cldice, dice_by_radius
+from benchmark.metrics.vessels import ByRadius, centre_line, cldice, dice_by_radius
+
+Mask = NDArray[np.bool_]
+Scores = Mapping[str, float | None]
+"""One patient's, by the names of ``METRICS``; ``None`` for what the patient cannot have."""
 
 
-class Scores(NamedTuple):
-    """Of one patient; ``None`` where the truth has no vessel of that calibre."""
+@dataclass(frozen=True)
+class Prediction:
+    """A prediction beside the truth; what several metrics need is computed once.
 
-    dice: float
-    hd95_mm: float
-    bavd_mm: float
-    cldice: float
-    precision: float
-    recall: float
-    dice_thin: float | None
-    dice_medium: float | None
-    dice_thick: float | None
+    Attributes:
+        marked: The prediction, ``(X, Y, Z)``.
+        truth: The true vessels, ``(X, Y, Z)``.
+        spacing_mm: A voxel's sides.
+    """
+
+    marked: Mask
+    truth: Mask
+    spacing_mm: tuple[float, float, float]
+
+    @cached_property
+    def line(self) -> Mask:
+        """The truth's centre line, ``(X, Y, Z)``."""
+        return centre_line(self.truth)
+
+    @cached_property
+    def by_radius(self) -> ByRadius:
+        """Dice of thin, medium and thick vessels."""
+        return dice_by_radius(self.marked, self.truth, self.spacing_mm, self.line)
 
 
-def score(
-    prediction: NDArray[np.bool_],
-    truth: NDArray[np.bool_],
-    spacing_mm: tuple[float, float, float],
-) -> Scores:
-    """Scores a prediction ``(X, Y, Z)`` against the truth.
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One metric of a prediction; never below 0.
+
+    Attributes:
+        name: In files and for MLflow; ends with the unit, if it has one.
+        heading: In tables, without the unit.
+        unit: Empty for a share.
+        of: Computes it.
+        most: The upper bound; ``inf`` if there is none.
+        higher_is_better: The direction.
+        digits: How many are printed after the point.
+        on_board: Whether it has an interval over seeds, and a column on the board and in
+            ``bench score``.
+        can_lack: Whether a patient may have none: ``of`` returns ``None``.
+        since: The version of the suite that it came with; empty if all results have it.
+    """
+
+    name: str
+    heading: str
+    unit: str = ""
+    of: Callable[[Prediction], float | None]
+    most: float = 1.0
+    higher_is_better: bool = True
+    digits: int = 3
+    on_board: bool = False
+    can_lack: bool = False
+    since: str = ""
+
+    @property
+    def column(self) -> str:
+        """The heading with its unit, as ``95HD mm``."""
+        return f"{self.heading} {self.unit}".strip()
+
+
+DICE = Metric(name="dice", heading="Dice", of=lambda p: dice(p.marked, p.truth), on_board=True)
+"""What generators are ranked by."""
+
+HD95 = Metric(
+    name="hd95_mm",
+    heading="95HD",
+    unit="mm",
+    of=lambda p: hausdorff95(p.marked, p.truth, p.spacing_mm),
+    most=math.inf,
+    higher_is_better=False,
+    digits=1,
+    on_board=True,
+)
+
+METRICS = (
+    DICE,
+    HD95,
+    Metric(
+        name="bavd_mm",
+        heading="bAVD",
+        unit="mm",
+        of=lambda p: balanced_average_hausdorff(p.marked, p.truth, p.spacing_mm),
+        most=math.inf,
+        higher_is_better=False,
+        digits=2,
+        on_board=True,
+    ),
+    Metric(
+        name="cldice",
+        heading="clDice",
+        of=lambda p: cldice(p.marked, p.truth, p.line),
+        on_board=True,
+    ),
+    Metric(name="precision", heading="precision", of=lambda p: precision(p.marked, p.truth)),
+    Metric(name="recall", heading="recall", of=lambda p: recall(p.marked, p.truth)),
+    *(
+        Metric(
+            name=f"dice_{calibre}",
+            heading=f"Dice, {calibre}",
+            of=lambda p, calibre=calibre: getattr(p.by_radius, calibre),  # type: ignore[misc]
+            can_lack=True,
+        )
+        for calibre in ByRadius._fields
+    ),
+)
+NAMES = tuple(metric.name for metric in METRICS)
+ON_BOARD = tuple(metric for metric in METRICS if metric.on_board)
+CALIBRES = {calibre: f"dice_{calibre}" for calibre in ByRadius._fields}
+"""Dice by the calibre of the true vessels: the metric's name for each."""
+
+
+def score(prediction: Mask, truth: Mask, spacing_mm: tuple[float, float, float]) -> Scores:
+    """Score a prediction against the truth by every metric.
+
+    Args:
+        prediction: ``(X, Y, Z)``.
+        truth: ``(X, Y, Z)``.
+        spacing_mm: A voxel's sides.
 
     Raises:
         ValueError: If the shapes differ.
     """
-    overlap = dice(prediction, truth), precision(prediction, truth), recall(prediction, truth)
-    line = centre_line(truth)
-    by_radius = dice_by_radius(prediction, truth, spacing_mm, line)
-    return Scores(
-        dice=overlap[0],
-        hd95_mm=hausdorff95(prediction, truth, spacing_mm),
-        bavd_mm=balanced_average_hausdorff(prediction, truth, spacing_mm),
-        cldice=cldice(prediction, truth, line),
-        precision=overlap[1],
-        recall=overlap[2],
-        dice_thin=by_radius.thin,
-        dice_medium=by_radius.medium,
-        dice_thick=by_radius.thick,
-    )
+    case = Prediction(prediction, truth, spacing_mm)
+    return {metric.name: metric.of(case) for metric in METRICS}

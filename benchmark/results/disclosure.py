@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from benchmark.metrics.scores import METRICS
 from benchmark.results.result import Result
 from benchmark.results.scored import TestSet
 
@@ -21,8 +22,8 @@ DISTANCES = ("offline_distance", "mask_distance", "fid")
 FEWEST = 5
 """So many patients have a mean that tells of none of them."""
 
-SOME_HAVE = ("dice_thin", "dice_medium", "dice_thick")
-"""Scores that a patient may lack: no vessel of his has the calibre."""
+SOME_HAVE = tuple(metric.name for metric in METRICS if metric.can_lack)
+"""Scores that a patient may lack, as when no vessel has the calibre."""
 
 
 def without_patients(result: Result, *, for_owner: bool = False) -> Result:

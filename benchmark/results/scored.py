@@ -5,13 +5,14 @@ Every mean must be that of the patients that are told of, whoever wrote the file
 
 from __future__ import annotations
 
+import math
 from statistics import fmean
-from typing import Annotated, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, create_model, model_validator
 
 from benchmark.core.forms import Count, Name, Number, Share, Size, Words, at_most
-from benchmark.metrics.scores import Scores
+from benchmark.metrics.scores import METRICS, NAMES, Metric, Scores
 from benchmark.results.form import Form
 
 NOTHING_SYNTHETIC = "The segmenter itself was fitted: there are no synthetic patches to compare."
@@ -35,8 +36,49 @@ class ShareMean(Mean):
     high: Share
 
 
-class PatientScores(Form):
-    """What a segmenter scored on one patient; ``benchmark.metrics.scores.Scores`` says what.
+class _Patient(Form):
+    """Whose scores they are."""
+
+    patient: Name
+    site: Name
+
+
+class _Tested(Form):
+    """On whom means are."""
+
+    name: Name
+    n: Count | None = None
+
+
+def _fields(bounded: Any, free: Any) -> dict[str, Any]:
+    """A field for each metric: of one type if it is a share, of another if it has no bound."""
+
+    def field(metric: Metric) -> Any:
+        kind = free if math.isinf(metric.most) else bounded
+        kind = kind | None if metric.can_lack or metric.since else kind
+        return (kind, None) if metric.since else (kind, ...)
+
+    return {metric.name: field(metric) for metric in METRICS}
+
+
+if TYPE_CHECKING:
+
+    class _PatientWithScores(_Patient):
+        dice: float
+
+    class _TestedWithMeans(_Tested):
+        dice: ShareMean
+else:
+    _PatientWithScores = create_model(
+        "_PatientWithScores", __base__=_Patient, **_fields(Share, Number)
+    )
+    _TestedWithMeans = create_model(
+        "_TestedWithMeans", __base__=_Tested, **_fields(ShareMean, Mean)
+    )
+
+
+class PatientScores(_PatientWithScores):
+    """What a segmenter scored on one patient: a field for each of ``metrics.scores.METRICS``.
 
     Attributes:
         patient: The patient.
@@ -44,18 +86,17 @@ class PatientScores(Form):
         empty: Whether nothing was marked.
     """
 
-    patient: Name
-    site: Name
-    dice: Share
-    hd95_mm: Number
-    bavd_mm: Number
-    cldice: Share
-    precision: Share
-    recall: Share
-    dice_thin: Share | None
-    dice_medium: Share | None
-    dice_thick: Share | None
     empty: bool
+
+    def score(self, name: str) -> float | None:
+        """A metric's value by its name; ``None`` where the patient has none."""
+        found: float | None = getattr(self, name)
+        return found
+
+    @property
+    def scores(self) -> Scores:
+        """All, by their names."""
+        return {name: self.score(name) for name in NAMES}
 
 
 class Fid(Form):
@@ -88,8 +129,8 @@ class Distances(NamedTuple):
     fid: Fid
 
 
-class TestSet(Form):
-    """What a segmenter scored on a test set.
+class TestSet(_TestedWithMeans):
+    """What a segmenter scored on a test set: a mean for each of ``metrics.scores.METRICS``.
 
     Attributes:
         name: Of the test set.
@@ -111,24 +152,13 @@ class TestSet(Form):
         }
     )
 
-    name: Name
-    n: Count | None = None
-    dice: ShareMean
-    hd95_mm: Mean
-    bavd_mm: Mean
-    cldice: ShareMean
-    precision: ShareMean
-    recall: ShareMean
-    dice_thin: ShareMean | None
-    dice_medium: ShareMean | None
-    dice_thick: ShareMean | None
     patients: Annotated[tuple[PatientScores, ...], at_most(10_000, at_least=1)] = ()
     offline_distance: Size | None = None
     mask_distance: Share | None = None
     fid: Fid | None = None
 
     def mean(self, score: str) -> Mean | None:
-        """A score's mean by the score's name; ``None`` where no patient has it."""
+        """A metric's mean by its name; ``None`` where no patient has it."""
         found: Mean | None = getattr(self, score)
         return found
 
@@ -147,8 +177,8 @@ class TestSet(Form):
     @model_validator(mode="after")
     def _means_follow(self) -> Self:
         """Every mean is that of the patients that are told of."""
-        for score in Scores._fields if self.patients else ():
-            values = [v for one in self.patients if (v := getattr(one, score)) is not None]
+        for score in NAMES if self.patients else ():
+            values = [v for one in self.patients if (v := one.score(score)) is not None]
             claimed = self.mean(score)
             due = fmean(values) if values else None
             if not _same(claimed.mean if claimed else None, due):

@@ -6,13 +6,13 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from benchmark.core.budget import rounded_up
 from benchmark.core.files import write_text
-from benchmark.metrics.scores import Scores
+from benchmark.metrics.scores import DICE, NAMES, Scores
 from benchmark.results.bookends import FREE, UPPER, Choice, FreeRows, fraction, gain
 from benchmark.results.outcome import Outcome
 from benchmark.results.over_seeds import dice_together, is_certain
@@ -24,7 +24,7 @@ SUMMARY = "summary.csv"
 ALL = "all"
 """Where a generator was trained, if not at one site alone."""
 
-APPENDED = [name for name in Scores._fields if name not in ("dice", "hd95_mm")]
+BESIDE_DICE = [name for name in NAMES if name != DICE.name]
 
 
 class Kept(Protocol):
@@ -38,11 +38,12 @@ class Kept(Protocol):
 class SummaryRow:
     """One cell on one test set; what is not known, as distances to further ones, is ``None``.
 
-    ``patients`` are those of the test set, which the interval of this one fit, ``dice_low`` to
-    ``dice_high``, is over. ``dice_mean`` is of the ``seeds`` of its row together, with the interval
-    over seeds and patients, and what it varies by; one draw has neither. ``free`` is the best free
-    row, ``over_free`` Dice less that of its cell of the same seed, ``gain`` that over what the
-    upper bookend has above it.
+    ``scores`` are those beside Dice, by the names of their metrics. ``patients`` are those of the
+    test set, which the interval of this one fit, ``dice_low`` to ``dice_high``, is over.
+    ``dice_mean`` is of the ``seeds`` of its row together, with the interval over seeds and
+    patients, and what it varies by; one draw has neither. ``free`` is the best free row,
+    ``over_free`` Dice less that of its cell of the same seed, ``gain`` that over what the upper
+    bookend has above it.
     """
 
     generator: str
@@ -59,7 +60,6 @@ class SummaryRow:
     dice_low: float | None = None
     dice_high: float | None = None
     fraction_of_real: float | None
-    hd95_mm: float | None = None
     fid: float | None = None
     fid_dims: int | None = None
     fid_n: int | None = None
@@ -67,13 +67,7 @@ class SummaryRow:
     seconds: float | None = None
     status: str
     run_key: str
-    bavd_mm: float | None = None
-    cldice: float | None = None
-    precision: float | None = None
-    recall: float | None = None
-    dice_thin: float | None = None
-    dice_medium: float | None = None
-    dice_thick: float | None = None
+    scores: Scores = field(default_factory=dict)
     kid: float | None = None
     trained_at: str = ALL
     epsilon_sites: str | None = None
@@ -92,6 +86,19 @@ class SummaryRow:
     dice_mean_high: float | None = None
     seed_sd: float | None = None
     patient_sd: float | None = None
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The columns of ``summary.csv``; scores beside Dice have one each."""
+        return [
+            name
+            for one in fields(cls)
+            for name in (BESIDE_DICE if one.name == "scores" else [one.name])
+        ]
+
+    def value(self, name: str) -> Any:
+        """What stands in a column; ``None`` for what is not known."""
+        return self.scores.get(name) if name in BESIDE_DICE else getattr(self, name)
 
     @property
     def line(self) -> tuple[str, str, float, str]:
@@ -255,7 +262,6 @@ def _scored(test: TestSet) -> dict[str, Any]:
         "dice": test.dice.mean,
         "dice_low": test.dice.low,
         "dice_high": test.dice.high,
-        "hd95_mm": test.hd95_mm.mean,
         "patients": test.many,
         "offline_distance": test.offline_distance,
         "mask_distance": test.mask_distance,
@@ -263,8 +269,8 @@ def _scored(test: TestSet) -> dict[str, Any]:
     if test.fid:
         fid = test.fid
         said |= {"fid": fid.value, "fid_dims": fid.dims, "fid_n": fid.n, "kid": fid.kid}
-    means = {name: test.mean(name) for name in APPENDED}
-    return said | {name: found.mean for name, found in means.items() if found}
+    means = {name: test.mean(name) for name in BESIDE_DICE}
+    return said | {"scores": {name: found.mean for name, found in means.items() if found}}
 
 
 def _by_site(result: Result) -> str | None:
@@ -278,9 +284,9 @@ def write_summary(path: Path, table: Sequence[SummaryRow]) -> None:
     """Writes the rows as CSV, whole or not at all."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([f.name for f in fields(SummaryRow)])
+    writer.writerow(SummaryRow.names())
     for row in table:
-        writer.writerow([_text(f.name, getattr(row, f.name)) for f in fields(row)])
+        writer.writerow([_text(name, row.value(name)) for name in SummaryRow.names()])
     write_text(path, out.getvalue())
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from benchmark.metrics.crossed import Crossed, Estimate, grid
 from benchmark.metrics.paired import difference
 from benchmark.metrics.ranking import holm
-from benchmark.metrics.scores import Scores
+from benchmark.metrics.scores import NAMES
 from benchmark.results.scored import TestSet
 from benchmark.results.spec import RunSpec
 from leaderboard.columns import estimate_text
@@ -73,7 +73,7 @@ def differences(left: Entry, right: Entry) -> list[Difference]:
         for name, digest in left.spec.test_data.items()
         if right.spec.test_data.get(name) == digest
     ]
-    found = (_difference(name, score, left, right) for name in shared for score in Scores._fields)
+    found = (_difference(name, score, left, right) for name in shared for score in NAMES)
     return [one for one in found if one is not None]
 
 
@@ -101,7 +101,7 @@ def _difference(test_set: str, score: str, left: Entry, right: Entry) -> Differe
 
 
 def _by_patient(test: TestSet, score: str) -> dict[str, float | None]:
-    return {one.patient: getattr(one, score) for one in test.patients}
+    return {one.patient: one.score(score) for one in test.patients}
 
 
 def settings_table(left: RunSpec, right: RunSpec) -> Table:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.core.budget import RELATION, delta_text, epsilon_text
+from benchmark.metrics.scores import HD95, ON_BOARD
 from benchmark.results.bookends import FREE, GAIN
 from benchmark.results.explanation import MEANINGFUL
 from benchmark.results.matrix import Square
@@ -44,7 +45,7 @@ def sweep_table(rows: Sequence[SummaryRow]) -> Table:
     for name in sets:
         table.add_column(f"Dice, {name}{_patients_of(name, rows)}", justify="right")
     far = (_distance_heading(rows), "masks")
-    for heading in ("of real", "gain", *far, "95HD mm", "s"):
+    for heading in ("of real", "gain", *far, HD95.column, "s"):
         table.add_column(heading, justify="right")
     for group in sorted(lines.values(), key=_order_of):
         table.add_row(*_line(group, sets, several))
@@ -88,22 +89,16 @@ def patients_table(tested: TestSet) -> Table:
         "Measured on held-out patients, outside of any guarantee: it is yours to keep or to tell."
     )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=Text(said), caption_justify="left")
-    for heading in ("patient", "site", "Dice", "95HD mm", "clDice"):
-        table.add_column(heading, justify="left" if heading in ("patient", "site") else "right")
+    table.add_column("patient")
+    table.add_column("site")
+    for metric in ON_BOARD:
+        table.add_column(metric.column, justify="right")
     for one in tested.patients:
-        numbers = (
-            number_text(one.dice, 3),
-            number_text(one.hd95_mm, 1),
-            number_text(one.cldice, 3),
-        )
+        numbers = (number_text(one.score(metric.name), metric.digits) for metric in ON_BOARD)
         table.add_row(one.patient, one.site, *numbers)
     table.add_section()
-    table.add_row(
-        f"mean, n = {len(tested.patients)}",
-        "",
-        _with_interval(tested.dice, 3),
-        *map(_with_interval, (tested.hd95_mm, tested.cldice), (1, 3)),
-    )
+    means = (_with_interval(tested.mean(metric.name), metric.digits) for metric in ON_BOARD)
+    table.add_row(f"mean, n = {len(tested.patients)}", "", *means)
     return table
 
 
@@ -113,8 +108,10 @@ def _patients_of(name: str, rows: Sequence[SummaryRow]) -> str:
     return f" (n = {', '.join(map(str, sorted(told)))})" if told else ""
 
 
-def _with_interval(found: Mean, digits: int) -> str:
+def _with_interval(found: Mean | None, digits: int) -> str:
     """The mean, with its 95 % interval over patients."""
+    if found is None:
+        return "–"
     return interval_text(found.mean, found.low, found.high, digits)
 
 
@@ -188,7 +185,7 @@ def _line(group: Sequence[SummaryRow], sets: Sequence[str], several: bool) -> li
         number_text(_mean(main, lambda row: row.gain), 2),
         short_text(_mean(main, lambda row: row.offline_distance if row.fid is None else row.fid)),
         number_text(_mean(main, lambda row: row.mask_distance), 2),
-        number_text(_mean(main, lambda row: row.hd95_mm), 1),
+        number_text(_mean(main, lambda row: row.scores.get(HD95.name)), HD95.digits),
         number_text(_mean(main, lambda row: row.seconds), 0),
     ]
 

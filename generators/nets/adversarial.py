@@ -6,6 +6,7 @@ from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.workings import Tally
+from benchmark.privacy.dpsgd.batch import Batch
 from benchmark.privacy.dpsgd.training import PrivateTraining, sampler_of
 from generators.nets.drawing import Drawer
 from generators.nets.players import Players, critic_step, latents_of
@@ -50,16 +51,17 @@ class Game(Players, PrivateTraining):
         tally = self.run()
         return self.averaged.eval(), tally
 
-    def round(self, number: int, useful: int) -> None:
-        """Critic steps, and a generator step."""
-        for _ in range(self.params.critic_steps):
-            self.critic_step(self.drawn(), self.rng, self.step, self.context.noise)
+    def begin_at(self, begun: int) -> None:
+        """Sets both learning rates for the rounds that come."""
+        self.slow_down(begun / self.rounds)
+
+    def learn(self, drawn: Batch) -> None:
+        """A step of the critic."""
+        self.critic_step(drawn, self.rng, self.step, self.context.noise)
+
+    def end_round(self, number: int, useful: int) -> None:
+        """A step of the generator."""
         loss = self.generator_step(self.rng)
         self.average(useful)
         self.slow_down(number / self.rounds)
         self.context.progress(number, self.rounds, {"generator_loss": loss})
-
-    def goes_on(self, tally: Tally) -> None:
-        """Sets the learning rates of the round that comes next."""
-        if tally.begun > 0:
-            self.slow_down(tally.begun / tally.total)

@@ -20,6 +20,7 @@ from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
+from benchmark.privacy.dpsgd.batch import Batch
 from benchmark.privacy.dpsgd.training import (
     PrivateTraining,
     assign,
@@ -173,15 +174,21 @@ class SegmenterTraining(PrivateTraining):
         """The network's."""
         return {"moments": self.optimiser}
 
-    def round(self, number: int, useful: int) -> None:
-        """One private step on flipped patches."""
-        drawn = self.drawn()
+    def begin_at(self, begun: int) -> None:
+        """Sets the learning rate."""
+        factor = (1 + math.cos(math.pi * begun / self.rounds)) / 2
+        set_rate(self.optimiser, self.settings.learning_rate * factor)
+
+    def learn(self, drawn: Batch) -> None:
+        """A step of the network on flipped patches."""
         images, masks = flips(drawn.real[:, :1], drawn.real[:, 1:], self.rng)
         batch = drawn._replace(real=torch.cat([images, masks], dim=1)).on(self.context.device)
         assign(self.critic, self.step.gradient(self.critic, batch, self.context.noise))
-        played = (number - 1) / self.rounds
-        set_rate(self.optimiser, self.settings.learning_rate * (1 + math.cos(math.pi * played)) / 2)
         self.optimiser.step()
+
+    def end_round(self, number: int, useful: int) -> None:
+        """The running average follows, and the learning rate falls."""
+        self.begin_at(number)
         follow(self.averaged, self.net, averaging=self.settings.averaging, done=useful)
         self.context.progress(number, self.rounds, {})
 

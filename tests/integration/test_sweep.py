@@ -27,8 +27,8 @@ from benchmark.results.bookends import METHODS
 
 COLUMNS = (
     "generator,segmenter,epsilon,unit,epsilon_patch,epsilon_patient,delta,seed,sites,test_set,"
-    "dice,dice_low,dice_high,fraction_of_real,hd95_mm,fid,fid_dims,fid_n,offline_distance,"
-    "seconds,status,run_key,bavd_mm,cldice,precision,recall,dice_thin,dice_medium,dice_thick,kid,"
+    "dice,dice_low,dice_high,fraction_of_real,fid,fid_dims,fid_n,offline_distance,"
+    "seconds,status,run_key,hd95_mm,bavd_mm,cldice,precision,recall,dice_thin,dice_medium,dice_thick,kid,"
     "trained_at,epsilon_sites,selection,noise,lost_steps,control,patients,"
     "free,over_free,gain,mask_distance,seeds,dice_mean,dice_mean_low,dice_mean_high,seed_sd,patient_sd"
 )

@@ -11,7 +11,7 @@ import numpy as np
 from benchmark.core.files import plain
 from benchmark.data.cohort import Patient
 from benchmark.metrics.bootstrap import interval
-from benchmark.metrics.scores import Scores
+from benchmark.metrics.scores import NAMES
 from benchmark.metrics.weights import missing_reason
 from benchmark.results.result import Result
 from benchmark.results.scored import NOTHING_SYNTHETIC, TestSet
@@ -135,17 +135,15 @@ def tested(name: str, dice: float, seed: int) -> dict[str, Any]:
         {
             "patient": patient.id,
             "site": patient.site,
-            **Scores(
-                dice=min(1.0, dice + 0.02 * k + 0.01 * float(rng.uniform())),
-                hd95_mm=4.0 + k,
-                bavd_mm=0.5,
-                cldice=0.7,
-                precision=0.8,
-                recall=0.8,
-                dice_thin=0.6,
-                dice_medium=0.9,
-                dice_thick=None,
-            )._asdict(),
+            "dice": min(1.0, dice + 0.02 * k + 0.01 * float(rng.uniform())),
+            "hd95_mm": 4.0 + k,
+            "bavd_mm": 0.5,
+            "cldice": 0.7,
+            "precision": 0.8,
+            "recall": 0.8,
+            "dice_thin": 0.6,
+            "dice_medium": 0.9,
+            "dice_thick": None,
             "empty": False,
         }
         for k, patient in enumerate(INPUTS.tests[name], -3)
@@ -154,7 +152,8 @@ def tested(name: str, dice: float, seed: int) -> dict[str, Any]:
         score: interval([row[score] for row in rows])._asdict()
         if rows[0][score] is not None
         else None
-        for score in Scores._fields
+        for score in NAMES
+        if score in rows[0]
     }
     return {"name": name, "n": len(rows), **means, "patients": rows}
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from benchmark.core.errors import DataError
 from benchmark.metrics.bootstrap import interval
-from benchmark.metrics.scores import Scores
+from benchmark.metrics.scores import NAMES
 from benchmark.sweep.sites import Federation
 from leaderboard.entries import Entry, entries_of
 from leaderboard.published import LARGEST, Published
@@ -284,7 +284,7 @@ def without(number: int) -> Callable[[Said], None]:
     def change(said: Said) -> None:
         tested = said["result"]["test_sets"][0]
         del tested["patients"][number]
-        for name in Scores._fields:
+        for name in NAMES:
             values = [row[name] for row in tested["patients"] if row[name] is not None]
             tested[name] = interval(values)._asdict() if values else None
 

@@ -5,7 +5,7 @@ from typing import Any
 from cells import SPEC
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
-from benchmark.metrics.scores import Scores
+from benchmark.metrics.scores import NAMES
 from benchmark.results.result import Result
 from benchmark.results.scored import Fid, Mean, PatientScores, TestSet
 from benchmark.results.spec import RunSpec
@@ -20,7 +20,7 @@ def mean(value: float) -> Mean:
 
 def scored_set(name: str = "test", dice: float = 0.8, *, rows: int = 0, **said: Any) -> TestSet:
     """A test set; of as many patients as there are ``rows``, each told of."""
-    scores = dict.fromkeys(Scores._fields, dice)
+    scores = dict.fromkeys(NAMES, dice)
     one = PatientScores(patient="sub-17", site="", empty=False, **scores)
     told = {"n": rows, "patients": (one,) * rows} if rows else {}
     means = {score: mean(value).as_dict() for score, value in scores.items()}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.metrics.scores import ON_BOARD, Metric
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "private-band"
 FRONT = ("README.md", "CONTRIBUTING.md")
@@ -67,6 +69,16 @@ def test_the_example_of_the_guide_has_60_lines_of_code_at_most_and_is_shown_in_i
     guide = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     for file in ("pyproject.toml", "private_band.py"):
         assert f'--8<-- "examples/private-band/{file}"' in guide
+
+
+@pytest.mark.parametrize("metric", ON_BOARD, ids=lambda metric: metric.name)
+def test_every_metric_of_the_board_is_explained_with_its_direction(metric: Metric) -> None:
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    (line,) = [line for line in page.splitlines() if line.startswith(f"| `{metric.heading}` |")]
+    better = line.split("|")[3].strip()
+    assert better.split(",")[0] == ("higher" if metric.higher_is_better else "lower")
+    assert better.endswith("to 1") == (metric.higher_is_better and metric.most == 1)
+    assert ("in millimetres" in line) == (metric.unit == "mm")
 
 
 def test_the_citation_is_of_this_version() -> None:

@@ -115,7 +115,7 @@ def no_clipping(game: SegmenterTraining) -> None:
 
 
 def more_steps(game: SegmenterTraining) -> None:
-    game.private_steps *= 2
+    game.steps_per_round *= 2
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -87,7 +87,7 @@ def test_a_segmenter_is_shown_one_size_and_scored_on_the_volumes_own(native: flo
     found = marked(segmenter, one, 0.8)
     assert segmenter.shown == pytest.approx((0.8, 0.8, 0.8), rel=0.02)
     assert found.shape == one.image.shape
-    assert score(found, one.vessels, one.spacing_mm).dice > 0.93
+    assert score(found, one.vessels, one.spacing_mm)["dice"] > 0.93
     assert marked(segmenter, one, NATIVE).sum() == one.vessels.sum()
 
 

@@ -34,7 +34,6 @@ ROW = SummaryRow(
     dice_mean=0.7,
     seeds=1,
     fraction_of_real=0.8,
-    hd95_mm=4.0,
     fid=None,
     fid_dims=None,
     fid_n=None,
@@ -42,6 +41,7 @@ ROW = SummaryRow(
     seconds=100.0,
     status="done",
     run_key="a",
+    scores={"hd95_mm": 4.0},
 )
 REAL = replace(ROW, generator="real", epsilon=math.inf, epsilon_patch=math.inf, run_key="r")
 FAILED = replace(

@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from benchmark.metrics.kid import kernel_distance
 from benchmark.metrics.nearest import _by_transform, _by_tree, nearest
 from benchmark.metrics.overlap import precision, recall
-from benchmark.metrics.scores import Scores, score
+from benchmark.metrics.scores import NAMES, score
 from benchmark.metrics.surface import balanced_average_hausdorff
 from benchmark.metrics.vessels import centre_line, cldice, dice_by_radius
 
@@ -107,9 +107,9 @@ def test_millimetres_decide_what_is_thin() -> None:
 def test_an_empty_prediction_is_the_worst_of_everything() -> None:
     found = score(EMPTY, THIN, SPACING_MM)
     diagonal = math.dist((0, 0, 0), np.multiply(SHAPE, SPACING_MM))
-    assert found == Scores(0, diagonal, diagonal, 0, 0, 0, 0, None, None)
+    assert found == dict(zip(NAMES, (0, diagonal, diagonal, 0, 0, 0, 0, None, None), strict=True))
     whole = score(THIN, THIN, SPACING_MM)
-    assert whole == Scores(1, 0, 0, 1, 1, 1, 1, None, None)
+    assert whole == dict(zip(NAMES, (1, 0, 0, 1, 1, 1, 1, None, None), strict=True))
 
 
 @pytest.mark.parametrize(("n", "m", "d"), [(20, 30, 8), (64, 50, 192)])

@@ -81,9 +81,6 @@ class PrivateTraining(Learner):
         rounds: How many rounds the fit has.
         steps_per_round: Private steps in each.
         draws: The fit's public draws, and their name in a checkpoint.
-
-    Attributes:
-        private_steps: T: how many private steps the fit has, all rounds together.
     """
 
     critic: Any
@@ -103,36 +100,48 @@ class PrivateTraining(Learner):
     ) -> None:
         self.step, self.sampler, self.patches = step, sampler, patches
         self.guarantee, self.context = guarantee, context
-        self.rounds, self.private_steps = rounds, rounds * steps_per_round
+        self.rounds, self.steps_per_round = rounds, steps_per_round
         self._draws, self.rng = draws
 
+    @property
+    def private_steps(self) -> int:
+        """T: how many private steps the fit has, all rounds together."""
+        return self.rounds * self.steps_per_round
+
     @abstractmethod
-    def round(self, number: int, useful: int) -> None:
-        """Take the private steps of one round, and what is made of them.
+    def learn(self, drawn: Batch) -> None:
+        """Take one private step.
 
         Args:
-            number: From 1; counts rounds that a kill lost.
+            drawn: Its units' labelled patches ``(n, 2, H, W)``, on the CPU, without fakes.
+        """
+
+    @abstractmethod
+    def end_round(self, number: int, useful: int) -> None:
+        """Do what follows a round's private steps, and costs nothing more.
+
+        Args:
+            number: Of the round, from 1; counts rounds that a kill lost.
             useful: The same without lost ones.
         """
+
+    def begin_at(self, begun: int) -> None:
+        """Prepare for the rounds after so many; told before the first, and after a kill."""
 
     def run(self) -> Tally:
         """Take the planned rounds, from a checkpoint on if there is one; return their count."""
         self.context.inspect(self)
         tally = self._resumed() or Tally(total=self.rounds)
+        self.begin_at(tally.begun)
         while tally.begun < tally.total:
             self._keep(tally)
             for begun in range(tally.begun, tally.until):
-                self.round(begun + 1, begun + 1 - tally.lost)
+                for _ in range(self.steps_per_round):
+                    self.learn(drawn_by(self.sampler, self.patches))
+                self.end_round(begun + 1, begun + 1 - tally.lost)
             tally = tally.done()
         self._keep(tally)
         return tally
-
-    def drawn(self) -> Batch:
-        """Draw the labelled patches of one private step, without fakes."""
-        return drawn_by(self.sampler, self.patches)
-
-    def goes_on(self, tally: Tally) -> None:
-        """Told after a checkpoint was loaded; here nothing is to be done."""
 
     def _keep(self, tally: Tally) -> None:
         if self.context.checkpoint is not None:
@@ -152,9 +161,7 @@ class PrivateTraining(Learner):
         exact = kept.facts["noise"] is not None
         if exact:
             self.context.noise.restore(kept.facts["noise"])
-        tally = kept.tally.resumed(exact=exact, counted=checkpoint.counted())
-        self.goes_on(tally)
-        return tally
+        return kept.tally.resumed(exact=exact, counted=checkpoint.counted())
 
 
 def step_of(

@@ -15,7 +15,7 @@ from benchmark.core.segmenter import Segmenter, TrainContext
 from benchmark.data.cohort import Patient, PatientVolume
 from benchmark.data.inplane import at_spacing, resized
 from benchmark.metrics.bootstrap import interval
-from benchmark.metrics.scores import Scores, score
+from benchmark.metrics.scores import NAMES, score
 from benchmark.results.scored import PatientScores, TestSet
 from benchmark.results.spec import PlugIn
 
@@ -55,15 +55,17 @@ def tested(
         found = marked(segmenter, volume, spacing_mm)
         scores = score(found, volume.vessels, volume.spacing_mm)
         rows.append(
-            PatientScores(
-                patient=patient.id,
-                site=patient.site,
-                **scores._asdict(),
-                empty=not bool(np.any(found)),
+            PatientScores.model_validate(
+                {
+                    "patient": patient.id,
+                    "site": patient.site,
+                    **scores,
+                    "empty": not bool(np.any(found)),
+                }
             )
         )
         listener(f"scoring {name}", done, len(patients))
-    means = {score: _mean(rows, score) for score in Scores._fields}
+    means = {name: _mean(rows, name) for name in NAMES}
     return TestSet(name=name, n=len(rows), **means, patients=tuple(rows))
 
 
@@ -76,7 +78,7 @@ def marked(segmenter: Segmenter, volume: PatientVolume, spacing_mm: float) -> ND
     return (resized(margin, volume.image.shape[:2]) > 0) & volume.brain
 
 
-def _mean(rows: Sequence[PatientScores], score: str) -> Any:
+def _mean(rows: Sequence[PatientScores], name: str) -> Any:
     """The mean with its interval, over the patients that have the score."""
-    values = [value for one in rows if (value := getattr(one, score)) is not None]
+    values = [value for one in rows if (value := one.score(name)) is not None]
     return interval(values)._asdict() if values else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.core.budget import epsilon_text
 from benchmark.core.files import plain
-from benchmark.metrics.scores import Scores
+from benchmark.metrics.scores import NAMES
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from benchmark.results.summary import SummaryRow, called
@@ -48,7 +48,7 @@ def metrics(result: Result) -> dict[str, float]:
     }
     for test in result.test_sets:
         found[f"fraction_of_real_{test.name}"] = (result.fraction_of_real or {}).get(test.name)
-        means = {score: test.mean(score) for score in Scores._fields}
+        means = {score: test.mean(score) for score in NAMES}
         found |= {f"{score}_{test.name}": mean.mean for score, mean in means.items() if mean}
     found |= {
         "epsilon_patch": guarantee.epsilon_patch,
