@@ -11,12 +11,12 @@ from benchmark.core.budget import Unit
 from benchmark.core.editions import DEFAULT
 from benchmark.core.editions import found as edition
 from benchmark.core.folders import cache_folder, state_folder
-from benchmark.data.inspection import Report as Inspection
+from benchmark.data.inspection import InspectionReport as Inspection
 from benchmark.data.inspection import inspect as inspected
 from benchmark.sweep.feasibility import Prospect, prospects, with_preset
 
 if TYPE_CHECKING:
-    from benchmark.audit.report import Report as Audited
+    from benchmark.audit.report import AuditReport as Audited
 
 
 def plan(

@@ -22,10 +22,10 @@ from benchmark.results.store import Store
 from benchmark.results.tuned_settings import FOLDER, SHIPPED
 from benchmark.sweep.executors.executor import Events
 from benchmark.sweep.machine import Machine
-from benchmark.sweep.place import Listener, Place
 from benchmark.sweep.request import FIRST_SEEDS, Precision, Request
 from benchmark.sweep.sites import Federation
 from benchmark.sweep.sweep import Finished, run_sweep
+from benchmark.sweep.workspace import Listener, Workspace
 from benchmark.terminal.console import Console
 from benchmark.terminal.figures import HEAT_MAP, draw_matrix
 from leaderboard.entries import entry_of
@@ -116,11 +116,11 @@ class Sweep:
         Raises:
             BenchError: For wrong usage or unusable data, before anything is computed.
         """
-        return run_sweep(self.request(), self.place(), listener)
+        return run_sweep(self.request(), self.workspace(), listener)
 
-    def place(self) -> Place:
+    def workspace(self) -> Workspace:
         """Where it runs, and on what."""
-        return Place(
+        return Workspace(
             out=self.out,
             machine=Machine(
                 cache=cache_folder(),

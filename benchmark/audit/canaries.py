@@ -85,7 +85,7 @@ class Outcome(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class CanaryTrial:
     """Patches with canaries among them.
 
     Attributes:
@@ -101,7 +101,7 @@ class Trial:
     included: NDArray[np.bool_]
 
 
-def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> Trial:
+def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> CanaryTrial:
     """Puts canaries among known patches: each is one unit, in or out by a coin.
 
     A patient who is a canary has the same patch a few times: averaged, they are as one; clipped
@@ -135,7 +135,7 @@ def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> Trial:
         patches_per_patient=public.patches_per_patient,
     )
     labelled = np.concatenate([images, 2.0 * masks - 1], axis=1).astype(np.float32)
-    return Trial(
+    return CanaryTrial(
         patches=patches,
         public=public,
         canaries=torch.from_numpy(labelled),
@@ -157,7 +157,7 @@ def _to_a_host(declared: PublicNumbers, unit: Unit) -> int:
 def audit(
     fitted: Fitted,
     budget: Budget,
-    among: Trial,
+    among: CanaryTrial,
     context: FitContext,
     *,
     plant: Callable[[Shown], object] = lambda shown: None,
@@ -183,7 +183,7 @@ def audit(
 def attack(
     fitted: Fitted,
     planned: Guarantee,
-    among: Trial,
+    among: CanaryTrial,
     context: FitContext,
     *,
     plant: Callable[[Shown], object] = lambda shown: None,

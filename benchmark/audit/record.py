@@ -9,14 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmark.audit.report import Audit, Report, Subject, settings_of
+from benchmark.audit.report import Audit, AuditReport, Subject, settings_of
 from benchmark.core.errors import UsageError
 from benchmark.core.files import plain, write_json
 
 FORMAT = 1
 
 
-def record_of(asked: Audit, subject: Subject, found: Report) -> dict[str, Any]:
+def record_of(asked: Audit, subject: Subject, found: AuditReport) -> dict[str, Any]:
     """The audit as JSON.
 
     Args:

@@ -104,7 +104,7 @@ class Membership(NamedTuple):
     curves: dict[str, Curve]
 
 
-class Report(NamedTuple):
+class AuditReport(NamedTuple):
     """What an audit found.
 
     Attributes:
@@ -194,7 +194,7 @@ def measured(shown: Shown) -> dict[str, str]:
 
 def run_audit(
     asked: Audit, subject: Subject, inputs: Inputs, *, cache: Path, state: Path, progress: Progress
-) -> Report:
+) -> AuditReport:
     """Fits once, with canaries if it can have any, and attacks what comes out.
 
     Args:
@@ -249,7 +249,7 @@ def run_audit(
             inferred = infer(fitted, known, held, planned, drawn=drawn, seed=asked.seed)
         except PlugInError as error:
             contract["samples_labelled_patches"] = str(error)
-    return Report(planned, outcome.verdict, unseen, found, contract, inferred)
+    return AuditReport(planned, outcome.verdict, unseen, found, contract, inferred)
 
 
 def _planned(fitted: Fitted, public: PublicNumbers, budget: Budget) -> Guarantee:

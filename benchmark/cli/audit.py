@@ -15,7 +15,7 @@ from benchmark.core.names import unknown
 
 if TYPE_CHECKING:
     from benchmark.audit.judgement import Attempt, Claim, Rate
-    from benchmark.audit.report import Membership, Report
+    from benchmark.audit.report import AuditReport, Membership
 
 
 @click.command()
@@ -127,7 +127,7 @@ def _settings(texts: tuple[str, ...], plug_in: str) -> dict[str, str]:
     return read.get(plug_in, {})
 
 
-def _words(found: Report, name: str) -> list[str]:
+def _words(found: AuditReport, name: str) -> list[str]:
     claim = found.claim
     lines = [
         f"Claim: ε = {epsilon_text(claim.epsilon)} for a {claim.unit} at "

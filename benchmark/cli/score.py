@@ -30,7 +30,7 @@ def score(**options: Any) -> None:
     import torch
 
     from benchmark.core.folders import state_folder
-    from benchmark.sweep.released import score_released
+    from benchmark.sweep.saved_generator import score_released
     from benchmark.terminal.console import Console
     from benchmark.terminal.table import patients_table
 

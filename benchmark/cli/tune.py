@@ -15,7 +15,7 @@ from benchmark.cli.option import names, settings_of
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from benchmark.sweep.place import Place
+    from benchmark.sweep.workspace import Workspace
     from benchmark.tuning.run import Order
 
 UNSAID = ("out", "storage", "tracking_uri", "fid_weights", "jobs", "device")
@@ -160,12 +160,12 @@ def _order(options: Mapping[str, Any]) -> Order:
     )
 
 
-def _place(options: Mapping[str, Any]) -> Place:
+def _place(options: Mapping[str, Any]) -> Workspace:
     from benchmark.core.folders import cache_folder, state_folder
     from benchmark.sweep.machine import Machine
-    from benchmark.sweep.place import Place
+    from benchmark.sweep.workspace import Workspace
 
-    return Place(
+    return Workspace(
         out=options["out"],
         machine=Machine(
             cache=cache_folder(),

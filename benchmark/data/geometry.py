@@ -33,7 +33,7 @@ FLATTEST = 1e-3
 LARGEST_COSINE = float(np.sin(np.deg2rad(1)))
 
 
-class Place(NamedTuple):
+class VoxelGrid(NamedTuple):
     """Where a file's voxels lie.
 
     Attributes:
@@ -53,7 +53,7 @@ class Place(NamedTuple):
         return "".join(str(axis) for axis in nib.orientations.ornt2axcodes(self.to_ras))
 
 
-def place_of(path: Path, file: NiftiFile) -> Place:
+def voxel_grid_of(path: Path, file: NiftiFile) -> VoxelGrid:
     """Where the file's voxels lie.
 
     Raises:
@@ -66,7 +66,7 @@ def place_of(path: Path, file: NiftiFile) -> Place:
     _check_affine(path, affine)
     notes += _pixdim_note(file, affine, factor) + _forms_note(file, affine, factor)
     notes += _shape_of_voxel_notes(affine)
-    return Place(affine, nib.io_orientation(stored), notes)
+    return VoxelGrid(affine, nib.io_orientation(stored), notes)
 
 
 def sides(affine: Affine) -> tuple[float, float, float]:

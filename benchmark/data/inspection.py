@@ -56,7 +56,7 @@ class Finding(NamedTuple):
     notes: tuple[Note, ...] = ()
 
 
-class Report(NamedTuple):
+class InspectionReport(NamedTuple):
     """A cohort: findings by patient, faults of the folder, and notes.
 
     ``is_fatal`` says that a fault concerns everybody, so that nobody can be used.
@@ -80,7 +80,7 @@ def inspect(
     acquisition: str | None = None,
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Report:
+) -> InspectionReport:
     """Reads every patient of a folder, and stops at no fault.
 
     Raises:
@@ -96,7 +96,9 @@ def inspect(
     notes = [*map(Note, listing.notes), *(note for found in findings for note in found.notes)]
     notes += near_twins(groups)
     faults = [*listing.faults, *_of_splits(root, listing), *twins(groups)]
-    return Report(findings, faults, together(notes, marked=True), is_fatal=bool(listing.fatal))
+    return InspectionReport(
+        findings, faults, together(notes, marked=True), is_fatal=bool(listing.fatal)
+    )
 
 
 def _of_splits(root: Path, listing: Listing) -> list[DataError]:

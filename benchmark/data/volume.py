@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.errors import DataError
-from benchmark.data.geometry import check_same_grid, place_of, sides, turn_onto, turned
+from benchmark.data.geometry import check_same_grid, sides, turn_onto, turned, voxel_grid_of
 from benchmark.data.labels import EVERY_LABEL, MaskLabels, classified
 from benchmark.data.nifti_file import NiftiFile, read_nifti
 
@@ -89,9 +89,9 @@ def read_mask(path: Path, labels: MaskLabels = EVERY_LABEL, like: Volume | None 
 
 def _placed(path: Path, file: NiftiFile, like: Volume | None = None) -> Volume:
     """The file's voxels in RAS, or in the order of an image with the same ones."""
-    place = place_of(path, file)
-    turn = place.to_ras if like is None else turn_onto(place.affine, like.affine)
-    data, affine = turned(file.voxels, place.affine, turn)
+    grid = voxel_grid_of(path, file)
+    turn = grid.to_ras if like is None else turn_onto(grid.affine, like.affine)
+    data, affine = turned(file.voxels, grid.affine, turn)
     if like is not None:
         check_same_grid(path, (data.shape, affine), (like.data.shape, like.affine))
-    return Volume(data, sides(affine), affine, place.orientation, file.notes + place.notes)
+    return Volume(data, sides(affine), affine, grid.orientation, file.notes + grid.notes)

@@ -13,15 +13,15 @@ from benchmark.results.bookends import reference_of
 from benchmark.results.outcome import Outcome
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
-from benchmark.sweep.cell import recipe_of, training_patches
-from benchmark.sweep.cells import guarantee_of
 from benchmark.sweep.executors.task import Task
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.own_patients import own_patches
 from benchmark.sweep.payment import is_paid, spendings_of
-from benchmark.sweep.place import Listener, Place
+from benchmark.sweep.plan_cells import guarantee_of
 from benchmark.sweep.request import make
+from benchmark.sweep.run_cell import recipe_of, training_patches
 from benchmark.sweep.sites import fitted_on, inputs_of
+from benchmark.sweep.workspace import Listener, Workspace
 
 
 class Prepared(NamedTuple):
@@ -38,34 +38,36 @@ class Prepared(NamedTuple):
     unplanned: list[Outcome]
 
 
-def prepared(specs: list[RunSpec], inputs: Inputs, place: Place, listener: Listener) -> Prepared:
+def prepared(
+    specs: list[RunSpec], inputs: Inputs, workspace: Workspace, listener: Listener
+) -> Prepared:
     """Plans what is not yet done, asks the ledger, and cuts the patches.
 
     Args:
         specs: Every cell of the sweep.
         inputs: Its data.
-        place: Where it runs.
+        workspace: Where it runs.
         listener: Who hears of it.
 
     Raises:
         OverCapError: If the ledger's cap does not allow the fits together; nothing is charged.
         BenchError: For a budget that cannot be honoured, or data that cannot be used.
     """
-    store = Store(place.out)
+    store = Store(workspace.out)
     pending = [spec for spec in specs if store.result(spec) is None]
     listener.planned(specs, pending)
     references = {spec.key: reference_of(spec, specs) for spec in pending}
-    tasks, unplanned = _tasks(pending, references, inputs, place, listener)
-    ledger_in(place.machine.state).check(
+    tasks, unplanned = _tasks(pending, references, inputs, workspace, listener)
+    ledger_in(workspace.machine.state).check(
         [
             spending
             for task in tasks
             if not _goes_on(task, store)
-            for spending in spendings_of(task.spec, task.guarantee, inputs, place.machine.cache)
+            for spending in spendings_of(task.spec, task.guarantee, inputs, workspace.machine.cache)
         ]
     )
-    _cut_patches([task.spec for task in tasks], inputs, place, listener)
-    _cut_own_patches([task.spec for task in tasks], inputs, place, listener)
+    _cut_patches([task.spec for task in tasks], inputs, workspace, listener)
+    _cut_own_patches([task.spec for task in tasks], inputs, workspace, listener)
     return Prepared(specs, tasks, unplanned)
 
 
@@ -79,7 +81,7 @@ def _tasks(
     pending: Sequence[RunSpec],
     references: dict[str, RunSpec | None],
     inputs: Inputs,
-    place: Place,
+    workspace: Workspace,
     listener: Listener,
 ) -> tuple[list[Task], list[Outcome]]:
     """Plans every cell's guarantee, so that a budget that cannot be honoured stops the sweep.
@@ -90,13 +92,13 @@ def _tasks(
     for done, spec in enumerate(pending):
         listener.preparing("Calibrating noise", done, len(pending))
         try:
-            guarantee = guarantee_of(spec, inputs, place.machine.cache)
+            guarantee = guarantee_of(spec, inputs, workspace.machine.cache)
             make(segmenters, spec.segmenter)
         except Exception as error:  # a plug-in may raise anything
             if isinstance(error, BenchError) and not isinstance(error, PlugInError):
                 raise
             reason = str(error) if isinstance(error, BenchError) else traceback.format_exc()
-            Store(place.out).fail(spec, reason)
+            Store(workspace.out).fail(spec, reason)
             failed.append(Outcome(spec, "failed", reason))
             continue
         tasks.append(
@@ -105,15 +107,15 @@ def _tasks(
                 guarantee=guarantee,
                 reference=references[spec.key],
                 inputs=inputs,
-                root=place.out,
-                machine=place.machine,
+                root=workspace.out,
+                machine=workspace.machine,
             )
         )
     return tasks, failed
 
 
 def _cut_patches(
-    specs: Sequence[RunSpec], inputs: Inputs, place: Place, listener: Listener
+    specs: Sequence[RunSpec], inputs: Inputs, workspace: Workspace, listener: Listener
 ) -> None:
     """Fills the cache once for all the cells that share their patches."""
     cuts = {
@@ -126,9 +128,9 @@ def _cut_patches(
         training_patches(
             spec,
             mine,
-            place.machine.cache,
+            workspace.machine.cache,
             faults=faults,
-            jobs=place.readers,
+            jobs=workspace.readers,
             progress=lambda done, total: listener.preparing("Cutting patches", done, total),
         )
     for fault in dict.fromkeys(map(str, faults)):
@@ -136,7 +138,7 @@ def _cut_patches(
 
 
 def _cut_own_patches(
-    specs: Sequence[RunSpec], inputs: Inputs, place: Place, listener: Listener
+    specs: Sequence[RunSpec], inputs: Inputs, workspace: Workspace, listener: Listener
 ) -> None:
     """The same for own patients, so that one without a patch stops the sweep before any fit."""
     cuts = {(recipe_of(spec), spec.seed): spec for spec in specs if spec.own}
@@ -144,7 +146,7 @@ def _cut_own_patches(
         own_patches(
             spec,
             inputs,
-            place.machine.cache,
-            jobs=place.readers,
+            workspace.machine.cache,
+            jobs=workspace.readers,
             progress=lambda done, total: listener.preparing("Cutting own patches", done, total),
         )

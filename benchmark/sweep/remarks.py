@@ -10,8 +10,8 @@ from benchmark.results.bookends import LOWER, UPPER
 from benchmark.results.explanation import NOT_PRIVATE
 from benchmark.results.spec import RunSpec
 from benchmark.results.tuned_settings import FREE, NOT_ACCOUNTED, why_none
-from benchmark.sweep.cells import wanted
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.plan_cells import wanted
 from benchmark.sweep.request import Request, is_bookend
 
 

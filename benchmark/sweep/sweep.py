@@ -20,18 +20,18 @@ from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
 from benchmark.results.summary import SUMMARY, SummaryRow, choices, rows, write_summary
 from benchmark.sweep import remarks
-from benchmark.sweep.cells import cells
 from benchmark.sweep.executors.run import run_tasks
 from benchmark.sweep.executors.task import check_device
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.judging.own_patients import withheld
 from benchmark.sweep.more_seeds import next_seeds, verdict, widths
-from benchmark.sweep.place import Listener, Place
+from benchmark.sweep.plan_cells import cells
 from benchmark.sweep.preparation import Prepared, prepared
 from benchmark.sweep.request import Precision, Request, check
 from benchmark.sweep.sites import held_out_sites
 from benchmark.sweep.tracking.mlflow_runs import Tracker, default_uri
 from benchmark.sweep.tracking.parents import Parent
+from benchmark.sweep.workspace import Listener, Workspace
 
 UNFINISHED = "No seeds are added while a cell has failed, or another process holds it."
 
@@ -60,7 +60,7 @@ class _Sweep:
 
     request: Request
     inputs: Inputs
-    place: Place
+    workspace: Workspace
     listener: Listener
     fid_weights: str
 
@@ -70,10 +70,10 @@ class _Sweep:
 
     def prepared(self, specs: list[RunSpec]) -> Prepared:
         """Those cells, ready to run."""
-        return prepared(specs, self.inputs, self.place, self.listener)
+        return prepared(specs, self.inputs, self.workspace, self.listener)
 
 
-def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
+def run_sweep(request: Request, workspace: Workspace, listener: Listener) -> Finished:
     """Runs what is not yet done; writes ``summary.csv``, and ``matrix.csv`` where there are sites.
 
     With a precision, rounds of further seeds follow until it is reached, its most seeds are, or
@@ -82,15 +82,15 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
     Raises:
         BenchError: For wrong usage or unusable data, before anything is computed.
     """
-    request = replace(request, private=place.data is not None)
+    request = replace(request, private=workspace.data is not None)
     check(request)
-    _check(place)
-    sweep = _gathered(request, place, listener)
+    _check(workspace)
+    sweep = _gathered(request, workspace, listener)
     specs = sweep.cells(request.seeds)
     _remark(sweep, specs)
     ready = sweep.prepared(specs)
     listener.starting()
-    tracker = _tracker(specs, sweep.place, listener)
+    tracker = _tracker(specs, sweep.workspace, listener)
     outcomes, notes = _run(ready, tracker, sweep), []
     if request.precision:
         outcomes, said = _with_more_seeds(outcomes, request.precision, tracker, sweep)
@@ -98,16 +98,16 @@ def run_sweep(request: Request, place: Place, listener: Listener) -> Finished:
     return _finished(outcomes, notes, tracker, sweep)
 
 
-def _gathered(request: Request, place: Place, listener: Listener) -> _Sweep:
-    found = weights.find(place.machine.fid_weights, place.machine.cache)
+def _gathered(request: Request, workspace: Workspace, listener: Listener) -> _Sweep:
+    found = weights.find(workspace.machine.fid_weights, workspace.machine.cache)
     inputs = gather(
-        place.data,
-        place.test_data,
-        cache=place.machine.cache,
-        state=place.machine.state,
-        jobs=place.readers,
+        workspace.data,
+        workspace.test_data,
+        cache=workspace.machine.cache,
+        state=workspace.machine.state,
+        jobs=workspace.readers,
         progress=listener.preparing,
-        reading=place.reading,
+        reading=workspace.reading,
         phantoms=edition(request.protocol).phantoms,
     )
     if request.precision and len(inputs.tests[inputs.main]) < 2:
@@ -118,7 +118,7 @@ def _gathered(request: Request, place: Place, listener: Listener) -> _Sweep:
     return _Sweep(
         request=request,
         inputs=withheld(inputs, request.own_patients),
-        place=place.with_weights(found),
+        workspace=workspace.with_weights(found),
         listener=listener,
         fid_weights=weights.digest(found) if found else "",
     )
@@ -128,7 +128,7 @@ def _remark(sweep: _Sweep, specs: Sequence[RunSpec]) -> None:
     """Says what is to be known before anything is paid."""
     request, inputs = sweep.request, sweep.inputs
     for sentence in [
-        *remarks.of_patients(inputs, sweep.place.machine.state),
+        *remarks.of_patients(inputs, sweep.workspace.machine.state),
         *remarks.of_tuning(request, specs),
         *remarks.of_sites(request),
     ]:
@@ -145,7 +145,7 @@ def _with_more_seeds(
     """Adds rounds of seeds; how every cell ended, and whether the precision was reached."""
     seeds, first = sweep.request.seeds, sweep.request.first_seed
     while True:
-        found = widths(outcomes, Store(sweep.place.out))
+        found = widths(outcomes, Store(sweep.workspace.out))
         said, more = verdict(found, precision, seeds), next_seeds(found, precision, seeds)
         if any(outcome.state in ("failed", "busy") for outcome in outcomes):
             return outcomes, f"{said} {UNFINISHED}"
@@ -163,7 +163,7 @@ def _finished(
     outcomes: list[Outcome], notes: Sequence[str], tracker: Tracker, sweep: _Sweep
 ) -> Finished:
     """Writes and logs what all cells say together."""
-    out, store, specs = sweep.place.out, Store(sweep.place.out), [o.spec for o in outcomes]
+    out, store, specs = sweep.workspace.out, Store(sweep.workspace.out), [o.spec for o in outcomes]
     table = rows(outcomes, {spec.key: reference_of(spec, specs) for spec in specs}, store)
     write_summary(out / SUMMARY, table)
     tracker.compare(table, private=sweep.inputs.private)
@@ -185,16 +185,16 @@ def _finished(
     return Finished(table, outcomes, matrix, notes, own)
 
 
-def _check(place: Place) -> None:
-    for folder in (place.out, place.machine.cache, place.machine.state):
+def _check(workspace: Workspace) -> None:
+    for folder in (workspace.out, workspace.machine.cache, workspace.machine.state):
         check_writable(folder)
-    ledger_in(place.machine.state).cap()  # one that cannot be used stops everything
-    check_device(place.machine.device)
+    ledger_in(workspace.machine.state).cap()  # one that cannot be used stops everything
+    check_device(workspace.machine.device)
 
 
 def _run(ready: Prepared, tracker: Tracker, sweep: _Sweep) -> list[Outcome]:
     """Runs the tasks, and shows MLflow every cell, also those kept from before."""
-    store, listener = Store(sweep.place.out), sweep.listener
+    store, listener = Store(sweep.workspace.out), sweep.listener
     running = {task.spec.key for task in ready.tasks}
     for spec in ready.specs:
         if spec.key not in running:
@@ -207,11 +207,11 @@ def _run(ready: Prepared, tracker: Tracker, sweep: _Sweep) -> list[Outcome]:
     for outcome in ready.unplanned:
         listener.events.ended(outcome)
     events = replace(listener.events, ended=ended)
-    ran = run_tasks(ready.tasks, jobs=sweep.place.jobs, events=events)
+    ran = run_tasks(ready.tasks, jobs=sweep.workspace.jobs, events=events)
     by_key = {o.spec.key: o for o in [*ready.unplanned, *ran]}
     return [by_key.get(spec.key, Outcome(spec, "kept")) for spec in ready.specs]
 
 
-def _tracker(specs: Sequence[RunSpec], place: Place, listener: Listener) -> Tracker:
-    uri = place.tracking_uri or default_uri(place.out)
-    return Tracker(uri, place.out, Parent.of_sweep(specs), listener.warning)
+def _tracker(specs: Sequence[RunSpec], workspace: Workspace, listener: Listener) -> Tracker:
+    uri = workspace.tracking_uri or default_uri(workspace.out)
+    return Tracker(uri, workspace.out, Parent.of_sweep(specs), listener.warning)

@@ -26,8 +26,8 @@ from benchmark.results.summary import SUMMARY, called
 from benchmark.terminal.remaining import Remaining
 
 if TYPE_CHECKING:
-    from benchmark.sweep.place import Listener
     from benchmark.sweep.sweep import Finished
+    from benchmark.sweep.workspace import Listener
 
 PLAIN_WIDTH = 160
 
@@ -72,7 +72,7 @@ class Console:
     def listener(self) -> Listener:
         """What hears of the sweep."""
         from benchmark.sweep.executors.executor import Events
-        from benchmark.sweep.place import Listener  # what only shows results need not run
+        from benchmark.sweep.workspace import Listener  # what only shows results need not run
 
         events = Events(progress=self._progress, ended=self._ended)
         return Listener(

@@ -31,10 +31,10 @@ from benchmark.results.tuned_settings import (
 from benchmark.sweep import remarks
 from benchmark.sweep.executors.task import check_device
 from benchmark.sweep.inputs import Inputs, gather
-from benchmark.sweep.place import Listener, Place
 from benchmark.sweep.request import Request, check, is_bookend
 from benchmark.sweep.tracking.mlflow_runs import STUDY, Tracker, default_uri
 from benchmark.sweep.tracking.parents import Parent
+from benchmark.sweep.workspace import Listener, Workspace
 from benchmark.tuning.objectives import OBJECTIVES
 from benchmark.tuning.optuna_storage import storage_at
 from benchmark.tuning.starts import spent
@@ -42,7 +42,7 @@ from benchmark.tuning.study import (
     DONE,
     PHANTOM_SEED,
     Lab,
-    Question,
+    StudySpec,
     found_by,
     study_of,
 )
@@ -111,7 +111,7 @@ class Searched(NamedTuple):
     stopped: OverCapError | None
 
 
-def run_studies(order: Order, place: Place, listener: Listener) -> Searched:
+def run_studies(order: Order, workspace: Workspace, listener: Listener) -> Searched:
     """Runs what is left of every study, and writes the settings they found below ``OUT/tuned``.
 
     What one level found is tried at the next on phantoms alone: on patients it would carry what was
@@ -120,36 +120,36 @@ def run_studies(order: Order, place: Place, listener: Listener) -> Searched:
     Raises:
         BenchError: For wrong usage or unusable data, before anything is computed.
     """
-    fid_weights = _fid_weights(order, place)
-    questions = list(_questions(order, place, fid_weights))
-    for folder in (place.out, place.machine.cache, place.machine.state):
+    fid_weights = _fid_weights(order, workspace)
+    study_specs = list(_study_specs(order, workspace, fid_weights))
+    for folder in (workspace.out, workspace.machine.cache, workspace.machine.state):
         check_writable(folder)
-    ledger_in(place.machine.state).cap()  # one that cannot be used stops everything
-    check_device(place.machine.device)
+    ledger_in(workspace.machine.state).cap()  # one that cannot be used stops everything
+    check_device(workspace.machine.device)
     if order.storage is not None:
         storage_at(order.storage)
     inputs = gather(
-        place.data,
+        workspace.data,
         (),
-        cache=place.machine.cache,
-        state=place.machine.state,
-        jobs=place.readers,
+        cache=workspace.machine.cache,
+        state=workspace.machine.state,
+        jobs=workspace.readers,
         progress=listener.preparing,
-        reading=place.reading,
+        reading=workspace.reading,
         held_out=VALIDATION,
         seed=PHANTOM_SEED,
         phantoms=edition(order.request.protocol).phantoms,
     )
-    for sentence in remarks.of_patients(inputs, place.machine.state):
+    for sentence in remarks.of_patients(inputs, workspace.machine.state):
         listener.warning(sentence)
-    place = place.with_weights(fid_weights)
+    workspace = workspace.with_weights(fid_weights)
     answers: list[Answer] = []
     studies, stopped = [], None
-    for question in questions:
+    for study_spec in study_specs:
         found = [answer.found for answer in answers if not order.private]
-        hints = [one.settings for one in found if one.generator == question.generator]
-        asked = replace(question, hints=hints)
-        study, answer, stopped = _answered(asked, order, inputs, place, listener)
+        hints = [one.settings for one in found if one.generator == study_spec.generator]
+        asked = replace(study_spec, hints=hints)
+        study, answer, stopped = _answered(asked, order, inputs, workspace, listener)
         studies.append(study)
         answers += [answer] if answer else []
         if stopped is not None:
@@ -158,7 +158,7 @@ def run_studies(order: Order, place: Place, listener: Listener) -> Searched:
     return Searched(answers, cost, stopped)
 
 
-def _fid_weights(order: Order, place: Place) -> Path | None:
+def _fid_weights(order: Order, workspace: Workspace) -> Path | None:
     """The Inception weights, if they are needed: FID takes longer than all else of a trial.
 
     Raises:
@@ -166,15 +166,17 @@ def _fid_weights(order: Order, place: Place) -> Path | None:
     """
     if "fid" not in order.objectives:
         return None
-    found = weights.find(place.machine.fid_weights, place.machine.cache)
+    found = weights.find(workspace.machine.fid_weights, workspace.machine.cache)
     if found is None:
         raise UsageError(f"--objective fid: {weights.missing_reason()}")
     return found
 
 
-def _questions(order: Order, place: Place, fid_weights: Path | None) -> Iterator[Question]:
+def _study_specs(
+    order: Order, workspace: Workspace, fid_weights: Path | None
+) -> Iterator[StudySpec]:
     """One for each generator and level; the search space of each is looked at before any runs."""
-    if order.private != (place.data is not None):
+    if order.private != (workspace.data is not None):
         raise UsageError(
             "--data is for --on private, and --on private needs --data; without both, phantoms are "
             "tuned on, whose settings carry over and cost no privacy."
@@ -190,17 +192,17 @@ def _questions(order: Order, place: Place, fid_weights: Path | None) -> Iterator
             )
         for epsilon in levels(order.request, generator):
             request = replace(order.request, generators=(generator,), epsilons=(epsilon,))
-            question = Question(
+            study_spec = StudySpec(
                 request=request,
                 objectives=tuple(order.objectives),
                 trials=order.trials,
                 command=order.command,
                 fid_weights=weights.digest(fid_weights) if fid_weights else "",
             )
-            question.space()
+            study_spec.space()
             if order.private:
-                check_replaceable(file_of(place.out / FOLDER, generator, request.unit, epsilon))
-            yield question
+                check_replaceable(file_of(workspace.out / FOLDER, generator, request.unit, epsilon))
+            yield study_spec
 
 
 def levels(request: Request, generator: str) -> list[float]:
@@ -212,15 +214,15 @@ def levels(request: Request, generator: str) -> list[float]:
 
 
 def _answered(
-    question: Question, order: Order, inputs: Inputs, place: Place, listener: Listener
+    study_spec: StudySpec, order: Order, inputs: Inputs, workspace: Workspace, listener: Listener
 ) -> tuple[optuna.Study, Answer | None, OverCapError | None]:
     """The study, what it found, if anything, and what stopped it, if anything did."""
-    name = question.name(inputs)
+    name = study_spec.name(inputs)
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    root = place.out / CELLS / digest
-    uri = place.tracking_uri or default_uri(place.out)
-    parent = _parent(question, name, digest, private=order.private)
-    tracker, store = Tracker(uri, place.out, parent, listener.warning), Store(root)
+    root = workspace.out / CELLS / digest
+    uri = workspace.tracking_uri or default_uri(workspace.out)
+    parent = _parent(study_spec, name, digest, private=order.private)
+    tracker, store = Tracker(uri, workspace.out, parent, listener.warning), Store(root)
 
     def ended(outcome: Outcome, trial: int) -> None:
         if outcome.state == "failed":
@@ -232,42 +234,42 @@ def _answered(
     lab = Lab(
         inputs=inputs,
         root=root,
-        machine=place.machine,
-        storage=order.storage or f"sqlite:///{(place.out / DATABASE).absolute()}",
-        jobs=place.jobs,
+        machine=workspace.machine,
+        storage=order.storage or f"sqlite:///{(workspace.out / DATABASE).absolute()}",
+        jobs=workspace.jobs,
         progress=listener.events.progress,
         ended=ended,
         news=listener.news,
     )
-    place.out.mkdir(parents=True, exist_ok=True)
+    workspace.out.mkdir(parents=True, exist_ok=True)
     stopped = None
     try:
-        study = search(question, lab)
+        study = search(study_spec, lab)
     except OverCapError as error:
-        study, stopped = study_of(question, lab), error
+        study, stopped = study_of(study_spec, lab), error
     for trial in study.trials:
         for key in trial.user_attrs.get(KEYS, ()):  # also those that MLflow missed
-            tracker.cell(root / question.generator / key, _trial(trial.number))
+            tracker.cell(root / study_spec.generator / key, _trial(trial.number))
     if stopped is not None and all(trial.state.name != DONE for trial in study.trials):
         tracker.close(failed=True)
         return study, None, stopped
-    found = found_by(question, lab, study)
-    file = found.write(place.out / FOLDER)
+    found = found_by(study_spec, lab, study)
+    file = found.write(workspace.out / FOLDER)
     tracker.keep(file)
     tracker.best(_scores(found), found.settings)
     tracker.close(failed=stopped is not None)
     return study, Answer(study, found, file, tracker.keep), stopped
 
 
-def _parent(question: Question, name: str, digest: str, *, private: bool) -> Parent:
+def _parent(study_spec: StudySpec, name: str, digest: str, *, private: bool) -> Parent:
     """The study's run in MLflow, which says on whose data it chose."""
     on, selection = (PRIVATE, NOT_ACCOUNTED) if private else (PHANTOM, FREE)
     params = {
         "tuned_on": on,
         "selection": selection,
-        "epsilon": f"{question.epsilon:g}",
-        "unit": question.request.unit,
-        "objectives": ",".join(question.objectives),
+        "epsilon": f"{study_spec.epsilon:g}",
+        "unit": study_spec.request.unit,
+        "objectives": ",".join(study_spec.objectives),
     }
     mode = f", on {on} data; selection: {selection}"
     note = DESCRIPTION.format(on=on, selection=selection)

@@ -30,9 +30,9 @@ from benchmark.results.tuned_settings import (
     Found,
     Provenance,
 )
-from benchmark.sweep.cells import cells
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.machine import Machine
+from benchmark.sweep.plan_cells import cells
 from benchmark.sweep.request import Request
 from benchmark.tuning.objectives import OBJECTIVES
 from benchmark.tuning.optuna_storage import SETTLE_S, storage_at
@@ -52,7 +52,7 @@ STARTUP = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class StudySpec:
     """What a study asks.
 
     Attributes:
@@ -168,18 +168,18 @@ class Lab:
     news: Callable[[str], None]
 
 
-def study_of(question: Question, lab: Lab) -> optuna.Study:
+def study_of(study_spec: StudySpec, lab: Lab) -> optuna.Study:
     """The study, made if it is new, with its first trials waiting in it."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    name = question.name(lab.inputs)
+    name = study_spec.name(lab.inputs)
     storage = storage_at(lab.storage)
     try:
         study = optuna.create_study(
             study_name=name,
             storage=storage,
-            directions=[OBJECTIVES[objective].direction for objective in question.objectives],
+            directions=[OBJECTIVES[objective].direction for objective in study_spec.objectives],
             sampler=_sampler(),
             pruner=pruner(),
         )
@@ -190,12 +190,12 @@ def study_of(question: Question, lab: Lab) -> optuna.Study:
         if not study.trials:
             time.sleep(SETTLE_S)  # whoever made it is about to say where it starts
     if not study.trials:
-        for settings in first_trials(question):
+        for settings in first_trials(study_spec):
             study.enqueue_trial(settings, skip_if_exists=True)
     return study
 
 
-def first_trials(question: Question) -> Iterator[dict[str, Any]]:
+def first_trials(study_spec: StudySpec) -> Iterator[dict[str, Any]]:
     """What is tried before anything is drawn.
 
     The settings that the search starts from; what other levels found; then each other choice of a
@@ -203,8 +203,8 @@ def first_trials(question: Question) -> Iterator[dict[str, Any]]:
     """
     from optuna.distributions import CategoricalDistribution
 
-    space, start = question.space(), question.start().as_dict()
-    for settings in (start, *question.hints):
+    space, start = study_spec.space(), study_spec.start().as_dict()
+    for settings in (start, *study_spec.hints):
         yield {name: settings[name] for name in space}
     for name, law in space.items():
         for choice in law.choices if isinstance(law, CategoricalDistribution) else ():
@@ -234,37 +234,37 @@ def best_of(study: optuna.Study) -> optuna.trial.FrozenTrial:
     return max(done, key=lambda trial: (sign * trial.values[0], -trial.number))
 
 
-def found_by(question: Question, lab: Lab, study: optuna.Study) -> Found:
+def found_by(study_spec: StudySpec, lab: Lab, study: optuna.Study) -> Found:
     """The winner's settings with their provenance.
 
     Raises:
         UsageError: If no trial was finished.
     """
-    best, first = best_of(study), _first(question, study)
-    private, request = lab.inputs.private, question.request
+    best, first = best_of(study), _first(study_spec, study)
+    private, request = lab.inputs.private, study_spec.request
     over = [trial for trial in study.trials if trial.state.name in OVER]
     made_by = suite()
     return Found(
-        generator=question.generator,
-        version=generators.get(question.generator).version,
+        generator=study_spec.generator,
+        version=generators.get(study_spec.generator).version,
         unit=request.unit,
-        epsilon=question.epsilon,
+        epsilon=study_spec.epsilon,
         settings=best.params,
         provenance=Provenance(
-            command=question.command,
+            command=study_spec.command,
             study=study.study_name,
             preset=request.preset,
             segmenter=request.segmenters[0],
             sites=request.federation.sites,
             partition=request.federation.partition if request.federation.asked else "",
-            held=question.held(),
-            objectives=tuple(question.objectives),
+            held=study_spec.held(),
+            objectives=tuple(study_spec.objectives),
             trials=len(over),
             seeds=request.seeds,
             data=lab.inputs.data,
             on=PRIVATE if private else PHANTOM,
             selection=NOT_ACCOUNTED if private else FREE,
-            delta=question.specs(lab.inputs, {})[0].delta,
+            delta=study_spec.specs(lab.inputs, {})[0].delta,
             epsilon_of_all_trials=composed([study], request.unit) if private else 0.0,
             score=best.values[0],
             default=math.nan if first is None else first.values[0],
@@ -275,7 +275,7 @@ def found_by(question: Question, lab: Lab, study: optuna.Study) -> Found:
     )
 
 
-def _first(question: Question, study: optuna.Study) -> optuna.trial.FrozenTrial | None:
+def _first(study_spec: StudySpec, study: optuna.Study) -> optuna.trial.FrozenTrial | None:
     """The finished trial of the settings that the search started from."""
     done = (trial for trial in study.trials if trial.state.name == DONE)
-    return next((trial for trial in done if question.starts_with(trial.params)), None)
+    return next((trial for trial in done if study_spec.starts_with(trial.params)), None)

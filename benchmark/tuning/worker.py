@@ -16,14 +16,14 @@ from benchmark.privacy.ledger.ledger import OverCapError, Spending, ledger_in
 from benchmark.results.outcome import Outcome
 from benchmark.results.result import Result
 from benchmark.results.store import Store
-from benchmark.sweep.cells import guarantee_of
 from benchmark.sweep.executors.executor import Events
 from benchmark.sweep.executors.run import run_tasks
 from benchmark.sweep.executors.task import Task
 from benchmark.sweep.payment import spendings_of
+from benchmark.sweep.plan_cells import guarantee_of
 from benchmark.tuning.optuna_storage import GRACE_S, HEARTBEAT_S, storage_at, try_again
 from benchmark.tuning.starts import enter, entered, place_of
-from benchmark.tuning.study import DONE, OVER, Lab, Question, best_of, study_of
+from benchmark.tuning.study import DONE, OVER, Lab, StudySpec, best_of, study_of
 from benchmark.tuning.trial import ERROR, Going
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ KEYS = "run_keys"
 """A trial's note of its cells. It comes after the first heartbeat, so that who has it has both."""
 
 
-def search(question: Question, lab: Lab) -> optuna.Study:
+def search(study_spec: StudySpec, lab: Lab) -> optuna.Study:
     """Runs trials until enough are finished, by whichever worker; waits for other workers' last.
 
     Raises:
         OverCapError: If the ledger's cap allows no further trial; those that ran have ended.
         UsageError: If as many trials failed as were asked for.
     """
-    trials = Trials(question, lab)
+    trials = Trials(study_spec, lab)
     with trials.beating():
         while not trials.enough():
             events = Events(progress=lab.progress, ended=trials.ended)
@@ -57,7 +57,7 @@ class Trials:
     """Asks Optuna for trials while some are left to run, and tells it how they ended.
 
     Args:
-        question: What the study asks.
+        study_spec: What the study asks.
         lab: Where trials run.
 
     Attributes:
@@ -65,12 +65,12 @@ class Trials:
         stopped: Why no further trial may run.
     """
 
-    def __init__(self, question: Question, lab: Lab) -> None:
-        self.study = study_of(question, lab)
+    def __init__(self, study_spec: StudySpec, lab: Lab) -> None:
+        self.study = study_of(study_spec, lab)
         self.stopped: OverCapError | None = None
-        self._question, self._lab = question, lab
+        self._study_spec, self._lab = study_spec, lab
         self._storage = storage_at(lab.storage)
-        self._space, self._store = question.space(), Store(lab.root)
+        self._space, self._store = study_spec.space(), Store(lab.root)
         self._place = place_of(lab.root, lab.machine.state)
         self._open: list[Going] = []
         self._between: list[Going] = []
@@ -78,7 +78,7 @@ class Trials:
 
     def enough(self) -> bool:
         """Whether all trials are over, other workers' too."""
-        return self._count(*OVER) >= self._question.trials
+        return self._count(*OVER) >= self._study_spec.trials
 
     def tasks(self) -> Iterator[Task]:
         """The cells of trials, while any are left that no worker runs."""
@@ -131,9 +131,9 @@ class Trials:
         Raises:
             UsageError: If as many failed as were asked for.
         """
-        if self._count(*OVER, "RUNNING") >= self._question.trials:
+        if self._count(*OVER, "RUNNING") >= self._study_spec.trials:
             return None
-        if self._failed() >= self._question.trials:
+        if self._failed() >= self._study_spec.trials:
             raise UsageError(
                 f"{self.study.study_name}: as many trials failed as were asked for; "
                 f"{self._lab.root} has their reasons, in error.txt."
@@ -141,10 +141,10 @@ class Trials:
         with _quietly():
             trial = self.study.ask(self._space)
         self._storage.record_heartbeat(trial._trial_id)  # without one it could never be missed
-        specs = self._question.specs(self._lab.inputs, trial.params)
+        specs = self._study_spec.specs(self._lab.inputs, trial.params)
         trial.set_user_attr(KEYS, [spec.key for spec in specs])
-        spared = self._question.starts_with(trial.params)
-        self._open.append(Going(trial, specs, self._question.objectives, spared))
+        spared = self._study_spec.starts_with(trial.params)
+        self._open.append(Going(trial, specs, self._study_spec.objectives, spared))
         return self._open[-1]
 
     def _bury(self) -> None:

@@ -16,8 +16,8 @@ from benchmark.metrics.weights import missing_reason
 from benchmark.results.result import Result
 from benchmark.results.scored import NOTHING_SYNTHETIC, TestSet
 from benchmark.results.spec import RunSpec
-from benchmark.sweep.cells import cells, guarantee_of
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.plan_cells import cells, guarantee_of
 from benchmark.sweep.request import Request
 from benchmark.sweep.sites import site_plans, worst
 from leaderboard.entries import Entry, Status

@@ -17,7 +17,7 @@ from benchmark.results.scored import Fid
 from benchmark.results.spec import RunSpec, TunedBy
 from benchmark.results.tuned_settings import FREE, NOT_ACCOUNTED
 from benchmark.results.variance_parts import shipped
-from benchmark.sweep.cells import cells, guarantee_of
+from benchmark.sweep.plan_cells import cells, guarantee_of
 from benchmark.sweep.sites import Federation
 from leaderboard.board import tables_of
 from leaderboard.command import command_of

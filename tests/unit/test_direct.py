@@ -16,9 +16,9 @@ from benchmark.results.result import Result
 from benchmark.results.spec import spec_from
 from benchmark.results.store import Store
 from benchmark.results.summary import SummaryRow
-from benchmark.sweep.cells import cells, guarantee_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.distances import no_distances
+from benchmark.sweep.plan_cells import cells, guarantee_of
 from benchmark.sweep.remarks import of_sites
 from benchmark.sweep.request import Request, check, is_bookend
 from benchmark.sweep.sites import Federation

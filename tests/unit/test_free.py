@@ -20,8 +20,8 @@ from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
 from benchmark.results.summary import choices, rows
-from benchmark.sweep.cells import cells, guarantee_of
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.plan_cells import cells, guarantee_of
 from benchmark.sweep.request import Request, check
 from benchmark.sweep.sites import Federation
 from benchmark.sweep.tracking.logged import comparisons

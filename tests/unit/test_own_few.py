@@ -19,10 +19,10 @@ from benchmark.results.explanation import NOT_PRIVATE
 from benchmark.results.own_curve import ALONE, OwnPoint, judgements
 from benchmark.results.result import OwnResult, Result
 from benchmark.results.spec import spec_from
-from benchmark.sweep.cells import cells
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging import own_patients
 from benchmark.sweep.judging.own_patients import Judge, mixed, of_first, ordered, said_of, withheld
+from benchmark.sweep.plan_cells import cells
 from benchmark.sweep.remarks import of_the_table
 from benchmark.sweep.request import Request
 from benchmark.terminal.own_patients import draw_own, own_table

@@ -16,23 +16,23 @@ from benchmark.core.errors import UsageError
 from benchmark.privacy.accounting.composition import total_epsilon
 from benchmark.privacy.ledger.ledger import DELTA, OverCapError, ledger_in
 from benchmark.results.outcome import Outcome
-from benchmark.sweep.cells import guarantee_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.machine import Machine
 from benchmark.sweep.payment import spendings_of
-from benchmark.sweep.place import Place
+from benchmark.sweep.plan_cells import guarantee_of
 from benchmark.sweep.request import Request
 from benchmark.sweep.sites import Federation, site_plans
+from benchmark.sweep.workspace import Workspace
 from benchmark.tuning import run as studies
 from benchmark.tuning.optuna_storage import storage_at
 from benchmark.tuning.run import Answer, Order
 from benchmark.tuning.starts import spent
-from benchmark.tuning.study import Lab, Question, first_trials
+from benchmark.tuning.study import Lab, StudySpec, first_trials
 from benchmark.tuning.worker import Trials
 
 FAST = {"generator_steps": "3", "batch": "16", "critic_steps": "1", "pretrain": "none"}
 PATIENTS = replace(INPUTS, tests={"val": INPUTS.tests["test"]}, private=True)
-QUESTION = Question(
+STUDY = StudySpec(
     request=Request(
         generators=("dp-wgan",),
         epsilons=(5.0,),
@@ -66,15 +66,15 @@ def died(trials: Trials) -> Iterator[int]:
 
 def test_what_every_machine_started_is_composed_on_each(tmp_path: Path) -> None:
     for machine in ("one", "other"):
-        starts = died(Trials(QUESTION, bench(tmp_path, machine)))
+        starts = died(Trials(STUDY, bench(tmp_path, machine)))
         assert next(starts) == next(starts) == 3
-    study = Trials(QUESTION, bench(tmp_path, "third")).study
+    study = Trials(STUDY, bench(tmp_path, "third")).study
     whole = spent([study], "patch")
     assert whole.fits == 4
     for machine in ("one", "other", "third"):
         assert not ledger_in(bench(tmp_path, machine).machine.state).entries(), "no cell was run"
     four = ledger_in(tmp_path / "state")
-    specs = QUESTION.specs(PATIENTS, {})
+    specs = STUDY.specs(PATIENTS, {})
     plan = guarantee_of(specs[0], PATIENTS, tmp_path / "cache")
     for _ in range(4):
         four.charge(spendings_of(specs[0], plan, PATIENTS, tmp_path / "cache")[0])
@@ -84,10 +84,10 @@ def test_what_every_machine_started_is_composed_on_each(tmp_path: Path) -> None:
 
 def test_sites_pay_each_for_its_own_patients(tmp_path: Path) -> None:
     federation = Federation(sites=2, partition="size-skew:3,1")
-    question = replace(QUESTION, request=replace(QUESTION.request, federation=federation))
-    trials = Trials(question, bench(tmp_path))
+    study_spec = replace(STUDY, request=replace(STUDY.request, federation=federation))
+    trials = Trials(study_spec, bench(tmp_path))
     next(died(trials))
-    plans = site_plans(question.specs(PATIENTS, {})[0], PATIENTS, tmp_path / "cache")
+    plans = site_plans(study_spec.specs(PATIENTS, {})[0], PATIENTS, tmp_path / "cache")
     each = [total_epsilon([plan], DELTA, unit="patch") for plan in plans.values()]
     assert len(each) == 2
     assert spent([trials.study], "patch").epsilon == max(each)
@@ -96,7 +96,7 @@ def test_sites_pay_each_for_its_own_patients(tmp_path: Path) -> None:
 def test_the_start_the_hints_and_each_other_choice_come_before_anything_drawn(
     tmp_path: Path,
 ) -> None:
-    free = replace(QUESTION, request=replace(QUESTION.request, settings={}))
+    free = replace(STUDY, request=replace(STUDY.request, settings={}))
     settings = free.start().as_dict()
     start = {name: settings[name] for name in free.space()}
     hinted = replace(free, hints=[{**settings, "critic_rate": 3e-3}])
@@ -116,29 +116,32 @@ def test_the_start_the_hints_and_each_other_choice_come_before_anything_drawn(
 def test_a_level_starts_from_what_another_found_on_phantoms_alone(
     private: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Question] = []
+    asked: list[StudySpec] = []
 
-    def answered(question: Question, *_: Any) -> tuple[Any, Answer, None]:
-        asked.append(question)
+    def answered(study_spec: StudySpec, *_: Any) -> tuple[Any, Answer, None]:
+        asked.append(study_spec)
         found = SimpleNamespace(generator="dp-wgan", settings={"batch": len(asked)})
         return None, Answer(None, found, tmp_path, lambda _: None), None  # type: ignore[arg-type]
 
     monkeypatch.setattr(studies, "_answered", answered)
     monkeypatch.setattr(studies, "gather", lambda *_, **__: PATIENTS)
     monkeypatch.setattr(studies, "spent", lambda *_: None)
-    request = replace(QUESTION.request, epsilons=(2.0, 5.0))
+    request = replace(STUDY.request, epsilons=(2.0, 5.0))
     order = Order(request=request, objectives=("dice",), trials=1, storage=None, private=private)
     data = tmp_path if private else None
-    place = Place(out=tmp_path, machine=Machine(cache=tmp_path, state=tmp_path), data=data)
+    place = Workspace(out=tmp_path, machine=Machine(cache=tmp_path, state=tmp_path), data=data)
     studies.run_studies(order, place, SimpleNamespace(preparing=None))  # type: ignore[arg-type]
-    assert [list(question.hints) for question in asked] == [[], [] if private else [{"batch": 1}]]
+    assert [list(one.hints) for one in asked] == [
+        [],
+        [] if private else [{"batch": 1}],
+    ]
 
 
 def test_a_trial_that_is_retried_is_counted_once(tmp_path: Path) -> None:
-    trials = Trials(QUESTION, bench(tmp_path))
+    trials = Trials(STUDY, bench(tmp_path))
     next(trials.tasks())
     age(tmp_path, trial=0)
-    again = Trials(QUESTION, bench(tmp_path, "other"))
+    again = Trials(STUDY, bench(tmp_path, "other"))
     next(again.tasks())
     states = [trial.state.name for trial in again.study.trials]
     assert (states[0], states[-1]) == ("FAIL", "RUNNING")
@@ -148,14 +151,14 @@ def test_a_trial_that_is_retried_is_counted_once(tmp_path: Path) -> None:
 
 def test_on_phantoms_nothing_is_spent_and_no_trial_is_marked(tmp_path: Path) -> None:
     free = replace(PATIENTS, private=False)
-    trials = Trials(QUESTION, bench(tmp_path, inputs=free))
+    trials = Trials(STUDY, bench(tmp_path, inputs=free))
     task = next(trials.tasks())
     assert task.spec.tuned is None
     assert spent([trials.study], "patch").epsilon == 0
 
 
 def test_a_trial_on_patients_says_in_its_result_that_nobody_accounts_it(tmp_path: Path) -> None:
-    task = next(Trials(QUESTION, bench(tmp_path)).tasks())
+    task = next(Trials(STUDY, bench(tmp_path)).tasks())
     assert task.spec.tuned is not None
     assert task.spec.tuned.selection == "not accounted"
     assert task.spec.tuned.on == "private"
@@ -181,25 +184,25 @@ def asked_for(trials: Trials) -> None:
 def test_a_trial_whose_worker_died_before_its_first_sign_of_life_is_tried_again(
     tmp_path: Path,
 ) -> None:
-    trials = Trials(QUESTION, bench(tmp_path))
+    trials = Trials(STUDY, bench(tmp_path))
     asked_for(trials)  # and its worker dies
     age(tmp_path, trial=0)
-    task = next(Trials(QUESTION, bench(tmp_path, "other")).tasks())
+    task = next(Trials(STUDY, bench(tmp_path, "other")).tasks())
     states = [trial.state.name for trial in trials.study.trials]
     assert states[0] == "FAIL"
     assert states.count("RUNNING") == 1
-    assert QUESTION.start().as_dict().items() <= task.spec.generator.settings.items()
+    assert STUDY.start().as_dict().items() <= task.spec.generator.settings.items()
 
 
 def test_a_young_trial_without_a_sign_of_life_is_left_alone(tmp_path: Path) -> None:
-    trials = Trials(QUESTION, bench(tmp_path))
+    trials = Trials(STUDY, bench(tmp_path))
     asked_for(trials)
-    next(Trials(QUESTION, bench(tmp_path, "other")).tasks())
+    next(Trials(STUDY, bench(tmp_path, "other")).tasks())
     assert trials.study.trials[0].state.name == "RUNNING"
 
 
 def test_a_trial_that_was_taken_for_dead_starts_no_further_cell(tmp_path: Path) -> None:
-    two = replace(QUESTION, request=replace(QUESTION.request, seeds=2))
+    two = replace(STUDY, request=replace(STUDY.request, seeds=2))
     trials = Trials(two, bench(tmp_path))
     tasks = trials.tasks()
     next(tasks)
@@ -216,7 +219,7 @@ def test_a_heartbeat_survives_an_error_of_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmark.tuning.worker.HEARTBEAT_S", 0.01)
-    trials = Trials(QUESTION, bench(tmp_path))
+    trials = Trials(STUDY, bench(tmp_path))
     next(trials.tasks())
     beats: list[int] = []
 
@@ -235,7 +238,7 @@ def test_a_heartbeat_survives_an_error_of_the_store(
 def test_a_cap_stops_a_search_before_the_trial_that_would_go_over_it(tmp_path: Path) -> None:
     place = bench(tmp_path)
     ledger_in(place.machine.state).set_cap(0.1)
-    trials = Trials(QUESTION, place)
+    trials = Trials(STUDY, place)
     assert next(trials.tasks(), None) is None
     assert isinstance(trials.stopped, OverCapError)
     assert spent([trials.study], "patch").fits == 0
@@ -257,7 +260,7 @@ def test_no_error_of_a_store_tells_its_password(url: str, monkeypatch: pytest.Mo
 
 
 def test_an_infinite_trial_makes_the_whole_infinite(tmp_path: Path) -> None:
-    request = replace(QUESTION.request, epsilons=(math.inf,))
-    trials = Trials(replace(QUESTION, request=request), bench(tmp_path))
+    request = replace(STUDY.request, epsilons=(math.inf,))
+    trials = Trials(replace(STUDY, request=request), bench(tmp_path))
     next(died(trials))
     assert spent([trials.study], "patch").epsilon == math.inf

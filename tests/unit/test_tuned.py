@@ -29,9 +29,9 @@ from benchmark.results.tuned_settings import (
     nearest,
     why_none,
 )
-from benchmark.sweep.cells import tuned_for
+from benchmark.sweep.plan_cells import tuned_for
 from benchmark.sweep.request import Request
-from benchmark.tuning.study import Question
+from benchmark.tuning.study import StudySpec
 from generators.dp_wgan import DpWgan
 
 HERE = Path(__file__).parents[2]
@@ -241,7 +241,7 @@ def test_what_the_user_set_is_held_fast() -> None:
     request = Request(
         generators=("dp-wgan",), epsilons=(5.0,), settings={"dp-wgan": {"batch": "99"}}
     )
-    question = Question(request=request)
+    question = StudySpec(request=request)
     assert "batch" not in question.space()
     assert question.start().as_dict()["batch"] == 99
 

@@ -14,7 +14,7 @@ from benchmark.data.inspection import inspect
 from benchmark.data.likeness import coarse, likeness
 from benchmark.data.reading import BRAIN, Reading
 from benchmark.sweep.inputs import Inputs, gather
-from benchmark.sweep.released import _held_out
+from benchmark.sweep.saved_generator import _held_out
 
 FROM, TO = "sub-01", "sub-05"  # one is trained on, the other tested on
 

@@ -16,7 +16,7 @@ from benchmark.core.errors import DataError, UsageError
 from benchmark.core.names import unknown
 from benchmark.data.cohort import Cohort, Patient, with_splits
 from benchmark.data.layouts.listing import Listing, counted
-from benchmark.data.layouts.table import Table
+from benchmark.data.layouts.table import ParticipantsTable
 
 _NOT_LAYOUTS = {"description", "entities", "listing", "pairing", "table", "vocabulary"}
 
@@ -128,7 +128,7 @@ def _recognised(root: Path) -> str:
 
 def _tabled(root: Path, listing: Listing) -> Listing:
     try:
-        table = Table.read(root, listing.home or root)
+        table = ParticipantsTable.read(root, listing.home or root)
     except DataError as fault:
         return listing.refused(fault)
     return table.complete(listing)

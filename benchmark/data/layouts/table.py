@@ -30,7 +30,7 @@ LIKENESS = 0.8
 """From here on (difflib's ratio) a column's name is a slip of the pen."""
 
 
-class Row(NamedTuple):
+class ParticipantsRow(NamedTuple):
     """One row: its line in the file, the patient as written, and what it gives (empty: nothing)."""
 
     line: int
@@ -40,14 +40,14 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Table:
+class ParticipantsTable:
     """The rows of a folder's table; ``path`` is ``None`` where there is no table."""
 
     path: Path | None = None
-    rows: tuple[Row, ...] = ()
+    rows: tuple[ParticipantsRow, ...] = ()
 
     @classmethod
-    def read(cls, *folders: Path) -> Table:
+    def read(cls, *folders: Path) -> ParticipantsTable:
         """The table of the first folder that has one; an empty one where none has.
 
         Raises:
@@ -77,11 +77,11 @@ class _Joined:
         self._path = path
         self._listing = listing
         self._known = [(form, _by_form(form, listing.patients)) for form in _FORMS]
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, ParticipantsRow] = {}
         self._refused: set[str] = set()
-        self._absent: list[Row] = []
-        self._respelt: list[tuple[Row, str]] = []
-        self._doubled: list[Row] = []
+        self._absent: list[ParticipantsRow] = []
+        self._respelt: list[tuple[ParticipantsRow, str]] = []
+        self._doubled: list[ParticipantsRow] = []
         self._faults: list[DataError] = []
 
     def listing(self) -> Listing:
@@ -106,7 +106,7 @@ class _Joined:
             notes=[*self._listing.notes, *self._notes()],
         )
 
-    def place(self, row: Row) -> None:
+    def place(self, row: ParticipantsRow) -> None:
         """Gives a row to the one patient whom it can mean."""
         found = self._meant(row.id)
         if not found:
@@ -125,7 +125,7 @@ class _Joined:
         found = (known.get(form(said), []) for form, known in self._known)
         return next((identities for identities in found if identities), [])
 
-    def _settle(self, row: Row, identity: str) -> None:
+    def _settle(self, row: ParticipantsRow, identity: str) -> None:
         if _bare(row.id) != _bare(identity):
             self._respelt.append((row, identity))
         first = self._rows.setdefault(identity, row)
@@ -143,7 +143,9 @@ class _Joined:
             site=first.site or row.site, split=first.split or row.split
         )
 
-    def _refuse(self, row: Row, concerned: Sequence[str], column: str, sentence: str) -> None:
+    def _refuse(
+        self, row: ParticipantsRow, concerned: Sequence[str], column: str, sentence: str
+    ) -> None:
         self._refused.update(concerned)
         self._faults.append(
             DataError(f"{self._path}, row {row.line}, column {column}: {sentence}.")
@@ -174,7 +176,7 @@ class _Joined:
         return [f"{name}: {len(bare)} patients have no row (first: {bare[0]})."]
 
 
-def _completed(patient: Patient, row: Row | None) -> Patient:
+def _completed(patient: Patient, row: ParticipantsRow | None) -> Patient:
     if row is None:
         return patient
     return replace(patient, site=row.site or patient.site, split=row.split or patient.split)
@@ -218,7 +220,7 @@ def _tables(folder: Path) -> list[Path]:
     return tables
 
 
-def _rows(path: Path) -> tuple[Row, ...]:
+def _rows(path: Path) -> tuple[ParticipantsRow, ...]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         columns, records = _records(path, text)
@@ -287,11 +289,11 @@ def _check_unused(
             )
 
 
-def _row(path: Path, line: int, columns: dict[str, int], cells: list[str]) -> Row:
+def _row(path: Path, line: int, columns: dict[str, int], cells: list[str]) -> ParticipantsRow:
     found = {column: cells[place] for column, place in columns.items()}
     given = {column: "" if cell.lower() in MISSING else cell for column, cell in found.items()}
     if not given[ID]:
         raise DataError(f"{path}, row {line}, column {ID}: there is no id; give one.")
     split = given.get(SPLIT, "")
     split = SYNONYMS.get(split.casefold(), split.casefold()) if split else ""
-    return Row(line, given[ID], given.get(SITE, ""), split)
+    return ParticipantsRow(line, given[ID], given.get(SITE, ""), split)

@@ -43,7 +43,7 @@ DESIGNS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class PhantomTask:
     """One patient to simulate and write; what a worker process receives."""
 
     root: Path
@@ -95,7 +95,7 @@ def write_cohort(
     found = find_size(size)
     _check(root, seed, jobs)
     todo = [
-        Job(root=root, seed=seed, index=i, scanner=scanner, size=found)
+        PhantomTask(root=root, seed=seed, index=i, scanner=scanner, size=found)
         for i, scanner in zip(range(patients), itertools.cycle(hospitals(found)), strict=False)
     ]
     _run(todo, jobs, progress)
@@ -120,9 +120,9 @@ def write_embedded(
     _run([*_embedded_jobs(root, DESIGNS[version], seed)], jobs, progress)
 
 
-def _embedded_jobs(root: Path, design: Design, seed: int) -> Iterator[Job]:
+def _embedded_jobs(root: Path, design: Design, seed: int) -> Iterator[PhantomTask]:
     size = find_size(design.size)
-    common = Job(root=root / "cohort", seed=seed, index=0, scanner=unseen(size), size=size)
+    common = PhantomTask(root=root / "cohort", seed=seed, index=0, scanner=unseen(size), size=size)
     index = itertools.count()
     for split, count in design.splits.items():
         for scanner in itertools.islice(itertools.cycle(hospitals(size)), count):
@@ -142,7 +142,7 @@ def _check(root: Path, seed: int, jobs: int) -> None:
         raise UsageError(f"{root}: this is a file; name a new folder for the phantoms.")
 
 
-def _run(todo: list[Job], jobs: int, progress: Progress | None) -> None:
+def _run(todo: list[PhantomTask], jobs: int, progress: Progress | None) -> None:
     for done, _ in enumerate(_finished(todo, jobs), start=1):
         if progress is not None:
             progress(done, len(todo))
@@ -150,7 +150,7 @@ def _run(todo: list[Job], jobs: int, progress: Progress | None) -> None:
         _describe(root, [job for job in todo if job.root == root])
 
 
-def _finished(todo: list[Job], jobs: int) -> Iterator[None]:
+def _finished(todo: list[PhantomTask], jobs: int) -> Iterator[None]:
     if jobs == 1:
         for job in todo:
             job.run()
@@ -165,7 +165,7 @@ def _finished(todo: list[Job], jobs: int) -> Iterator[None]:
             pool.shutdown(cancel_futures=True)
 
 
-def _describe(root: Path, jobs: list[Job]) -> None:
+def _describe(root: Path, jobs: list[PhantomTask]) -> None:
     """Writes the table and the descriptions, last: a cohort without them is unfinished."""
     split = any(job.split for job in jobs)
     rows = [["participant_id", "site", *(["split"] * split)]]

@@ -225,7 +225,7 @@ class Layered:
         return found
 
 
-class Table(NamedTuple):
+class MagnitudeLaw(NamedTuple):
     """The law of the magnitude of a discrete Gaussian of scale a.
 
     Attributes:
@@ -243,7 +243,7 @@ GUIDE_BITS = 15
 
 
 @lru_cache(maxsize=1)
-def _table() -> Table:
+def _table() -> MagnitudeLaw:
     with localcontext() as context:
         context.prec = _DIGITS
         weights, falls = [Decimal(1)], (Decimal(-1) / (2 * SMALL_SCALE**2)).exp()
@@ -259,7 +259,9 @@ def _table() -> Table:
     whole[-1] = 1 << PRECISION
     heads = np.array([min(w >> (PRECISION - 63), (1 << 63) - 1) for w in whole], np.uint64)
     starts = np.arange(1 << GUIDE_BITS, dtype=np.uint64) << np.uint64(63 - GUIDE_BITS)
-    return Table(tuple(whole), heads, np.searchsorted(heads, starts, "left").astype(np.int32))
+    return MagnitudeLaw(
+        tuple(whole), heads, np.searchsorted(heads, starts, "left").astype(np.int32)
+    )
 
 
 def _searched(word: int, words: Words) -> int:

@@ -13,7 +13,7 @@ from benchmark.results.store import Store
 from benchmark.sweep.executors.executor import Events, outcome_in
 from benchmark.sweep.executors.task import Task, work
 
-PRELOAD = ["torch", "torch._dynamo", "monai.networks.nets.dynunet", "benchmark.sweep.cell"]
+PRELOAD = ["torch", "torch._dynamo", "monai.networks.nets.dynunet", "benchmark.sweep.run_cell"]
 """What takes seconds to import, done once for all cells; the first optimiser takes `_dynamo`."""
 
 

@@ -108,7 +108,7 @@ def check_device(name: str) -> None:
 
 
 def _run(task: Task, folder: Path, listener: Listener) -> Result:
-    from benchmark.sweep.cell import run_cell
+    from benchmark.sweep.run_cell import run_cell
 
     bench = Bench(folder=folder, machine=task.machine)
     with one_thread():

@@ -31,7 +31,7 @@ from benchmark.results.result import OwnResult
 from benchmark.results.scored import TestSet
 from benchmark.results.spec import OwnPatients, RunSpec, canonical
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.judging.testing import Listener, tested, trained
+from benchmark.sweep.judging.testing import Listener, tested, train_segmenter
 
 HALF = "half"
 """How own and synthetic patches are mixed (docs/experiments.md): see ``mixed``."""
@@ -187,7 +187,7 @@ class Judge:
             device=self.device,
         )
         try:
-            segmenter = trained(self.spec.segmenter, patches, context)
+            segmenter = train_segmenter(self.spec.segmenter, patches, context)
         except NotLearntError:
             return ()
         spacing_mm = spacing_of(self.spec.protocol)

@@ -23,7 +23,7 @@ Listener = Callable[[str, int, int], None]
 """Hears a stage, what is done of it and how much there is."""
 
 
-def trained(plug_in: PlugIn, synthetic: Patches, context: TrainContext) -> Segmenter:
+def train_segmenter(plug_in: PlugIn, synthetic: Patches, context: TrainContext) -> Segmenter:
     """The segmenter, fitted on synthetic patches."""
     kind = segmenters.get(plug_in.name)
     segmenter: Segmenter = kind(kind.Params(**plug_in.settings))

@@ -16,7 +16,6 @@ from benchmark.data.patching import public_numbers
 from benchmark.results.bookends import FREE, LOWER, METHODS, UPPER
 from benchmark.results.spec import PlugIn, RunSpec, TunedBy
 from benchmark.results.tuned_settings import Found, Wanted, nearest
-from benchmark.sweep.cell import recipe_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.own_patients import said_of
 from benchmark.sweep.plan_cache import planned
@@ -32,6 +31,7 @@ from benchmark.sweep.request import (
     protocol_of,
     registry_of,
 )
+from benchmark.sweep.run_cell import recipe_of
 from benchmark.sweep.sites import Federation, inputs_of, site_plans, split, worst
 from federation.partition import Partition
 

@@ -14,7 +14,7 @@ from benchmark.sweep.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Workspace:
     """Where a sweep runs and what it runs on; decides no result but by the data's content.
 
     Attributes:
@@ -35,7 +35,7 @@ class Place:
     jobs: int = 1
     tracking_uri: str | None = None
 
-    def with_weights(self, found: Path | None) -> Place:
+    def with_weights(self, found: Path | None) -> Workspace:
         """The same with the Inception weights that were found."""
         return replace(self, machine=replace(self.machine, fid_weights=found))
 

@@ -24,7 +24,7 @@ from benchmark.results.scored import TestSet
 from benchmark.results.spec import PlugIn
 from benchmark.results.store import GENERATOR, SPEC
 from benchmark.sweep.inputs import compared
-from benchmark.sweep.judging.testing import Listener, tested, trained
+from benchmark.sweep.judging.testing import Listener, tested, train_segmenter
 from federation.server_app import RESULT
 
 SPLIT = "test"
@@ -78,7 +78,7 @@ def score_released(
     def progress(step: int, total: int, curves: Any, /) -> None:
         listener("segmenter", step, total)
 
-    found = trained(plug_in, synthetic, TrainContext(seed=seed, progress=progress))
+    found = train_segmenter(plug_in, synthetic, TrainContext(seed=seed, progress=progress))
     return tested(found, SPLIT, patients, listener, spacing_mm=spacing_of(rules)), notes
 
 

@@ -30,7 +30,7 @@ from benchmark.results.store import CURVES, GENERATOR, NEIGHBOURS, SAMPLES
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.distances import distances, no_distances
 from benchmark.sweep.judging.own_patients import Judge
-from benchmark.sweep.judging.testing import Listener, tested, trained
+from benchmark.sweep.judging.testing import Listener, tested, train_segmenter
 from benchmark.sweep.machine import Bench
 from benchmark.sweep.payment import check_charged, checkpoint_of, pay
 from benchmark.sweep.sites import (
@@ -153,7 +153,7 @@ def _learn_from_synthetic(
         seed=spec.seed, progress=watch.hears("segmenter"), device=bench.machine.device
     )
     with watch.stage("train"):
-        segmenter = trained(spec.segmenter, synthetic, context)
+        segmenter = train_segmenter(spec.segmenter, synthetic, context)
     more |= _beside_own(spec, inputs, synthetic, bench, watch)
     with watch.stage("distances"):
         far = distances(spec, inputs, synthetic, bench.machine.fid_weights, bench.machine.cache)
