@@ -177,7 +177,7 @@ def test_own_patients_alone_are_computed_once_for_all_the_cells(
         trainings.append(1)
         raise NotLearntError("nothing")
 
-    monkeypatch.setattr(own_patients, "trained", counted)
+    monkeypatch.setattr(own_patients, "train_segmenter", counted)
     protocol = {"patch_size": 32, "patches_per_patient": 2}
     spec = replace(SPEC, own=said_of([1]), protocol=protocol)
     one = Patches(images=np.zeros((1, 1, 32, 32), np.float32), masks=np.zeros((1, 1, 32, 32), "u1"))
