@@ -70,6 +70,8 @@ class Sweep:
         backend: Where sites run: ``in-process`` or ``ray``.
         site_timeout: How long a site may take for a round, in seconds.
         jobs: Cells at a time; 0 for this very process, ``None`` for the number of cores.
+        cell_timeout: Seconds after which a cell's process is ended, and the cell has failed.
+        cell_memory: GiB of memory beyond which it is.
         device: A torch device's name.
         fid_weights: The Inception weights; ``None`` to look in the caches.
         out: Where results go.
@@ -105,6 +107,8 @@ class Sweep:
     backend: str = "in-process"
     site_timeout: float = 600.0
     jobs: int | None = None
+    cell_timeout: float | None = None
+    cell_memory: float | None = None
     device: str = "cpu"
     fid_weights: Path | None = None
     out: Path = Path("runs")
@@ -129,6 +133,8 @@ class Sweep:
                 device=self.device,
                 backend=self.backend,
                 site_timeout_s=self.site_timeout,
+                cell_timeout_s=self.cell_timeout,
+                cell_memory_gib=self.cell_memory,
             ),
             data=self.data,
             test_data=self.test_data,

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from flwr.app import Context
 
+from benchmark.core.addresses import folder_name
 from benchmark.core.errors import UsageError
 from benchmark.core.folders import cache_folder, machine_secret, state_folder
 from benchmark.core.identity import Identity
@@ -134,7 +135,7 @@ def _post(
         voxels=known.voxels,
         data=f"{digest} without {gaps}" if gaps else digest,
         private=not phantom,
-        folder=state / "federation" / name / run,
+        folder=state / "federation" / folder_name(name) / folder_name(run),
         cache=cache,
         state=state,
         seeded_allowed=seeded,

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmark.core.addresses import folder_name
 from benchmark.core.errors import DataError
 from benchmark.core.files import plain, write_json
 from benchmark.results.disclosure import coarse
@@ -61,7 +62,7 @@ class Published:
         Raises:
             DataError: If nobody could read it, with what is wrong.
         """
-        file = folder / f"{self.spec.generator.name}-{self.spec.key}.json"
+        file = folder / f"{folder_name(self.spec.generator.name)}-{self.spec.key}.json"
         pictures = {name: base64.b64encode(png).decode() for name, png in self.pictures.items()}
         said = plain(
             {

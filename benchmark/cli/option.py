@@ -243,6 +243,23 @@ partition = click.option(
     help="Whose patients are whose: site (the cohort's own), scanner, size-skew:A,B[,…], "
     "dirichlet:ALPHA.",
 )
+ABOVE_0 = click.FloatRange(min=0, min_open=True, max=1e9)
+
+
+def limits(what: str) -> Option:
+    """``--cell-timeout`` and ``--cell-memory``."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name, metavar, help in (
+            ("--cell-memory", "GIB", f"A {what} whose process holds more has failed."),
+            ("--cell-timeout", "SECONDS", f"A {what} whose process takes longer has failed."),
+        ):
+            command = click.option(name, type=ABOVE_0, metavar=metavar, help=help)(command)
+        return command
+
+    return decorate
+
+
 device = click.option("--device", default="cpu", show_default=True, help="A torch device.")
 tracking_uri = click.option(
     "--tracking-uri",

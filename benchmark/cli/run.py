@@ -140,6 +140,7 @@ OF_READING = ("layout", "acquisition", "skip_bad", "accepted")
     help="How long a site may take for a round.",
 )
 @option.jobs("Cells")
+@option.limits("cell")
 @option.device
 @option.fid_weights("FID")
 @option.out("Where results go.")
@@ -153,7 +154,7 @@ def run(**options: Any) -> int:
     with console:
         finished = sweep.run(replace(console.listener(), starting=remember))
     console.report(finished, sweep.out)
-    return 1 if any(outcome.state == "failed" for outcome in finished.outcomes) else 0
+    return 1 if any(outcome.state in ("failed", "busy") for outcome in finished.outcomes) else 0
 
 
 def sweep_of(options: Mapping[str, Any]) -> Sweep:

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from benchmark.sweep.workspace import Workspace
     from benchmark.tuning.run import Order
 
-UNSAID = ("out", "storage", "tracking_uri", "fid_weights", "jobs", "device")
+UNSAID = (
+    "out",
+    "storage",
+    "tracking_uri",
+    "fid_weights",
+    "jobs",
+    "device",
+    "cell_timeout",
+    "cell_memory",
+)
 COHORT = "COHORT"
 
 
@@ -63,6 +72,7 @@ COHORT = "COHORT"
 @option.sites
 @option.partition
 @option.jobs("Trials")
+@option.limits("trial")
 @option.device
 @option.fid_weights("--objective fid")
 @click.option(
@@ -172,6 +182,8 @@ def _place(options: Mapping[str, Any]) -> Workspace:
             state=state_folder(),
             fid_weights=options["fid_weights"],
             device=options["device"],
+            cell_timeout_s=options["cell_timeout"],
+            cell_memory_gib=options["cell_memory"],
         ),
         data=options["data"],
         reading=option.reading_of(options),

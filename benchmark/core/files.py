@@ -44,7 +44,7 @@ def write_text(path: Path, text: str) -> None:
     """Writes a file by a temporary neighbour, synced, then put in place."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.errors import PlugInError
 from benchmark.core.mechanism import Noise as Noise
 from benchmark.core.patches import Patches
 from benchmark.core.settings import Settings
@@ -38,6 +39,31 @@ def silent(step: int, total: int, curves: Mapping[str, float], /) -> None:
 
 def unseen(inner_workings: Shown) -> None:
     """Look at nothing that a fit shows."""
+
+
+def drawn(generator: Generator, n: int, *, size: int, seed: int) -> Patches:
+    """Draw labelled patches, and hold the generator to what it promised.
+
+    Args:
+        generator: A fitted one.
+        n: How many.
+        size: The side that they must have, in pixels.
+        seed: See ``Generator.sample``.
+
+    Raises:
+        PlugInError: If it returns something else, another number, or patches of another size.
+    """
+    found: object = generator.sample(n, seed=seed)
+    if not isinstance(found, Patches):
+        raise PlugInError(
+            f"{generator.name} drew a {type(found).__name__}; sample must return Patches."
+        )
+    if (len(found), found.size) != (n, size):
+        raise PlugInError(
+            f"{generator.name} drew {len(found)} patches of {found.size} x {found.size} pixels; "
+            f"{n} of {size} x {size} were asked for."
+        )
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

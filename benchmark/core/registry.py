@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmark.core.directory import kept_directory
 from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.generator import Generator
 from benchmark.core.names import unknown
@@ -76,8 +77,9 @@ class Registry:
         if name not in loaders:
             raise UsageError(unknown(self.kind, name, sorted(loaders)))
         try:
-            found = loaders[name]()
-        except Exception as error:  # a plug-in's module may raise anything
+            with kept_directory():
+                found = loaders[name]()
+        except (Exception, SystemExit) as error:  # a plug-in's module may raise anything
             raise PlugInError(
                 f"The {self.kind} {name!r} cannot be imported ({type(error).__name__}: {error})."
             ) from error

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.core.addresses import folder_name
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.files import held, write_json, write_text
 from benchmark.results.result import Result
@@ -31,7 +32,7 @@ class Store:
 
     def folder(self, spec: RunSpec) -> Path:
         """The cell's folder, which may not exist yet."""
-        return self.root / spec.generator.name / spec.key
+        return self.root / folder_name(spec.generator.name) / spec.key
 
     def result(self, spec: RunSpec) -> Result | None:
         """The cell's result, if it is done."""

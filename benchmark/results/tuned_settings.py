@@ -11,6 +11,7 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_type_hints
 
+from benchmark.core.addresses import folder_name
 from benchmark.core.budget import UNITS, Unit
 from benchmark.core.editions import FIRST, preset_in
 from benchmark.core.errors import DataError, UsageError
@@ -189,7 +190,7 @@ class Wanted:
 
 def file_of(root: Path, generator: str, unit: Unit, epsilon: float) -> Path:
     """Where the settings of one level lie."""
-    return root / generator / unit / f"{epsilon:g}.toml"
+    return root / folder_name(generator) / unit / f"{epsilon:g}.toml"
 
 
 def check_replaceable(file: Path) -> None:

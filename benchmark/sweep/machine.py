@@ -18,6 +18,8 @@ class Machine:
         device: A torch device's name.
         backend: Where the sites of federated cells run: ``in-process`` or ``ray``.
         site_timeout_s: How long a site may take for an answer.
+        cell_timeout_s: How long a cell's process may take; ``None`` for as long as it likes.
+        cell_memory_gib: How much memory it may hold; ``None`` for as much as there is.
     """
 
     cache: Path
@@ -26,6 +28,13 @@ class Machine:
     device: str = "cpu"
     backend: str = "in-process"
     site_timeout_s: float = 600.0
+    cell_timeout_s: float | None = None
+    cell_memory_gib: float | None = None
+
+    def __post_init__(self) -> None:
+        """A plug-in that changes the directory moves no folder of ours."""
+        for name in ("cache", "state"):
+            object.__setattr__(self, name, getattr(self, name).absolute())
 
 
 @dataclass(frozen=True, kw_only=True)

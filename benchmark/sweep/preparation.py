@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from benchmark.core.directory import kept_directory
 from benchmark.core.errors import BenchError, DataError, PlugInError
 from benchmark.core.registry import segmenters
 from benchmark.privacy.ledger.ledger import ledger_in
@@ -13,7 +13,7 @@ from benchmark.results.bookends import reference_of
 from benchmark.results.outcome import Outcome
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
-from benchmark.sweep.executors.task import Task
+from benchmark.sweep.executors.task import Task, reason_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.own_patients import own_patches
 from benchmark.sweep.payment import is_paid, spendings_of
@@ -92,12 +92,13 @@ def _tasks(
     for done, spec in enumerate(pending):
         listener.preparing("Calibrating noise", done, len(pending))
         try:
-            guarantee = guarantee_of(spec, inputs, workspace.machine.cache)
-            make(segmenters, spec.segmenter)
-        except Exception as error:  # a plug-in may raise anything
+            with kept_directory():
+                guarantee = guarantee_of(spec, inputs, workspace.machine.cache)
+                make(segmenters, spec.segmenter)
+        except (Exception, SystemExit) as error:  # a plug-in may raise anything
             if isinstance(error, BenchError) and not isinstance(error, PlugInError):
                 raise
-            reason = str(error) if isinstance(error, BenchError) else traceback.format_exc()
+            reason = reason_of(error)
             Store(workspace.out).fail(spec, reason)
             failed.append(Outcome(spec, "failed", reason))
             continue
@@ -107,7 +108,7 @@ def _tasks(
                 guarantee=guarantee,
                 reference=references[spec.key],
                 inputs=inputs,
-                root=workspace.out,
+                root=workspace.out.absolute(),
                 machine=workspace.machine,
             )
         )

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.coarse import coarse
+from benchmark.core.directory import kept_directory
 from benchmark.core.errors import DataError
 from benchmark.core.files import write_json
-from benchmark.core.generator import FitContext, Generator, Noise
+from benchmark.core.generator import FitContext, Generator, Noise, drawn
 from benchmark.core.patches import Patches
 from benchmark.core.protocol import Recipe, protocol_recipe, spacing_of
 from benchmark.core.registry import segmenters
@@ -142,8 +143,9 @@ def _learn_from_synthetic(
 ) -> Learnt:
     """The generator is fitted on patients, and the segmenter learns from its samples alone."""
     generator, guarantee, more = _generator(spec, planned, inputs, bench, watch)
-    with watch.stage("sample"):
-        synthetic = generator.sample(int(spec.protocol["samples"]), seed=spec.seed)
+    with watch.stage("sample"), kept_directory():
+        many, size = int(spec.protocol["samples"]), int(spec.protocol["patch_size"])
+        synthetic = drawn(generator, many, size=size, seed=spec.seed)
     may_be_seen = not inputs.private or synthetic_may_leave(
         guarantee.epsilon, seeded=guarantee.seeded
     )
@@ -152,7 +154,7 @@ def _learn_from_synthetic(
     context = TrainContext(
         seed=spec.seed, progress=watch.hears("segmenter"), device=bench.machine.device
     )
-    with watch.stage("train"):
+    with watch.stage("train"), kept_directory():
         segmenter = train_segmenter(spec.segmenter, synthetic, context)
     more |= _beside_own(spec, inputs, synthetic, bench, watch)
     with watch.stage("distances"):
@@ -210,7 +212,7 @@ def _fit(
         checkpoint=checkpoint_of(spec, planned, bench.folder, bench.machine.state),
         device=bench.machine.device,
     )
-    with watch.stage("fit"):
+    with watch.stage("fit"), kept_directory():
         if isinstance(fitted, PrivateSegmenter):
             spent = fitted.fit_privately(training, planned, context)
         else:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.core.addresses import folder_name
 from benchmark.core.budget import Budget, Guarantee
 from benchmark.core.federation import FederatedGenerator, Schedule
 from benchmark.core.generator import Generator
@@ -219,7 +220,7 @@ def posts(
             voxels=mine.patients,
             data=mine.data,
             private=inputs.private,
-            folder=bench.folder / FOLDER / name,
+            folder=bench.folder / FOLDER / folder_name(name),
             cache=bench.machine.cache,
             state=bench.machine.state,
             seeded_allowed=True,

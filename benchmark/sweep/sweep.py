@@ -190,6 +190,12 @@ def _check(workspace: Workspace) -> None:
         check_writable(folder)
     ledger_in(workspace.machine.state).cap()  # one that cannot be used stops everything
     check_device(workspace.machine.device)
+    machine = workspace.machine
+    if not workspace.jobs and (machine.cell_timeout_s or machine.cell_memory_gib):
+        raise UsageError(
+            "--cell-timeout and --cell-memory end a cell's own process, and with --jobs 0 cells "
+            "have none; ask for --jobs 1."
+        )
 
 
 def _run(ready: Prepared, tracker: Tracker, sweep: _Sweep) -> list[Outcome]:

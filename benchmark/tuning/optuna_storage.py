@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 import warnings
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
+from benchmark.core.addresses import masked
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ def storage_at(url: str) -> optuna.storages.RDBStorage:
         except Exception as error:  # drivers raise their own
             failed = error
             break
-    reason = _masked(str(failed).strip().splitlines()[0], url)
-    shown = _masked(url, url)
+    reason = masked(str(failed).strip().splitlines()[0], url)
+    shown = masked(url)
     raise UsageError(f"--storage {shown}: Optuna cannot use this store ({reason}).") from None
 
 
@@ -55,11 +54,3 @@ def try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
 
     trial.user_attrs = {}
     RetryHeartbeatStaleTrialCallback(RETRIES)(study, trial)
-
-
-def _masked(text: str, url: str) -> str:
-    """The text without the password of a store's URL."""
-    secrets = re.findall(r"//[^/@]*?:(.+)@|password=([^&]+)", url)
-    for secret in (one for pair in secrets for one in pair if one):
-        text = text.replace(secret, "***").replace(unquote(secret), "***")
-    return text

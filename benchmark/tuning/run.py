@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from benchmark.core.addresses import sqlite_url
 from benchmark.core.editions import found as edition
 from benchmark.core.errors import UsageError
 from benchmark.core.folders import check_writable
@@ -233,9 +234,9 @@ def _answered(
 
     lab = Lab(
         inputs=inputs,
-        root=root,
+        root=root.absolute(),
         machine=workspace.machine,
-        storage=order.storage or f"sqlite:///{(workspace.out / DATABASE).absolute()}",
+        storage=order.storage or sqlite_url(workspace.out / DATABASE),
         jobs=workspace.jobs,
         progress=listener.events.progress,
         ended=ended,

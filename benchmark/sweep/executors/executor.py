@@ -34,9 +34,19 @@ class Executor(Protocol):
         ...
 
 
-def outcome_in(store: Store, spec: RunSpec, *, trace: str = "") -> Outcome | None:
-    """How a cell ended, by what it left in the store; ``None`` if it left nothing."""
+def outcome_in(store: Store, spec: RunSpec, *, died: str = "", trace: str = "") -> Outcome:
+    """How a cell ended, by what it left in the store.
+
+    Args:
+        store: Where it worked.
+        spec: The cell.
+        died: Why it left nothing, if it did not; the store has it then.
+        trace: The traceback of what it failed by, if it is known.
+    """
     if store.result(spec) is not None:
         return Outcome(spec, "done")
     error = store.error(spec)
-    return None if error is None else Outcome(spec, "failed", error, trace)
+    if error is None:
+        error = died or "The cell ended, and left neither a result nor a reason."
+        store.fail(spec, error)
+    return Outcome(spec, "failed", error, trace)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from benchmark.results.outcome import Outcome
 from benchmark.results.store import Store
 from benchmark.sweep.executors.executor import Events, outcome_in
-from benchmark.sweep.executors.task import Task, attempt
+from benchmark.sweep.executors.task import BUSY, Task, attempt
 
 
 class Here:
@@ -32,6 +32,7 @@ def _ran(task: Task, events: Events) -> Outcome:
         events.progress(task.spec, stage, step, total)
 
     error = attempt(task, listener)
-    trace = "".join(traceback.format_exception(error)) if error else ""
-    found = outcome_in(Store(task.root), task.spec, trace=trace)
-    return found or Outcome(task.spec, "busy")
+    if error is BUSY:
+        return Outcome(task.spec, "busy")
+    trace = "".join(traceback.format_exception(error)) if isinstance(error, BaseException) else ""
+    return outcome_in(Store(task.root), task.spec, trace=trace)

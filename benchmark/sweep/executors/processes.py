@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 
 from benchmark.results.outcome import Outcome
 from benchmark.results.store import Store
 from benchmark.sweep.executors.executor import Events, outcome_in
-from benchmark.sweep.executors.task import Task, work
+from benchmark.sweep.executors.task import BUSY, Task, work
 
 PRELOAD = ["torch", "torch._dynamo", "monai.networks.nets.dynunet", "benchmark.sweep.run_cell"]
 """What takes seconds to import, done once for all cells; the first optimiser takes `_dynamo`."""
+
+LOOK_EACH_S = 0.5
+"""How often limits are looked at."""
+
+GIB = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -32,57 +40,97 @@ class Processes:
     def run(self, tasks: Iterable[Task], events: Events) -> list[Outcome]:
         """See ``Executor.run``."""
         waiting = iter(tasks)
-        running: dict[Connection, tuple[ForkServerProcess, Task]] = {}
+        running: dict[Connection, Running] = {}
         outcomes = []
         try:
             while True:
                 while len(running) < self.jobs and (task := next(waiting, None)):
-                    process, receiver = _start(task)
-                    running[receiver] = (process, task)
+                    cell = _start(task)
+                    running[cell.receiver] = cell
                 if not running:
                     break
-                for ready in [r for r in wait(list(running)) if isinstance(r, Connection)]:
-                    process, task = running[ready]
-                    if _hear(ready, task, events):
+                heard = wait(list(running), LOOK_EACH_S)
+                for cell in [cell for ready, cell in running.items() if ready in heard]:
+                    if cell.hears(events):
                         continue
-                    process.join()
-                    del running[ready]
-                    outcomes.append(_outcome(process, task))
+                    del running[cell.receiver]
+                    outcomes.append(cell.ended())
                     events.ended(outcomes[-1])
+                for cell in running.values():
+                    cell.stop_beyond_limits()
         finally:
-            for process, _ in running.values():
-                process.kill()
-                process.join()
+            for cell in running.values():
+                cell.process.kill()
+                cell.process.join()
         return outcomes
 
 
-def _start(task: Task) -> tuple[ForkServerProcess, Connection]:
+@dataclass
+class Running:
+    """A cell in its process.
+
+    Attributes:
+        task: The cell.
+        process: Its own.
+        receiver: Hears of it, and that it ended.
+        is_busy: Whether another process computes the cell.
+        stopped: The limit that it went over; empty if none.
+    """
+
+    task: Task
+    process: ForkServerProcess
+    receiver: Connection
+    is_busy: bool = False
+    stopped: str = ""
+    _begun: float = field(default_factory=time.monotonic)
+
+    def hears(self, events: Events) -> bool:
+        """Forwards one event; False once the process has gone."""
+        try:
+            heard = self.receiver.recv()
+        except (EOFError, OSError):
+            return False
+        if heard is BUSY:
+            self.is_busy = True
+        else:
+            events.progress(self.task.spec, *heard)
+        return True
+
+    def stop_beyond_limits(self) -> None:
+        """Ends the process if it took too long, or too much memory."""
+        machine = self.task.machine
+        most_s, most_gib = machine.cell_timeout_s, machine.cell_memory_gib
+        if most_s is not None and time.monotonic() - self._begun > most_s:
+            self.stopped = f"took longer than --cell-timeout {most_s:g}"
+        elif most_gib is not None and _memory_of(self.process.pid) > most_gib * GIB:
+            self.stopped = f"held more memory than --cell-memory {most_gib:g}"
+        if self.stopped:
+            self.process.kill()
+
+    def ended(self) -> Outcome:
+        """How the cell ended."""
+        self.process.join()
+        if self.is_busy:
+            return Outcome(self.task.spec, "busy")
+        how = self.stopped or f"ended before its cell was done (exit code {self.process.exitcode})"
+        store = Store(self.task.root)
+        return outcome_in(store, self.task.spec, died=f"The cell's process {how}.")
+
+
+def _start(task: Task) -> Running:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=work, args=(task, sender))
     process.start()
     sender.close()
-    return process, receiver
+    return Running(task, process, receiver)
 
 
-def _hear(receiver: Connection, task: Task, events: Events) -> bool:
-    """Forwards one event; False once the worker has gone."""
+def _memory_of(process: int | None) -> int:
+    """What a process holds, in bytes; 0 where that cannot be read."""
     try:
-        stage, step, total = receiver.recv()
-    except EOFError:
-        return False
-    events.progress(task.spec, stage, step, total)
-    return True
-
-
-def _outcome(process: ForkServerProcess, task: Task) -> Outcome:
-    store = Store(task.root)
-    found = outcome_in(store, task.spec)
-    if found is not None:
-        return found
-    if process.exitcode == 0:
-        return Outcome(task.spec, "busy")
-    reason = f"The cell's process died (exit code {process.exitcode})."
-    store.fail(task.spec, reason)
-    return Outcome(task.spec, "failed", reason)
+        resident = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return 0
+    return int(resident) * os.sysconf("SC_PAGE_SIZE")

@@ -10,11 +10,13 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmark.core.budget import Guarantee
+from benchmark.core.directory import kept_directory
 from benchmark.core.errors import BenchError, PlugInError, UsageError
 from benchmark.results.bookends import fraction
 from benchmark.results.result import Result
@@ -27,6 +29,15 @@ from benchmark.sweep.machine import Bench, Machine
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BELOW = 1 << 30
 REPLIES = "sites/*/reply.safetensors"
+
+
+class Busy(Enum):
+    """Said of a cell that another process computes."""
+
+    BUSY = "busy"
+
+
+BUSY = Busy.BUSY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,30 +69,41 @@ def work(task: Task, events: Connection) -> None:
     def listener(stage: str, step: int, total: int) -> None:
         events.send((stage, step, total))
 
-    attempt(task, listener)
+    if attempt(task, listener) is BUSY:
+        events.send(BUSY)
 
 
-def attempt(task: Task, listener: Listener) -> Exception | None:
+def attempt(task: Task, listener: Listener) -> BaseException | Busy | None:
     """Runs the cell, unless it is done or held by another process.
 
     Returns:
-        What it failed by; the reason is in the store as well.
+        What it failed by, which the store has as well; ``BUSY`` if another process holds it.
     """
     keep_memory()
     store = Store(task.root)
     with store.held(task.spec) as mine:
-        if not mine or store.result(task.spec) is not None:
+        if not mine:
+            return BUSY
+        if store.result(task.spec) is not None:
             return None
         folder = store.begin(task.spec)
         try:
-            result = _run(task, folder, listener)
+            with kept_directory():
+                result = _run(task, folder, listener)
             write_result(folder, result.but(fraction_of_real=_fraction(task, store, result)))
             _forget(folder)
-        except Exception as error:
-            known = isinstance(error, BenchError) and not isinstance(error, PlugInError)
-            store.fail(task.spec, str(error) if known else traceback.format_exc())
+        except (Exception, SystemExit) as error:
+            store.fail(task.spec, reason_of(error))
             return error
     return None
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a cell failed: one sentence for an error of ours that says something, or a traceback."""
+    known = isinstance(error, BenchError) and not isinstance(error, PlugInError)
+    if known and str(error).strip():
+        return str(error)
+    return "".join(traceback.format_exception(error))
 
 
 def _forget(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.core.directory import kept_directory
 from benchmark.core.patches import Patches
 from benchmark.core.protocol import NATIVE
 from benchmark.core.registry import segmenters
@@ -72,9 +73,11 @@ def tested(
 def marked(segmenter: Segmenter, volume: PatientVolume, spacing_mm: float) -> NDArray[np.bool_]:
     """What a segmenter finds in the brain, at pixels of that side, on the volume's own voxels."""
     if spacing_mm == NATIVE:
-        return segmenter.predict(volume.image, volume.spacing_mm) & volume.brain
+        with kept_directory():
+            return segmenter.predict(volume.image, volume.spacing_mm) & volume.brain
     shown = at_spacing(volume, spacing_mm)
-    margin = segmenter.margin(shown.image, shown.spacing_mm)
+    with kept_directory():
+        margin = segmenter.margin(shown.image, shown.spacing_mm)
     return (resized(margin, volume.image.shape[:2]) > 0) & volume.brain
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.addresses import masked, sqlite_url
 from benchmark.results.disclosure import are_few, curves_may_leave, without_few, without_patients
 from benchmark.results.looks import look_of
 from benchmark.results.own_curve import judgements
@@ -39,7 +42,7 @@ STUDY = "study-"
 
 def default_uri(out: Path) -> str:
     """MLflow's store beside the results."""
-    return f"sqlite:///{(out / DATABASE).absolute()}"
+    return sqlite_url(out / DATABASE)
 
 
 def quiet() -> None:
@@ -48,6 +51,23 @@ def quiet() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+
+
+def moved(database: Path, before: str, now: str) -> None:
+    """Follow a folder of results that was moved: MLflow keeps absolute addresses of artifacts.
+
+    Args:
+        database: MLflow's SQLite file.
+        before: The address under which artifacts lay.
+        now: That under which they lie.
+    """
+    with closing(sqlite3.connect(database)) as store, store:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            store.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608  (ours)
+                f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                (now, len(before) + 1, before, len(before) + 1, f"{before}/"),
+            )
 
 
 class Tracker:
@@ -103,17 +123,18 @@ class Tracker:
         except Exception as error:
             self._silent = True
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = masked(reason, self._uri)
             self._warn(
-                f"MLflow at {self._uri} failed ({reason}); the results are safe in {self._out}, "
-                "and the same command logs them once MLflow works."
+                f"MLflow at {masked(self._uri)} failed ({reason}); the results are safe in "
+                f"{self._out}, and the same command logs them once MLflow works."
             )
 
     def _open(self) -> None:
         quiet()
         from mlflow import MlflowClient
 
-        if self._uri.startswith("sqlite:///"):
-            Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        if self._is_default:
+            self._out.mkdir(parents=True, exist_ok=True)
         self._client = MlflowClient(tracking_uri=self._uri)
         self._experiment = self._experiment_id()
         self._parent = self._parent_run()
@@ -125,11 +146,15 @@ class Tracker:
 
     def _experiment_id(self) -> str:
         found = self._client.get_experiment_by_name(EXPERIMENT)
-        if found:
-            return str(found.experiment_id)
-        local = self._uri == default_uri(self._out)
-        where = (self._out / ARTIFACTS).absolute().as_uri() if local else None
-        return str(self._client.create_experiment(EXPERIMENT, artifact_location=where))
+        where = (self._out / ARTIFACTS).absolute().as_uri() if self._is_default else None
+        if found is None:
+            return str(self._client.create_experiment(EXPERIMENT, artifact_location=where))
+        if found.lifecycle_stage != "active":
+            self._client.restore_experiment(found.experiment_id)
+            self._warn(f"MLflow's experiment {EXPERIMENT!r} was deleted; it is restored.")
+        if where is not None and found.artifact_location != where:
+            moved(self._out / DATABASE, found.artifact_location, where)
+        return str(found.experiment_id)
 
     def _parent_run(self) -> str:
         found = self._runs(f"tags.sweep_key = '{self._under.key}'")
@@ -196,7 +221,12 @@ class Tracker:
     @property
     def _is_here(self) -> bool:
         """Whether the store lies on this machine, as the results do."""
-        return self._uri.partition(":")[0] in ("sqlite", "file") or "://" not in self._uri
+        return self._uri.startswith(("sqlite:", "sqlite+", "file:")) or "://" not in self._uri
+
+    @property
+    def _is_default(self) -> bool:
+        """Whether the store is the one beside the results."""
+        return self._uri == default_uri(self._out)
 
     def _end_of(self, folder: Path, *, private: bool) -> float:
         """When a cell ended; of patients, when the sweep began, as durations leave coarse alone."""
