@@ -27,7 +27,7 @@ from benchmark.core.files import held, read_json, write_json, write_text
 from benchmark.core.names import unknown
 from benchmark.core.registry import generators
 from benchmark.privacy.accounting.units import default_delta
-from benchmark.privacy.dpsgd.checkpoint import Checkpoint
+from benchmark.privacy.checkpoint import Checkpoint
 from federation.job import Job, lawful
 from federation.messages import Hello
 from federation.strategy import Member, Round, Rules, greet, train

@@ -34,7 +34,7 @@ from benchmark.core.seeds import stream
 from benchmark.data.cohort import Patient
 from benchmark.data.patching import cached
 from benchmark.privacy.accounting.units import check_delta
-from benchmark.privacy.dpsgd.checkpoint import Checkpoint, State, Tally
+from benchmark.privacy.checkpoint import Checkpoint, State, Tally
 from benchmark.privacy.ledger.ledger import Ledger, Spending, ledger_in
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from federation.job import Job

@@ -19,7 +19,7 @@ from benchmark.core.budget import Guarantee
 from benchmark.core.errors import BenchError
 from benchmark.core.federation import Arrays, ServerSide
 from benchmark.core.generator import FitContext
-from benchmark.privacy.dpsgd.checkpoint import Checkpoint, State, Tally
+from benchmark.privacy.checkpoint import Checkpoint, State, Tally
 from benchmark.privacy.randomness import SystemNoise
 from federation import messages
 from federation.job import Job, versions

@@ -36,6 +36,7 @@ from benchmark.core.generator import RELEASE, FitContext, Progress, silent
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings
+from benchmark.privacy.mechanisms.kept_releases import KeptReleases
 from benchmark.privacy.mechanisms.release import Features, Release
 from generators.nets.convolutional import PatchGenerator, initialise
 from generators.nets.drawing import DrawingGenerator
@@ -86,13 +87,13 @@ class DpMerf(DrawingGenerator, ReleasingGenerator):
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
         """Releases one mean, and trains the network against it."""
         spent = replace(guarantee, seeded=context.noise.seeded)
-        context.charge(spent)
+        kept = KeptReleases(context, spent)
         size = patches.size
         embedding = self._embedding(context.seed, size, spent.unit)
-        release = Release(spent)
+        release, features = Release(spent), self._features(embedding)
         context.inspect(release)
         target = Target(
-            mean=release.mean(patches, self._features(embedding), context.noise),
+            mean=kept.release(lambda noise: release.mean(patches, features, noise)),
             deviation=release.deviation,
             clip_norm=spent.clip_norm if release.deviation else math.inf,
             unit=spent.unit,

@@ -34,6 +34,7 @@ from benchmark.core.generator import RELEASE, FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Later, Settings, Tuned
+from benchmark.privacy.mechanisms.kept_releases import KeptReleases
 from benchmark.privacy.mechanisms.release import Features, Release
 from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
 from generators.nets.releasing import ReleasingGenerator
@@ -127,11 +128,11 @@ class DpSimulator(ReleasingGenerator):
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
         """Releases one mean, and finds the populations that it fits."""
         spent = replace(guarantee, seeded=context.noise.seeded)
-        context.charge(spent)
+        kept = KeptReleases(context, spent)
         populations = self._populations(context.seed, patches.size, spent.unit)
-        release = Release(spent)
+        release, features = Release(spent), self._features(populations)
         context.inspect(release)
-        mean = release.mean(patches, self._features(populations), context.noise)
+        mean = kept.release(lambda noise: release.mean(patches, features, noise))
         self._learn(populations, mean, release.deviation, spent.clip_norm, patches.size)
         context.progress(1, 1, {})
         return spent

@@ -29,10 +29,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from safetensors.numpy import load_file, save_file
 
@@ -43,6 +45,7 @@ from benchmark.core.generator import RELEASE, FitContext, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Later, Settings, Tuned
+from benchmark.privacy.mechanisms.kept_releases import KeptReleases
 from benchmark.privacy.mechanisms.release import Features, Release
 from generators.nets.releasing import ReleasingGenerator
 from generators.simulation import families
@@ -137,14 +140,16 @@ class PrivateEvolution(ReleasingGenerator):
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
         """The rounds of a federation whose only site has all patients."""
         spent = replace(guarantee, seeded=context.noise.seeded)
-        context.charge(spent)
+        kept = KeptReleases(context, spent)
         release = Release(spent)
         context.inspect(release)
         polls = Polls(self.params, patches, release)
         server = VoteServer(self.params, spent.steps, context.seed)
         state = server.begin()
         for number in range(1, spent.steps + 1):
-            state = server.combine(number, state, [polls.held(number, state, context.noise)], [1.0])
+            votes = kept.release(partial(polls.votes, number, state))
+            reply = {"votes": votes, "deviation": np.array([release.deviation])}
+            state = server.combine(number, state, [reply], [1.0])
             context.progress(number, spent.steps, {})
         self.close(state, patches.size)
         return spent
@@ -200,8 +205,8 @@ class Polls:
     def __init__(self, params: PrivateEvolutionParams, patches: Patches, release: Release) -> None:
         self._params, self._patches, self._release = params, patches, release
 
-    def held(self, number: int, state: Arrays, noise: Noise) -> Arrays:
-        """The noised votes for a state's candidates, and their noise's deviation, a public one."""
+    def votes(self, number: int, state: Arrays, noise: Noise) -> NDArray[np.float64]:
+        """The noised votes for a state's candidates."""
         seed = int(state["seed"][0])
         ballot = Ballot(
             state["logits"],
@@ -211,10 +216,7 @@ class Polls:
             rng=np.random.default_rng(stream(seed, f"ballot {number}")),
             family=self._params.family,
         )
-        return {
-            "votes": self._release.mean(self._patches, self._features(ballot), noise),
-            "deviation": np.array([self._release.deviation]),
-        }
+        return self._release.mean(self._patches, self._features(ballot), noise)
 
     def _features(self, ballot: Ballot) -> Features:
         """A patch's vote; in the control nobody has one."""
@@ -241,7 +243,8 @@ class VoteSite:
         """The site's noised votes."""
         release = Release(self._guarantee)
         context.inspect(release)
-        return Polls(self._params, self._patches, release).held(number, state, context.noise)
+        votes = Polls(self._params, self._patches, release).votes(number, state, context.noise)
+        return {"votes": votes, "deviation": np.array([release.deviation])}
 
 
 class VoteServer:

@@ -36,6 +36,7 @@ from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Later, Settings
 from benchmark.privacy.mechanisms.choice import Election, plan_choices
+from benchmark.privacy.mechanisms.kept_releases import KeptReleases
 from benchmark.privacy.mechanisms.release import Features
 from generators.nets.releasing import ReleasingGenerator
 from generators.simulation import families
@@ -121,8 +122,8 @@ class PrivateSelection(ReleasingGenerator):
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
         """Makes the bank, and lets the units choose."""
         spent = replace(guarantee, seeded=context.noise.seeded)
-        context.charge(spent)
-        chosen = self.elected(patches, spent, context.noise)
+        kept = KeptReleases(context, spent)
+        chosen = int(kept.release(lambda noise: np.array([self.elected(patches, spent, noise)]))[0])
         self._take(chosen, patches.size)
         context.progress(1, 1, {})
         return spent

@@ -208,7 +208,7 @@ class State(NamedTuple):
 
 @runtime_checkable
 class KeptState(Protocol):
-    """Where a fit keeps its state; ``benchmark.privacy.dpsgd.checkpoint.Checkpoint`` is one."""
+    """Where a fit keeps its state; ``benchmark.privacy.checkpoint.Checkpoint`` is one."""
 
     @property
     def state(self) -> State | None:

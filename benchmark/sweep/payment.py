@@ -5,6 +5,7 @@ A fit that goes on from its checkpoint goes on under its own entry.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from benchmark.core.files import read_json, write_json
 from benchmark.core.folders import COUNTED
 from benchmark.core.generator import Generator
 from benchmark.core.segmenter import PrivateSegmenter
-from benchmark.privacy.dpsgd.checkpoint import Checkpoint
+from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.ledger.ledger import Spending, ledger_in
 from benchmark.results.spec import VALIDATION, RunSpec
 from benchmark.results.store import CHARGE, CHECKPOINT
@@ -34,10 +35,12 @@ def is_paid(
     """Whether a cell's fit goes on from its checkpoint, and so under its own entry."""
     if spec.is_federated:
         return (folder / CHECKPOINT).exists()  # each site looks itself before it joins
-    checkpoint = checkpoint_of(spec, planned, folder, state)
-    entry = read_json(folder / CHARGE).get("ledger_entry")
-    spending = _spending(spec, planned, inputs)
-    return checkpoint.state is not None and ledger_in(state).pays_for(entry, spending)
+    if not checkpoint_of(spec, planned, folder, state).pays:
+        return False
+    noted, ledger = read_json(folder / CHARGE), ledger_in(state)
+    spending = replace(_spending(spec, planned, inputs), claim=str(noted.get("claim", "")))
+    entry = noted.get("ledger_entry")
+    return ledger.pays_for(entry, spending) or ledger.entry_for(spending) is not None
 
 
 def pay(
@@ -56,8 +59,11 @@ def pay(
     """
     if is_paid(spec, planned, inputs, folder=folder, state=state):
         return
-    entry = ledger_in(state).charge(_spending(spec, guarantee, inputs))
-    write_json(folder / CHARGE, {**guarantee.as_dict(), "ledger_entry": entry})
+    claim = secrets.token_hex(16)
+    noted = {**guarantee.as_dict(), "claim": claim}
+    write_json(folder / CHARGE, noted)
+    entry = ledger_in(state).charge(replace(_spending(spec, guarantee, inputs), claim=claim))
+    write_json(folder / CHARGE, {**noted, "ledger_entry": entry})
 
 
 def check_charged(

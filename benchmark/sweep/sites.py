@@ -249,7 +249,7 @@ def fit_across_sites(
     Raises:
         FederationError: If a site fails; the last whole round is kept.
     """
-    from benchmark.privacy.dpsgd.checkpoint import Checkpoint  # all of these load torch
+    from benchmark.privacy.checkpoint import Checkpoint  # all of these load torch
     from federation.backend import simulate
     from federation.strategy import Rules
 

@@ -17,7 +17,7 @@ from tiny_sites import job_of
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays
-from benchmark.privacy.dpsgd.checkpoint import Checkpoint
+from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.dpsgd.sampling import PoissonSampler
 from federation import messages
 from federation.backend import OneProcess, posts_app, simulate

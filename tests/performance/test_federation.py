@@ -13,7 +13,7 @@ import torch
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.data.cohort import Patient
-from benchmark.privacy.dpsgd.checkpoint import Checkpoint
+from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.sweep.executors.task import keep_memory
 from federation import messages, sites

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from benchmark.core.budget import Budget, Guarantee
 from benchmark.core.generator import FitContext, Noise
-from benchmark.privacy.dpsgd.checkpoint import Checkpoint, State, Tally
+from benchmark.privacy.checkpoint import Checkpoint, State, Tally
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from generators.checks import PUBLIC, patches
 from generators.dp_wgan import DpWgan, DpWganParams

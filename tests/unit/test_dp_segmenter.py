@@ -17,7 +17,7 @@ from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.segmenter import TrainContext
 from benchmark.privacy.accounting.subsampled_gaussian import epsilon_spent
-from benchmark.privacy.dpsgd.checkpoint import Checkpoint
+from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.dpsgd.mixing import refuse_mixing
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from segmenters.checks import PUBLIC, patches, patients_patches

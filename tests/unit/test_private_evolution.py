@@ -267,8 +267,9 @@ def test_a_site_without_patients_sends_noise_alone() -> None:
         patches(), images=patches().images[:0], masks=patches().masks[:0], patient=np.empty(0, int)
     )
     state = VoteServer(SMOKE, 2, 0).begin()
-    reply = Polls(SMOKE, nobody, Release(planned(epsilon=math.inf))).held(1, state, context().noise)
-    assert not reply["votes"].any()
+    polls = Polls(SMOKE, nobody, Release(planned(epsilon=math.inf)))
+    votes = polls.votes(1, state, context().noise)
+    assert not votes.any()
 
 
 def test_more_than_one_vote_a_round_is_refused() -> None:

@@ -17,7 +17,7 @@ from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.protocol import PROTOCOLS
 from benchmark.core.settings import Settings
-from benchmark.privacy.dpsgd.checkpoint import Checkpoint
+from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.randomness import SeededNoise
 from generators import checks
 from generators.dp_wgan import DpWgan, DpWganParams

@@ -13,7 +13,7 @@ from benchmark.core.workings import (
     PrivateStep,
     UnitSampler,
 )
-from benchmark.privacy.dpsgd.checkpoint import Checkpoint
+from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.randomness import SeededNoise
 from generators import checks
 from generators.dp_merf import DpMerf

@@ -52,6 +52,8 @@ class Spending:
         guarantee: The mechanism's numbers.
         patients: The patients, each an ``Identity`` or its text.
         private: Whether they are anything but phantoms.
+        claim: A name of this very use, by which its entry is found again after a kill; may be
+            empty.
     """
 
     kind: Kind
@@ -60,6 +62,7 @@ class Spending:
     guarantee: Guarantee
     patients: tuple[str, ...]
     private: bool
+    claim: str = ""
 
 
 class Total(NamedTuple):
@@ -107,6 +110,15 @@ class Ledger:
         """Whether the entry of that number is for this spending, to the last patient and number."""
         said = _said(spending)
         return any(entry.number == number and entry.said == said for entry in self.entries())
+
+    def entry_for(self, spending: Spending) -> int | None:
+        """The entry of a claim, for this spending to the last patient and number, if there is one.
+
+        A kill may come after the entry is written and before its number is noted elsewhere.
+        """
+        said = _said(spending)
+        mine = (entry.number for entry in self.entries() if entry.said == said)
+        return next(mine, None) if spending.claim else None
 
     def check(self, spendings: Sequence[Spending]) -> Head:
         """Refuses spendings that would together go over the cap; writes nothing.
@@ -248,6 +260,7 @@ def _cap(entries: Sequence[Entry]) -> float:
 def _said(spending: Spending) -> dict[str, Any]:
     """What an entry says of a spending."""
     return {
+        **({"claim": spending.claim} if spending.claim else {}),
         "kind": spending.kind,
         "run": spending.run,
         "generator": spending.generator,

@@ -31,6 +31,10 @@ from benchmark.core.workings import STRIDES, State, Tally
 __all__ = ["STRIDES", "Checkpoint", "State", "Tally"]
 
 
+RELEASES = "releases"
+"""The fact that says of a state that it holds releases, and not the weights of private steps."""
+
+
 class Checkpoint:
     """One file that is replaced as a whole; it belongs to one planned guarantee.
 
@@ -50,7 +54,6 @@ class Checkpoint:
 
     def save(self, state: State) -> None:
         """Keeps a state durably: a reader sees the old one or this."""
-        self._count(state.tally.begun)
         said = {"owner": self._owner, "tally": asdict(state.tally), "facts": state.facts}
         temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
@@ -60,10 +63,21 @@ class Checkpoint:
             os.fsync(written.fileno())
         temporary.replace(self._path)
         sync_folder(self._path.parent)
+        self._count(state.tally.begun)  # afterwards: no kill makes the present state look old
 
     def counted(self) -> int:
         """The most rounds that any checkpoint of this run counted, however old this one is."""
         return int(read_json(self._counted).get("begun", 0)) if self._counted else 0
+
+    @property
+    def pays(self) -> bool:
+        """Whether the fit goes on from it under its own entry of the ledger.
+
+        Releases of a copy older than what was counted do not: later ones may have been seen.
+        """
+        if self.state is None:
+            return False
+        return not self.state.facts.get(RELEASES) or self.counted() <= self.state.tally.begun
 
     def _count(self, begun: int) -> None:
         if self._counted is not None:
