@@ -31,6 +31,7 @@ from benchmark.core.budget import Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import NotFittedError
 from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import RELEASE, FitContext
+from benchmark.core.parsers import json_in
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Later, Settings, Tuned
@@ -179,7 +180,7 @@ class DpSimulator(ReleasingGenerator):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The generator that ``save`` wrote."""
-        settings = json.loads((folder / "settings.json").read_text())
+        settings = json_in(folder / "settings.json")
         made = cls(DpSimulatorParams(**settings["params"]))
         made._size = settings["size"]
         weights = load_file(folder / "weights.safetensors")

@@ -42,6 +42,7 @@ from benchmark.core.budget import Guarantee, PublicNumbers
 from benchmark.core.errors import NotFittedError
 from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import RELEASE, FitContext, Noise
+from benchmark.core.parsers import json_in
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Later, Settings, Tuned
@@ -187,7 +188,7 @@ class PrivateEvolution(ReleasingGenerator):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The generator that ``save`` wrote."""
-        settings = json.loads((folder / "settings.json").read_text())
+        settings = json_in(folder / "settings.json")
         made = cls(PrivateEvolutionParams(**settings["params"]))
         made.close(load_file(folder / "weights.safetensors"), settings["size"])
         return made

@@ -32,6 +32,7 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import NotFittedError
 from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import RELEASE, FitContext, Noise
+from benchmark.core.parsers import json_in
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Later, Settings
@@ -167,7 +168,7 @@ class PrivateSelection(ReleasingGenerator):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The generator that ``save`` wrote."""
-        settings = json.loads((folder / "settings.json").read_text())
+        settings = json_in(folder / "settings.json")
         made = cls(PrivateSelectionParams(**settings["params"]))
         made._size = settings["size"]
         made._chosen = load_file(folder / "weights.safetensors")["chosen"]

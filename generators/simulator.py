@@ -25,6 +25,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import NotFittedError
 from benchmark.core.generator import FitContext, Generator
+from benchmark.core.parsers import json_in
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings
@@ -123,5 +124,5 @@ class Simulator(Generator):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The generator that ``save`` wrote."""
-        settings = json.loads((folder / "settings.json").read_text())
+        settings = json_in(folder / "settings.json")
         return cls.of_size(SimulatorParams(**settings["params"]), settings["size"])

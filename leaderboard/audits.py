@@ -25,6 +25,7 @@ from benchmark.core.budget import Guarantee, PublicNumbers, epsilon_text, proven
 from benchmark.core.editions import edition_of
 from benchmark.core.editions import found as edition
 from benchmark.core.errors import BenchError
+from benchmark.core.parsers import json_in
 from benchmark.core.protocol import protocol_recipe
 from benchmark.data.patching import public_numbers
 from benchmark.results.spec import RunSpec
@@ -125,9 +126,7 @@ def _words_of(entry: Entry, audits: Sequence[Audited]) -> str:
 
 
 def _said_in(file: Path) -> dict[str, Any]:
-    if file.stat().st_size > LARGEST:
-        raise ValueError(f"it has more than {LARGEST:,} bytes")
-    said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    said: dict[str, Any] = json_in(file, most=LARGEST)
     error = next(iter(_validator().iter_errors(said)), None)
     if error is not None:
         where = "/".join(map(str, error.instance_path)) or "the file"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,9 +10,18 @@ from typing import Literal
 
 from benchmark.core.errors import UsageError
 from benchmark.core.files import read_json
+from benchmark.core.parsers import json_in
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec, spec_from
-from benchmark.results.store import CURVES, ERROR, NEIGHBOURS, SAMPLES, SPEC, read_result
+from benchmark.results.store import (
+    CURVES,
+    ERROR,
+    NEIGHBOURS,
+    SAMPLES,
+    SPEC,
+    check_files,
+    read_result,
+)
 from benchmark.results.summary import SUMMARY
 from leaderboard.published import Published, Verdict
 from leaderboard.replays import Replay, replayed
@@ -162,6 +170,7 @@ def entry_of(folder: Path) -> Entry | None:
     if result is not None and result.run_key != spec.key:
         return Entry(spec=spec, status="failed", reason=OUTDATED)
     if result is not None:
+        check_files(folder)
         files = {name: folder / file for name, file in PICTURES.items()}
         pictures = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
         curves = thinned(_points(folder / CURVES))
@@ -187,7 +196,7 @@ def _published(file: Path, check: Check | None) -> Entry:
 
 def _points(file: Path) -> list[tuple[str, int, float]]:
     try:
-        return [(str(n), int(s), float(v)) for n, s, v in json.loads(file.read_text("utf-8"))]
+        return [(str(n), int(s), float(v)) for n, s, v in json_in(file)]
     except (OSError, ValueError, TypeError):
         return []
 

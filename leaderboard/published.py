@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 from benchmark.core.addresses import folder_name
 from benchmark.core.errors import DataError
 from benchmark.core.files import plain, write_json
+from benchmark.core.parsers import json_in
 from benchmark.results.disclosure import coarse
 from benchmark.results.result import OF_MAIN, Result, carried_over
 from benchmark.results.spec import RunSpec
@@ -90,10 +90,7 @@ class Published:
             DataError: Otherwise, with what is wrong.
         """
         try:
-            if file.stat().st_size > LARGEST:
-                raise ValueError(f"it has more than {LARGEST:,} bytes")
-            said = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_constant)
-            said = _as_now(said)
+            said = _as_now(json_in(file, most=LARGEST))
             _check(said)
             pictures = {n: _picture(n, text) for n, text in said["pictures"].items()}
             result = Result.read(said["result"])
@@ -157,10 +154,6 @@ def _validator() -> Any:
 PNG = b"\x89PNG\r\n\x1a\n"
 PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 """The parts of a PNG file that are its picture; the others are text, times and the like."""
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
 
 
 def _picture(name: str, text: str) -> bytes:

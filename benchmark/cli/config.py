@@ -6,7 +6,6 @@ so that the command line wins; what ``--set`` says there is added to the file's.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import click
 from benchmark.core.errors import UsageError
 from benchmark.core.files import write_text
 from benchmark.core.names import unknown
+from benchmark.core.parsers import toml_in
 
 SWEEP = "sweep.toml"
 SETTINGS = "settings"
@@ -83,7 +83,7 @@ def _options(command: click.Command) -> dict[str, click.Option]:
 
 def _parsed(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return toml_in(file)
     except FileNotFoundError:
         raise UsageError(f"{file}: there is no such file; name one with --config.") from None
     except (OSError, ValueError) as error:  # a TOMLDecodeError, or bytes that are no UTF-8

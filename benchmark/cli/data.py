@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchmark.cli import option
+from benchmark.core.bounds import FIRST_SEED, JOBS, PHANTOMS
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def data() -> None:
 
 @data.command()
 @click.argument("out", type=click.Path(path_type=Path), required=False)
-@click.option("--patients", type=click.IntRange(1), default=10, show_default=True, help="How many.")
+@click.option(
+    "--patients", type=click.IntRange(*PHANTOMS), default=10, show_default=True, help="How many."
+)
 @click.option(
     "--size",
     type=click.Choice(["quick", "pegasus", "slab", "head"]),
@@ -33,10 +36,18 @@ def data() -> None:
     "published anatomy: a slab of 30 mm, or 90 mm of a head.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, others."
+    "--seed",
+    type=click.IntRange(*FIRST_SEED),
+    default=0,
+    show_default=True,
+    help="Another seed, others.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Patients at a time."
+    "--jobs",
+    type=click.IntRange(1, JOBS[1]),
+    default=1,
+    show_default=True,
+    help="Patients at a time.",
 )
 @click.option(
     "--describe",
@@ -105,7 +116,11 @@ def _describe(size: str, seed: int) -> None:
     help="Where the picture of all patients goes.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Patients at a time."
+    "--jobs",
+    type=click.IntRange(1, JOBS[1]),
+    default=1,
+    show_default=True,
+    help="Patients at a time.",
 )
 def inspect(
     cohort: Path, layout: str | None, acquisition: str | None, picture: Path, jobs: int
@@ -114,11 +129,10 @@ def inspect(
     from rich.console import Console
     from rich.progress import Progress
 
-    from benchmark.core.folders import check_writable
+    from benchmark.data.inspection import check_picture, save_picture
     from benchmark.data.inspection import inspect as examine
-    from benchmark.data.inspection import save_picture
 
-    check_writable(picture.parent)
+    check_picture(picture)
     out = Console()
     wide = out if out.is_terminal else Console(width=160)
     with Progress(console=out, disable=not out.is_terminal, transient=True) as bar:

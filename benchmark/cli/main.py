@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Sequence
 
 import click
 
@@ -26,9 +27,16 @@ from benchmark.cli import (
     ui,
     weights,
 )
-from benchmark.core.errors import BenchError
+from benchmark.core.bounds import shortened
+from benchmark.core.errors import BenchError, UsageError
+from benchmark.terminal.encoding import speak_plainly
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+MISPLACED = (
+    *(FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError),
+    PermissionError,
+)
+"""Errors of a file that is not what was expected where it was expected."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,7 +71,9 @@ for command in (
 
 def main() -> None:
     """Runs a command; a mendable error is one sentence, with exit code 2 if it is usage."""
+    speak_plainly()
     try:
+        _check_text(sys.argv[1:])
         code = bench.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
@@ -74,9 +84,30 @@ def main() -> None:
         # although it was caught here; any further evaluation takes the mark away.
         eval("None")  # noqa: S307
         sys.exit(INTERRUPTED)
-    except (BenchError, OSError) as error:
+    except (BenchError, OSError, MemoryError) as error:
         if "--debug" in sys.argv:
             traceback.print_exc()
-        click.echo(f"bench: {error}", err=True)
-        sys.exit(USAGE if isinstance(error, BenchError) else FAILED)
+        click.echo(f"bench: {_sentence(error)}", err=True)
+        sys.exit(USAGE if isinstance(error, (BenchError, *MISPLACED)) else FAILED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Refuses an argument whose bytes are no text; no file of ours could name it.
+
+    Raises:
+        UsageError: With the argument.
+    """
+    for argument in arguments:
+        if any("\ud800" <= one <= "\udfff" for one in argument):
+            shown = argument.encode("utf-8", "backslashreplace").decode()
+            raise UsageError(f"The argument {shortened(shown)} is no UTF-8 text; rename the file.")
+
+
+def _sentence(error: BenchError | OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "There is not enough memory for this; ask for less at a time (--jobs), or for less."
+    if isinstance(error, MISPLACED):
+        reason = (error.strerror or type(error).__name__).lower()
+        return f"{error.filename}: {reason}; move it away, or name another."
+    return str(error)

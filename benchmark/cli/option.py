@@ -15,11 +15,15 @@ import click
 from click.core import ParameterSource
 
 from benchmark.cli.config import read
+from benchmark.core.bounds import shortened
 from benchmark.core.editions import DEFAULT, EDITIONS
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from benchmark.data.reading import Reading
+
+DIGITS = 10
+"""A number with as many is larger than any bound."""
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -39,11 +43,11 @@ def counts(_: click.Context, __: click.Parameter, value: str | None) -> tuple[in
         UsageError: If they are not whole, negative, there twice, or 0 alone.
     """
     texts = [text.strip() for text in value.split(",")] if value is not None else []
-    wrong = next((text for text in texts if not (text.isascii() and text.isdigit())), None)
+    wrong = next((text for text in texts if not _is_count(text)), None)
     many = [] if wrong is not None else [int(text) for text in texts]
     law = "Expected --own-patients to be whole numbers from 0 up, each once, as 0,1,2,5; got"
     if wrong is not None or len(set(many)) < len(many):
-        raise UsageError(f"{law} {value!r}.")
+        raise UsageError(f"{law} {shortened(repr(value))}.")
     if texts and not any(many):
         raise UsageError(
             f"Expected --own-patients to have a number above 0, got {value!r}; without own "
@@ -55,6 +59,10 @@ def counts(_: click.Context, __: click.Parameter, value: str | None) -> tuple[in
 AUTO = "auto"
 
 
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < DIGITS
+
+
 def seeds_or_auto(_: click.Context, __: click.Parameter, value: str) -> int | str:
     """Reads a number of seeds, or ``auto``.
 
@@ -63,9 +71,10 @@ def seeds_or_auto(_: click.Context, __: click.Parameter, value: str) -> int | st
     """
     if value == AUTO:
         return AUTO
-    if not (value.isascii() and value.isdigit() and int(value)):
+    if not (value.isascii() and value.isdigit() and len(value) < DIGITS and int(value)):
         raise UsageError(
-            f"Expected --seeds to be a whole number from 1 up, or auto, got {value!r}."
+            "Expected --seeds to be a whole number from 1 up, or auto, "
+            f"got {shortened(repr(value))}."
         )
     return int(value)
 

@@ -9,6 +9,7 @@ import click
 
 from benchmark.cli import option
 from benchmark.cli.option import names, settings_of
+from benchmark.core.bounds import PATIENTS, SEEDS
 
 if TYPE_CHECKING:
     from benchmark.sweep.request import Request
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option(
     "--patients",
-    type=click.IntRange(1),
+    type=click.IntRange(*PATIENTS),
     required=True,
     metavar="N",
     help="How many patients a fit would have; a public number.",
@@ -40,14 +41,14 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--seeds",
-    type=click.IntRange(1),
+    type=click.IntRange(*SEEDS),
     default=3,
     show_default=True,
     help="How many seeds each row would have.",
 )
 @click.option(
     "--test-patients",
-    type=click.IntRange(1),
+    type=click.IntRange(*PATIENTS),
     default=20,
     show_default=True,
     metavar="P",

@@ -20,6 +20,14 @@ from benchmark.cli import option
 @option.preset
 @option.protocol
 @click.option("--seed", default=0, show_default=True, help="Of the samples and the segmenter.")
+@click.option(
+    "--memory",
+    default=4.0,
+    show_default=True,
+    type=option.ABOVE_0,
+    metavar="GIB",
+    help="What the generator may take to draw its patches.",
+)
 def score(**options: Any) -> None:
     """Test the generator in RUN's folder on your own held-out patients.
 
@@ -47,6 +55,7 @@ def score(**options: Any) -> None:
             protocol=options["protocol"],
             seed=options["seed"],
             listener=console.prepare,
+            memory_gib=options["memory"],
         )
     console.show(patients_table(found))
     for note in notes:

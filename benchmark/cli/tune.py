@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from benchmark.cli import option
 from benchmark.cli.option import names, settings_of
+from benchmark.core.bounds import TRIALS
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ COHORT = "COHORT"
 @click.option("--generator", "generators", required=True, callback=names, metavar="NAME[,NAME]")
 @option.epsilon("1,2,5,7.4,inf", "Privacy levels; a study for each.")
 @click.option(
-    "--trials", type=click.IntRange(1), default=20, show_default=True, help="Of each study."
+    "--trials", type=click.IntRange(*TRIALS), default=20, show_default=True, help="Of each study."
 )
 @click.option(
     "--seeds",

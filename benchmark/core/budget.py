@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict
 
+from benchmark.core.bounds import shortened
 from benchmark.core.errors import UsageError
 from benchmark.core.forms import (
     Count,
@@ -246,8 +247,9 @@ def parse_epsilon(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not value > 0:
-        raise UsageError(f"Expected epsilon to be a number above 0 or inf, got {text.strip()!r}.")
+    if not value > 0 or (math.isinf(value) and any(one.isdigit() for one in text)):
+        got = shortened(repr(text.strip()))
+        raise UsageError(f"Expected epsilon to be a number above 0 or inf, got {got}.")
     return value
 
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.parsers import json_in
+
 LOCK = ".lock"
 
 
@@ -24,7 +26,7 @@ def read_json(path: Path) -> dict[str, Any]:
         The object; an empty one if the file is missing, damaged or holds something else.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json_in(path)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

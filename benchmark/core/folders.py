@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from benchmark.core.errors import UsageError
@@ -83,5 +84,10 @@ def check_writable(folder: Path) -> None:
     )
     if not there.is_dir():
         raise UsageError(f"{folder}: {there} is a file, so nothing can be written there.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"{folder}: {there} may not be written to; name another folder.")
+    try:
+        with tempfile.TemporaryFile(dir=there):  # a system's own folders say that one may
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: {there} cannot be written to ({error.strerror}); name another folder."
+        ) from error

@@ -41,14 +41,14 @@ def unseen(inner_workings: Shown) -> None:
     """Look at nothing that a fit shows."""
 
 
-def drawn(generator: Generator, n: int, *, size: int, seed: int) -> Patches:
+def drawn(generator: Generator, n: int, *, seed: int, size: int | None = None) -> Patches:
     """Draw labelled patches, and hold the generator to what it promised.
 
     Args:
         generator: A fitted one.
         n: How many.
-        size: The side that they must have, in pixels.
         seed: See ``Generator.sample``.
+        size: The side that they must have, in pixels; ``None`` for any.
 
     Raises:
         PlugInError: If it returns something else, another number, or patches of another size.
@@ -58,10 +58,11 @@ def drawn(generator: Generator, n: int, *, size: int, seed: int) -> Patches:
         raise PlugInError(
             f"{generator.name} drew a {type(found).__name__}; sample must return Patches."
         )
-    if (len(found), found.size) != (n, size):
+    side = found.size if size is None else size
+    if (len(found), found.size) != (n, side):
         raise PlugInError(
             f"{generator.name} drew {len(found)} patches of {found.size} x {found.size} pixels; "
-            f"{n} of {size} x {size} were asked for."
+            f"{n} of {side} x {side} were asked for."
         )
     return found
 

@@ -21,6 +21,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from benchmark.core.bounds import shortened
 from benchmark.core.budget import Unit
 from benchmark.core.errors import UsageError
 from benchmark.core.names import did_you_mean, unknown
@@ -184,13 +185,13 @@ def _check(field: Field) -> None:
         raise UsageError(f"Expected {field.name} to be of type {kind.__name__}, got {value!r}.")
     law = describe(field.range)
     if isinstance(field.range, (FloatDistribution, IntDistribution)):
-        inside = math.isfinite(value) and field.range.low <= value <= field.range.high
+        inside = bool(field.range.low <= value <= field.range.high)  # so it is finite
     elif isinstance(field.range, CategoricalDistribution):
         inside = value in field.range.choices
     else:
         inside = True
     if not inside:
-        raise UsageError(f"Expected {field.name} {law}, got {value!r}.{_hint(field)}")
+        raise UsageError(f"Expected {field.name} {law}, got {shortened(value)}.{_hint(field)}")
 
 
 def _hint(field: Field) -> str:

@@ -17,7 +17,7 @@ def write_sums(folder: Path) -> None:
     Args:
         folder: It holds the files; the sums go there too.
     """
-    lines = [f"{_sum(folder / name)}  {name}" for name in _names(folder)]
+    lines = [f"{sum_of(folder / name)}  {name}" for name in _names(folder)]
     (folder / SUMS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
@@ -38,7 +38,7 @@ def sums_hold(folder: Path) -> bool:
             return True
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         said = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-        found = said == {name: _sum(folder / name) for name in _names(folder)}
+        found = said == {name: sum_of(folder / name) for name in _names(folder)}
     except (OSError, UnicodeDecodeError):
         return False
     if found:
@@ -56,6 +56,7 @@ def _names(folder: Path) -> list[str]:
     return sorted(name for file in files if (name := str(file.relative_to(folder))) != SUMS)
 
 
-def _sum(file: Path) -> str:
+def sum_of(file: Path) -> str:
+    """Return a file's SHA-256, in hex."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from benchmark.core.errors import DataError
+from benchmark.core.errors import DataError, UsageError
+from benchmark.core.folders import check_writable
 from benchmark.data.cohort import Examined, Patient, with_splits
 from benchmark.data.layouts import list_patients
 from benchmark.data.layouts.listing import Listing
@@ -108,6 +109,20 @@ def _of_splits(root: Path, listing: Listing) -> list[DataError]:
     except DataError as fault:
         return [fault]
     return []
+
+
+def check_picture(path: Path) -> None:
+    """Refuses a picture that could not be written, before any volume is read.
+
+    Raises:
+        UsageError: For a name that no format has, or a folder that is not there.
+    """
+    Image.init()
+    if path.suffix.lower() not in Image.EXTENSION or path.is_dir():
+        raise UsageError(f"--picture {path}: expected a file such as cohort.png or cohort.jpg.")
+    if not path.parent.is_dir():
+        raise UsageError(f"--picture {path}: there is no folder {path.parent}; make it first.")
+    check_writable(path.parent)
 
 
 def save_picture(findings: Sequence[Finding], path: Path) -> None:

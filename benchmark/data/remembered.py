@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import DataError
+from benchmark.core.parsers import json_in
 from benchmark.data.likeness import Likeness
 from benchmark.data.notes import Note
 
@@ -111,11 +112,11 @@ def _stamp(file: Path) -> list[int]:
 def _read(file: Path) -> dict[str, Any]:
     """What the file says; nothing where it is missing, damaged or of another version."""
     try:
-        said = json.loads(file.read_text())
+        said = json_in(file)
         known: dict[str, Any] = said["known"]
         sound = said["version"] == VERSION and said["sha256"] == _sum(known)
         return known if sound else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 

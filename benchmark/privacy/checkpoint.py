@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.files import read_json, sync_folder, write_json
+from benchmark.core.parsers import json_of
 from benchmark.core.workings import STRIDES, State, Tally
 
 __all__ = ["STRIDES", "Checkpoint", "State", "Tally"]
@@ -87,10 +88,10 @@ class Checkpoint:
     def _load(self) -> State | None:
         try:
             with safe_open(self._path, framework="pt") as kept:
-                said = json.loads(kept.metadata()["said"])
+                said = json_of(kept.metadata()["said"])
                 tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
             if said["owner"] != self._owner:
                 return None
             return State(Tally(**said["tally"]), tensors, said["facts"])
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
             return None

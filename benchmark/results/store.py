@@ -6,15 +6,19 @@ done. A cell is held by its process through ``flock``, which a dead process lets
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.core.addresses import folder_name
 from benchmark.core.errors import DataError, UsageError
-from benchmark.core.files import held, write_json, write_text
+from benchmark.core.files import held, plain, read_json, write_json, write_text
+from benchmark.core.parsers import json_in
+from benchmark.core.sums import sum_of
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 
@@ -22,6 +26,9 @@ SPEC, CHARGE, CURVES, SAMPLES = "spec.json", "charge.json", "curves.json", "samp
 NEIGHBOURS = "neighbours.png"
 CHECKPOINT = "checkpoint.safetensors"
 GENERATOR, RESULT, ERROR = "generator", "result.json", "error.txt"
+SEALED = (SPEC, CHARGE, CURVES, SAMPLES, NEIGHBOURS)
+SEAL = "seal"
+"""What a result file says of itself and of the files beside it, by digest."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +101,16 @@ def read_result(folder: Path) -> Result | None:
     """
     file = folder / RESULT
     try:
-        result = Result.read(json.loads(file.read_text(encoding="utf-8")))
+        said = json_in(file)
+        seal = said.pop(SEAL, None) if isinstance(said, dict) else None
+        if seal is not None and seal.get("result") != digest_of(said):
+            raise ValueError("it was changed after it was written")
+        result = Result.read(said)
         if result.run_key != folder.name:
             raise ValueError(f"it is of the run {result.run_key}")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{file}: this is not the result that the suite wrote ({error}); restore it, or remove "
             "the file to compute the cell again, which costs its patients again."
@@ -108,5 +119,39 @@ def read_result(folder: Path) -> Result | None:
 
 
 def write_result(folder: Path, result: Result) -> None:
-    """Writes a cell's result; from then on the cell is done."""
-    write_json(folder / RESULT, result.as_dict())
+    """Writes a cell's result, sealed with what lies beside it; from then on the cell is done.
+
+    The seal is for whoever reads the folder later: it finds a damaged disk and an edited number. It
+    is no signature, as whoever edits on purpose can make it anew.
+    """
+    said = plain(result.as_dict())
+    files = {str(file.relative_to(folder)): sum_of(file) for file in _sealed(folder)}
+    write_json(folder / RESULT, {**said, SEAL: {"result": digest_of(said), "files": files}})
+
+
+def check_files(folder: Path) -> None:
+    """Refuses a finished cell with a file that is not the one it wrote.
+
+    Raises:
+        DataError: Naming the file; results of earlier versions say nothing of their files.
+    """
+    seal = read_json(folder / RESULT).get(SEAL)
+    files = seal.get("files") if isinstance(seal, dict) else None
+    for name, expected in (files if isinstance(files, dict) else {}).items():
+        file = folder / name
+        if not file.is_file() or sum_of(file) != expected:
+            raise DataError(
+                f"{file}: this is not what the run wrote; put it back from a copy, or remove "
+                f"{folder / RESULT} to compute the cell again, which costs its patients again."
+            )
+
+
+def digest_of(said: Any) -> str:
+    """SHA-256 of what JSON can hold, whatever the order of its names."""
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _sealed(folder: Path) -> list[Path]:
+    """What a finished cell leaves beside its result."""
+    beside = [folder / name for name in SEALED if (folder / name).is_file()]
+    return [*beside, *sorted(file for file in (folder / GENERATOR).glob("*") if file.is_file())]

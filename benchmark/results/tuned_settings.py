@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from benchmark.core.budget import UNITS, Unit
 from benchmark.core.editions import FIRST, preset_in
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.files import write_text
+from benchmark.core.parsers import toml_in
 from benchmark.core.registry import generators
 
 FOLDER = "tuned"
@@ -124,14 +124,14 @@ class Found:
             DataError: If the file is damaged.
         """
         try:
-            said = tomllib.loads(file.read_text(encoding="utf-8"))
+            said = toml_in(file)
             how = _typed(Provenance, said["provenance"])
             found = cls(**_typed(cls, {**said, "provenance": Provenance(**how)}))
             if not isinstance(found.settings, Mapping):
                 raise ValueError(f"settings = {found.settings!r}")
             if found.unit not in UNITS or not found.epsilon > 0:
                 raise ValueError(f"no level: ε = {found.epsilon:g} for a {found.unit}")
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise DataError(
                 f"{file}: these tuned settings cannot be read ({error}); make them again with "
                 "`bench tune`, or delete the file."

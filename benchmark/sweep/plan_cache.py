@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
@@ -24,6 +23,7 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import UsageError
 from benchmark.core.files import write_json
 from benchmark.core.generator import Generator
+from benchmark.core.parsers import json_in
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
 from benchmark.privacy.mechanisms.poisson_gaussian import provable_epsilon, recomputed
 from benchmark.results.spec import PlugIn, canonical
@@ -85,10 +85,10 @@ def planned(
 def _read(file: Path, key: str) -> Guarantee | None:
     """A kept plan, as it was written under this key."""
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = json_in(file)
         kept = Guarantee.from_dict(said["plan"])
         return kept if said["digest"] == _digest(key, kept) else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

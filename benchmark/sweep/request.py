@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.bounds import FIRST_SEED, LEVELS, ROUNDS, SEEDS, SITES, within
 from benchmark.core.budget import Unit
 from benchmark.core.editions import DEFAULT, PROTOCOL, found, preset_in
 from benchmark.core.errors import PlugInError, UsageError
@@ -46,6 +47,7 @@ class Precision:
     most_seeds: int = 20
 
     def __post_init__(self) -> None:
+        within("--max-seeds", self.most_seeds, SEEDS)
         if not 0 < self.reach < 1:
             raise UsageError(f"Expected --precision above 0 and below 1, got {self.reach:g}.")
         if self.most_seeds < FIRST_SEEDS:
@@ -99,6 +101,16 @@ class Request:
     private: bool = False
     own_patients: Sequence[int] = ()
     precision: Precision | None = None
+
+    def __post_init__(self) -> None:
+        within("--seeds", self.seeds, SEEDS)
+        within("--first-seed", self.first_seed, FIRST_SEED)
+        within("the number of levels in --epsilon", len(self.epsilons), LEVELS)
+        within("--sites", self.federation.sites, SITES)
+        within("--rounds", self.federation.rounds or 1, ROUNDS)
+        within("--local-steps", self.federation.local_steps or 1, ROUNDS)
+        if self.delta is not None and not 0 < self.delta < 1:
+            raise UsageError(f"Expected --delta in (0, 1), got {self.delta:g}.")
 
     @property
     def lacks_real(self) -> bool:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.editions import PROTOCOL, preset_in
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import DataError, UsageError
 from benchmark.core.files import read_json
 from benchmark.core.folders import machine_secret
-from benchmark.core.generator import Generator
+from benchmark.core.generator import Generator, drawn
+from benchmark.core.memory import memory_limit
 from benchmark.core.names import unknown
 from benchmark.core.protocol import PROTOCOLS, spacing_of
 from benchmark.core.registry import generators, segmenters
@@ -22,12 +23,14 @@ from benchmark.data.reading import Reading
 from benchmark.data.twins import FITTED
 from benchmark.results.scored import TestSet
 from benchmark.results.spec import PlugIn
-from benchmark.results.store import GENERATOR, SPEC
+from benchmark.results.store import GENERATOR, SPEC, check_files
 from benchmark.sweep.inputs import compared
 from benchmark.sweep.judging.testing import Listener, tested, train_segmenter
 from federation.server_app import RESULT
 
 SPLIT = "test"
+MEMORY_GIB = 4.0
+"""What another's generator may take to draw its patches."""
 
 
 def released(run: Path) -> Generator:
@@ -35,6 +38,7 @@ def released(run: Path) -> Generator:
 
     Raises:
         UsageError: If there is none.
+        DataError: If what is there is damaged, or of another version.
     """
     said = read_json(run / RESULT).get("job") or read_json(run / SPEC)
     name = said.get("generator")
@@ -44,7 +48,16 @@ def released(run: Path) -> Generator:
             f"{run}: there is no released generator; expected the folder of a run, with "
             f"{GENERATOR}/ and {RESULT} or {SPEC} in it."
         )
-    loaded: Generator = generators.get(str(name)).load(run / GENERATOR)
+    check_files(run)
+    kind = generators.get(str(name))
+    try:
+        loaded: Generator = kind.load(run / GENERATOR)
+    except (Exception, SystemExit) as error:  # it may come from anybody
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise DataError(
+            f"{run / GENERATOR}: {name} version {kind.version} cannot load this ({reason}); ask "
+            "whoever made it for the folder anew."
+        ) from error
     return loaded
 
 
@@ -59,6 +72,7 @@ def score_released(
     protocol: str,
     seed: int,
     listener: Listener,
+    memory_gib: float = MEMORY_GIB,
 ) -> tuple[TestSet, list[str]]:
     """Trains a segmenter on a released generator's samples, tests it on a cohort's test patients.
 
@@ -72,8 +86,14 @@ def score_released(
     plug_in = _plug_in(segmenter, preset, protocol)
     rules = preset_in(protocol, PROTOCOLS, PROTOCOL, preset).as_dict()
     patients, notes = _held_out(data, reading, state)
-    generator = released(run)
-    synthetic = generator.sample(int(rules["samples"]), seed=seed)
+    try:
+        with memory_limit(memory_gib):
+            synthetic = drawn(released(run), int(rules["samples"]), seed=seed)
+    except MemoryError as error:
+        raise DataError(
+            f"{run}: its generator wants more than {memory_gib:g} GiB to draw "
+            f"{rules['samples']} patches; if you trust it, raise --memory."
+        ) from error
 
     def progress(step: int, total: int, curves: Any, /) -> None:
         listener("segmenter", step, total)

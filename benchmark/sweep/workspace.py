@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmark.core.bounds import JOBS, within
 from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.results.matrix import Square
 from benchmark.results.spec import RunSpec
@@ -34,6 +35,9 @@ class Workspace:
     reading: Reading = AS_FOUND
     jobs: int = 1
     tracking_uri: str | None = None
+
+    def __post_init__(self) -> None:
+        within("--jobs", self.jobs, JOBS)
 
     def with_weights(self, found: Path | None) -> Workspace:
         """The same with the Inception weights that were found."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from benchmark.core.errors import NotFittedError
 from benchmark.core.generator import Generator
+from benchmark.core.parsers import json_in
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings
@@ -79,7 +80,7 @@ class DrawingGenerator(Generator):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The generator that ``save`` wrote."""
-        settings = json.loads((folder / SETTINGS).read_text())
+        settings = json_in(folder / SETTINGS)
         made = cls(cls.Params(**settings["params"]))
         made._net = made._network(settings["size"])
         made._net.load_state_dict(load_file(folder / WEIGHTS))

@@ -7,13 +7,13 @@ background, everything else is background. An aneurysm is part of its artery and
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import DataError
+from benchmark.core.parsers import json_in
 from benchmark.data.labels import MaskLabels
 from benchmark.data.layouts.listing import SUFFIXES, stem
 from benchmark.data.layouts.vocabulary import ANEURYSMS, Kind, is_generic, kind_of_label, tokens
@@ -38,6 +38,12 @@ class Description:
     labels: MaskLabels = field(default_factory=MaskLabels)
 
 
+UNREADABLE = (
+    *(OSError, ValueError, TypeError, KeyError),
+    *(AttributeError, IndexError, RecursionError),
+)
+
+
 def read_description(root: Path) -> Description:
     """Reads the folder's ``dataset.json``; the usual form where there is none.
 
@@ -48,12 +54,12 @@ def read_description(root: Path) -> Description:
     if not path.exists():
         return Description()
     try:
-        said = json.loads(path.read_text(encoding="utf-8-sig"))
+        said = json_in(path)
         channel = _channel(said.get("channel_names") or said.get("modality") or {})
         ending = said.get("file_ending", SUFFIXES[0]).lower()
         listed = _listed(root, said, channel)
         values = _values(_labels_of(said))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path}: this is no nnU-Net description ({error}).") from error
     if ending not in SUFFIXES:
         law = f"volumes must be NIfTI ({' or '.join(SUFFIXES)}); convert them"

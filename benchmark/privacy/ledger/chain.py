@@ -116,7 +116,7 @@ class Chain:
             yield
         except (
             *(sqlite3.Error, OSError, json.JSONDecodeError),
-            *(AttributeError, KeyError, TypeError),
+            *(AttributeError, KeyError, TypeError, RecursionError),
         ) as error:
             raise LedgerError(
                 f"{self._path}: the ledger cannot be used ({error}); put it back from a copy."

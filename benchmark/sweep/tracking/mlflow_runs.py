@@ -6,7 +6,6 @@ command adds, and no error of MLflow's reaches a result.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sqlite3
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.addresses import masked, sqlite_url
+from benchmark.core.parsers import json_in
 from benchmark.results.disclosure import are_few, curves_may_leave, without_few, without_patients
 from benchmark.results.looks import look_of
 from benchmark.results.own_curve import judgements
@@ -277,7 +277,7 @@ def _curves(folder: Path) -> Iterator[Any]:
     from mlflow.entities import Metric
 
     try:
-        points = json.loads((folder / CURVES).read_text(encoding="utf-8"))
+        points = json_in(folder / CURVES)
     except (OSError, ValueError):
         return
     for name, step, value in points:

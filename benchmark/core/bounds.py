@@ -1,0 +1,44 @@
+"""How large the numbers of a request may be: beyond, they are slips or attacks, and are refused."""
+
+from __future__ import annotations
+
+from benchmark.core.errors import UsageError
+
+SEEDS = (1, 10_000)
+FIRST_SEED = (0, 2**31 - 1)
+SITES = (0, 1_000)
+JOBS = (0, 1_024)
+ROUNDS = (1, 10_000_000)
+PHANTOMS = (1, 100_000)
+LEVELS = (1, 1_000)
+PATIENTS = (1, 100_000_000)
+TRIALS = (1, 100_000)
+SHOWN = 40
+"""Characters of a wrong value that a message repeats."""
+
+
+def within(name: str, value: float, bounds: tuple[float, float]) -> None:
+    """Refuse a number outside of its bounds.
+
+    Args:
+        name: Of the option, as a user writes it.
+        value: The number.
+        bounds: The least and the most that it may be.
+
+    Raises:
+        UsageError: With the name, the law and the value.
+
+    Examples:
+        >>> within("--sites", 10**9, SITES)
+        Traceback (most recent call last):
+        benchmark.core.errors.UsageError: Expected --sites in [0, 1000], got 1000000000.
+    """
+    low, high = bounds
+    if not low <= value <= high:
+        raise UsageError(f"Expected {name} in [{low:g}, {high:.10g}], got {shortened(value)}.")
+
+
+def shortened(value: object) -> str:
+    """Make a text of a value for a message, of a bounded length."""
+    text = str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text)} characters)"
