@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from io import BytesIO
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -38,6 +39,9 @@ REPLIES: Mapping[str, Mapping[str, type]] = {
     ROUND: {"round": int},
 }
 """The fields of each kind of reply; a round's has tensors beside it."""
+
+HEADER = 4096
+"""Bytes that a tensor may have beside its numbers."""
 
 LONGEST = 64
 """Characters of a text in a reply: a name, a version, or a word of the guarantee."""
@@ -160,6 +164,19 @@ def check_finite(state: Arrays) -> None:
             raise UsageError(f"The server sent {name!r} with values that are no finite numbers.")
 
 
+def check_like(state: Arrays, before: Arrays) -> None:
+    """Refuses a combined state that no site could go on from.
+
+    Raises:
+        ValueError: For other names, shapes or types than before, or numbers that are not finite.
+    """
+    if _looks(state) != _looks(before):
+        raise ValueError("its state has other names, shapes or types than before")
+    for name, array in state.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} has numbers that are not finite")
+
+
 def checked(kind: str, message: Message) -> Mapping[str, Any]:
     """The fields of a reply.
 
@@ -232,8 +249,12 @@ def reply_of(message: Message, number: int, expected: Arrays) -> Arrays:
     """
     if message.content.config_records[ABOUT]["round"] != number:
         raise ReplyError("answered for another round")
+    record = message.content.array_records[STATE]
     try:
-        found = unpacked(message.content.array_records[STATE])
+        _check_headers(record, expected)
+        found = unpacked(record)
+    except ReplyError:
+        raise
     except Exception as error:  # whatever bytes were sent
         raise ReplyError("answered with tensors that cannot be read") from error
     if _looks(found) != _looks(expected):
@@ -241,6 +262,25 @@ def reply_of(message: Message, number: int, expected: Arrays) -> Arrays:
     if not all(np.isfinite(array).all() for array in found.values()):
         raise ReplyError("answered with numbers that are not finite")
     return found
+
+
+def _check_headers(record: ArrayRecord, expected: Arrays) -> None:
+    """Refuses tensors by what they say of their size, before any is made.
+
+    Raises:
+        ReplyError: For more bytes or numbers than expected, or other names.
+    """
+    other = ReplyError("answered with other tensors than the round's")
+    if set(record) != set(expected):
+        raise other
+    for name, array in record.items():
+        if len(array.data) > expected[name].nbytes + HEADER:
+            raise other
+        stream = BytesIO(array.data)
+        version = np.lib.format.read_magic(stream)
+        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version)
+        if read is None or read(stream)[0] != expected[name].shape:
+            raise other
 
 
 def is_short(text: str) -> bool:

@@ -25,6 +25,9 @@ from federation import messages
 from federation.job import Job, versions
 
 POLL_S = 0.2
+MOST_SITES = 1_000_000
+UNKNOWN = "at node"
+"""How a site is called before it has said its name."""
 
 
 class FederationError(BenchError):
@@ -116,11 +119,11 @@ def train(
     for number in range(kept.tally.begun + 1 if kept else 1, job.schedule.rounds + 1):
         finished = _round(grid, job, rules, members, side, number, state)
         state = finished.state
+        rules.done(finished)  # before it is kept: a round that is kept was seen
         if checkpoint:
             tally = Tally(total=job.schedule.rounds, begun=number, useful=number)
             tensors = {name: torch.from_numpy(array) for name, array in state.items()}
             checkpoint.save(State(tally, tensors, {}))
-        rules.done(finished)
     return state, members
 
 
@@ -146,6 +149,7 @@ def _round(
             raise _stopped(member.facts.site, f"round {number}", str(error)) from None
     try:
         new = side.combine(number, state, replies, [m.share for m in members])
+        messages.check_like(new, state)
     except Exception as error:  # a generator may raise anything
         raise FederationError(
             f"The server, round {number}: it failed ({type(error).__name__}: {error}). The run "
@@ -168,7 +172,7 @@ def greet(grid: Grid, rules: Rules) -> dict[int, messages.Hello]:
         FederationError: If sites are missing, or are not what they should be.
     """
     nodes = _nodes(grid, rules)
-    names = {node: f"at node {node}" for node in nodes}
+    names = {node: f"{UNKNOWN} {node}" for node in nodes}
     asked = {node: messages.hello() for node in nodes}
     answers = _ask(grid, messages.HELLO, asked, names, rules.start_s, "the first message")
     facts = {
@@ -234,6 +238,10 @@ def _check_sites(facts: Mapping[int, messages.Hello], rules: Rules) -> None:
             raise _stopped(said.site, "the first message", f"has {', '.join(other)}")
         if said.patients < 1:
             raise _stopped(said.site, "the first message", "has no patients")
+        if not 0 <= said.index < MOST_SITES:
+            raise _stopped(said.site, "the first message", f"says it is number {said.index}")
+        if not (said.site.strip() and said.site.isprintable()):
+            raise _stopped(repr(said.site), "the first message", "has no printable name")
     for what in ("index", "site"):
         if len({getattr(said, what) for said in facts.values()}) < rules.sites:
             said_all = ", ".join(str(getattr(said, what)) for said in facts.values())
@@ -263,7 +271,7 @@ def _ask(
         try:
             fields = messages.checked(kind, answer)
         except messages.ReplyError as error:
-            raise _stopped(error.site or names[node], when, str(error)) from None
+            raise _stopped(_name(names[node], error.site), when, str(error)) from None
         names[node] = fields.get("site") or names[node]
         answers[node] = answer
     for node, name in names.items():
@@ -272,6 +280,12 @@ def _ask(
             late = f"did not answer within {timeout_s:g} s ({others} did)"
             raise _stopped(name, when, late)
     return answers
+
+
+def _name(known: str, said: str) -> str:
+    """Who is accused: a site that is known by name cannot accuse another."""
+    unknown = known.startswith(UNKNOWN)
+    return f"{known}, which calls itself {said!r}" if unknown and said else known
 
 
 def _stopped(site: str, when: str, what: str) -> FederationError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import DataError, UsageError
 from benchmark.core.files import read_json
 from benchmark.core.parsers import json_in
 from benchmark.results.result import Result
@@ -126,8 +126,15 @@ def with_replay(told: Entry, here: Entry) -> Entry:
 
 def entries_of_sweep(folder: Path) -> list[Entry]:
     """The cells of the last sweep in a store, as its summary names them."""
-    with (folder / SUMMARY).open(encoding="utf-8") as lines:
-        cells = {(row["generator"], row["run_key"]): None for row in csv.DictReader(lines)}
+    file = folder / SUMMARY
+    try:
+        with file.open(encoding="utf-8") as lines:
+            cells = {(row["generator"], row["run_key"]): None for row in csv.DictReader(lines)}
+    except (UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise DataError(
+            f"{file}: this is no summary of a sweep ({error!r:.80}); the same `bench run` writes "
+            "it anew."
+        ) from error
     found = (entry_of(folder / generator / key) for generator, key in cells)
     return [*_whole(found)]
 

@@ -24,9 +24,11 @@ from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.sites import inputs_of, partition_of, site_plans, split
 
 
-def checkpoint_of(spec: RunSpec, planned: Guarantee, folder: Path, state: Path) -> Checkpoint:
-    """What a cell's fit goes on from."""
-    return Checkpoint(folder / CHECKPOINT, planned, state / COUNTED / f"{spec.key}.json")
+def places_of(
+    spec: RunSpec, planned: Guarantee, folder: Path, state: Path
+) -> tuple[Path, Guarantee, Path]:
+    """Where a cell's checkpoint is, whose it is, and where its rounds are counted."""
+    return folder / CHECKPOINT, planned, state / COUNTED / f"{spec.key}.json"
 
 
 def is_paid(
@@ -35,7 +37,7 @@ def is_paid(
     """Whether a cell's fit goes on from its checkpoint, and so under its own entry."""
     if spec.is_federated:
         return (folder / CHECKPOINT).exists()  # each site looks itself before it joins
-    if not checkpoint_of(spec, planned, folder, state).pays:
+    if not Checkpoint(*places_of(spec, planned, folder, state)).pays:
         return False
     noted, ledger = read_json(folder / CHARGE), ledger_in(state)
     spending = replace(_spending(spec, planned, inputs), claim=str(noted.get("claim", "")))

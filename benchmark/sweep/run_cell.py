@@ -33,12 +33,13 @@ from benchmark.sweep.judging.distances import distances, no_distances
 from benchmark.sweep.judging.own_patients import Judge
 from benchmark.sweep.judging.testing import Listener, tested, train_segmenter
 from benchmark.sweep.machine import Bench
-from benchmark.sweep.payment import check_charged, checkpoint_of, pay
+from benchmark.sweep.payment import check_charged, pay, places_of
 from benchmark.sweep.sites import (
     fit_across_sites,
     inputs_of,
     worst,
 )
+from benchmark.sweep.watching.kept import SeenCheckpoint
 from benchmark.sweep.watching.pictures import neighbours, save_picture, strip
 from benchmark.sweep.watching.rounds import RoundWatch
 from benchmark.sweep.watching.stages import Watch
@@ -209,7 +210,9 @@ def _fit(
         noise=_noise(spec),
         charge=charge,
         progress=watch.hears("fit"),
-        checkpoint=checkpoint_of(spec, planned, bench.folder, bench.machine.state),
+        checkpoint=SeenCheckpoint(
+            *places_of(spec, planned, bench.folder, bench.machine.state), by=watch
+        ),
         device=bench.machine.device,
     )
     with watch.stage("fit"), kept_directory():
@@ -230,7 +233,7 @@ def _fit_across_sites(
     )
     hears = RoundWatch(
         bench.folder,
-        watch.hears("rounds"),
+        watch,
         seed=spec.seed,
         private=inputs.private,
         may_be_seen=may_be_seen,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from federation.job import Job
 from federation.partition import Partition, check_disjoint
 
 if TYPE_CHECKING:
+    from benchmark.sweep.watching.rounds import RoundWatch
     from federation.sites import Post
 
 FOLDER = "sites"
@@ -235,7 +236,7 @@ def fit_across_sites(
     spec: RunSpec,
     inputs: Inputs,
     bench: Bench,
-    done: Callable[[Any, Callable[[], Generator]], None],
+    watch: RoundWatch,
 ) -> tuple[Generator, dict[str, Guarantee]]:
     """Trains the generator across sites; returns it with each site's guarantee.
 
@@ -243,13 +244,12 @@ def fit_across_sites(
         spec: The cell.
         inputs: All patients.
         bench: Bench it runs.
-        done: Hears of every ``federation.strategy.Round``, and may ask for the generator as it is
-            then.
+        watch: Hears of every ``federation.strategy.Round``, and may look at the generator then.
 
     Raises:
         FederationError: If a site fails; the last whole round is kept.
     """
-    from benchmark.privacy.checkpoint import Checkpoint  # all of these load torch
+    from benchmark.sweep.watching.kept import SeenCheckpoint  # all of these load torch
     from federation.backend import simulate
     from federation.strategy import Rules
 
@@ -262,13 +262,13 @@ def fit_across_sites(
             generator.close(turn.state, job.patch_size)
             return generator
 
-        done(turn, now)
+        watch(turn, now)
 
     rules = Rules(
         sites=len(everyone),
         timeout_s=bench.machine.site_timeout_s,
-        checkpoint=lambda members: Checkpoint(
-            bench.folder / CHECKPOINT, worst([m.guarantee for m in members])
+        checkpoint=lambda members: SeenCheckpoint(
+            bench.folder / CHECKPOINT, worst([m.guarantee for m in members]), by=watch
         ),
         done=finished,
         device=bench.machine.device,

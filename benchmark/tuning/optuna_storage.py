@@ -12,7 +12,7 @@ from benchmark.core.errors import UsageError
 if TYPE_CHECKING:
     import optuna
 
-HEARTBEAT_S, GRACE_S, RETRIES = 15, 60, 2
+HEARTBEAT_S, GRACE_S = 15, 60
 """A worker that is silent for so long is taken for dead, and its trial is tried again."""
 
 SETTLE_S = 1.0
@@ -53,4 +53,4 @@ def try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     from optuna.storages import RetryHeartbeatStaleTrialCallback
 
     trial.user_attrs = {}
-    RetryHeartbeatStaleTrialCallback(RETRIES)(study, trial)
+    RetryHeartbeatStaleTrialCallback()(study, trial)  # as often as workers die

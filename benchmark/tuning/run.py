@@ -237,6 +237,7 @@ def _answered(
         root=root.absolute(),
         machine=workspace.machine,
         storage=order.storage or sqlite_url(workspace.out / DATABASE),
+        is_shared=order.storage is not None,
         jobs=workspace.jobs,
         progress=listener.events.progress,
         ended=ended,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.core.editions import preset_in
 from benchmark.core.errors import UsageError
 from benchmark.core.registry import generators
+from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings
 from benchmark.results.outcome import Outcome
 from benchmark.results.provenance import suite
@@ -152,6 +153,7 @@ class Lab:
         root: The store of the study's cells, and of no other's.
         machine: What their cells run on; its weights matter if FID is an objective.
         storage: The URL of Optuna's store.
+        is_shared: Whether workers elsewhere may use that store.
         jobs: Trials at a time, each in a process of its own; 0 for this very process.
         progress: Hears of every stage of a trial's cell.
         ended: Hears of every cell that ended, and of its trial's number.
@@ -162,6 +164,7 @@ class Lab:
     root: Path
     machine: Machine
     storage: str
+    is_shared: bool = False
     jobs: int = 1
     progress: Callable[[RunSpec, str, int, int], None]
     ended: Callable[[Outcome, int], None]
@@ -180,17 +183,14 @@ def study_of(study_spec: StudySpec, lab: Lab) -> optuna.Study:
             study_name=name,
             storage=storage,
             directions=[OBJECTIVES[objective].direction for objective in study_spec.objectives],
-            sampler=_sampler(),
             pruner=pruner(),
         )
     except optuna.exceptions.DuplicatedStudyError:
-        study = optuna.load_study(
-            study_name=name, storage=storage, sampler=_sampler(), pruner=pruner()
-        )
-        if not study.trials:
+        study = optuna.load_study(study_name=name, storage=storage, pruner=pruner())
+        if lab.is_shared and not study.trials:
             time.sleep(SETTLE_S)  # whoever made it is about to say where it starts
-    if not study.trials:
-        for settings in first_trials(study_spec):
+    if not (lab.is_shared and study.trials):
+        for settings in first_trials(study_spec):  # a kill may have left some out
             study.enqueue_trial(settings, skip_if_exists=True)
     return study
 
@@ -212,10 +212,16 @@ def first_trials(study_spec: StudySpec) -> Iterator[dict[str, Any]]:
                 yield {other: start[other] for other in space} | {name: choice}
 
 
-def _sampler() -> optuna.samplers.BaseSampler:
+def sampler_for(study: optuna.Study, number: int) -> optuna.samplers.BaseSampler:
+    """What draws the settings of the trial of that number.
+
+    It depends on the study, the number and the trials before: a search that is killed and goes on
+    draws what it would have drawn.
+    """
     import optuna
 
-    return optuna.samplers.TPESampler(multivariate=True, n_startup_trials=STARTUP)
+    seed = stream(0, f"{study.study_name} trial {number}") % 2**32
+    return optuna.samplers.TPESampler(multivariate=True, n_startup_trials=STARTUP, seed=seed)
 
 
 def best_of(study: optuna.Study) -> optuna.trial.FrozenTrial:

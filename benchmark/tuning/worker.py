@@ -22,8 +22,9 @@ from benchmark.sweep.executors.task import Task
 from benchmark.sweep.payment import spendings_of
 from benchmark.sweep.plan_cells import guarantee_of
 from benchmark.tuning.optuna_storage import GRACE_S, HEARTBEAT_S, storage_at, try_again
+from benchmark.tuning.presence import entering
 from benchmark.tuning.starts import enter, entered, place_of
-from benchmark.tuning.study import DONE, OVER, Lab, StudySpec, best_of, study_of
+from benchmark.tuning.study import DONE, OVER, Lab, StudySpec, best_of, sampler_for, study_of
 from benchmark.tuning.trial import ERROR, Going
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class Trials:
     """
 
     def __init__(self, study_spec: StudySpec, lab: Lab) -> None:
+        with entering(lab.root) as alone:
+            self._begin(study_spec, lab, alone=alone)
+
+    def _begin(self, study_spec: StudySpec, lab: Lab, *, alone: bool) -> None:
         self.study = study_of(study_spec, lab)
         self.stopped: OverCapError | None = None
         self._study_spec, self._lab = study_spec, lab
@@ -75,10 +80,13 @@ class Trials:
         self._open: list[Going] = []
         self._between: list[Going] = []
         self._running: dict[str, Going] = {}
+        if alone and not lab.is_shared:
+            self._adopt()
 
     def enough(self) -> bool:
-        """Whether all trials are over, other workers' too."""
-        return self._count(*OVER) >= self._study_spec.trials
+        """Whether all trials are over, other workers' too, the default's among them."""
+        over = self._count(*OVER) >= self._study_spec.trials
+        return over and not self._default_waits()
 
     def tasks(self) -> Iterator[Task]:
         """The cells of trials, while any are left that no worker runs."""
@@ -122,8 +130,8 @@ class Trials:
             yield
         finally:
             over.set()
-            for going in self._open:
-                going.give_back()
+            for going in self._open if self._lab.is_shared else ():
+                going.give_back()  # of a store of its own, the next worker adopts what is open
 
     def _asked(self) -> Going | None:
         """The next trial; ``None`` if all are over or run by somebody.
@@ -131,21 +139,50 @@ class Trials:
         Raises:
             UsageError: If as many failed as were asked for.
         """
-        if self._count(*OVER, "RUNNING") >= self._study_spec.trials:
+        begun = self._count(*OVER, "RUNNING") >= self._study_spec.trials
+        if begun and not self._default_waits():
             return None
         if self._failed() >= self._study_spec.trials:
             raise UsageError(
                 f"{self.study.study_name}: as many trials failed as were asked for; "
                 f"{self._lab.root} has their reasons, in error.txt."
             )
+        self.study.sampler = sampler_for(self.study, len(self.study.get_trials(deepcopy=False)))
         with _quietly():
             trial = self.study.ask(self._space)
+        return self._opened(trial)
+
+    def _opened(self, trial: optuna.Trial) -> Going:
         self._storage.record_heartbeat(trial._trial_id)  # without one it could never be missed
         specs = self._study_spec.specs(self._lab.inputs, trial.params)
         trial.set_user_attr(KEYS, [spec.key for spec in specs])
         spared = self._study_spec.starts_with(trial.params)
         self._open.append(Going(trial, specs, self._study_spec.objectives, spared))
         return self._open[-1]
+
+    def _adopt(self) -> None:
+        """Goes on with the trials of workers that were killed, under their own numbers.
+
+        A kill may have come before all settings of a trial were drawn; the rest is drawn now.
+        """
+        from optuna.trial import Trial, TrialState
+
+        for orphan in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self.study.sampler = sampler_for(self.study, orphan.number)
+            with _quietly():
+                trial = Trial(self.study, orphan._trial_id)
+                for name, law in self._space.items():
+                    trial._suggest(name, law)
+            self._between.append(self._opened(trial))
+
+    def _default_waits(self) -> bool:
+        """Whether the settings that the search starts from are still to be tried."""
+        from optuna.trial import TrialState
+
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        starts = self._study_spec.starts_with
+        fixed = (trial.system_attrs.get("fixed_params") for trial in waiting)
+        return any(starts(settings) for settings in fixed if settings)
 
     def _bury(self) -> None:
         """Fails trials whose worker died, also before its first sign of life; they are retried."""

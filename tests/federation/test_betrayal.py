@@ -26,6 +26,7 @@ from benchmark.core.registry import generators
 from benchmark.privacy.ledger.ledger import Ledger, OverCapError
 from benchmark.privacy.randomness import SystemNoise
 from benchmark.sweep.watching.rounds import RoundWatch
+from benchmark.sweep.watching.stages import Watch
 from federation import messages
 from federation.backend import OneProcess
 from federation.client_app import client_app
@@ -431,10 +432,10 @@ def test_a_coarse_number_is_a_power_of_two_and_never_smaller() -> None:
 def test_the_seconds_of_rounds_on_patients_are_coarse(
     private: bool, shown: list[float], tmp_path: Path
 ) -> None:
-    curves: list[float] = []
+    heard = Watch(lambda stage, step, total: None)
     watch = RoundWatch(
         tmp_path,
-        lambda step, total, heard: curves.append(heard["round_seconds"]),
+        heard,
         seed=0,
         private=private,
         may_be_seen=False,
@@ -442,5 +443,5 @@ def test_the_seconds_of_rounds_on_patients_are_coarse(
     for number, seconds in ((1, 0.3), (2, 1.4)):
         took = {"seconds": seconds, "sent": 1, "received": 1, "state": {}}
         watch(Round(number=number, total=2, **took), lambda: pytest.fail("looked at"))
-    assert curves == shown
+    assert [value for name, _, value in heard.curves if name == "round_seconds"] == shown
     assert watch.totals()["seconds"] == (2.0 if private else 1.7)

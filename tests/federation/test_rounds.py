@@ -93,7 +93,7 @@ def test_a_server_that_was_killed_goes_on_to_the_same_model(
         run(job, posts, checkpoint=kept, done=dies)
     numbers: list[int] = []
     state = run(job, posts, checkpoint=kept, done=lambda finished: numbers.append(finished.number))
-    assert numbers == [3]
+    assert numbers == [2, 3], "a round is seen before it is kept"
     assert digest(state) == digest(whole)
 
 
@@ -109,7 +109,6 @@ def test_with_the_systems_noise_a_kill_costs_no_second_answer(
 
     with pytest.raises(KeyboardInterrupt):
         run(job, posts, checkpoint=kept, done=dies)
-    (tmp_path / "rounds.safetensors").unlink()  # as if it was killed just before
     with pytest.raises(KeyboardInterrupt):
         run(job, posts, checkpoint=kept, done=dies)
     assert digest(answered[0]) == digest(answered[1])
@@ -309,7 +308,9 @@ def test_a_site_that_cannot_take_its_post_is_named(posts: list[Post]) -> None:
         context.node_config["site"] = "hill"
         raise UsageError("The ledger has no cap.")
 
-    with pytest.raises(FederationError, match="Site hill, the first message: it refuses the run"):
+    with pytest.raises(
+        FederationError, match="which calls itself 'hill', the first message: it refuses the run"
+    ):
         train(OneProcess(client_app(post_at), 2), job_of(), Rules(sites=2, timeout_s=5))
 
 

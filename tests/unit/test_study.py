@@ -51,6 +51,7 @@ def bench(folder: Path, machine: str = "one", inputs: Inputs = PATIENTS) -> Lab:
         root=folder / machine / "trials",
         machine=Machine(cache=folder / "cache", state=folder / machine / "state"),
         storage=f"sqlite:///{folder / 'optuna.db'}",
+        is_shared=True,
         progress=lambda *_: None,
         ended=lambda *_: None,
         news=lambda _: None,

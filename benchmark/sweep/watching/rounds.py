@@ -18,6 +18,7 @@ from benchmark.core.registry import generators
 from benchmark.metrics.distances import offline_distance
 from benchmark.privacy.randomness import SystemNoise
 from benchmark.sweep.watching.pictures import save_picture, strip
+from benchmark.sweep.watching.stages import Watch
 
 FOLDER = "rounds"
 LOOKS = 10
@@ -32,7 +33,7 @@ class RoundWatch:
 
     Args:
         folder: The cell's; strips of samples go below it.
-        progress: Hears of every round.
+        watch: Hears of every round.
         seed: Of the samples that are looked at.
         private: Whether the patients are anything but phantoms: seconds are coarse then.
         may_be_seen: Whether samples may be looked at: private data allow it at a finite ε only.
@@ -41,13 +42,13 @@ class RoundWatch:
     def __init__(
         self,
         folder: Path,
-        progress: Callable[[int, int, Mapping[str, float]], None],
+        watch: Watch,
         *,
         seed: int,
         private: bool,
         may_be_seen: bool,
     ) -> None:
-        self._folder, self._progress, self._seed = folder, progress, seed
+        self._folder, self._watch, self._seed = folder, watch, seed
         self._private, self._may_be_seen = private, may_be_seen
         self._seconds = 0.0
         self._bytes = 0
@@ -62,12 +63,22 @@ class RoundWatch:
         curves = {"round_seconds": seconds, "round_bytes": float(turn.sent + turn.received)}
         if self._may_be_seen and turn.number % max(1, turn.total // LOOKS) == 0:
             curves |= self._look(turn.number, now())
-        self._progress(turn.number, turn.total, curves)
+        self._watch.hears("rounds")(turn.number, turn.total, curves)
 
     def totals(self) -> dict[str, float]:
-        """For the result: the rounds that this process ran."""
+        """For the result: all rounds, also those before a kill."""
         seconds = self._shown(self._seconds)
         return {"rounds": self._rounds, "seconds": seconds, "bytes": self._bytes}
+
+    def seen(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        totals = [self._rounds, self._seconds, self._bytes]
+        return {"totals": totals, **self._watch.seen()}
+
+    def recall(self, said: Mapping[str, Any]) -> None:
+        """Goes on from what a checkpoint kept."""
+        self._rounds, self._seconds, self._bytes = said["totals"]
+        self._watch.recall(said)
 
     def _shown(self, seconds: float) -> float:
         return coarse(seconds) if self._private else seconds

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from benchmark.core.coarse import coarse
 from benchmark.sweep.judging.testing import Listener
@@ -26,6 +27,14 @@ class Watch:
         start = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - start, 3)
+
+    def seen(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: the curves so far."""
+        return {"curves": self.curves}
+
+    def recall(self, said: Mapping[str, Any]) -> None:
+        """Goes on from what a checkpoint kept."""
+        self.curves = [(str(n), int(step), float(value)) for n, step, value in said["curves"]]
 
     def taken(self, *, private: bool) -> dict[str, float]:
         """Seconds by stage, and of all; coarse where patients decide them."""
