@@ -116,8 +116,8 @@ def _tuned(start: Mapping[str, Any], wanted: Wanted, out: Path) -> None:
         )
         if how.on == PRIVATE:
             click.echo(
-                f"  Whoever saw all trials has seen ε = {epsilon_text(how.epsilon_of_all_trials)} "
-                f"of a {unit}, composed; δ = {DELTA:g}. Validation patients have no guarantee."
+                f"  Composed over all trials: ε = {epsilon_text(how.epsilon_of_all_trials)} "
+                f"for a {unit}; δ = {DELTA:g}. Validation patients have no guarantee."
             )
         click.echo(f"  Found with: {how.command}")
         changed = {n: value for n, value in one.settings.items() if value != start[n]}

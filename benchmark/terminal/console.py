@@ -133,8 +133,8 @@ class Console:
             f" (a patient: {epsilon_text(whole.epsilon_patient)})" if whole.unit == "patch" else ""
         )
         self._out.print(
-            f"Whoever sees all {whole.fits} private fits has seen "
-            f"ε = {epsilon_text(whole.epsilon)} of a {whole.unit}{patient}, composed; "
+            f"Composed over the {whole.fits} private fits: "
+            f"ε = {epsilon_text(whole.epsilon)} for a {whole.unit}{patient}; "
             f"δ = {delta_text(whole.delta)}."
         )
 

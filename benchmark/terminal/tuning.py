@@ -57,9 +57,8 @@ def _caption(found: Sequence[Found], *, leaky: bool) -> str:
     if not leaky:
         return f"{said} Tuned on phantoms: free of private data."
     return (
-        f"{said} Selection: {NOT_ACCOUNTED}; whoever saw all trials of a line has seen the "
-        f"composed ε, at δ = {DELTA:g}, of the fitted patients. Validation patients have no "
-        "guarantee."
+        f"{said} Selection: {NOT_ACCOUNTED}. The ε of all trials is composed, at "
+        f"δ = {DELTA:g}, and holds for the fitted patients. Validation patients have no guarantee."
     )
 
 
