@@ -1,4 +1,4 @@
-"""What a federated fit shows while it runs; only what is post-processing of private steps."""
+"""The display of a federated fit while it runs. It uses only post-processing of private steps."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from benchmark.sweep.watching.pictures import save_picture, strip
 
 FOLDER = "rounds"
 LOOKS = 10
-"""How often, over all rounds, the generator is looked at."""
+"""About how often, over all rounds, samples of the generator are drawn."""
 
 LOOKED_AT = 256
 PRIOR, LARGEST_DELTA = "simulator", 1e-5
 
 
 class RoundWatch:
-    """Forwards progress, keeps what rounds took, and looks at the generator now and then.
+    """Forwards progress, records the cost of rounds, and draws samples now and then.
 
     Args:
-        folder: The cell's; strips of samples go below it.
-        progress: Hears of every round.
-        seed: Of the samples that are looked at.
-        private: Whether the patients are anything but phantoms: seconds are coarse then.
-        may_be_seen: Whether samples may be looked at: private data allow it at a finite ε only.
+        folder: The cell's folder; strips of samples are written below it.
+        progress: Called for every round.
+        seed: Seeds the samples.
+        private: Whether the patients are real; seconds are coarse then.
+        may_be_seen: Whether samples may be drawn; for private data only at a finite ε.
     """
 
     def __init__(
@@ -54,7 +54,12 @@ class RoundWatch:
         self._rounds = 0
 
     def __call__(self, turn: Any, now: Callable[[], Generator]) -> None:
-        """A round is done."""
+        """Record a finished round.
+
+        Args:
+            turn: The ``federation.strategy.Round``.
+            now: Returns the generator as it is now.
+        """
         self._seconds += turn.seconds
         self._bytes += turn.sent + turn.received
         self._rounds += 1
@@ -65,7 +70,7 @@ class RoundWatch:
         self._progress(turn.number, turn.total, curves)
 
     def totals(self) -> dict[str, float]:
-        """For the result: the rounds that this process ran."""
+        """Return the number, seconds and bytes of the rounds that this process ran."""
         seconds = self._shown(self._seconds)
         return {"rounds": self._rounds, "seconds": seconds, "bytes": self._bytes}
 
