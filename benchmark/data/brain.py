@@ -43,20 +43,23 @@ FAR_MM = 1000.0
 LEAST_SCALE, MOST_SCALE = 0.4, 1.2
 
 LEAST_BACKGROUND = 0.1
-"""Of the lateral faces; with less, the slab is cut inside the brain."""
+"""The least share of the lateral faces that is background. With less, the slab was cut inside the
+brain."""
 LEAST_CONTRAST = 6.0
-"""Of tissue over air, in quartile ranges of the air; a smooth shading inside a brain has less."""
+"""The least contrast of tissue over air, in quartile ranges of the air. A smooth shading inside a
+brain has less."""
 LEAST_DEPTH_MM = 5.0
-"""Vessels alone, or noise, lie nowhere as deep as this."""
+"""The least depth of a head. Vessels alone, or noise, are nowhere as deep."""
 
 TISSUE, BONE, FAT = 0.38, 0.28, 1.22
 """Above, below and above which intensities relative to the brain's are these."""
 PURE_FAT = 1.55
-"""No shading of a brain leaves it as bright."""
+"""Intensities relative to the brain's above this are fat. No shading of a brain leaves it as
+bright."""
 SKULL_SHARE = 0.22
-"""Of the band in which a skull lies, how much is dark if there is one."""
+"""The least dark share of the band in which a skull lies, if there is one."""
 SKIN_SHARE = 0.05
-"""Of a part's voxels; a part with more of them near the skin is outside the skull."""
+"""The largest share of a part's voxels near the skin. A part with more is outside the skull."""
 
 NO_BRAIN = "no brain was found; is it a TOF-MRA? Give a brain mask"
 
@@ -86,12 +89,12 @@ class _Head(NamedTuple):
 def brain_mask(
     image: NDArray[np.float32], spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.bool_]:
-    """Finds the brain in a TOF-MRA slab.
+    """Find the brain in a TOF-MRA slab.
 
     Guarantees:
-        Every increasing linear rescaling that keeps the stored values apart gives the same mask,
-        if they lie on a lattice, as scanners store them. Of resampled volumes voxels on the very
-        border may differ.
+        Every increasing linear rescaling that keeps the stored values apart gives the same mask, if
+        the values lie on a lattice, as scanners store them. Of resampled volumes, voxels at the
+        very border may differ.
 
     Args:
         image: ``(X, Y, Z)`` in RAS, finite.

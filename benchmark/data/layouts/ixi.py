@@ -59,12 +59,12 @@ class _Scan(NamedTuple):
 
 
 def recognises(root: Path) -> bool:
-    """Whether some file is called like an IXI angiography."""
+    """Tell whether some file is named like an IXI angiography."""
     return any(scan.is_angiography for scan in _scans(root))
 
 
 def find(root: Path, acquisition: str | None = None) -> Listing:
-    """Patients in the order of their names."""
+    """List the patients in the order of their names."""
     refuse_acquisition("ixi", acquisition)
     visits: dict[tuple[str, str, str], list[_Scan]] = {}
     for scan in _scans(root):

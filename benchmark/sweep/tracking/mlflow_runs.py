@@ -83,7 +83,14 @@ class Tracker:
         self._safely(lambda: self._log(folder, said))
 
     def failed(self, spec: RunSpec, said: str) -> None:
-        """Logs that a cell failed; why is in its folder, as reasons may name patients."""
+        """Log that a cell failed, but not why: the reason may name patients.
+
+        It stays in the cell's folder.
+
+        Args:
+            spec: The cell.
+            said: The start of its name in MLflow.
+        """
         self._safely(lambda: self._log_failure(spec, said))
 
     def best(self, scores: Mapping[str, float], settings: Mapping[str, Any]) -> None:
