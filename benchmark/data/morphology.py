@@ -16,7 +16,7 @@ Field = NDArray[np.float32]
 
 
 def depth_mm(mask: Mask, spacing_mm: Sequence[float]) -> Field:
-    """Each voxel's distance to the nearest one outside; infinite where none is."""
+    """Return each voxel's distance to the nearest one outside the mask; ∞ if none is."""
     if mask.all():
         return np.full(mask.shape, np.inf, np.float32)
     found = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
