@@ -1,4 +1,4 @@
-"""What a paired difference of Dice varies by, measured on the shipped board.
+"""The standard deviations of a paired difference in Dice, measured on the shipped board.
 
     python -m leaderboard.variance_parts
 
@@ -33,7 +33,7 @@ EDITION = "2026-1"
 
 
 def measured(tables: Sequence[Table]) -> VarianceParts:
-    """The parts of every generator.
+    """Compute the standard deviations of every generator.
 
     Args:
         tables: Those of one protocol and cohort, one for each unit, every row with the same seeds
@@ -94,7 +94,7 @@ def _variances(differences: Floats) -> tuple[float, float, float]:
 
 
 def shipped_tables() -> list[Table]:
-    """The tables of the board's results under the edition that the parts are measured under."""
+    """Return the tables of the board's results under the edition of ``EDITION``."""
     tables = tables_of(entries_of([RESULTS]))
     return [table for table in tables if edition_of(table.common.protocol) == EDITION]
 

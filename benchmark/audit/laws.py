@@ -43,9 +43,9 @@ MANY_DRAWS = 1000
 ROUNDING = 1e-4
 LOUD = 50.0
 CANCELLING, TRIES = (3e4, 1e5, 1e6), 6
-"""Of a critic whose outputs cancel: its biases, and on how many batches each is tried.
+"""The biases of critics whose outputs cancel, and on how many batches each is tried.
 
-What rounding makes of one batch differs from processor to processor."""
+The rounding of one batch differs from processor to processor."""
 
 SITE_DRAWS = 4096
 
