@@ -76,15 +76,15 @@ class DpMerf(DrawingGenerator, ReleasingGenerator):
 
     @property
     def clip_norm(self) -> float:
-        """C, of a unit's vector."""
+        """C, the largest norm of a unit's vector."""
         return self.params.clip_norm
 
     def noised_numbers(self, public: PublicNumbers) -> int:
-        """The features."""
+        """Count the features."""
         return self.params.frequencies * len(scales(public.patch_size))
 
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
-        """Releases one mean, and trains the network against it."""
+        """Release one noised mean, and train the network against it."""
         spent = replace(guarantee, seeded=context.noise.seeded)
         context.charge(spent)
         size = patches.size
@@ -103,7 +103,7 @@ class DpMerf(DrawingGenerator, ReleasingGenerator):
         return spent
 
     def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> MeanSite:
-        """Releases means of the site's patients."""
+        """Return what releases noised means of the site's patients."""
 
         def features(seed: int, size: int, unit: Unit) -> Features:
             return self._features(self._embedding(seed, size, unit))
@@ -111,11 +111,11 @@ class DpMerf(DrawingGenerator, ReleasingGenerator):
         return MeanSite(features, patches, guarantee)
 
     def server_side(self, size: int, schedule: Schedule, context: FitContext) -> MeanServer:
-        """Averages them."""
+        """Return what averages the sites' means."""
         return MeanServer(self.params.frequencies * len(scales(size)), context.seed)
 
     def close(self, state: Arrays, size: int) -> None:
-        """Trains the network against the average."""
+        """Train the network against the average."""
         deviation = float(np.sqrt(state["variance"][0]))
         target = Target(
             mean=state["mean"],
@@ -169,7 +169,11 @@ class DpMerf(DrawingGenerator, ReleasingGenerator):
         self._net = train(net.to(device), embedding, target, self.params, progress)
 
     def check_size(self, size: int) -> None:
-        """Refuses a side that cannot be doubled up to."""
+        """Refuse a side that doubling cannot reach.
+
+        Raises:
+            UsageError: With the sides that can be made.
+        """
         least = 2 ** (self.params.levels + 1)
         if size % 2**self.params.levels or size < least:
             raise UsageError(

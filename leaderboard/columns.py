@@ -98,7 +98,10 @@ def fid_said(table: Table) -> Fid | None:
 
 
 def fid_in_short(row: Row) -> str:
-    """FID with what it rests on, or that it is missing; a dash where nothing is synthetic."""
+    """Write a row's FID with the numbers behind it, or ``missing``.
+
+    A row without synthetic patches gets a dash.
+    """
     found = row.mean(fid_value)
     if row.is_direct:
         return "–"
