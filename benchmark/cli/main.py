@@ -1,4 +1,4 @@
-"""``bench``: the commands together, and how an error is told."""
+"""``bench``: the group of all commands, and the form in which errors are printed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,10 @@ for command in (
 
 
 def main() -> None:
-    """Runs a command; a mendable error is one sentence, with exit code 2 if it is usage."""
+    """Run a command. A known error is printed as one sentence, with exit code 2.
+
+    A failure of the operating system has exit code 1, and an interrupt 130.
+    """
     try:
         code = bench.main(standalone_mode=False)
     except click.ClickException as error:
