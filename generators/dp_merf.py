@@ -1,18 +1,19 @@
 """DP-MERF: a generator network trained against one noised mean embedding of the patches.
 
-Of the patients a single vector m is released, the mean over units of clipped random features φ
-(``generators/nets/embedding.py``); a network G is then trained, on nothing else, to lower
+A single vector m is released about the patients: the mean over units of clipped random features φ
+(``generators/nets/embedding.py``). A network G is then trained, on nothing else, to lower
 
     ‖ mean_j clip(φ(G(z_j))) - m ‖²,
 
-estimated without the bias that the spread of a batch's fakes has. The paper's features are those of
-whole images times their class; a patch has a mask in place of a class, so image and mask go into
-the features together, and they are those of small windows, which are alike in all patches.
+estimated without the bias that comes from the spread of a batch's fakes. The paper's features are
+those of whole images times their class. A patch has a mask in place of a class, so image and mask
+enter the features together. The features are those of small windows, which are similar in all
+patches.
 
-Where it does not help: with the patch as unit the noise is negligible, so the ceiling is the
-embedding's own, which no larger ε lifts. With sixteen patients as units at ε = 2 it reached 0.645
-Dice on the embedded cohort (``simulator``: 0.436; ``dp-simulator``: 0.834), and on another cohort
-less than its own control that no patient reaches (``evidence=mean``); with fewer features and a
+Where it does not help: with the patch as unit the noise is negligible, so the embedding itself is
+the limit, which no larger ε lifts. With sixteen patients as units at ε = 2 it reached 0.645 Dice on
+the embedded cohort (``simulator``: 0.436; ``dp-simulator``: 0.834). On another cohort it reached
+less than its own control that uses no patient (``evidence=mean``). With fewer features and a
 smaller clip norm the mask vanished. docs/experiments.md has the numbers.
 
 Reference: Harder, Adamczewski and Park (2021), arXiv:2002.11603, there with random features of

@@ -1,10 +1,11 @@
 """The board of cells: rows over seeds, in tables whose rows may be ranked.
 
-Rows of one table differ in nothing but what is compared: they share the protected unit, δ, the
+Rows of one table differ in nothing but what is compared. They share the protected unit, δ, the
 neighbouring relation, the cohort, the test sets, the protocol and the segmenter. A segmenter that
 was itself fitted privately is compared with every one, so its row is in each table that shares the
-rest. Results of another version of their generator than the installed one stand apart: they are
-compared with nothing. Whatever is here may leave, unless ``tables_of`` was asked for its owner.
+rest. Results of another version of their generator than the installed one are listed apart and are
+not compared. Everything here may be published, unless ``tables_of`` was called for the owner of the
+data.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Checks of a published result's guarantees against its spec and its data.
 
-Nothing is taken from the file that can be known without it: of the embedded phantoms, how many
-patients there are and which of them are at which site; from the spec, how many patches a patient
-gives, the steps, the sampling rate, the noise and the bounds for both units. Of private data the
-numbers of patients are the hospital's own word, and are listed as unchecked.
+What can be known without the file is not taken from it. For the embedded phantoms, that is how many
+patients there are and which of them are at which site. The spec gives the patches of a patient, the
+steps, the sampling rate, the noise and the bounds for both units. For private data, only the
+hospital knows the numbers of patients, so they are listed as unchecked.
 """
 
 from __future__ import annotations

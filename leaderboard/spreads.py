@@ -1,7 +1,7 @@
 """The spread of Dice over a generator's seeds, shown beside a row that has one seed alone.
 
-It is the standard deviation of Dice over seeds, as far as it is the generator's own. Rows of the
-same table, generator and version that have more seeds come first. Without any it is that of the
+It is the standard deviation of Dice over seeds, from the generator's own rows. Rows of the same
+table, generator and version that have more seeds are preferred. Without any, it is that of the
 generator's rows on the shipped board (``benchmark.results.variance_parts``).
 """
 

@@ -1,8 +1,8 @@
 """Standings: which rows of a table differ significantly, at every privacy level.
 
-A standing at ε has the generators that spend at most so much, best Dice first. Pairs are tested by
+A standing at ε has the generators that spend at most that ε, best Dice first. Pairs are tested by
 the difference of their Dice over seeds and patients, corrected by Holm for all pairs of the
-standing. Those that are not told apart from the first are its ties.
+standing. Those that do not differ significantly from the first are its ties.
 """
 
 from __future__ import annotations

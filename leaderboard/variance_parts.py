@@ -2,13 +2,13 @@
 
     python -m leaderboard.variance_parts
 
-writes the file that ``bench plan`` and ``bench run`` read. For each unit and generator, pairs are
-taken of each of its rows and every other generator's row of the same ε, on the main test set. The
-parts of a pair are the unbiased estimates of crossed effects, which may be below 0. A generator's
-are the *mean over pairs* of each variance, 0 where that is below. A median would be too small: of
-three seeds, half of all estimates lie below 0.7 of the variance. Bookends and controls are left
-out. Generators are of the version that their results are of. Beside the pairs' parts stands
-what Dice of a generator's own rows varies by over seeds, for rows that are one draw.
+writes the file that ``bench plan`` and ``bench run`` read. For each unit and generator, each of its
+rows is paired with every other generator's row of the same ε, on the main test set. The parts of a
+pair are the unbiased estimates of crossed effects, which may be below 0. A generator's part is the
+*mean over pairs* of each variance, or 0 if that is below 0. A median would be too small: with three
+seeds, half of all estimates are below 0.7 of the variance. Bookends and controls are left out.
+Generators are of the version that their results are of. The file also has the standard deviation
+over seeds of each generator's own Dice, for rows that are one draw.
 """
 
 from __future__ import annotations

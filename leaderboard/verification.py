@@ -1,8 +1,8 @@
 """Checks of whether a published result adds up: what can be recomputed from its own numbers is.
 
-The key from the spec; the guarantees from the phantoms and the plan that the spec's settings give,
-and every ε from its mechanism's numbers (``guarantees``); means and intervals from the patients'
-scores; the digests of the embedded phantoms from the phantoms.
+The key is recomputed from the spec. The guarantees follow from the phantoms and from the plan of
+the spec's settings, and every ε from its mechanism's numbers (``guarantees``). Means and intervals
+follow from the patients' scores, and the digests of the embedded phantoms from the phantoms.
 """
 
 from __future__ import annotations

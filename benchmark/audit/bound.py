@@ -1,14 +1,15 @@
 """The lower bound on ε that a number of right guesses proves in a one-run audit.
 
-m canaries enter a fit, each with probability ½ on its own; afterwards r ≤ m guesses are made about
-who did, r fixed beforehand, and v are right. If the fit is (ε, δ)-DP, then
+m canaries enter a fit, each with probability ½ on its own. Afterwards r ≤ m guesses are made about
+which did; r is fixed beforehand. Let V be the number of right guesses, and v its value. If the fit
+is (ε, δ)-DP, then
 
     P(V ≥ v) ≤ P(B ≥ v) + 2 m δ · max_{1 ≤ i ≤ v} P(v - i ≤ B < v) / i,
 
     B ~ Binomial(r, e^ε / (1 + e^ε)),
 
-whatever depends on what within the run (Steinke, Nasr and Jagielski 2023, arXiv:2305.08846, theorem
-5.2). The least ε at which that is not below 5 % is a lower bound with a confidence of 95 %.
+for any dependence within the run (Steinke, Nasr and Jagielski 2023, arXiv:2305.08846, theorem 5.2).
+The least ε at which this bound is not below 5 % is a lower bound on ε with a confidence of 95 %.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Tests of whether guesses about who was in a fit refute its claim.
 
-m candidates each enter a fit, or not, by a fair coin of their own. A test is a rule, fixed before
-the fit, that makes r guesses from what the fit puts out; v of them are right. Under (ε, δ)-DP for a
-candidate the chance of so many is at most that of ``bound.chance`` (Steinke, Nasr and Jagielski
-2023, arXiv:2305.08846, theorem 5.2). Where all guesses are "in", v / (r - v) is the ratio of true
-to false positives, so the test is that of TPR ≤ e^ε FPR + δ. It holds whatever depends on what
-within the run. The chance of a mistake is shared out among the tests (Bonferroni).
+Each of m candidates enters a fit, or not, by a fair coin of its own. A test is a rule, fixed before
+the fit, that makes r guesses from the fit's output; v of them are right. If the fit is (ε, δ)-DP
+for a candidate, ``bound.chance`` bounds the probability of v or more right guesses (Steinke, Nasr
+and Jagielski 2023, arXiv:2305.08846, theorem 5.2). It holds for any dependence within the run.
+Where all guesses are "in", v / (r - v) is the ratio of true to false positives, so the test is that
+of TPR ≤ e^ε FPR + δ. The probability of a mistake is divided among the tests (Bonferroni).
 
-The intervals of both rates are those of Clopper and Pearson (1934). They assume more: that each
-candidate is guessed independently of the others, which candidates of one run need not be. So they
-are printed beside the verdict, and are no part of it.
+The intervals of both rates are those of Clopper and Pearson (1934). They assume that each candidate
+is guessed independently of the others, which need not hold for candidates of one run. So they are
+printed beside the verdict, and are not part of it.
 """
 
 from __future__ import annotations

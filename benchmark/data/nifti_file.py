@@ -1,7 +1,7 @@
 """Reading of one NIfTI file to its end: header, voxels, and a check of what follows them.
 
-The file is read once, as a stream. A gzip stream is followed to its end, since only there does its
-checksum say whether what was read is what was written; nibabel alone stops at the last voxel.
+The file is read once, as a stream. A gzip stream is read to its end, because only there does its
+checksum show whether the content is intact; nibabel alone stops at the last voxel.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 They do not say how far the next fit would differ, and with few patients they are too narrow. The
 intervals of a row use all its seeds instead (``crossed``).
-
-They say nothing of the next fit, and of few patients they are too narrow; what is said of a row is
-made of all its seeds (``crossed``).
 """
 
 from __future__ import annotations

@@ -5,28 +5,29 @@ seeds, P patients and the mean squares A of seeds, B of patients and E of the re
 
     x = A / SP,  y = B / SP,  z = E / SP,        Var(mean) = x + y − z.
 
-The interval is Student's t, mean ± t(df) · c √V, with changes to Satterthwaite (1946), whose
+The interval is Student's t, mean ± t(df) · c √V. It differs from Satterthwaite (1946), whose
 variance is too often too small and whose df is too often that of the larger part:
 
     V = max(x, y, x + y − z)
     df = 1 / (w² / (S − 1) + (1 − w)² / (P − 1))
     w / (1 − w) = (max(0, x − z) / √(S − 1)) / (max(0, y − z) / √(P − 1)),   c = 1.03
 
-A mean square of few degrees of freedom errs by its own √(2 / df), and so counts for more. What it
-has of the rest says nothing of its part, and is taken off. c is for effects that are skewed as the
-board's are. Where one part alone varies, this is Student's interval of that part, times c; of fits
-without chance c is 1, and the interval is Student's own.
+A mean square of few degrees of freedom has a relative error of √(2 / df), and so counts for more.
+The share of the rest in it says nothing about its own part, and is subtracted. c is for effects
+that are as skewed as the board's. Where one part alone varies, this is Student's interval of that
+part, times c. For fits without randomness c is 1, and the interval is Student's own.
 
 Of two seeds, or two patients, a mean square has one degree of freedom. There
 
     V = max(m − min(m, z) / 2, x + y − z),   m = max(x, y),
 
-w is of x and y whole, its power is 1.1 instead of 2, and c is 1: the interval is too wide rather
-than too narrow. What all that covers is a test, and a table in docs/experiments.md.
+w is computed from x and y without subtraction, its power is 1.1 instead of 2, and c is 1: the
+interval is too wide rather than too narrow. A test, and a table in docs/experiments.md, show the
+coverage of all this.
 
-Where single patients are not told, a cell tells its mean and that mean's own error over patients.
-Then z is unknown and taken as 0, which widens the interval, while bootstrap intervals of few
-patients are a little narrow: it comes out between 0.9 times as wide and wider.
+Where the scores of single patients are not given, a cell gives its mean and the mean's own error
+over patients. Then z is unknown and taken as 0, which widens the interval. Bootstrap intervals of
+few patients are a little narrow, so the result is at least 0.9 times as wide.
 """
 
 from __future__ import annotations

@@ -3,10 +3,6 @@
 Fits of one seed share their random draws, and all rows have the same test patients. So a difference
 is taken seed by seed and patient by patient where both rows have the same. Its interval is that of
 crossed effects (``crossed``).
-
-Fits of one seed share their draws and test patients are the same for all, so that a difference is
-taken seed by seed and patient by patient where both rows have the same; its interval is that of
-crossed effects (``crossed``).
 """
 
 from __future__ import annotations

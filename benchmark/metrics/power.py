@@ -6,16 +6,17 @@ With normal effects of standard deviations σ_a, σ_b, σ_e, S seeds and P patie
     d ~ N(δ, V),   V = σ_a² / S + σ_b² / P + σ_e² / SP
     x ~ (σ_a² / S + σ_e² / SP) χ²(S − 1) / (S − 1),   y likewise,   z ~ σ_e² / SP χ²(…) / (…)
 
-are independent. A difference shows where its 95 % interval, d ± h(x, y, z), has no 0. So
+are independent. A difference shows where its 95 % interval, d ± h(x, y, z), does not contain 0. So
 
     power = E[Φ((δ − h) / √V) + Φ(−(δ + h) / √V)]
 
-over the mean squares: the interval's own variance and degrees of freedom decide it. The expectation
-is a mean over the points of an additive lattice, so that it is the same each time. A non-central t
-at the expected mean squares is no substitute: of three seeds and six patients it names differences
-that are too small, by 5 % where the parts are alike and by 20 % where only the rest varies.
+over the mean squares, because the interval's own variance and degrees of freedom decide it. The
+expectation is a mean over the points of an additive lattice, so it is the same each time. A
+non-central t at the expected mean squares is no substitute. For three seeds and six patients it
+gives differences that are too small, by 5 % where the parts are equal and by 20 % where only the
+rest varies.
 
-All this is of one pair. Of several, Holm's correction asks for larger differences.
+All this is for one pair. For several pairs, Holm's correction requires larger differences.
 """
 
 from __future__ import annotations

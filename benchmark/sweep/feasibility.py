@@ -1,19 +1,19 @@
 """The noise and signal of a planned fit, from public numbers alone, without any data.
 
 A private fit learns d numbers through noise: a critic's weights, or the vectors that are released.
-In each of T steps every one of N units enters with probability q, says at most C, and N(0, σ²C²) is
-added to each number. Over the fit the noise grows to a length of σ C √(d T), and all units together
-say at most q N C T, which takes that all of them pull the same way, with all their might, in every
-step. *Noise against signal* is the first over the second:
+In each of T steps every one of N units enters with probability q and contributes a vector of norm C
+at most, and N(0, σ²C²) is added to each number. Over the fit the noise grows to a length of σ C √(d
+T). The sum of all units is at most q N C T long, if all of them agree in every step, at the full
+clip norm. *Noise against signal* is the first over the second:
 
     r = σ √d / (q N √T)
 
 One release of d numbers has q = T = 1. T releases of different vectors, d numbers together, have a
 noise of σ C √d and a signal of N C √T, which is the same r.
 
-r is a bound on the best case, as units never agree so well, and no proof of anything: a fit may
-live on a few of its d directions, or learn nothing at an r of 0. What it says rests on measured
-cases (docs/privacy.md), and so do the two limits below.
+r is a bound on the best case, as units never agree so well, and it proves nothing: a fit may use
+only a few of its d directions, or learn nothing at an r of 0. Its interpretation, and the two
+limits below, come from measured cases (docs/privacy.md).
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """Random features of labelled patches, made without data, and the denoising of a noised mean.
 
-A patch is seen through small windows, image and mask together, at three scales. With w, b random,
-a feature is the mean over a patch's windows x of cos(w·x + b), so the mean over patches is a kernel
-mean embedding of their windows (Rahimi and Recht 2007). Its frequencies w are drawn along the
+A patch is represented by small windows, image and mask together, at three scales. With w, b random,
+a feature is the mean over a patch's windows x of cos(w·x + b). So the mean over patches is a kernel
+mean embedding of their windows (Rahimi and Recht 2007). The frequencies w are drawn along the
 principal axes of simulated windows, whitened, with a standard deviation of w·x between ½ and 2½.
-Centre and scale of every feature are those of simulated
-patches, or of their patients' means, so they are public; so is S, the covariance of the embeddings
-of simulated populations. Of a released mean m with noise of deviation s this leaves
+Centre and scale of every feature are those of simulated patches, or of their patients' means, so
+they are public. So is S, the covariance of the embeddings of simulated populations. For a released
+mean m with noise of deviation s, the denoised mean is
 
     S (S + s² I)⁻¹ m,
 
-the best linear estimate before any patient was seen: much noise leaves the simulator's mean, 0.
+the best linear estimate under the simulator's prior. With much noise it is the simulator's mean, 0.
 """
 
 from __future__ import annotations

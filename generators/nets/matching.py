@@ -1,7 +1,7 @@
 """Training of a generator network against a noised mean of its patients' features.
 
-What is lowered is ‖ mean_j clip(φ(G(z_j))) - m ‖², estimated without the bias that the spread of a
-batch's fakes has: post-processing of the released m, so it costs no privacy.
+The loss is ‖ mean_j clip(φ(G(z_j))) - m ‖², estimated without the bias that comes from the spread
+of a batch's fakes. It is post-processing of the released m, so it costs no privacy.
 """
 
 from __future__ import annotations

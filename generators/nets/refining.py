@@ -1,8 +1,8 @@
 """A generator that starts from the data-free simulator's patches and changes how they look.
 
 The simulator (``generators.simulator``) draws branching arteries in millimetres with masks that fit
-them, from no data. What it cannot know is how these scanners show them. So a small network refines
-its images against the critic, and leaves its masks as they are,
+them, without data. It cannot know how these scanners show them. So a small network refines its
+images against the critic, and leaves its masks as they are,
 
     image = clip((1 + g) x + o + r(x, mask, noise)),
 

@@ -1,9 +1,9 @@
 """Generations of candidate populations that units vote for.
 
-A candidate is a vector of the simulator's parameters, as logits, so a distribution of labelled
-patches; it is known by the mean of its patches' statistics, standardised by the prior's moments. A
-patch votes for the candidate whose mean is nearest to its own statistics. Only what a vote prefers
-counts, so with S candidates it is centred,
+A candidate is a vector of the simulator's parameters, as logits, and so a distribution of labelled
+patches. It is represented by the mean of its patches' statistics, standardised by the prior's
+moments. A patch votes for the candidate whose mean is nearest to its own statistics. Only
+differences between candidates count, so with S candidates a vote is centred,
 
     v_j = [j is the nearest] - 1/S.
 

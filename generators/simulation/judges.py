@@ -1,7 +1,7 @@
 """Judges: a small segmenter for each candidate population, to find which teaches the better one.
 
-A pixel is seen through a fixed bank of filters, its brightness, Gaussian means, gradients and both
-principal curvatures at a few scales, and a perceptron of one hidden layer says whether it is
+A pixel is represented by a fixed bank of filters: its brightness, Gaussian means, gradients and
+both principal curvatures at a few scales. A perceptron of one hidden layer decides whether it is
 vessel. It learns from simulated patches of one population alone, so from no data, and is trained in
 a second or less. On patients it is scored by Dice.
 

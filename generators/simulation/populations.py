@@ -1,16 +1,16 @@
 """Estimation of the simulated population that a noised mean of statistics comes from.
 
-Many populations are drawn from the prior, some patches of each, and their units' vectors: the
-statistics less a centre, over a scale, both taken over all of these, so public. A number that a
-patch has not counts as the centre. What a population would release is the mean of its clipped
-vectors. Parameters (as logits) and noisy means then have a joint covariance, which gives the best
-linear estimate of the parameters and what stays unknown of them (Goldstein and Wooff 2007, *Bayes
-Linear Statistics*, equations 1.1 and 1.2),
+Many populations are drawn from the prior, some patches of each, and their units' vectors. A vector
+is the statistics less a centre, over a scale, both taken over all of these, so public. A statistic
+that a patch lacks counts as the centre. A population would release the mean of its clipped vectors.
+Parameters (as logits) and noisy means then have a joint covariance. It gives the best linear
+estimate of the parameters and the uncertainty that remains (Goldstein and Wooff 2007, *Bayes Linear
+Statistics*, equations 1.1 and 1.2),
 
     E = E θ + Cov(θ, z) (Var z + s² I)⁻¹ (ẑ - E z),
     V = Var θ - Cov(θ, z) (Var z + s² I)⁻¹ Cov(z, θ),
 
-with s the released mean's noise: much noise leaves the prior.
+with s the released mean's noise. With much noise the result is the prior.
 """
 
 from __future__ import annotations

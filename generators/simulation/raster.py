@@ -1,9 +1,9 @@
 """From vessels to patches: what an axial slice shows of pieces of tubes, and what is marked.
 
-Of a pixel at distance d from the axis of a vessel of radius r, p = clip((r - d) / side + ½) lies
-inside, averaged over planes through the thickness of the slice. Blood is slower, and so darker, in
-thin vessels and along walls: signal = (1 - rim d²/r²) / (1 + (slow/r)²), less where a vessel is
-thinner than a pixel.
+For a pixel at distance d from the axis of a vessel of radius r, the share inside is p = clip((r -
+d) / side + ½), averaged over planes through the thickness of the slice. Blood is slower, and so
+darker, in thin vessels and along walls: signal = (1 - rim d²/r²) / (1 + (slow/r)²). The signal is
+lower where a vessel is thinner than a pixel.
 """
 
 from __future__ import annotations

@@ -4,17 +4,17 @@ Patches are drawn from populations of a wide family, and each is kept with a wei
 
     w ∝ exp(λ · z),    λ = argmin log E exp(λ · (z - z*)) + τ²/2 ‖λ‖²,
 
-so that the mean of their vectors z is z* within about τ² λ: of all mixtures with that mean this
+so that the mean of their vectors z is z* within about τ² λ. Of all mixtures with that mean, this
 one has the least divergence from what was drawn (Csiszár 1975, Ann Probab 3, p. 146; relaxed as in
-Dudík et al. 2007, JMLR 8, p. 1217). So nothing is narrowed that the patients did not tell. z* is
-the released mean, freed of as much noise as the prior's populations tell: with h and C the mean and
-the covariance of what they release and s the noise,
+Dudík et al. 2007, JMLR 8, p. 1217). So nothing is narrowed without evidence from the patients. z*
+is the released mean after denoising by the prior's populations. With h and C the mean and the
+covariance of what they release and s the noise,
 
     z* = h + C (C + s² I)⁻¹ (ẑ - h).
 
-So that few patches are drawn in vain, the middle of the parameters that they are drawn around is
-moved to the weighted mean before λ is found again; their spread stays the prior's. All of it is
-made from the released mean and public draws, so it is post-processing.
+To waste few patches, the centre of the parameters that they are drawn around is moved to the
+weighted mean before λ is found again; their spread stays the prior's. All of it is made from the
+released mean and public draws, so it is post-processing.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ population of parameter θ, with z = Φ⁻¹(θ) and N standard normal,
     q = Φ(√(1 - w²) z + w N),
 
 so q is uniform where θ is: the prior is the data-free simulator itself. w, the share of a trait's
-deviation that is within a population, is a guess: small where a scanner decides, large where it is
-where the patch was cut.
+deviation that is within a population, is a guess. It is small for traits that a scanner decides,
+and large for those that depend on where the patch was cut.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ half a millimetre to a millimetre: blood is a few times as bright as tissue, art
 of a millimetre to a few millimetres thick, and half of all patches are centred on a vessel (Kossen
 et al. 2022).
 
-A tube is a parabola v = a u² in axes (u, v) of its own, |u| at most half its length, and its
-brightness falls over its wall, so that the distance |v - a u²| / √(1 + 4 a² u²) is all it takes.
+A tube is a parabola v = a u² in axes (u, v) of its own, with |u| at most half its length. Its
+brightness falls over its wall, so it depends only on the distance |v - a u²| / √(1 + 4 a² u²).
 """
 
 from __future__ import annotations

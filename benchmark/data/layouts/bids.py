@@ -1,8 +1,8 @@
 """BIDS: ``sub-X[/ses-Y]/anat/sub-X[_ses-Y]_angio.nii.gz``, with masks under ``derivatives/``.
 
-Names are parsed into entities, below the cohort's root alone. A patient stays one unit of privacy:
-of several acquisitions the first labelled one is taken, sorted by session, run, acquisition and
-then the other entities, unless one is named.
+Names are parsed into entities, below the cohort's root alone. A patient stays one unit of privacy.
+If there are several acquisitions and none is named, the first labelled one is taken, sorted by
+session, run, acquisition and then the other entities.
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
 """The cost of private choices: ε at δ = 0, in exact fractions, with bounds for the other unit.
 
-Permute-and-flip among sums that one unit raises by at most Δ, each by an amount of its own and none
-downwards, is what noise of the exponential law of scale σ Δ makes of their largest (``choice`` has
-the proof). It is (1/σ)-DP, and T such choices, each made when the earlier ones were known, are
-(T/σ)-DP: probabilities multiply. σ is that law's standard deviation too, over Δ.
+One unit raises the sums by at most Δ, each by an amount of its own, and lowers none.
+Permute-and-flip then chooses as the largest sum does after exponential noise of scale σ Δ is added
+to each (``choice`` has the proof). It is (1/σ)-DP. T such choices, each of which may depend on the
+earlier ones, are (T/σ)-DP, because probabilities multiply. σ is also the standard deviation of that
+noise, over Δ.
 
 **A patient of k patches, each a unit,** raises every sum by at most k Δ and lowers none, so choices
 that are ε-DP for a patch are kε-DP for the patient.
 
 **A patch of a patient who is the unit** decides what its patient adds. Zeroing out or changing it
-turns the patient's scores into some others, up for one candidate and down for another: the
-difference of two sums moves by at most 2 Δ, so the choices are 2ε-DP for the patch. It is the price
-of taking the patient away and putting another one in.
+changes the patient's scores, up for one candidate and down for another. The difference of two sums
+moves by at most 2 Δ, so the choices are 2ε-DP for the patch. That is the cost of removing the
+patient and adding another one.
 """
 
 from __future__ import annotations

@@ -20,10 +20,11 @@ And where every unit is in every step (q = 1), T steps are one Gaussian mechanis
 Opacus's PRV has zones where it answers ``inf``, raises, or reports little but its own error. There
 another accountant answers, and :class:`Spent` says which.
 
-Below ``least_delta`` the rounding of FFTs is no longer far below δ, so closed forms alone answer,
-whoever was asked: ``rdp`` at whole orders, whose moments are sums of positive terms, and
-``gaussian`` at q = 1, which bounds every smaller q: P is a mixture of Q and of the P of q = 1, and
-the hockey-stick divergence is convex in either argument. The smaller of the two counts.
+Below ``least_delta`` the rounding of FFTs is no longer far below δ. So closed forms alone answer,
+whichever accountant was asked. One is ``rdp`` at whole orders, whose moments are sums of positive
+terms. The other is ``gaussian`` at q = 1, which bounds every smaller q: P is a mixture of Q and of
+the P of q = 1, and the hockey-stick divergence is convex in either argument. The smaller of the two
+counts.
 
 The libraries are slow to import, so the functions that need them import them.
 """

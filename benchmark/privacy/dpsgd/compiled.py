@@ -1,8 +1,9 @@
 """Per-unit gradients of convolutions, by loops that are compiled for this processor.
 
-PyTorch has no operator for this. Composed of columns and matrix products, more time goes to moving
-numbers than to multiplying them. The loops move one unit's input into a *scratch buffer*, where
-it has its padding and stays in the cache, and run over its positions with their sums in registers.
+PyTorch has no operator for this. If it is composed of columns and matrix products, more time is
+spent on moving numbers than on multiplying them. The loops move one unit's input into a *scratch
+buffer*, where it has its padding and stays in the cache. They then run over its positions with
+their sums in registers.
 """
 
 from __future__ import annotations

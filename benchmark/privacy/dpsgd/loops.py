@@ -1,9 +1,9 @@
 """The loops of ``compiled``, and the vectors that numba lacks for them.
 
 A loop over positions adds up many products at once: eight vectors of sums, which stay in the
-processor's registers. Numba's own vectoriser does not find them, so that their type, and what the
-loops do with it, are spelled out here as instructions of LLVM. Arrays are flat and of single
-precision. *No bound is checked here*: ``compiled`` does, before it calls.
+processor's registers. Numba's own vectoriser does not produce these. So their type and the
+operations of the loops are written here as instructions of LLVM. Arrays are flat and of single
+precision. *No bound is checked here*: ``compiled`` checks them before it calls.
 
 All of it is one file, since numba keeps what it compiled until the loop's own file changes.
 """

@@ -1,14 +1,14 @@
 """Poisson sampling of units, over the *public* number of units.
 
-Every unit enters a step independently with probability q. A unit that holds nothing (a slot that a
-patient did not fill, a patient without patches) is drawn all the same and takes its place in the
-batch, blank: so neither the rate nor the shape of a batch depends on what the patients hold, and
-nobody else's arithmetic moves when a unit is blank. Which of their patches sampled patients bring
-is drawn for each from a stream of its own: from a shared one, a patient who brings fewer would move
-the others' patches too, and so the sum by more than the clip norm.
+Every unit enters a step independently with probability q. A unit that holds nothing (an unfilled
+slot of a patient, or a patient without patches) is drawn all the same and has a blank slot in the
+batch. So neither the rate nor the shape of a batch depends on the patients' data, and a blank unit
+changes no other unit's arithmetic. A sampled patient's patches are drawn from a random stream of
+the patient's own. With a common stream, a patient with fewer patches would change the patches of
+others, and so the sum by more than the clip norm.
 
-Where others see how long a step takes, batches are padded by units of nobody to a public size,
-which a batch exceeds with a probability of 2^-40.
+Where others see how long a step takes, batches are padded by blank units, which belong to no
+patient, to a public size. A batch exceeds that size with a probability of 2^-40.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ multiplier σ and the *public* expected number of units B in a step,
 
 where all but the noise is rounded to a public grid, and the noise, of deviation σ S, is whole steps
 of that grid (``grid_of``). Only the first sum touches patients, so only that is charged. The F
-fakes are post-processing of earlier private steps; they are clipped to the same C because the real
-half is: unclipped, they swamp it. A network that learns from patients alone has no fakes, and the
-first half is all; where its loss needs labels, they are channels of its samples and the network's
-scores are losses already.
+fakes are post-processing of earlier private steps. They are clipped to the same C as the real half,
+because unclipped they would dominate it. A network that learns from patients alone has no fakes,
+and only the first half. If its loss needs labels, they are channels of its samples, and the
+network's scores are already losses.
 
 Reference: Abadi et al. (2016), arXiv:1607.00133, Algorithm 1.
 """

@@ -1,16 +1,16 @@
 """One noised mean of bounded vectors: what a generator that takes no private steps learns.
 
-Every patch is mapped to a vector; a unit u contributes the mean v_u of its patches' vectors,
-clipped to norm C, and what is released is, with the *public* number of units N,
+Every patch is mapped to a vector. A unit u contributes the mean v_u of its patches' vectors,
+clipped to norm C. With the *public* number of units N, what is released is
 
     γ/N · ( Σ_u z_u + Z ),    z_u = v_u · min(1, C / ‖v_u‖) / γ  cut off to whole numbers,
 
-on the public grid γ = C / 2^30. Cutting off, towards zero, makes no vector longer, and that
-‖z_u‖ ≤ C / γ is checked in whole numbers, so zeroing out a unit moves the sum by C at most, to the
-last bit. Z is exact discrete Gaussian noise of scale s = ⌈2^30 σ⌉ (``discrete``). It costs what
-normal noise of multiplier σ does, which ``accounting`` bounds in closed form (Balle and Wang 2018,
-arXiv:1805.06530, theorem 8), and about 10^-35 more of δ. Several releases of one fit compose to
-μ = √T / σ. Whatever is made of them is post-processing.
+on the public grid γ = C / 2^30. Cutting off, towards zero, makes no vector longer, and ‖z_u‖ ≤ C /
+γ is checked in whole numbers. So zeroing out a unit moves the sum by C at most, to the last bit. Z
+is exact discrete Gaussian noise of scale s = ⌈2^30 σ⌉ (``discrete``). It costs what normal noise of
+multiplier σ does, which ``accounting`` bounds in closed form (Balle and Wang 2018,
+arXiv:1805.06530, theorem 8), and about 10^-35 more of δ. Several releases of one fit compose to μ =
+√T / σ. Whatever is computed from them is post-processing.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The value of synthetic patches to a hospital that has a few labelled patients of its own.
 
-The question of Kossen et al. (2021), Computers in Biology and Medicine 131:104254. Some patients of
-the training split are withheld from every fit of a sweep. For each number m of them a segmenter
-learns from the synthetic patches and from those of m own patients, which are at least half of what
-it sees; beside it, another learns from those m alone. The first m of a seed's order are taken, so
-that fewer are always among more, and one fit of the generator serves every m.
+This is the question of Kossen et al. (2021), Computers in Biology and Medicine 131:104254. Some
+patients of the training split are withheld from every fit of a sweep. For each number m of them, a
+segmenter learns from the synthetic patches and from those of m own patients, which are at least
+half of its patches. Another segmenter learns from those m alone. The first m of a seed's order are
+taken. So a smaller set is always part of a larger one, and one fit of the generator serves every m.
 
-No ε is claimed for own patients: their hospital uses them, and nothing made of them leaves it.
+No ε is claimed for own patients: their hospital uses them, and nothing made from them leaves it.
 """
 
 from __future__ import annotations
