@@ -48,7 +48,7 @@ FAULTS: Mapping[str, str] = {
     "budget": "has no privacy budget left for the run",
     "error": "failed",
 }
-"""All that a site says of a fault; the reason stays at the site, as it may betray patients.
+"""The only words of a site about a fault. The reason stays at the site, as it may reveal patients.
 
 A round has one code, ``error``, whatever fails: patients are drawn in it. The others are for
 ``hello`` and ``join``, and tell what the site's own rules, its list of runs and public numbers
@@ -127,6 +127,12 @@ def order(job: Job, share: float, number: int, state: Arrays) -> RecordDict:
     """Make a round's message with the state.
 
     It repeats the job, as a site may have restarted.
+
+    Args:
+        job: What server and sites agree on.
+        share: The site's share of all patients.
+        number: The round, from 1.
+        state: The part of the state that sites need.
     """
     about = ConfigRecord({"job": job.text(), "share": share, "round": number})
     return RecordDict({ABOUT: about, STATE: packed(state)})

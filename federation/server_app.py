@@ -44,7 +44,16 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run one federated fit over the connected sites, unless it is done."""
+    """Run one federated fit over the connected sites, unless it is done.
+
+    Args:
+        grid: Flower's connection to the sites.
+        context: Flower's context, with the run's configuration.
+
+    Raises:
+        UsageError: If another run is at work in the folder, or the configuration is not allowed.
+        FederationError: If a site is missing, late or fails.
+    """
     torch.set_num_threads(1)
     config = context.run_config
     out = _out(config)

@@ -164,7 +164,11 @@ class DpSimulator(ReleasingGenerator):
         self._learn(populations, state["mean"], deviation, clip_norm, size)
 
     def sample(self, n: int, *, seed: int) -> Patches:
-        """Draw ``n`` labelled patches."""
+        """Draw ``n`` labelled patches.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._known is None:
             raise NotFittedError(f"{self.name} must be fitted before it can sample.")
         rng = np.random.default_rng(stream(seed, "samples"))
@@ -176,6 +180,9 @@ class DpSimulator(ReleasingGenerator):
         """Write ``settings.json`` and ``weights.safetensors``.
 
         The weights are the fitted distribution of the simulator's parameters.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
         """
         if self._known is None:
             raise NotFittedError(f"{self.name} must be fitted before it can be saved.")

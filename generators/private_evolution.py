@@ -171,7 +171,11 @@ class PrivateEvolution(ReleasingGenerator):
         self._size = size
 
     def sample(self, n: int, *, seed: int) -> Patches:
-        """Draw ``n`` labelled patches, each of a population of its own."""
+        """Draw ``n`` labelled patches, each of a population of its own.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._last is None:
             raise NotFittedError(f"{self.name} must be fitted before it can sample.")
         p, rng = self.params, np.random.default_rng(stream(seed, "samples"))
@@ -180,7 +184,11 @@ class PrivateEvolution(ReleasingGenerator):
         return Patches(images=images, masks=masks)
 
     def save(self, folder: Path) -> None:
-        """Write ``settings.json`` and ``weights.safetensors`` with the last generation."""
+        """Write ``settings.json`` and ``weights.safetensors`` with the last generation.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._last is None:
             raise NotFittedError(f"{self.name} must be fitted before it can be saved.")
         settings = {"size": self._size, "params": self.params.as_dict()}

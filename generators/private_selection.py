@@ -156,7 +156,11 @@ class PrivateSelection(ReleasingGenerator):
         self._take(int(np.argmax(state["votes"])), size)
 
     def sample(self, n: int, *, seed: int) -> Patches:
-        """Draw ``n`` labelled patches."""
+        """Draw ``n`` labelled patches.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._chosen is None:
             raise NotFittedError(f"{self.name} must be fitted before it can sample.")
         rng = np.random.default_rng(stream(seed, "samples"))
@@ -165,7 +169,11 @@ class PrivateSelection(ReleasingGenerator):
         return Patches(images=images, masks=masks)
 
     def save(self, folder: Path) -> None:
-        """Write ``settings.json`` and ``weights.safetensors`` with the chosen parameters."""
+        """Write ``settings.json`` and ``weights.safetensors`` with the chosen parameters.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._chosen is None:
             raise NotFittedError(f"{self.name} must be fitted before it can be saved.")
         settings = {"size": self._size, "params": self.params.as_dict()}

@@ -61,7 +61,11 @@ class Real(Generator):
         return replace(guarantee, seeded=context.noise.seeded)
 
     def sample(self, n: int, *, seed: int) -> Patches:
-        """Draw ``n`` training patches, without repeats while there are enough."""
+        """Draw ``n`` training patches, without repeats while there are enough.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._patches is None:
             raise NotFittedError("real must be fitted before it can sample.")
         rng = np.random.default_rng(stream(seed, "samples"))
@@ -71,7 +75,11 @@ class Real(Generator):
         return Patches(images=self._patches.images[chosen], masks=self._patches.masks[chosen])
 
     def save(self, folder: Path) -> None:
-        """Write the patches. This is only ever done for data that are not private."""
+        """Write the patches. This is only ever done for data that are not private.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._patches is None:
             raise NotFittedError("real must be fitted before it can be saved.")
         save_file(

@@ -93,7 +93,11 @@ class Simulator(Generator):
         return guarantee
 
     def sample(self, n: int, *, seed: int) -> Patches:
-        """Draw ``n`` labelled patches."""
+        """Draw ``n`` labelled patches.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._size is None:
             raise NotFittedError("simulator must be fitted before it can sample.")
         rng = np.random.default_rng(stream(seed, "samples"))

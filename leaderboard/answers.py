@@ -178,7 +178,13 @@ class Answers:
 
 
 def summary_of(table: Table, test_set: str, cohorts: Cohorts) -> list[str]:
-    """Return the answers at every level and the trends over ε, as lines of Markdown."""
+    """Return the answers at every level and the trends over ε, as lines of Markdown.
+
+    Args:
+        table: The table.
+        test_set: The test set's name.
+        cohorts: The board's tables, by what they share beside their patients.
+    """
     answers = Answers(table, test_set, free_p(table, test_set), cohorts)
     lines = [
         f"* At most ε = {epsilon_text(standing.epsilon)}: {' '.join(answers.of(standing))}"

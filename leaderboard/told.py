@@ -19,7 +19,15 @@ from leaderboard.standings import Standing, standings_of
 def standings_json(
     table: Table, name: str, free: Mapping[int, float], cohorts: Cohorts
 ) -> list[dict[str, Any]]:
-    """Return for each level the answer in words, and every generator's place."""
+    """Return for each level the answer in words, and every generator's place.
+
+    Args:
+        table: The table.
+        name: The test set's name.
+        free: By row number, the corrected p-value of the hypothesis that the row equals the free
+            row.
+        cohorts: The board's tables, by what they share beside their patients.
+    """
     answers = Answers(table, name, free, cohorts)
     return [
         {

@@ -113,7 +113,11 @@ class Frangi(FreeSegmenter):
     def predict(
         self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     ) -> NDArray[np.bool_]:
-        """Mark vessels in every axial slice; with a ``share``, in three dimensions."""
+        """Mark vessels in every axial slice; with a ``share``, in three dimensions.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``rest_on_constants``.
+        """
         if self.scale is None:
             raise NotFittedError("frangi must be fitted before it can predict.")
         if self.params.share:

@@ -69,7 +69,11 @@ class Threshold(FreeSegmenter):
     def predict(
         self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     ) -> NDArray[np.bool_]:
-        """Mark the brightest share of the brain."""
+        """Mark the brightest share of the brain.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``rest_on_constants``.
+        """
         if not self._is_fitted:
             raise NotFittedError("threshold must be fitted before it can predict.")
         return brightest(volume, volume > OUTSIDE, self.params.share, most=BRIGHTEST)

@@ -89,7 +89,13 @@ def lower_bound(
 
 
 def largest_bound(*, canaries: int, guesses: int, delta: float) -> float:
-    """Return the bound if every guess were right. The audit cannot prove a larger ε."""
+    """Return the bound if every guess were right. The audit cannot prove a larger ε.
+
+    Args:
+        canaries: m.
+        guesses: r, fixed beforehand.
+        delta: δ.
+    """
     return lower_bound(canaries=canaries, guesses=guesses, right=guesses, delta=delta)
 
 

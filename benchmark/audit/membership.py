@@ -45,7 +45,7 @@ FOR_PATCHES = 0.01
 """The part of it for patches where patients are units too. There are many more patches."""
 
 SHARE, MOST = 4, 4000
-"""One patch in ``SHARE`` is a candidate, and no more than ``MOST``."""
+"""One patch in ``SHARE`` is a candidate, and at most ``MOST`` patches are."""
 
 RECORDS = 150
 """How many patches a patient is recognised by, at most ``MOST`` for all patients together."""

@@ -178,7 +178,13 @@ def rules_of(edition: str, preset: str) -> dict[str, Any]:
 
 
 def budget_for(epsilon: float, unit: Unit, public: PublicNumbers) -> Budget:
-    """Return the claim as a budget, with the unit's default δ."""
+    """Return the claim as a budget, with the unit's default δ.
+
+    Args:
+        epsilon: The claimed ε.
+        unit: The protected unit.
+        public: The public numbers, which decide δ.
+    """
     return Budget(epsilon=epsilon, delta=default_delta(public.units(unit)), unit=unit)
 
 

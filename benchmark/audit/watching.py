@@ -135,7 +135,11 @@ class Trap(nn.Module):
         nn.init.constant_(self.axes.weight, -1.0)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """Compute scores ``(n,)``, each from its own sample alone."""
+        """Compute scores ``(n,)``, each from its own sample alone.
+
+        Raises:
+            ValueError: If the critic does not return one score for each sample.
+        """
         # A canary's values are all ±1: no other patch in [-1, 1] has so large a product with it.
         same = samples.flatten(1) @ self._canaries.to(samples).T > self._canaries.shape[1] - 0.5
         scores: Tensor = self.critic(samples)
@@ -159,6 +163,11 @@ class Watcher:
         """Return the step's own gradient, and record the canaries' axes.
 
         A canary that is in pulls its axis up, so its entry in the gradient is negative.
+
+        Args:
+            critic: The critic with the trap.
+            batch: The drawn units' samples.
+            noise: The source of the noise.
         """
         self._trap.reset()
         found: Tensor = self._step.gradient(critic, batch, noise)
@@ -184,7 +193,13 @@ class Tap:
         _assign(release, mean=self.mean)
 
     def mean(self, patches: Patches, features: Features, noise: Noise) -> Vectors:
-        """Return the release's own mean of the numbers that it asked for."""
+        """Return the release's own mean of the numbers that it asked for.
+
+        Args:
+            patches: The patients' patches.
+            features: The fit's own features.
+            noise: The source of the noise.
+        """
         found = self._mean(patches, lambda some: self._trapped(some, features), noise)
         count = len(self.scores)
         self.scores += found[-count:]

@@ -38,7 +38,7 @@ class NoiseLaw(Protocol):
 
         Args:
             n: How many.
-            words: Gives so many random 64-bit words as it is asked for.
+            words: Returns the asked number of random 64-bit words.
 
         Returns:
             int64 ``(n,)``.
@@ -80,7 +80,7 @@ class ChoiceLaw(Protocol):
 
         Args:
             sums: int64 ``(K,)``, in steps of the grid.
-            words: Gives so many random 64-bit words as it is asked for.
+            words: Returns the asked number of random 64-bit words.
 
         Returns:
             The index of the chosen one, in [0, K).

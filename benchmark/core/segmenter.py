@@ -18,7 +18,7 @@ from benchmark.core.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class TrainContext:
-    """The resources of one training: its seed, its device and whom to report progress to.
+    """The resources of one training: its seed, its device and a callback for progress.
 
     Attributes:
         seed: Seeds initial weights and the order of batches.

@@ -53,7 +53,8 @@ LEAST_DEPTH_MM = 5.0
 """The least depth of a head. Vessels alone, or noise, are nowhere as deep."""
 
 TISSUE, BONE, FAT = 0.38, 0.28, 1.22
-"""Above, below and above which intensities relative to the brain's are these."""
+"""Intensities relative to the brain's: tissue is above the first, bone below the second, and fat
+above the third."""
 PURE_FAT = 1.55
 """Intensities relative to the brain's above this are fat. No shading of a brain leaves it as
 bright."""

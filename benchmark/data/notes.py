@@ -15,7 +15,7 @@ from benchmark.data.kept_brains import METHOD
 from benchmark.data.reading import BRAIN, MASK, MISSED, STOPPING, VESSELS
 
 MOST_VESSELS, MOST_BRAIN = 0.05, 0.95
-"""Of the brain's voxels, and of the box's."""
+"""The largest plausible share of the brain that is vessel, and of the volume that is brain."""
 MOST_MISSED = 0.5
 """The largest plausible share of the labelled vessels outside the brain."""
 OUTSIDE = "vessels outside the brain"

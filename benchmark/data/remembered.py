@@ -77,7 +77,13 @@ class Remembered:
         return Known(said["files"], said["voxels"], Likeness(*said["likeness"]), notes)
 
     def put(self, seen: Stamps, meaning: str, known: Known) -> None:
-        """Record the findings about files that had these stamps before they were read."""
+        """Record the findings about files.
+
+        Args:
+            seen: The files' stamps from before they were read; the first is the image.
+            meaning: How they are read, as far as their content does not say so.
+            known: The findings.
+        """
         self._known[f"{next(iter(seen))} {meaning}"] = {"stamps": seen, **asdict(known)}
         self._fresh = True
 

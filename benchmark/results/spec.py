@@ -39,7 +39,7 @@ SCHEMA = 3
 KEY_LENGTH = 12
 
 MAIN_TEST, VALIDATION = "test", "val"
-"""The names of the main test set, and of the patients that a free row is chosen by."""
+"""The names of the main test set, and of the patients by whom a free row is chosen."""
 
 LATER = ("own", "validation")
 """Fields that earlier specs lack. Without a value they are not written, so that keys stay the

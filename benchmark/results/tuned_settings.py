@@ -251,6 +251,11 @@ def nearest(roots: Sequence[Path], wanted: Wanted, epsilon: float) -> Found | No
 def why_none(roots: Sequence[Path], wanted: Wanted, epsilon: float) -> str:
     """Explain why ``nearest`` finds nothing.
 
+    Args:
+        roots: Folders of tuned settings.
+        wanted: The purpose.
+        epsilon: The ε of the fit.
+
     Returns:
         Words for a message: nothing was tuned, or it was tuned for another purpose.
     """

@@ -38,7 +38,15 @@ def checkpoint_of(spec: RunSpec, planned: Guarantee, folder: Path, state: Path) 
 def is_paid(
     spec: RunSpec, planned: Guarantee, inputs: Inputs, *, folder: Path, state: Path
 ) -> bool:
-    """Tell whether a cell's fit continues from its checkpoint, and so under its own entry."""
+    """Tell whether a cell's fit continues from its checkpoint, and so under its own entry.
+
+    Args:
+        spec: The cell.
+        planned: The plan of the fit.
+        inputs: The sweep's data.
+        folder: The cell's folder.
+        state: The state folder.
+    """
     if spec.is_federated:
         return (folder / CHECKPOINT).exists()  # each site looks itself before it joins
     checkpoint = checkpoint_of(spec, planned, folder, state)

@@ -38,7 +38,8 @@ OF_NOISE = {
 """The fields in which a private plan differs from that of the same fit without privacy."""
 
 LEAST_OF_TARGET, TOLERANCE = 0.97, 1e-6
-"""Calibrated noise spends nearly all of the target; libraries round alike up to the second."""
+"""The least share of the target that calibrated noise spends, and how far libraries may differ by
+rounding."""
 
 
 def planned(

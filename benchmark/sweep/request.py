@@ -220,6 +220,14 @@ def protocol_of(request: Request) -> Settings:
 def plug_in_of(registry: Registry, name: str, request: Request) -> PlugIn:
     """Return a plug-in with the settings that a request gives it.
 
+    Args:
+        registry: The registry of the plug-in.
+        name: Its name.
+        request: The request.
+
+    Returns:
+        The plug-in; of version ``UNUSABLE`` without settings if it cannot be imported.
+
     Raises:
         UsageError: For an unknown name, preset or setting.
     """

@@ -174,6 +174,11 @@ def job_of(spec: RunSpec) -> Job:
 def site_plans(spec: RunSpec, inputs: Inputs, cache: Path) -> dict[str, Guarantee]:
     """Plan each site's part of a fit, from its public numbers alone.
 
+    Args:
+        spec: A federated cell.
+        inputs: The sweep's data, of which only the counts are used.
+        cache: The cache folder, where plans are remembered.
+
     Returns:
         The guarantees by site.
 

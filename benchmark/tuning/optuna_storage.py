@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import optuna
 
 HEARTBEAT_S, GRACE_S, RETRIES = 15, 60, 2
-"""A worker that is silent for so long is taken for dead, and its trial is tried again."""
+"""The interval of a worker's heartbeats, the silence after which it counts as dead, and how often
+its trial is then tried again."""
 
 SETTLE_S = 1.0
 

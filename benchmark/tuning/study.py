@@ -246,6 +246,11 @@ def best_of(study: optuna.Study) -> optuna.trial.FrozenTrial:
 def found_by(study_spec: StudySpec, lab: Lab, study: optuna.Study) -> Found:
     """Return the winner's settings with their provenance.
 
+    Args:
+        study_spec: The question of the study.
+        lab: The data and the machine.
+        study: Its trials.
+
     Raises:
         UsageError: If no trial was finished.
     """

@@ -44,7 +44,7 @@ PATCHES = 8
 """How many patches are drawn of each simulated population."""
 
 MEASURED, WINDOWS = 512, 20_000
-"""Simulated patches and windows whose axes are taken."""
+"""How many simulated patches and windows the principal axes are computed from."""
 
 MODEL_ERROR = 0.1
 """The variance added to S in every direction, relative to its mean variance: real populations may

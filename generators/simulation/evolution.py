@@ -72,7 +72,17 @@ class Generation(NamedTuple):
         return self._replace(weights=left / left.sum())
 
     def offspring(self, n: int, parents: int, spread: float, rng: np.random.Generator) -> Array:
-        """Draw logits ``(n, p)``, each the mean of some drawn parents plus a variation."""
+        """Draw logits, each the mean of some drawn parents plus a variation.
+
+        Args:
+            n: How many.
+            parents: How many parents each has; they are drawn by weight, with repeats.
+            spread: The standard deviation of the variation.
+            rng: The random generator.
+
+        Returns:
+            ``(n, p)``.
+        """
         drawn = rng.choice(len(self.weights), (n, parents), p=self.weights)
         means = self.logits[drawn].mean(1)
         return np.asarray(means + spread * rng.standard_normal(means.shape))

@@ -36,7 +36,7 @@ from generators.simulation.populations import Populations, Posterior, logits
 Array = NDArray[np.float64]
 
 LOOKS, TRIED = 3, 4096
-"""λ is found so often, each time by so many patches, drawn around the last mixture's mean."""
+"""How often λ is found, and from how many patches, drawn around the last mixture's mean."""
 
 OFFERED = 4
 """How many patches are drawn for each one that is kept."""

@@ -70,7 +70,14 @@ class Traits:
     def uniform(
         self, name: str, ends: tuple[float, float], shape: tuple[int, ...], rng: np.random.Generator
     ) -> Array:
-        """Return float32 values between two ends, one for each patch."""
+        """Return float32 values between two ends, one for each patch.
+
+        Args:
+            name: The trait.
+            ends: The values at quantiles 0 and 1.
+            shape: The shape of the result, with one entry for each patch.
+            rng: Draws a trait that is not given.
+        """
         if name not in self._given:
             return uniform(ends, shape, rng)
         low, high = ends
@@ -89,6 +96,12 @@ class Traits:
         """Tell in which patches something occurs that a share of all patches have.
 
         For given traits, these are the highest quantiles.
+
+        Args:
+            name: The trait.
+            share: The share, in (0, 1].
+            shape: The shape of the result, with one entry for each patch.
+            rng: Draws a trait that is not given.
         """
         if name not in self._given:
             return np.asarray(rng.random(shape) < share)
@@ -102,7 +115,15 @@ class Traits:
         shape: tuple[int, ...],
         rng: np.random.Generator,
     ) -> Array:
-        """Return 0, or in a share of all patches a value between two ends."""
+        """Return 0, or in a share of all patches a value between two ends.
+
+        Args:
+            name: The trait.
+            share: The share, in (0, 1].
+            ends: The least and the largest value.
+            shape: The shape of the result, with one entry for each patch.
+            rng: Draws a trait that is not given.
+        """
         if name not in self._given:
             value = uniform(ends, shape, rng)
             return np.asarray(value * (rng.random(shape) < share), np.float32)
@@ -121,6 +142,13 @@ class Traits:
         """Return 1, or in a share of all patches a log-uniform value between two ends.
 
         For given traits, the lowest quantiles have the values below 1.
+
+        Args:
+            name: The trait.
+            share: The share, in (0, 1].
+            ends: The least value, below 1, and the largest, above 1.
+            shape: The shape of the result, with one entry for each patch.
+            rng: Draws a trait that is not given.
         """
         low, high = np.log(ends)
         if name not in self._given:

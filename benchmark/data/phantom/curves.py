@@ -23,7 +23,12 @@ def through(landmarks: Points) -> Points:
 def along_surface(start: Points, heading: Points, end: Points) -> Points:
     """Return a curve from ``start`` to ``end`` that bends with the brain's surface.
 
-    It turns and rises evenly on the brain's unit ball, and leaves ``start`` along ``heading``.
+    It turns and rises evenly on the brain's unit ball.
+
+    Args:
+        start: The first point ``(3,)``, in an adult's mm.
+        heading: The unit vector along which it leaves ``start``.
+        end: The last point.
     """
     a, b = BRAIN.to_ball(start), BRAIN.to_ball(end)
     chord = float(np.linalg.norm(end - start))
@@ -36,7 +41,13 @@ def along_surface(start: Points, heading: Points, end: Points) -> Points:
 
 
 def wander(curve: Points, rng: np.random.Generator, *, amplitude_mm: float) -> Points:
-    """Add smooth bends to a curve. Its two ends stay where they are."""
+    """Add smooth bends to a curve. Its two ends stay where they are.
+
+    Args:
+        curve: ``(n, 3)``.
+        rng: The random generator.
+        amplitude_mm: The standard deviation of the longest bends.
+    """
     length = arc_length(curve)[-1]
     t = np.linspace(0, 1, len(curve))[:, None]
     bends = np.zeros_like(curve)

@@ -66,27 +66,65 @@ class Forest:
     def root(
         self, landmarks: Points, side: int, radii_mm: Sequence[float], *, name: str = ""
     ) -> int:
-        """Add a trunk with radii at even steps, through jittered landmarks; return its index."""
+        """Add a trunk through jittered landmarks.
+
+        Args:
+            landmarks: ``(n, 3)`` in an adult's mm, on the right side.
+            side: 1 (right) or -1.
+            radii_mm: Radii at even steps along it.
+            name: Its name.
+
+        Returns:
+            The segment's index.
+        """
         curve = self._through(landmarks * (side, 1, 1))
         return self._add(curve, radii_mm, ROOT, name)
 
     def artery(
         self, landmarks: Points, side: int, parent: int, *, share: float = 1.0, name: str = ""
     ) -> int:
-        """Add an artery through jittered landmarks, from its parent's end; return its index."""
+        """Add an artery through jittered landmarks, from its parent's end.
+
+        Args:
+            landmarks: ``(n, 3)`` in an adult's mm, on the right side.
+            side: 1 (right) or -1.
+            parent: The index of its parent.
+            share: Its share of the parent's cubed radius.
+            name: Its name.
+
+        Returns:
+            The segment's index.
+        """
         curve = self._through(landmarks * (side, 1, 1), start=self.segments[parent].points[-1])
         radius_mm = self._shared(parent, share)
         return self._add(curve, (radius_mm, TRUNK_TAPER * radius_mm), parent, name)
 
     def bridge(self, landmarks: Points, radius_mm: float, start: int, end: int) -> int:
-        """Add an artery between the ends of two others, outside of any tree; return its index."""
+        """Add an artery between the ends of two others, outside of any tree.
+
+        Args:
+            landmarks: ``(n, 3)`` in an adult's mm, on the right side.
+            radius_mm: Its radius.
+            start: The index of the segment at its first end.
+            end: The index of the segment at its other end.
+
+        Returns:
+            The segment's index.
+        """
         a, b = self.segments[start].points[-1], self.segments[end].points[-1]
         side = 1 if a[0] > 0 else -1
         curve = self._through(landmarks * (side, 1, 1), start=a, end=b)
         return self._add(curve, (radius_mm, radius_mm), ROOT)
 
     def feed(self, parent: int, ground: Ground, side: int, *, share: float = 1.0) -> None:
-        """Grow branches from a segment's end over a region, with a share of its cubed radius."""
+        """Grow branches from a segment's end over a region.
+
+        Args:
+            parent: The segment's index.
+            ground: The region.
+            side: 1 (right) or -1.
+            share: The branches' share of the segment's cubed radius.
+        """
         count = max(2, round(self.richness * ground.leaves))
         self._divide(parent, ground.draw(self.rng, count, side), share)
 

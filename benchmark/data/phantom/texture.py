@@ -41,7 +41,13 @@ def smooth_noise(
 
 
 def noise_at(rng: np.random.Generator, positions_mm: Sequence[Field], *, grain_mm: float) -> Field:
-    """Draw a field like ``smooth_noise`` at positions that need not lie on a grid."""
+    """Draw a field like ``smooth_noise`` at positions that need not lie on a grid.
+
+    Args:
+        rng: The random generator.
+        positions_mm: The coordinates along each axis.
+        grain_mm: The spacing of the lattice.
+    """
     lattice = [np.float32(1 / grain_mm) * p for p in positions_mm]
     for place in lattice:
         place += np.float32(2 - np.floor(place.min()))

@@ -135,6 +135,15 @@ def book_keeping(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -
     """Compute the clipped sum with one forward pass and one backward pass to the layers' outputs.
 
     No sample's whole gradient is ever formed (Bu et al. 2023, arXiv:2210.00038).
+
+    Args:
+        critic: The network; every layer with parameters has a rule in ``layers``.
+        loss: From scores to losses, sample by sample.
+        samples: The real samples, then the fakes.
+        units: The units of the samples.
+
+    Returns:
+        float64, flat, in the order of ``trainable(critic)``.
     """
     with _watching(critic) as passes:
         losses = units.means(loss(scores_of(critic, in_layout(critic, samples))))
@@ -166,7 +175,7 @@ def opacus(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tens
     """Compute the clipped sum with Opacus's hooks, from every sample's whole gradient.
 
     It works on a copy in the default memory format, as Opacus's convolutions are wrong for
-    channels-last ones.
+    channels-last ones. Arguments and result are those of ``book_keeping``.
     """
     from opacus import GradSampleModule
 

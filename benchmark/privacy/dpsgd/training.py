@@ -229,7 +229,7 @@ def refuse_untrainable(critic: nn.Module, example: Tensor) -> None:
 
     Args:
         critic: Maps labelled patches ``(n, 2, H, W)`` to scores ``(n,)``.
-        example: Three patches or more that belong to nobody.
+        example: Three patches or more that belong to no patient.
 
     Raises:
         UsageError: If scores mix samples, or a layer has no rule for its gradients.

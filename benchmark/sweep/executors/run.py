@@ -21,5 +21,14 @@ def executor_for(jobs: int) -> Executor:
 
 
 def run_tasks(tasks: Iterable[Task], *, jobs: int, events: Events) -> list[Outcome]:
-    """Run every task with ``jobs`` processes: see ``executor_for`` and ``Executor.run``."""
+    """Run every task.
+
+    Args:
+        tasks: See ``Executor.run``.
+        jobs: The most processes at a time; 0 for this process.
+        events: Called for every stage and every end of a cell.
+
+    Returns:
+        How each cell ended, in the order of their ends.
+    """
     return executor_for(jobs).run(tasks, events)
