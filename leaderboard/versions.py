@@ -1,7 +1,7 @@
 """Detection of results whose generator has another version than the installed one.
 
 A plug-in's version is raised when the same settings come to mean something else. So results of two
-versions are not ranked against each other. A plug-in that is not installed is not compared.
+versions are not ranked against each other. Results of a plug-in that is not installed are ranked.
 """
 
 from __future__ import annotations

@@ -112,6 +112,9 @@ def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> CanaryTria
         unit: What a canary is.
         canaries: m.
         seed: Draws canaries and coins.
+
+    Raises:
+        ValueError: If the patches name no patients.
     """
     rng = np.random.default_rng(stream(seed, "canaries"))
     images, masks = _drawn(canaries, known.size, rng)

@@ -106,6 +106,9 @@ def hold_out(known: Patches, planned: Guarantee, *, seed: int) -> HeldOut:
         known: The training patches.
         planned: The guarantee to be judged; the number of candidates depends on it.
         seed: Decides the choice and the coins.
+
+    Raises:
+        ValueError: If the patches name no patients.
     """
     if known.patient is None:
         raise ValueError("Patches of no known patient cannot be held out by unit.")

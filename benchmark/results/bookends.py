@@ -5,9 +5,9 @@ published constants alone. A generator that spends ε must beat the best of them
 depends on the data, so it is chosen by mean Dice on *validation* patients. A choice on test
 patients would favour the row that was lucky on them. The choice is made once for all test sets.
 
-Free rows without such a score cannot be chosen among. There is none without validation patients, in
-results of earlier versions, and where the scores may not be published because the patients are few.
-Then the simulator is used, and the table says that it was not chosen.
+Free rows without such a score cannot be chosen among. The score is missing without validation
+patients, in results of earlier versions, and where the patients are too few to publish it. Then the
+simulator is used, whatever it reaches, and the table says that it was not chosen.
 """
 
 from __future__ import annotations

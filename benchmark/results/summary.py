@@ -41,7 +41,8 @@ class SummaryRow:
     ``dice`` is the mean over the ``patients`` of the test set, for this one fit, with its interval
     ``dice_low`` to ``dice_high``. ``scores`` are the other metrics by name. ``dice_mean`` is the
     mean over all ``seeds`` of the row, with its interval over seeds and patients and the standard
-    deviations over both. A single draw has none of these. ``free`` names the best free row.
+    deviations over both. A single draw has no interval and no deviations. ``free`` names the best
+    free row.
     ``over_free`` is Dice minus that of its cell of the same seed. ``gain`` is that over the upper
     bookend's difference to it.
     """

@@ -19,7 +19,7 @@ from benchmark.privacy.accounting.units import (
 from benchmark.privacy.mechanisms.discrete import distance
 
 LEAST_SCALE, MOST_ENLARGED = 1 << 17, 1.005
-"""In any plan: the least scale of the noise in grid steps, and the most of the sensitivity over C."""
+"""In any plan: the least scale of the noise in grid steps, and the largest sensitivity over C."""
 
 GridOf = Callable[[float, float, int], Grid]
 """A function that makes the grid from σ, C and the number of noised numbers."""
