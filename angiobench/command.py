@@ -1,4 +1,4 @@
-"""``bench``: checks that our packages are found, then hands over to the command line."""
+"""``bench``: checks that the project's packages are found, then calls the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ USAGE = 2
 
 
 def main() -> None:
-    """Runs a command."""
+    """Run a command."""
     try:
         check_packages()
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What to know before a sweep, and an attack on what comes of one."""
+"""Functions to use before a sweep (plan, inspect), and an audit of a generator."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ def plan(
     epsilon: float | Sequence[float],
     **options: Any,
 ) -> list[Prospect]:
-    """What each generator would face, from public numbers alone; no data are read.
+    """Plan each generator from public numbers alone; no data are read.
 
     Args:
         generators: A name, or several; none for all that have the preset.
-        patients: How many there would be to fit on.
+        patients: How many patients a fit would have.
         epsilon: Privacy levels.
-        options: ``unit``, ``delta``, ``preset``, ``protocol``, ``settings`` as ``Sweep`` has them.
+        options: ``unit``, ``delta``, ``preset``, ``protocol``, ``settings`` as in ``Sweep``.
+
+    Returns:
+        A plan with a verdict for each generator and level.
 
     Raises:
         BenchError: For wrong usage.
@@ -48,13 +51,16 @@ def plan(
 def inspect(
     cohort: str | Path, *, layout: str | None = None, acquisition: str | None = None, jobs: int = 1
 ) -> Inspection:
-    """Reads every patient of a folder, and stops at no fault.
+    """Read every patient of a folder, without stopping at any fault.
 
     Args:
         cohort: The folder.
-        layout: How its files lie; ``None`` to find out by looking.
+        layout: The layout of its files; ``None`` to find it from their names.
         acquisition: Which of a patient's several; ``None`` for the first labelled.
-        jobs: Patients at a time.
+        jobs: How many patients are read at a time.
+
+    Returns:
+        The findings by patient, with faults and notes.
 
     Raises:
         DataError: For a folder that is missing or in no known layout.
@@ -73,7 +79,7 @@ def audit(
     canaries: int = 200,
     seed: int = 0,
 ) -> Audited:
-    """Fits once on the embedded phantoms with canaries among them, and attacks what comes out.
+    """Fit once on the embedded phantoms with canaries among them, and attack the result.
 
     Args:
         generator: The name of a private generator, or segmenter.
@@ -82,7 +88,7 @@ def audit(
         preset: Settings to start from.
         protocol: The edition of the protocol.
         settings: Values that override the preset's, by their names.
-        canaries: More of them can prove more.
+        canaries: How many canaries; with more, a larger ε can be proven.
         seed: Draws canaries, coins and noise.
 
     Returns:

@@ -1,7 +1,7 @@
-"""Whether our packages are the ones that Python finds under their names.
+"""The check that Python finds the project's own packages under their names.
 
-They have plain names, and another distribution may have a package of the same. Whichever comes
-first on the path is imported; everything would then fail in odd ways, or find nothing at all.
+They have plain names, and another distribution may have a package of the same name. Whichever is
+first on the path is imported. Everything could then fail in odd ways, or find nothing at all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ OURS = ("benchmark", "generators", "segmenters", "federation", "leaderboard")
 
 
 def check_packages() -> None:
-    """Refuses to go on where another distribution's package would be imported for one of ours.
+    """Refuse to continue if Python would import another distribution's package instead of ours.
 
     Raises:
         ImportError: Naming the package, where it is, and what to do.

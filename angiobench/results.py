@@ -1,4 +1,4 @@
-"""What a sweep found, for a notebook: a table, a chart, and the answer at an ε."""
+"""The results of a sweep for a notebook: a table, a chart, and the answer at an ε."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """Which generator is best where at most so much is spent.
+    """The best generator among those that spend at most an ε.
 
     Attributes:
         generator: Its name.
-        epsilon: What it was asked for.
+        epsilon: The ε that it was asked for.
         dice: Its mean Dice.
-        low: Where the 95 % interval over seeds and patients begins; ``None`` for one draw.
-        high: Where it ends.
-        tied: Generators that are not told apart from the best.
+        low: The lower end of the 95 % interval over seeds and patients; ``None`` for one draw.
+        high: The upper end.
+        tied: Generators that do not differ significantly from the best.
         words: The answer in sentences.
     """
 
@@ -74,7 +74,7 @@ class Results:
 
     @cached_property
     def rows(self) -> list[SummaryRow]:
-        """One for each cell and test set, as ``summary.csv`` has them."""
+        """One row for each cell and test set, as in ``summary.csv``."""
         specs = [entry.spec for entry in self.entries]
         outcomes = [
             Outcome(entry.spec, "done" if entry.status == "done" else "failed", entry.reason)
@@ -84,7 +84,7 @@ class Results:
         return rows(outcomes, references, self)
 
     def result(self, spec: RunSpec) -> Result | None:
-        """A cell's result, if it is done."""
+        """Return a cell's result; ``None`` if it is not done."""
         return self._by_key.get(spec.key)
 
     @cached_property
@@ -92,7 +92,7 @@ class Results:
         return {entry.spec.key: entry.result for entry in self.entries if entry.result}
 
     def to_frame(self) -> pandas.DataFrame:
-        """The rows as a table; the columns are those of ``summary.csv``."""
+        """Return the rows as a table, with the columns of ``summary.csv``."""
         import pandas
 
         names = SummaryRow.names()
@@ -100,7 +100,7 @@ class Results:
         return pandas.DataFrame(table, columns=names)
 
     def plot(self) -> altair.HConcatChart:
-        """Dice on each test set, and the distance, against ε.
+        """Draw Dice on each test set, and the distance, against ε.
 
         Raises:
             UsageError: If no cell is done.
@@ -115,7 +115,7 @@ class Results:
     def best(
         self, *, epsilon: float, unit: str | None = None, test_set: str | None = None
     ) -> Answer:
-        """Which generator is best where at most so much is spent, and who is tied with it.
+        """Find the best generator among those that spend at most an ε, and its ties.
 
         Args:
             epsilon: The most that may be spent for the unit.
@@ -161,11 +161,11 @@ class Results:
 
 
 def load_results(*paths: str | Path, last: bool = False) -> Results:
-    """Results that lie on this machine.
+    """Load results from this machine.
 
     Args:
         paths: Folders of ``bench run``, cells' own folders, or published files.
-        last: Whether of each folder the last sweep alone is meant.
+        last: Whether to load only the last sweep of each folder.
 
     Raises:
         UsageError: If a path has no result.

@@ -33,12 +33,12 @@ from leaderboard.entries import entry_of
 AUTO: Literal["auto"] = "auto"
 DP_SEGMENTER = "dp-segmenter"
 SEVERAL = ("epsilon", "segmenters", "test_data")
-"""One may stand for a list of one."""
+"""Options that take a list; a single value stands for a list of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """What ``bench run`` is asked for; ``bench run --help`` has a line on each option.
+    """The options of ``bench run``; ``bench run --help`` has a line on each.
 
     Attributes:
         generators: Names of generators, or of segmenters that are fitted on patients themselves.
@@ -47,25 +47,25 @@ class Sweep:
         delta: δ; ``None`` for 1e-5 or a tenth of one over the number of units, whichever is less.
         segmenters: Names of those that learn from the synthetic patches.
         preset: ``quick``, ``standard`` or ``paper``.
-        protocol: The rules of comparison.
+        protocol: The edition of the protocol: the rules of comparison.
         settings: Values by ``plug-in.setting``, as ``{"dp-wgan.clip_norm": 1.0}``.
-        tuned: Whether to take what ``bench tune`` found.
+        tuned: Whether to use the settings that ``bench tune`` found.
         data: A cohort's folder; ``None`` for the embedded phantoms.
         test_data: Folders of further test sets.
         reading: How folders are read.
         seeds: How many, or ``"auto"``.
-        precision: With ``"auto"``: how far a row's interval may reach; ``None`` for 0.03.
+        precision: With ``"auto"``: the largest half width of a row's interval; ``None`` for 0.03.
         max_seeds: With ``"auto"``: the most seeds; ``None`` for 20.
         first_seed: The first of them.
         bookends: Whether ``real`` and the free rows run too.
         dp_segmenter: Whether a U-Net itself is fitted privately, for comparison.
-        own_patients: With how many own patients synthetic patches are judged too.
+        own_patients: The numbers of own patients with which synthetic patches are also judged.
         noise: ``seeded`` or ``system``; ``None`` for seeded on phantoms, the system's on patients.
         sites: How many sites train a generator together; 1 for none.
-        partition: Which patients are whose.
-        rounds: Of a federated fit; ``None`` for what the settings say.
-        local_steps: Private steps of a site in a round; ``None`` for what the settings say.
-        design: How sites train together; empty for the generator's first.
+        partition: How patients are assigned to sites.
+        rounds: Of a federated fit; ``None`` for the settings' number.
+        local_steps: Private steps of a site in a round; ``None`` for the settings' number.
+        design: How sites train together; empty for the generator's first design.
         baselines: Whether each site alone, and all patients pooled, run too.
         backend: Where sites run: ``in-process`` or ``ray``.
         site_timeout: How long a site may take for a round, in seconds.
@@ -74,7 +74,7 @@ class Sweep:
         cell_memory: GiB of memory beyond which it is.
         device: A torch device's name.
         fid_weights: The Inception weights; ``None`` to look in the caches.
-        out: Where results go.
+        out: The folder of results.
         tracking_uri: MLflow's store; ``None`` for the one in ``out``, ``none`` for none.
     """
 
@@ -115,7 +115,10 @@ class Sweep:
     tracking_uri: str | None = None
 
     def run(self, listener: Listener) -> Finished:
-        """Runs what is not yet done.
+        """Run the cells that are not done.
+
+        Args:
+            listener: Called for everything that happens.
 
         Raises:
             BenchError: For wrong usage or unusable data, before anything is computed.
@@ -123,7 +126,7 @@ class Sweep:
         return run_sweep(self.request(), self.workspace(), listener)
 
     def workspace(self) -> Workspace:
-        """Where it runs, and on what."""
+        """Return the folders, the machine and the jobs."""
         return Workspace(
             out=self.out,
             machine=Machine(
@@ -144,10 +147,10 @@ class Sweep:
         )
 
     def request(self) -> Request:
-        """What decides its results, but for the data.
+        """Return what decides the results, apart from the data.
 
         Raises:
-            UsageError: For options that do not go together.
+            UsageError: For options that cannot be combined.
         """
         precision, direct = self._precision(), [DP_SEGMENTER] if self.dp_segmenter else []
         usual = "seeded" if self.data is None else "system"
@@ -196,16 +199,17 @@ class Sweep:
 
 
 def run(generators: str | Sequence[str], *, progress: bool = False, **options: Any) -> Results:
-    """Runs a sweep: fits, samples, segments and scores whatever is not yet done.
+    """Run a sweep: fit, sample, segment and score the cells that are not done.
 
     Args:
         generators: A name, or several.
-        progress: Whether a progress bar and what the command line says are shown.
-        options: See ``Sweep``. ``epsilon`` may be one number, folders may be texts, and the options
-            of ``Reading`` (``layout``, ``acquisition``, ``skip_bad``, ``accepted``) may stand here.
+        progress: Whether a progress bar and the command line's messages are shown.
+        options: See ``Sweep``. ``epsilon`` may be one number, and folders may be texts. The options
+            of ``Reading`` (``layout``, ``acquisition``, ``skip_bad``, ``accepted``) may be given
+            here.
 
     Returns:
-        The results; cells that failed are among them, with their reasons.
+        The results; failed cells are among them, with their reasons.
 
     Raises:
         BenchError: For wrong usage or unusable data, before anything is computed.
@@ -220,7 +224,7 @@ def run(generators: str | Sequence[str], *, progress: bool = False, **options: A
 
 
 def sweep_of(generators: str | Sequence[str], **options: Any) -> Sweep:
-    """The sweep that ``run`` runs; arguments and errors are those of ``run``."""
+    """Return the sweep that ``run`` would run. Arguments and errors are those of ``run``."""
     names = [generators] if isinstance(generators, str) else [*generators]
     return Sweep(generators=names, **_options(options))
 

@@ -1,1 +1,1 @@
-"""Training across sites with Flower: no patient leaves a site, and every site keeps its own ε."""
+"""Training across sites with Flower. Patients stay at their site, and every site has its own ε."""

@@ -1,4 +1,4 @@
-"""Where the sites of a simulation run: in this process, or in Ray's workers through Flower."""
+"""Backends of a simulation: its sites run in this process, or in Ray's workers through Flower."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ Trained = tuple[Arrays, list[Member]]
 
 
 def quiet() -> None:
-    """Before Flower or Ray start: no telemetry, no look for updates, few words."""
+    """Set the environment before Flower or Ray start.
+
+    They then send no telemetry, look for no updates, and log errors only.
+    """
     for name, value in {
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -40,7 +43,16 @@ def quiet() -> None:
 
 
 def simulate(backend: str, job: Job, posts: Sequence[Post], rules: Rules) -> Trained:
-    """A federated fit whose sites are all on this machine.
+    """Run a federated fit whose sites are all on this machine.
+
+    Args:
+        backend: ``in-process`` or ``ray``.
+        job: What server and sites agree on.
+        posts: Where each site works.
+        rules: How the server proceeds.
+
+    Returns:
+        The last state, and the sites.
 
     Raises:
         UsageError: For an unknown backend.
@@ -99,7 +111,7 @@ BACKENDS: Mapping[str, Callable[[Job, Sequence[Post], Rules], Trained]] = {
 
 
 def posts_app(posts: Sequence[Post]) -> ClientApp:
-    """The sites' app in a simulation: the node's number says whose post it is."""
+    """Return the sites' app for a simulation; a node's number selects its post."""
     by_index = {post.index: post for post in posts}
     return client_app(lambda context, run: by_index[int(context.node_config["partition-id"])])
 
@@ -107,11 +119,11 @@ def posts_app(posts: Sequence[Post]) -> ClientApp:
 class OneProcess(Grid):
     """Flower's grid without a network: every node's app is called, one after the other.
 
-    The calls are made in one thread of their own, so that an answer can be late.
+    The calls are made in one separate thread, so that an answer can be late.
 
     Args:
         app: The sites' app.
-        nodes: How many.
+        nodes: How many nodes there are.
     """
 
     def __init__(self, app: ClientApp, nodes: int) -> None:
@@ -135,7 +147,7 @@ class OneProcess(Grid):
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
-        """The answers that came in time, each node's time being its own."""
+        """Return the answers that came in time; each node has the whole time for itself."""
         answers = []
         for message in messages:
             box: queue.Queue[Message] = queue.Queue(1)
@@ -147,7 +159,7 @@ class OneProcess(Grid):
         return answers
 
     def get_node_ids(self) -> Iterable[int]:
-        """Every node's number."""
+        """Return every node's number."""
         return list(self._contexts)
 
     def _work(self) -> None:
@@ -160,21 +172,21 @@ class OneProcess(Grid):
             box.put(answer)
 
     def set_run(self, run: Any) -> None:
-        """There is one run only."""
+        """Do nothing: there is one run only."""
 
     @property
     def run(self) -> Any:
-        """There is one run only."""
+        """Not supported: there is one run only."""
         raise NotImplementedError
 
     def create_message(self, *args: Any, **kwargs: Any) -> Message:
-        """Deprecated in Flower."""
+        """Not supported: it is deprecated in Flower."""
         raise NotImplementedError
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Answers come at once here."""
+        """Not supported: answers come at once here."""
         raise NotImplementedError
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Answers come at once here."""
+        """Not supported: answers come at once here."""
         raise NotImplementedError

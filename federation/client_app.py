@@ -1,7 +1,7 @@
 """The site's side of the Flower app.
 
-``app`` is for a deployment: the SuperNode's ``--node-config`` says where the site's data are. In a
-simulation ``client_app`` is given the posts of all sites.
+``app`` is for a deployment: the SuperNode's ``--node-config`` says where the site's data are. A
+simulation gives ``client_app`` the posts of all sites.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ OPEN_AT_ONCE = 32
 ERROR = "error.txt"
 LOG = logging.getLogger("federation")
 PostAt = Callable[[Context, str], Post]
-"""Where a node works, in the run of that key; the key is empty before there is one."""
+"""A function from a node and a run's key to the node's post. The key is empty before a run is
+known."""
 
 SlotAt = Callable[[Context], float]
-"""A node's slot in seconds, 0 for none; never raises."""
+"""A function from a node to its slot in seconds, 0 for none; it never raises."""
 
 Act = Callable[[Post, Departure], RecordDict]
 Code = Callable[[Exception], str]
@@ -38,11 +39,11 @@ _opened: dict[tuple[str, float, Post], Site] = {}
 
 
 def client_app(post_at: PostAt, slot_at: SlotAt = lambda context: 0.0) -> ClientApp:
-    """An app that works at the post which a node's context leads to.
+    """Make an app that works at the post of its node.
 
     Args:
-        post_at: From a node to its post.
-        slot_at: From a node to its slot.
+        post_at: Returns a node's post.
+        slot_at: Returns a node's slot.
     """
     app = ClientApp()
 

@@ -1,4 +1,4 @@
-"""When a site's answer leaves: not once its work is done, but some slots after the question.
+"""The departure of a site's answers: at public times, not as soon as the work is done.
 
 How long it takes to read volumes, cut patches or take a private step depends on patients. So an
 answer leaves 1, 2, 4, 8, … slots after the question. The slot is a public number of the site's own,
@@ -15,10 +15,10 @@ DEFAULT_SLOT_S = 10.0
 
 
 class Departure:
-    """The time at which the answer to one question leaves; the question came just now.
+    """The time at which the answer to one question leaves. It is made when the question arrives.
 
     Args:
-        slot_s: The slot; 0 where nobody watches, and answers leave at once.
+        slot_s: The slot in seconds; 0 where nobody watches, and answers leave at once.
     """
 
     def __init__(self, slot_s: float) -> None:
@@ -26,7 +26,7 @@ class Departure:
         self._is_due = slot_s == 0
 
     def wait(self) -> None:
-        """Waits until the answer may leave; once it may, every later call returns at once."""
+        """Wait until the answer may leave. Later calls return at once."""
         if self._is_due:
             return
         passed = time.monotonic() - self._asked

@@ -1,7 +1,7 @@
-"""Where a site works that Flower started: a deployed one, or one of Flower's own simulation.
+"""The post of a site that Flower started, in a deployment or in Flower's own simulation.
 
-A deployed site is told by whoever started its SuperNode, and by no server, where its patients are.
-In Flower's simulation all sites are on one machine, so the run's configuration names the cohort.
+Whoever starts a deployed site's SuperNode tells it where its patients are; the server does not. In
+Flower's simulation all sites are on one machine, so the run's configuration names the cohort.
 """
 
 from __future__ import annotations
@@ -31,12 +31,16 @@ from federation.sites import Post
 
 NAME = re.compile(r"[^\W_][\w .-]{0,63}")
 KEYS = ("site", "partition-id", "data")
-"""What ``--node-config`` must have; it may have the folders ``state``, ``cache``, and the ``slot``
-of its answers (seconds), and say ``phantom=true`` and ``seeded-noise=true``."""
+"""What ``--node-config`` must have. It may also have the folders ``state`` and ``cache``, the
+``slot`` of its answers (seconds), ``phantom=true`` and ``seeded-noise=true``."""
 
 
 def post_of(context: Context, run: str) -> Post:
-    """The site's post in one run.
+    """Return the site's post in one run.
+
+    Args:
+        context: Flower's context of the node.
+        run: The run's key; empty before one is known.
 
     Raises:
         UsageError: If something is missing, or the site's own rules forbid the run.
@@ -46,9 +50,10 @@ def post_of(context: Context, run: str) -> Post:
 
 
 def slot_of(context: Context) -> float:
-    """The site's slot in seconds: 0 in a simulation, and for phantoms unless one is named.
+    """Return the site's slot in seconds.
 
-    It never raises: ``post_of`` refuses a wrong one, and that answer leaves by the default.
+    It is 0 in a simulation, and for phantoms unless one is named. This never raises: ``post_of``
+    refuses a wrong slot, and that answer leaves by the default one.
     """
     config = context.node_config
     if _in_a_simulation():
@@ -144,7 +149,7 @@ def _post(
 
 
 class Known(NamedTuple):
-    """What a site's files hold of the patients whom it lists.
+    """The patients that a site lists, with what their files hold.
 
     Attributes:
         patients: All of them; ``None`` for one whose files cannot be used.

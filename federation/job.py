@@ -1,4 +1,4 @@
-"""What server and sites agree on before the first round; every number in it is public."""
+"""The job on which server and sites agree before the first round. Every number in it is public."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from benchmark.core.protocol import NATIVE
 from benchmark.core.registry import generators
 
 LARGEST = 1_000_000
-"""Of every count that a server may ask for: enough for all fits, and planned in finite time."""
+"""The largest value of every count that a server may ask for: enough for all fits, and planned in
+finite time."""
 
 NO_RUN = 12 * "0"
 NOISES = ("seeded", "system")
 
 
 class Law(NamedTuple):
-    """What a field must be, in words and as a test."""
+    """The rule for a field, in words and as a test."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -72,14 +73,14 @@ _LAWS: Mapping[str, Law] = {
     "timeout": _number("a number of seconds above 0", lambda value: 0 < value < math.inf),
     "start": _number("a number of seconds above 0", lambda value: 0 < value < math.inf),
 }
-"""Of every field of a job, and of what else a server's configuration says."""
+"""The rules for every field of a job, and for the other fields of a server's configuration."""
 
 
 def lawful(name: str, value: Any) -> Any:
-    """The value, if the field may have it.
+    """Return the value if the field may have it.
 
     Raises:
-        UsageError: If not.
+        UsageError: If it may not.
     """
     if not _LAWS[name].holds(value):
         raise UsageError(f"Expected {name} to be {_LAWS[name].words}, got {value!r}.")
@@ -104,6 +105,9 @@ class Job:
         seed: Seeds initial weights and latent draws, and a seeded noise.
         noise: ``seeded`` or ``system``; a site that is asked for the former may refuse.
         schedule: Design, rounds and local steps.
+
+    Raises:
+        UsageError: At construction, for a field that breaks its rule.
     """
 
     run: str
@@ -127,15 +131,15 @@ class Job:
 
     @classmethod
     def of(cls, **said: Any) -> Job:
-        """A job whose run's key is a digest of all the rest."""
+        """Make a job whose run's key is a digest of all other fields."""
         job = cls(run=NO_RUN, **said)
         return replace(job, run=hashlib.sha256(job.text().encode()).hexdigest()[:12])
 
     def made(self) -> FederatedGenerator:
-        """The generator with its settings.
+        """Make the generator with its settings.
 
         Raises:
-            UsageError: If it is not here, is another version, or cannot be federated.
+            UsageError: If it is not installed, is another version, or cannot be federated.
         """
         kind = generators.get(self.generator)
         if kind.version != self.version:
@@ -149,11 +153,11 @@ class Job:
         return federated(kind(kind.Params(**self.settings)))
 
     def budget(self) -> Budget:
-        """What the fit may cost each site's patients."""
+        """Return the privacy loss that the fit may cause each site's patients."""
         return Budget(epsilon=self.epsilon, delta=self.delta, unit=self.unit)
 
     def public(self, patients: int) -> PublicNumbers:
-        """The public numbers of a site."""
+        """Return the public numbers of a site with a number of patients."""
         return PublicNumbers(
             patients=patients,
             patches_per_patient=self.patches_per_patient,
@@ -161,12 +165,12 @@ class Job:
         )
 
     def text(self) -> str:
-        """As JSON."""
+        """Return the job as JSON."""
         return json.dumps(plain(asdict(self)), sort_keys=True)
 
     @classmethod
     def read(cls, text: str) -> Job:
-        """What ``text`` gave, every field as it may be.
+        """Read a job from the result of ``text``, and check every field.
 
         Raises:
             UsageError: For anything else.
@@ -186,5 +190,5 @@ VERSIONED = ("angiobench", "flwr", "torch", "opacus")
 
 
 def versions() -> dict[str, str]:
-    """What must be the same at every site and at the server."""
+    """Return the versions of the packages that must be the same at every site and at the server."""
     return {name: version(name) for name in VERSIONED}

@@ -1,4 +1,4 @@
-"""A deployed run from its start to its end: ``flwr run`` says nothing by its exit code."""
+"""A deployed run from its start to its end, because the exit code of ``flwr run`` says nothing."""
 
 from __future__ import annotations
 
@@ -15,17 +15,22 @@ from federation.backend import quiet
 from federation.server_app import ERROR
 
 PATIENCE_S = 60.0
-"""A server whose SuperLink was killed notices, and ends, within seconds."""
+"""How long to wait for an earlier run in the folder. A server whose SuperLink was killed ends
+within seconds."""
 
 NOT_BEGUN = "The run did not begin; Flower's own words are above, or in the SuperLink's log."
 
 
 def launch(out: Path, flower: Sequence[str]) -> str | None:
-    """Runs the app to its end; says why it failed, if it did.
+    """Run the app to its end.
 
     Args:
-        out: Where the server leaves its results: the server app must run on this machine.
-        flower: What else ``flwr run`` is told: the SuperLink's name and options.
+        out: The folder in which the server leaves its results. The server app must run on this
+            machine.
+        flower: The further arguments of ``flwr run``: the SuperLink's name and options.
+
+    Returns:
+        Why it failed; ``None`` if it did not.
     """
     out, programs = out.absolute(), Path(sys.executable).parent
     if not _begun(out):

@@ -1,9 +1,9 @@
-"""What crosses between server and sites, and nothing else: every message is made and checked here.
+"""All messages between server and sites. Every message is made and checked here.
 
-A reply holds public numbers, and tensors that are functions of noised sums. No loss, score, count,
-time or size that real patients decided is in any. Every field has a name and a type, and the
-server knows beforehand what it must be, but for a site's name, its number of patients, the noise
-and what that costs.
+A reply holds public numbers, and tensors that are functions of noised sums. It holds no loss,
+score, count, time or size that depends on real patients. Every field has a name and a type, and the
+server knows its value beforehand. The exceptions are a site's name, its number of patients, the
+noise and its cost.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ _OF_GUARANTEE: Mapping[str, type] = {
     field.name: _HINTS[field.name] if _HINTS[field.name] in (int, bool, float) else str
     for field in fields(Guarantee)
 } | {"epsilon_patch": float, "epsilon_patient": float}
-"""A guarantee's fields as they cross; NaN is an ε that nobody knows."""
+"""The types of a guarantee's fields in a message. NaN stands for an ε that is unknown."""
 
 REPLIES: Mapping[str, Mapping[str, type]] = {
     HELLO: {"index": int, "site": str, "patients": int} | dict.fromkeys(VERSIONED, str),
     JOIN: _OF_GUARANTEE,
     ROUND: {"round": int},
 }
-"""The fields of each kind of reply; a round's has tensors beside it."""
+"""The fields of each kind of reply. A round's has tensors beside them."""
 
 HEADER = 4096
 """Bytes that a tensor may have beside its numbers."""
 
 LONGEST = 64
-"""Characters of a text in a reply: a name, a version, or a word of the guarantee."""
+"""The most characters of a text in a reply: a name, a version, or a word of the guarantee."""
 
 FAULTS: Mapping[str, str] = {
     "busy": "is still at work on this run in another process",
@@ -52,7 +52,7 @@ FAULTS: Mapping[str, str] = {
     "budget": "has no privacy budget left for the run",
     "error": "failed",
 }
-"""All that a site says of a fault; the reason stays at the site, as it may betray patients.
+"""The only words of a site about a fault. The reason stays at the site, as it may reveal patients.
 
 A round has one code, ``error``, whatever fails: patients are drawn in it. The others are for
 ``hello`` and ``join``, and tell what the site's own rules, its list of runs and public numbers
@@ -63,20 +63,20 @@ FAILED = "error"
 
 UNLISTED = "answered with something that no reply may hold"
 KNOWN = (*ACCOUNTANTS, PERMUTE_AND_FLIP)
-"""Accountants of which a server can recompute what they say."""
+"""The accountants whose claims a server can recompute."""
 
 CALIBRATED = (
     *("noise_multiplier", "epsilon", "epsilon_patch", "epsilon_patient", "accountant"),
     *("sensitivity", "grid", "distance"),
 )
-"""What a site finds out when it calibrates its noise."""
+"""The fields that a site decides when it calibrates its noise."""
 
 
 class ReplyError(Exception):
-    """A reply that is not what it should be.
+    """A reply is not as it should be.
 
     Args:
-        what: What is wrong, as said of the site.
+        what: What is wrong, as words that follow the site's name.
         site: The site's name, if the reply says it.
     """
 
@@ -87,7 +87,14 @@ class ReplyError(Exception):
 
 @dataclass(frozen=True)
 class Hello:
-    """A site's public facts."""
+    """The public facts of a site.
+
+    Attributes:
+        index: The site's number, from 0.
+        site: Its name.
+        patients: Its number of patients.
+        versions: The versions of its packages.
+    """
 
     index: int
     site: str
@@ -96,23 +103,23 @@ class Hello:
 
 
 def hello() -> RecordDict:
-    """The first message."""
+    """Make the first message to a site."""
     return RecordDict({ABOUT: ConfigRecord({})})
 
 
 def hello_reply(said: Hello) -> RecordDict:
-    """The site's public facts."""
+    """Make a site's reply to the first message: its public facts."""
     facts: dict[str, Any] = {"index": said.index, "site": said.site, "patients": said.patients}
     return RecordDict({ABOUT: ConfigRecord({**facts, **said.versions})})
 
 
 def join(job: Job, share: float) -> RecordDict:
-    """The job, and the site's share of all patients."""
+    """Make the message with the job and the site's share of all patients."""
     return RecordDict({ABOUT: ConfigRecord({"job": job.text(), "share": share})})
 
 
 def join_reply(guarantee: Guarantee) -> RecordDict:
-    """What the whole run is for the site's patients, from public numbers."""
+    """Make a site's reply to the job: the guarantee of the whole run, from public numbers."""
     said: dict[str, Any] = {
         name: _OF_GUARANTEE[name](math.nan if value is None else value)
         for name, value in guarantee.as_dict().items()
@@ -121,40 +128,49 @@ def join_reply(guarantee: Guarantee) -> RecordDict:
 
 
 def order(job: Job, share: float, number: int, state: Arrays) -> RecordDict:
-    """A round's state; the job again, as a site may have started anew."""
+    """Make a round's message with the state.
+
+    It repeats the job, as a site may have restarted.
+
+    Args:
+        job: What server and sites agree on.
+        share: The site's share of all patients.
+        number: The round, from 1.
+        state: The part of the state that sites need.
+    """
     about = ConfigRecord({"job": job.text(), "share": share, "round": number})
     return RecordDict({ABOUT: about, STATE: packed(state)})
 
 
 def order_reply(number: int, reply: Arrays) -> RecordDict:
-    """A round's reply."""
+    """Make a site's reply to a round."""
     return RecordDict({ABOUT: ConfigRecord({"round": number}), STATE: packed(reply)})
 
 
 def fault(code: str, site: str) -> RecordDict:
-    """A fault, by its code among ``FAULTS``, and the site's name as far as it is known."""
+    """Make a fault, with its code among ``FAULTS`` and the site's name as far as it is known."""
     return RecordDict({FAULT: ConfigRecord({"code": code, "site": site})})
 
 
 def packed(state: Arrays) -> ArrayRecord:
-    """Tensors as Flower sends them."""
+    """Convert tensors to Flower's form."""
     return ArrayRecord({name: Array(np.asarray(array)) for name, array in state.items()})
 
 
 def unpacked(record: ArrayRecord) -> Arrays:
-    """Tensors as Flower sent them."""
+    """Convert tensors from Flower's form."""
     return {name: array.numpy() for name, array in record.items()}
 
 
 def asked(message: Message) -> tuple[Mapping[str, Any], Arrays]:
-    """What a site was asked: the fields, and a round's tensors."""
+    """Read the question to a site: the fields, and a round's tensors."""
     content = message.content
     arrays = content.array_records.get(STATE, ArrayRecord())
     return dict(content.config_records[ABOUT]), unpacked(arrays)
 
 
 def check_finite(state: Arrays) -> None:
-    """Refuses what makes a computation fail, or not, by the data that it meets.
+    """Refuse values that can make a computation fail depending on patients' data.
 
     Raises:
         UsageError: For numbers that are not finite.
@@ -178,10 +194,14 @@ def check_like(state: Arrays, before: Arrays) -> None:
 
 
 def checked(kind: str, message: Message) -> Mapping[str, Any]:
-    """The fields of a reply.
+    """Return the fields of a reply.
+
+    Args:
+        kind: The kind of the reply.
+        message: The reply.
 
     Raises:
-        ReplyError: If it is a fault, or holds anything else than its kind may.
+        ReplyError: If it is a fault, or has anything else than its kind may.
     """
     if message.has_error():
         raise ReplyError(FAULTS[FAILED])
@@ -204,18 +224,18 @@ def _fields(record: ConfigRecord, kinds: Mapping[str, type]) -> dict[str, Any]:
 
 
 def hello_of(fields: Mapping[str, Any]) -> Hello:
-    """Reads what ``hello_reply`` wrote."""
+    """Read what ``hello_reply`` wrote."""
     said = {name: fields[name] for name in ("index", "site", "patients")}
     return Hello(**said, versions={name: fields[name] for name in VERSIONED})
 
 
 def guarantee_of(fields: Mapping[str, Any], expected: Guarantee) -> Guarantee:
-    """Reads what ``join_reply`` wrote.
+    """Read what ``join_reply`` wrote.
 
     Args:
-        fields: Of the checked reply.
-        expected: What the job and the site's public numbers make of it before the noise is
-            calibrated: a site decides its noise and what that costs, and nothing else.
+        fields: The fields of the checked reply.
+        expected: The guarantee before the noise is calibrated, from the job and the site's public
+            numbers. A site decides its noise and its cost, and nothing else.
 
     Raises:
         ReplyError: If the site consents to something else, or would spend more than the target.
@@ -237,11 +257,11 @@ def guarantee_of(fields: Mapping[str, Any], expected: Guarantee) -> Guarantee:
 
 
 def reply_of(message: Message, number: int, expected: Arrays) -> Arrays:
-    """A round's tensors.
+    """Read a round's tensors.
 
     Args:
         message: The checked reply.
-        number: Of the round.
+        number: The round's number.
         expected: Tensors of the names, shapes and types that the reply must have.
 
     Raises:
@@ -284,7 +304,7 @@ def _check_headers(record: ArrayRecord, expected: Arrays) -> None:
 
 
 def is_short(text: str) -> bool:
-    """Whether a reply may hold the text."""
+    """Tell whether a text may be in a reply."""
     return len(text) <= LONGEST and (not text or text.isprintable())
 
 
@@ -293,6 +313,6 @@ def _looks(state: Arrays) -> dict[str, tuple[tuple[int, ...], str]]:
 
 
 def size(messages: Sequence[Message]) -> int:
-    """Bytes of the tensors in some messages."""
+    """Return the bytes of the tensors in some messages."""
     records = [r for m in messages if m.has_content() for r in m.content.array_records.values()]
     return sum(len(array.data) for record in records for array in record.values())

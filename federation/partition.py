@@ -1,4 +1,4 @@
-"""Which patients are whose: a cohort's own sites, or a simulated split of it."""
+"""The assignment of patients to sites: a cohort's own sites, or a simulated split of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmark.core.names import did_you_mean
 from benchmark.data.cohort import Patient
 
 SEED = 20220211
-"""Of the shuffles: the same split for every cell of every sweep."""
+"""The seed of the shuffles, so that every cell of every sweep has the same split."""
 
 KINDS = {
     "site": "the cohort's own sites",
@@ -29,11 +29,14 @@ KINDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Partition:
-    """How patients are split.
+    """How patients are split among sites.
 
     Attributes:
-        text: As the user said it.
+        text: As the user wrote it; ``KINDS`` has the forms.
         sites: How many sites.
+
+    Raises:
+        UsageError: At construction, for an unknown form or fewer than two sites.
     """
 
     text: str
@@ -45,7 +48,7 @@ class Partition:
         self._shares()
 
     def split(self, patients: Sequence[Patient]) -> dict[str, tuple[Patient, ...]]:
-        """Patients by site; disjoint, none left out, at least one at each site.
+        """Split patients by site: disjoint, none left out, at least one at each site.
 
         Raises:
             UsageError: If the cohort has not enough patients, or not that many sites of its own.
@@ -64,10 +67,13 @@ class Partition:
     def held_out(
         self, train: Sequence[Patient], others: Sequence[Patient]
     ) -> dict[str, tuple[Patient, ...]]:
-        """Other patients by the sites of the training ones, and by the same rule.
+        """Assign other patients to the sites of the training ones, by the same rule.
 
-        Who is like nobody's training patients, by site or scanner, is left out; a site may be left
-        with nobody.
+        A patient whose site or scanner no training patient has is left out. A site may have none.
+
+        Args:
+            train: The training patients.
+            others: The patients to assign.
         """
         if self.text not in _LIKENESS:
             return self._shuffled(others, least=0)
@@ -130,7 +136,7 @@ class Partition:
 
 
 def check_disjoint(sites: Mapping[str, Sequence[str]]) -> None:
-    """Refuses a patient who is at two sites.
+    """Refuse a patient who is at two sites.
 
     Args:
         sites: The patients by site, each an ``Identity`` or its text.
@@ -208,4 +214,4 @@ _LIKENESS: dict[str, Callable[[Patient], Any]] = {
     "site": lambda patient: patient.site,
     "scanner": _acquisition,
 }
-"""What the patients of one site have in common, where a split is no shuffle."""
+"""What the patients of one site have in common, where a split is not a shuffle."""

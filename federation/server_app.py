@@ -1,9 +1,9 @@
-"""The server's side of the Flower app, for a deployment: rounds in, a generator out.
+"""The server's side of the Flower app, for a deployment: it runs the rounds and saves a generator.
 
 Everything it needs comes with ``flwr run --run-config``; the defaults are in ``pyproject.toml``
-beside this file. It leaves ``OUT/<run>/generator/`` and, last, ``OUT/<run>/federation.json``; where
-that is, the same command does nothing more. It goes on from its checkpoint if it was stopped.
-``OUT/error.txt`` is there from the start until the run ends well, and says what is wrong.
+beside this file. It writes ``OUT/<run>/generator/`` and, last, ``OUT/<run>/federation.json``. Where
+that file exists, the same command does nothing more. A stopped run continues from its checkpoint.
+``OUT/error.txt`` exists from the start until the run ends well, and says what is wrong.
 """
 
 from __future__ import annotations
@@ -44,7 +44,16 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """One federated fit over the sites that are there; none if it is done."""
+    """Run one federated fit over the connected sites, unless it is done.
+
+    Args:
+        grid: Flower's connection to the sites.
+        context: Flower's context, with the run's configuration.
+
+    Raises:
+        UsageError: If another run is at work in the folder, or the configuration is not allowed.
+        FederationError: If a site is missing, late or fails.
+    """
     torch.set_num_threads(1)
     config = context.run_config
     out = _out(config)
@@ -70,7 +79,7 @@ def _run(grid: Grid, config: Mapping[str, Any], out: Path) -> None:
 
 
 def is_done(folder: Path) -> bool:
-    """Whether a run's folder has its result, which is written last."""
+    """Tell whether a run's folder has its result, which is written last."""
     return read_json(folder / RESULT).get("run") == folder.name
 
 
@@ -87,10 +96,14 @@ def _fit(grid: Grid, job: Job, rules: Rules, facts: Mapping[int, Hello], folder:
 
 
 def job_of(config: Mapping[str, Any], *, patients: int) -> Job:
-    """The job that a run's configuration asks for, for so many patients at all sites.
+    """Return the job that a run's configuration asks for.
+
+    Args:
+        config: The configuration.
+        patients: The number of patients at all sites.
 
     Raises:
-        UsageError: For anything that cannot be meant.
+        UsageError: For anything that is not allowed.
     """
     name, preset = str(config["generator"]), str(config["preset"])
     kind = generators.get(name)

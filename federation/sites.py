@@ -1,12 +1,13 @@
 """A site: its patients, its own plan, its own ledger, its own noise.
 
-A site trusts nobody: it plans the guarantee from its own public numbers, charges it to its own
-ledger before the first private batch, counts the rounds, and never runs one twice on other weights.
-An entry pays for one guarantee, one job and its own patients; where any of them is another, or the
-site's record of what it answered is lost, the run is charged anew.
+A site trusts nobody. It plans the guarantee from its own public numbers, charges it to its own
+ledger before the first private batch, and counts the rounds. It never runs a round twice on other
+weights. An entry pays for one guarantee, one job and its own patients. If any of them differs, or
+the site's record of its answers is lost, the run is charged anew.
 
-Nothing that one patient's files hold decides whether a round is answered: who has no usable patch
-stays in the public number of patients, contributes nothing, and is noted for the site alone.
+The content of a patient's files never decides whether a round is answered. A patient without a
+usable patch stays in the public number of patients, contributes nothing, and is noted for the site
+alone.
 """
 
 from __future__ import annotations
@@ -45,24 +46,24 @@ REPLY, WITHOUT = "reply.safetensors", "without-patches.txt"
 
 @dataclass(frozen=True, kw_only=True)
 class Post:
-    """Where a site works; decides no result but by its patients.
+    """The place of a site's work. Only its patients affect a result.
 
     Attributes:
         index: The site's number, from 0.
         name: Its name.
         patients: Its training patients as its cohort lists them; their number is public. ``None``
             for one whose files cannot be used.
-        voxels: Who they are, as the ledger knows them: each an ``Identity`` or its text.
+        voxels: The patients as the ledger knows them: each an ``Identity`` or its text.
         data: Digest of their files.
-        private: Whether they are anything but phantoms.
+        private: Whether they are real; false for phantoms.
         folder: What the site keeps of this run.
-        cache: What can be made again.
-        state: Where its ledger is.
+        cache: The folder of what can be made again.
+        state: The folder of its ledger.
         seeded_allowed: Whether noise may come from the server's seed, as in a benchmark.
         planned: The guarantee, if it was planned before.
         device: A torch device's name.
-        faults: Why some patients' files cannot be used; for the site's own eyes.
-        remote: Whether the server is somebody else's, as in a deployment.
+        faults: Why some patients' files cannot be used, for the site alone.
+        remote: Whether another party runs the server, as in a deployment.
     """
 
     index: int
@@ -82,19 +83,19 @@ class Post:
 
 
 class BusyError(UsageError):
-    """A run that another process of this site computes."""
+    """Another process of this site computes the run."""
 
 
 class Site:
     """One site in one run.
 
     Args:
-        post: Where it works.
-        job: What was agreed on.
+        post: The place of its work.
+        job: What server and sites agree on.
         share: Its public share of all patients.
 
     Raises:
-        UsageError: If the job cannot be done, or not by this site's rules.
+        UsageError: If the job cannot be done, or is against this site's rules.
     """
 
     def __init__(self, post: Post, job: Job, share: float) -> None:
@@ -118,17 +119,17 @@ class Site:
     def compute(
         self, number: int, state: Arrays, *, before_release: Callable[[], None] = lambda: None
     ) -> Arrays:
-        """The reply of a round.
+        """Compute the reply of a round.
 
-        With the operating system's noise the reply is kept before it is sent: asked again for the
-        same round on the same weights, the site sends it again. A round that was not answered left
-        nothing behind, and is drawn anew.
+        With the operating system's noise, the reply is kept before it is sent. If the site is asked
+        again for the same round on the same weights, it sends it again. A round that was not
+        answered left nothing behind, and is drawn anew.
 
         Args:
-            number: Of the round.
+            number: The round's number.
             state: What the server sent.
-            before_release: Called when all is done, or has failed, while the run is still held:
-                a second question that comes in between cannot find out how long that took.
+            before_release: Called when all is done, or has failed, while the run is still locked.
+                So a second question that arrives meanwhile cannot find out how long that took.
 
         Raises:
             UsageError: For a round that is not the next one.
@@ -145,7 +146,7 @@ class Site:
                 before_release()
 
     def consent(self) -> Guarantee:
-        """The guarantee, if the ledger has room for it or it is paid for; spends nothing.
+        """Return the guarantee, if the ledger has room for it or it is paid for. Nothing is spent.
 
         Raises:
             BusyError: If another process computes this run.
@@ -202,7 +203,7 @@ class Site:
         return reply
 
     def context(self, number: int) -> FitContext:
-        """Seed and noise of this site's round, and of no other."""
+        """Return the seed and the noise of one round of this site; no other round has the same."""
         return FitContext(
             seed=stream(self.job.seed, f"site {self.post.index} round {number}"),
             noise=self._noise(number),
@@ -264,10 +265,10 @@ class Site:
 
 
 def patches_of(post: Post, job: Job) -> Patches:
-    """A site's training patches, kept in its cache.
+    """Return a site's training patches, kept in its cache.
 
     Raises:
-        DataError: For phantoms alone, if one has no patch; of patients it is noted in the folder.
+        DataError: For a phantom without a patch. Real patients without one are noted in the folder.
     """
     faults: list[DataError] | None = [] if post.private else None
     patches = cached(
@@ -286,7 +287,7 @@ def patches_of(post: Post, job: Job) -> Patches:
 
 
 def digest(state: Arrays) -> str:
-    """SHA-256 of a state's names, shapes and values."""
+    """Return the SHA-256 of a state's names, shapes, types and values."""
     whole = hashlib.sha256()
     for name, array in sorted(state.items()):
         whole.update(f"{name}{array.shape}{array.dtype}".encode())

@@ -1,6 +1,6 @@
-"""The server's rounds: every site answers every one in time, as it should, or the run stops.
+"""The server's rounds. Every site must answer every round correctly and in time, or the run stops.
 
-Flower goes on without a site that failed; a benchmark that did so would report another federation
+Flower continues without a site that failed. A benchmark that did so would report another federation
 than the one that was asked for.
 """
 
@@ -31,12 +31,12 @@ UNKNOWN = "at node"
 
 
 class FederationError(BenchError):
-    """A federated run that stopped, naming site and round."""
+    """A federated run stopped; the message names site and round."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """What the server knows of a finished round; nothing that a patient decided.
+    """What the server knows of a finished round. Nothing in it depends on a single patient.
 
     Attributes:
         number: From 1.
@@ -57,14 +57,14 @@ class Round:
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """How the server proceeds; decides no result.
+    """How the server proceeds. It affects no result.
 
     Attributes:
         sites: How many sites must take part.
         timeout_s: How long an answer may take.
-        start_s: How long sites may take to be there, and for their first answer.
-        checkpoint: Where the state after every round is kept; ``None`` for nowhere.
-        done: Hears of every round.
+        start_s: How long sites may take to connect, and for their first answer.
+        checkpoint: Makes the checkpoint for the state after every round; ``None`` for none.
+        done: Called for every round.
         device: A torch device's name.
     """
 
@@ -83,8 +83,8 @@ class Member:
     Attributes:
         node: Flower's number of it, another one at every start.
         facts: Its public facts.
-        share: Of all patients.
-        guarantee: What the whole run is for its patients.
+        share: Its share of all patients.
+        guarantee: The guarantee of the whole run for its patients.
     """
 
     node: int
@@ -96,13 +96,16 @@ class Member:
 def train(
     grid: Grid, job: Job, rules: Rules, facts: Mapping[int, messages.Hello] | None = None
 ) -> tuple[Arrays, list[Member]]:
-    """Runs the rounds that are left; returns the last state and the sites, in their own order.
+    """Run the rounds that are left.
 
     Args:
-        grid: Flower's way to the sites.
+        grid: Flower's connection to the sites.
         job: What they agree on.
         rules: How to proceed.
         facts: The sites' public facts, if they were greeted before.
+
+    Returns:
+        The last state and the sites, in their own order.
 
     Raises:
         FederationError: If a site is missing, late, fails or answers with anything unexpected.
@@ -166,7 +169,10 @@ def _round(
 
 
 def greet(grid: Grid, rules: Rules) -> dict[int, messages.Hello]:
-    """Every site's public facts, by its node.
+    """Ask every site for its public facts.
+
+    Returns:
+        The facts by node.
 
     Raises:
         FederationError: If sites are missing, or are not what they should be.

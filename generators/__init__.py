@@ -1,1 +1,1 @@
-"""Generators of labelled patches, one file each; the file name is the plug-in's name."""
+"""Generators of labelled patches, one file each. The file name is the plug-in's name."""

@@ -1,7 +1,7 @@
-"""The laws that every generator keeps, for its author's own tests.
+"""The laws that every generator keeps, for the tests of its author.
 
 Each law takes the plug-in's class and raises ``LawBrokenError`` with a sentence. ``LAWS`` has them
-by name; a test crosses them with every registered generator.
+by name; a test applies them to every registered generator.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Law = Callable[[type[Generator]], None]
 
 
 def patches(seed: int = 0) -> Patches:
-    """A few bright bars on a noisy ground, for six patients."""
+    """Make patches of six patients: a bright bar on a noisy ground in each."""
     rng = np.random.default_rng(seed)
     n = PUBLIC.patients * PUBLIC.patches_per_patient
     masks = np.zeros((n, 1, PUBLIC.patch_size, PUBLIC.patch_size), np.uint8)
@@ -51,12 +51,17 @@ def patches(seed: int = 0) -> Patches:
 
 
 def budget_of(kind: type[Generator], unit: Any = "patch") -> Budget:
-    """The budget that a plug-in is tried with: finite if it can honour one."""
+    """Return the budget that a plug-in is tested with: finite if it can honour one."""
     return Budget(epsilon=FINITE_EPSILON if kind.is_private else math.inf, delta=1e-3, unit=unit)
 
 
 def fitted(kind: type[Generator], data: Patches | None = None) -> Generator:
-    """The plug-in with its smoke settings, fitted with seeded noise."""
+    """Make a plug-in with its smoke settings, and fit it with seeded noise.
+
+    Args:
+        kind: The plug-in's class.
+        data: The patches; ``patches()`` if ``None``.
+    """
     generator = kind(kind.smoke)
     guarantee = generator.plan(PUBLIC, budget_of(kind))
     generator.fit(data or patches(), guarantee, _context())
@@ -64,7 +69,7 @@ def fitted(kind: type[Generator], data: Patches | None = None) -> Generator:
 
 
 def describes_itself(kind: type[Generator]) -> None:
-    """Name, version, citation, presets and smoke settings are there and of the right type."""
+    """Check that name, version, citation, presets and smoke settings exist and have their types."""
     hold(bool(kind.name and kind.citation), "it needs a name and a citation")
     hold(isinstance(kind.version, int) and kind.version >= 1, "version is an integer from 1 on")
     hold("quick" in kind.presets, "there is a preset 'quick'")
@@ -73,7 +78,10 @@ def describes_itself(kind: type[Generator]) -> None:
 
 
 def plans_within_the_budget(kind: type[Generator]) -> None:
-    """The planned ε never exceeds the target, for either unit, and says what it rests on."""
+    """Check that the planned ε never exceeds the target, for either unit.
+
+    The plan must also name the unit and the δ of the budget.
+    """
     for unit in UNITS:
         planned = kind(kind.smoke).plan(PUBLIC, budget_of(kind, unit))
         hold(planned.epsilon <= budget_of(kind, unit).epsilon, "the planned ε is within the target")
@@ -82,7 +90,7 @@ def plans_within_the_budget(kind: type[Generator]) -> None:
 
 
 def refuses_a_budget_it_cannot_honour(kind: type[Generator]) -> None:
-    """A generator that is not private refuses a finite ε."""
+    """Check that a generator that is not private refuses a finite ε."""
     if kind.is_private:
         return
     try:
@@ -93,7 +101,7 @@ def refuses_a_budget_it_cannot_honour(kind: type[Generator]) -> None:
 
 
 def charges_before_touching(kind: type[Generator]) -> None:
-    """The charge comes once, as planned, and before the patches are looked at."""
+    """Check that a fit charges once, as planned, and before it reads the patches."""
     charged: list[Guarantee] = []
 
     class Guarded(Patches):
@@ -116,14 +124,14 @@ def charges_before_touching(kind: type[Generator]) -> None:
 
 
 def samples_labelled_patches(kind: type[Generator]) -> None:
-    """Samples have the asked number, the fitted size and the contract's types, and no patient."""
+    """Check that samples have the asked number, the fitted size and no patient."""
     drawn = fitted(kind).sample(5, seed=1)
     hold(len(drawn) == 5 and drawn.size == PUBLIC.patch_size, "5 patches of the fitted size")
     hold(drawn.patient is None, "synthetic patches belong to no patient")
 
 
 def samples_only_when_fitted(kind: type[Generator]) -> None:
-    """Sampling before a fit is refused."""
+    """Check that sampling before a fit is refused."""
     try:
         kind(kind.smoke).sample(1, seed=0)
     except NotFittedError:
@@ -132,14 +140,17 @@ def samples_only_when_fitted(kind: type[Generator]) -> None:
 
 
 def repeats_bit_for_bit(kind: type[Generator]) -> None:
-    """One seed gives one result; another seed of ``sample`` gives another."""
+    """Check that one seed gives one result, and another seed of ``sample`` gives another."""
     one, two = fitted(kind), fitted(kind)
     hold(_same(one.sample(8, seed=1), two.sample(8, seed=1)), "a seeded fit repeats")
     hold(not _same(one.sample(8, seed=1), one.sample(8, seed=2)), "another seed, other samples")
 
 
 def survives_saving(kind: type[Generator]) -> None:
-    """A loaded generator draws what the saved one drew; files are JSON and safetensors alone."""
+    """Check that a loaded generator draws what the saved one drew.
+
+    Only JSON and safetensors files may be written.
+    """
     generator = fitted(kind)
     with tempfile.TemporaryDirectory() as name:
         generator.save(Path(name))
@@ -150,7 +161,7 @@ def survives_saving(kind: type[Generator]) -> None:
 
 
 def is_blind_if_it_says_so(kind: type[Generator]) -> None:
-    """A generator that needs no data gives the same samples whatever the patients hold."""
+    """Check that a generator that needs no data gives the same samples for any patients."""
     if kind.needs_data:
         return
     one, two = fitted(kind, patches(0)), fitted(kind, patches(1))
@@ -158,7 +169,7 @@ def is_blind_if_it_says_so(kind: type[Generator]) -> None:
 
 
 def trains_across_sites_if_it_says_so(kind: type[Generator]) -> None:
-    """In every design: plans within the budget, rounds that repeat, replies as announced."""
+    """Check every design: plans within the budget, rounds that repeat, replies as announced."""
     if not issubclass(kind, FederatedGenerator):
         return
     for design in kind.designs:
@@ -167,7 +178,7 @@ def trains_across_sites_if_it_says_so(kind: type[Generator]) -> None:
 
 
 def subjects(kind: type[Generator]) -> Iterator[Subject]:
-    """A private generator's fits for both units, and its sites' sides in every design."""
+    """Yield a private generator's fits for both units, and its sites' sides in every design."""
     if not (kind.is_private and kind.needs_data):
         return
     for unit in UNITS:

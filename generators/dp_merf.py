@@ -1,18 +1,19 @@
 """DP-MERF: a generator network trained against one noised mean embedding of the patches.
 
-Of the patients a single vector m is released, the mean over units of clipped random features φ
-(``generators/nets/embedding.py``); a network G is then trained, on nothing else, to lower
+A single vector m is released about the patients: the mean over units of clipped random features φ
+(``generators/nets/embedding.py``). A network G is then trained, on nothing else, to lower
 
     ‖ mean_j clip(φ(G(z_j))) - m ‖²,
 
-estimated without the bias that the spread of a batch's fakes has. The paper's features are those of
-whole images times their class; a patch has a mask in place of a class, so image and mask go into
-the features together, and they are those of small windows, which are alike in all patches.
+estimated without the bias that comes from the spread of a batch's fakes. The paper's features are
+those of whole images times their class. A patch has a mask in place of a class, so image and mask
+enter the features together. The features are those of small windows, which are similar in all
+patches.
 
-Where it does not help: with the patch as unit the noise is negligible, so the ceiling is the
-embedding's own, which no larger ε lifts. With sixteen patients as units at ε = 2 it reached 0.645
-Dice on the embedded cohort (``simulator``: 0.436; ``dp-simulator``: 0.834), and on another cohort
-less than its own control that no patient reaches (``evidence=mean``); with fewer features and a
+Where it does not help: with the patch as unit the noise is negligible, so the embedding itself is
+the limit, which no larger ε lifts. With sixteen patients as units at ε = 2 it reached 0.645 Dice on
+the embedded cohort (``simulator``: 0.436; ``dp-simulator``: 0.834). On another cohort it reached
+less than its own control that uses no patient (``evidence=mean``). With fewer features and a
 smaller clip norm the mask vanished. docs/experiments.md has the numbers.
 
 Reference: Harder, Adamczewski and Park (2021), arXiv:2002.11603, there with random features of
@@ -77,15 +78,15 @@ class DpMerf(DrawingGenerator, ReleasingGenerator):
 
     @property
     def clip_norm(self) -> float:
-        """C, of a unit's vector."""
+        """C, the largest norm of a unit's vector."""
         return self.params.clip_norm
 
     def noised_numbers(self, public: PublicNumbers) -> int:
-        """The features."""
+        """Count the features."""
         return self.params.frequencies * len(scales(public.patch_size))
 
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
-        """Releases one mean, and trains the network against it."""
+        """Release one noised mean, and train the network against it."""
         spent = replace(guarantee, seeded=context.noise.seeded)
         kept = KeptReleases(context, spent)
         size = patches.size
@@ -104,7 +105,7 @@ class DpMerf(DrawingGenerator, ReleasingGenerator):
         return spent
 
     def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> MeanSite:
-        """Releases means of the site's patients."""
+        """Return what releases noised means of the site's patients."""
 
         def features(seed: int, size: int, unit: Unit) -> Features:
             return self._features(self._embedding(seed, size, unit))
@@ -112,11 +113,11 @@ class DpMerf(DrawingGenerator, ReleasingGenerator):
         return MeanSite(features, patches, guarantee)
 
     def server_side(self, size: int, schedule: Schedule, context: FitContext) -> MeanServer:
-        """Averages them."""
+        """Return what averages the sites' means."""
         return MeanServer(self.params.frequencies * len(scales(size)), context.seed)
 
     def close(self, state: Arrays, size: int) -> None:
-        """Trains the network against the average."""
+        """Train the network against the average."""
         deviation = float(np.sqrt(state["variance"][0]))
         target = Target(
             mean=state["mean"],
@@ -170,7 +171,11 @@ class DpMerf(DrawingGenerator, ReleasingGenerator):
         self._net = train(net.to(device), embedding, target, self.params, progress)
 
     def check_size(self, size: int) -> None:
-        """Refuses a side that cannot be doubled up to."""
+        """Refuse a side that doubling cannot reach.
+
+        Raises:
+            UsageError: With the sides that can be made.
+        """
         least = 2 ** (self.params.levels + 1)
         if size % 2**self.params.levels or size < least:
             raise UsageError(

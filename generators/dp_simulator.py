@@ -1,13 +1,13 @@
 """DP-Simulator: a vessel simulator, fitted to one noised mean of a few statistics of the patients.
 
-The simulator and its prior are made of no data. Of the patients a single vector of some numbers is
-released, the mean over units of bounded statistics; which populations of the prior it fits is
-post-processing, and so is drawing from them. With tens of patients that vector survives the noise
-that gradients of a network do not.
+The simulator and its prior are made without data. A single vector of a few numbers is released
+about the patients: the mean over units of bounded statistics. Finding the populations of the prior
+that fit it is post-processing, and so is drawing from them. With tens of patients that vector
+survives the noise, while gradients of a network do not.
 
-What to learn is ``design``. Populations of ``tubes`` and ``trees`` differ in how vessels and
-scanners look. Those of ``labels`` differ in where a label ends alone, the one thing that a
-simulator of every scanner cannot teach: it is two numbers, so that little noise is in them.
+``design`` chooses what to learn. Populations of ``tubes`` and ``trees`` differ in the look of
+vessels and scanners. Those of ``labels`` differ only in where a label ends, which a simulator of
+every scanner cannot teach. It is measured by two numbers, so there is little noise in them.
 
 Reference: the Gaussian mechanism of Balle and Wang (2018), arXiv:1805.06530; fitting simulators to
 private summaries as in Gong (2022), arXiv:1910.13049, there for inference.
@@ -44,7 +44,7 @@ from generators.simulation.family import Family
 from generators.simulation.populations import Mixture, Populations, Posterior, populations_of
 
 EVIDENCE = (RELEASE, "noise", "mean", "prior")
-"""What the simulator is fitted to; all but the first are controls that no patient reaches."""
+"""What the simulator is fitted to. All but the first are controls that use no patient."""
 
 SAFE_SIDE = {
     "sqrt_fraction": -1.0,
@@ -55,21 +55,29 @@ SAFE_SIDE = {
     "halo": 1.0,
     "median": 1.0,
 }
-"""Whither noise does little harm: to fewer and thinner vessels, all brighter than they are. Patches
-the other way teach a segmenter to mark what is none (docs/experiments.md)."""
+"""The direction, by statistic, in which an error does little harm: to fewer and thinner vessels,
+and all brighter than they are. Patches with the opposite error teach a segmenter to mark what is no
+vessel (docs/experiments.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DpSimulatorParams(Settings):
-    """How the simulator is fitted.
+    """Settings of the fit.
 
-    ``evidence``: the ``release``; or a control: its ``noise`` alone, the prior's own ``mean``, or
-    nothing, so the ``prior``. ``caution``: by how many deviations of its noise the mean is moved
-    to the safe side, in each number that has one, as an estimate is whose error costs more on one
-    side (Zellner 1986, JASA 81, p. 446); by public constants, so post-processing. ``design``: in
-    what populations differ (``families``); but for ``tubes`` pixels have a nominal side,
-    ``pixel_mm``. ``spread``: of patches, in deviations of what stays unknown, or of the prior of
-    ``trees``.
+    Attributes:
+        clip_norm: C, the largest norm of a unit's vector.
+        spread: The spread of patches, in standard deviations of what stays unknown, or of the prior
+            of ``trees``.
+        caution: By how many standard deviations of its noise the mean is moved to the safe side, in
+            each number that has one. An estimate whose error costs more on one side is shifted so
+            (Zellner 1986, JASA 81, p. 446). The shift uses public constants, so it is
+            post-processing.
+        populations: How many populations are simulated for the fit.
+        patches: How many patches are simulated of each.
+        evidence: The ``release``; or a control: its ``noise`` alone, the prior's own ``mean``, or
+            nothing, so the ``prior``.
+        design: In what populations differ (``families``).
+        pixel_mm: A pixel's nominal side in mm; ``tubes`` have none.
     """
 
     clip_norm: Annotated[
@@ -85,7 +93,7 @@ class DpSimulatorParams(Settings):
 
     @property
     def family(self) -> Family:
-        """The populations that it is fitted among."""
+        """The family of populations that is fitted."""
         return families.family(self.design, self.pixel_mm)
 
 
@@ -119,15 +127,15 @@ class DpSimulator(ReleasingGenerator):
 
     @property
     def clip_norm(self) -> float:
-        """C, of a unit's vector."""
+        """C, the largest norm of a unit's vector."""
         return self.params.clip_norm
 
     def noised_numbers(self, public: PublicNumbers) -> int:
-        """The statistics."""
+        """Count the statistics."""
         return len(self.params.family.statistics)
 
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
-        """Releases one mean, and finds the populations that it fits."""
+        """Release one noised mean, and find the populations that fit it."""
         spent = replace(guarantee, seeded=context.noise.seeded)
         kept = KeptReleases(context, spent)
         populations = self._populations(context.seed, patches.size, spent.unit)
@@ -139,7 +147,7 @@ class DpSimulator(ReleasingGenerator):
         return spent
 
     def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> MeanSite:
-        """Releases means of the site's patients."""
+        """Return what releases noised means of the site's patients."""
 
         def features(seed: int, size: int, unit: Unit) -> Features:
             return self._features(self._populations(seed, size, unit))
@@ -147,18 +155,22 @@ class DpSimulator(ReleasingGenerator):
         return MeanSite(features, patches, guarantee)
 
     def server_side(self, size: int, schedule: Schedule, context: FitContext) -> MeanServer:
-        """Averages them."""
+        """Return what averages the sites' means."""
         return MeanServer(len(self.params.family.statistics), context.seed)
 
     def close(self, state: Arrays, size: int) -> None:
-        """Finds the populations that the average fits."""
+        """Find the populations that fit the average."""
         populations = self._populations(int(state["seed"][0]), size, UNITS[int(state["unit"][0])])
         deviation = float(np.sqrt(state["variance"][0]))
         clip_norm = self.params.clip_norm if deviation else math.inf
         self._learn(populations, state["mean"], deviation, clip_norm, size)
 
     def sample(self, n: int, *, seed: int) -> Patches:
-        """Draws ``n`` labelled patches."""
+        """Draw ``n`` labelled patches.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._known is None:
             raise NotFittedError(f"{self.name} must be fitted before it can sample.")
         rng = np.random.default_rng(stream(seed, "samples"))
@@ -167,7 +179,13 @@ class DpSimulator(ReleasingGenerator):
         return Patches(images=images, masks=masks)
 
     def save(self, folder: Path) -> None:
-        """Writes ``settings.json`` and ``weights.safetensors``: what is known of the parameters."""
+        """Write ``settings.json`` and ``weights.safetensors``.
+
+        The weights are the fitted distribution of the simulator's parameters.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._known is None:
             raise NotFittedError(f"{self.name} must be fitted before it can be saved.")
         settings = {"size": self._size, "params": self.params.as_dict()}

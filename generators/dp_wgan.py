@@ -1,7 +1,8 @@
 """DP-WGAN: the WGAN whose critic is trained with DP-SGD.
 
-The paper's, with its faults mended: a fresh Poisson batch for every critic step, only the real half
-of the gradient noised and charged, the fake half clipped, the public expected batch as divisor.
+It is the paper's, with its faults corrected. Every critic step draws a fresh Poisson batch. Only
+the real half of the gradient is noised and charged, and the fake half is clipped. The divisor is
+the public expected batch.
 
 Reference: Kossen et al. (2022), Frontiers in AI 5:813842; Xie et al. (2018), arXiv:1802.06739,
 Algorithm 1.
@@ -27,7 +28,13 @@ from generators.wgan import Wgan
 
 @dataclass(frozen=True, kw_only=True)
 class DpWganParams(WganParams):
-    """The WGAN's settings, the clip norm C, and whose upper bound on ε is reported."""
+    """Settings of the WGAN, with those of its privacy.
+
+    Attributes:
+        clip_norm: C, the largest norm of a unit's gradient.
+        accountant: The accountant whose upper bound on ε is reported.
+        dp_engine: How the clipped sum is computed; it affects the speed alone.
+    """
 
     clip_norm: Annotated[
         float,
@@ -64,7 +71,7 @@ class DpWgan(Wgan):
 
     @property
     def engine(self) -> str:
-        """How the clipped sum is computed: decides the speed alone."""
+        """How the clipped sum is computed; it affects the speed alone."""
         return self.params.dp_engine
 
     def _plan(self, public: PublicNumbers, budget: Budget, steps: int) -> Guarantee:

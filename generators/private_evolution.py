@@ -1,21 +1,21 @@
 """Private Evolution: simulated populations that patients vote for, generation by generation.
 
-The simulator and its first generation are made of no data. In each of T iterations every unit votes
-for the candidates that are most like it, the noised mean of the votes is released, and the next
-generation varies those that are left (``simulation.evolution`` has the formulae). A unit's votes
-are cut to norm C, so with σ the noise multiplier T releases compose to μ = √T / σ (``release``);
-later candidates depend on earlier votes as released, and on nothing else of the patients.
+The simulator and its first generation are made without data. In each of T iterations every unit
+votes for the candidates that are most like it. The noised mean of the votes is released, and the
+next generation varies the candidates that are left (``simulation.evolution`` has the formulae). A
+unit's votes are clipped to norm C. So with σ the noise multiplier, T releases compose to μ = √T / σ
+(``release``). Later candidates depend on the released votes, and on nothing else of the patients.
 
-What differs from the papers: a candidate is a population, not a sample, since tens of patients
-cannot fill a histogram over hundreds of samples; a patient's votes, the mean of the patches', are
-brought to one norm by a small C, so that none of it is wasted; and a child is the mean of several
-parents, in which the votes' noise averages out (``parents=1`` is the papers' own).
+It differs from the papers in three ways. A candidate is a population, not a sample, since tens of
+patients cannot fill a histogram over hundreds of samples. A patient's votes, the mean of the
+patches', are brought to one norm by a small C, so that none of it is wasted. And a child is the
+mean of several parents, which averages the votes' noise (``parents=1`` is the papers' own).
 
 Where it does not pay, on phantoms of 16 patients as units: votes of noise alone
-(``evidence=noise``) score between 0.49 and 0.62 Dice, about as version 1 of ``simulator`` (0.56);
-at ε ≤ 0.5 what is found is no nearer to the patients' statistics than the prior is. Without noise
-it gains nothing over ε = 2: what the simulator cannot draw, no vote finds. Over draws of the noise
-it is unsteady: on two cohorts that nothing was chosen on it reached 0.65 at ε = 2, between 0.34 and
+(``evidence=noise``) score between 0.49 and 0.62 Dice, about as version 1 of ``simulator`` (0.56).
+At ε ≤ 0.5 the result is no nearer to the patients' statistics than the prior is. Without noise it
+gains nothing over ε = 2: no vote finds what the simulator cannot draw. It varies much over draws of
+the noise. On two cohorts on which nothing was chosen it reached 0.65 at ε = 2, between 0.34 and
 0.81, where ``simulator`` has 0.55 and 0.63 (``docs/experiments.md``).
 
 References: Lin et al. (2024), arXiv:2305.15560, algorithms 1 and 2; Lin et al. (2025),
@@ -56,19 +56,27 @@ from generators.simulation.family import Family
 FEW = IntDistribution(1, 1000, log=True)
 WIDTH = FloatDistribution(0.0, 5.0)
 EVIDENCE = (RELEASE, "noise")
-"""What decides a vote; the second is a control that no patient reaches."""
+"""What decides a vote. The second is a control that uses no patient."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateEvolutionParams(Settings):
-    """How populations evolve; spreads are standard deviations of logits.
+    """Settings of the evolution. Spreads are standard deviations of logits.
 
-    ``candidates`` S and ``iterations`` T; ``patches`` simulated for each candidate; ``parents`` of
-    a child; ``threshold`` t, in the noise's deviations; ``first_spread`` of the first generation,
-    ``spread`` of the second around its parents, times ``decay`` in each that follows, and
-    ``sample_spread`` of samples. ``evidence``: the ``release``; or a control: its ``noise`` alone.
-    ``design``: in what populations differ (``families``); but for ``tubes`` pixels have a nominal
-    side, ``pixel_mm``.
+    Attributes:
+        candidates: S, the candidates of a generation.
+        iterations: T.
+        parents: How many parents a child has.
+        patches: How many patches are simulated for each candidate.
+        clip_norm: C, the largest norm of a unit's votes.
+        threshold: t: votes below this many standard deviations of their noise do not count.
+        first_spread: The spread of the first generation.
+        spread: The spread of the second generation around its parents.
+        decay: The factor of the spread in each generation that follows.
+        sample_spread: The spread of samples.
+        evidence: The ``release``; or a control: its ``noise`` alone.
+        design: In what populations differ (``families``).
+        pixel_mm: A pixel's nominal side in mm; ``tubes`` have none.
     """
 
     candidates: Annotated[
@@ -91,7 +99,7 @@ class PrivateEvolutionParams(Settings):
 
     @property
     def family(self) -> Family:
-        """The populations that candidates are of."""
+        """The family of the candidates."""
         return families.family(self.design, self.pixel_mm)
 
 
@@ -126,20 +134,20 @@ class PrivateEvolution(ReleasingGenerator):
 
     @property
     def clip_norm(self) -> float:
-        """C, of a unit's vector."""
+        """C, the largest norm of a unit's votes."""
         return self.params.clip_norm
 
     @property
     def releases(self) -> int:
-        """A vote in each iteration."""
+        """T: one vote in each iteration."""
         return self.params.iterations
 
     def noised_numbers(self, public: PublicNumbers) -> int:
-        """A vote for each candidate of every iteration."""
+        """Count the votes: one for each candidate of every iteration."""
         return self.params.candidates * self.params.iterations
 
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
-        """The rounds of a federation whose only site has all patients."""
+        """Run the rounds of a federation whose only site has all patients."""
         spent = replace(guarantee, seeded=context.noise.seeded)
         kept = KeptReleases(context, spent)
         release = Release(spent)
@@ -156,20 +164,24 @@ class PrivateEvolution(ReleasingGenerator):
         return spent
 
     def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> VoteSite:
-        """Lets the site's units vote."""
+        """Return what lets the site's units vote."""
         return VoteSite(self.params, patches, guarantee)
 
     def server_side(self, size: int, schedule: Schedule, context: FitContext) -> VoteServer:
-        """Averages the votes, and evolves."""
+        """Return what averages the votes and evolves the candidates."""
         return VoteServer(self.params, schedule.rounds, context.seed)
 
     def close(self, state: Arrays, size: int) -> None:
-        """Takes the last generation."""
+        """Take over the last generation."""
         self._last = Generation(state["logits"], state["weights"])
         self._size = size
 
     def sample(self, n: int, *, seed: int) -> Patches:
-        """Draws ``n`` labelled patches, each of a population of its own."""
+        """Draw ``n`` labelled patches, each of a population of its own.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._last is None:
             raise NotFittedError(f"{self.name} must be fitted before it can sample.")
         p, rng = self.params, np.random.default_rng(stream(seed, "samples"))
@@ -178,7 +190,11 @@ class PrivateEvolution(ReleasingGenerator):
         return Patches(images=images, masks=masks)
 
     def save(self, folder: Path) -> None:
-        """Writes ``settings.json`` and ``weights.safetensors``: the last generation."""
+        """Write ``settings.json`` and ``weights.safetensors`` with the last generation.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._last is None:
             raise NotFittedError(f"{self.name} must be fitted before it can be saved.")
         settings = {"size": self._size, "params": self.params.as_dict()}
@@ -195,12 +211,12 @@ class PrivateEvolution(ReleasingGenerator):
 
 
 class Polls:
-    """Where some patients vote.
+    """The votes of some patients.
 
     Args:
-        params: The generator's.
-        patches: The patients'.
-        release: Of all their votes.
+        params: The generator's settings.
+        patches: The patients' patches.
+        release: Releases all their votes.
     """
 
     def __init__(self, params: PrivateEvolutionParams, patches: Patches, release: Release) -> None:
@@ -227,11 +243,11 @@ class Polls:
 
 
 class VoteSite:
-    """What a site does.
+    """The site's part: it releases noised votes.
 
     Args:
-        params: The generator's.
-        patches: The site's own.
+        params: The generator's settings.
+        patches: The site's own patches.
         guarantee: Its plan for all rounds.
     """
 
@@ -241,7 +257,7 @@ class VoteSite:
         self._params, self._patches, self._guarantee = params, patches, guarantee
 
     def compute(self, number: int, state: Arrays, context: FitContext) -> Arrays:
-        """The site's noised votes."""
+        """Return the site's noised votes."""
         release = Release(self._guarantee)
         context.inspect(release)
         votes = Polls(self._params, self._patches, release).votes(number, state, context.noise)
@@ -249,35 +265,35 @@ class VoteSite:
 
 
 class VoteServer:
-    """What the server does.
+    """The server's part: it averages the votes and makes the next generation.
 
     Args:
-        params: The generator's.
+        params: The generator's settings.
         rounds: T.
-        seed: Of all that is public.
+        seed: The seed of all that is public.
     """
 
     def __init__(self, params: PrivateEvolutionParams, rounds: int, seed: int) -> None:
         self._params, self._rounds, self._seed = params, rounds, seed
 
     def begin(self) -> Arrays:
-        """The first generation."""
+        """Return the first generation."""
         p = self._params
         first = Generation.first(p.candidates, p.first_spread, self._rng(0), p.family)
         return self._state(first)
 
     def sent(self, state: Arrays) -> Arrays:
-        """The seed and the candidates."""
+        """Return the seed and the candidates."""
         return {"seed": state["seed"], "logits": state["logits"]}
 
     def returned(self, state: Arrays) -> Arrays:
-        """Names, shapes and types of a reply."""
+        """Return arrays with the names, shapes and types of a reply."""
         return {"votes": np.zeros(len(state["logits"])), "deviation": np.zeros(1)}
 
     def combine(
         self, number: int, state: Arrays, replies: Sequence[Arrays], weights: Sequence[float]
     ) -> Arrays:
-        """The next generation; after the last round the last one, weighted."""
+        """Return the next generation; after the last round the last one, with its weights."""
         pairs = list(zip(weights, replies, strict=True))
         votes = np.sum([w * r["votes"] for w, r in pairs], axis=0)
         deviation = float(np.sqrt(sum((w * r["deviation"][0]) ** 2 for w, r in pairs)))

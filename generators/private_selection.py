@@ -1,18 +1,18 @@
-"""Private Selection: of many simulated populations, that whose segmenter patients score best.
+"""Private Selection: the one of many simulated populations whose segmenter patients score best.
 
 A bank of candidate populations of the data-free simulator, and a small segmenter trained on each,
-are made of no data and cost nothing. Every patient scores every segmenter by Dice, and one
-candidate is chosen by permute-and-flip: pure ε, δ = 0, whatever the number of candidates
+are made without data and cost nothing. Every patient scores every segmenter by Dice. One candidate
+is chosen by permute-and-flip: pure ε, δ = 0, whatever the number of candidates
 (``mechanisms.choice`` has the mechanism and its proof). On average the chosen one's score is below
-the best by σ/N · (1 + 1/2 + … + 1/K) at most, where σ = 1/ε, as all noise is positive and that is
-what the largest of it comes to: 0.13 of Dice for 16 patients and 32 candidates at ε = 2.
+the best by at most σ/N · (1 + 1/2 + … + 1/K), with σ = 1/ε. All noise is positive, and this is the
+mean of the largest of it: 0.13 of Dice for 16 patients and 32 candidates at ε = 2.
 
-The score is what is wanted of the samples, that a segmenter learns from them, and not how like the
+The score measures what samples are for, that a segmenter learns from them, and not how similar to
 patients they look. What no candidate of the bank can teach, no patient can choose.
 
-References: McKenna and Sheldon (2020), arXiv:2010.12603, algorithm 1; a public
-bank that private data choose from, as in the private selection of Liu and Talwar (2019),
-arXiv:1811.07971, there for models.
+References: McKenna and Sheldon (2020), arXiv:2010.12603, algorithm 1; a public bank that private
+data choose from, as in the private selection of Liu and Talwar (2019), arXiv:1811.07971, there for
+models.
 """
 
 from __future__ import annotations
@@ -46,20 +46,26 @@ from generators.simulation.family import Family
 from generators.simulation.judges import dice
 
 EVIDENCE = (RELEASE, "noise")
-"""What decides the choice; the second is a control that no patient reaches."""
+"""What decides the choice. The second is a control that uses no patient."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateSelectionParams(Settings):
-    """What there is to choose from, and how patients score it.
+    """Settings of the bank and of the patients' scores.
 
-    ``candidates`` K, drawn by the public seed ``bank``; each judged by a perceptron of ``hidden``
-    units, trained in ``steps`` steps on ``patches`` of its own. ``spread`` of a population's
-    patches around its parameters, in logits, for judges and samples alike. ``looked_at``: so many
-    patches of a patient are scored where the patient is the unit; where the patch is, all are.
-    ``evidence``: the ``release``; or a control: a choice by ``noise`` alone. ``design``: in
-    what populations differ (``families``); but for ``tubes`` pixels have a nominal side,
-    ``pixel_mm``.
+    Attributes:
+        candidates: K.
+        bank: The public seed that draws them.
+        patches: How many patches a candidate's judge learns from.
+        hidden: The hidden units of a judge, which is a perceptron.
+        steps: How many training steps a judge takes.
+        spread: The spread of a population's patches around its parameters, in logits, for judges
+            and samples alike.
+        looked_at: How many patches of a patient are scored where the patient is the unit. Where the
+            patch is the unit, all are.
+        evidence: The ``release``; or a control: a choice by ``noise`` alone.
+        design: In what populations differ (``families``).
+        pixel_mm: A pixel's nominal side in mm; ``tubes`` have none.
     """
 
     candidates: Annotated[int, IntDistribution(2, 1000, log=True)] = 32
@@ -75,7 +81,7 @@ class PrivateSelectionParams(Settings):
 
     @property
     def family(self) -> Family:
-        """The populations that there are to choose from."""
+        """The family of the candidates."""
         return families.family(self.design, self.pixel_mm)
 
 
@@ -118,10 +124,13 @@ class PrivateSelection(ReleasingGenerator):
         return 1.0
 
     def noised_numbers(self, public: PublicNumbers) -> None:
-        """A choice noises no vector: its error grows with the logarithm of K alone."""
+        """Return ``None``: a choice noises no vector.
+
+        Its error grows with the logarithm of K alone.
+        """
 
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
-        """Makes the bank, and lets the units choose."""
+        """Make the bank, and let the units choose."""
         spent = replace(guarantee, seeded=context.noise.seeded)
         kept = KeptReleases(context, spent)
         chosen = int(kept.release(lambda noise: np.array([self.elected(patches, spent, noise)]))[0])
@@ -130,26 +139,30 @@ class PrivateSelection(ReleasingGenerator):
         return spent
 
     def elected(self, patches: Patches, guarantee: Guarantee, noise: Noise) -> int:
-        """The candidate that the units choose."""
+        """Return the index of the candidate that the units choose."""
         features = self._features(patches.size)
         return Election(guarantee).winner(
             self._looked_at(patches, guarantee), features, dice, noise
         )
 
     def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> ChoosingSite:
-        """Lets the site's units choose."""
+        """Return what lets the site's units choose."""
         return ChoosingSite(self, patches, guarantee)
 
     def server_side(self, size: int, schedule: Schedule, context: FitContext) -> PluralityServer:
-        """Counts the choices."""
+        """Return what counts the choices."""
         return PluralityServer(self.params.candidates)
 
     def close(self, state: Arrays, size: int) -> None:
-        """Takes the candidate with the most votes; of several the first."""
+        """Take the candidate with the most votes; of several the first."""
         self._take(int(np.argmax(state["votes"])), size)
 
     def sample(self, n: int, *, seed: int) -> Patches:
-        """Draws ``n`` labelled patches."""
+        """Draw ``n`` labelled patches.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._chosen is None:
             raise NotFittedError(f"{self.name} must be fitted before it can sample.")
         rng = np.random.default_rng(stream(seed, "samples"))
@@ -158,7 +171,11 @@ class PrivateSelection(ReleasingGenerator):
         return Patches(images=images, masks=masks)
 
     def save(self, folder: Path) -> None:
-        """Writes ``settings.json`` and ``weights.safetensors``: the chosen parameters."""
+        """Write ``settings.json`` and ``weights.safetensors`` with the chosen parameters.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._chosen is None:
             raise NotFittedError(f"{self.name} must be fitted before it can be saved.")
         settings = {"size": self._size, "params": self.params.as_dict()}
@@ -221,11 +238,11 @@ class PrivateSelection(ReleasingGenerator):
 
 
 class ChoosingSite:
-    """What a site does.
+    """The site's part: its units choose a candidate.
 
     Args:
-        generator: The site's.
-        patches: The site's own.
+        generator: The site's generator.
+        patches: The site's own patches.
         guarantee: Its plan for all rounds.
     """
 
@@ -233,13 +250,13 @@ class ChoosingSite:
         self._generator, self._patches, self._guarantee = generator, patches, guarantee
 
     def compute(self, number: int, state: Arrays, context: FitContext) -> Arrays:
-        """The index of the chosen candidate."""
+        """Return the index of the chosen candidate."""
         chosen = self._generator.elected(self._patches, self._guarantee, context.noise)
         return {"chosen": np.array([chosen])}
 
 
 class PluralityServer:
-    """What the server does: it counts, which is post-processing of every site's choice.
+    """The server's part: it counts, which is post-processing of every site's choice.
 
     Args:
         candidates: K.
@@ -249,21 +266,21 @@ class PluralityServer:
         self._candidates = candidates
 
     def begin(self) -> Arrays:
-        """Nobody has chosen yet."""
+        """Return a state without any vote."""
         return {"votes": np.zeros(self._candidates)}
 
     def sent(self, state: Arrays) -> Arrays:
-        """The votes so far, on which no site's choice depends."""
+        """Return the votes so far, on which no site's choice depends."""
         return state
 
     def returned(self, state: Arrays) -> Arrays:
-        """Names, shapes and types of a reply."""
+        """Return arrays with the names, shapes and types of a reply."""
         return {"chosen": np.zeros(1, np.int64)}
 
     def combine(
         self, number: int, state: Arrays, replies: Sequence[Arrays], weights: Sequence[float]
     ) -> Arrays:
-        """One more vote of each site, as heavy as its share of patients; one for nobody is void."""
+        """Add one vote of each site, weighted by its share of patients; ignore invalid ones."""
         votes = state["votes"].copy()
         for weight, reply in zip(weights, replies, strict=True):
             chosen = int(reply["chosen"][0])
@@ -273,10 +290,11 @@ class PluralityServer:
 
 
 def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most so many rows, at even distances.
+    """Select at most ``most`` rows, at even distances.
 
-    >>> evenly(np.arange(10), 4).tolist(), evenly(np.arange(3), 4).tolist()
-    ([0, 2, 5, 7], [0, 1, 2])
+    Examples:
+        >>> evenly(np.arange(10), 4).tolist(), evenly(np.arange(3), 4).tolist()
+        ([0, 2, 5, 7], [0, 1, 2])
     """
     if len(rows) <= most:
         return rows

@@ -1,4 +1,4 @@
-"""The upper bookend: the training patches themselves, handed out as if they were synthetic."""
+"""The upper bookend: the training patches themselves, returned as if they were synthetic."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RealParams(Settings):
 
 
 class Real(Generator):
-    """Draws real training patches: what a segmenter reaches when nothing is hidden."""
+    """Draws the real training patches: what a segmenter reaches without any privacy."""
 
     name: ClassVar[str] = "real"
     version: ClassVar[int] = 1
@@ -45,7 +45,7 @@ class Real(Generator):
         self._patches: Patches | None = None
 
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
-        """No privacy at all.
+        """Return a guarantee of no privacy.
 
         Raises:
             UsageError: For a finite ε.
@@ -55,13 +55,17 @@ class Real(Generator):
         return Guarantee.of(public, budget, epsilon=math.inf)
 
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
-        """Keeps the patches."""
+        """Keep the patches."""
         context.charge(guarantee)
         self._patches = patches
         return replace(guarantee, seeded=context.noise.seeded)
 
     def sample(self, n: int, *, seed: int) -> Patches:
-        """Draws ``n`` training patches, without repeats while there are enough."""
+        """Draw ``n`` training patches, without repeats while there are enough.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._patches is None:
             raise NotFittedError("real must be fitted before it can sample.")
         rng = np.random.default_rng(stream(seed, "samples"))
@@ -71,7 +75,11 @@ class Real(Generator):
         return Patches(images=self._patches.images[chosen], masks=self._patches.masks[chosen])
 
     def save(self, folder: Path) -> None:
-        """Writes the patches: only ever for data that are not private."""
+        """Write the patches. This is only ever done for data that are not private.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._patches is None:
             raise NotFittedError("real must be fitted before it can be saved.")
         save_file(
@@ -81,7 +89,7 @@ class Real(Generator):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The generator that ``save`` wrote."""
+        """Read the generator that ``save`` wrote."""
         arrays = load_file(folder / "weights.safetensors")
         made = cls(RealParams())
         made._patches = Patches(images=arrays["images"], masks=arrays["masks"])

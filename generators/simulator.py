@@ -1,9 +1,9 @@
-"""The lower bookend: simulated arteries as a scanner might show them, from no data at all.
+"""The lower bookend: simulated arteries as a scanner might show them, without any data.
 
 Trees of arteries are grown in millimetres by Murray's law with published calibres (``trees.py``),
-cut into axial patches (``blocks.py``, ``raster.py``) and shown with tissue, contrast, blur, noise
-and windows drawn anew for each patch (``appearance.py``). Ranges are published ones or wide
-guesses; none was chosen by a score. What a segmenter learns from them costs no privacy.
+and cut into axial patches (``blocks.py``, ``raster.py``). They are shown with tissue, contrast,
+blur, noise and windows drawn anew for each patch (``appearance.py``). Ranges are published ones or
+wide guesses; none was chosen by a score. What a segmenter learns from them costs no privacy.
 
 Reference: domain randomisation after Billot et al. (2023), SynthSeg, Medical Image Analysis 86,
 102789; simulated vessels as training sets in VesselSim (arXiv:2605.26277) and VessShape
@@ -33,15 +33,16 @@ from generators.simulation import appearance, arcs, blocks
 
 DESIGNS = ("trees", "arcs")
 BLOCKS = 20
-"""Blocks of brain that are simulated together, and cut into patches."""
+"""How many blocks of brain are simulated at a time and cut into patches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatorParams(Settings):
-    """What is drawn.
+    """Settings of the drawn patches.
 
-    ``pixel_mm``: a pixel's nominal side, from which each patch departs by up to a quarter.
-    ``design``: branching ``trees``, or version 1's ``arcs``, for which a pixel has no millimetres.
+    Attributes:
+        pixel_mm: A pixel's nominal side in mm; each patch's differs from it by up to a quarter.
+        design: Branching ``trees``, or version 1's ``arcs``, for which a pixel has no millimetres.
     """
 
     pixel_mm: Annotated[float, FloatDistribution(0.2, 5.0)] = 0.8
@@ -49,10 +50,10 @@ class SimulatorParams(Settings):
 
 
 class Simulator(Generator):
-    """Draws labelled patches of simulated arteries, the same whoever the patients are.
+    """Draws labelled patches of simulated arteries, which do not depend on any patient.
 
-    Set ``pixel_mm`` to the side of the patches' pixels: arteries have millimetres. ``design=arcs``
-    draws what version 1 drew.
+    Set ``pixel_mm`` to the side of the patches' pixels, because arteries have millimetres.
+    ``design=arcs`` draws what version 1 drew.
 
     Guarantees:
         * ε = 0: nothing here depends on any patient.
@@ -77,23 +78,27 @@ class Simulator(Generator):
 
     @classmethod
     def of_size(cls, params: SimulatorParams, size: int) -> Self:
-        """One that is ready to draw patches of a side; there is nothing to fit."""
+        """Return a simulator that is ready to draw patches of a side; there is nothing to fit."""
         made = cls(params)
         made._size = size
         return made
 
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
-        """ε = 0, whatever the budget."""
+        """Return a guarantee of ε = 0, whatever the budget."""
         return Guarantee.of(public, budget, epsilon=0.0)
 
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
-        """Learns the patches' side, a public number, and nothing else."""
+        """Take the patches' side, a public number, and nothing else."""
         context.charge(guarantee)
         self._size = patches.size
         return guarantee
 
     def sample(self, n: int, *, seed: int) -> Patches:
-        """Draws ``n`` labelled patches."""
+        """Draw ``n`` labelled patches.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
         if self._size is None:
             raise NotFittedError("simulator must be fitted before it can sample.")
         rng = np.random.default_rng(stream(seed, "samples"))
@@ -117,7 +122,7 @@ class Simulator(Generator):
         return images, masks
 
     def save(self, folder: Path) -> None:
-        """Writes ``settings.json``; there are no weights."""
+        """Write ``settings.json``; there are no weights."""
         settings = {"size": self._size, "params": self.params.as_dict()}
         (folder / "settings.json").write_text(json.dumps(settings, indent=1))
 

@@ -29,9 +29,9 @@ from generators.nets.wgan_settings import PAPER, STANDARD, WganParams
 
 
 class Wgan(DrawingGenerator, FederatedGenerator):
-    """Draws labelled patches from a WGAN; its critic saw the patients as they are.
+    """Draws labelled patches from a WGAN that is trained without privacy.
 
-    With ``begin=simulator`` the generator refines the data-free simulator's patches, and begins at
+    With ``begin=simulator`` the generator refines the data-free simulator's patches. It starts by
     changing nothing.
     """
 
@@ -66,16 +66,16 @@ class Wgan(DrawingGenerator, FederatedGenerator):
         return DEFAULT_ENGINE
 
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
-        """Steps and sampling rate of a fit; what they cost, where a fit is private.
+        """Plan the steps and the sampling rate of a fit, and their cost if the fit is private.
 
         Raises:
-            UsageError: If the budget cannot be honoured, or for a patch whose side cannot be
-                doubled up to.
+            UsageError: If the budget cannot be honoured, or for a patch whose side doubling cannot
+                reach.
         """
         return self._plan(public, budget, self.params.generator_steps * self.params.critic_steps)
 
     def noised_numbers(self, public: PublicNumbers) -> int:
-        """The critic's weights that are trained, counted without memory for any."""
+        """Count the critic's trained weights, without allocating memory for them."""
         with torch.device("meta"):
             critic = patch_critic(self.params)
         return sum(weight.numel() for weight in trainable(critic))
@@ -92,7 +92,7 @@ class Wgan(DrawingGenerator, FederatedGenerator):
         )
 
     def fit(self, patches: Patches, guarantee: Guarantee, context: FitContext) -> Guarantee:
-        """Plays the adversarial game for the planned steps.
+        """Play the adversarial game for the planned steps.
 
         Raises:
             ValueError: For a plan of other settings, or of other patches, than these.
@@ -109,7 +109,9 @@ class Wgan(DrawingGenerator, FederatedGenerator):
     def schedule(
         self, *, design: str, rounds: int | None = None, local_steps: int | None = None
     ) -> Schedule:
-        """By default a round for every generator step; else the same steps in fewer rounds.
+        """Return the schedule. By default there is a round for every generator step.
+
+        With fewer rounds, each has more steps.
 
         Raises:
             UsageError: For an unknown design, or less than one round or step.
@@ -123,26 +125,29 @@ class Wgan(DrawingGenerator, FederatedGenerator):
         return Schedule(design=design, rounds=rounds, local_steps=local_steps)
 
     def at_site(self, share: float) -> Self:
-        """A site brings its share of every expected batch, so that q is the same at all sites."""
+        """Return the generator with a site's share of every expected batch.
+
+        So q is the same at all sites.
+        """
         fakes = max(1, round(share * self.params.fakes))
         made = type(self)(replace(self.params, fakes=fakes))
         made._share = share
         return made
 
     def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
-        """A fit of as many steps as the site takes in all rounds, of which the server sees all."""
+        """Plan as many steps as the site takes in all rounds, all of which the server sees."""
         return self._plan(public, budget, schedule.steps)
 
     def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> WganSite:
-        """The critic's steps, or both players', on one site's patients."""
+        """Return what trains the critic, or both networks, on one site's patients."""
         return WganSite(self.params, patches, guarantee, schedule, engine=self.engine)
 
     def server_side(self, size: int, schedule: Schedule, context: FitContext) -> WganServer:
-        """Averages, and in ``averaged-critics`` the generator's steps."""
+        """Return what averages, and in ``averaged-critics`` trains the generator."""
         return WganServer(self.params, size, schedule, context)
 
     def close(self, state: Arrays, size: int) -> None:
-        """Keeps the running average of the generator."""
+        """Keep the running average of the generator."""
         self._net = self._network(size)
         weights = tensors(only(state, "averaged."))
         self._net.load_state_dict({n.removeprefix("averaged."): t for n, t in weights.items()})

@@ -1,1 +1,1 @@
-"""Tables, figures and pages from result files."""
+"""The leaderboard: tables, charts and pages made from result files."""

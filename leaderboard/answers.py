@@ -1,4 +1,4 @@
-"""At most this ε, what is best? The answer in sentences, made of a standing's numbers."""
+"""The answer to "At most this ε, what is best?" in sentences, made from a standing's numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from leaderboard.standings import Place, Standing, free_p, standings_of
 from leaderboard.trends import trend_sentences
 
 FEW = 4
-"""So many ties are named; of the others, how many they are."""
+"""How many ties are named. Of any others, only the number is given."""
 
 LOOKED = "Its settings were chosen by looking at patients, so that more than this ε was spent."
 NO_FREE = "There is no free row in this table to compare with."
@@ -30,8 +30,9 @@ class Answers:
 
     Args:
         table: The table.
-        test_set: Its name.
-        free: That a row is as good as the free row, corrected, by its number.
+        test_set: The test set's name.
+        free: By row number, the corrected p-value of the hypothesis that the row equals the free
+            row.
         cohorts: The board's tables, by what they share beside their patients.
     """
 
@@ -42,7 +43,11 @@ class Answers:
         self._cohorts = cohorts
 
     def headline(self, standing: Standing) -> str:
-        """The answer in one sentence: the best, its ties, what it has above no data, and where."""
+        """Answer in one sentence.
+
+        It names the best row, its ties, its lead over the free row, and the cohorts on which this
+        holds.
+        """
         if not standing.places:
             return "No finished generator spends as little."
         named, *ties = self.ties(standing.places)
@@ -63,7 +68,11 @@ class Answers:
         return f"{', '.join(parts)}. {where}"
 
     def of(self, standing: Standing) -> list[str]:
-        """The best, its ties, the next, what it has above the free row, and without synthesis."""
+        """Answer in several sentences.
+
+        They name the best row, its ties, the next row, its lead over the free row, and the
+        segmenters that were fitted privately themselves.
+        """
         if not standing.places:
             return ["No finished generator spends as little.", *self._direct(standing)]
         named, *ties = self.ties(standing.places)
@@ -80,7 +89,10 @@ class Answers:
         ]
 
     def ties(self, places: Sequence[Place]) -> list[Place]:
-        """Who is not told apart from the highest, the least ε first; one draw stands alone."""
+        """Return the places that do not differ significantly from the highest, the least ε first.
+
+        If the highest is a single draw, it is returned alone.
+        """
         if self._is_drawn_once(places[0]):
             return [places[0]]
         return sorted(
@@ -166,7 +178,13 @@ class Answers:
 
 
 def summary_of(table: Table, test_set: str, cohorts: Cohorts) -> list[str]:
-    """The answers at every level and the trends over ε, as lines of Markdown."""
+    """Return the answers at every level and the trends over ε, as lines of Markdown.
+
+    Args:
+        table: The table.
+        test_set: The test set's name.
+        cohorts: The board's tables, by what they share beside their patients.
+    """
     answers = Answers(table, test_set, free_p(table, test_set), cohorts)
     lines = [
         f"* At most ε = {epsilon_text(standing.epsilon)}: {' '.join(answers.of(standing))}"
@@ -195,7 +213,7 @@ def _better(found: Chance | None) -> str:
 
 
 def chance_text(found: Chance | None) -> str:
-    """A probability with its interval, or a dash."""
+    """Write a probability with its interval; a dash for ``None``."""
     if found is None:
         return "–"
     return f"{found.mean:.2f} [{found.low:.2f}–{found.high:.2f}]"

@@ -1,8 +1,8 @@
-"""Audits beside a board's results: what of a file counts, and which rows have one.
+"""Audits of a board's rows: which files count, and which rows they belong to.
 
-A file of ``bench audit --out`` comes from a stranger. It holds no verdict: the claim is planned
-again from the settings, and every bound is computed from the guesses. That the guesses were really
-made cannot be seen in a file, and the command that the badge names makes them again.
+A file of ``bench audit --out`` may come from a stranger. It holds no verdict: the claim is planned
+again from the settings, and every bound is computed from the guesses. A file cannot show that the
+guesses were really made. The command that the badge names makes them again.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from leaderboard.versions import class_of
 
 SCHEMA = Path(__file__).with_name("audit.schema.json")
 LARGEST = 100_000
-"""Bytes of a file; ours have about 2,000."""
+"""The largest file in bytes that is read; the suite's own have about 2,000."""
 
 Phantoms = Callable[[int], Inputs]
-"""The embedded phantoms of a version."""
+"""A function that returns the embedded phantoms of a version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Audited:
     """An audit that counts.
 
     Attributes:
-        said: What its file says.
+        said: The content of its file.
         bound: The largest ε that its guesses refute, with 95 % confidence.
     """
 
@@ -56,7 +56,7 @@ class Audited:
     bound: float
 
     def is_of(self, spec: RunSpec) -> bool:
-        """Whether a cell has the same generator, version, settings, rules, unit and ε."""
+        """Tell whether a cell has the same generator, version, settings, rules, unit and ε."""
         said, own = self.said["generator"], spec.generator
         if spec.federation is not None or edition_of(spec.protocol) != self.said["edition"]:
             return False
@@ -71,7 +71,7 @@ class Audited:
 
     @property
     def words(self) -> str:
-        """What it proves, and how to make it again."""
+        """What the audit proves, and how to repeat it."""
         said = self.said
         by = ["membership inference"] if said["membership"] else []
         if said["canaries"]:
@@ -87,7 +87,7 @@ class Audited:
 
     @property
     def command(self) -> str:
-        """What repeats it, but for settings that were given one by one."""
+        """The command that repeats it, without settings that were given one by one."""
         said = self.said
         seed = f" --seed {said['seed']}" if said["seed"] else ""
         canaries = f" --canaries {said['canaries']['canaries']}" if said["canaries"] else ""
@@ -99,11 +99,14 @@ class Audited:
 
 
 def read_audits(folder: Path, phantoms: Phantoms) -> tuple[list[Audited], dict[Path, str]]:
-    """The audits in a folder that count, and why others do not; of no folder, none.
+    """Read the audits in a folder.
 
     Args:
-        folder: Where they are.
-        phantoms: Makes the embedded phantoms when the first audit comes.
+        folder: The folder; it may be missing.
+        phantoms: Makes the embedded phantoms, once there is an audit.
+
+    Returns:
+        The audits that count, and for each other file why it does not.
     """
     found, wrong = [], {}
     for file in sorted(folder.glob("*.json")):
@@ -115,7 +118,10 @@ def read_audits(folder: Path, phantoms: Phantoms) -> tuple[list[Audited], dict[P
 
 
 def with_audits(entries: Iterable[Entry], audits: Sequence[Audited]) -> list[Entry]:
-    """The cells, those that an audit is of with its words; what does not add up has none."""
+    """Return the cells, each with the words of the audit that belongs to it.
+
+    Published cells that do not add up get none.
+    """
     return [replace(entry, audit=_words_of(entry, audits)) for entry in entries]
 
 

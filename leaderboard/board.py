@@ -1,10 +1,11 @@
-"""Cells as a leaderboard: rows over seeds, in tables whose rows may be ranked.
+"""The board of cells: rows over seeds, in tables whose rows may be ranked.
 
-Rows of one table differ in nothing but what is compared: they share the protected unit, δ, the
+Rows of one table differ in nothing but what is compared. They share the protected unit, δ, the
 neighbouring relation, the cohort, the test sets, the protocol and the segmenter. A segmenter that
 was itself fitted privately is compared with every one, so its row is in each table that shares the
-rest. Results of another version of their generator than the installed one stand apart: they are
-compared with nothing. Whatever is here may leave, unless ``tables_of`` was asked for its owner.
+rest. Results of another version of their generator than the installed one are listed apart and are
+not compared. Everything here may be published, unless ``tables_of`` was called for the owner of the
+data.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ from leaderboard.versions import why_unranked
 
 
 def tables_of(entries: Iterable[Entry], *, for_owner: bool = False) -> list[Table]:
-    """The tables, the largest first, of what may leave of the cells.
+    """Make the tables of cells, the largest first, without what may not leave.
 
     Args:
         entries: The cells.
-        for_owner: Whether they are for whoever has the data, who may see means over few patients.
+        for_owner: Whether the reader has the data, and may see means over few patients.
     """
     entries = list(entries)
     phantoms = {entry.spec.data for entry in entries if is_of_phantoms(entry)}
@@ -173,7 +174,7 @@ def _name(row: Row, differ: Sequence[str]) -> str:
 
 
 OF_FIT = {"noise", "version", "design", "rounds", "local_steps", "partition", "of", "study"}
-"""What may tell rows apart beside their settings, and has no usual value."""
+"""Aspects that may distinguish rows beside their settings, and have no usual value."""
 
 
 def _aspects(spec: RunSpec) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The page's charts: Vega-Lite specifications without data, which the page's script gives them.
+"""The page's charts: Vega-Lite specifications without data, which the page's script adds.
 
 Each is drawn for the table and the test set that a reader has chosen. The data sets are ``points``
 (a row on the test set), ``bands`` (the bookends), ``radius`` and ``sites`` (Dice by calibre and by
@@ -18,11 +18,11 @@ from benchmark.results.looks import Look
 
 HEIGHT = 260
 LINE = 0.06
-"""A line of text, in shares of what a chart spans."""
+"""The height of a line of text, as a share of a chart's range."""
 
 ROOM = 0.18
 MOST_NAMED = 16
-"""More names than that are no legend, and more levels no axis; hovering tells."""
+"""The most names in a legend, and levels on an axis. Beyond that, tooltips show them."""
 
 PAPER = {7.4: 0.75, math.inf: 0.84}
 """Kossen et al. (2022): Dice on real patients, by the ε of a patch."""
@@ -31,10 +31,10 @@ UNUSABLE_BELOW = 5.0
 INFINITE, LEVEL = "∞", "level"
 LOWEST, HIGHEST = "lowest", "highest"
 DICE = alt.Scale(domain=[alt.expr(LOWEST), alt.expr(HIGHEST)])
-"""From where the data begin to where they end; the page knows."""
+"""The scale of Dice; the page's script sets its ends."""
 
 KNOWN = "isValid(datum.low)"
-"""One draw has no interval."""
+"""Selects points with an interval; one draw has none."""
 
 TOOLTIP = [
     alt.Tooltip("who:N", title="generator"),
@@ -52,11 +52,11 @@ class Chart:
     """A chart of the page.
 
     Attributes:
-        name: For the page's script.
-        title: What it answers.
-        words: The same for who cannot see it.
-        data: Without any of which there is nothing to draw.
-        spec: Vega-Lite.
+        name: Its name in the page's script.
+        title: The question it answers.
+        words: A description for readers who cannot see it.
+        data: The data set without which nothing is drawn.
+        spec: The Vega-Lite specification.
     """
 
     name: str
@@ -67,10 +67,15 @@ class Chart:
 
 
 def apart(places: Sequence[float], gap: float) -> list[float]:
-    """Rising places of labels, moved up as far as it takes that none covers the one below.
+    """Move rising label positions up as far as needed so that no label covers the one below.
 
-    >>> apart([0.5, 0.51, 0.9], 0.05)
-    [0.5, 0.55, 0.9]
+    Args:
+        places: The positions, rising.
+        gap: The least distance.
+
+    Examples:
+        >>> apart([0.5, 0.51, 0.9], 0.05)
+        [0.5, 0.55, 0.9]
     """
     found: list[float] = []
     for place in places:
@@ -79,10 +84,10 @@ def apart(places: Sequence[float], gap: float) -> list[float]:
 
 
 class Levels:
-    """Where an ε stands: on a logarithmic axis, ∞ to the right of all.
+    """The positions of ε on a logarithmic axis, with ∞ to the right of all.
 
     Args:
-        epsilons: All there are.
+        epsilons: All ε that occur.
     """
 
     def __init__(self, epsilons: Sequence[float]) -> None:
@@ -90,13 +95,13 @@ class Levels:
         self._shown = sorted({*self._finite, self.at(math.inf)})
 
     def at(self, epsilon: float) -> float:
-        """Its place."""
+        """Return the position of an ε."""
         if math.isfinite(epsilon):
             return math.log10(epsilon)
         return (self._finite[-1] if self._finite else 0.0) + 0.35
 
     def axis(self, **more: Any) -> alt.X:
-        """The axis, which names every level that there is."""
+        """Return the axis, which labels every level that occurs."""
         last = self.at(math.inf)
         label = f"datum.value > {last - 0.01} ? '∞' : format(pow(10, datum.value), '.3~g')"
         first = min(self._shown[0], math.log10(UNUSABLE_BELOW))
@@ -117,12 +122,12 @@ class Levels:
 
 
 def charts(levels: Levels, far: str, looks: Mapping[str, Look]) -> list[Chart]:
-    """All of them.
+    """Make all charts of a table.
 
     Args:
-        levels: The table's.
-        far: What the distance is called: FID with its numbers, or the offline distance.
-        looks: How each is drawn, the same in every chart; the first has the legend.
+        levels: The table's levels.
+        far: The name of the distance: FID with its numbers, or the offline distance.
+        looks: The look of each row, the same in every chart; the first chart has the legend.
     """
     drawn, apart = _drawn_as(looks, legend=len(looks) <= MOST_NAMED), _drawn_as(looks, legend=False)
     return [
@@ -167,7 +172,7 @@ def charts(levels: Levels, far: str, looks: Mapping[str, Look]) -> list[Chart]:
 
 
 class Drawn(NamedTuple):
-    """The colours and the markers of a chart."""
+    """The colour and shape encodings of a chart."""
 
     colour: alt.Color
     shape: alt.Shape

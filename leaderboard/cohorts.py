@@ -1,4 +1,4 @@
-"""On how many cohorts an answer holds: tables that differ in their patients alone."""
+"""The number of cohorts on which an answer holds: tables that differ in their patients alone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from leaderboard.standings import Standing, standings_of
 
 
 class Cohorts:
-    """All tables of a board, by what they share beside their patients.
+    """All tables of a board, grouped by what they share beside their patients.
 
     Args:
-        tables: Those of the board.
+        tables: The board's tables.
     """
 
     def __init__(self, tables: Sequence[Table]) -> None:
@@ -24,13 +24,13 @@ class Cohorts:
             self._groups.setdefault(_shared(table), []).append(table)
 
     def sentence(self, table: Table, test_set: str, standing: Standing, number: int) -> str:
-        """Whether a row is among the best on every cohort that was run.
+        """Say whether a row is among the best on every cohort that was run.
 
         Args:
             table: The row's table.
             test_set: The name of the test set, the same on all cohorts.
-            standing: That which the row leads.
-            number: The row's.
+            standing: The standing that the row leads.
+            number: The row's number.
         """
         who, mine = table.rows[number].who, table.common.data
         others: dict[str, set[str]] = {}

@@ -24,16 +24,17 @@ DEFAULT_SEGMENTER, DEFAULT_PRESET, DEFAULT_UNIT = "unet", "quick", "patch"
 def command_of(
     spec: RunSpec, guarantee: Guarantee | None, *, phantoms: bool, seeds: Sequence[int] = ()
 ) -> str:
-    """The shortest ``bench run`` with the spec's key; ``COHORT`` stands for the reader's folder.
+    """Return the shortest ``bench run`` with a spec's key.
 
-    A line for each run of consecutive seeds. Tuned settings are given one by one, as nobody else
-    has the study: what it computes is the same but for its key, which names no study.
+    ``COHORT`` stands for the reader's folder. There is one line for each run of consecutive seeds.
+    Tuned settings are given one by one, because others do not have the study. The command then
+    computes the same under another key, which names no study.
 
     Args:
-        spec: The cell's.
+        spec: The cell's spec.
         guarantee: For the public numbers of its data; ``None`` if the cell is not done.
         phantoms: Whether its data are the embedded ones.
-        seeds: Those to repeat; the spec's own if empty.
+        seeds: The seeds to repeat; the spec's own if empty.
     """
     parts = [word for part in _parts(spec, guarantee, phantoms) for word in part]
     lines = []
@@ -83,7 +84,7 @@ def _default_delta(spec: RunSpec, guarantee: Guarantee) -> float:
 
 
 def preset_of(protocol: Mapping[str, Any]) -> str:
-    """The preset whose protocol is nearest."""
+    """Return the preset whose protocol agrees with most of the values."""
     said = {preset: _rules(protocol, preset).items() for preset in PROTOCOLS}
     return max(said, key=lambda preset: len(said[preset] & protocol.items()))
 
@@ -119,7 +120,10 @@ def _is_method(spec: RunSpec) -> bool:
 
 
 def changed_settings(spec: RunSpec, preset: str = DEFAULT_PRESET) -> Mapping[str, Any]:
-    """Which of its generator's settings differ from a preset's; all, where none is installed."""
+    """Return the generator's settings that differ from a preset's.
+
+    If the generator is not installed, all are returned.
+    """
     if _is_method(spec):
         return {}
     edition = edition_of(spec.protocol)

@@ -1,4 +1,4 @@
-"""What a board is made of: cells, from a store of runs or from published result files."""
+"""The cells of a board, from a store of runs or from published result files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Curves = Mapping[str, Sequence[tuple[int, float]]]
 PICTURES = {"samples": SAMPLES, "neighbours": NEIGHBOURS}
 OUTDATED = "Computed by an earlier version of the suite, whose results mean something else."
 POINTS = 60
-"""So many of a curve are enough for an eye."""
+"""About how many points of a curve are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +40,15 @@ class Entry:
     """One cell.
 
     Attributes:
-        spec: What decided it.
-        status: ``done``, ``failed``, ``withheld``: done, and not to be shown, or ``missing``.
-        result: What came of it, if it is done.
+        spec: The cell's spec.
+        status: ``done``, ``failed``, ``missing``, or ``withheld``: done, but not to be shown.
+        result: Its result, if it is done.
         reason: Why it failed, or is withheld, in one line.
-        curves: Of its training, thinned.
+        curves: The training curves, thinned.
         pictures: PNG files by their names in ``PICTURES``.
-        verdict: On the file that it was published in; ``None`` if it was computed here.
+        verdict: The verdict on its published file; ``None`` if it was computed here.
         audit: What an audit of its generator, settings, unit and ε proves; empty without one.
-        replay: What came of computing a published cell again here; ``None`` if nobody did.
+        replay: The comparison with the same cell computed here; ``None`` without one.
     """
 
     spec: RunSpec
@@ -74,17 +74,17 @@ class Entry:
 
     @property
     def faults(self) -> Sequence[str]:
-        """What does not add up of a published cell."""
+        """The faults of a published cell whose numbers do not add up."""
         return self.verdict.faults if self.verdict else ()
 
 
 def entries_of(paths: Sequence[Path], check: Check | None = None) -> list[Entry]:
-    """The cells in stores, in cells' own folders and in published files, each key once.
+    """Read the cells in stores, in cells' own folders and in published files, each key once.
 
-    Of one key, a cell that is done stands before one that is not, one that adds up before one that
-    does not, and one computed here before a published one. Of a published one that came out
-    the same here, the published one stands, as replayed; where it came out otherwise, ours does.
-    The files are set side by side here, and no file can say it of itself.
+    For each key, a finished cell is preferred, then one that adds up, then one computed here. If a
+    published cell and one computed here are the same, the published one is kept and marked as
+    replayed. If they differ, the one computed here is kept. The comparison is made here; a file
+    cannot claim it.
 
     Args:
         paths: Where to look.
@@ -92,7 +92,7 @@ def entries_of(paths: Sequence[Path], check: Check | None = None) -> list[Entry]
 
     Raises:
         DataError: For a published file that breaks its schema.
-        UsageError: If a path has none.
+        UsageError: If a path has no cells.
     """
     found: dict[str, Entry] = {}
     for path in paths:
@@ -119,7 +119,10 @@ def _rank(entry: Entry) -> tuple[bool, bool, bool]:
 
 
 def with_replay(told: Entry, here: Entry) -> Entry:
-    """A published cell that came out the same here; one that did not gives way to ours."""
+    """Compare a published cell with the same cell computed here, and return one of them.
+
+    The published one is returned if they are the same, otherwise the one computed here.
+    """
     found = replayed(told.told, here.told)
     return replace(told if found.is_same else here, replay=found)
 
@@ -164,7 +167,10 @@ def _whole(entries: Iterable[Entry | None]) -> Iterator[Entry]:
 
 
 def entry_of(folder: Path) -> Entry | None:
-    """The cell of a store's folder; ``None`` if a kill left no whole spec there.
+    """Read the cell in a store's folder.
+
+    Returns:
+        The cell; ``None`` if a kill left no complete spec there.
 
     Raises:
         DataError: If its result is damaged, or was edited.
@@ -209,7 +215,14 @@ def _points(file: Path) -> list[tuple[str, int, float]]:
 
 
 def thinned(points: Sequence[tuple[str, int, float]]) -> Curves:
-    """Curves by name, of few points each, the last among them; values to four digits."""
+    """Thin curves to few points each, the last among them, and round values to four digits.
+
+    Args:
+        points: Name, step and value.
+
+    Returns:
+        Steps and values by name.
+    """
     curves: dict[str, list[tuple[int, float]]] = {}
     for name, step, value in points:
         curves.setdefault(name, []).append((step, float(f"{value:.4g}")))

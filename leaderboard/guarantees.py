@@ -1,9 +1,9 @@
-"""Whether the guarantees of a published result are those of its spec and of its data.
+"""Checks of a published result's guarantees against its spec and its data.
 
-Nothing is taken from the file that can be known without it: of the embedded phantoms, how many
-patients there are and which of them are at which site; from the spec, how many patches a patient
-gives, the steps, the sampling rate, the noise and the bounds for both units. Of private data the
-numbers of patients are the hospital's own word, and are listed as unchecked.
+What can be known without the file is not taken from it. For the embedded phantoms, that is how many
+patients there are and which of them are at which site. The spec gives the patches of a patient, the
+steps, the sampling rate, the noise and the bounds for both units. For private data, only the
+hospital knows the numbers of patients, so they are listed as unchecked.
 """
 
 from __future__ import annotations
@@ -34,14 +34,19 @@ from leaderboard.published import Published
 from leaderboard.versions import class_of
 
 WHOLE = ""
-"""Where the guarantee of a whole result holds: at no site in particular."""
+"""The key of the guarantee of a whole result, which belongs to no single site."""
 
 OWN_SITES = "site"
 """The partition whose sites have names of their own; all others number them."""
 
 
 def of_guarantees(one: Published, phantoms: Inputs) -> Iterator[str]:
-    """What the file can be held to without planning anything."""
+    """Yield faults that show without planning anything.
+
+    Args:
+        one: The published result.
+        phantoms: The embedded phantoms of its version.
+    """
     yield from _of_sites(one)
     yield from _of_patients(one, phantoms)
     for at, guarantee in claimed_in(one.result).items():
@@ -53,7 +58,7 @@ def of_guarantees(one: Published, phantoms: Inputs) -> Iterator[str]:
 
 
 def unknown_patients(one: Published) -> Iterator[str]:
-    """How many patients a hospital has, nobody else can know."""
+    """Yield what cannot be checked: the number of patients of a hospital."""
     if one.result.private_data:
         said = claimed_in(one.result).items()
         many = [f"{guarantee.patients}{_place(at)}" for at, guarantee in said if _counts(one, at)]
@@ -61,7 +66,12 @@ def unknown_patients(one: Published) -> Iterator[str]:
 
 
 def of_plan(one: Published, phantoms: Inputs, cache: Path) -> Iterator[str]:
-    """The claimed mechanism must be the one that these settings make for these patients.
+    """Yield a fault if the claimed mechanism is not the one that the settings give.
+
+    Args:
+        one: The published result.
+        phantoms: The embedded phantoms of its version.
+        cache: The cache folder, where plans are remembered.
 
     Raises:
         BenchError: If no such generator, or another version of it, is installed.
@@ -77,7 +87,7 @@ def of_plan(one: Published, phantoms: Inputs, cache: Path) -> Iterator[str]:
 
 
 def of_mechanisms(one: Published) -> Iterator[str]:
-    """Every ε must be that of the mechanism's numbers, wherever those come from."""
+    """Yield a fault for every ε that does not follow from the mechanism's numbers."""
     for at, guarantee in claimed_in(one.result).items():
         try:
             again = recomputed_once(replace(guarantee, target_epsilon=0.0, seeded=False))
@@ -88,7 +98,7 @@ def of_mechanisms(one: Published) -> Iterator[str]:
 
 
 def claimed_in(result: Result) -> dict[str, Guarantee]:
-    """The guarantees by where they hold: everywhere (``WHOLE``), and at each site."""
+    """Return the guarantees by where they hold: everywhere (``WHOLE``), and at each site."""
     return {WHOLE: result.guarantee, **result.guarantees}
 
 

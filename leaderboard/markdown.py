@@ -1,4 +1,4 @@
-"""The board's tables as Markdown, with the columns that the page has."""
+"""The board's tables as Markdown, with the columns of the page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ from leaderboard.scores import Scored
 
 
 class Column(NamedTuple):
-    """A heading, and what a row has below it, given its scores on the test set if it has any."""
+    """A column of a table.
+
+    Attributes:
+        heading: The heading.
+        text: Writes a row's cell, given its scores on the test set if it has any.
+    """
 
     heading: str
     text: Callable[[Row, Scored | None], str]
@@ -75,13 +80,13 @@ COLUMNS = (
 
 
 def lines_of(rows: Sequence[Row], test_set: str) -> list[str]:
-    """The rows on one test set, below their heading."""
+    """Return the rows on one test set as lines of Markdown, with a heading."""
     body = [[c.text(row, row.tests.get(test_set)) for c in COLUMNS] for row in rows]
     return _lines([column.heading for column in COLUMNS], body)
 
 
 def overview_of(rows: Sequence[Row], test_set: str) -> list[str]:
-    """Dice on one test set: a line for each generator, a column for each ε that was asked for."""
+    """Return Dice on one test set: a line for each generator, and a column for each ε."""
     levels = sorted({row.spec.epsilon for row in rows})
     found: dict[str, dict[float, str]] = {}
     for row in rows:

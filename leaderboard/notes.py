@@ -1,4 +1,4 @@
-"""What a reader of a table must know, in sentences."""
+"""The notes that a reader of a table needs, in sentences."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ONE_DRAW = (
 
 
 def notes_of(table: Table) -> list[str]:
-    """How many cells there are, and what a reader must know."""
+    """Return how many cells there are, and the notes on the table."""
     refused = [row for row in table.rows if row.is_refused]
     apart = [row for row in table.rows if row.unranked and not row.is_refused]
     rows = [row for row in table.rows if row.is_compared]

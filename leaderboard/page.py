@@ -32,7 +32,13 @@ LEAD = (
 
 
 def write_page(tables: Sequence[Table], file: Path, *, title: str = TITLE) -> None:
-    """Writes the page, whole or not at all; it asks nothing of any other file or host."""
+    """Write the page, whole or not at all. It needs no other file and no host.
+
+    Args:
+        tables: The board's tables.
+        file: The file to write.
+        title: The page's title.
+    """
     text = _environment().get_template("page.html.j2")
     write_text(
         file,
@@ -49,7 +55,13 @@ def write_page(tables: Sequence[Table], file: Path, *, title: str = TITLE) -> No
 
 
 def write_markdown(tables: Sequence[Table], file: Path, *, title: str = TITLE) -> None:
-    """Writes the same tables as Markdown."""
+    """Write the same tables as Markdown.
+
+    Args:
+        tables: The board's tables.
+        file: The file to write.
+        title: The title.
+    """
     text = _environment().get_template("report.md.j2")
     write_text(file, text.render(title=title, lead=LEAD, tables=tables, cohorts=Cohorts(tables)))
 

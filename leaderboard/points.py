@@ -1,4 +1,4 @@
-"""The points of a table's charts: its rows on one test set, and what was published elsewhere."""
+"""The data of a table's charts: its rows on one test set, and published values of other data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ from leaderboard.rows import Table
 
 
 def data_of(name: str, table: Table, levels: Levels) -> dict[str, list[dict[str, Any]]]:
-    """The charts' data sets on one test set."""
+    """Return the charts' data sets on one test set, by name.
+
+    Args:
+        name: The test set's name.
+        table: The table.
+        levels: The positions of ε.
+    """
     rows = enumerate(table.rows)
     numbers = [number for number, row in rows if name in row.tests and row.is_compared]
     far = fid_value if fid_said(table) else distance_value
@@ -72,7 +78,7 @@ def _labelled(bands: Sequence[dict[str, Any]], ends: Sequence[float]) -> list[di
 
 
 def ends_of(data: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[float]:
-    """From where to where Dice goes in a test set's charts, in twentieths."""
+    """Return the range of Dice in a test set's charts, rounded outwards to twentieths."""
     shown = [point for name in ("all", "radius", "sites", "paper") for point in data[name]]
     told = [p[key] for p in shown for key in ("dice", "low", "high") if p.get(key) is not None]
     if not told:

@@ -1,7 +1,7 @@
 """Published results: one self-contained JSON file for each cell, checked before it is believed.
 
-A file comes from a stranger, so it must fit ``schema.json``, which knows no free text and no path;
-``verification`` says whether what it claims adds up.
+A file may come from a stranger, so it must fit ``schema.json``, which allows no free text and no
+path. ``verification`` checks whether what it claims adds up.
 """
 
 from __future__ import annotations
@@ -25,16 +25,21 @@ from benchmark.results.spec import RunSpec
 from leaderboard.schema import FORMAT, schema
 
 BEFORE = 1
-"""The format whose distances stood beside the test sets, and whose durations were exact."""
+"""The earlier format, with distances beside the test sets and exact durations."""
 
 LARGEST = 2_000_000
-"""Bytes of a file; ours have about 60,000."""
+"""The largest file in bytes that is read; the suite's own have about 60,000."""
 
 SIDE = 4096
 
 
 class Verdict(NamedTuple):
-    """What does not add up, and what could not be recomputed."""
+    """The result of checking a published file.
+
+    Attributes:
+        faults: What does not add up.
+        unchecked: What could not be recomputed.
+    """
 
     faults: Sequence[str]
     unchecked: Sequence[str]
@@ -42,12 +47,12 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A cell that its author published.
+    """A published cell.
 
     Attributes:
-        spec: What decided it.
-        result: What came of it; without patients' scores if the data are not phantoms.
-        curves: Of its training, thinned.
+        spec: The cell's spec.
+        result: Its result, without patients' scores if the data are not phantoms.
+        curves: The training curves, thinned.
         pictures: PNG files.
     """
 
@@ -57,10 +62,13 @@ class Published:
     pictures: Mapping[str, bytes]
 
     def write(self, folder: Path) -> Path:
-        """Writes ``<generator>-<key>.json``; returns it.
+        """Write ``<generator>-<key>.json`` in a folder.
+
+        Returns:
+            The file.
 
         Raises:
-            DataError: If nobody could read it, with what is wrong.
+            DataError: If a reader would refuse it; the message says what is wrong.
         """
         file = folder / f"{folder_name(self.spec.generator.name)}-{self.spec.key}.json"
         pictures = {name: base64.b64encode(png).decode() for name, png in self.pictures.items()}
@@ -84,10 +92,10 @@ class Published:
 
     @classmethod
     def read(cls, file: Path) -> Published:
-        """What ``write`` wrote, if it fits the schema.
+        """Read a file that ``write`` wrote.
 
         Raises:
-            DataError: Otherwise, with what is wrong.
+            DataError: If it does not fit the schema; the message says what is wrong.
         """
         try:
             said = _as_now(json_in(file, most=LARGEST))
@@ -153,7 +161,7 @@ def _validator() -> Any:
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
-"""The parts of a PNG file that are its picture; the others are text, times and the like."""
+"""The chunks of a PNG file that make up the picture. The others are text, times and the like."""
 
 
 def _picture(name: str, text: str) -> bytes:

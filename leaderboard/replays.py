@@ -1,7 +1,7 @@
-"""Whether a published cell came out the same when it was computed again here.
+"""Comparison of a published cell with the same cell computed again here.
 
-A result file cannot say so of itself. It is found where a board is built from published files and
-from the builder's own runs: a cell with the same key in both was computed again by its command.
+A result file cannot claim this about itself. It is found when a board is built from published files
+and from the builder's own runs. A cell with the same key in both was computed again by its command.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from benchmark.sweep.plan_cache import same
 
 
 class Replay(NamedTuple):
-    """What computing a cell again here gave.
+    """The result of computing a published cell again here.
 
     Attributes:
         is_same: Whether every score of every patient, and every mean, is the published one.
@@ -27,7 +27,7 @@ class Replay(NamedTuple):
 
     @property
     def words(self) -> str:
-        """That it is the same, or how far it lies."""
+        """A sentence that says whether the results are the same, and if not, how far apart."""
         if self.is_same:
             return "Computed again here by its command: every score is the published one."
         return (
@@ -38,11 +38,11 @@ class Replay(NamedTuple):
 
 
 def replayed(told: Result, here: Result) -> Replay:
-    """The published result set against the one computed here.
+    """Compare the published result with the one computed here.
 
     Args:
         told: The published result.
-        here: The result of the same key, computed by whoever builds the board.
+        here: The result of the same key, computed by the board's builder.
     """
     pairs = [(test, here.test(test.name)) for test in told.test_sets]
     means = [abs(one.dice.mean - other.dice.mean) for one, other in pairs if other]

@@ -1,4 +1,4 @@
-"""A board's rows, which are cells over seeds, and the tables in which they may be ranked."""
+"""The rows of a board, which are cells over seeds, and the tables in which they may be ranked."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ CHECKS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One generator with its settings at one privacy level: its cells differ in the seed alone.
+    """One generator with its settings at one privacy level. Its cells differ in the seed alone.
 
     Attributes:
-        who: The generator's name, where it was trained, whether it was tuned, and what else tells
-            it apart from others of its table.
+        who: The generator's name, where it was trained, whether it was tuned, and what else
+            distinguishes it from others of its table.
         cells: Finished or not, by seed.
-        asked: How many seeds the table has; one where a fit has no draws.
+        asked: How many seeds the table has; one where a fit has no randomness.
         tests: Scores by test set; empty if no cell is done.
         guarantee: The worst of its cells'; ``None`` if no cell is done.
     """
@@ -45,7 +45,7 @@ class Row:
 
     @property
     def spec(self) -> RunSpec:
-        """The first seed's."""
+        """The spec of the first seed."""
         return self.cells[0].spec
 
     @property
@@ -55,7 +55,7 @@ class Row:
 
     @property
     def check(self) -> str:
-        """Whether its numbers were recomputed: by nobody if they were computed here."""
+        """Whether the row's numbers were recomputed, as a key of ``CHECKS``."""
         verdicts = [cell.verdict for cell in self.cells if cell.verdict is not None]
         if self.is_refused:
             return REFUSED
@@ -65,7 +65,7 @@ class Row:
 
     @property
     def badges(self) -> dict[str, str]:
-        """Each badge with what it rests on; each is found here, and no file can claim one."""
+        """Each badge with its reason. All badges are found here; a file cannot claim one."""
         found = {self.check: CHECKS[self.check]}
         if self.is_refused:
             return found
@@ -77,36 +77,36 @@ class Row:
 
     @property
     def is_refused(self) -> bool:
-        """Whether a stranger's numbers do not add up, so that they are ranked against none."""
+        """Whether a published cell's numbers do not add up, so that the row is not ranked."""
         return any(cell.faults for cell in self.cells)
 
     @property
     def unranked(self) -> str:
-        """Why it is ranked against none, if it is of another version of its generator."""
+        """Why it is not ranked, if another version of its generator is installed; else empty."""
         return why_unranked(self.spec)
 
     @property
     def is_compared(self) -> bool:
-        """Whether it stands in charts: its numbers add up, and are of the present version."""
+        """Whether it is in charts: its numbers add up, and its version is the installed one."""
         return not (self.is_refused or self.unranked)
 
     @property
     def is_bookend(self) -> bool:
-        """Whether it is there to be compared with."""
+        """Whether it is a bookend."""
         return self.spec.generator.name == UPPER or is_free(self.spec)
 
     @property
     def is_rival(self) -> bool:
-        """Whether it is ranked: compared with others, and no bookend or control."""
+        """Whether it is ranked: compared with others, and neither a bookend nor a control."""
         return self.is_compared and not (self.is_bookend or self.spec.control)
 
     @property
     def is_direct(self) -> bool:
-        """Whether there is the segmenter itself, and nothing synthetic."""
+        """Whether the segmenter itself was fitted, without synthetic patches."""
         return self.spec.is_direct
 
     def mean(self, of: Callable[[Result], float | None]) -> float | None:
-        """A number's mean over the finished cells that have it."""
+        """Average a number over the finished cells that have it; ``None`` if none has."""
         values = [value for cell in self.done if (value := of(cell.told)) is not None]
         return fmean(values) if values else None
 
@@ -116,10 +116,10 @@ class Table:
     """Rows that may be ranked against each other.
 
     Attributes:
-        key: Of all that they share.
+        key: A digest of all that they share.
         common: The spec of one of them, for what they share.
-        phantoms: Whether nobody is concerned by the data.
-        relation: Which data sets are neighbours.
+        phantoms: Whether the data are phantoms.
+        relation: The neighbouring relation.
         free: The free row that all others are compared with.
         rows: The upper bookend, generators by name and falling ε, private segmenters, the free
             rows; then those of other versions, and last those that do not add up.
@@ -133,13 +133,13 @@ class Table:
     rows: Sequence[Row]
 
     def is_best_free(self, row: Row) -> bool:
-        """Whether it is the free row that all others are compared with."""
+        """Tell whether a row is the free row that all others are compared with."""
         name = self.free.name if self.free else None
         return row.is_compared and row.spec.generator.name == name
 
     @property
     def test_sets(self) -> list[str]:
-        """Their names, the main one first; without those that are withheld."""
+        """The names of the test sets, the main one first, without those that are withheld."""
         told = {name for row in self.rows for name in row.tests}
         names = list(self.common.test_data)
         return [name for name in names if name in told] or names

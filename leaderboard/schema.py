@@ -1,6 +1,6 @@
-"""The JSON schema of published files, made from the types of what is in them.
+"""The JSON schema of published files, made from the types of their parts.
 
-``python -m leaderboard.schema`` writes ``schema.json``, for readers who have no suite.
+``python -m leaderboard.schema`` writes ``schema.json``, for readers without the suite.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmark.results.result import Result
 FORMAT = 2
 SCHEMA = Path(__file__).with_name("schema.json")
 KEPT = {"RunSpec": ("own",), "TunedBy": ("trial",)}
-"""What stays with the owner of a cohort: no published file may have it."""
+"""The fields that stay with the owner of a cohort: no published file may have them."""
 
 REPEATED = ("title", "description", "default")
 _COUNT = {"type": "integer", "minimum": 0, "maximum": 10**9}
@@ -34,7 +34,7 @@ _CURVE = {
 
 
 def schema() -> dict[str, Any]:
-    """The schema of one published file."""
+    """Return the schema of one published file."""
     result = Result.model_json_schema()
     types = result.pop("$defs")
     for name, kept in KEPT.items():

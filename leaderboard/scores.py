@@ -1,4 +1,4 @@
-"""A row's scores: means over seeds and patients, with intervals, beside the bookends."""
+"""The scores of a row: means over seeds and patients, with intervals, compared with bookends."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from leaderboard.entries import Entry
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """A row's scores on one test set: means over seeds and patients, with 95 % intervals of both.
+    """The scores of a row on one test set: means over seeds and patients, with 95 % intervals.
 
     Attributes:
-        patients: How many they are; ``None`` where that is not told.
-        dice: Dice; one draw, which has no interval, where one seed is done.
+        patients: The number of patients; ``None`` where it is not given.
+        dice: Dice; a single draw, which has no interval, where one seed is done.
         scores: By the names of the metrics that are ``on_board``.
         calibres: Mean Dice by calibre, of those that any patient has.
         told: Dice by seed and patient, for comparisons.
         fraction_of_real: Dice over that of the upper bookend.
         over_free: By how much Dice is above the best free row's.
-        paired: What of that is paired.
-        better: How probably a fresh fit is better than the free row's; ``None`` of one draw.
-        gain: ``over_free`` over what the upper bookend has above the same row; ``None`` if it has
-            nothing.
+        paired: What of that difference is paired.
+        better: The probability that a new fit is better than the free row's; ``None`` for one draw.
+        gain: ``over_free`` over the upper bookend's difference to the same row; ``None`` if that
+            difference is too small.
         by_site: Dice by the site of the tested patients.
     """
 
@@ -49,7 +49,14 @@ class Scored:
 
 
 class Bookends:
-    """What a table's rows are compared with, on each test set."""
+    """The bookends of a table, with which its rows are compared.
+
+    Args:
+        cells: The table's cells.
+
+    Attributes:
+        choice: The best free row; ``None`` if there is none.
+    """
 
     def __init__(self, cells: Sequence[Entry]) -> None:
         self._cells = [cell for cell in cells if cell.status == "done" and not cell.faults]
@@ -61,12 +68,15 @@ class Bookends:
         self.choice: Choice | None = best_free(free)
 
     def real(self, name: str) -> float | None:
-        """The upper one's mean Dice."""
+        """Return the upper bookend's mean Dice on a test set; ``None`` if there is none."""
         told = self._told(name, UPPER)
         return None if told is None else float(told.values.mean())
 
     def free(self, name: str) -> Told | None:
-        """The best free row's Dice; validation patients choose it for every test set alike."""
+        """Return the best free row's Dice on a test set.
+
+        Validation patients choose the row, the same for every test set.
+        """
         return self._told(name, self.choice.name) if self.choice else None
 
     def _told(self, name: str, bookend: str) -> Told | None:
@@ -79,18 +89,18 @@ class Bookends:
 
 
 def scores_on(name: str, cell: Entry) -> TestSet:
-    """What a finished cell says of a test set that it tells of."""
+    """Return a finished cell's scores on a test set that its result has."""
     return next(test for test in cell.told.test_sets if test.name == name)
 
 
 def scored_on(tests: Tests, name: str, bookends: Bookends, *, certain: bool = False) -> Scored:
-    """What a row's cells scored on the test set of that name.
+    """Compute a row's scores on a test set.
 
     Args:
         tests: By seed; one or more.
-        name: Of the test set.
-        bookends: What it is compared with.
-        certain: Whether nothing of a cell is drawn at random.
+        name: The test set's name.
+        bookends: The bookends of the row's table.
+        certain: Whether a cell has no randomness.
     """
     real, free = bookends.real(name), bookends.free(name)
     shown = [m for m in ON_BOARD if all(test.mean(m.name) for test in tests.values())]
@@ -114,7 +124,7 @@ def scored_on(tests: Tests, name: str, bookends: Bookends, *, certain: bool = Fa
 
 
 def tests_on(name: str, cells: Sequence[Entry]) -> dict[int, TestSet]:
-    """What those say of a test set that tell of it, by seed."""
+    """Return a test set of the cells that have it, by seed."""
     tests = ((cell.spec.seed, cell.told.test(name)) for cell in cells)
     return {seed: test for seed, test in tests if test}
 

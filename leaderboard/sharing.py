@@ -1,9 +1,10 @@
-"""What may leave of a cell: the one law of pages, reports and published files.
+"""The rules for what may leave of a cell, for pages, reports and published files.
 
-Of phantoms, all. Of patients, means over enough of them, distances to enough of them, a coarse
-duration, and synthetic patches under a finite ε whose noise nobody can draw again; nothing that was
-seen of one patient or at one site: no scores, no curves, which no noise protects, no errors, which
-may name somebody, no neighbours. A test set that is withheld takes all that was said of it along.
+For phantoms, everything may. For patients, these may: means over enough of them, distances to
+enough of them, a coarse duration, and synthetic patches under a finite ε whose noise cannot be
+drawn again. Nothing may that concerns one patient or one site: no scores, no curves (no noise
+protects them), no errors (they may name somebody) and no neighbours. If a test set is withheld, so
+is everything about it.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ SMALL = f"Every test set has fewer than {FEWEST} patients, and such means tell o
 
 
 def is_of_phantoms(entry: Entry) -> bool:
-    """Whether a finished cell says that its data concern nobody, and nothing speaks against it."""
+    """Tell whether a finished cell says that its data are phantoms, and its numbers add up."""
     return entry.status == "done" and not entry.faults and not entry.told.private_data
 
 
 def shared(entry: Entry, *, phantoms: bool, for_owner: bool = False) -> Entry:
-    """The cell as it may leave.
+    """Return a cell without what may not leave.
 
     Args:
-        entry: A cell.
-        phantoms: Whether its data concern nobody.
-        for_owner: Whether it goes to whoever has the data, who may see means over few patients.
+        entry: The cell.
+        phantoms: Whether its data are phantoms.
+        for_owner: Whether the reader has the data, and may see means over few patients.
     """
     if phantoms:
         return entry
@@ -57,12 +58,12 @@ def shared(entry: Entry, *, phantoms: bool, for_owner: bool = False) -> Entry:
 
 
 def samples_may_leave(spec: RunSpec, result: Result) -> bool:
-    """Whether patches made from patients may: whoever knows a seed can take its noise away."""
+    """Tell whether patches made from patients may leave. A known seed would remove their noise."""
     return synthetic_may_leave(result.guarantee.epsilon, seeded=spec.noise != "system")
 
 
 def published(entry: Entry) -> Published:
-    """A finished cell as its author may publish it.
+    """Return a finished cell in the form in which its author may publish it.
 
     Raises:
         DataError: If nothing of it may leave.

@@ -1,7 +1,7 @@
-"""By how much seeds of a generator differ, shown beside a row that has one seed alone.
+"""The spread of Dice over a generator's seeds, shown beside a row that has one seed alone.
 
-It is the standard deviation of Dice over seeds, as far as it is the generator's own. Rows of the
-same table, generator and version that have more seeds come first. Without any it is that of the
+It is the standard deviation of Dice over seeds, from the generator's own rows. Rows of the same
+table, generator and version that have more seeds are preferred. Without any, it is that of the
 generator's rows on the shipped board (``benchmark.results.variance_parts``).
 """
 
@@ -19,7 +19,7 @@ from leaderboard.scores import Scored
 
 
 def with_spreads(rows: Sequence[Row]) -> list[Row]:
-    """The rows; Dice of one draw with what is known of its generator's seeds."""
+    """Return the rows; single draws get the spread over seeds that is known of their generator."""
     return [
         replace(row, tests={name: _known(row, name, rows) for name in row.tests}) for row in rows
     ]

@@ -1,8 +1,8 @@
-"""Which rows of a table are told apart, at every privacy level.
+"""Standings: which rows of a table differ significantly, at every privacy level.
 
-A standing at ε has the generators that spend at most so much, best Dice first. Pairs are tested by
+A standing at ε has the generators that spend at most that ε, best Dice first. Pairs are tested by
 the difference of their Dice over seeds and patients, corrected by Holm for all pairs of the
-standing. Those that are not told apart from the first are its ties.
+standing. Those that do not differ significantly from the first are its ties.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Place:
 
     Attributes:
         row: Its number in the table.
-        rank: Between which ranks it stands, all pairs being corrected.
-        p: That it is as good as the first, corrected; 1 of the first itself.
+        rank: The range of its rank, with all pairs corrected.
+        p: The corrected p-value of the hypothesis that it equals the first; 1 for the first itself.
     """
 
     row: int
@@ -36,7 +36,7 @@ class Place:
 
     @property
     def is_tied(self) -> bool:
-        """Whether it is not told apart from the first."""
+        """Whether it does not differ significantly from the first."""
         return self.p >= ALPHA
 
 
@@ -45,9 +45,9 @@ class Standing:
     """The generators that spend at most an ε, the best Dice first.
 
     Attributes:
-        epsilon: What may be spent.
-        places: Theirs; empty if there are none.
-        direct: The numbers of rows that fit the segmenter itself for as little.
+        epsilon: The most that may be spent.
+        places: Their places; empty if there are none.
+        direct: The numbers of rows that fit the segmenter itself within the same ε.
     """
 
     epsilon: float
@@ -56,13 +56,13 @@ class Standing:
 
 
 def levels_of(table: Table) -> list[float]:
-    """Every ε that a rival was asked for, rising; infinity if there is none."""
+    """Return every ε that a ranked row was asked for, rising; infinity if there is none."""
     asked = {row.spec.epsilon for row in table.rows if row.is_rival and row.spec.epsilon}
     return sorted(asked) or [math.inf]
 
 
 def standings_of(table: Table, test_set: str) -> list[Standing]:
-    """One for each level."""
+    """Return one standing for each level."""
     numbers = [n for n, row in enumerate(table.rows) if row.is_rival and test_set in row.tests]
     synthetic = [number for number in numbers if not table.rows[number].is_direct]
     scored = {number: table.rows[number].tests[test_set] for number in synthetic}
@@ -98,7 +98,11 @@ def _places(numbers: Sequence[int], scored: Mapping[int, Scored], pairs: Floats)
 
 
 def free_p(table: Table, test_set: str) -> dict[int, float]:
-    """That each rival is as good as the free row, corrected by Holm for all rivals."""
+    """Compute for each ranked row the p-value that it equals the free row, corrected by Holm.
+
+    Returns:
+        The p-values by row number, for rows with an interval.
+    """
     above = {
         number: found
         for number, row in enumerate(table.rows)

@@ -1,4 +1,4 @@
-"""Scores and standings as the page's script takes them: plain JSON, with the texts to show."""
+"""Scores and standings for the page's script: plain JSON, with the texts to show."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ from leaderboard.standings import Standing, standings_of
 def standings_json(
     table: Table, name: str, free: Mapping[int, float], cohorts: Cohorts
 ) -> list[dict[str, Any]]:
-    """For each level the answer in words, and every generator's place."""
+    """Return for each level the answer in words, and every generator's place.
+
+    Args:
+        table: The table.
+        name: The test set's name.
+        free: By row number, the corrected p-value of the hypothesis that the row equals the free
+            row.
+        cohorts: The board's tables, by what they share beside their patients.
+    """
     answers = Answers(table, name, free, cohorts)
     return [
         {
@@ -48,7 +56,7 @@ def _places(standing: Standing, table: Table, name: str) -> list[dict[str, Any]]
 
 
 def scored_json(row: Row, scored: Scored, free: float | None) -> dict[str, Any]:
-    """Numbers to sort by, and the texts of the columns."""
+    """Return the numbers to sort by, and the texts of the columns."""
     found: dict[str, Any] = {n: _interval(one) for n, one in scored.scores.items()}
     found |= {"real": short(scored.fraction_of_real), "over": _interval(scored.over_free)}
     found |= {"gain": short(scored.gain), "parts": _parts(scored.dice)}

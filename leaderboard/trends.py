@@ -1,4 +1,4 @@
-"""Whether a generator's Dice falls as ε tightens, and the sentence that says so."""
+"""The trend of a generator's Dice as ε tightens, and the sentence about it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ TEST = "Page's exact test on seed means, one-sided, corrected by Holm"
 
 
 def trends_of(table: Table, test_set: str) -> dict[str, Trend]:
-    """Of each generator that has three levels or more, over the seeds that all of them have.
+    """Test the trend of each generator with three levels or more.
 
-    The p-values are corrected by Holm for all generators of a family. Results of the installed
-    versions are one, those of other versions another: they are compared with nothing.
+    The seeds are those that all its levels have. The p-values are corrected by Holm for all
+    generators of a family. Results of the installed versions are one family, and those of other
+    versions another.
     """
     rows = [
         row
@@ -48,7 +49,7 @@ def _trend(rows: list[Row], test_set: str) -> Trend | None:
 
 
 def trend_sentences(table: Table, test_set: str) -> list[str]:
-    """Which generators' Dice falls as ε tightens, and of which that does not show."""
+    """Write for which generators Dice falls significantly as ε tightens, and for which not."""
     found = trends_of(table, test_set)
     falls = [f"{who} ({p_text(one.p)})" for who, one in found.items() if one.p < ALPHA]
     others = [f"{who} ({p_text(one.p)})" for who, one in found.items() if one.p >= ALPHA]

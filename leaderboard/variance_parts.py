@@ -1,14 +1,14 @@
-"""What a paired difference of Dice varies by, measured on the shipped board.
+"""The standard deviations of a paired difference in Dice, measured on the shipped board.
 
     python -m leaderboard.variance_parts
 
-writes the file that ``bench plan`` and ``bench run`` read. For each unit and generator, pairs are
-taken of each of its rows and every other generator's row of the same ε, on the main test set. The
-parts of a pair are the unbiased estimates of crossed effects, which may be below 0. A generator's
-are the *mean over pairs* of each variance, 0 where that is below. A median would be too small: of
-three seeds, half of all estimates lie below 0.7 of the variance. Bookends and controls are left
-out. Generators are of the version that their results are of. Beside the pairs' parts stands
-what Dice of a generator's own rows varies by over seeds, for rows that are one draw.
+writes the file that ``bench plan`` and ``bench run`` read. For each unit and generator, each of its
+rows is paired with every other generator's row of the same ε, on the main test set. The parts of a
+pair are the unbiased estimates of crossed effects, which may be below 0. A generator's part is the
+*mean over pairs* of each variance, or 0 if that is below 0. A median would be too small: with three
+seeds, half of all estimates are below 0.7 of the variance. Bookends and controls are left out.
+Generators are of the version that their results are of. The file also has the standard deviation
+over seeds of each generator's own Dice, for rows that are one draw.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EDITION = "2026-1"
 
 
 def measured(tables: Sequence[Table]) -> VarianceParts:
-    """The parts of every generator.
+    """Compute the standard deviations of every generator.
 
     Args:
         tables: Those of one protocol and cohort, one for each unit, every row with the same seeds
@@ -94,7 +94,7 @@ def _variances(differences: Floats) -> tuple[float, float, float]:
 
 
 def shipped_tables() -> list[Table]:
-    """The tables of the board's results under the edition that the parts are measured under."""
+    """Return the tables of the board's results under the edition of ``EDITION``."""
     tables = tables_of(entries_of([RESULTS]))
     return [table for table in tables if edition_of(table.common.protocol) == EDITION]
 

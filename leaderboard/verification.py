@@ -1,8 +1,8 @@
-"""Whether a published result adds up: what can be recomputed is, from its own numbers.
+"""Checks of whether a published result adds up: what can be recomputed from its own numbers is.
 
-The key from the spec; the guarantees from the phantoms and the plan that the spec's settings give,
-and every ε from its mechanism's numbers (``guarantees``); means and intervals from the patients'
-scores; the digests of the embedded phantoms from the phantoms.
+The key is recomputed from the spec. The guarantees follow from the phantoms and from the plan of
+the spec's settings, and every ε from its mechanism's numbers (``guarantees``). Means and intervals
+follow from the patients' scores, and the digests of the embedded phantoms from the phantoms.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from leaderboard.sharing import samples_may_leave
 from leaderboard.versions import class_of
 
 ROUNDS = {"rounds", "bytes"}
-"""What leaves of a federated fit's rounds."""
+"""What may leave about a federated fit's rounds."""
 
 
 def phantoms_of(*, cache: Path, state: Path, progress: Progress) -> Callable[[int], Inputs]:
-    """Makes the embedded phantoms of a version, when they are first asked for."""
+    """Return a function that makes the embedded phantoms of a version, once for each version."""
 
     @lru_cache
     def phantoms(version: int) -> Inputs:
@@ -49,11 +49,11 @@ def phantoms_of(*, cache: Path, state: Path, progress: Progress) -> Callable[[in
 
 
 def verifier(phantoms: Callable[[int], Inputs], *, cache: Path) -> Callable[[Published], Verdict]:
-    """What judges published results.
+    """Return a function that judges published results.
 
     Args:
-        phantoms: The embedded ones of a version.
-        cache: Where plans are kept.
+        phantoms: Returns the embedded phantoms of a version.
+        cache: The cache folder, where plans are kept.
     """
 
     def judged(one: Published) -> Verdict:
@@ -69,7 +69,14 @@ def verifier(phantoms: Callable[[int], Inputs], *, cache: Path) -> Callable[[Pub
 def verified_files(
     paths: Sequence[Path], check: Callable[[Published], Verdict], progress: Progress
 ) -> dict[Path, Verdict]:
-    """The verdict on every published file, also below folders; a file that breaks the schema too.
+    """Judge every published file, also in folders.
+
+    A file that breaks the schema gets a verdict too.
+
+    Args:
+        paths: Files, or folders of files.
+        check: Judges a published result.
+        progress: Called for every file.
 
     Raises:
         UsageError: If there is none.
@@ -89,12 +96,12 @@ def verified_files(
 
 
 def verified(one: Published, phantoms: Inputs, cache: Path) -> Verdict:
-    """Recomputes what can be.
+    """Recompute everything that can be recomputed of a published result.
 
     Args:
         one: The result.
-        phantoms: The embedded ones.
-        cache: Where plans are kept.
+        phantoms: The embedded phantoms.
+        cache: The cache folder, where plans are kept.
     """
     faults = [*_of_spec(one), *_of_data(one, phantoms), *_of_free_rows(one)]
     unchecked: list[str] = []

@@ -1,7 +1,7 @@
-"""Which results are of another version of their generator than the installed one.
+"""Detection of results whose generator has another version than the installed one.
 
-A plug-in's version is raised when the same settings come to mean something else: results of two
-versions are not ranked against each other. What is not installed here is of no other version.
+A plug-in's version is raised when the same settings come to mean something else. So results of two
+versions are not ranked against each other. Results of a plug-in that is not installed are ranked.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmark.results.spec import RunSpec
 
 @lru_cache
 def class_of(registry: Registry, name: str) -> Any:
-    """The plug-in's class, remembered, as the registry looks through all that is installed.
+    """Return a plug-in's class, remembered because the registry searches all installed packages.
 
     Raises:
         BenchError: If no such plug-in is installed.
@@ -25,7 +25,7 @@ def class_of(registry: Registry, name: str) -> Any:
 
 
 def why_unranked(spec: RunSpec) -> str:
-    """Why a cell is ranked against none of the present version; empty if it is of that one."""
+    """Say why a cell is not ranked, if another version is installed; empty otherwise."""
     said = spec.generator
     try:
         installed = int(class_of(spec.registry, said.name).version)

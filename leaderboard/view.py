@@ -1,4 +1,4 @@
-"""A board as the page's script takes it: plain JSON, numbers rounded, sentences made."""
+"""The board as data for the page's script: plain JSON, rounded numbers, finished sentences."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from leaderboard.told import scored_json, standings_json
 from leaderboard.trends import trend_sentences
 
 PICTURES_KIB = 1200
-"""So many of pictures fit into a page that is to stay small."""
+"""The most KiB of pictures in a page."""
 
 NO_PICTURE = "Left out, as the page would grow too large; the cell's folder has it."
 ANOTHER_DRAW = (
@@ -51,13 +51,13 @@ ANOTHER_DRAW = (
 
 
 class Pictures:
-    """PNG files as texts, until there is no more room."""
+    """PNG files as base64 texts, up to a total size."""
 
     def __init__(self) -> None:
         self._left = PICTURES_KIB * 1024
 
     def of(self, files: Mapping[str, bytes]) -> dict[str, str]:
-        """The pictures by name; empty texts where there was no room."""
+        """Return the pictures by name; empty texts if they do not fit any more."""
         texts = {name: base64.b64encode(png).decode() for name, png in files.items()}
         size = sum(map(len, texts.values()))
         if size > self._left:
@@ -67,7 +67,7 @@ class Pictures:
 
 
 def view_of(tables: Sequence[Table]) -> dict[str, Any]:
-    """Everything that the page shows."""
+    """Return everything that the page shows."""
     pictures, cohorts = Pictures(), Cohorts(tables)
     return {
         "no_picture": NO_PICTURE,
@@ -91,7 +91,7 @@ def _start(tables: Sequence[Table]) -> int:
 
 
 def title_of(table: Table) -> str:
-    """What its rows share, in a line."""
+    """Describe in a line what a table's rows share."""
     spec, protocol = table.common, table.common.protocol
     data = "embedded phantoms" if table.phantoms else f"cohort {spec.data[:8]}"
     data += f" less {max(spec.own.patients)} own patients" if spec.own else ""

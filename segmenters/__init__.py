@@ -1,1 +1,1 @@
-"""Segmenters of whole volumes, one file each; the file name is the plug-in's name."""
+"""Segmenters of whole volumes, one file each. The file name is the plug-in's name."""

@@ -1,4 +1,4 @@
-"""Attention U-Net on axial slices: skip connections weighted by what the coarse level has seen.
+"""Attention U-Net on axial slices: skip connections are weighted by the coarser level's features.
 
 Reference: Oktay et al. (2018), arXiv:1804.03999.
 """
@@ -21,7 +21,10 @@ class AttentionUnetParams(SliceParams):
 
 
 class AttentionUnet(SliceSegmenter):
-    """Marks vessels slice by slice; batch normalisation, as it sees synthetic patches alone."""
+    """Marks vessels slice by slice with an attention U-Net.
+
+    It uses batch normalisation, which is possible because it is trained on synthetic patches alone.
+    """
 
     name: ClassVar[str] = "attention-unet"
     version: ClassVar[int] = 1
@@ -35,7 +38,7 @@ class AttentionUnet(SliceSegmenter):
     smoke: ClassVar[Settings] = AttentionUnetParams(width=2, batch=8, iterations=3)
 
     def network(self) -> nn.Module:
-        """MONAI's AttentionUnet."""
+        """Return MONAI's AttentionUnet."""
         from monai.networks.nets.attentionunet import AttentionUnet as Network
 
         p = self.params

@@ -1,6 +1,6 @@
-"""The laws that every segmenter keeps, for its author's own tests; see ``generators.checks``.
+"""The laws that every segmenter keeps, for the tests of its author; see ``generators.checks``.
 
-Those of a ``PrivateSegmenter`` ask nothing of others.
+The laws of a ``PrivateSegmenter`` pass for all other segmenters.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ODD_SHAPE = (37, 50, 3)
 
 
 def patches() -> Patches:
-    """Bright bars on a dark, noisy ground."""
+    """Make patches with a bright bar on a dark, noisy ground."""
     rng = np.random.default_rng(0)
     masks = np.zeros((32, 1, 32, 32), np.uint8)
     for mask, start in zip(masks, rng.integers(4, 24, 32), strict=True):
@@ -49,7 +49,7 @@ def patches() -> Patches:
 
 
 def patients_patches() -> Patches:
-    """The bars again, eight of each of four patients."""
+    """Return the same patches as eight of each of four patients."""
     owner = np.repeat(np.arange(PUBLIC.patients), PUBLIC.patches_per_patient)
     return replace(
         patches(),
@@ -62,7 +62,13 @@ def patients_patches() -> Patches:
 def privately_fitted(
     kind: type[PrivateSegmenter], unit: Unit = "patch", **context: Any
 ) -> PrivateSegmenter:
-    """The plug-in with its smoke settings, fitted on those patients with seeded noise."""
+    """Make a plug-in with its smoke settings, and fit it privately with seeded noise.
+
+    Args:
+        kind: The plug-in's class.
+        unit: The protected unit.
+        context: Further values of the ``FitContext``.
+    """
     segmenter = kind(kind.smoke)
     planned = segmenter.plan(PUBLIC, _budget(unit))
     segmenter.fit_privately(patients_patches(), planned, _context(**context))
@@ -70,14 +76,14 @@ def privately_fitted(
 
 
 def fitted(kind: type[Segmenter]) -> Segmenter:
-    """The plug-in with its smoke settings, fitted on the bars."""
+    """Make a plug-in with its smoke settings, and fit it on ``patches()``."""
     segmenter = kind(kind.smoke)
     segmenter.fit(patches(), TrainContext(seed=0))
     return segmenter
 
 
 def describes_itself(kind: type[Segmenter]) -> None:
-    """Name, version, citation, presets and smoke settings are there and of the right type."""
+    """Check that name, version, citation, presets and smoke settings exist and have their types."""
     hold(bool(kind.name and kind.citation), "it needs a name and a citation")
     hold(isinstance(kind.version, int) and kind.version >= 1, "version is an integer from 1 on")
     hold("quick" in kind.presets, "there is a preset 'quick'")
@@ -86,21 +92,21 @@ def describes_itself(kind: type[Segmenter]) -> None:
 
 
 def marks_volumes_of_any_shape(kind: type[Segmenter]) -> None:
-    """The mask has the volume's shape, also where no side is a power of two."""
+    """Check that the mask has the volume's shape, also where no side is a power of two."""
     volume = np.full(ODD_SHAPE, -0.6, np.float32)
     mask = fitted(kind).predict(volume, (0.5, 0.5, 0.7))
     hold(mask.shape == ODD_SHAPE and mask.dtype == bool, "a boolean mask of the volume's shape")
 
 
 def repeats_bit_for_bit(kind: type[Segmenter]) -> None:
-    """One seed gives one prediction."""
+    """Check that one seed gives one prediction."""
     volume = np.random.default_rng(1).uniform(-1, 1, ODD_SHAPE).astype(np.float32)
     one, two = (fitted(kind).predict(volume, (0.5, 0.5, 0.7)) for _ in range(2))
     hold(np.array_equal(one, two), "a seeded fit repeats")
 
 
 def predicts_only_when_fitted(kind: type[Segmenter]) -> None:
-    """Predicting before a fit is refused."""
+    """Check that predicting before a fit is refused."""
     try:
         kind(kind.smoke).predict(np.zeros(ODD_SHAPE, np.float32), (1.0, 1.0, 1.0))
     except NotFittedError:
@@ -109,7 +115,7 @@ def predicts_only_when_fitted(kind: type[Segmenter]) -> None:
 
 
 def rests_on_its_constants_if_it_is_free(kind: type[Segmenter]) -> None:
-    """With its constants it marks a volume without having seen a patch, and spends nothing."""
+    """Check that a free segmenter marks a volume without any patch, and spends nothing."""
     if not issubclass(kind, FreeSegmenter):
         return
     hold(type(kind.constants) is kind.Params, "the constants are made of Params")
@@ -123,7 +129,10 @@ def rests_on_its_constants_if_it_is_free(kind: type[Segmenter]) -> None:
 
 
 def plans_within_the_budget_if_it_is_private(kind: type[Segmenter]) -> None:
-    """The planned ε never exceeds the target, for either unit, and says what it rests on."""
+    """Check that the planned ε never exceeds the target, for either unit.
+
+    The plan must also name the unit, the δ and what it covers.
+    """
     if not issubclass(kind, PrivateSegmenter):
         return
     for unit in UNITS:
@@ -135,7 +144,7 @@ def plans_within_the_budget_if_it_is_private(kind: type[Segmenter]) -> None:
 
 
 def charges_before_touching_if_it_is_private(kind: type[Segmenter]) -> None:
-    """The charge comes once, as planned, and before the patches are looked at."""
+    """Check that a private fit charges once, as planned, and before it reads the patches."""
     if not issubclass(kind, PrivateSegmenter):
         return
     charged: list[Guarantee] = []
@@ -162,7 +171,7 @@ def charges_before_touching_if_it_is_private(kind: type[Segmenter]) -> None:
 
 
 def repeats_bit_for_bit_if_it_is_private(kind: type[Segmenter]) -> None:
-    """One seed and one noise give one prediction, for either unit."""
+    """Check that one seed and one noise give one prediction, for either unit."""
     if not issubclass(kind, PrivateSegmenter):
         return
     volume = np.random.default_rng(1).uniform(-1, 1, ODD_SHAPE).astype(np.float32)
@@ -172,7 +181,7 @@ def repeats_bit_for_bit_if_it_is_private(kind: type[Segmenter]) -> None:
 
 
 def one_unit_moves_the_sum_by_the_clip_norm_if_it_shows_its_step(kind: type[Segmenter]) -> None:
-    """Without noise, zeroing out a unit moves the sum by C at most, whatever the unit holds."""
+    """Check without noise that zeroing out a unit moves the sum by the sensitivity at most."""
     if not issubclass(kind, PrivateSegmenter):
         return
     for unit in UNITS:
@@ -194,15 +203,15 @@ def one_unit_moves_the_sum_by_the_clip_norm_if_it_shows_its_step(kind: type[Segm
 
 
 class Silence:
-    """No noise, to look at the sum alone."""
+    """A noise source that adds no noise, to look at the sum alone."""
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
-        """The sums as they are."""
+        """Return the sums unchanged."""
         return sums
 
 
 def subjects(kind: type[Segmenter]) -> Iterator[Subject]:
-    """A private segmenter's fits for both units."""
+    """Yield a private segmenter's fits for both units."""
     if not issubclass(kind, PrivateSegmenter):
         return
     for unit in UNITS:

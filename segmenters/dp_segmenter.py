@@ -1,8 +1,8 @@
-"""DP-segmenter: a U-Net trained by DP-SGD on patients' own patches, with nothing synthetic between.
+"""DP-segmenter: a U-Net trained by DP-SGD on patients' own patches, without synthetic ones.
 
-The bookend that says whether synthesis is worth it: what the same ε buys if it is spent on the
-segmenter itself. Its gradient is that of ``dpsgd.step``; its threshold is one half, and its logits
-start at a public guess, so that nothing is read from patients beside the noised sums.
+It is the bookend that shows whether synthesis is worth it: what the same ε achieves if it is spent
+on the segmenter itself. Its gradient is that of ``dpsgd.step``. Its threshold is one half, and its
+logits start at a public guess. So nothing is read from patients beside the noised sums.
 
 Reference: Abadi et al. (2016), arXiv:1607.00133, Algorithm 1; Ronneberger et al. (2015),
 arXiv:1505.04597.
@@ -35,12 +35,26 @@ from segmenters.nets.slices import SlicePredictor
 
 COVERS = "fit of the segmenter"
 NO_DELTA = 0.5
-"""Of a fit without privacy, which has none."""
+"""A valid δ for a fit without privacy, where it has no meaning."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DpSegmenterParams(Settings):
-    """The network, the private steps, and whose upper bound on ε is reported."""
+    """Settings of the network and of its private training.
+
+    Attributes:
+        width: Channels of the first level; each further one has twice as many.
+        levels: How many sides there are, each half of the one before.
+        vessel_fraction: A public guess of the vessel share of a patch, at which the logits start.
+        learning_rate: Adam's, falling to 0 as a cosine.
+        averaging: The decay of the running average of the weights.
+        batch: The expected patches in a step.
+        patients_per_step: The expected patients in a step, where the patient is the unit.
+        steps: T, the private steps.
+        clip_norm: C, the largest norm of a unit's gradient.
+        accountant: The accountant whose upper bound on ε is reported.
+        dp_engine: How the clipped sum is computed; it affects the speed alone.
+    """
 
     width: Annotated[int, IntDistribution(2, 64)] = 8
     levels: Annotated[int, IntDistribution(2, 6)] = 3
@@ -56,7 +70,7 @@ class DpSegmenterParams(Settings):
 
 
 class DpSegmenter(SlicePredictor, PrivateSegmenter):
-    """Marks vessels with a U-Net that saw patients only through clipped, noised gradients.
+    """Marks vessels with a U-Net that learnt from patients only through clipped, noised gradients.
 
     Guarantees:
         * ``fit_privately`` is (ε, δ)-DP for zeroing out one ``budget.unit``.
@@ -85,11 +99,11 @@ class DpSegmenter(SlicePredictor, PrivateSegmenter):
 
     @property
     def multiple(self) -> int:
-        """The slice is halved ``levels`` - 1 times."""
+        """2^(levels - 1), because the slice is halved ``levels`` - 1 times."""
         return int(2 ** (self.params.levels - 1))
 
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
-        """Finds the noise for the budget; what is spent is recomputed from it, for both units.
+        """Calibrate the noise for a budget, and recompute from it what is spent, for both units.
 
         Raises:
             UsageError: If the budget cannot be honoured, or for a patch that cannot be halved so
@@ -117,7 +131,7 @@ class DpSegmenter(SlicePredictor, PrivateSegmenter):
     def fit_privately(
         self, patches: Patches, guarantee: Guarantee, context: FitContext
     ) -> Guarantee:
-        """Takes the planned private steps."""
+        """Take the planned private steps."""
         spent = replace(guarantee, seeded=context.noise.seeded)
         context.charge(spent)
         rng = torch.Generator().manual_seed(stream(context.seed, "segmenter weights"))
@@ -137,7 +151,10 @@ class DpSegmenter(SlicePredictor, PrivateSegmenter):
         return replace(spent, interruptions=tally.interruptions, lost_steps=tally.lost)
 
     def fit(self, patches: Patches, context: TrainContext) -> None:
-        """The same without noise and clipping, for patches of nobody: each is its own unit."""
+        """Train without noise and clipping, on patches that need no privacy.
+
+        Each patch is a unit of its own.
+        """
         n = len(patches)
         public = PublicNumbers(patients=n, patches_per_patient=1, patch_size=patches.size)
         budget = Budget(epsilon=math.inf, delta=NO_DELTA, unit="patch")

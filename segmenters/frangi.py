@@ -1,8 +1,8 @@
 """Frangi's vesselness: no network, only a scale and a threshold.
 
-Both are chosen on the synthetic pairs, slice by slice. Or else, with a ``share``, nothing is
-chosen: the published constants and scales in millimetres, in three dimensions, mark as much of each
-brain as vessels are in public whole-brain masks. That needs no patch at all, and is a bookend.
+Both are chosen on the synthetic pairs, slice by slice. With a ``share``, nothing is chosen. The
+published constants and scales in millimetres, in three dimensions, then mark the share of each
+brain that vessels have in public whole-brain masks. That needs no patch at all, and is a bookend.
 
 Reference: Frangi et al. (1998), MICCAI, LNCS 1496:130.
 """
@@ -30,16 +30,19 @@ from segmenters.nets.training import best_threshold, dice_at
 from segmenters.nets.vesselness import tubes
 
 GAMMA = 0.5
-"""Structures of this Hessian norm count half: public, so that slices of any volume compare."""
+"""The Hessian norm at which a structure counts half. It is public, so that slices of all volumes
+are comparable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrangiParams(Settings):
-    """Which scales there are, and how the cut is found.
+    """Settings of the scales and of the threshold.
 
-    ``smallest``: in pixels, or with a ``share`` in millimetres; each further of the ``scales`` is
-    √2 times the last. ``patches``: on how many scale and threshold are chosen. ``share``: of the
-    brain's voxels, those that are marked; 0 to choose on patches.
+    Attributes:
+        smallest: The smallest scale, in pixels, or with a ``share`` in millimetres.
+        scales: How many scales there are; each is √2 times the one before.
+        patches: On how many patches scale and threshold are chosen.
+        share: The share of the brain's voxels that are marked; 0 to choose on patches.
     """
 
     smallest: Annotated[float, FloatDistribution(0.3, 3.0)] = 0.6
@@ -49,11 +52,13 @@ class FrangiParams(Settings):
 
 
 class Frangi(FreeSegmenter):
-    """Marks bright tubes: in axial slices above a chosen threshold, or the most tube-like share.
+    """Marks bright tubes by Frangi's vesselness.
 
-    As a bookend it looks at scales of 0.5 to 2 mm. A tube of radius r answers most at about r/√2,
-    so these are diameters of 1.4 to 5.7 mm: from the branches of the middle cerebral artery (M2:
-    2.4 ± 0.4 mm) to the cavernous carotid (5.0 ± 0.6 mm; Rai et al. 2013, J NeuroIntervent Surg).
+    It marks axial slices above a chosen threshold, or, as a bookend, the most tube-like share of
+    each brain. As a bookend it uses scales of 0.5 to 2 mm. The response to a tube of radius r is
+    largest at about r/√2, so these are diameters of 1.4 to 5.7 mm: from the branches of the middle
+    cerebral artery (M2: 2.4 ± 0.4 mm) to the cavernous carotid (5.0 ± 0.6 mm; Rai et al. 2013, J
+    NeuroIntervent Surg).
     """
 
     name: ClassVar[str] = "frangi"
@@ -83,11 +88,14 @@ class Frangi(FreeSegmenter):
         return [self.params.smallest * 2 ** (step / 2) for step in range(self.params.scales)]
 
     def rest_on_constants(self) -> None:
-        """Nothing is to be chosen."""
+        """Prepare to predict with the settings as they are; nothing is chosen."""
         self.scale = self.params.smallest
 
     def fit(self, patches: Patches, context: TrainContext) -> None:
-        """Chooses scale and threshold with the highest Dice over the first patches, if it is to."""
+        """Choose the scale and threshold with the highest Dice over the first patches.
+
+        With a ``share``, nothing is chosen.
+        """
         if self.params.share:
             self.rest_on_constants()
             return
@@ -105,7 +113,11 @@ class Frangi(FreeSegmenter):
     def predict(
         self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     ) -> NDArray[np.bool_]:
-        """Marks vessels in every axial slice, or in three dimensions."""
+        """Mark vessels in every axial slice; with a ``share``, in three dimensions.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``rest_on_constants``.
+        """
         if self.scale is None:
             raise NotFittedError("frangi must be fitted before it can predict.")
         if self.params.share:
@@ -118,11 +130,14 @@ class Frangi(FreeSegmenter):
 
 
 def vesselness(slices: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-    """Frangi's measure of bright tubes at one scale, float32 ``(n, H, W)`` in [0, 1].
+    """Compute Frangi's measure of bright tubes at one scale.
 
     Args:
         slices: ``(n, H, W)``.
         scale: Standard deviation of the Gaussian, in pixels.
+
+    Returns:
+        float32 ``(n, H, W)`` in [0, 1].
     """
     from skimage.filters import frangi
 

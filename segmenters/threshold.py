@@ -1,8 +1,8 @@
 """The brightest share of every brain: no network, no training, nothing synthetic.
 
-Blood is bright in time-of-flight angiography, and vessels fill about as much of one brain as of
-another. What this reaches, any synthetic training set should exceed: the rest is what there is to
-be learnt. Its one number is how much of a brain the vessels are in public whole-brain masks.
+Blood is bright in time-of-flight angiography, and vessels fill about the same share of every brain.
+A synthetic training set should lead to a higher score than this. Its one number is the share of a
+brain that is vessel in public whole-brain masks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ from segmenters.nets.shares import OUTSIDE, brightest
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdParams(Settings):
-    """``share``: of the brain's voxels, those that are marked."""
+    """Settings of the threshold.
+
+    Attributes:
+        share: The share of the brain's voxels that are marked.
+    """
 
     share: Annotated[float, FloatDistribution(1e-4, 0.5)] = VESSEL_SHARE
 
@@ -54,22 +58,27 @@ class Threshold(FreeSegmenter):
         self._is_fitted = False
 
     def rest_on_constants(self) -> None:
-        """It needs nothing else."""
+        """Prepare to predict; nothing is needed."""
         self._is_fitted = True
 
     def fit(self, patches: Patches, context: TrainContext) -> None:
-        """Learns nothing."""
+        """Learn nothing."""
         self.rest_on_constants()
         context.progress(1, 1, {})
 
     def predict(
         self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     ) -> NDArray[np.bool_]:
-        """Marks what is brighter than all but the share of the brain."""
+        """Mark the brightest share of the brain.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``rest_on_constants``.
+        """
         if not self._is_fitted:
             raise NotFittedError("threshold must be fitted before it can predict.")
         return brightest(volume, volume > OUTSIDE, self.params.share, most=BRIGHTEST)
 
 
 BRIGHTEST = float(np.nextafter(np.float32(1), np.float32(0)))
-"""The brightest voxels are all 1, as intensities are cut off there; they are always marked."""
+"""Just below 1. Intensities are cut off at 1, so all voxels at 1 are the brightest and are always
+marked."""

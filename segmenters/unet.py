@@ -22,7 +22,10 @@ class UnetParams(SliceParams):
 
 
 class Unet(SliceSegmenter):
-    """Marks vessels slice by slice; two 3x3 convolutions a level, no normalisation."""
+    """Marks vessels slice by slice with a U-Net.
+
+    It has two 3x3 convolutions a level and no normalisation.
+    """
 
     name: ClassVar[str] = "unet"
     version: ClassVar[int] = 1
@@ -47,7 +50,7 @@ class Unet(SliceSegmenter):
     smoke: ClassVar[Settings] = UnetParams(width=2, levels=3, batch=8, iterations=3)
 
     def network(self) -> nn.Module:
-        """MONAI's DynUNet without normalisation."""
+        """Return MONAI's DynUNet without normalisation."""
         from monai.networks.nets.dynunet import DynUNet
 
         p = self.params

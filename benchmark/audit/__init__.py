@@ -1,1 +1,1 @@
-"""Whether a fit's ε can be believed: attacks that measure it, and laws that its step must keep."""
+"""Audits of a fit's ε: attacks that measure it, and laws that its private steps must keep."""

@@ -1,14 +1,15 @@
-"""What a number of right guesses proves about ε: the bound of a one-run audit.
+"""The lower bound on ε that a number of right guesses proves in a one-run audit.
 
-m canaries enter a fit, each with probability ½ on its own; afterwards r ≤ m guesses are made about
-who did, r fixed beforehand, and v are right. If the fit is (ε, δ)-DP, then
+m canaries enter a fit, each with probability ½ on its own. Afterwards r ≤ m guesses are made about
+which did; r is fixed beforehand. Let V be the number of right guesses, and v its value. If the fit
+is (ε, δ)-DP, then
 
     P(V ≥ v) ≤ P(B ≥ v) + 2 m δ · max_{1 ≤ i ≤ v} P(v - i ≤ B < v) / i,
 
     B ~ Binomial(r, e^ε / (1 + e^ε)),
 
-whatever depends on what within the run (Steinke, Nasr and Jagielski 2023, arXiv:2305.08846, theorem
-5.2). The least ε at which that is not below 5 % is a lower bound with a confidence of 95 %.
+for any dependence within the run (Steinke, Nasr and Jagielski 2023, arXiv:2305.08846, theorem 5.2).
+The least ε at which this bound is not below 5 % is a lower bound on ε with a confidence of 95 %.
 """
 
 from __future__ import annotations
@@ -24,7 +25,17 @@ LARGEST = 50.0
 
 
 def chance(*, canaries: int, guesses: int, right: int, epsilon: float, delta: float) -> float:
-    """The most probable that (ε, δ)-DP lets ``right`` or more of ``guesses`` be right.
+    """Bound the probability that ``right`` or more of ``guesses`` are right under (ε, δ)-DP.
+
+    Args:
+        canaries: m.
+        guesses: r, fixed beforehand.
+        right: v, the right guesses.
+        epsilon: ε.
+        delta: δ.
+
+    Returns:
+        The bound of the module, at most 1.
 
     Raises:
         UsageError: Unless 0 ≤ right ≤ guesses ≤ canaries.
@@ -46,7 +57,21 @@ def chance(*, canaries: int, guesses: int, right: int, epsilon: float, delta: fl
 def lower_bound(
     *, canaries: int, guesses: int, right: int, delta: float, confidence: float = CONFIDENCE
 ) -> float:
-    """The largest ε that the guesses refute, at least 0."""
+    """Return the largest ε that the guesses refute, at least 0.
+
+    Args:
+        canaries: m.
+        guesses: r, fixed beforehand.
+        right: v, the right guesses.
+        delta: δ.
+        confidence: The confidence of the bound, in (0, 1).
+
+    Returns:
+        The bound, to 1e-4, at most ``LARGEST``.
+
+    Raises:
+        UsageError: Unless 0 ≤ right ≤ guesses ≤ canaries.
+    """
 
     def refuted(epsilon: float) -> bool:
         found = chance(
@@ -64,14 +89,20 @@ def lower_bound(
 
 
 def largest_bound(*, canaries: int, guesses: int, delta: float) -> float:
-    """What the audit would prove if every guess were right: it cannot see an ε above this."""
+    """Return the bound if every guess were right. The audit cannot prove a larger ε.
+
+    Args:
+        canaries: m.
+        guesses: r, fixed beforehand.
+        delta: δ.
+    """
     return lower_bound(canaries=canaries, guesses=guesses, right=guesses, delta=delta)
 
 
 def best_number_of_guesses(canaries: int, *, claim: float, separation: float, delta: float) -> int:
-    """How many guesses promise the most, from public numbers alone.
+    """Choose how many guesses promise the largest bound, from public numbers alone.
 
-    Among numbers that could refute the claim, if there are any.
+    Numbers that could refute the claim are preferred, if there are any.
 
     Args:
         canaries: m.

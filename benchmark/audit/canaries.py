@@ -1,8 +1,8 @@
-"""A one-run audit: canaries among the training patches, and who of them was there, guessed.
+"""A one-run audit: canaries enter the training patches by chance, and the auditor guesses which.
 
-A canary is a patch, or a patient, that is like no other, and enters the fit by a fair coin. What
-the auditor sees of each in the private steps is the matter of ``watching``, what his guesses prove
-that of ``bound``. A fit that shows no private step has no canaries.
+A canary is a patch, or a patient, that is like no other, and enters the fit by a fair coin.
+``watching`` computes what the auditor sees of each canary in the private steps, and ``bound`` what
+the guesses prove. A fit that shows no private step can have no canaries.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from benchmark.privacy.randomness import SeededNoise
 from generators import checks
 
 COARSE = 2
-"""A canary's random squares have this side in pixels."""
+"""The side in pixels of a canary's random squares."""
 
 COPIES = 8
-"""Patches of a patient who is a canary."""
+"""How many patches a patient who is a canary has."""
 
 CERTAIN = 10.0
-"""Standard deviations between scores at which every guess is right."""
+"""The distance between scores, in standard deviations, at which every guess is right."""
 
 SMALL = 4
-"""Canaries of the small fit that shows whether there can be any."""
+"""The number of canaries in the small fit that shows whether there can be any."""
 
 Fitted = Generator | PrivateSegmenter
-"""What may be audited."""
+"""A plug-in that can be audited."""
 
 
 class Verdict(NamedTuple):
-    """What one run of an audit says.
+    """The result of one audit with canaries.
 
     Attributes:
         claim: The guarantee of the fit.
         canaries: m.
         guesses: r, fixed beforehand.
-        right: v.
+        right: v, the right guesses.
         bound: The ε that is refuted with a confidence of 95 %.
-        largest: The bound had all guesses been right.
+        largest: The bound if all guesses had been right.
     """
 
     claim: Guarantee
@@ -71,12 +71,12 @@ class Verdict(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of one fit under an audit.
+    """The outcome of one fit under an audit.
 
     Attributes:
-        spent: What the fit says it spent.
-        verdict: Of the canaries; ``None`` without any, or if they could not be seen.
-        unseen: Why they could not be, to follow the plug-in's name.
+        spent: What the fit reports as spent.
+        verdict: The result of the canaries; ``None`` without any, or if they could not be seen.
+        unseen: Why they could not be seen, as words that follow the plug-in's name.
     """
 
     spent: Guarantee
@@ -90,7 +90,7 @@ class CanaryTrial:
 
     Attributes:
         patches: Known patches, and the canaries that are in.
-        public: What may be declared: slots for every canary, in or not.
+        public: The public numbers, with slots for every canary, in or not.
         canaries: Labelled canaries ``(m, 2, H, W)``.
         included: ``(m,)``, whether each is in.
     """
@@ -102,16 +102,19 @@ class CanaryTrial:
 
 
 def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> CanaryTrial:
-    """Puts canaries among known patches: each is one unit, in or out by a coin.
+    """Put canaries among known patches. Each is one unit, in or out by a coin.
 
-    A patient who is a canary has the same patch a few times: averaged, they are as one; clipped
-    each by itself, as they must not be, they would be seen.
+    A patient who is a canary has the same patch several times. If these are averaged, as they
+    should be, they count as one patch. If each was clipped by itself, they would be visible.
 
     Args:
         known: Real or phantom patches.
         unit: What a canary is.
         canaries: m.
         seed: Draws canaries and coins.
+
+    Raises:
+        ValueError: If the patches name no patients.
     """
     rng = np.random.default_rng(stream(seed, "canaries"))
     images, masks = _drawn(canaries, known.size, rng)
@@ -144,7 +147,13 @@ def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> CanaryTria
 
 
 def with_canaries(declared: PublicNumbers, unit: Unit, canaries: int) -> PublicNumbers:
-    """The public numbers of patches among which canaries may be: with slots for all of them."""
+    """Return the public numbers of patches with slots for canaries.
+
+    Args:
+        declared: The public numbers without canaries.
+        unit: What a canary is.
+        canaries: m.
+    """
     hosts = -(-canaries // _to_a_host(declared, unit))
     return replace(declared, patients=declared.patients + hosts)
 
@@ -162,10 +171,11 @@ def audit(
     *,
     plant: Callable[[Shown], object] = lambda shown: None,
 ) -> Verdict:
-    """Fits the generator, or the segmenter, on the trial's patches, and guesses.
+    """Fit on a trial's patches with canaries, and guess which of them were in.
 
     Args:
-        fitted: Its fit must show its game, or its release, to ``context.inspect``.
+        fitted: The generator or segmenter. Its fit must show its game, or its release, to
+            ``context.inspect``.
         budget: The claim to test.
         among: The patches.
         context: As for any fit.
@@ -188,14 +198,14 @@ def attack(
     *,
     plant: Callable[[Shown], object] = lambda shown: None,
 ) -> Outcome:
-    """Fits on the trial's patches, and guesses if the fit lets its canaries be seen.
+    """Fit on a trial's patches, and guess if the fit lets its canaries be seen.
 
     Args:
         fitted: A generator or a segmenter, whatever it shows.
         planned: The claim to test, planned for the trial's public numbers.
         among: The patches; perhaps without any canary.
         context: As for any fit.
-        plant: Called with each thing that is shown, before its canaries are put in.
+        plant: Called with each object that is shown, before its canaries are put in.
 
     Raises:
         PlugInError: If the fit raises anything.
@@ -225,12 +235,15 @@ def attack(
 
 
 def unreadable(fitted: Fitted, unit: Unit, plant: Callable[[Shown], object]) -> str:
-    """Why a plug-in can have no canaries, seen by a small fit on made-up patches; "" if it can.
+    """Explain why a plug-in can have no canaries, by a small fit on made-up patches.
 
     Args:
         fitted: Any plug-in with smoke settings; another instance of it is fitted.
         unit: What is protected.
         plant: What an audit does with all that is shown.
+
+    Returns:
+        The reason, as words that follow the plug-in's name; empty if it can have canaries.
 
     Raises:
         PlugInError: If the small fit raises, also without canaries.

@@ -1,15 +1,15 @@
-"""Whether guesses about who was fitted on refute a claim.
+"""Tests of whether guesses about who was in a fit refute its claim.
 
-m candidates each enter a fit, or not, by a fair coin of their own. A test is a rule, fixed before
-the fit, that makes r guesses from what the fit puts out; v of them are right. Under (ε, δ)-DP for a
-candidate the chance of so many is at most that of ``bound.chance`` (Steinke, Nasr and Jagielski
-2023, arXiv:2305.08846, theorem 5.2). Where all guesses are "in", v / (r - v) is the ratio of true
-to false positives, so the test is that of TPR ≤ e^ε FPR + δ. It holds whatever depends on what
-within the run. The chance of a mistake is shared out among the tests (Bonferroni).
+Each of m candidates enters a fit, or not, by a fair coin of its own. A test is a rule, fixed before
+the fit, that makes r guesses from the fit's output; v of them are right. If the fit is (ε, δ)-DP
+for a candidate, ``bound.chance`` bounds the probability of v or more right guesses (Steinke, Nasr
+and Jagielski 2023, arXiv:2305.08846, theorem 5.2). It holds for any dependence within the run.
+Where all guesses are "in", v / (r - v) is the ratio of true to false positives, so the test is that
+of TPR ≤ e^ε FPR + δ. The probability of a mistake is divided among the tests (Bonferroni).
 
-The intervals of both rates are those of Clopper and Pearson (1934). They assume more: that each
-candidate is guessed independently of the others, which candidates of one run need not be. So they
-are printed beside the verdict, and are no part of it.
+The intervals of both rates are those of Clopper and Pearson (1934). They assume that each candidate
+is guessed independently of the others, which need not hold for candidates of one run. So they are
+printed beside the verdict, and are not part of it.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ COUNTS = 4
 """How many numbers of nearest candidates are tried."""
 
 SPARE = 1.25
-"""The first of them is this times the fewest guesses that could refute the claim."""
+"""The first of these numbers, over the fewest guesses that could refute the claim."""
 
 OUTLIERS = 8
-"""At most one candidate in so many is cut off from the rest as a group of its own."""
+"""At most one candidate in this many is separated from the rest as a group of its own."""
 
 HALVINGS = 6
-"""How often the number of candidates is halved in the search of the best."""
+"""How often the number of candidates is halved in the search for the best one."""
 
 EXPONENT = 700.0
-"""Above it e^ε is no number any more."""
+"""The largest ε of which e^ε is computed; above it, the result would be infinite."""
 
 Guesses = NDArray[np.int8]
-"""``(m,)``: 1 for in, -1 for out, 0 for no guess."""
+"""The guesses ``(m,)``: 1 for in, -1 for out, 0 for no guess."""
 
 
 class Claim(NamedTuple):
-    """What is judged: zeroing out one ``unit`` is (ε, δ)-DP."""
+    """The claim that is tested: zeroing out one ``unit`` is (ε, δ)-DP."""
 
     unit: Unit
     epsilon: float
@@ -53,15 +53,15 @@ class Claim(NamedTuple):
 
     @classmethod
     def of(cls, planned: Guarantee) -> Claim:
-        """The claim of a guarantee for its own unit."""
+        """Return the claim of a guarantee for its own unit."""
         return cls(planned.unit, planned.epsilon, planned.delta)
 
     @classmethod
     def of_a_patch(cls, planned: Guarantee) -> Claim:
-        """The claim for one patch.
+        """Return the claim of a guarantee for one patch.
 
-        Of a patient guarantee that is ``epsilon_patch``. Where there is none, or a much larger one
-        than the mechanisms of this suite have, the patient's own claim bounds it: a patient can be
+        For a guarantee for patients, it is ``epsilon_patch``. If that is missing, or much larger
+        than this suite's mechanisms give, the patient's own claim bounds it. A patient can be
         zeroed out and put back without the patch, which is (2 ε, (1 + e^ε) δ)-DP.
         """
         if planned.unit == "patch":
@@ -72,12 +72,12 @@ class Claim(NamedTuple):
         return cls("patch", 2 * planned.epsilon, min(1.0, twice_delta))
 
     def allowed(self, false: float) -> float:
-        """The most true positives beside so many false ones: min(1, e^ε FPR + δ)."""
+        """Return the largest true-positive rate at a false-positive rate: min(1, e^ε FPR + δ)."""
         return min(1.0, math.exp(min(self.epsilon, EXPONENT)) * false + self.delta)
 
 
 class Rate(NamedTuple):
-    """A rate with its exact interval."""
+    """A rate with its exact interval (Clopper and Pearson 1934)."""
 
     found: float
     low: float
@@ -85,7 +85,13 @@ class Rate(NamedTuple):
 
     @classmethod
     def of(cls, hits: int, trials: int, confidence: float) -> Rate:
-        """``hits`` of ``trials``; with no trials nothing is known."""
+        """Compute the rate and its interval.
+
+        Args:
+            hits: How many of the trials.
+            trials: How many there are; with 0 the rate is NaN and the interval [0, 1].
+            confidence: The coverage of the interval, in (0, 1).
+        """
         from scipy.stats import beta
 
         if trials == 0:
@@ -97,18 +103,18 @@ class Rate(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One rule of guessing, and how it did.
+    """One rule of guessing and its result.
 
     Attributes:
         rule: In words.
         candidates: m.
         guesses: r.
-        right: v.
+        right: v, the right guesses.
         delta: δ of the claim.
-        confidence: Of this attempt alone: its share of the chance of a mistake is left.
+        confidence: Of this attempt alone, after the correction for several attempts.
         refutes: Whether it refutes the claim.
-        true: TPR: of the candidates that are in, those guessed in.
-        false: FPR: of the candidates that are out, those guessed in.
+        true: TPR: the share of the candidates in that are guessed in.
+        false: FPR: the share of the candidates out that are guessed in.
     """
 
     rule: str
@@ -128,7 +134,7 @@ class Attempt(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """The ε that would be, if every guess were right."""
+        """The ε that would be refuted if every guess were right."""
         return self._bound(self.guesses)
 
     def _bound(self, right: int) -> float:
@@ -142,13 +148,13 @@ class Attempt(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What all attempts together say of a claim.
+    """The result of all attempts to refute a claim.
 
     Attributes:
         claim: The claim.
         candidates: m.
         confidence: Of all attempts together.
-        attempts: What each rule found.
+        attempts: The result of each rule.
     """
 
     claim: Claim
@@ -163,7 +169,7 @@ class Judgement(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """The largest ε that could be."""
+        """The largest ε that could be refuted."""
         return max(tried.largest for tried in self.attempts)
 
     @property
@@ -179,14 +185,14 @@ def judge(
     *,
     mistake: float,
 ) -> Judgement:
-    """Compares guesses with who was in.
+    """Test a claim by comparing guesses with who was in.
 
     Args:
-        claim: What is judged.
+        claim: The claim.
         guesses: By the rule that made them, at least one rule; how many guesses each makes was
             fixed before the fit.
         included: ``(m,)``, by fair coins.
-        mistake: The most probable that a claim which holds is refuted, over all rules.
+        mistake: The largest probability that a true claim is refuted, over all rules.
     """
     confidence = 1 - mistake / len(guesses)
     attempts = [_attempt(claim, rule, made, included, confidence) for rule, made in guesses.items()]
@@ -220,15 +226,15 @@ def _attempt(
 
 
 def numbers_of_guesses(candidates: int, claim: Claim, *, mistake: float) -> list[int]:
-    """How many of the nearest candidates are guessed in, from public numbers alone.
+    """Choose how many of the nearest candidates are guessed in, from public numbers alone.
 
-    From little more than the fewest that could refute the claim, in equal ratios, to a quarter of
-    the candidates: half of those in.
+    The numbers rise in equal ratios from little more than the fewest that could refute the claim to
+    a quarter of the candidates, which is half of those in.
 
     Args:
         candidates: m, at least 1.
         claim: The claim.
-        mistake: The most probable that a claim which holds is refuted by one such number.
+        mistake: The largest probability that a true claim is refuted by one such number.
     """
     most = max(1, candidates // 4)
     start = min(most, math.ceil(SPARE * fewest_guesses(candidates, claim, mistake=mistake)))
@@ -236,7 +242,16 @@ def numbers_of_guesses(candidates: int, claim: Claim, *, mistake: float) -> list
 
 
 def fewest_guesses(candidates: int, claim: Claim, *, mistake: float) -> int:
-    """The least number of guesses that refute a claim if all are right; m + 1 if none does."""
+    """Return the least number of guesses that refute a claim if all are right.
+
+    Args:
+        candidates: m.
+        claim: The claim.
+        mistake: The largest probability that a true claim is refuted.
+
+    Returns:
+        The number, searched in coarse steps; m + 1 if none refutes it.
+    """
     for count in _ascending(candidates):
         at_most = chance(
             canaries=candidates,
@@ -252,9 +267,14 @@ def fewest_guesses(candidates: int, claim: Claim, *, mistake: float) -> int:
 
 @lru_cache(maxsize=64)
 def number_of_candidates(most: int, claim: Claim, *, mistake: float) -> int:
-    """The m up to ``most`` of which the smallest share has to be guessed right to refute a claim.
+    """Choose the number of candidates at which the smallest share of right guesses refutes a claim.
 
-    More candidates are more guesses, and more chances for δ to betray one.
+    More candidates allow more guesses, but they are also more chances for δ.
+
+    Args:
+        most: The largest number.
+        claim: The claim.
+        mistake: The largest probability that a true claim is refuted.
     """
     choices = [m for m in (most >> i for i in range(HALVINGS)) if m] or [most]
     return min(choices, key=lambda m: fewest_guesses(m, claim, mistake=mistake) / m)
@@ -266,14 +286,14 @@ def _ascending(most: int) -> list[int]:
 
 
 def nearest_in(scores: NDArray[np.float64], count: int) -> Guesses:
-    """Guesses in the ``count`` candidates with the lowest scores, and nothing of the others."""
+    """Guess that the ``count`` candidates with the lowest scores are in, and nothing on others."""
     made = np.zeros(len(scores), np.int8)
     made[np.argsort(scores, kind="stable")[:count]] = 1
     return made
 
 
 def apart(scores: NDArray[np.float64]) -> Guesses:
-    """Guesses of all: in below the widest gap between scores, out above it.
+    """Guess on all candidates: in below the widest gap between scores, out above it.
 
     Gaps beyond the outermost eighth of the candidates on either side do not count.
     """

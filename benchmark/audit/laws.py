@@ -1,9 +1,9 @@
 """Laws that every private step keeps exactly, measured on the game that a fit is about to play.
 
-An audit's bound is weak and needs a whole fit; these need a few steps each, and catch a fault by
-what it changes: the noise, the most that one unit moves, the divisor, the batches, the rate, and
-whether samples reach each other. Each law takes the game and its guarantee and answers a sentence
-where it is broken. Statistical ones take an honest step for a faulty one once in a million times.
+An audit's bound is weak and needs a whole fit. These laws need a few steps each. They detect a
+fault by its effect on the noise, on the most that one unit moves, on the divisor, on the batches,
+on the rate, or between samples. Each law takes the game and its guarantee and returns a sentence if
+it is broken. A statistical law rejects a correct step once in a million times.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from benchmark.privacy.mechanisms.release import Release
 from benchmark.privacy.randomness import SeededNoise
 
 DEVIATIONS = 5.0
-"""Standard deviations that are chance no more."""
+"""The number of standard deviations above which a difference is not due to chance."""
 
 CHANCE = 1e-6
-"""The probability of a count that is chance no more."""
+"""The probability below which a count is not due to chance."""
 
 DRAWS = 60
 MANY_DRAWS = 1000
 ROUNDING = 1e-4
 LOUD = 50.0
 CANCELLING, TRIES = (3e4, 1e5, 1e6), 6
-"""Of a critic whose outputs cancel: its biases, and on how many batches each is tried.
+"""The biases of critics whose outputs cancel, and on how many batches each is tried.
 
-What rounding makes of one batch differs from processor to processor."""
+The rounding of one batch differs from processor to processor."""
 
 SITE_DRAWS = 4096
 
@@ -53,7 +53,7 @@ Law = Callable[[Any, Guarantee], str]
 
 
 def the_noise_is_that_which_was_accounted(game: Any, claim: Guarantee) -> str:
-    """An empty batch's gradient is noise of deviation σ S / B, new each time."""
+    """Check that an empty batch's gradient is noise of deviation σ S / B, new each time."""
     first, second = (_gradient(game, 0, SeededNoise(i, "law")) for i in (1, 2))
     quiet = _gradient(game, 0, Silence())
     drawn = torch.cat([first - quiet, second - quiet]).double()
@@ -68,7 +68,10 @@ def the_noise_is_that_which_was_accounted(game: Any, claim: Guarantee) -> str:
 
 
 def one_unit_moves_the_sum_by_the_clip_norm_at_most(game: Any, claim: Guarantee) -> str:
-    """Without noise, a blank unit moves the sum by S at most, whatever it held, at any weights."""
+    """Check without noise that blanking a unit moves the sum by S at most.
+
+    This is tried with extreme contents and at many weights.
+    """
     critics = [*(stirred(game.critic, seed) for seed in range(4)), *hostile(game.critic)]
     for seed, critic in enumerate(critics):
         whole, less = (
@@ -83,7 +86,7 @@ def one_unit_moves_the_sum_by_the_clip_norm_at_most(game: Any, claim: Guarantee)
 
 
 def what_is_put_out_lies_on_the_public_grid(game: Any, claim: Guarantee) -> str:
-    """A step's gradient times B is a whole number of steps of the grid, rounded once at the end."""
+    """Check that a step's gradient times B is a whole number of grid steps, rounded once."""
     step, found = claim.grid / _units_expected(claim), _gradient(game, 4, SeededNoise("law"))
     on_grid = (torch.round(found.double() / step) * step).to(found)
     if not torch.equal(found, on_grid):
@@ -93,7 +96,10 @@ def what_is_put_out_lies_on_the_public_grid(game: Any, claim: Guarantee) -> str:
 
 
 def the_divisor_is_public(game: Any, claim: Guarantee) -> str:
-    """Twice the units, twice the sum: a divisor that follows the batch would betray its size."""
+    """Check that twice the units give twice the sum.
+
+    A divisor that follows the batch would reveal its size.
+    """
     none, some, more = (_gradient(game, n, Silence(), alike=True) for n in (0, 2, 4))
     one, two = some - none, more - none
     if float((two - 2 * one).norm()) > 1e-3 * max(float(two.norm()), 1e-12):
@@ -102,7 +108,7 @@ def the_divisor_is_public(game: Any, claim: Guarantee) -> str:
 
 
 def every_step_draws_its_own_batch(game: Any, claim: Guarantee) -> str:
-    """Consecutive batches share units as often as chance has it, q of each."""
+    """Check that consecutive batches share no more units than chance explains at the rate q."""
     batches = [_drawn(game) for _ in range(DRAWS)]
     pairs = list(itertools.pairwise(batches))
     drawn = sum(len(a) for a, _ in pairs)
@@ -113,7 +119,7 @@ def every_step_draws_its_own_batch(game: Any, claim: Guarantee) -> str:
 
 
 def units_are_drawn_at_the_rate_that_was_accounted(game: Any, claim: Guarantee) -> str:
-    """Each unit by itself is drawn with the accounted q, and all together are."""
+    """Check that each unit is drawn with the accounted q, and all units together are."""
     units = claim.units
     counts = np.zeros(units)
     for _ in range(MANY_DRAWS):
@@ -134,7 +140,7 @@ def units_are_drawn_at_the_rate_that_was_accounted(game: Any, claim: Guarantee) 
 
 
 def what_a_patient_holds_moves_no_others_draws(game: Any, claim: Guarantee) -> str:
-    """Without one patient's patches, the batches are the same but for that patient's."""
+    """Check that without one patient's patches, the draws of all other patients are the same."""
     whole, without = (copy.copy(game.sampler) for _ in range(2))
     for sampler in (whole, without):
         sampler._noise = SeededNoise("law")
@@ -149,7 +155,10 @@ def what_a_patient_holds_moves_no_others_draws(game: Any, claim: Guarantee) -> s
 
 
 def hostile(critic: nn.Module) -> Iterator[nn.Module]:
-    """Copies with weights that make rounding large, or gradients vanish, overflow or cancel."""
+    """Yield copies of a critic with weights that are hard for floating-point arithmetic.
+
+    They make rounding large, or gradients vanish, overflow or cancel.
+    """
     for scale in (1e-42, 1e15, 1e30, math.nan):
         made = stirred(critic)
         with torch.no_grad():
@@ -182,7 +191,7 @@ def _cancelling(critic: nn.Module, bias: float) -> nn.Module:
 
 
 def no_sample_reaches_anothers_score(game: Any, claim: Guarantee) -> str:
-    """Each score comes from its own sample."""
+    """Check that each score depends on its own sample alone."""
     try:
         refuse_mixing(game.critic, _samples(game, 3))
     except UsageError as error:
@@ -191,7 +200,7 @@ def no_sample_reaches_anothers_score(game: Any, claim: Guarantee) -> str:
 
 
 def the_epsilon_follows_from_the_mechanisms_numbers(game: Any, claim: Guarantee) -> str:
-    """The printed ε is what the accountant answers for σ, q, T and δ, and within the target."""
+    """Check that the claimed ε covers the accountant's for σ, q, T and δ, within the target."""
     again = account(
         noise_multiplier=game.step.noise_multiplier,
         sampling_rate=claim.sampling_rate,
@@ -221,21 +230,21 @@ LAWS: dict[str, Law] = {
 
 
 def laws_of(shown: Any) -> Mapping[str, Law]:
-    """Those of a game, or of a release."""
+    """Return the laws for a game, or for a release, by name."""
     return release_laws.LAWS if isinstance(shown, Release) else LAWS
 
 
 def broken(shown: Any, claim: Guarantee) -> dict[str, str]:
-    """The laws that a game, or a release, breaks, with a sentence each."""
+    """Return the laws that a game, or a release, breaks, with a sentence each."""
     found = {name: law(shown, claim) for name, law in laws_of(shown).items()}
     return {name: sentence for name, sentence in found.items() if sentence}
 
 
 class Silence:
-    """No noise, to look at the sum alone."""
+    """A noise source that adds no noise, to look at the sum alone."""
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
-        """The sums as they are."""
+        """Return the sums unchanged."""
         return sums
 
 
@@ -279,13 +288,16 @@ def _units_expected(claim: Guarantee) -> float:
 
 
 def every_site_draws_noise_of_its_own(noises: Sequence[Noise]) -> str:
-    """No two sites, and no two rounds of one, have the same noise or the same Poisson draws.
+    """Check that no two sites, and no two rounds of one, share noise or Poisson draws.
 
-    Shared, it would not average out between sites, and who holds one reply could take it from the
-    others.
+    Shared noise would not average out between sites, and the holder of one reply could subtract it
+    from the others.
 
     Args:
         noises: The sources of several sites or rounds, freshly made.
+
+    Returns:
+        A sentence if the law is broken; otherwise empty.
     """
     nothing, grid = np.zeros(SITE_DRAWS, np.int64), grid_of(1.0, 1.0, SITE_DRAWS)
     drawn = np.stack([noise.noised(nothing, grid) for noise in noises]).astype(np.float64)

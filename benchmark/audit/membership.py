@@ -1,14 +1,14 @@
-"""Membership inference: does a synthetic patch lie closer to those that were fitted on?
+"""Membership inference by the distance of synthetic patches from those that were fitted on.
 
-Candidates are chosen among the training patches by a seed, and a fair coin keeps each of them in
-the fit or holds it out, its slot staying unfilled. So those in and those out differ by nothing but
-the fit. The attacker has the synthetic patches alone and takes a candidate for fitted on if its
-nearest synthetic patch is near: by the image, and by the mask, as a copied vessel tree betrays a
+Candidates are chosen among the training patches by a seed. A fair coin keeps each of them in the
+fit or holds it out; its slot then stays empty. So those in and those out differ by nothing but the
+fit. The attacker has the synthetic patches alone. A candidate whose nearest synthetic patch is near
+is guessed in. Distances are taken by the image and by the mask, as a copied vessel tree reveals a
 patient also under another texture (distance to the closest record; Hilprecht et al. 2019, PoPETs
-2019/4). What his guesses prove is for ``judgement`` to say.
+2019/4). ``judgement`` computes what the guesses prove.
 
-Patches are compared as means over a grid of 8 x 8 blocks, where noise on a copy hardly shows, and
-in all eight orientations.
+Patches are compared as means over a grid of 8 x 8 blocks, which are little affected by noise on a
+copy, and in all eight orientations.
 """
 
 from __future__ import annotations
@@ -39,19 +39,20 @@ from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 
 MISTAKE = 0.05
-"""The most probable that membership inference refutes a fit which keeps its claim."""
+"""The largest probability that membership inference refutes a claim that holds."""
 
 FOR_PATCHES = 0.01
-"""The part of it that patches get where patients are units too: there are many more of them."""
+"""The part of it for patches where patients are units too. There are many more patches."""
 
 SHARE, MOST = 4, 4000
-"""One patch in ``SHARE`` is a candidate, and no more than ``MOST``."""
+"""One patch in ``SHARE`` is a candidate, and at most ``MOST`` patches are."""
 
 RECORDS = 150
-"""Patches that a patient is recognised by, of at most ``MOST`` for all patients."""
+"""How many patches a patient is recognised by, at most ``MOST`` for all patients together."""
 
 NEAREST = 0.02
-"""The share of a patient's patches, the nearest, whose mean distance is the patient's score."""
+"""The share of a patient's patches, the nearest ones, whose mean distance is the patient's
+score."""
 
 SIDE = 8
 FAR = 1e6
@@ -61,7 +62,7 @@ SCORES = ("images", "masks")
 
 
 class Curve(NamedTuple):
-    """How well members are told from others.
+    """The receiver operating characteristic of telling members from others.
 
     Attributes:
         false: False-positive rates, ascending from 0 to 1.
@@ -76,7 +77,7 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
-    """Who is a candidate, and who was held out.
+    """The candidates, and those that were held out.
 
     Attributes:
         kept: The patches that enter the fit; public numbers as before.
@@ -96,15 +97,18 @@ class HeldOut:
 
 
 def hold_out(known: Patches, planned: Guarantee, *, seed: int) -> HeldOut:
-    """Chooses candidates, and holds out about half of them.
+    """Choose candidates, and hold out about half of them.
 
-    With the patient as unit, all patients but one are candidates (so that a fit always has some),
-    and patches are candidates among the patients who are in, about half of all.
+    With the patient as unit, all patients but one are candidates (so that a fit always has some).
+    Patches are then candidates among the patients who are in, about half of all.
 
     Args:
         known: The training patches.
-        planned: The guarantee to be judged; how many are candidates depends on it.
-        seed: Of choice and coins.
+        planned: The guarantee to be judged; the number of candidates depends on it.
+        seed: Decides the choice and the coins.
+
+    Raises:
+        ValueError: If the patches name no patients.
     """
     if known.patient is None:
         raise ValueError("Patches of no known patient cannot be held out by unit.")
@@ -138,7 +142,12 @@ def _candidates(patches: int, planned: Guarantee) -> int:
 
 
 def mistake_of(judged: Unit, claimed: Unit) -> float:
-    """The chance of a mistake that judging candidates of a unit is given, of a claim's unit."""
+    """Return the probability of a mistake that the test of one unit may have.
+
+    Args:
+        judged: The unit of the candidates.
+        claimed: The unit of the claim.
+    """
     if judged == "patient":
         return MISTAKE - FOR_PATCHES
     return MISTAKE if claimed == "patch" else FOR_PATCHES
@@ -161,7 +170,7 @@ def _records(
 
 
 class Nearest:
-    """How far some patches are from the nearest synthetic one, by image and by mask.
+    """The distances of some patches from the nearest synthetic one, by image and by mask.
 
     Args:
         records: Those patches.
@@ -172,7 +181,7 @@ class Nearest:
         self._least = {name: torch.full((len(records),), torch.inf) for name in SCORES}
 
     def hear(self, synthetic: Patches) -> None:
-        """Takes some more synthetic patches into account."""
+        """Take more synthetic patches into account."""
         for name in SCORES:
             drawn = _turned(_blocks(getattr(synthetic, name))).flatten(1)
             found = torch.cdist(self._records[name].flatten(1), drawn).amin(1)
@@ -180,7 +189,7 @@ class Nearest:
 
     @property
     def scores(self) -> dict[str, NDArray[np.float64]]:
-        """The distances; those of masks as shares of the mask's own length."""
+        """The distances by kind; those of masks are relative to the mask's own length."""
         length = self._records["masks"].flatten(1).norm(dim=1)
         masks = torch.where(length > 0, self._least["masks"] / length.clamp(min=1e-9), FAR)
         found = {"images": self._least["images"], "masks": masks}
@@ -199,7 +208,10 @@ def _turned(blocks: Tensor) -> Tensor:
 
 
 def records_of(known: Patches, held: HeldOut) -> Patches:
-    """The patches whose distances ``judged`` needs: the candidates, then those of patients."""
+    """Return the patches whose distances ``judged`` needs.
+
+    These are the candidate patches, then the records of candidate patients.
+    """
     rows = np.concatenate([held.rows, held.records.ravel()])
     return Patches(images=known.images[rows], masks=known.masks[rows])
 
@@ -207,7 +219,7 @@ def records_of(known: Patches, held: HeldOut) -> Patches:
 def judged(
     held: HeldOut, scores: Mapping[str, NDArray[np.float64]], planned: Guarantee
 ) -> list[Judgement]:
-    """What the distances prove: of the claim for a patch, then of that for a patient, if asked.
+    """Judge the claim for a patch and, if the unit is a patient, the one for a patient.
 
     Args:
         held: Who was in.
@@ -241,7 +253,11 @@ def _of_patients(distances: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def curves(held: HeldOut, scores: Mapping[str, NDArray[np.float64]]) -> dict[str, Curve]:
-    """The attack's curves over candidate patches; none unless some are in and some are out."""
+    """Compute the attack's curves over candidate patches.
+
+    Returns:
+        The curves by kind of score; empty unless some candidates are in and some are out.
+    """
     if not 0 < held.included.sum() < len(held.rows):
         return {}
     near = {name: -scores[name][: len(held.rows)] for name in SCORES}
@@ -249,7 +265,12 @@ def curves(held: HeldOut, scores: Mapping[str, NDArray[np.float64]]) -> dict[str
 
 
 def roc(members: NDArray[np.float64], others: NDArray[np.float64]) -> Curve:
-    """The curve of taking for members whatever scores above a threshold; ties go together."""
+    """Compute the curve of calling members all whose score is above a threshold.
+
+    Args:
+        members: The members' scores.
+        others: The others' scores.
+    """
     scores = np.concatenate([members, others])
     labels = np.concatenate([np.ones(len(members)), np.zeros(len(others))])
     order = np.argsort(-scores, kind="stable")

@@ -1,7 +1,7 @@
-"""What an audit leaves as a file: what was asked, and what was counted.
+"""The record of an audit as a file: what was asked, and what was counted.
 
-The file holds numbers and names of laws alone, no free text. Whoever reads it plans the claim again
-and computes every bound from the guesses (``leaderboard.audits``); nothing in it is a verdict.
+The file holds numbers and names of laws alone, no free text. A reader plans the claim again and
+computes every bound from the guesses (``leaderboard.audits``); nothing in the file is a verdict.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ FORMAT = 1
 
 
 def record_of(asked: Audit, subject: Subject, found: AuditReport) -> dict[str, Any]:
-    """The audit as JSON.
+    """Return the record of an audit, as JSON can hold it.
 
     Args:
         asked: What was audited.
         subject: What was attacked.
-        found: What came of it.
+        found: The result.
     """
     fitted, said = subject.fitted, found.verdict
     numbers = ("canaries", "guesses", "right")
@@ -57,7 +57,7 @@ def record_of(asked: Audit, subject: Subject, found: AuditReport) -> dict[str, A
 
 
 def write_record(record: dict[str, Any], folder: Path) -> Path:
-    """Writes ``<generator>-<unit>-<epsilon>.json``; returns it."""
+    """Write a record to ``<generator>-<unit>-<epsilon>.json`` in a folder, and return the file."""
     name = f"{record['generator']['name']}-{record['unit']}-{record['epsilon']:g}.json"
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / name, record)
@@ -65,7 +65,7 @@ def write_record(record: dict[str, Any], folder: Path) -> Path:
 
 
 def check_may_leave(*, private: bool) -> None:
-    """Figures that were measured on patients stay with whoever has them.
+    """Refuse to write a record of figures that were measured on patients.
 
     Raises:
         UsageError: If the data are private.

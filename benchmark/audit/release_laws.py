@@ -1,4 +1,7 @@
-"""Laws that every release of a noised mean keeps exactly, measured on the release of a fit."""
+"""Laws that every release of a noised mean keeps exactly, measured on the release of a fit.
+
+Each law takes the release and its guarantee and returns a sentence if it is broken.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ Law = Callable[[Release, Guarantee], str]
 
 
 def the_noise_is_that_which_was_accounted(release: Release, claim: Guarantee) -> str:
-    """Nobody's mean is noise of deviation σ S / N, new each time."""
+    """Check that the mean of no units is noise of deviation σ S / N, new each time."""
     drawn = [_mean(release, 0, SeededNoise(i, "law"), scale=0.0) for i in (1, 2)]
     expected = claim.noise_multiplier * claim.sensitivity / claim.units
     found = float(np.std(drawn))
@@ -38,7 +41,7 @@ def the_noise_is_that_which_was_accounted(release: Release, claim: Guarantee) ->
 
 
 def one_unit_moves_the_sum_by_the_clip_norm_at_most(release: Release, claim: Guarantee) -> str:
-    """Without noise, zeroing out a unit moves the sum by C at most, whatever the unit holds."""
+    """Check without noise that zeroing out a unit moves the sum by C at most."""
     with_it, without = (_mean(release, n, _Silence(), scale=LOUD) for n in (2, 1))
     moved = float(np.linalg.norm(with_it - without)) * claim.units
     if moved > claim.sensitivity * (1 + ROUNDING):
@@ -47,7 +50,7 @@ def one_unit_moves_the_sum_by_the_clip_norm_at_most(release: Release, claim: Gua
 
 
 def what_is_put_out_lies_on_the_public_grid(release: Release, claim: Guarantee) -> str:
-    """A mean times N is a whole number of steps of the grid, in every bit."""
+    """Check that a mean times N is a whole number of grid steps, in every bit."""
     step = claim.grid / claim.units
     found = _mean(release, 2, SeededNoise("law"), scale=LOUD)
     off = float((found != np.round(found / step) * step).mean())
@@ -55,7 +58,10 @@ def what_is_put_out_lies_on_the_public_grid(release: Release, claim: Guarantee) 
 
 
 def the_divisor_is_public(release: Release, claim: Guarantee) -> str:
-    """Twice the units, twice the mean: a divisor that counts who is there would betray it."""
+    """Check that twice the units give twice the mean.
+
+    A divisor that counts who is there would reveal it.
+    """
     one, two = (_mean(release, n, _Silence(), scale=1e-3, alike=True) for n in (1, 2))
     if float(np.linalg.norm(two - 2 * one)) > ROUNDING * float(np.linalg.norm(two)):
         return "the mean of twice as many units is not twice the mean"
@@ -63,7 +69,7 @@ def the_divisor_is_public(release: Release, claim: Guarantee) -> str:
 
 
 def the_epsilon_follows_from_the_mechanisms_numbers(release: Release, claim: Guarantee) -> str:
-    """The printed ε is what the accountant answers for the release's σ, T and δ."""
+    """Check that the claimed ε covers the accountant's for σ, T and δ, and is within the target."""
     said = release.guarantee
     again = account(
         noise_multiplier=said.noise_multiplier,

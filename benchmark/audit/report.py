@@ -1,4 +1,4 @@
-"""One audit from a request to its report: laws, canaries, membership."""
+"""One audit, from a request to its report: laws, canaries, membership inference."""
 
 from __future__ import annotations
 
@@ -47,15 +47,16 @@ from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.request import registry_of
 
 DRAWN = 2
-"""Synthetic patches are drawn for this many releases of the preset's: the attack gains by them."""
+"""How many times the preset's number of synthetic patches the attack draws. More help the
+attack."""
 
 CHUNK = 1024
-"""So many at a time, each with a seed of its own."""
+"""How many are drawn at a time, each time with a seed of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What is to be audited.
+    """The request for an audit.
 
     Attributes:
         generator: The name of a private generator, or segmenter.
@@ -79,11 +80,11 @@ class Audit:
 
 
 class Subject(NamedTuple):
-    """What is attacked.
+    """The plug-in that is attacked.
 
     Attributes:
         fitted: The plug-in, before its fit.
-        unseen: Why it can have no canaries, to follow its name; "" if it can.
+        unseen: Why it can have no canaries, as words that follow its name; empty if it can.
     """
 
     fitted: Fitted
@@ -91,10 +92,10 @@ class Subject(NamedTuple):
 
 
 class Membership(NamedTuple):
-    """What membership inference found.
+    """The result of membership inference.
 
     Attributes:
-        drawn: Synthetic patches that it looked at.
+        drawn: How many synthetic patches were used.
         judgements: Of the claim for a patch and, if that is the unit, of that for a patient.
         curves: By images and by masks.
     """
@@ -105,14 +106,15 @@ class Membership(NamedTuple):
 
 
 class AuditReport(NamedTuple):
-    """What an audit found.
+    """The result of an audit.
 
     Attributes:
         claim: The guarantee that the fit was planned with.
-        verdict: Of the canaries; ``None`` if it can have none.
-        unseen: Why it has none, to follow the plug-in's name.
-        laws: The laws that were measured, each with a sentence where one is broken, else none.
-        contract: The laws of every plug-in that this one broke on the way, with a sentence each.
+        verdict: The result of the canaries; ``None`` if it can have none.
+        unseen: Why it has none, as words that follow the plug-in's name.
+        laws: The laws that were measured, each with a sentence where it is broken, else empty.
+        contract: The laws of every plug-in that this one broke during the fit, with a sentence
+            each.
         membership: ``None`` where nothing synthetic is made.
     """
 
@@ -125,7 +127,7 @@ class AuditReport(NamedTuple):
 
     @property
     def broken(self) -> dict[str, str]:
-        """The laws that do not hold, and why; none for an honest fit."""
+        """The laws that do not hold, and why; none for a correct fit."""
         return {law: why for law, why in {**self.laws, **self.contract}.items() if why}
 
     @property
@@ -138,7 +140,10 @@ class AuditReport(NamedTuple):
 
 
 def made(asked: Audit) -> Subject:
-    """What is to be fitted and attacked; needs no data.
+    """Make the plug-in that is fitted and attacked. This needs no data.
+
+    Args:
+        asked: The request.
 
     Raises:
         UsageError: For what is not private, or for a segmenter that shows no private step.
@@ -161,19 +166,25 @@ def made(asked: Audit) -> Subject:
 
 
 def settings_of(asked: Audit) -> Settings:
-    """Those of the plug-in: its preset's, and what overrides them."""
+    """Return the plug-in's settings: its preset's, and what overrides them."""
     presets = registry_of(asked.generator).get(asked.generator).presets
     start = preset_in(asked.protocol, presets, asked.generator, asked.preset)
     return start.with_texts(asked.settings)
 
 
 def rules_of(edition: str, preset: str) -> dict[str, Any]:
-    """The protocol's rules that an audit's patches are taken by."""
+    """Return the values of the protocol by which an audit's patches are taken."""
     return preset_in(edition, PROTOCOLS, PROTOCOL, preset).as_dict()
 
 
 def budget_for(epsilon: float, unit: Unit, public: PublicNumbers) -> Budget:
-    """The claim, with the unit's usual δ."""
+    """Return the claim as a budget, with the unit's default δ.
+
+    Args:
+        epsilon: The claimed ε.
+        unit: The protected unit.
+        public: The public numbers, which decide δ.
+    """
     return Budget(epsilon=epsilon, delta=default_delta(public.units(unit)), unit=unit)
 
 
@@ -185,7 +196,14 @@ def _nothing_to_audit(segmenter: PrivateSegmenter, unseen: str) -> str:
 
 
 def measured(shown: Shown) -> dict[str, str]:
-    """The exact laws of what a fit shows, each with a sentence where it is broken, else ""."""
+    """Measure the exact laws on what a fit shows.
+
+    Args:
+        shown: The game or the release.
+
+    Returns:
+        For each law a sentence where it is broken, else empty.
+    """
     of_its_kind: Mapping[str, Any] = (
         laws.LAWS if isinstance(shown, PrivateGame) else release_laws.LAWS
     )
@@ -195,15 +213,15 @@ def measured(shown: Shown) -> dict[str, str]:
 def run_audit(
     asked: Audit, subject: Subject, inputs: Inputs, *, cache: Path, state: Path, progress: Progress
 ) -> AuditReport:
-    """Fits once, with canaries if it can have any, and attacks what comes out.
+    """Fit once, with canaries if the plug-in can have any, and attack the result.
 
     Args:
         asked: What is audited.
-        subject: As ``made`` of it.
-        inputs: Whose patients are fitted on.
+        subject: What ``made`` returned for it.
+        inputs: The patients.
         cache: The cache folder.
         state: The state folder, with the ledger.
-        progress: Hears of every step.
+        progress: Called for every step.
 
     Raises:
         OverCapError: If the data are private and the fit would go over the ledger's cap.
@@ -302,18 +320,18 @@ def infer(
     drawn: int,
     seed: int,
 ) -> Membership:
-    """Draws synthetic patches from a fitted generator, and judges its claim by them.
+    """Draw synthetic patches from a fitted generator, and judge its claim by them.
 
     Args:
         generator: Fitted on ``held.kept``, perhaps with canaries.
         known: All patches, before any were held out.
-        held: Who was.
+        held: Who was held out.
         planned: The claim.
         drawn: How many synthetic patches.
-        seed: Of the draws.
+        seed: Decides the draws.
 
     Raises:
-        PlugInError: If drawing raises anything, or not what was asked for is drawn.
+        PlugInError: If drawing raises anything, or the drawn patches are not what was asked for.
     """
     nearest = Nearest(records_of(known, held))
     for start in range(0, drawn, CHUNK):

@@ -1,12 +1,12 @@
-"""What an audit puts into a fit that shows its private steps, and what it sees there.
+"""Canaries in a fit that shows its private steps, and the scores that the auditor computes there.
 
 The auditor sees every private step and has put a trap into the critic: one more linear layer, whose
 weight c moves the score of canary c alone, and steeply. So a canary's whole clipped gradient points
-along an axis of its own, as far as clipping lets it, and the sum of that axis over all steps is its
-score: N(q T C, σ² C² T) or so for one that is in, N(0, σ² C² T) for one that is not. Sampling,
-clipping, noise and steps are the fit's own. A segmenter is trapped as a critic is: its score is
-minus its loss. In a fit that releases means every canary has one more number, large for it and zero
-for all others.
+along an axis of its own, as far as clipping lets it. The sum of that axis over all steps is its
+score: about N(q T C, σ² C² T) for a canary that is in, N(0, σ² C² T) for one that is not. Sampling,
+clipping, noise and steps are the fit's own. A segmenter is trapped like a critic: its score is
+minus its loss. In a fit that releases means, every canary has one more number, large for it and
+zero for all others.
 """
 
 from __future__ import annotations
@@ -27,16 +27,21 @@ from benchmark.privacy.dpsgd.batch import Batch
 from benchmark.privacy.mechanisms.release import Features, Vectors
 
 STEEPNESS = 1e4
-"""Of a canary's axis: its gradient is then far longer than any clip norm, or other gradient."""
+"""The slope of a canary's axis. Its gradient is then far longer than any clip norm, or other
+gradient."""
 
 
 LINE = 200
-"""The most characters that are told of an exception."""
+"""The most characters of an exception that are shown."""
 
 
 @contextmanager
 def blamed(name: str, doing: str) -> Iterator[None]:
-    """Turns whatever a plug-in raises into one sentence about it; our own errors stay.
+    """Turn any exception of a plug-in into one sentence about it. The suite's own errors stay.
+
+    Args:
+        name: The plug-in's name.
+        doing: What it was doing, such as ``fit``.
 
     Raises:
         PlugInError: With the cause.
@@ -53,17 +58,17 @@ def blamed(name: str, doing: str) -> Iterator[None]:
 
 
 def in_a_line(error: Exception) -> str:
-    """An exception's kind and text, without line breaks."""
+    """Return an exception's kind and text, without line breaks."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:LINE]}" if text else type(error).__name__
 
 
 class Watch:
-    """What an audit does with all that a fit shows: lets it be, and puts canaries in.
+    """A callback for ``context.inspect`` that measures what a fit shows and puts canaries in.
 
     Args:
         canaries: ``(m, 2, H, W)``; m may be 0.
-        plant: Called with each thing that is shown, before.
+        plant: Called with each object that is shown, before the canaries are put in.
     """
 
     def __init__(self, canaries: Tensor, plant: Callable[[Shown], object]) -> None:
@@ -73,7 +78,7 @@ class Watch:
         self._unknown = ""
 
     def __call__(self, shown: Any) -> None:
-        """Takes one thing; the same a second time is nothing new, and one unknown ends it."""
+        """Take one shown object. A repeated one is ignored; after an unknown one, all are."""
         if self._unknown or any(shown is before for before in self._shown):
             return
         self._shown.append(shown)
@@ -93,7 +98,10 @@ class Watch:
 
     @property
     def unseen(self) -> str:
-        """Why canaries could not be seen, to follow the plug-in's name; "" if they could."""
+        """Why canaries could not be seen; empty if they could.
+
+        The words follow the plug-in's name.
+        """
         if not self._shown:
             return "shows no private step"
         if not self._unknown and any(not watcher.heard for watcher in self._watchers):
@@ -102,7 +110,7 @@ class Watch:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """Of the canaries: the sum over all that was shown, each in its standard deviations."""
+        """The canaries' scores: the sum over all shown objects, each in its standard deviations."""
         each = [watcher.scores / (watcher.scores.std() or 1.0) for watcher in self._watchers]
         return np.asarray(np.sum(each, axis=0))
 
@@ -123,11 +131,15 @@ class Trap(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Every canary scores so badly that no loss is flat for it."""
+        """Set the weights so that every canary scores badly, and no loss is flat for it."""
         nn.init.constant_(self.axes.weight, -1.0)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """Scores ``(n,)``, each from its own sample alone."""
+        """Compute scores ``(n,)``, each from its own sample alone.
+
+        Raises:
+            ValueError: If the critic does not return one score for each sample.
+        """
         # A canary's values are all ±1: no other patch in [-1, 1] has so large a product with it.
         same = samples.flatten(1) @ self._canaries.to(samples).T > self._canaries.shape[1] - 0.5
         scores: Tensor = self.critic(samples)
@@ -138,7 +150,7 @@ class Trap(nn.Module):
 
 
 class Watcher:
-    """Stands in for a game's step: lets it be, and adds up every canary's axis."""
+    """A replacement for a game's step that adds up every canary's axis and changes nothing else."""
 
     def __init__(self, step: Any, trap: Trap) -> None:
         self._step, self._trap = step, trap
@@ -148,7 +160,15 @@ class Watcher:
         return getattr(self._step, name)
 
     def gradient(self, critic: nn.Module, batch: Batch, noise: Any) -> Tensor:
-        """The step's own gradient; a canary that is in pulls its axis up, so down in this."""
+        """Return the step's own gradient, and record the canaries' axes.
+
+        A canary that is in pulls its axis up, so its entry in the gradient is negative.
+
+        Args:
+            critic: The critic with the trap.
+            batch: The drawn units' samples.
+            noise: The source of the noise.
+        """
         self._trap.reset()
         found: Tensor = self._step.gradient(critic, batch, noise)
         self.scores -= found[-len(self.scores) :].detach().cpu().numpy()
@@ -157,10 +177,12 @@ class Watcher:
 
 
 class Tap:
-    """Stands in for a release's mean: adds a number for every canary, and keeps those sums.
+    """A replacement for a release's mean that adds a number for every canary.
+
+    It records the sums of these numbers and changes nothing else.
 
     Args:
-        release: Of the fit.
+        release: The release of the fit.
         canaries: ``(m, 2, H, W)``.
     """
 
@@ -171,7 +193,13 @@ class Tap:
         _assign(release, mean=self.mean)
 
     def mean(self, patches: Patches, features: Features, noise: Noise) -> Vectors:
-        """The release's own mean of the numbers that it asked for."""
+        """Return the release's own mean of the numbers that it asked for.
+
+        Args:
+            patches: The patients' patches.
+            features: The fit's own features.
+            noise: The source of the noise.
+        """
         found = self._mean(patches, lambda some: self._trapped(some, features), noise)
         count = len(self.scores)
         self.scores += found[-count:]

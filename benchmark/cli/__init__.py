@@ -1,1 +1,1 @@
-"""The commands: one file each, which parses, calls, prints and exits."""
+"""The commands, one file each: it parses options, calls the packages below, prints and exits."""

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 @click.option(
     "--generator", required=True, metavar="NAME", help="A private generator, or segmenter."
 )
-@click.option("--epsilon", required=True, metavar="E", help="The claim.")
+@click.option("--epsilon", required=True, metavar="E", help="The ε that the fit claims.")
 @option.unit("What ε is said to protect.")
 @click.option(
     "--canaries",
     type=click.IntRange(8, 5000),
     default=200,
     show_default=True,
-    help="More of them can prove more.",
+    help="How many canaries; more can prove a larger ε.",
 )
 @option.preset
 @option.protocol
@@ -38,21 +38,27 @@ if TYPE_CHECKING:
     "--data", "A cohort; the fit is charged to the ledger.  [default: the embedded phantoms]"
 )
 @option.reading
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the coins.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seeds canaries and coins."
+)
 @click.option(
     "--picture",
     type=click.Path(path_type=Path),
     default=Path("membership.png"),
     show_default=True,
-    help="Where the curves of membership inference go.",
+    help="The file for the curves of membership inference.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="A folder for the audit as a file, for a board; phantoms alone.",
+    help="Also write the audit into this folder, for a board; on phantoms only.",
 )
 def audit(**options: Any) -> int:
-    """Fit once with patches held out and canaries put in, and say what guessing them proves."""
+    """Attack one fit, and say what that proves about its ε.
+
+    Patches are held out of the fit and canaries are put in. What is proven follows from how many of
+    them are guessed right. The exact laws of the fit's private steps are measured too.
+    """
     import torch
     from rich.progress import Progress
 

@@ -1,4 +1,4 @@
-"""``bench list`` and ``bench show``: what there is, and what can be set."""
+"""``bench list`` and ``bench show``: the plug-ins, and the settings of each."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @click.command("list")
 def list_() -> None:
-    """Name the generators and segmenters, and say what each of them is.
+    """List the generators and segmenters, with a sentence on each.
 
-    `bench show NAME` says more of one.
+    `bench show NAME` says more about one of them.
     """
     from benchmark.core.registry import generators, segmenters
 
@@ -39,13 +39,14 @@ def list_() -> None:
 @click.argument("name")
 @option.preset
 @option.protocol
-@click.option("--tuned", is_flag=True, help="Beside them, what was tuned for each ε.")
+@click.option("--tuned", is_flag=True, help="Also show the settings tuned for each ε.")
 @option.unit("What the tuned settings' ε protects.")
-@option.out("Where `bench tune` left OUT/tuned; what is shipped is shown too.")
+@option.out("The folder of `bench tune`; shipped settings are shown too.")
 def show(name: str, preset: str, protocol: str, tuned: bool, unit: Unit, out: Path) -> None:
     """Print a plug-in's settings, their ranges and its source.
 
-    `protocol` is what belongs to no plug-in: patches, samples, FID's numbers.
+    NAME is a generator, a segmenter, or `protocol` for the settings that belong to no plug-in:
+    patches, samples, and the parameters of FID.
     """
     import inspect
 
@@ -116,8 +117,8 @@ def _tuned(start: Mapping[str, Any], wanted: Wanted, out: Path) -> None:
         )
         if how.on == PRIVATE:
             click.echo(
-                f"  Whoever saw all trials has seen ε = {epsilon_text(how.epsilon_of_all_trials)} "
-                f"of a {unit}, composed; δ = {DELTA:g}. Validation patients have no guarantee."
+                f"  Composed over all trials: ε = {epsilon_text(how.epsilon_of_all_trials)} "
+                f"for a {unit}; δ = {DELTA:g}. Validation patients have no guarantee."
             )
         click.echo(f"  Found with: {how.command}")
         changed = {n: value for n, value in one.settings.items() if value != start[n]}

@@ -11,7 +11,10 @@ import click
 @click.command()
 @click.argument("name")
 def check(name: str) -> int:
-    """Put a generator or segmenter through every law of its contract."""
+    """Test a plug-in against every law of its contract.
+
+    NAME is a generator or a segmenter.
+    """
     import generators.checks
     import segmenters.checks
     from benchmark.core.errors import UsageError

@@ -17,10 +17,13 @@ from benchmark.core.errors import UsageError
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Where results went.",
+    help="The folder of results.",
 )
 def compare(left: str, right: str, out: Path) -> None:
-    """Say how runs A and B (folders, or run keys) differ: settings, and scores by patient."""
+    """Compare runs A and B: settings, and scores by patient.
+
+    A and B are folders, or run keys.
+    """
     from benchmark.results.store import find
     from benchmark.terminal.comparison import differences, scores_table, settings_table
     from benchmark.terminal.console import Console

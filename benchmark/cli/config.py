@@ -1,7 +1,7 @@
 """A sweep's options as a file: ``bench run --config FILE`` reads it, and every sweep writes one.
 
 Keys are the long options without their dashes. A value of the file counts as the option's default,
-so that the command line wins; what ``--set`` says there is added to the file's.
+so the command line takes precedence. ``--set`` on the command line adds to the file's settings.
 """
 
 from __future__ import annotations
@@ -34,10 +34,14 @@ HEAD = """\
 
 
 def read(context: click.Context, _: click.Parameter, file: Path | None) -> None:
-    """Takes a file's values as the defaults of the command's options.
+    """Use a file's values as the defaults of the command's options.
+
+    Args:
+        context: The context of the command.
+        file: The file; ``None`` for none.
 
     Raises:
-        UsageError: For a file that is not there or no TOML, an unknown key or a wrong type.
+        UsageError: For a file that is missing or not TOML, an unknown key or a wrong type.
     """
     if file is None:
         return
@@ -56,11 +60,11 @@ def read(context: click.Context, _: click.Parameter, file: Path | None) -> None:
 
 
 def write(context: click.Context, out: Path) -> None:
-    """Leaves a command's options, those of the machine aside, as ``sweep.toml`` in a folder.
+    """Write a command's options to ``sweep.toml`` in a folder, without those of the machine.
 
     Args:
-        context: Of the command, with its parsed parameters.
-        out: The folder; it is made if it is not there.
+        context: The context of the command, with its parsed parameters.
+        out: The folder; it is made if it is missing.
     """
     import tomli_w
 

@@ -1,4 +1,4 @@
-"""``bench data``: make a cohort, or look at one."""
+"""``bench data``: make a cohort of phantoms, or inspect a cohort."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """Make cohorts and look at them."""
+    """Make and inspect cohorts."""
 
 
 @data.command()
@@ -32,8 +32,8 @@ def data() -> None:
     type=click.Choice(["quick", "pegasus", "slab", "head"]),
     default="quick",
     show_default=True,
-    help="Version 2's small heads, or the paper's 312x384x127 voxels; or version 3's, after "
-    "published anatomy: a slab of 30 mm, or 90 mm of a head.",
+    help="quick: small heads of version 2; pegasus: the paper's 312x384x127 voxels; slab and head: "
+    "30 mm and 90 mm of a head with the published anatomy of version 3.",
 )
 @click.option(
     "--seed",
@@ -52,7 +52,7 @@ def data() -> None:
 @click.option(
     "--describe",
     is_flag=True,
-    help="Write nothing; say what such phantoms are like beside published figures of people.",
+    help="Write nothing; print statistics of such phantoms beside published ones of people.",
 )
 def phantom(
     out: Path | None, patients: int, size: str, seed: int, jobs: int, describe: bool
@@ -113,7 +113,7 @@ def _describe(size: str, seed: int) -> None:
     type=click.Path(path_type=Path),
     default=Path("cohort.png"),
     show_default=True,
-    help="Where the picture of all patients goes.",
+    help="The file for the picture of all patients.",
 )
 @click.option(
     "--jobs",
@@ -125,7 +125,7 @@ def _describe(size: str, seed: int) -> None:
 def inspect(
     cohort: Path, layout: str | None, acquisition: str | None, picture: Path, jobs: int
 ) -> int:
-    """Say what COHORT holds, and everything that is wrong with it."""
+    """Print what COHORT holds, and everything that is wrong with it."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -1,4 +1,4 @@
-"""``bench doctor``: is this machine ready, and if not what to do."""
+"""``bench doctor``: whether this machine is ready, and if not, what to do."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ MARKS = {True: "ok", False: "MEND", None: "note"}
 
 
 @click.command()
-@option.out("Where results would go.")
+@option.out("The folder for results.")
 def doctor(out: Path) -> int:
-    """Look at versions, threads, memory, disk, weights, store and GPU; say what to do."""
+    """Check whether this machine is ready, and say what to do.
+
+    It looks at versions, threads, memory, disk, weights, store, ledger and GPU.
+    """
     from benchmark.terminal.health import examine
 
     findings = examine(out)

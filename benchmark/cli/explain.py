@@ -14,10 +14,13 @@ import click
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Where results went.",
+    help="The folder of results.",
 )
 def explain(run: str, out: Path) -> None:
-    """Say in words what RUN (a folder, or a run key) promises, and what it does not."""
+    """Explain in words what a result promises, and what not.
+
+    RUN is a folder, or a run key.
+    """
     from benchmark.results.explanation import explain as words
     from benchmark.results.store import found
 

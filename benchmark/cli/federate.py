@@ -1,4 +1,4 @@
-"""``bench federate``: a federation over real sites, and an exit code that says how it ended."""
+"""``bench federate``: a federation over real sites, with an exit code that says how it ended."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ FLOWERS_OWN = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("flower", nargs=-1, type=click.UNPROCESSED, metavar="SUPERLINK [OPTION]…")
 def federate(out: Path, flower: tuple[str, ...]) -> int:
-    """Run `flwr run` for the federation's app, and wait until it ends.
+    """Run a federation over real sites, and wait for its end.
 
-    Results go to the folder OUT of this machine, the server's. SUPERLINK and the options are
-    Flower's, as `consortium --run-config 'sites=3 epsilon="5"'`. Without SUPERLINK `flwr run` would
-    leave one running on this machine, so this command refuses. Exits with 1 if the run failed,
-    which `flwr run` does not.
+    It runs `flwr run` for the federation's app. Results are written to the folder OUT on this
+    machine, which is the server's. SUPERLINK and the options are Flower's, such as `consortium
+    --run-config 'sites=3 epsilon="5"'`. Without SUPERLINK this command refuses to start, because
+    `flwr run` would leave a SuperLink running on this machine. The exit code is 1 if the run
+    failed; that of `flwr run` is not.
     """
     if not flower or flower[0].startswith("-"):
         got = f"{flower[0]!r} in its place" if flower else "none"

@@ -23,7 +23,7 @@ SENDING = (
 
 @click.group()
 def leaderboard() -> None:
-    """Put results on a board that strangers can check."""
+    """Publish results on a board that others can check."""
 
 
 @leaderboard.command()
@@ -33,23 +33,23 @@ def leaderboard() -> None:
     type=click.Path(path_type=Path),
     default=Path("site"),
     show_default=True,
-    help="Where index.html and report.md go.",
+    help="The folder for index.html and report.md.",
 )
 @click.option(
     "--audits",
     type=click.Path(path_type=Path),
     default=AUDITS,
     show_default=True,
-    help="Files of `bench audit --out`.",
+    help="The folder of `bench audit --out`.",
 )
 def build(runs: tuple[Path, ...], out: Path, audits: Path) -> None:
     """Make one page from RUNS: folders of `bench run`, cells, or published files.
 
-    Without RUNS, from leaderboard/results and runs, where they are. Published files are verified:
-    what does not add up is marked so, and ranked against nothing. A published cell that is also
-    among your own runs, with the same scores, is marked `replayed`; one with an audit of its
-    generator, settings, unit and ε `audited`. Of private data the page shows what `submit` would
-    publish.
+    Without RUNS, it is made from leaderboard/results and runs, if they exist. Published files are
+    verified. A file that does not add up is marked so, and is not ranked. A published cell that is
+    also among your own runs, with the same scores, is marked `replayed`. One with an audit of its
+    generator, settings, unit and ε is marked `audited`. For private data, the page shows what
+    `submit` would publish.
     """
     from benchmark.core.folders import cache_folder, state_folder
     from benchmark.terminal.console import Console
@@ -95,13 +95,13 @@ def _default_runs() -> Sequence[Path]:
     type=click.Path(path_type=Path),
     default=RESULTS,
     show_default=True,
-    help="Where the files go.",
+    help="The folder for the files.",
 )
 def submit(runs: tuple[Path, ...], to: Path) -> None:
     """Write a self-contained, checked result file for each finished cell of RUNS.
 
-    Unless the data are phantoms, nothing leaves that was seen of single patients, and synthetic
-    patches only under a finite ε with the system's noise.
+    Unless the data are phantoms, the files hold nothing about single patients. They then hold
+    synthetic patches only under a finite ε with the system's noise.
     """
     from leaderboard.entries import entries_of
     from leaderboard.sharing import published
@@ -122,10 +122,11 @@ def submit(runs: tuple[Path, ...], to: Path) -> None:
 @leaderboard.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True))
 def verify(files: tuple[Path, ...]) -> int:
-    """Recompute what can be of published FILES, and refuse what does not add up.
+    """Recompute what can be recomputed of published FILES, and refuse what does not add up.
 
-    Keys from specs, guarantees from settings, every ε from its mechanism's numbers, intervals from
-    patients' scores, digests from the phantoms. Without FILES, those in leaderboard/results.
+    This covers keys from specs, guarantees from settings, every ε from its mechanism's numbers,
+    intervals from patients' scores, and digests from the phantoms. Without FILES, those in
+    leaderboard/results are checked.
     """
     from benchmark.core.folders import cache_folder, state_folder
     from benchmark.terminal.console import Console

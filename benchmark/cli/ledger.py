@@ -1,4 +1,4 @@
-"""``bench ledger``: what every patient's data have paid on this machine."""
+"""``bench ledger``: what every patient's data have spent on this machine."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ HEADINGS = (
 
 @click.group()
 def ledger() -> None:
-    """See, check and cap what patients' data have paid."""
+    """Show, check and cap what patients' data have spent."""
 
 
 @ledger.command()
-@click.option("--phantoms", is_flag=True, help="Also entries that concern phantoms alone.")
+@click.option("--phantoms", is_flag=True, help="Also show entries of phantoms.")
 def show(phantoms: bool) -> None:
-    """Every entry, the composed totals of patients, and who counts as one patient."""
+    """Print every entry, the composed totals of patients, and who counts as one patient."""
     from rich.console import Console
 
     from benchmark.privacy.ledger.ledger import DELTA
@@ -63,7 +63,7 @@ def show(phantoms: bool) -> None:
 
 @ledger.command()
 def verify() -> int:
-    """Check that no entry was changed, removed or put in: exit 1 if one was."""
+    """Check that no entry was changed, removed or inserted; exit with 1 if one was."""
     from benchmark.privacy.ledger.chain import ChangedError
 
     try:
@@ -78,7 +78,7 @@ def verify() -> int:
 @ledger.command()
 @click.argument("epsilon")
 def cap(epsilon: str) -> None:
-    """Refuse, from now on, what would take a patient's total above EPSILON (inf: no cap)."""
+    """Refuse from now on any fit that takes a patient's total above EPSILON (inf: no cap)."""
     from benchmark.privacy.ledger.ledger import DELTA
 
     value = parse_epsilon(epsilon)

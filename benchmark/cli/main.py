@@ -1,4 +1,4 @@
-"""``bench``: the commands together, and how an error is told."""
+"""``bench``: the group of all commands, and the form in which errors are printed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Options that several commands have: one meaning, one wording, one way to read them.
+"""Options that several commands share, so that they have one meaning and one wording.
 
-What commands say differently is a function that takes the words, ``@option.unit()``; the rest are
-decorators as they stand, ``@option.preset``.
+Options whose words differ between commands are functions, ``@option.unit()``. The others are
+decorators, ``@option.preset``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    """Splits an option's names at commas."""
+    """Split an option's names at commas.
+
+    Raises:
+        UsageError: If there is none.
+    """
     found = tuple(name.strip() for name in value.split(",") if name.strip())
     if not found:
         raise UsageError("Expected at least one name, separated by commas.")
@@ -37,7 +41,7 @@ def names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
 
 
 def counts(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...]:
-    """Reads numbers of own patients: those above 0, rising, as 0 is what every run has.
+    """Read numbers of own patients: those above 0, rising. 0 is left out, as every run has it.
 
     Raises:
         UsageError: If they are not whole, negative, there twice, or 0 alone.
@@ -64,7 +68,7 @@ def _is_count(text: str) -> bool:
 
 
 def seeds_or_auto(_: click.Context, __: click.Parameter, value: str) -> int | str:
-    """Reads a number of seeds, or ``auto``.
+    """Read a number of seeds, or ``auto``.
 
     Raises:
         UsageError: If it is neither.
@@ -80,7 +84,11 @@ def seeds_or_auto(_: click.Context, __: click.Parameter, value: str) -> int | st
 
 
 def settings_of(texts: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Reads what ``--set`` gives: texts by setting, by plug-in."""
+    """Read the values of ``--set`` as texts by setting, by plug-in.
+
+    Raises:
+        UsageError: For a text that is not of the form ``PLUGIN.NAME=VALUE``.
+    """
     read: dict[str, dict[str, str]] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -92,18 +100,21 @@ def settings_of(texts: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def named_settings(texts: Sequence[str]) -> dict[str, str]:
-    """The same, by ``plug-in.setting``."""
+    """Read the values of ``--set`` as texts by ``plug-in.setting``."""
     read = settings_of(texts)
     return {f"{name}.{one}": text for name, each in read.items() for one, text in each.items()}
 
 
 def epsilon(default: str, help: str = "Privacy levels; `inf` for none.") -> Option:
-    """``--epsilon``, several."""
+    """Return the option ``--epsilon`` for several levels."""
     return click.option("--epsilon", default=default, show_default=True, metavar="E[,E]", help=help)
 
 
 def overrides(help: str) -> Option:
-    """``--set``, as ``settings``; what is typed comes after a file's, and so wins one by one."""
+    """Return the option ``--set``, as the parameter ``settings``.
+
+    Values on the command line come after those of a file, and so replace them one by one.
+    """
 
     def added(
         context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
@@ -125,16 +136,16 @@ config = click.option(
     is_eager=True,
     expose_value=False,
     metavar="FILE",
-    help="Take options from a TOML file, as `epsilon = [2, 5]`; the command line wins. Every sweep "
-    "leaves its own as OUT/sweep.toml.",
+    help="Take options from a TOML file, as `epsilon = [2, 5]`; the command line takes precedence. "
+    "Every sweep writes its options to OUT/sweep.toml.",
 )
 
 
 def jobs(what: str) -> Option:
-    """``--jobs``: processes, or 0 for this very one."""
+    """Return the option ``--jobs``: the number of processes, or 0 for this one."""
     help = (
         f"{what} at a time, each in a process of its own; 0 runs them one by one in this process, "
-        "for a debugger.  [default: the cores]"
+        "for a debugger.  [default: the number of cores]"
     )
 
     def given(_: click.Context, __: click.Parameter, value: int | None) -> int:
@@ -144,36 +155,36 @@ def jobs(what: str) -> Option:
 
 
 def debug() -> bool:
-    """Whether ``bench --debug`` was said before the command."""
+    """Tell whether ``bench --debug`` was given before the command."""
     return bool(click.get_current_context().find_root().params.get("debug"))
 
 
 def fid_weights(what: str) -> Option:
-    """``--fid-weights``; ``None`` to look in the caches."""
+    """Return the option ``--fid-weights``; ``None`` means to look in the caches."""
     help = f"Inception weights for {what}.  [default: looked for in the caches]"
     return click.option("--fid-weights", type=click.Path(path_type=Path), metavar="FILE", help=help)
 
 
 def folder(flag: str, help: str, **more: Any) -> Option:
-    """A folder; ``None`` if it is not given."""
+    """Return an option for a folder; ``None`` if it is not given."""
     return click.option(flag, type=click.Path(path_type=Path), metavar="FOLDER", help=help, **more)
 
 
 def out(help: str) -> Option:
-    """``--out``: where a command writes."""
+    """Return the option ``--out``: where a command writes."""
     kind = click.Path(path_type=Path)
     return click.option("--out", type=kind, default=Path("runs"), show_default=True, help=help)
 
 
 def unit(help: str = "What ε protects.") -> Option:
-    """``--unit``."""
+    """Return the option ``--unit``."""
     kind = click.Choice(["patch", "patient"])
     return click.option("--unit", type=kind, default="patch", show_default=True, help=help)
 
 
 def delta(what: str = "δ") -> Option:
-    """``--delta``; ``None`` for the largest that so many units allow."""
-    help = f"{what}; at most 1e-5 and a tenth of 1/units.  [default: that]"
+    """Return the option ``--delta``; ``None`` means the largest that the units allow."""
+    help = f"{what}; at most min(1e-5, 1 / (10 units)).  [default: the most]"
     return click.option("--delta", type=float, help=help)
 
 
@@ -189,40 +200,40 @@ protocol = click.option(
     default=DEFAULT,
     show_default=True,
     metavar="EDITION",
-    help="The rules of comparison: " + " or ".join(EDITIONS) + "; results of two never mix.",
+    help="The rules of comparison: " + " or ".join(EDITIONS) + "; results of two are never mixed.",
 )
 segmenter = click.option(
     "--segmenter",
     default="unet",
     show_default=True,
     metavar="NAME",
-    help="It learns from the synthetic patches.",
+    help="The segmenter that learns from the synthetic patches.",
 )
 layout = click.option(
-    "--layout", metavar="NAME", help="How the files lie.  [default: found out by looking]"
+    "--layout", metavar="NAME", help="The layout of the files.  [default: found from their names]"
 )
 acquisition = click.option(
     "--acquisition",
     metavar="ENTITIES",
-    help="Which of a patient's several, as ses-2_run-1.  [default: the first labelled]",
+    help="Which of a patient's angiographies, as ses-2_run-1.  [default: the first labelled]",
 )
 
 
 def accept(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--accept``, as ``accepted``."""
+    """Add the option ``--accept``, as the parameter ``accepted``."""
     from benchmark.data.reading import STOPPING
 
     kind = click.Choice(list(STOPPING))
-    help = "Go on in spite of notes of this kind; repeatable."
+    help = "Continue despite notes of this kind; repeatable."
     return click.option("--accept", "accepted", type=kind, multiple=True, help=help)(command)
 
 
 def reading(command: Callable[..., Any]) -> Callable[..., Any]:
-    """All that may be said of how folders are read: see ``reading_of``."""
+    """Add all options on how folders are read: see ``reading_of``."""
     skip_bad = click.option(
         "--skip-bad",
         is_flag=True,
-        help="Leave out patients with faults, list them, and say what it costs.",
+        help="Leave out patients with faults, list them, and say what that means for privacy.",
     )
     for add in (accept, skip_bad, acquisition, layout):
         command = add(command)
@@ -230,7 +241,7 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def reading_of(options: Mapping[str, Any]) -> Reading:
-    """What was said of it."""
+    """Return how folders are to be read, from the parsed options."""
     from benchmark.data.reading import Reading
 
     given = ("layout", "acquisition", "skip_bad", "accepted")
@@ -242,15 +253,15 @@ sites = click.option(
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Train across so many simulated sites.",
+    help="The number of simulated sites to train across.",
 )
 partition = click.option(
     "--partition",
     default="site",
     show_default=True,
     metavar="HOW",
-    help="Whose patients are whose: site (the cohort's own), scanner, size-skew:A,B[,…], "
-    "dirichlet:ALPHA.",
+    help="How patients are assigned to sites: site (the cohort's own), scanner, "
+    "size-skew:A,B[,…], dirichlet:ALPHA.",
 )
 ABOVE_0 = click.FloatRange(min=0, min_open=True, max=1e9)
 

@@ -1,4 +1,4 @@
-"""``bench plan``: what private generators would face, from public numbers alone."""
+"""``bench plan``: plans of private generators, from public numbers alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     "generators",
     callback=lambda context, option, value: value and names(context, option, value),
     metavar="NAME[,NAME]",
-    help="Which.  [default: all that have the preset]",
+    help="Generators to plan.  [default: all that have the preset]",
 )
 @click.option(
     "--seeds",
@@ -52,23 +52,24 @@ if TYPE_CHECKING:
     default=20,
     show_default=True,
     metavar="P",
-    help="On how many patients it would be tested; the embedded cohort has 20.",
+    help="How many patients there would be to test on; the embedded cohort has 20.",
 )
 @option.preset
 @option.protocol
 @option.overrides("Overrides a setting, as `dp-wgan.batch=128`.")
 def plan(**options: Any) -> int:
-    """Say what each private generator would face, before any data are touched.
+    """Plan each private generator, before any data are read.
 
-    From public numbers alone: no cohort, patch or ledger is read. `noise / signal` is the length of
-    all the noise that a fit adds, over the length of the longest sum that its units (patches, or
-    patients) could make if all of them pulled the same way, at the full clip norm, in every step:
-    the best case, so that real fits fare worse. Up to 0.1 is workable, above 2.5 hopeless, between
-    them doubtful. These limits rest on a few measured cases (docs/privacy.md) and promise nothing.
+    Only public numbers are used: no cohort, patch or ledger is read. `noise / signal` is the length
+    of all the noise that a fit adds, over the length of the longest sum of its units (patches, or
+    patients). That sum is the best case: all units agree in every step, at the full clip norm. So
+    real fits do worse. Up to 0.1 is workable, above 2.5 hopeless, between them doubtful. These
+    limits come from a few measured cases (docs/privacy.md) and promise nothing.
 
-    Below the table stands the smallest difference in Dice that so many seeds and test patients can
-    show, and how many seeds would show 0.03: of one pair of rows, two-sided at 5 %, with a power of
-    0.8. It is estimated from phantoms of the board's protocol; other data differ.
+    Below the table is the smallest difference in Dice that this number of seeds and test patients
+    can show, and how many seeds would show 0.03. Both are for one pair of rows, two-sided at 5 %,
+    with a power of 0.8. They are estimated from phantoms of the board's protocol; other data may
+    differ.
     """
     from benchmark.core.folders import cache_folder, check_writable
     from benchmark.results.resolution import resolution

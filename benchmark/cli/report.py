@@ -14,10 +14,13 @@ import click
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Where a run given by its key is looked for.",
+    help="The folder in which a run is looked for by its key.",
 )
 def report(what: str, out: Path) -> None:
-    """Write report.html and report.md for a sweep's folder, or for one run (a folder, or a key)."""
+    """Write report.html and report.md for a sweep or a run.
+
+    A sweep is given by its folder, a run by its folder or its key.
+    """
     from benchmark.results.store import find
     from benchmark.results.summary import SUMMARY
     from benchmark.terminal.reports import write_report

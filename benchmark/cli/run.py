@@ -47,7 +47,7 @@ OF_READING = ("layout", "acquisition", "skip_bad", "accepted")
 @click.option(
     "--tuned",
     is_flag=True,
-    help="Take settings that `bench tune` found, for the nearest level at or below each ε.",
+    help="Use settings that `bench tune` found, of the nearest level at or below each ε.",
 )
 @option.folder("--data", "A cohort.  [default: the embedded phantoms]")
 @option.folder("--test-data", "A further test set; repeatable.", multiple=True)
@@ -58,16 +58,16 @@ OF_READING = ("layout", "acquisition", "skip_bad", "accepted")
     show_default=True,
     callback=seeds_or_auto,
     metavar="S|auto",
-    help="How many seeds each cell is repeated with; `auto` adds seeds to all rows, from "
-    "3 on, until --precision is reached. On patients each seed is a further release, "
+    help="How many seeds each cell is repeated with; `auto` begins with 3 and adds seeds to all "
+    "rows until --precision is reached. On patients each seed is a further release, "
     "which the ledger charges.",
 )
 @click.option(
     "--precision",
     type=float,
     metavar="DICE",
-    help="With --seeds auto: how far the 95 % interval of every row's Dice on the main test set "
-    "may reach to either side.  [default: 0.03]",
+    help="With --seeds auto: the largest half width of the 95 % interval of a row's Dice on the "
+    "main test set.  [default: 0.03]",
 )
 @click.option(
     "--max-seeds",
@@ -80,32 +80,32 @@ OF_READING = ("layout", "acquisition", "skip_bad", "accepted")
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="The first; settings are confirmed on others than those they were tuned on.",
+    help="The first seed. Confirm settings on other seeds than those they were tuned on.",
 )
 @click.option(
     "--bookends/--no-bookends",
     default=True,
     show_default=True,
-    help="Run `real` (phantoms alone: it costs patients ε = ∞) and the free rows `simulator`, "
-    "`threshold` and `frangi`, which look at no patient, beside the rest.",
+    help="Also run `real` (on phantoms only, as it costs patients ε = ∞) and the free rows "
+    "`simulator`, `threshold` and `frangi`, which use no patient.",
 )
 @click.option(
     "--dp-segmenter/--no-dp-segmenter",
     default=False,
     show_default=True,
-    help="Also train a U-Net itself by DP-SGD on real patches, at every ε: is synthesis worth it?",
+    help="Also train a U-Net itself by DP-SGD on real patches at every ε, for comparison.",
 )
 @click.option(
     "--own-patients",
     callback=counts,
     metavar="M[,M]",
-    help="Also judge synthetic patches together with those of M own patients, who are withheld "
-    "from every fit, and those alone; as 0,1,2,5.",
+    help="Also score segmenters that learn from the patches of M own patients, with synthetic "
+    "patches and without; as 0,1,2,5. These patients are withheld from every fit.",
 )
 @click.option(
     "--noise",
     type=click.Choice(["seeded", "system"]),
-    help="Where private noise comes from.  [default: seeded for phantoms, else system]",
+    help="The source of private noise.  [default: seeded for phantoms, else system]",
 )
 @option.sites
 @option.partition
@@ -122,7 +122,7 @@ OF_READING = ("layout", "acquisition", "skip_bad", "accepted")
     help="How sites train together: averaged-critics or fedgan.  [default: the generator's first]",
 )
 @click.option(
-    "--baselines", is_flag=True, help="Run each site alone, and all patients pooled, too."
+    "--baselines", is_flag=True, help="Also run each site alone, and all patients pooled."
 )
 @click.option(
     "--backend",
@@ -143,10 +143,10 @@ OF_READING = ("layout", "acquisition", "skip_bad", "accepted")
 @option.limits("cell")
 @option.device
 @option.fid_weights("FID")
-@option.out("Where results go.")
+@option.out("The folder for results.")
 @option.tracking_uri
 def run(**options: Any) -> int:
-    """Fit, sample, segment and score: Dice and FID at each ε."""
+    """Run a sweep: fit, sample, segment and score. It reports Dice and FID at each ε."""
     from benchmark.terminal.console import Console
 
     sweep, console = sweep_of(options), Console(debug=option.debug())
@@ -158,7 +158,7 @@ def run(**options: Any) -> int:
 
 
 def sweep_of(options: Mapping[str, Any]) -> Sweep:
-    """The sweep that the options ask for."""
+    """Return the sweep that the options ask for."""
     from angiobench.running import Sweep
     from benchmark.core.budget import parse_epsilon
 

@@ -1,4 +1,4 @@
-"""``bench score``: a released generator, on patients who must not leave where they are."""
+"""``bench score``: a released generator, tested on patients whose data must not leave."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from benchmark.cli import option
     help="What the generator may take to draw its patches.",
 )
 def score(**options: Any) -> None:
-    """Test the generator in RUN's folder on your own held-out patients.
+    """Test a released generator on your own held-out patients.
 
-    RUN is a cell of a sweep, or what a federation left at its server. A segmenter learns from the
-    generator's samples alone. Digests of your files are kept in this machine's state folder;
-    nothing else is written, and nothing leaves this machine.
+    RUN is the folder of a sweep's cell, or what a federation left at its server. A segmenter learns
+    from the generator's samples alone. Digests of your files are kept in this machine's state
+    folder. Nothing else is written, and nothing leaves this machine.
     """
     import torch
 

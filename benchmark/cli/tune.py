@@ -1,4 +1,4 @@
-"""``bench tune``: settings for each privacy level."""
+"""``bench tune``: a search for settings at each privacy level."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ COHORT = "COHORT"
     type=click.IntRange(1),
     default=3,
     show_default=True,
-    help="A trial's score is the mean over so many; one that falls behind is given up.",
+    help="How many seeds a trial's score is the mean of; a trial that falls behind is stopped.",
 )
 @click.option(
     "--objective",
@@ -59,17 +59,19 @@ COHORT = "COHORT"
     type=click.Choice(["phantom", "private"]),
     default="phantom",
     show_default=True,
-    help="Whose data decide: phantoms cost no privacy.",
+    help="The data that settings are chosen on; phantoms cost no privacy.",
 )
-@click.option("--leaky", is_flag=True, help="Needed by --on private: nobody accounts the choice.")
-@option.folder("--data", "With --on private.")
+@click.option(
+    "--leaky", is_flag=True, help="Needed with --on private, as the choice is not accounted."
+)
+@option.folder("--data", "The cohort, with --on private.")
 @option.reading
 @option.unit()
 @option.delta("δ of a trial")
 @option.segmenter
 @option.preset
 @option.protocol
-@option.overrides("Holds a setting fast, as `dp-wgan.batch=128`.")
+@option.overrides("Fixes a setting, as `dp-wgan.batch=128`.")
 @option.sites
 @option.partition
 @option.jobs("Trials")
@@ -81,13 +83,13 @@ COHORT = "COHORT"
     metavar="URL",
     help="Optuna's store, which several machines can share.  [default: a file in OUT]",
 )
-@option.out("Where trials, and OUT/tuned, go.")
+@option.out("The folder for trials, and for OUT/tuned.")
 @option.tracking_uri
 def tune(**options: Any) -> None:
     """Search for a generator's settings at each privacy level.
 
-    A killed search goes on with the same command; several may work on one --storage. `bench run
-    --tuned` uses what was found.
+    The same command continues a killed search. Several commands can share one --storage. `bench run
+    --tuned` uses the settings that were found.
     """
     from benchmark.terminal.console import Console
     from benchmark.terminal.tuning import draw_studies, front_table, tuning_table

@@ -1,4 +1,4 @@
-"""``bench ui``: MLflow's own UI on what was run."""
+"""``bench ui``: MLflow's own UI for the runs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ RUNS = Path("runs")
 
 @click.command()
 @click.argument("sweep", type=click.Path(path_type=Path), required=False)
-@click.option("--out", type=click.Path(path_type=Path), help="The folder, as SWEEP.")
+@click.option("--out", type=click.Path(path_type=Path), help="The folder; the same as SWEEP.")
 @click.option("--tracking-uri", metavar="URI", help="MLflow's store.  [default: SWEEP/mlflow.db]")
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(sweep: Path | None, out: Path | None, tracking_uri: str | None, port: int) -> None:
-    """Open MLflow's UI on the runs of a sweep's folder (default: runs), at 127.0.0.1.
+    """Open MLflow's UI on the runs of a sweep's folder.
 
-    Waits until MLflow answers, and then prints the address of the newest sweep's comparison and
-    that of all runs. Ctrl-C ends MLflow.
+    SWEEP is the folder (default: runs). The UI is at 127.0.0.1. The command waits until MLflow
+    answers, and then prints the addresses of the newest sweep's comparison and of all runs. Ctrl-C
+    ends MLflow.
     """
     from benchmark.sweep.tracking.mlflow_runs import default_uri
     from benchmark.sweep.tracking.pages import pages

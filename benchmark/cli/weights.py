@@ -7,7 +7,7 @@ import click
 
 @click.group()
 def weights() -> None:
-    """Fetch the network behind FID."""
+    """Download the network that FID needs."""
 
 
 @weights.command()

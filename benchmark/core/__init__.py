@@ -1,1 +1,1 @@
-"""The vocabulary and the contracts that every other package speaks; imports nothing of ours."""
+"""The vocabulary and the contracts that all other packages share; it imports none of them."""

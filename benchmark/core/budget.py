@@ -1,7 +1,8 @@
-"""What may be spent on privacy, and what was.
+"""The privacy budget that a user asks for, and the guarantee that a fit gives.
 
 A ``Budget`` is asked for; a ``Guarantee`` is what the mechanism gives. Two data sets are neighbours
-when one unit's contribution is zeroed out, the public counts staying as they are ("zero-out").
+when they differ by the contribution of one unit, which is zeroed out in one of them. The public
+counts stay the same. This relation is called "zero-out".
 """
 
 from __future__ import annotations
@@ -32,17 +33,19 @@ Unit = Literal["patch", "patient"]
 UNITS: tuple[Unit, ...] = ("patch", "patient")
 RELATION = "zero-out"
 PERMUTE_AND_FLIP = "permute-and-flip"
-"""The accountant of choices: their ε holds at δ = 0."""
+"""The accountant of private choices. Their ε holds at δ = 0."""
 ROUNDING_SHARE = 2.0**-10
-"""Of δ, kept for the distance of the noise from the law that is accounted."""
+"""The share of δ that is reserved for the distance of the drawn noise from the accounted law."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublicNumbers:
-    """Declared facts that a plan may rest on: they stay the same whoever is left out.
+    """Declared facts about the data that a plan may use without spending privacy.
+
+    They are the same for two neighbouring data sets.
 
     Attributes:
-        patients: How many patients are fitted on; at least 1.
+        patients: How many patients a fit reads; at least 1.
         patches_per_patient: The most patches that one patient contributes; at least 1.
         patch_size: The side of a square patch, in pixels.
 
@@ -56,13 +59,13 @@ class PublicNumbers:
     patch_size: int
 
     def units(self, unit: Unit) -> int:
-        """Count the protected units: N in every formula.
+        """Count the protected units, which are N in every formula.
 
         Args:
             unit: ``patient`` or ``patch``.
 
         Returns:
-            The patients; or the patients times the most patches of each.
+            The number of patients, or that number times ``patches_per_patient``.
         """
         return self.patients if unit == "patient" else self.patients * self.patches_per_patient
 
@@ -77,7 +80,7 @@ class Budget:
         unit: What is protected: one patch, or one patient with all patches.
 
     Raises:
-        UsageError: At construction, for a value outside its law.
+        UsageError: At construction, if a value is out of its range.
     """
 
     epsilon: float
@@ -95,7 +98,9 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class Guarantee:
-    """What a fit gives, with the numbers of its mechanism, from which ε can be recomputed.
+    """The privacy guarantee of a fit, with the numbers of its mechanism.
+
+    ε can be recomputed from these numbers.
 
     Attributes:
         target_epsilon: The ε asked for.
@@ -104,24 +109,24 @@ class Guarantee:
         epsilon_patient: A bound for one patient; ``None`` where none is known.
         delta: The δ of all three.
         unit: The protected unit.
-        noise_multiplier: σ: the noise's standard deviation over ``sensitivity``; of a choice, that
-            of the noise after which the largest sum is the chosen one.
+        noise_multiplier: σ: the noise's standard deviation over ``sensitivity``. For a private
+            choice, the noise is the one that is added to each sum before the largest is taken.
         sampling_rate: q: the probability with which a unit enters a private step.
         steps: T: private steps taken.
         clip_norm: C: the L2 bound on one unit's contribution; ``inf`` for none.
-        sensitivity: The most that one unit moves the noised sum: C, and what rounding adds to it.
-        grid: γ: how far two neighbouring points of the public grid lie apart on which every noised
-            sum lies; 0 where nothing is noised, and for results from before there was a grid.
-        distance: The total variation between all noise of the fit and the law that was accounted;
-            1 + e^ε times as much is within δ.
-        accountant: Whose upper bound ``epsilon`` is.
+        sensitivity: The most that one unit moves the noised sum: C, plus what rounding adds to it.
+        grid: γ: the spacing of the public grid that every noised sum lies on. It is 0 where nothing
+            is noised, and for results from before there was a grid.
+        distance: The total variation distance between all drawn noise of the fit and the accounted
+            law. δ covers (1 + e^ε) times this distance.
+        accountant: The name of the accountant whose upper bound ``epsilon`` is.
         seeded: Whether noise and draws came from a seed, as in a benchmark and never in a release.
         patients: The public number of patients.
-        patches_per_patient: The public most patches of a patient.
+        patches_per_patient: The public bound on one patient's patches.
         interruptions: How often the fit was killed and went on as another draw of the mechanism.
         lost_steps: Private steps, among ``steps``, that a kill may have lost.
         relation: The neighbouring relation.
-        covers: What was private.
+        covers: The part of the work that was private, such as ``fit``.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -183,11 +188,11 @@ class Guarantee:
 
     @classmethod
     def from_dict(cls, said: Mapping[str, Any]) -> Guarantee:
-        """Read a guarantee back.
+        """Read a guarantee back from its fields.
 
         Args:
-            said: What ``as_dict`` gave, also after JSON, where infinities are the text ``inf``.
-                Names that are no field are passed over.
+            said: What ``as_dict`` returned, also after JSON, where infinities are the text ``inf``.
+                Names that are not fields are ignored.
 
         Returns:
             The guarantee.
@@ -205,20 +210,20 @@ class Guarantee:
 
     @property
     def units(self) -> int:
-        """N: how many units there are, a public number."""
+        """The public number of protected units, N."""
         return self.patients * (1 if self.unit == "patient" else self.patches_per_patient)
 
     @property
     def is_pure(self) -> bool:
-        """Whether every ε holds at δ = 0 too, so that no δ is spent: so for private choices."""
+        """Whether every ε also holds at δ = 0, as it does for private choices."""
         return self.accountant == PERMUTE_AND_FLIP
 
     @property
     def accounted_delta(self) -> float:
-        """The δ that the accountant is asked for.
+        """The δ that the accountant computes ε at.
 
-        Noise on a grid differs from the law that is accounted by ``distance``; a share of 2⁻¹⁰ of
-        δ is kept for that.
+        Drawn noise lies on a grid and differs from the accounted law by ``distance``. So a share of
+        2⁻¹⁰ of δ is reserved for that difference.
         """
         return self.delta * (1 - ROUNDING_SHARE) if self.grid else self.delta
 
@@ -254,17 +259,17 @@ def parse_epsilon(text: str) -> float:
 
 
 def rounded_up(value: float, digits: int) -> float:
-    """Round an ε or a δ up to so many significant digits.
+    """Round an ε or a δ up to a number of significant digits.
 
-    What is printed of a privacy loss is a bound that readers rely on. Rounded to the nearest digit
-    it would be smaller than what was spent every other time.
+    Readers rely on a printed privacy loss as an upper bound. Rounding to the nearest digit would
+    often print less than was spent.
 
     Args:
         value: At least 0; ``inf`` stays ``inf``.
         digits: How many significant digits; at least 1.
 
     Returns:
-        The least number of so many digits that is not below ``value``.
+        The least number with that many digits that is not below ``value``.
 
     Examples:
         >>> rounded_up(7.397292, 4), rounded_up(7.4, 4), rounded_up(201_014.0, 2)
@@ -299,7 +304,7 @@ def epsilon_text(epsilon: float | None) -> str:
 
 
 def proven_text(epsilon: float) -> str:
-    """Write an ε that an audit proves to be exceeded, rounded down to two places.
+    """Write the lower bound on ε that an audit proves, rounded down to two decimal places.
 
     Examples:
         >>> proven_text(0.77892), proven_text(0.0)

@@ -1,14 +1,17 @@
-"""Times and sizes that may be seen: so coarse that no single patient moves them, but by luck."""
+"""Coarse times and sizes, so that what is shown of them tells little about any single patient."""
 
 from __future__ import annotations
 
 
 def coarse(value: float, step: float = 1.0) -> float:
-    """``value`` rounded up to ``step`` times a power of two: 1, 2, 4, 8 and so on.
+    """Round a value up to ``step`` times a power of two.
 
     Args:
         value: For example seconds; at least 0.
-        step: The least that is ever said; above 0.
+        step: The least result; above 0.
+
+    Returns:
+        The first of ``step``, 2 · ``step``, 4 · ``step`` and so on that is not below ``value``.
 
     Examples:
         >>> coarse(0.2), coarse(5.0), coarse(11.0, step=10.0)

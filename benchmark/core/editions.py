@@ -1,8 +1,8 @@
-"""Editions of the protocol: what changed in all presets at once, and why results never mix.
+"""Editions of the protocol: changes to all presets at once, after which results are not compared.
 
 An edition is a public agreement on what is compared: the embedded cohort's version, how patches are
-taken and how the judge is trained. Its name is part of every result (``protocol.edition``), so that
-a board of one edition holds no row of another; earlier ones stay runnable with ``--protocol``.
+taken and how the judge is trained. Its name is part of every result (``protocol.edition``), so a
+board of one edition holds no row of another. ``--protocol`` runs an earlier edition.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 PROTOCOL = "protocol"
 FIRST = "2026-1"
-"""The edition of results that name none."""
+"""The edition of results that name no edition."""
 
 Values = Mapping[str, Any]
 
 
 class Edition(NamedTuple):
-    """What differs from the plug-ins' own presets.
+    """The values in which an edition differs from the plug-ins' own presets.
 
     Attributes:
-        phantoms: The embedded cohort's version.
-        settings: Values by preset and by plug-in (or ``protocol``).
+        phantoms: The version of the embedded cohort.
+        settings: Changed values by preset, then by plug-in (or ``protocol``), then by setting.
     """
 
     phantoms: int
@@ -91,15 +91,22 @@ DEFAULT = "2026-2"
 
 
 def edition_of(protocol: Values) -> str:
-    """The edition that a result's protocol belongs to."""
+    """Return the name of the edition that a result's protocol belongs to.
+
+    Args:
+        protocol: The protocol's values by name.
+    """
     return str(protocol.get("edition", FIRST))
 
 
 def found(name: str) -> Edition:
-    """The edition of that name.
+    """Return the edition with a name.
+
+    Args:
+        name: Such as ``2026-2``.
 
     Raises:
-        UsageError: If there is none.
+        UsageError: If there is no such edition.
     """
     if name not in EDITIONS:
         raise UsageError(unknown(PROTOCOL, name, list(EDITIONS)))
@@ -107,13 +114,16 @@ def found(name: str) -> Edition:
 
 
 def preset_in(edition: str, presets: Mapping[str, Settings], plug_in: str, preset: str) -> Settings:
-    """A plug-in's preset as an edition has it.
+    """Return a plug-in's preset with the changes of an edition.
 
     Args:
-        edition: Its name.
-        presets: The plug-in's (or the protocol's) own, by name.
+        edition: The edition's name.
+        presets: The presets of the plug-in (or of the protocol), by name.
         plug_in: The plug-in's name, or ``protocol``.
-        preset: One of them.
+        preset: The name of the preset.
+
+    Raises:
+        UsageError: If there is no such edition.
     """
     changed = found(edition).settings.get(preset, {}).get(plug_in, {})
     return replace(presets[preset], **changed)

@@ -1,4 +1,7 @@
-"""Errors that a user can mend. Each is one sentence: the thing, the value, the law, the remedy."""
+"""Errors that a user can fix.
+
+Each message is one sentence: the thing, the value, the law, the remedy.
+"""
 
 
 class BenchError(Exception):
@@ -6,7 +9,7 @@ class BenchError(Exception):
 
 
 class UsageError(BenchError, ValueError):
-    """An option, a name or a value that is outside its law; a ``ValueError`` too."""
+    """An option, a name or a value that is not allowed. It is a ``ValueError`` too."""
 
 
 class PlugInError(UsageError):
@@ -18,7 +21,7 @@ class DataError(BenchError, ValueError):
 
 
 class NotLearntError(BenchError, RuntimeError):
-    """A segmenter learnt nothing from its patches, so that its scores would mean nothing."""
+    """A segmenter learnt nothing from its patches, so its scores would mean nothing."""
 
 
 class NotFittedError(BenchError, RuntimeError):

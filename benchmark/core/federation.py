@@ -1,11 +1,11 @@
-"""The contract of a generator that sites train together without showing anybody their patients.
+"""The contract of a generator that sites train together while each keeps its patients to itself.
 
-A round: every site computes from the state that the server sent and from its own patients, and the
-server combines the replies into the next state. Both are functions of what they are given, so that
-a site or a server that starts anew goes on as if nothing had happened.
+In a round, every site computes a reply from the state that the server sent and from its own
+patients. The server combines the replies into the next state. Both are functions of their arguments
+alone. So a site or a server that restarts continues as if nothing had happened.
 
 All that a site ever sends is (ε, δ)-DP for its own patients, under adaptive composition over the
-rounds; whatever is made of it is post-processing.
+rounds. Whatever is computed from it is post-processing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmark.core.patches import Patches
 from benchmark.core.settings import Settings
 
 Arrays = Mapping[str, NDArray[Any]]
-"""A state, or a part of one: what training changes, by name."""
+"""A state, or a part of one: the arrays that training changes, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Schedule:
 
 
 class SiteSide(Protocol):
-    """What a site computes. It has the patients."""
+    """The part of a federated fit that runs at a site, which has the patients."""
 
     def compute(self, number: int, state: Arrays, context: FitContext) -> Arrays:
         """Compute the reply of a round.
@@ -69,7 +69,7 @@ class SiteSide(Protocol):
 
 
 class ServerSide(Protocol):
-    """What the server does. It has no patients."""
+    """The part of a federated fit that runs at the server, which has no patients."""
 
     def begin(self) -> Arrays:
         """Make the state before the first round."""
@@ -101,8 +101,8 @@ class FederatedGenerator(Generator):
 
     Attributes:
         params: Its settings.
-        designs: The ways in which sites can train it: a name, and a line about it. The first is
-            the default of ``--design``.
+        designs: The ways in which sites can train it: each name with one line that describes it.
+            The first is the default of ``--design``.
     """
 
     designs: ClassVar[Mapping[str, str]]
@@ -128,7 +128,7 @@ class FederatedGenerator(Generator):
 
     @abstractmethod
     def at_site(self, share: float) -> Self:
-        """Return the same generator with the part of each step that one site does.
+        """Return this generator with the settings for one site's part of each step.
 
         Args:
             share: The site's public share of all patients, in (0, 1].
@@ -136,7 +136,7 @@ class FederatedGenerator(Generator):
 
     @abstractmethod
     def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
-        """Calibrate all rounds together for a site's patients, from its public numbers alone.
+        """Calibrate all rounds together for one site, from its public numbers alone.
 
         Args:
             public: The site's own numbers.
@@ -144,8 +144,7 @@ class FederatedGenerator(Generator):
             schedule: The rounds and steps that the site will take.
 
         Returns:
-            A guarantee within the budget. At ε = ∞ it has the same numbers but for the noise and
-            its cost.
+            A guarantee within the budget. At ε = ∞ only the noise and its cost differ.
 
         Raises:
             UsageError: If the budget cannot be honoured.
@@ -153,17 +152,17 @@ class FederatedGenerator(Generator):
 
     @abstractmethod
     def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> SiteSide:
-        """Make what computes a site's replies; call it on what ``at_site`` returned.
+        """Make the object that computes a site's replies. Call it on what ``at_site`` returned.
 
         Args:
-            patches: The site's own patients'.
+            patches: The patches of the site's own patients.
             guarantee: What ``plan_at_site`` returned.
             schedule: The rounds and steps.
         """
 
     @abstractmethod
     def server_side(self, size: int, schedule: Schedule, context: FitContext) -> ServerSide:
-        """Make what combines the replies.
+        """Make the object that combines the sites' replies.
 
         Args:
             size: The side of a patch, in pixels.
@@ -173,7 +172,7 @@ class FederatedGenerator(Generator):
 
     @abstractmethod
     def close(self, state: Arrays, size: int) -> None:
-        """Take the last state, so that the generator can sample.
+        """Take over the last state, so that the generator can sample.
 
         Args:
             state: What the last ``combine`` returned.
@@ -182,16 +181,16 @@ class FederatedGenerator(Generator):
 
 
 def federated(generator: Generator) -> FederatedGenerator:
-    """Return a generator as one that sites can train together.
+    """Check that sites can train a generator together, and return it with that type.
 
     Args:
-        generator: Any.
+        generator: Any generator.
 
     Returns:
         The same object.
 
     Raises:
-        UsageError: If they cannot.
+        UsageError: If sites cannot train it.
     """
     if isinstance(generator, FederatedGenerator):
         return generator

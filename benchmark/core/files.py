@@ -1,4 +1,4 @@
-"""Small files that are written whole or not at all, and folders that one process holds."""
+"""Small files that are written whole or not at all, and folders that one process locks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file by a temporary neighbour, synced, then put in place."""
+    """Write a text file durably: a reader sees the old file or the new one, never a part.
+
+    The text is written to a temporary file in the same folder and synced. That file then replaces
+    the old one.
+
+    Args:
+        path: The file to write; its folder exists.
+        text: The content, written as UTF-8.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
@@ -57,7 +65,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable: a replaced file may come back as the old one before."""
+    """Sync a folder to the disk. Without it, a crash may bring a replaced file back.
+
+    Args:
+        folder: The folder whose files were made, replaced or removed.
+    """
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)
@@ -67,14 +79,14 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def held(folder: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Hold a folder by ``flock``, which a dead process lets go.
+    """Lock a folder with ``flock``. The lock ends with the process, even if it is killed.
 
     Args:
-        folder: It is made if it is not there.
-        wait: Whether to wait for another process that holds it.
+        folder: The folder; it is made if it is missing.
+        wait: Whether to wait for another process that holds the lock.
 
     Yields:
-        True if it is held; False if another process holds it and ``wait`` is False.
+        True if the lock is held; False if another process holds it and ``wait`` is False.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:

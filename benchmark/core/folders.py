@@ -1,8 +1,8 @@
-"""Where the suite keeps things.
+"""The folders in which the suite keeps its caches and its state.
 
-A cache folder holds what can be made again, a state folder what must stay or must be trusted: the
-ledger, how far fits have counted their steps, this machine's secret, and which file was found to be
-which patient's.
+A cache folder holds what can be made again. A state folder holds what must stay or must be trusted:
+the ledger, how far fits have counted their steps, this machine's secret, and which file belongs to
+which patient.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ SECRET_CHARACTERS = 64
 
 
 def cache_folder() -> Path:
-    """``$ANGIOBENCH_CACHE``, else ``angiobench`` in the user's cache folder."""
+    """Return the folder for what can be made again.
+
+    It is ``$ANGIOBENCH_CACHE`` if that is set, otherwise ``angiobench`` in the user's cache folder
+    (``$XDG_CACHE_HOME`` or ``~/.cache``).
+    """
     named = os.environ.get("ANGIOBENCH_CACHE")
     if named:
         return Path(named).expanduser()
@@ -29,7 +33,11 @@ def cache_folder() -> Path:
 
 
 def state_folder() -> Path:
-    """``$ANGIOBENCH_STATE``, else ``angiobench`` in the user's state folder."""
+    """Return the folder for what must stay, such as the ledger.
+
+    It is ``$ANGIOBENCH_STATE`` if that is set, otherwise ``angiobench`` in the user's state folder
+    (``$XDG_STATE_HOME`` or ``~/.local/state``).
+    """
     named = os.environ.get("ANGIOBENCH_STATE")
     if named:
         return Path(named).expanduser()
@@ -38,10 +46,19 @@ def state_folder() -> Path:
 
 
 def machine_secret(state: Path) -> bytes:
-    """The key of private data's digests and of the ledger's chain; made once, its owner's alone.
+    """Read the secret key of this machine, and make it on first use.
+
+    It keys the digests of private data and the ledger's chain. Only its owner may read it.
+
+    Args:
+        state: The state folder.
+
+    Returns:
+        The key, 64 characters as bytes.
 
     Raises:
-        UsageError: If it is lost or damaged: under a new one every patient would have paid nothing.
+        UsageError: If the key is lost or damaged. A new key would hide what patients have already
+            spent.
     """
     file = state / "secret"
     if not file.exists():
@@ -74,10 +91,13 @@ def _make_secret(file: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuses a folder that could not be written to, without making it.
+    """Refuse a folder that cannot be written to. Nothing is created.
+
+    Args:
+        folder: The folder, which may not exist yet.
 
     Raises:
-        UsageError: Naming what stands in the way.
+        UsageError: If the nearest existing parent is a file or is not writable; it is named.
     """
     there = next(
         place for place in (folder.absolute(), *folder.absolute().parents) if place.exists()

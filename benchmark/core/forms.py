@@ -1,9 +1,8 @@
-"""The types of what is written to files: their bounds, and the form that a published file has.
+"""Types for the values in files: their ranges, and the form that a published file must have.
 
-A number out of its bounds is refused wherever a file is read. The form of a text is a law for
-*published* files alone, which come from strangers and may hold no free text: on a hospital's own
-machine a patient may be called as the hospital likes. ``leaderboard/schema.json`` is generated from
-these types.
+Every reader refuses a number out of its range. The form of a text is checked for *published* files
+alone: they come from strangers and may hold no free text. On a hospital's own machine, a patient
+may have any name. ``leaderboard/schema.json`` is generated from these types.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def _text(pattern: str) -> WithJsonSchema:
 
 
 Name = Annotated[str, _text(_NAME)]
-"""Of a patient, a site, a test set, a setting."""
+"""The name of a patient, a site, a test set or a setting."""
 
 PlugInName = Annotated[str, _text(_PLUG_IN)]
 Key = Annotated[str, _text(r"^[0-9a-f]{12}$")]
@@ -32,7 +31,7 @@ Digest = Annotated[str, _text(r"^[0-9a-f]{16}$")]
 WeightsDigest = Annotated[str, _text(r"^[0-9a-f]{0,64}$")]
 PartitionText = Annotated[str, _text(r"^[a-z][a-z-]{0,19}(:[0-9.,e+-]{1,80})?$")]
 Words = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 400})]
-"""A sentence of the suite's own."""
+"""A sentence that the suite itself wrote."""
 
 Number = Annotated[float, Field(ge=-HUGE, le=HUGE, allow_inf_nan=False)]
 Size = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
@@ -70,16 +69,32 @@ Values = Annotated[
         }
     ),
 ]
-"""Settings by name: numbers, texts, truth values."""
+"""Settings by name; the values are numbers, texts, truth values or ``None``."""
 
 
 def at_most(many: int, *, at_least: int = 0) -> Any:
-    """So many items in a published list."""
+    """Bound the number of items of a published list, in its JSON schema.
+
+    Args:
+        many: The most items.
+        at_least: The fewest items.
+
+    Returns:
+        A pydantic ``Field`` to annotate the list with.
+    """
     return Field(json_schema_extra={"minItems": at_least, "maxItems": many})
 
 
 def named(many: int, *, at_least: int = 0) -> Any:
-    """So many entries with names in a published object."""
+    """Bound the number of entries of a published object whose keys are names, in its JSON schema.
+
+    Args:
+        many: The most entries.
+        at_least: The fewest entries.
+
+    Returns:
+        A pydantic ``Field`` to annotate the mapping with.
+    """
     return Field(
         json_schema_extra={
             "minProperties": at_least,

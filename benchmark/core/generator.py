@@ -16,14 +16,14 @@ from benchmark.core.settings import Settings
 from benchmark.core.workings import KeptState, Shown
 
 RELEASE = "release"
-"""What a setting called ``evidence`` says where patients decide; whatever else names a control."""
+"""The value of a setting called ``evidence`` when patients' data decide; others name a control."""
 
 
 class Progress(Protocol):
-    """What a fit calls now and then to say how far it is."""
+    """A callback through which a fit reports how far it is."""
 
     def __call__(self, step: int, total: int, curves: Mapping[str, float], /) -> None:
-        """Hear that a step is done.
+        """Report that a step is done.
 
         Args:
             step: The step, from 1.
@@ -34,11 +34,11 @@ class Progress(Protocol):
 
 
 def silent(step: int, total: int, curves: Mapping[str, float], /) -> None:
-    """Listen to no progress."""
+    """Ignore progress. This is the default of ``FitContext.progress``."""
 
 
 def unseen(inner_workings: Shown) -> None:
-    """Look at nothing that a fit shows."""
+    """Ignore what a fit shows to an audit. This is the default of ``FitContext.inspect``."""
 
 
 def drawn(generator: Generator, n: int, *, seed: int, size: int | None = None) -> Patches:
@@ -69,11 +69,11 @@ def drawn(generator: Generator, n: int, *, seed: int, size: int | None = None) -
 
 @dataclass(frozen=True, kw_only=True)
 class FitContext:
-    """What a fit needs and must not invent.
+    """The resources of one fit: its seed, its noise, its device and the functions that it calls.
 
     Attributes:
         seed: Seeds initial weights and latent draws, never the private noise.
-        noise: Where all private noise and all draws of batches come from, seeded or not.
+        noise: The source of all private noise and of all draws of batches, seeded or not.
         charge: The fit calls it once, with what it is going to spend, before it reads the first
             patch. When it returns, the ledger has the entry.
         progress: The fit may call it after every step.

@@ -1,7 +1,8 @@
-"""Who is one patient: known by the volume's voxels, and by the name that the cohort gives.
+"""Identities of patients: the voxels of the volume, and the participant id of the cohort.
 
-Either is enough. A volume of which one voxel was changed keeps its name, a renamed one its voxels,
-and whoever changes both in two steps is found through the step between.
+Two records with either in common are one patient. A volume with one changed voxel keeps its
+participant id; a renamed volume keeps its voxels. If both change, one after the other, the record
+between the changes connects the two.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ _BETWEEN = "+"
 
 
 class Identity(str):
-    """A patient as a ledger keeps him: a keyed digest of the voxels, and one of the participant id.
+    """A patient's identity in a ledger: keyed digests of the voxels and of the participant id.
 
-    A text without a second part names the voxels alone, as in ledgers that were begun before ids
-    were entered, and as phantoms are named, who are nobody.
+    The text is the two digests with ``+`` between them. Without a second part it names the voxels
+    alone. That is so in ledgers from before ids were entered, and for phantoms, which are no
+    persons.
 
     Examples:
         >>> Identity.of("v", "p").digests, Identity("v").digests
@@ -26,7 +28,12 @@ class Identity(str):
 
     @classmethod
     def of(cls, voxels: str, participant: str) -> Identity:
-        """The identity with these digests; an empty ``participant`` for none."""
+        """Make an identity from its digests.
+
+        Args:
+            voxels: The keyed digest of the image's voxels.
+            participant: The keyed digest of the participant id; empty for none.
+        """
         return cls(f"{voxels}{_BETWEEN}{participant}" if participant else voxels)
 
     @property
@@ -41,12 +48,14 @@ class Identity(str):
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """Both, or the voxels' alone."""
+        """Both digests, or the voxels' alone if there is no participant id."""
         return tuple(digest for digest in (self.voxels, self.participant) if digest)
 
 
 def joined(identities: Iterable[str]) -> dict[str, str]:
-    """Tells which identities are one patient: those that a chain of common digests connects.
+    """Find which identities are one patient.
+
+    Two identities are one patient if a chain of common digests connects them.
 
     Args:
         identities: In the text form of ``Identity``.

@@ -1,4 +1,4 @@
-"""What the conformance checks of plug-ins share."""
+"""The check that the conformance laws of all plug-ins share."""
 
 
 class LawBrokenError(AssertionError):
@@ -6,7 +6,7 @@ class LawBrokenError(AssertionError):
 
 
 def hold(kept: bool, law: str) -> None:
-    """Refuse a plug-in that breaks a law.
+    """Raise an error if a plug-in breaks a law.
 
     Args:
         kept: Whether the law is kept.

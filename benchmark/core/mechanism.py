@@ -1,11 +1,11 @@
-"""What every private mechanism is made of: whole numbers on a public grid, and chance on that grid.
+"""The parts of every private mechanism: integers on a public grid, and random noise on that grid.
 
-A proof about real numbers says nothing of floats: noise of one precision on a sum of another tells
-two data sets apart by the low bits alone (Mironov 2012, doi 10.1145/2382196.2382264). So a
-mechanism brings its sums onto a public grid, as integers, and hands them to ``Noise.noised``, which
-adds noise to each, or to ``Noise.chosen``, which picks one of them. What comes back is all that a
-fit may learn of its patients. Everything else is post-processing, and tests show that it is by
-feeding a fit what another fit's mechanisms put out.
+A proof about real numbers does not hold for floats. Float noise on a float sum can tell two data
+sets apart by the low bits alone (Mironov 2012, doi 10.1145/2382196.2382264). So a mechanism brings
+its sums onto a public grid, as integers. It hands them to ``Noise.noised``, which adds noise to
+each, or to ``Noise.chosen``, which picks one of them. The result is all that a fit may learn about
+its patients. Everything else is post-processing. Tests check this: they feed a fit the mechanism
+outputs of another fit.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
 Words = Callable[[int], NDArray[np.uint64]]
-"""From a count to so many random 64-bit words."""
+"""A function from a count to that many random 64-bit words."""
 
 
 class NoiseLaw(Protocol):
-    """The noise that a mechanism adds: a symmetric distribution over whole numbers."""
+    """The noise that a mechanism adds: a symmetric distribution over the integers."""
 
     @property
     def scale(self) -> float:
@@ -31,14 +31,14 @@ class NoiseLaw(Protocol):
 
     @property
     def deviation(self) -> float:
-        """The deviation of the normal number that costs as much privacy: a little less than s."""
+        """The standard deviation of Gaussian noise of the same privacy cost; a little below s."""
 
     def draw(self, n: int, words: Words) -> Integers:
         """Draw independent numbers.
 
         Args:
             n: How many.
-            words: Gives so many random 64-bit words as it is asked for.
+            words: Returns the asked number of random 64-bit words.
 
         Returns:
             int64 ``(n,)``.
@@ -50,9 +50,9 @@ class Grid:
     """The public grid that a mechanism's sums lie on, and the noise that they get.
 
     Attributes:
-        spacing: γ: how far two neighbouring points of the grid lie apart, in units of the sum.
+        spacing: γ: the distance between neighbouring grid points, in units of the sum.
         sensitivity: The most that one unit moves the sum, rounding included, in the same units.
-        law: Of the noise, in steps of the grid.
+        law: The distribution of the noise, in steps of the grid.
     """
 
     spacing: float
@@ -66,18 +66,21 @@ class Grid:
 
 
 class ChoiceLaw(Protocol):
-    """A random choice among whole numbers, in which larger numbers are likelier."""
+    """A random choice among integers; larger ones are more likely."""
 
     @property
     def deviation(self) -> float:
-        """The deviation of the noise after which the largest number would be the chosen one."""
+        """The standard deviation of the equivalent noise.
+
+        If such noise is added to each number, the largest result is the chosen one.
+        """
 
     def draw(self, sums: Integers, words: Words) -> int:
         """Choose one of the numbers.
 
         Args:
             sums: int64 ``(K,)``, in steps of the grid.
-            words: Gives so many random 64-bit words as it is asked for.
+            words: Returns the asked number of random 64-bit words.
 
         Returns:
             The index of the chosen one, in [0, K).
@@ -86,13 +89,13 @@ class ChoiceLaw(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The public grid that candidates' sums of scores lie on, and how one of them is chosen.
+    """The public grid that the candidates' sums of scores lie on, and how one candidate is chosen.
 
     Attributes:
-        spacing: γ: how far two neighbouring points of the grid lie apart, in scores.
-        sensitivity: The most that one unit adds to any candidate's sum, in scores; it takes from
-            none.
-        law: Of the choice, in steps of the grid.
+        spacing: γ: the distance between neighbouring grid points, in scores.
+        sensitivity: The most that one unit adds to any candidate's sum, in scores. A unit never
+            lowers a sum.
+        law: The distribution of the choice, in steps of the grid.
     """
 
     spacing: float
@@ -106,11 +109,14 @@ class Choice:
 
 
 class Noise(Protocol):
-    """The randomness that a guarantee rests on; a fit takes all of it from here."""
+    """The source of randomness that a guarantee depends on.
+
+    A fit takes all its private randomness from it.
+    """
 
     @property
     def seeded(self) -> bool:
-        """Whether a seed repeats it. Noise of data that are given away must not be seeded."""
+        """Whether a seed repeats it. Noise in data that leave the hospital must not be seeded."""
 
     def poisson(self, n: int, rate: float) -> NDArray[np.int64]:
         """Draw the units that enter a private step.
@@ -124,7 +130,7 @@ class Noise(Protocol):
         """
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
-        """Add noise: a mechanism's output.
+        """Add noise to sums. The result is a mechanism's output.
 
         Args:
             sums: int64, in steps of the grid.
@@ -135,7 +141,7 @@ class Noise(Protocol):
         """
 
     def chosen(self, sums: Integers, choice: Choice) -> int:
-        """Choose a candidate: a mechanism's output.
+        """Choose a candidate at random. The result is a mechanism's output.
 
         Args:
             sums: int64 ``(K,)``, the candidates' sums of scores in steps of the grid.
@@ -146,10 +152,10 @@ class Noise(Protocol):
         """
 
     def state(self) -> Mapping[str, Any] | None:
-        """Return where a seeded source stands, for JSON; ``None`` for one that nobody repeats."""
+        """Return the state of a seeded source, as JSON can hold it; ``None`` if it has no seed."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to where a seeded source stood.
+        """Set a seeded source back to an earlier state.
 
         Args:
             state: What ``state`` returned.

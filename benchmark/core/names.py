@@ -1,4 +1,4 @@
-"""Names that do not exist: one sentence, with the nearest that does."""
+"""Messages for names that do not exist; they suggest the nearest name that does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelled patches: what generators are fitted on, what they return, what segmenters learn from."""
+"""Labelled patches: the training data of generators and segmenters, and what generators return."""
 
 from __future__ import annotations
 

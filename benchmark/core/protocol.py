@@ -1,4 +1,4 @@
-"""What a benchmark needs beyond its plug-ins: how many patches of what size, and FID's numbers."""
+"""The protocol of a benchmark: how patches are taken, and how many each part uses."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ from benchmark.core.errors import UsageError
 from benchmark.core.settings import Later, Settings
 
 NATIVE = 0.0
-"""The spacing of whoever wants the volume's own pixels."""
+"""The spacing that stands for each volume's own pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol(Settings):
-    """How patches are taken, how many a segmenter learns from, and on how many FID rests.
+    """How patches are taken, how many a segmenter learns from, and the parameters of FID.
 
-    ``spacing_mm`` is a pixel's side in the axial plane, of patches and of what a segmenter is
-    shown; 0 for the volume's own. Scores are on the volume's own voxels either way. ``edition`` is
-    what ``--protocol`` names (``editions``).
+    Attributes:
+        patch_size: The side of a square patch, in pixels.
+        patches_per_patient: The most patches that are taken of one patient.
+        samples: How many patches a segmenter learns from.
+        fid_n: How many patches FID is computed on.
+        fid_dims: The number of Inception features that FID uses.
+        spacing_mm: A pixel's side in the axial plane, in mm, of patches and of what a segmenter is
+            shown; 0 for the volume's own. Scores are always on the volume's own voxels.
+        edition: The edition's name, as ``--protocol`` takes it (see ``editions``).
     """
 
     patch_size: Annotated[int, IntDistribution(32, 256)] = 32
@@ -52,10 +58,10 @@ Rules = Annotated[
         }
     ),
 ]
-"""A protocol's values by name, as a spec has them; the first edition had fewer."""
+"""A protocol's values by name, as a spec has them. The first edition had fewer values."""
 
 LEAST_MM = 0.2
-"""No scanner has finer pixels in use."""
+"""The least spacing in mm that is accepted; no scanner in use has finer pixels."""
 
 PROTOCOLS = {
     "quick": Protocol(),
@@ -69,9 +75,9 @@ class Recipe:
     """How patches are taken.
 
     Attributes:
-        size: Their side in pixels.
-        per_patient: The most of a patient.
-        spacing_mm: A pixel's side; ``NATIVE`` for the volume's own.
+        size: The side of a patch, in pixels.
+        per_patient: The most patches of one patient.
+        spacing_mm: A pixel's side in mm; ``NATIVE`` for the volume's own.
     """
 
     size: int
@@ -80,7 +86,14 @@ class Recipe:
 
 
 def protocol_recipe(protocol: Mapping[str, Any]) -> Recipe:
-    """How a protocol's patches are taken."""
+    """Return how patches are taken under a protocol.
+
+    Args:
+        protocol: The protocol's values by name.
+
+    Raises:
+        UsageError: If the spacing is finer than ``LEAST_MM``.
+    """
     return Recipe(
         size=int(protocol["patch_size"]),
         per_patient=int(protocol["patches_per_patient"]),
@@ -89,10 +102,13 @@ def protocol_recipe(protocol: Mapping[str, Any]) -> Recipe:
 
 
 def spacing_of(protocol: Mapping[str, Any]) -> float:
-    """A pixel's side in mm; an earlier protocol has none.
+    """Return a protocol's pixel side in mm; ``NATIVE`` for an earlier protocol without one.
+
+    Args:
+        protocol: The protocol's values by name.
 
     Raises:
-        UsageError: For one that would make a slice of thousands of pixels.
+        UsageError: If it is between 0 and ``LEAST_MM``: a slice would have thousands of pixels.
     """
     spacing_mm = float(protocol.get("spacing_mm", NATIVE))
     if NATIVE < spacing_mm < LEAST_MM:

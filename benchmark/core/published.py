@@ -1,4 +1,7 @@
-"""Published figures that several layers rest on; numbers about people, and from no data here."""
+"""Published figures about people that several packages use.
+
+None of them comes from the benchmark's data.
+"""
 
 VESSEL_SHARE = 0.011
-"""Of a brain, the share that is artery, in public whole-brain masks of 0.3 to 0.5 mm voxels."""
+"""The share of a brain's volume that is artery, in public masks with voxels of 0.3 to 0.5 mm."""

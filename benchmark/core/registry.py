@@ -1,6 +1,6 @@
-"""Plug-ins by name.
+"""The registry that finds plug-ins by name.
 
-A name is a file name (``dp-wgan`` is ``generators/dp_wgan.py`` with the class ``DpWgan``), so that
+A name is a file name: ``dp-wgan`` is ``generators/dp_wgan.py`` with the class ``DpWgan``. So
 listing imports no plug-in. Other distributions add theirs through entry points.
 """
 
@@ -34,7 +34,7 @@ class Origin(NamedTuple):
     Attributes:
         distribution: Its name.
         version: Its version.
-        address: Where its project is, as it says; empty if it does not.
+        address: The address of its project, from its metadata; empty if there is none.
     """
 
     distribution: str
@@ -44,7 +44,7 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class Registry:
-    """The plug-ins of one kind: those of our own package and those of entry points.
+    """The plug-ins of one kind: those of the project's own package and those of entry points.
 
     Attributes:
         kind: What a plug-in is called in a message.

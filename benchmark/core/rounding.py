@@ -1,4 +1,4 @@
-"""From exact fractions to floats that are not below them, for ε."""
+"""Conversion of exact fractions to floats that are never smaller, for upper bounds on ε."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from fractions import Fraction
 
 
 def least_float(exact: Fraction) -> float:
-    """The least float that is not below a fraction; infinity above all floats.
+    """Return the least float that is not below a fraction.
+
+    Args:
+        exact: The fraction.
+
+    Returns:
+        The float; infinity if the fraction is above all floats.
 
     Examples:
         >>> least_float(Fraction(1, 10)) >= Fraction(1, 10), least_float(Fraction(2))

@@ -1,6 +1,6 @@
-"""Streams of randomness, each from a seed and a purpose alone.
+"""Random streams, each derived from a seed and a purpose alone.
 
-Two purposes never share draws, and adding a purpose moves no other stream.
+Two purposes never share draws. A new purpose changes no other stream.
 """
 
 from __future__ import annotations

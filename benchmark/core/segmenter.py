@@ -18,7 +18,7 @@ from benchmark.core.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class TrainContext:
-    """What training needs and must not invent.
+    """The resources of one training: its seed, its device and a callback for progress.
 
     Attributes:
         seed: Seeds initial weights and the order of batches.
@@ -90,10 +90,11 @@ class Segmenter(ABC):
     def margin(
         self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     ) -> NDArray[np.float32]:
-        """Say by how much ``predict`` marks each voxel; it marks those above 0.
+        """Compute by how much ``predict`` marks each voxel; it marks those above 0.
 
-        A segmenter may say more than yes or no. The edges of what it found on large pixels are
-        then smooth on small ones. By default this is 1 where ``predict`` marks, and -1 elsewhere.
+        A segmenter may return graded values. Then an outline found on large pixels stays smooth
+        when it is resampled to small ones. By default the value is 1 where ``predict`` marks, and
+        -1 elsewhere.
 
         Args:
             volume: As for ``predict``.
@@ -108,8 +109,8 @@ class Segmenter(ABC):
 class PrivateSegmenter(Segmenter):
     """A segmenter that can also learn from patients themselves, under a guarantee.
 
-    ``fit`` is for patches that may be seen as they are: synthetic ones. ``fit_privately`` is for
-    patients' own; what it leaves, and every later prediction, is covered by the guarantee.
+    ``fit`` is for patches that need no protection, such as synthetic ones. ``fit_privately`` is for
+    patients' own patches; the guarantee covers the trained model and every later prediction.
 
     Attributes:
         is_private: It honours a finite ε.
@@ -122,6 +123,13 @@ class PrivateSegmenter(Segmenter):
     @abstractmethod
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
         """Calibrate a private fit from public numbers alone: see ``Generator.plan``.
+
+        Args:
+            public: How many patients, the most patches of each, the side of a patch.
+            budget: The ε, δ and unit that are asked for.
+
+        Returns:
+            A guarantee whose ε, for ``budget.unit``, is at most ``budget.epsilon``.
 
         Raises:
             UsageError: If the budget cannot be honoured.
@@ -147,9 +155,9 @@ class PrivateSegmenter(Segmenter):
 
 
 class FreeSegmenter(Segmenter):
-    """A segmenter that can also mark vessels by published constants alone: no patch, no patient.
+    """A segmenter that can also mark vessels with published constants alone, without any patch.
 
-    What it reaches so costs nothing, and whatever costs something is compared with it.
+    Its scores then cost no privacy. They are the baseline for all scores that do.
 
     Guarantees:
         * ε = 0: ``rest_on_constants`` is given nothing of any patient.
@@ -166,8 +174,8 @@ class FreeSegmenter(Segmenter):
 
     @abstractmethod
     def rest_on_constants(self) -> None:
-        """Become ready to predict with ``constants`` as settings, without any patch."""
+        """Prepare to predict with ``constants`` as settings, without any patch."""
 
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
-        """Return a guarantee of ε = 0, whatever the budget: no patient is read."""
+        """Return a guarantee of ε = 0, whatever the budget, because no patient is read."""
         return Guarantee.of(public, budget, epsilon=0.0)

@@ -1,9 +1,10 @@
-"""Settings of plug-ins: frozen dataclasses that carry their range beside their default.
+"""Settings of plug-ins: frozen dataclasses in which each field has a range beside its default.
 
-A field is written ``learning_rate: Annotated[float, FloatDistribution(1e-5, 1e-2)] = 1e-4``: the
-range is Optuna's, and the law that a value given by a user is checked against. A field that tuning
-may vary says ``Tuned()`` behind it, or ``Tuned(FloatDistribution(1e-4, 1e-3))`` for a narrower one.
-One that was added later says ``Later()``, so that earlier results keep their keys.
+A field is written ``learning_rate: Annotated[float, FloatDistribution(1e-5, 1e-2)] = 1e-4``. The
+range is one of Optuna's distributions; a value given by a user must lie in it. ``Tuned()`` behind
+the range says that tuning may vary the field, and ``Tuned(FloatDistribution(1e-4, 1e-3))`` that it
+does so within a narrower range. ``Later()`` marks a field that was added later, so that earlier
+results keep their keys.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class Tuned(NamedTuple):
 class Later(NamedTuple):
     """An annotation behind a setting's range: the setting was added later.
 
-    Its default is what was done before, so that old results keep their keys: at its default
-    ``as_dict`` leaves it out.
+    Its default is what was done before. At its default ``as_dict`` leaves it out, so old results
+    keep their keys.
     """
 
 
@@ -102,7 +103,7 @@ class Settings:
         return {f.name: f.value for f in self.fields() if later.get(f.name, self) != f.value}
 
     def search_space(self, unit: Unit) -> dict[str, BaseDistribution]:
-        """Say where tuning looks.
+        """Return the ranges that tuning searches.
 
         Args:
             unit: The protected unit; settings that mean nothing for it are left out.
@@ -216,10 +217,10 @@ def _with(value: Any, law: BaseDistribution) -> BaseDistribution:
 
 
 def describe(law: BaseDistribution | None) -> str:
-    """Say a range in words.
+    """Describe a range in words.
 
     Args:
-        law: Of a setting; ``None`` if every value is allowed.
+        law: The range of a setting; ``None`` if every value is allowed.
 
     Returns:
         Words that follow a setting's name.

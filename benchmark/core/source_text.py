@@ -1,4 +1,4 @@
-"""What a class says of itself, read from its module's text: nothing is imported."""
+"""Descriptions of classes, read from the text of their modules without importing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checksums of a folder that is made once and read many times, in the format of ``sha256sum``."""
+"""Checksums of a folder that is written once and read often, in the format of ``sha256sum``."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ _held: set[tuple[object, ...]] = set()
 
 
 def write_sums(folder: Path) -> None:
-    """Write the checksums of all files below into ``SHA256SUMS``.
+    """Write the checksums of all files in a folder and below into its ``SHA256SUMS``.
 
     Args:
-        folder: It holds the files; the sums go there too.
+        folder: The folder that holds the files.
     """
     lines = [f"{sum_of(folder / name)}  {name}" for name in _names(folder)]
     (folder / SUMS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def sums_hold(folder: Path) -> bool:
-    """Tell whether every file below is there as it was written, and no other.
+    """Check that a folder has the files that ``write_sums`` saw, unchanged, and no others.
 
-    A process reads the files once, and again only where their state on the disk has changed.
+    A process reads the files once. It reads them again only if their state on the disk has changed.
 
     Args:
         folder: What ``write_sums`` was given.
 
     Returns:
-        False also where the sums are missing or unreadable.
+        Whether the sums hold; False also if ``SHA256SUMS`` is missing or unreadable.
     """
     try:
         state = _state(folder)

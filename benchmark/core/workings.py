@@ -1,10 +1,10 @@
-"""What a fit shows to an audit, and what it keeps to go on from: shapes, without their insides.
+"""Protocols for what a fit shows to an audit, and for the state from which a killed fit continues.
 
 A fit calls ``context.inspect`` before its first private step with a ``PrivateGame`` or a
 ``PrivateRelease``. An audit then measures the exact laws on it and puts canaries into it. A fit
 that shows nothing, or something else, is audited by membership inference alone.
 
-This package knows no torch: where it says tensor, the type is ``Any``.
+This package does not import torch: where a docstring says tensor, the type is ``Any``.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from benchmark.core.mechanism import Noise
 
 STRIDES = 20
-"""Of a fit; a kill loses one at most."""
+"""The number of strides of a fit. A kill loses at most one."""
 
 
 @runtime_checkable
 class PrivateStep(Protocol):
-    """A private gradient: how a network sees patients.
+    """A private gradient: the only way in which a network learns from patients.
 
     ``benchmark.privacy.dpsgd.step.Step`` is one.
     """
 
     @property
     def clip_norm(self) -> float:
-        """C, the most that one unit moves the sum by."""
+        """C, the most by which one unit moves the sum."""
 
     @property
     def noise_multiplier(self) -> float:
@@ -74,7 +74,7 @@ class UnitSampler(Protocol):
 
 @runtime_checkable
 class PrivateGame(Protocol):
-    """A fit of many private steps, as it is shown before the first.
+    """A fit of many private steps, shown to an audit before the first step.
 
     An audit assigns other objects of the same kind to ``critic`` and ``step``. So both are plain
     attributes, and the fit must take them from here at every step.
@@ -94,11 +94,11 @@ class PrivateGame(Protocol):
 
     @property
     def sampler(self) -> UnitSampler:
-        """Draws the batches of the steps."""
+        """The sampler that draws the batches of the steps."""
 
     @property
     def guarantee(self) -> Guarantee:
-        """What the fit claims."""
+        """The guarantee that the fit claims."""
 
     @property
     def patches(self) -> Patches:
@@ -106,12 +106,12 @@ class PrivateGame(Protocol):
 
     @property
     def private_steps(self) -> int:
-        """T, how many private steps the fit takes."""
+        """T, the number of private steps of the fit."""
 
 
 @runtime_checkable
 class PrivateRelease(Protocol):
-    """The noised means of a fit, shown before the first.
+    """The noised means of a fit, shown to an audit before the first of them is drawn.
 
     ``benchmark.privacy.mechanisms.release.Release`` is one. An audit assigns another function to
     ``mean``. So the fit must call it on the shown object.
@@ -119,16 +119,16 @@ class PrivateRelease(Protocol):
 
     @property
     def guarantee(self) -> Guarantee:
-        """What the fit claims."""
+        """The guarantee that the fit claims."""
 
     @property
     def mean(
         self,
     ) -> Callable[[Patches, Callable[[Patches], NDArray[np.float64]], Noise], NDArray[np.float64]]:
-        """Called with patches, features and noise, answers the noised mean ``(d,)``.
+        """A function that computes the noised mean ``(d,)`` from patches, features and noise.
 
-        Features map patches to vectors ``(n, d)``, each from its own patch alone; an audit adds
-        numbers to them.
+        Features map patches to vectors ``(n, d)``, each from its own patch alone. An audit adds
+        entries to these vectors.
         """
 
 
@@ -138,13 +138,13 @@ Shown = PrivateGame | PrivateRelease
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """How many rounds of a fit are counted when a stride begins.
+    """The counts of a fit's rounds at the beginning of a stride.
 
     Attributes:
         total: Rounds that the guarantee pays for.
         begun: Rounds counted so far, lost ones included.
         useful: Rounds whose result is in the weights.
-        interruptions: How often a kill made it another draw.
+        interruptions: How often the fit was killed and went on as another draw of the mechanism.
     """
 
     total: int
@@ -154,16 +154,16 @@ class Tally:
 
     @property
     def until(self) -> int:
-        """The rounds that are counted when the stride ends, however it ends."""
+        """The rounds that are counted when the stride ends, whether it is finished or not."""
         return min(self.total, self.begun + max(1, -(-self.total // STRIDES)))
 
     @property
     def lost(self) -> int:
-        """The rounds that are counted and are in no weights."""
+        """The rounds that are counted but contributed to no weights."""
         return self.begun - self.useful
 
     def done(self) -> Tally:
-        """Return the tally after a whole stride."""
+        """Return the tally after a completed stride."""
         return Tally(
             total=self.total,
             begun=self.until,
@@ -174,12 +174,15 @@ class Tally:
     def resumed(self, *, exact: bool, counted: int = 0) -> Tally:
         """Return the tally after a kill within the stride.
 
-        With seeded noise the stride begins again, and costs nothing more. With other noise nobody
-        knows what of it was run, so it stays counted and is lost.
+        With seeded noise the stride begins again, and costs nothing more. With other noise it is
+        unknown how much of the stride ran, so all of it stays counted and is lost.
 
         Args:
             exact: Whether its draws are the same again, as with seeded noise.
-            counted: Rounds that the run is known to have counted, elsewhere than in this tally.
+            counted: Rounds that are known to be counted outside this tally.
+
+        Returns:
+            The tally from which the fit continues.
 
         Examples:
             >>> after = Tally(total=100).resumed(exact=False)
@@ -193,12 +196,12 @@ class Tally:
 
 
 class State(NamedTuple):
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes:
         tally: How far the fit had come.
         tensors: Torch tensors by name: all that the fit changes.
-        facts: What else it needs, as far as JSON can hold it; where seeded noise stands, for one.
+        facts: What else the fit needs, as JSON can hold it, such as the state of seeded noise.
     """
 
     tally: Tally
@@ -215,7 +218,7 @@ class KeptState(Protocol):
         """The state that an earlier process of the same fit left; ``None`` if none is usable."""
 
     def save(self, state: State) -> None:
-        """Keep a state durably. A fit calls it before each stride of rounds."""
+        """Save a state durably. A fit calls it before each stride of rounds."""
 
     def counted(self) -> int:
         """Return the most rounds that any process of this fit counted, for ``Tally.resumed``."""

@@ -1,1 +1,1 @@
-"""From NIfTI files on disk to patches in memory."""
+"""Cohorts: from NIfTI files on disk to patches in memory."""

@@ -1,26 +1,27 @@
 """A brain mask for a TOF-MRA slab that comes without one.
 
-A slab is no whole head, so what fits a sphere (BET) or needs a face and a neck does not apply.
-What a slab does show is the order of tissues from the air inwards: bright scalp, dark skull, brain.
-The method, on blocks of about 1.3 mm and with all lengths k × millimetres of an adult, where k is
+A slab is not a whole head, so methods that fit a sphere (BET) or need a face and a neck do not
+apply. But a slab shows the order of tissues from the air inwards: bright scalp, dark skull, brain.
+The method works on blocks of about 1.3 mm. All lengths are k × millimetres of an adult, where k is
 the head's radius in its widest slice over 85 mm:
 
 1. Background: one constant value, or the dark class of Otsu's threshold where it reaches the
-   lateral faces. Without any, or where what is left is too thin for a head, the slab was cut
-   inside the brain, and all of it is brain.
-2. Head: the largest part that is no background, its slices filled.
-3. Skull: a dark band between 4k and 12k mm of depth, darker than what covers it. Without one the
-   volume is stripped of its skull already, and the whole head is brain; where all but the vessels
-   was made constant, what is left.
+   lateral faces. If there is none, or if the rest is too thin for a head, the slab was cut inside
+   the brain, and all of it is brain.
+2. Head: the largest part that is not background, with its slices filled.
+3. Skull: a dark band between 4k and 12k mm of depth, darker than what covers it. If there is none,
+   the skull was removed before, and the whole head is brain. If all but the vessels was made
+   constant, what is left is brain.
 4. Intensities relative to air (0) and to brain of the same neighbourhood (1; Gaussian, 15k mm).
-5. Tissue: above 0.38, not within 8k mm of air, no fat (wide, above 1.22 and near the skin, or above
-   1.55; vessels are narrow). It is split at its necks by a watershed of the depth within it. A part
-   is brain unless it reaches the skin (orbits, muscles), where a skull would lie before a brain.
-6. Brain: the largest part of these, its narrow gaps closed where they are no bone, its slices
-   filled, its spikes thinner than 12k mm cut off.
+5. Tissue: above 0.38, not within 8k mm of air, and no fat (wide, above 1.22 and near the skin, or
+   above 1.55; vessels are narrow). It is split at its necks by a watershed of the depth within it.
+   A part is brain unless it reaches the skin (orbits, muscles), where a brain would be covered by a
+   skull.
+6. Brain: the largest part of these. Narrow gaps are closed where they are not bone, slices are
+   filled, and spikes thinner than 12k mm are cut off.
 
 Lengths and levels were chosen on phantoms of the seeds 101, 102, 7 and 13, never on the embedded
-cohort's seed. No open TOF-MRA with a head around the brain was at hand.
+cohort's seed. No open TOF-MRA with a head around the brain was available.
 """
 
 from __future__ import annotations
@@ -43,20 +44,24 @@ FAR_MM = 1000.0
 LEAST_SCALE, MOST_SCALE = 0.4, 1.2
 
 LEAST_BACKGROUND = 0.1
-"""Of the lateral faces; with less, the slab is cut inside the brain."""
+"""The least share of the lateral faces that is background. With less, the slab was cut inside the
+brain."""
 LEAST_CONTRAST = 6.0
-"""Of tissue over air, in quartile ranges of the air; a smooth shading inside a brain has less."""
+"""The least contrast of tissue over air, in quartile ranges of the air. A smooth shading inside a
+brain has less."""
 LEAST_DEPTH_MM = 5.0
-"""Vessels alone, or noise, lie nowhere as deep as this."""
+"""The least depth of a head. Vessels alone, or noise, are nowhere as deep."""
 
 TISSUE, BONE, FAT = 0.38, 0.28, 1.22
-"""Above, below and above which intensities relative to the brain's are these."""
+"""Intensities relative to the brain's: tissue is above the first, bone below the second, and fat
+above the third."""
 PURE_FAT = 1.55
-"""No shading of a brain leaves it as bright."""
+"""Intensities relative to the brain's above this are fat. No shading of a brain leaves it as
+bright."""
 SKULL_SHARE = 0.22
-"""Of the band in which a skull lies, how much is dark if there is one."""
+"""The least dark share of the band in which a skull lies, if there is one."""
 SKIN_SHARE = 0.05
-"""Of a part's voxels; a part with more of them near the skin is outside the skull."""
+"""The largest share of a part's voxels near the skin. A part with more is outside the skull."""
 
 NO_BRAIN = "no brain was found; is it a TOF-MRA? Give a brain mask"
 
@@ -86,12 +91,12 @@ class _Head(NamedTuple):
 def brain_mask(
     image: NDArray[np.float32], spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.bool_]:
-    """Finds the brain in a TOF-MRA slab.
+    """Find the brain in a TOF-MRA slab.
 
     Guarantees:
-        Every increasing linear rescaling that keeps the stored values apart gives the same mask,
-        if they lie on a lattice, as scanners store them. Of resampled volumes voxels on the very
-        border may differ.
+        Every increasing linear rescaling that keeps the stored values apart gives the same mask, if
+        the values lie on a lattice, as scanners store them. Of resampled volumes, voxels at the
+        very border may differ.
 
     Args:
         image: ``(X, Y, Z)`` in RAS, finite.

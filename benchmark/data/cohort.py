@@ -1,4 +1,4 @@
-"""A cohort: patients with their files, sites and splits; volumes are read one patient at a time."""
+"""A cohort: patients with files, sites and splits. Volumes are read one patient at a time."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class PatientVolume(NamedTuple):
-    """One patient in memory.
+    """The volumes of one patient in memory.
 
     Attributes:
         image: ``(X, Y, Z)`` float32 in [-1, 1], scaled by the volume's own values; -1 outside the
             brain.
-        vessels: ``(X, Y, Z)`` bool. Within a brain mask that was given; all that are labelled where
-            the brain was found.
-        brain: ``(X, Y, Z)`` bool; without the voxels that the vessel mask's labels ignore.
+        vessels: ``(X, Y, Z)`` bool. If a brain mask was given, only vessels inside it; if the brain
+            was found, all that are labelled.
+        brain: ``(X, Y, Z)`` bool, without the voxels that the vessel mask's labels ignore.
         spacing_mm: A voxel's sides.
     """
 
@@ -46,16 +46,16 @@ class PatientVolume(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """What is marked in one patient's image, and the intensities that the brain has.
+    """The masks of one patient's image, and the intensities of the brain.
 
     Attributes:
-        vessels: As ``PatientVolume``'s.
-        brain: As ``PatientVolume``'s.
+        vessels: As in ``PatientVolume``.
+        brain: As in ``PatientVolume``.
         intensities: The image's, ``(X, Y, Z)``; in a unit of its own where the brain was found.
         window: The brain's percentiles that become -1 and 1.
-        outside: Of the labelled vessels, the share outside the brain.
-        vessel_share: Of the whole brain, with what is ignored, the share that is vessel.
-        brain_share: Of the volume, the share of the whole brain.
+        outside: The share of the labelled vessels that is outside the brain.
+        vessel_share: The share of the whole brain, with what is ignored, that is vessel.
+        brain_share: The share of the volume that is brain.
     """
 
     vessels: NDArray[np.bool_]
@@ -69,10 +69,17 @@ class Marks(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Patient:
-    """Where one patient's files lie, and what the labels of the vessel mask mean.
+    """The files of one patient, and the meaning of the vessel mask's labels.
 
-    ``brain`` is ``None`` where no brain mask exists, so that the brain has to be found (``brain``);
-    ``cache`` is where it is kept then, the user's cache folder if ``None``.
+    Attributes:
+        id: The participant id.
+        image: The angiography.
+        vessels: The vessel mask.
+        brain: The brain mask; ``None`` where there is none, so that the brain is found (``brain``).
+        site: The patient's site; ``-`` where none is given.
+        split: ``train``, ``val`` or ``test``; empty where none is given.
+        labels: The meaning of the vessel mask's labels.
+        cache: The folder for a brain that was found; the user's cache folder if ``None``.
     """
 
     id: str
@@ -86,11 +93,11 @@ class Patient:
 
     @property
     def files(self) -> list[Path]:
-        """Every file that decides a result."""
+        """All files that affect a result."""
         return [f for f in (self.image, self.vessels, self.brain) if f is not None]
 
     def read(self) -> PatientVolume:
-        """Reads, checks and scales the patient's volumes.
+        """Read, check and scale the patient's volumes.
 
         Raises:
             DataError: Naming the first file that cannot be used, and why.
@@ -102,7 +109,7 @@ class Patient:
         return PatientVolume(_scaled(marks), marks.vessels, marks.brain, found.image.spacing_mm)
 
     def examine(self) -> Examined:
-        """Reads all of the patient's files and collects everything that is wrong with them."""
+        """Read all of the patient's files and collect everything that is wrong with them."""
         faults: list[DataError] = []
         image = _tried(lambda: read_volume(self.image), faults)
         vessels = _tried(lambda: read_mask(self.vessels, self.labels, image), faults)
@@ -195,13 +202,13 @@ def _scaled(marks: Marks) -> NDArray[np.float32]:
 
 
 class Examined(NamedTuple):
-    """What an examination found.
+    """The findings about one patient's files.
 
     Attributes:
-        marks: What is marked in the image, if there are no faults.
+        marks: The masks; ``None`` if there are faults.
         image: The image, if it is readable.
         faults: What is wrong with the files.
-        notes: What is odd in the files and still can be read; each begins with the file's path.
+        notes: What is odd in the files but can still be read; each begins with the file's path.
     """
 
     marks: Marks | None
@@ -221,14 +228,20 @@ def _tried(act: Callable[[], T], faults: list[DataError]) -> T | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Cohort:
-    """Patients of one folder; every one has a split. ``notes`` are what is to be said of them."""
+    """The patients of one folder, each with a split.
+
+    Attributes:
+        root: The folder.
+        patients: The patients.
+        notes: Notes on them.
+    """
 
     root: Path
     patients: tuple[Patient, ...]
     notes: tuple[str, ...] = ()
 
     def split(self, name: str) -> tuple[Patient, ...]:
-        """The patients of ``train``, ``val`` or ``test``.
+        """Return the patients of ``train``, ``val`` or ``test``.
 
         Raises:
             DataError: If there are none.
@@ -244,7 +257,11 @@ class Cohort:
 
 
 def with_splits(root: Path, patients: list[Patient]) -> list[Patient]:
-    """Keeps the splits that are given; where none is, deals 60/15/25 % by a fixed seed.
+    """Keep the splits that are given. If none is, assign 60/15/25 % at random with a fixed seed.
+
+    Args:
+        root: The cohort's folder, for messages.
+        patients: The patients.
 
     Raises:
         DataError: If some patients have a split and others have none, or a split is unknown.

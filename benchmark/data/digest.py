@@ -1,12 +1,12 @@
-"""A cohort's digest: its content decides it, its place on the disk does not.
+"""Digests of cohorts. The content decides a digest; the place on the disk does not.
 
-Files are checked and hashed once and remembered (``remembered``) in the state folder, where the
-ledger and this machine's secret are: whoever could change what is remembered could say that a file
-is another patient's. Where a file is exchanged between this check and the cutting of its patches,
-the exchange is not found.
+Files are checked and hashed once. The results are remembered (``remembered``) in the state folder,
+beside the ledger and this machine's secret, because a forged entry could pass a file off as another
+patient's. A file that is exchanged between this check and the cutting of its patches is not
+detected.
 
-Digests of private data are keyed with a secret of this machine, so that a published key confirms
-nobody's guess about who was in a cohort.
+Digests of private data are keyed with a secret of this machine. So a published key does not help to
+guess who was in a cohort.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PARTICIPANT = "participant "
 
 
 class Digests:
-    """Remembers what was checked and hashed, in one JSON file of the state folder.
+    """Checks and hashes files, and remembers the results in one JSON file of the state folder.
 
     Args:
         state: The state folder.
@@ -45,9 +45,16 @@ class Digests:
         self._remembered = Remembered(state / "digests.json")
 
     def of(self, patients: Sequence[Patient], *, private: bool) -> tuple[str, list[str]]:
-        """The digest of some patients in their order, and that of each.
+        """Compute the digest of some patients in their order, and that of each.
 
-        A patient not yet known is read whole first, so that a digest is only ever of usable data.
+        A patient not yet known is read whole first, so a digest is only ever of usable data.
+
+        Args:
+            patients: The patients.
+            private: Whether the common digest is keyed.
+
+        Returns:
+            The common digest, and one for each patient.
 
         Raises:
             DataError: Naming the first file that cannot be used.
@@ -66,16 +73,16 @@ class Digests:
         jobs: int = 1,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> tuple[Patient, ...]:
-        """The patients whose files can be used, each person once.
+        """Return the patients whose files can be used, each person once.
 
         Args:
-            patients: Who is to be checked.
+            patients: The patients to check.
             faults: Collects what is wrong with those left out; if ``None``, the first is raised.
-            jobs: Patients read at a time.
-            progress: Hears of every patient.
+            jobs: How many patients are read at a time.
+            progress: Called for every patient.
 
         Raises:
-            DataError: The first fault, or if nobody is left.
+            DataError: The first fault, or if no patient is left.
         """
         kept: dict[str, Patient] = {}
         with ThreadPoolExecutor(jobs) as pool:
@@ -97,11 +104,15 @@ class Digests:
         return tuple(dict.fromkeys(kept.values()))
 
     def identities(self, patients: Sequence[Patient], *, private: bool) -> tuple[Identity, ...]:
-        """The patients as the ledger knows them: by their voxels and by their participant ids.
+        """Return the patients as the ledger knows them: by voxels and by participant id.
 
-        The id is the cohort's own, without ``sub-``, in any case of its letters. No name of a
-        cohort or a folder goes with it (``ledger`` says why). Phantoms have no id, as they are
-        nobody: else the patient who has their number would pay for them.
+        The id is the cohort's own, without ``sub-`` and regardless of case. The name of the cohort
+        or folder is not part of it (``ledger`` says why). Phantoms have no id, as they are no
+        persons; otherwise a patient with the same number would pay for them.
+
+        Args:
+            patients: The patients.
+            private: Whether they are real; false for phantoms.
         """
         voxels = self.of_voxels(patients)
         if not private:
@@ -113,7 +124,7 @@ class Digests:
         )
 
     def of_voxels(self, patients: Sequence[Patient]) -> tuple[str, ...]:
-        """Keyed digests of the images' voxels: the same however a volume is stored or named."""
+        """Return keyed digests of the images' voxels. They do not depend on file format or name."""
         each = [self._known(patient).voxels.encode() for patient in patients]
         return tuple(self._keyed(voxels).hexdigest()[:VOXELS_LENGTH] for voxels in each)
 
@@ -121,7 +132,7 @@ class Digests:
         return hmac.new(self._secret, content, hashlib.sha256)
 
     def likeness(self, patient: Patient) -> Likeness:
-        """What tells the patient's image from another's.
+        """Return what distinguishes the patient's image from others.
 
         Raises:
             DataError: Naming the first file that cannot be used.
@@ -129,7 +140,7 @@ class Digests:
         return self._known(patient).likeness
 
     def notes(self, patient: Patient) -> tuple[Note, ...]:
-        """What is to be said of the patient's files.
+        """Return the notes on the patient's files.
 
         Raises:
             DataError: Naming the first file that cannot be used.

@@ -1,4 +1,4 @@
-"""Where voxels lie in the world, in millimetres. One source says it: the header's affine.
+"""The positions of voxels in the world, in millimetres, from the header's affine alone.
 
 nibabel's rule chooses the affine: the sform where it is set, else the qform. ``pixdim``, and a
 qform beside an sform, are only compared with it.
@@ -24,23 +24,23 @@ UNITS_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 
 POSSIBLE_MM = (1e-5, 1e5)
 PLAUSIBLE_MM = (0.01, 20.0)
-"""A voxel's side in images of patients and of specimens."""
+"""The range of a voxel's side in images of patients and of specimens."""
 
 PIXDIM_TOLERANCE = 0.01
 FLATTEST = 1e-3
-"""Volume spanned by the axes' unit vectors; 1 where they are at right angles."""
+"""The least volume spanned by the axes' unit vectors; it is 1 where they are at right angles."""
 
 LARGEST_COSINE = float(np.sin(np.deg2rad(1)))
 
 
 class VoxelGrid(NamedTuple):
-    """Where a file's voxels lie.
+    """The positions of a file's voxels.
 
     Attributes:
-        affine: The file's voxels to the world in mm, ``(4, 4)``.
-        to_ras: nibabel's orientation, ``(3, 2)``: the world's axis for each of the file's, and
-            the sense.
-        notes: What the header says twice and not alike.
+        affine: From the file's voxels to the world in mm, ``(4, 4)``.
+        to_ras: nibabel's orientation, ``(3, 2)``: for each of the file's axes, the world's axis and
+            the direction.
+        notes: Contradictions in the header.
     """
 
     affine: Affine
@@ -49,12 +49,16 @@ class VoxelGrid(NamedTuple):
 
     @property
     def orientation(self) -> str:
-        """The file's axes, as ``LPS``."""
+        """The directions of the file's axes, such as ``LPS``."""
         return "".join(str(axis) for axis in nib.orientations.ornt2axcodes(self.to_ras))
 
 
 def voxel_grid_of(path: Path, file: NiftiFile) -> VoxelGrid:
-    """Where the file's voxels lie.
+    """Return the positions of a file's voxels.
+
+    Args:
+        path: The file, for messages.
+        file: Its content.
 
     Raises:
         DataError: If the header has no affine, or one that no grid of voxels can have.
@@ -70,7 +74,7 @@ def voxel_grid_of(path: Path, file: NiftiFile) -> VoxelGrid:
 
 
 def sides(affine: Affine) -> tuple[float, float, float]:
-    """A voxel's sides, to the precision in which NIfTI-1 stores them."""
+    """Return a voxel's sides in mm, to the precision in which NIfTI-1 stores them."""
     x, y, z = (float(np.float32(side)) for side in _lengths(affine))
     return x, y, z
 
@@ -78,16 +82,26 @@ def sides(affine: Affine) -> tuple[float, float, float]:
 def turned(
     voxels: NDArray[Any], affine: Affine, turn: NDArray[np.float64]
 ) -> tuple[NDArray[Any], Affine]:
-    """Voxels with their axes permuted and flipped, and the affine that keeps their places."""
+    """Permute and flip the axes of voxels, and adapt the affine so that each keeps its position.
+
+    Args:
+        voxels: ``(X, Y, Z)``.
+        affine: Their affine.
+        turn: nibabel's orientation, ``(3, 2)``.
+    """
     to_file = nib.orientations.inv_ornt_aff(turn, voxels.shape)
     return nib.apply_orientation(voxels, turn), np.asarray(affine @ to_file)
 
 
 def turn_onto(affine: Affine, grid: Affine) -> NDArray[np.float64]:
-    """The turn that brings voxels nearest to the axes of another grid.
+    """Return the turn that brings voxels nearest to the axes of another grid.
 
-    Both are compared directly, never by way of RAS: near 45 degrees the least rounding would send
-    two copies of one grid to different axes.
+    The two are compared directly and not by way of RAS. Near 45 degrees the least rounding would
+    send two copies of one grid to different axes.
+
+    Args:
+        affine: The affine of the voxels.
+        grid: The affine of the other grid.
     """
     return np.asarray(nib.io_orientation(np.linalg.inv(grid) @ affine))
 
@@ -95,7 +109,12 @@ def turn_onto(affine: Affine, grid: Affine) -> NDArray[np.float64]:
 def check_same_grid(
     path: Path, mask: tuple[tuple[int, ...], Affine], image: tuple[tuple[int, ...], Affine]
 ) -> None:
-    """Checks that two grids, given by shape and affine, have the same voxels.
+    """Check that a mask and an image, each given by shape and affine, have the same voxels.
+
+    Args:
+        path: The mask's file, for messages.
+        mask: Its shape and affine.
+        image: The image's shape and affine.
 
     Raises:
         DataError: For another shape, or corners more than half a voxel's least side apart.

@@ -1,7 +1,7 @@
-"""Axial slices at another pixel's size, so that a patch means millimetres on every scanner.
+"""Resampling of axial slices to another pixel size, so that a patch has one scale on every scanner.
 
-Slices stay where they are: a patch is one of them. Where pixels become larger, all that one of them
-covers is averaged (a triangle as wide as two of them), so that nothing is left out between.
+Slices stay where they are: a patch lies in one of them. Where pixels become larger, all that one of
+them covers is averaged (with a triangle two pixels wide), so that nothing is left out.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from benchmark.data.cohort import PatientVolume
 
 
 def at_spacing(volume: PatientVolume, spacing_mm: float) -> PatientVolume:
-    """The volume with pixels of about this side in the axial plane.
+    """Resample a volume to pixels of about this side in the axial plane.
 
-    A whole number of pixels covers what the volume covers, so that sides differ from the asked one
-    by less than half a pixel over the whole width. A pixel is vessel, or brain, if most of it is.
+    A whole number of pixels covers the width of the volume. So over the whole width, the sides
+    differ from the asked one by less than half a pixel. A pixel is vessel, or brain, if most of it
+    is.
 
     Args:
         volume: A patient's.
@@ -36,7 +37,7 @@ def at_spacing(volume: PatientVolume, spacing_mm: float) -> PatientVolume:
 
 
 def resized(field: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """A field ``(X, Y, Z)`` with ``shape`` pixels in each slice, over the same millimetres."""
+    """Resample a field ``(X, Y, Z)`` to ``shape`` pixels in each slice, over the same width."""
     import torch
 
     slices = torch.from_numpy(np.ascontiguousarray(field.transpose(2, 0, 1)))

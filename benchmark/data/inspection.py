@@ -1,4 +1,4 @@
-"""What a cohort holds and everything that is wrong with it, before hours are spent on it."""
+"""The inspection of a cohort: its content and all its faults, before time is spent on it."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from benchmark.data.twins import FITTED, Groups, near_twins, twins
 
 TILE_PIXELS = 160
 SAMPLED = 1 << 18
-"""So many voxels are enough to find how bright a picture's brightest are."""
+"""How many voxels are sampled to find the brightest intensities of a picture."""
 MARK = (255, 60, 40)
 OUTLINE = (60, 200, 255)
 
 
 class Finding(NamedTuple):
-    """One patient.
+    """The findings about one patient.
 
     Attributes:
-        patient: Where the files lie, site and split.
+        patient: The files, site and split.
         shape: The image's voxels, in RAS; ``None`` where it is unreadable.
         spacing_mm: A voxel's sides.
         orientation: The axes of the file itself.
         low: The least intensity.
         high: The greatest intensity.
-        vessel_fraction: Of the brain's voxels; ``None`` where something is wrong.
+        vessel_fraction: The share of the brain's voxels; ``None`` where something is wrong.
         faults: What is wrong.
         tile: A slice and a projection with the mask over them, uint8 ``(h, 2w, 3)``, if readable.
-        likeness: The image's, to know it again.
-        notes: What may be read otherwise than it is meant.
+        likeness: The image's, to recognise it.
+        notes: What may be read differently than intended.
     """
 
     patient: Patient
@@ -58,9 +58,13 @@ class Finding(NamedTuple):
 
 
 class InspectionReport(NamedTuple):
-    """A cohort: findings by patient, faults of the folder, and notes.
+    """The findings about a cohort.
 
-    ``is_fatal`` says that a fault concerns everybody, so that nobody can be used.
+    Attributes:
+        findings: By patient.
+        faults: The faults of the folder.
+        notes: Sentences.
+        is_fatal: Whether a fault concerns all patients, so that none can be used.
     """
 
     findings: list[Finding]
@@ -70,7 +74,7 @@ class InspectionReport(NamedTuple):
 
     @property
     def every_fault(self) -> list[DataError]:
-        """The folder's and the patients'."""
+        """The faults of the folder and of all patients."""
         return [*self.faults, *(fault for found in self.findings for fault in found.faults)]
 
 
@@ -82,7 +86,14 @@ def inspect(
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> InspectionReport:
-    """Reads every patient of a folder, and stops at no fault.
+    """Read every patient of a folder, without stopping at any fault.
+
+    Args:
+        root: The folder.
+        layout: A layout's name; found out from the file names if ``None``.
+        acquisition: Which of a patient's several angiographies is taken.
+        jobs: How many patients are read at a time.
+        progress: Called with how many patients are done, and how many there are.
 
     Raises:
         DataError: For a folder that is missing or in no known layout.
@@ -126,7 +137,7 @@ def check_picture(path: Path) -> None:
 
 
 def save_picture(findings: Sequence[Finding], path: Path) -> None:
-    """Writes the tiles of all readable patients, four beside each other."""
+    """Write the tiles of all readable patients as one picture, four in a row."""
     tiles = [found.tile for found in findings if found.tile is not None]
     if not tiles:
         return

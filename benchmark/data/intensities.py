@@ -1,8 +1,8 @@
-"""Intensities freed of the units in which a file happens to store them.
+"""Intensities independent of the unit in which a file stores them.
 
 MR intensities have no unit: v and a·v + b with a > 0 are the same picture. Scanners store whole
-numbers, so the values of a rescaled volume still lie on a lattice, v = v₀ + g·k. The whole
-numbers k are what every rescaling has in common, whatever float32 did to the last bits.
+numbers, so the values of a rescaled volume still lie on a lattice, v = v₀ + g·k. All rescalings
+have the whole numbers k in common, however float32 rounded the values.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_STEPS = 2**18
-"""More steps than any scanner stores; a volume with more was resampled, and has no lattice."""
+"""The most steps of a lattice. A volume with more was resampled, and has no lattice."""
 
 OFF_LATTICE = 0.25
-"""How far, in steps, float32 may have moved a value from its place."""
+"""How far, in steps, float32 may have moved a value from its lattice point."""
 
 
 def canonical(image: NDArray[Any]) -> NDArray[np.float32]:
-    """The same picture in units of its own: steps of the lattice, or shares of the range.
+    """Return the same picture in units of its own: steps of the lattice, or shares of the range.
 
     Guarantees:
-        * Where the values lie on a lattice, every increasing linear rescaling that keeps them
-          apart gives the same array, bit for bit.
-        * Elsewhere (resampled, filtered) values lie in [0, 1], equal but for float32's rounding.
+        * Where the values lie on a lattice, every increasing linear rescaling that keeps them apart
+          gives the same array, bit for bit.
+        * Elsewhere (resampled, filtered) values lie in [0, 1], equal up to float32's rounding.
 
     Args:
         image: ``(X, Y, Z)``, finite; not changed.
@@ -33,8 +33,9 @@ def canonical(image: NDArray[Any]) -> NDArray[np.float32]:
     Returns:
         Float32 of the same shape, at least 0; all 0 for a constant image.
 
-    >>> canonical(np.array([[[-0.5, 0.25, 1.0]]], np.float32))
-    array([[[0., 1., 2.]]], dtype=float32)
+    Examples:
+        >>> canonical(np.array([[[-0.5, 0.25, 1.0]]], np.float32))
+        array([[[0., 1., 2.]]], dtype=float32)
     """
     low, high = float(image.min()), float(image.max())
     if not high > low:
@@ -53,13 +54,14 @@ def canonical(image: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def whole_numbers(image: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
-    """All values in their order and how often each is there: several times as fast as sorting.
+    """Count how often each whole number occurs in an image, faster than by sorting.
 
     Args:
         image: ``(X, Y, Z)``, finite.
 
     Returns:
-        ``None`` where a value is no whole number, or they go too far for a lattice.
+        The values in rising order and their counts; ``None`` where a value is not a whole number,
+        or the range is too wide for a lattice.
     """
     low, high = float(image.min()), float(image.max())
     if high - low > MOST_STEPS:

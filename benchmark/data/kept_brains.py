@@ -1,6 +1,6 @@
-"""Made brains, kept for the next cell: one file for each image and method in the cache folder.
+"""A cache of brain masks: one file for each image and method in the cache folder.
 
-Its name is keyed, so that a list of names confirms nobody's guess about who is among them.
+A file's name is keyed. So a list of the names does not help to guess whose masks they are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from benchmark.data.likeness import slabs
 
 METHOD = "skull-gap/1"
-"""How ``brain`` finds one, for results and for keys; raised whenever a mask may change."""
+"""The method by which ``brain`` finds a brain, for results and for keys. It changes whenever a mask
+may change."""
 
 CHECKSUM_BYTES = 32
 KEY = ".key"
@@ -28,10 +29,10 @@ KEY = ".key"
 def kept_brain_mask(
     image: NDArray[np.float32], spacing_mm: tuple[float, float, float], folder: Path
 ) -> NDArray[np.bool_]:
-    """``brain_mask``, made once; made anew where the kept one is missing or damaged.
+    """Return ``brain_mask`` from the cache, or compute it if it is missing or damaged.
 
-    A file holds the SHA-256 of its packed voxels and then these. Its folder is its owner's alone,
-    since a mask is a patient's.
+    A file holds the SHA-256 of the packed voxels, and then these. Only the folder's owner can read
+    it, as a mask is a patient's.
 
     Args:
         image: ``(X, Y, Z)`` in RAS, finite.

@@ -1,4 +1,4 @@
-"""What the labels of a segmentation mean: vessel, ignored, or neither."""
+"""The meaning of a segmentation's labels: vessel, ignored, or neither."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from benchmark.core.errors import DataError
 
 MOST_VESSELS = 64
-"""Labels above 0 that nobody describes; more of them are probabilities, or another atlas."""
+"""The most labels above 0 without a description. More of them are probabilities, or another
+atlas."""
 
 MOST_LABELS = 256
-"""A segmentation has no more classes than this; an image passed off as a mask does."""
+"""The most classes of a segmentation. An image in the place of a mask has more."""
 
 TOLERANCE = 1e-3 + float(np.spacing(np.float32(MOST_LABELS)))
 """How far a label may be from a whole number: 1e-3, and the rounding of float32."""
@@ -23,7 +24,7 @@ TOLERANCE = 1e-3 + float(np.spacing(np.float32(MOST_LABELS)))
 
 @dataclass(frozen=True)
 class MaskLabels:
-    """Which labels are vessels and which say nothing.
+    """The labels that mean vessels, and those that are ignored.
 
     Attributes:
         vessels: Labels of vessels; ``None`` for all above 0 that are not ignored.
@@ -37,16 +38,16 @@ class MaskLabels:
 
 
 EVERY_LABEL = MaskLabels()
-"""Where nothing describes the labels: every one above 0 is a vessel's."""
+"""The meaning without a description: every label above 0 is a vessel."""
 
 
 class Classified(NamedTuple):
-    """A segmentation by what its labels mean.
+    """The voxels of a segmentation by the meaning of their labels.
 
     Attributes:
         vessels: bool, in the segmentation's shape.
-        ignored: bool, alike; ``None`` where no label is ignored.
-        notes: What is odd and still can be read.
+        ignored: bool, in the same shape; ``None`` where no label is ignored.
+        notes: What is odd but can still be read.
     """
 
     vessels: NDArray[np.bool_]
@@ -57,16 +58,16 @@ class Classified(NamedTuple):
 def classified(
     path: Path, values: NDArray[Any], labels: MaskLabels, *, scaling: str = ""
 ) -> Classified:
-    """Sorts voxels by their labels.
+    """Classify voxels by their labels.
 
     Args:
-        path: Named in faults.
-        values: Of a segmentation, ``(X, Y, Z)``.
+        path: The file, for messages.
+        values: The labels, ``(X, Y, Z)``.
         labels: What they mean.
-        scaling: How the header scaled them, for the words of a fault.
+        scaling: How the header scaled them, for messages.
 
     Raises:
-        DataError: For values that are no labels, and for labels without a background of 0.
+        DataError: For values that are not labels, and for labels without a background of 0.
     """
     _check_labels(path, values)
     notes = _check_background(path, values, scaling)

@@ -1,10 +1,10 @@
-"""What tells that two volumes are one: their voxels alone, whatever they are stored or called as.
+"""Recognition of equal and similar volumes by their voxels alone, whatever their files and names.
 
-An *exact* likeness is a digest. A *near* one is a sketch: which side of each of ``PLANES`` random
-planes the volume lies on, at low resolution and whatever its intensities' unit. Two volumes at an
-angle of a differ in a / π of the signs (Charikar 2002, doi 10.1145/509907.509965), so that the
-sketches tell their correlation, cos a, to 0.01 or so near 1. The planes are this machine's secret:
-a sketch says nothing to others.
+An *exact* likeness is a digest. A *near* one is a sketch: the side of each of ``PLANES`` random
+planes on which the volume lies, at low resolution and independent of the unit of intensities. Two
+volumes at an angle of a differ in a / π of the signs (Charikar 2002, doi 10.1145/509907.509965). So
+near 1 the sketches give their correlation, cos a, to about 0.01. The planes are derived from this
+machine's secret, so a sketch tells others nothing.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ from numpy.typing import NDArray
 from benchmark.data.intensities import canonical, whole_numbers
 
 CELLS = (16, 16, 8)
-"""Low resolution, along each axis of the body: means of so many parts."""
+"""The number of parts along each axis of the body whose means make up the low resolution."""
 
 PLANES = 512
 NEAR = 0.97
-"""The correlation from which two volumes are hardly two people's."""
+"""The correlation from which two volumes are probably of one person."""
 
 _PORTION = 1 << 18
 SLABS = 16
-"""Planes that are put into the order of a digest at a time: a line of the processor's memory."""
+"""How many planes are put into the order of a digest at a time: a line of the processor's
+memory."""
 
 
 class Likeness(NamedTuple):
-    """What is kept of an image, to know it again.
+    """The record by which an image is recognised.
 
     Attributes:
-        unordered: Its voxels in any order of its axes and directions, in any linear unit of its
-            intensities, and with any margin of its least value around it.
+        unordered: A digest of its voxels. It does not depend on the order and direction of the
+            axes, on the linear unit of the intensities, or on a margin of the least value.
         sketch: Signs, as hexadecimal digits.
     """
 
@@ -46,7 +47,12 @@ class Likeness(NamedTuple):
 
 
 def likeness(image: NDArray[np.float32], secret: bytes) -> Likeness:
-    """That of an image ``(X, Y, Z)`` in RAS order."""
+    """Compute the likeness of an image.
+
+    Args:
+        image: ``(X, Y, Z)`` in RAS order.
+        secret: Decides the random planes of the sketch.
+    """
     return Likeness(_unordered(image), _sketch(image, secret))
 
 
@@ -59,7 +65,7 @@ def voxels_digest(image: NDArray[np.float32]) -> str:
 
 
 def slabs(image: NDArray[np.float32]) -> Iterator[memoryview]:
-    """An image's voxels in C's order, a few planes at a time: as a whole it would be copied."""
+    """Yield an image's voxels in C order, a few planes at a time to avoid a copy of the whole."""
     for start in range(0, len(image), SLABS):
         yield np.ascontiguousarray(image[start : start + SLABS]).data
 
@@ -96,7 +102,10 @@ def _sketch(image: NDArray[np.float32], secret: bytes) -> str:
 
 
 def coarse(image: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Means over the ``CELLS``; where an axis has fewer voxels, the nearest's."""
+    """Compute the means over the ``CELLS``.
+
+    Where an axis has fewer voxels, the nearest are repeated.
+    """
     found = image.astype(np.float64) if image.size < _PORTION else image
     for axis in sorted(range(3), key=lambda axis: -abs(image.strides[axis])):  # fewest jumps
         cells, side = CELLS[axis], image.shape[axis]

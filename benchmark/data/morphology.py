@@ -1,6 +1,6 @@
 """Morphology of masks in millimetres, by distances; voxels may be anisotropic.
 
-A slab is cut out of a body, so nothing is known beyond its faces: they erode nothing.
+A slab is cut out of a body, so what lies beyond its faces is unknown and does not erode.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Field = NDArray[np.float32]
 
 
 def depth_mm(mask: Mask, spacing_mm: Sequence[float]) -> Field:
-    """Each voxel's distance to the nearest one outside; infinite where none is."""
+    """Return each voxel's distance to the nearest one outside the mask; ∞ if none is."""
     if mask.all():
         return np.full(mask.shape, np.inf, np.float32)
     found = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
@@ -24,27 +24,27 @@ def depth_mm(mask: Mask, spacing_mm: Sequence[float]) -> Field:
 
 
 def eroded(mask: Mask, mm: float, spacing_mm: Sequence[float]) -> Mask:
-    """What lies deeper than ``mm``."""
+    """Return the part of the mask that is deeper than ``mm``."""
     return np.asarray(depth_mm(mask, spacing_mm) > mm)
 
 
 def dilated(mask: Mask, mm: float, spacing_mm: Sequence[float]) -> Mask:
-    """All within ``mm`` of the mask."""
+    """Return all voxels within ``mm`` of the mask."""
     return ~eroded(~mask, mm, spacing_mm)
 
 
 def opened(mask: Mask, mm: float, spacing_mm: Sequence[float]) -> Mask:
-    """The mask without what is thinner than twice ``mm``."""
+    """Return the mask without parts thinner than twice ``mm``."""
     return dilated(eroded(mask, mm, spacing_mm), mm, spacing_mm) & mask
 
 
 def closed(mask: Mask, mm: float, spacing_mm: Sequence[float]) -> Mask:
-    """The mask with its gaps narrower than twice ``mm``."""
+    """Return the mask with gaps narrower than twice ``mm`` filled."""
     return eroded(dilated(mask, mm, spacing_mm), mm, spacing_mm) | mask
 
 
 def largest(mask: Mask) -> Mask:
-    """The largest connected part; the empty mask if there is none."""
+    """Return the largest connected part; the empty mask if there is none."""
     parts, number = ndimage.label(mask)
     if not number:
         return mask
@@ -54,19 +54,19 @@ def largest(mask: Mask) -> Mask:
 
 
 def filled(mask: Mask) -> Mask:
-    """The mask with the holes of its axial slices."""
+    """Return the mask with the holes of its axial slices filled."""
     slices = [ndimage.binary_fill_holes(mask[:, :, z]) for z in range(mask.shape[2])]
     return np.stack(slices, axis=2)
 
 
 def on_the_sides(mask: Mask) -> float:
-    """The mask's share of the slab's four lateral faces."""
+    """Return the share of the slab's four lateral faces that the mask covers."""
     faces = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
     return float(np.concatenate([face.ravel() for face in faces]).mean())
 
 
 def reaching_the_sides(mask: Mask) -> Mask:
-    """The connected parts that reach a lateral face."""
+    """Return the connected parts that reach a lateral face."""
     parts, _ = ndimage.label(mask)
     faces = (parts[0], parts[-1], parts[:, 0], parts[:, -1])
     touching = np.unique(np.concatenate([face.ravel() for face in faces]))
@@ -74,7 +74,16 @@ def reaching_the_sides(mask: Mask) -> Mask:
 
 
 def smooth(field: Field, weight: Field, mm: float, spacing_mm: Sequence[float]) -> Field:
-    """The weighted mean of the field around each voxel; far from any weight, the nearest one."""
+    """Compute the weighted Gaussian mean of a field around each voxel.
+
+    Far from any weight, the nearest mean is used.
+
+    Args:
+        field: ``(X, Y, Z)``.
+        weight: ``(X, Y, Z)``, at least 0.
+        mm: The Gaussian's standard deviation.
+        spacing_mm: A voxel's sides.
+    """
     sigma = [mm / side for side in spacing_mm]
     around = ndimage.gaussian_filter(weight, sigma, mode="nearest", truncate=2.5)
     total = ndimage.gaussian_filter(weight * field, sigma, mode="nearest", truncate=2.5)

@@ -1,7 +1,7 @@
-"""One NIfTI file from its first byte to its last: header, voxels, and what must not follow them.
+"""Reading of one NIfTI file to its end: header, voxels, and a check of what follows them.
 
-The file is read once, as a stream. A gzip stream is followed to its end, since only there does its
-checksum say whether what was read is what was written; nibabel alone stops at the last voxel.
+The file is read once, as a stream. A gzip stream is read to its end, because only there does its
+checksum show whether the content is intact; nibabel alone stops at the last voxel.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from benchmark.core.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_RATIO = 1032
-"""Deflate cannot shrink further than this."""
+"""The largest ratio by which deflate can shrink data."""
 
 FORMATS = (nib.Nifti1Header, nib.Nifti2Header)
 SINGLE_MAGICS = (b"n+1", b"n+2")
 ANALYZE_BYTES = 348
 START_BYTES = 552
-"""The longer header, the flag of its extensions, and the size of the first of them."""
+"""The size of the longer header, the flag of its extensions, and the size of the first of them."""
 
 CHUNK_BYTES = 1 << 20
 
 
 class NiftiFile(NamedTuple):
-    """What one file holds.
+    """The content of one file.
 
     Attributes:
-        header: nibabel's, with what nibabel mends in it.
-        pixdim: The voxel's sides as the file has them, before nibabel mends them.
+        header: nibabel's header, with nibabel's repairs.
+        pixdim: The voxel's sides as the file has them, before those repairs.
         voxels: ``(X, Y, Z)`` in the file's own order, scaled by its slope and intercept.
-        notes: What is odd and still can be read.
+        notes: What is odd but can still be read.
     """
 
     header: Any
@@ -64,16 +64,16 @@ class _Start(NamedTuple):
 
 
 def read_nifti(path: Path, dtype: np.dtype[Any] | None = None) -> NiftiFile:
-    """Reads a single-file NIfTI-1 or NIfTI-2, packed with gzip or not, whatever its name ends in.
+    """Read a single-file NIfTI-1 or NIfTI-2, compressed with gzip or not, whatever its extension.
 
     Args:
         path: The file.
-        dtype: Of the voxels. ``None`` keeps whole numbers that the header does not scale, and
-            makes all others float32.
+        dtype: The type of the voxels. ``None`` keeps whole numbers that the header does not scale,
+            and makes all others float32.
 
     Raises:
-        DataError: For a file that is missing, truncated, damaged, no single NIfTI file, not 3-D, or
-            larger or smaller than its header says.
+        DataError: For a file that is missing, truncated, damaged, not a single NIfTI file, not 3-D,
+            or larger or smaller than its header says.
     """
     try:
         with _opened(path) as stream:
@@ -212,7 +212,7 @@ def _check_end(path: Path, header: Any, shape: tuple[int, ...], rest: int) -> tu
 
 
 def times(shape: tuple[int, ...]) -> str:
-    """A shape in words, as ``312x384x127``."""
+    """Write a shape in words, such as ``312x384x127``."""
     return "x".join(str(side) for side in shape)
 
 

@@ -1,7 +1,7 @@
-"""What is said of a cohort that can be read, and may not mean what it is taken for.
+"""Notes on a cohort that can be read but may not be what it is taken for.
 
 A note of a named kind suggests that the files were read wrongly: it stops a run until ``--accept``
-names it. The others are said, and stop nothing.
+names its kind. Other notes are only shown.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from benchmark.data.kept_brains import METHOD
 from benchmark.data.reading import BRAIN, MASK, MISSED, STOPPING, VESSELS
 
 MOST_VESSELS, MOST_BRAIN = 0.05, 0.95
-"""Of the brain's voxels, and of the box's."""
+"""The largest plausible share of the brain that is vessel, and of the volume that is brain."""
 MOST_MISSED = 0.5
-"""Of the labelled vessels, outside the brain."""
+"""The largest plausible share of the labelled vessels outside the brain."""
 OUTSIDE = "vessels outside the brain"
 
 
 class Note(NamedTuple):
-    """One sentence, and whom or what it is about.
+    """One sentence, and what it is about.
 
     Attributes:
         text: The sentence, without a full stop.
         where: A patient's id, or a file; empty for the whole folder.
-        kind: What it has in common with others, to be said once; it stops a run if it is one of
-            ``reading.STOPPING``.
+        kind: What it has in common with others, so that these are shown once. It stops a run if it
+            is one of ``reading.STOPPING``.
     """
 
     text: str
@@ -37,7 +37,7 @@ class Note(NamedTuple):
 
 
 def notes_of(patient: Patient, examined: Examined) -> list[Note]:
-    """What an examination leaves to be said of a patient whose files can be used."""
+    """Return the notes on a patient whose files can be used."""
     image, marks = examined.image, examined.marks
     if image is None or marks is None:
         return []
@@ -72,10 +72,10 @@ def _of_brain(patient: Patient, marks: Marks) -> list[Note]:
 
 
 def together(notes: Iterable[Note], *, marked: bool = False) -> list[str]:
-    """Every sentence once, with the first whom it is about and how many more there are.
+    """Write every sentence once, with the first whom it is about and the number of others.
 
     Args:
-        notes: All.
+        notes: All notes.
         marked: Whether those that stop a run say so.
     """
     return [_of_all(some) + _mark(some[0], marked=marked) for some in _alike(notes)]
@@ -87,7 +87,7 @@ def _mark(note: Note, *, marked: bool) -> str:
 
 
 def refuse(notes: Iterable[Note], accepted: Sequence[str]) -> None:
-    """Stops at notes that suggest a wrong reading, unless their kind is accepted.
+    """Stop at notes that suggest a wrong reading, unless their kind is accepted.
 
     Raises:
         DataError: Naming the first such kind.

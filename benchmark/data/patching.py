@@ -29,17 +29,23 @@ from benchmark.data.inplane import at_spacing
 
 IMAGES, MASKS, OWNER = "images.npy", "masks.npy", "patient.npy"
 WITHOUT = "without.txt"
-"""Who has no patch, and why: one line each, for the eyes of whoever has the data."""
+"""The file that lists which patients have no patch, and why, for readers who have the data."""
 
 NOBODY = 0
-"""Owner of the rows that patients with few voxels leave empty; the first patient is 1."""
+"""The owner of rows that patients with few voxels leave empty. The first patient is 1."""
 
 PIXEL_BYTES = 5
 """A float32 of the image and a byte of the mask."""
 
 
 class Cut(NamedTuple):
-    """One patient's patches: float32 and uint8 ``(k, 1, size, size)``; why, where there is none."""
+    """One patient's patches.
+
+    Attributes:
+        images: float32 ``(k, 1, size, size)``.
+        masks: uint8 ``(k, 1, size, size)``.
+        fault: Why there is none; empty otherwise.
+    """
 
     images: NDArray[np.float32]
     masks: NDArray[np.uint8]
@@ -47,7 +53,7 @@ class Cut(NamedTuple):
 
 
 def public_numbers(patients: Sequence[Patient], recipe: Recipe) -> PublicNumbers:
-    """What may be declared about a cohort's patches before a volume is read."""
+    """Return the numbers of a cohort's patches that can be declared before a volume is read."""
     return PublicNumbers(
         patients=len(patients),
         patches_per_patient=recipe.per_patient,
@@ -56,7 +62,12 @@ def public_numbers(patients: Sequence[Patient], recipe: Recipe) -> PublicNumbers
 
 
 def extract(patients: Sequence[Patient], recipe: Recipe, *, seed: int) -> Patches:
-    """Takes every patient's patches; one volume is in memory at a time.
+    """Cut every patient's patches. One volume is in memory at a time.
+
+    Args:
+        patients: The patients.
+        recipe: How patches are taken.
+        seed: Chooses their centres.
 
     Raises:
         DataError: Naming the patient whose volume is unusable or smaller than a patch.
@@ -79,21 +90,21 @@ def cached(
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Patches:
-    """``extract``, kept as memory-mapped files for the next cell on the same data.
+    """Return ``extract`` from memory-mapped files, which are made for all cells on the same data.
 
-    Memory stays flat however many patients there are. The files are the patients' own patches, so
-    their folder is its owner's alone.
+    The use of memory does not grow with the number of patients. The files are the patients' own
+    patches, so only their owner can read the folder.
 
     Args:
-        patients: Whose patches; ``None`` for a patient who is known to have none.
-        recipe: Which patches.
+        patients: The patients; ``None`` for one who is known to have no patch.
+        recipe: How patches are taken.
         seed: Chooses their centres.
         cache: The cache folder.
         data: Digest of the patients' files.
         faults: Collects why patients have no patch. They stay among the ``patients``, whose number
             is public, and contribute nothing. If ``None``, the first fault is raised.
-        jobs: Patients read at a time; changes no patch.
-        progress: Hears of every patient.
+        jobs: How many patients are read at a time; it changes no patch.
+        progress: Called for every patient.
 
     Raises:
         DataError: As ``extract``, or if the disk is too full.

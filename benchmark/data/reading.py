@@ -1,4 +1,4 @@
-"""How folders are read, where there is a choice."""
+"""A user's choices on how folders are read."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ STOPPING = {
     MISSED: "Most vessels lie in a brain; give a brain mask, or a better one.",
     MASK: "An image has many intensities, and more in it than the vessels.",
 }
-"""The kinds that stop a run, and the law that each is about."""
+"""The kinds of notes that stop a run, each with the law that it is about."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a user says of a cohort's folder.
+    """A user's choices for a cohort's folder.
 
     Attributes:
-        layout: How its files lie; found out by looking if ``None``.
+        layout: The layout of its files; found from their names if ``None``.
         acquisition: Which of a patient's several, as ``ses-2_run-1``; the first labelled if
             ``None``.
         skip_bad: Whether patients with faults are left out, instead of stopping everything.

@@ -1,9 +1,9 @@
-"""What was found in files that were read, kept until one of them changes.
+"""A record of what was found in files, valid until one of them changes.
 
-It saves time and is trusted no further than the disk: a file is read again unless its path, size,
-time of change, number and the kernel's own time of change (ctime, which no program can set back
-without the machine's clock) are those that it was read under. Where a file system keeps no such
-time the exchange of a file is not found.
+It saves time and is trusted no further than the disk. A file is read again unless its path, size,
+time of change, inode and ctime are the recorded ones. ctime is the kernel's own time of change,
+which a program can set back only with the machine's clock. On a file system without such a time,
+the exchange of a file is not detected.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from benchmark.data.likeness import Likeness
 from benchmark.data.notes import Note
 
 VERSION = 3
-"""Raised whenever files are read otherwise, so that what earlier readers admitted is read anew."""
+"""Raised whenever files are read differently, so that what earlier readers accepted is read
+again."""
 
 Stamps = dict[str, list[int]]
 """Size, mtime, ctime and inode of each file."""
@@ -30,13 +31,13 @@ Stamps = dict[str, list[int]]
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of one patient's files.
+    """The findings about one patient's files.
 
     Attributes:
         files: SHA-256 of each.
         voxels: SHA-256 of the image's voxels.
         likeness: The image's.
-        notes: What is to be said of them.
+        notes: Notes on them.
     """
 
     files: dict[str, str]
@@ -46,10 +47,10 @@ class Known:
 
 
 class Remembered:
-    """One JSON file with its own checksum; what is damaged is read anew.
+    """A JSON file of findings, with its own checksum. If it is damaged, all files are read again.
 
     Args:
-        file: It is made for this user alone, as it holds digests that no secret keys.
+        file: The file. It is made readable for this user alone, as it holds unkeyed digests.
     """
 
     def __init__(self, file: Path) -> None:
@@ -58,14 +59,17 @@ class Remembered:
         self._fresh = False
 
     def get(self, files: Sequence[Path], meaning: str) -> Known | None:
-        """What is known of these very files, if they are as they were; the first is the image.
+        """Return the findings about these files if they are unchanged.
 
         Args:
-            files: A patient's.
+            files: A patient's; the first is the image.
             meaning: How they are read, as far as their content does not say so.
 
+        Returns:
+            The findings; ``None`` if there are none or a file has changed.
+
         Raises:
-            DataError: For a file that is not there.
+            DataError: For a missing file.
         """
         said = self._known.get(f"{files[0].absolute()} {meaning}")
         if said is None or said["stamps"] != stamps(files):
@@ -74,12 +78,18 @@ class Remembered:
         return Known(said["files"], said["voxels"], Likeness(*said["likeness"]), notes)
 
     def put(self, seen: Stamps, meaning: str, known: Known) -> None:
-        """Keeps what was read from files that had these stamps before."""
+        """Record the findings about files.
+
+        Args:
+            seen: The files' stamps from before they were read; the first is the image.
+            meaning: How they are read, as far as their content does not say so.
+            known: The findings.
+        """
         self._known[f"{next(iter(seen))} {meaning}"] = {"stamps": seen, **asdict(known)}
         self._fresh = True
 
     def save(self) -> None:
-        """Writes what is new."""
+        """Write the file if there are new findings."""
         if not self._fresh:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -93,10 +103,10 @@ class Remembered:
 
 
 def stamps(files: Sequence[Path]) -> Stamps:
-    """What would change with each file.
+    """Return the values that change whenever a file does.
 
     Raises:
-        DataError: For a file that is not there.
+        DataError: For a missing file.
     """
     return {str(file.absolute()): _stamp(file) for file in files}
 

@@ -1,4 +1,4 @@
-"""To a coarser grid by the means of blocks, and back by linear interpolation."""
+"""Resampling to a coarser grid by the means of blocks, and back by linear interpolation."""
 
 from __future__ import annotations
 
@@ -11,22 +11,27 @@ Field = NDArray[np.float32]
 
 
 class Coarse(NamedTuple):
-    """How a grid was coarsened: its shape, and voxels per block along each axis."""
+    """The coarsening of a grid.
+
+    Attributes:
+        shape: The fine grid's shape.
+        block: Voxels per block along each axis.
+    """
 
     shape: tuple[int, ...]
     block: tuple[int, ...]
 
     @classmethod
     def of(cls, shape: tuple[int, ...], spacing_mm: tuple[float, ...], grid_mm: float) -> Coarse:
-        """Blocks of about ``grid_mm``; a voxel that is larger stays as it is."""
+        """Choose blocks of about ``grid_mm``. A larger voxel is a block of its own."""
         return cls(shape, tuple(max(1, round(grid_mm / side)) for side in spacing_mm))
 
     def spacing_mm(self, spacing_mm: tuple[float, ...]) -> tuple[float, ...]:
-        """A block's sides."""
+        """Return a block's sides."""
         return tuple(n * side for n, side in zip(self.block, spacing_mm, strict=True))
 
     def means(self, image: NDArray[Any]) -> Field:
-        """Each block's mean; blocks at the far ends may be smaller."""
+        """Return each block's mean. Blocks at the far ends may be smaller."""
         slabs = range(0, self.shape[2], self.block[2])
         return np.stack([self._slab(image[:, :, z : z + self.block[2]]) for z in slabs], axis=2)
 
@@ -39,13 +44,13 @@ class Coarse(NamedTuple):
         return np.asarray(mean, np.float32)
 
     def spread(self, field: Field) -> Field:
-        """The field on the fine grid, linear between the blocks' centres."""
+        """Interpolate a field to the fine grid, linearly between the blocks' centres."""
         for axis in range(3):
             field = self._spread(field, axis)
         return field
 
     def positive(self, field: Field) -> NDArray[np.bool_]:
-        """Where ``spread`` is above 0, slice by slice to save memory."""
+        """Tell where ``spread`` is above 0, slice by slice to save memory."""
         thin = Coarse((*self.shape[:2], 1), (*self.block[:2], 1))
         out = np.empty(self.shape, np.bool_)
         lower, upper, share = self._between(field.shape[2], 2)

@@ -1,8 +1,8 @@
-"""The same person twice: in one split, in two, or in a further test set.
+"""Detection of one person twice: in one split, in two, or in a further test set.
 
-Whoever is fitted on and tested on makes every score wrong, and whoever counts twice pays twice. So
-all splits and test sets are compared, by the images' voxels alone (``likeness``): a volume that was
-packed again, renamed, turned, or marked by another rater is the same volume.
+A patient who is fitted on and tested on makes every score wrong, and one who counts twice pays
+twice. So all splits and test sets are compared, by the images' voxels alone (``likeness``). A
+volume that was compressed again, renamed, turned, or marked by another rater is the same volume.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from benchmark.data.notes import Note
 
 FITTED = ""
 Groups = Mapping[str, Sequence[tuple[Patient, Likeness]]]
-"""Patients by what they are for: ``FITTED`` on, or in a test set, by its name."""
+"""Patients by role: ``FITTED``, or the name of a test set."""
 
 
 def twins(groups: Groups) -> list[DataError]:
-    """A fault for every volume that is there before, within a group or in another."""
+    """Return a fault for every volume that occurred before, within a group or in another."""
     first: dict[str, tuple[str, Patient]] = {}
     faults = []
     for group, members in groups.items():
@@ -51,7 +51,7 @@ def _role(group: str) -> str:
 
 
 def near_twins(groups: Groups) -> list[Note]:
-    """A note for each pair of volumes that are hardly two people's, and are not the same."""
+    """Return a note for each pair of different volumes that are probably of one person."""
     members = [(group, *member) for group, some in groups.items() for member in some]
     if len(members) < 2:
         return []

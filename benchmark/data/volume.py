@@ -1,4 +1,4 @@
-"""One NIfTI file, read whole and brought to its place, or refused with a sentence."""
+"""Reading of one NIfTI volume: it is brought to its place, or refused with a sentence."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from benchmark.data.labels import EVERY_LABEL, MaskLabels, classified
 from benchmark.data.nifti_file import NiftiFile, read_nifti
 
 LEAST_RANGE = 2.0**-12
-"""Of intensities, over their distance from 0: float32 keeps 4,096 steps of it then."""
+"""The least range of intensities over their distance from 0. float32 then keeps 4,096 steps of
+it."""
 
 
 class Volume(NamedTuple):
-    """One file in memory.
+    """One volume in memory.
 
     Attributes:
         data: Voxels ``(X, Y, Z)`` in RAS orientation.
         spacing_mm: A voxel's sides.
         affine: Voxel to world in mm, ``(4, 4)``, of ``data``.
-        orientation: The axes of the file itself, as ``LPS``.
-        notes: What is odd in the file and still can be read, a sentence each.
-        ignored: Of a mask: the voxels that say nothing, bool; ``None`` where no label is ignored.
+        orientation: The axes of the file itself, such as ``LPS``.
+        notes: What is odd in the file but can still be read, a sentence each.
+        ignored: For a mask, the voxels with an ignored label, bool; ``None`` where no label is
+            ignored.
     """
 
     data: NDArray[Any]
@@ -39,14 +41,14 @@ class Volume(NamedTuple):
 
 
 def read_volume(path: Path) -> Volume:
-    """Reads an image as float32, brings it to RAS, and checks every voxel.
+    """Read an image as float32, bring it to RAS, and check every voxel.
 
     Args:
-        path: A NIfTI-1 or NIfTI-2 file, packed with gzip or not.
+        path: A NIfTI-1 or NIfTI-2 file, compressed with gzip or not.
 
     Raises:
         DataError: For a file that is missing, damaged, not 3-D, larger than its content or the
-            memory, without a place in the world, or with NaN or infinite voxels.
+            memory, without an affine, or with NaN or infinite voxels.
     """
     volume = _placed(path, read_nifti(path, np.dtype(np.float32)))
     _check_intensities(path, volume.data)
@@ -67,7 +69,7 @@ def _check_intensities(path: Path, voxels: NDArray[np.float32]) -> None:
 
 
 def read_mask(path: Path, labels: MaskLabels = EVERY_LABEL, like: Volume | None = None) -> Volume:
-    """Reads a segmentation; ``data`` is bool: the voxels with a vessel's label.
+    """Read a segmentation. Its ``data`` are bool: the voxels with a vessel's label.
 
     Args:
         path: A NIfTI file of labels: whole numbers, or within 1e-3 of them.
@@ -76,7 +78,7 @@ def read_mask(path: Path, labels: MaskLabels = EVERY_LABEL, like: Volume | None 
             own axes are ordered. Without, it is brought to RAS.
 
     Raises:
-        DataError: As ``read_volume``, for an image passed off as a mask, for a mask without
+        DataError: As ``read_volume``, for an image in the place of a mask, for a mask without
             background, and for one that has other voxels than the image.
     """
     file = read_nifti(path)

@@ -1,7 +1,7 @@
-"""Intervals of one fit's mean over patients, as every result file has them.
+"""Bootstrap intervals of one fit's mean over patients, as every result file has them.
 
-They say nothing of the next fit, and of few patients they are too narrow; what is said of a row is
-made of all its seeds (``crossed``).
+They do not say how far the next fit would differ, and with few patients they are too narrow. The
+intervals of a row use all its seeds instead (``crossed``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ RESAMPLES = 2000
 
 
 class Interval(NamedTuple):
-    """A mean, and the interval that its bootstrap replicates cover."""
+    """A mean with the ends of its bootstrap interval."""
 
     mean: float
     low: float
@@ -25,15 +25,15 @@ class Interval(NamedTuple):
 
 
 def interval(values: Sequence[float], *, seed: int = 0, level: float = 0.95) -> Interval:
-    """The mean with its percentile bootstrap interval (Efron 1979), patients drawn with repeats.
+    """Compute a mean with its percentile bootstrap interval (Efron 1979), resampling patients.
 
     Args:
         values: One number a patient.
         seed: Seeds the resampling.
-        level: What the interval covers, in (0, 1).
+        level: The coverage of the interval, in (0, 1).
 
     Returns:
-        The interval; of no width for a single value.
+        The interval; of width 0 for a single value.
 
     Raises:
         ValueError: For no values.
@@ -48,10 +48,13 @@ def interval(values: Sequence[float], *, seed: int = 0, level: float = 0.95) -> 
 
 
 def intervals(columns: Sequence[Sequence[float]]) -> list[Interval]:
-    """``interval`` of many scores of the same patients at once, a hundred times as fast.
+    """Compute ``interval`` for several scores of the same patients at once, which is much faster.
 
     Args:
-        columns: One number a patient, for each score.
+        columns: For each score, one number a patient.
+
+    Returns:
+        One interval for each score.
 
     Raises:
         ValueError: For no values, or if the columns differ in length.

@@ -1,32 +1,33 @@
-r"""Means over seeds and patients, with intervals that hold for fresh fits and fresh patients.
+r"""Means over seeds and patients, with intervals that hold for new fits and new patients.
 
 A score of the fit of seed s on patient p is μ + a_s + b_p + e_sp: crossed random effects. With S
 seeds, P patients and the mean squares A of seeds, B of patients and E of the rest,
 
     x = A / SP,  y = B / SP,  z = E / SP,        Var(mean) = x + y − z.
 
-The interval is Student's t, mean ± t(df) · c √V, with changes to Satterthwaite (1946), whose
+The interval is Student's t, mean ± t(df) · c √V. It differs from Satterthwaite (1946), whose
 variance is too often too small and whose df is too often that of the larger part:
 
     V = max(x, y, x + y − z)
     df = 1 / (w² / (S − 1) + (1 − w)² / (P − 1))
     w / (1 − w) = (max(0, x − z) / √(S − 1)) / (max(0, y − z) / √(P − 1)),   c = 1.03
 
-A mean square of few degrees of freedom errs by its own √(2 / df), and so counts for more. What it
-has of the rest says nothing of its part, and is taken off. c is for effects that are skewed as the
-board's are. Where one part alone varies, this is Student's interval of that part, times c; of fits
-without chance c is 1, and the interval is Student's own.
+A mean square of few degrees of freedom has a relative error of √(2 / df), and so counts for more.
+The share of the rest in it says nothing about its own part, and is subtracted. c is for effects
+that are as skewed as the board's. Where one part alone varies, this is Student's interval of that
+part, times c. For fits without randomness c is 1, and the interval is Student's own.
 
 Of two seeds, or two patients, a mean square has one degree of freedom. There
 
     V = max(m − min(m, z) / 2, x + y − z),   m = max(x, y),
 
-w is of x and y whole, its power is 1.1 instead of 2, and c is 1: the interval is too wide rather
-than too narrow. What all that covers is a test, and a table in docs/experiments.md.
+w is computed from x and y without subtraction, its power is 1.1 instead of 2, and c is 1: the
+interval is too wide rather than too narrow. A test, and a table in docs/experiments.md, show the
+coverage of all this.
 
-Where single patients are not told, a cell tells its mean and that mean's own error over patients.
-Then z is unknown and taken as 0, which widens the interval, while bootstrap intervals of few
-patients are a little narrow: it comes out between 0.9 times as wide and wider.
+Where the scores of single patients are not given, a cell gives its mean and the mean's own error
+over patients. Then z is unknown and taken as 0, which widens the interval. Bootstrap intervals of
+few patients are a little narrow, so the result is at least 0.9 times as wide.
 """
 
 from __future__ import annotations
@@ -42,21 +43,23 @@ from scipy.special import ndtri, stdtr, stdtrit
 
 LEVEL = 0.95
 FEWEST = 5
-"""Patients of a mean that does not tell their number: it would not have left with fewer."""
+"""The number of patients that is assumed for a mean that does not tell it. Means of fewer are not
+published."""
 
 WIDER = 1.03
-"""c: so that effects of skewness 1 are covered at 93 % or more, and normal ones at 97 or less."""
+"""c, chosen so that coverage is at least 93 % for effects of skewness 1 and at most 97 % for normal
+ones."""
 
 Floats = NDArray[np.float64]
 
 
 class Parts(NamedTuple):
-    """The standard deviations of what a score varies by, in the score's unit.
+    """The standard deviations of a score's random effects, in the score's unit.
 
     Attributes:
-        seeds: Of one fit's mean and the next's, over all patients.
-        patients: Of one patient's mean and the next's, over all fits.
-        rest: Of what is left; 0 where single patients are not told.
+        seeds: Between fits, of the mean over all patients.
+        patients: Between patients, of the mean over all fits.
+        rest: Of what is left; 0 where the scores of single patients are not given.
     """
 
     seeds: float
@@ -66,13 +69,13 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class OneDraw:
-    """A mean over a single fit, or of a single patient: nothing tells how far the next would lie.
+    """A mean over a single fit, or of a single patient, which has no interval.
 
     Attributes:
         mean: The mean.
-        seeds: Of how many fits.
-        patients: Over how many patients; ``None`` where that is not told.
-        seed_sd: The standard deviation over seeds that other fits of the same kind had, if known.
+        seeds: The number of fits.
+        patients: The number of patients; ``None`` where it is not given.
+        seed_sd: The standard deviation over seeds of other fits of the same kind, if known.
     """
 
     mean: float
@@ -82,7 +85,7 @@ class OneDraw:
 
     @property
     def words(self) -> str:
-        """What stands in the interval's place."""
+        """The text that is shown instead of an interval."""
         if self.seeds > 1:
             return "one patient"
         if self.seed_sd is None:
@@ -98,9 +101,9 @@ class Crossed:
         mean: The mean.
         low: The interval's lower end.
         high: Its upper end.
-        seeds: Over how many fits.
-        patients: Over how many patients; ``None`` where that is not told.
-        parts: What the scores vary by.
+        seeds: The number of fits.
+        patients: The number of patients; ``None`` where it is not given.
+        parts: The standard deviations of the scores' random effects.
         error: The mean's standard error.
         df: Student's degrees of freedom.
     """
@@ -116,7 +119,10 @@ class Crossed:
 
     @property
     def p(self) -> float:
-        """That a mean of 0 lies as far away, two-sided: below 0.05 where the interval has no 0."""
+        """The two-sided p-value of the hypothesis that the mean is 0.
+
+        It is below 0.05 exactly where the interval does not contain 0.
+        """
         return float(p_values(*map(np.asarray, (self.mean, self.error, self.df))))
 
 
@@ -125,13 +131,13 @@ Estimate = Crossed | OneDraw
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """A row's scores, patient by patient.
+    """The scores of a row, patient by patient.
 
     Attributes:
-        seeds: Of its fits.
-        patients: Who has the score under every seed.
+        seeds: The seeds of its fits.
+        patients: The patients that have the score under every seed.
         values: ``(seeds, patients)``.
-        is_certain: Whether a fit has no randomness, so that all seeds are one and suffice.
+        is_certain: Whether a fit has no randomness, so that one seed is enough.
     """
 
     seeds: tuple[int, ...]
@@ -142,13 +148,13 @@ class Grid:
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """A row's scores where single patients are not told.
+    """The scores of a row where those of single patients are not given.
 
     Attributes:
-        seeds: Of its fits.
-        values: Each one's mean over patients, ``(seeds,)``.
+        seeds: The seeds of its fits.
+        values: Each fit's mean over patients, ``(seeds,)``.
         errors: Each mean's standard error over patients, ``(seeds,)``.
-        patients: How many they are, if that is told.
+        patients: The number of patients; ``None`` if it is not given.
         is_certain: Whether a fit has no randomness.
     """
 
@@ -163,9 +169,16 @@ Told = Grid | Means
 
 
 class Squares(NamedTuple):
-    """What means are uncertain by: x, y and z as above, with degrees of freedom.
+    """A mean with the variance parts x, y and z of the module, and their degrees of freedom.
 
-    ``is_certain``: whether fits have no chance, so that patients alone vary.
+    Attributes:
+        mean: The mean.
+        seeds: x, the part of the seeds.
+        seeds_df: The degrees of freedom of x.
+        patients: y, the part of the patients.
+        patients_df: The degrees of freedom of y.
+        rest: z.
+        is_certain: Whether fits have no randomness, so that patients alone vary.
     """
 
     mean: Floats | np.floating
@@ -178,7 +191,7 @@ class Squares(NamedTuple):
 
 
 def grid(cells: Mapping[int, Mapping[str, float | None]], *, is_certain: bool = False) -> Grid:
-    """A row's scores by seed and patient, of those patients who have one under every seed.
+    """Collect a row's scores of the patients that have one under every seed.
 
     Args:
         cells: By seed, each patient's score; ``None`` or NaN where it is undefined.
@@ -196,9 +209,18 @@ def grid(cells: Mapping[int, Mapping[str, float | None]], *, is_certain: bool = 
 
 
 def error_of(low: float, high: float, patients: int | None) -> float:
-    """A mean's standard error, of the percentile bootstrap interval that its cell tells.
+    """Compute a mean's standard error from its percentile bootstrap interval.
 
-    Bootstrap replicates vary by (n − 1) / n of what means of n patients do.
+    The variance of bootstrap replicates is (n − 1) / n of that of means of n patients. This is
+    corrected.
+
+    Args:
+        low: The interval's lower end.
+        high: Its upper end.
+        patients: n; ``None`` stands for ``FEWEST``.
+
+    Returns:
+        The standard error; 0 for a single patient.
     """
     n = patients or FEWEST
     if n < 2:
@@ -207,7 +229,12 @@ def error_of(low: float, high: float, patients: int | None) -> float:
 
 
 def estimate(told: Told) -> Estimate:
-    """The mean over seeds and patients, with its interval if there are two of each or more.
+    """Compute the mean of a row, with its interval where it has one.
+
+    An interval needs two patients or more, and two seeds or more unless fits have no randomness.
+
+    Args:
+        told: The row's scores.
 
     Examples:
         >>> found = estimate(grid({0: {"a": 0.7, "b": 0.8}, 1: {"a": 0.6, "b": 0.7}}))
@@ -222,24 +249,30 @@ def estimate(told: Told) -> Estimate:
 
 
 def within(found: Estimate, least: float, most: float) -> Estimate:
-    """The same, with no end outside of what the score can be."""
+    """Cut the ends of an interval off at the score's bounds.
+
+    Args:
+        found: The mean with its interval.
+        least: The score's lower bound.
+        most: The score's upper bound.
+    """
     if isinstance(found, OneDraw):
         return found
     return replace(found, low=max(found.low, least), high=min(found.high, most))
 
 
 def number_of_patients(told: Told) -> int | None:
-    """Over how many a row's mean is; ``None`` where that is not told."""
+    """Return the number of patients of a row; ``None`` where it is not given."""
     return len(told.patients) if isinstance(told, Grid) else told.patients
 
 
 def of_squares(found: Squares, seeds: int, patients: int | None) -> Crossed:
-    """The mean with its interval.
+    """Compute a mean's 95 % interval from its variance parts.
 
     Args:
-        found: What it is uncertain by.
-        seeds: Of how many fits it is.
-        patients: Over how many.
+        found: The mean and its variance parts.
+        seeds: The number of fits.
+        patients: The number of patients; ``None`` where it is not given.
     """
     error, df = (float(value) for value in spread(found))
     half = error * float(stdtrit(df, (1 + LEVEL) / 2))
@@ -268,7 +301,11 @@ def _parts(found: Squares, seeds: int, patients: int) -> Parts:
 
 
 def squares(told: Told) -> Squares:
-    """A row's mean and what it is uncertain by; of two seeds or more, or of fits without chance."""
+    """Compute a row's mean and its variance parts.
+
+    Args:
+        told: The scores of two seeds or more, or of fits without randomness.
+    """
     if isinstance(told, Grid):
         if not told.is_certain:
             return of_values(told.values)
@@ -284,7 +321,11 @@ def squares(told: Told) -> Squares:
 
 
 def of_values(values: Floats) -> Squares:
-    """The same of any number of rows, ``(…, seeds, patients)``, two of each or more."""
+    """Compute the mean and the variance parts of any number of rows at once.
+
+    Args:
+        values: ``(…, seeds, patients)``, two of each or more.
+    """
     seeds, patients = values.shape[-2:]
     mean = values.mean((-2, -1))
     by_seed = values.mean(-1) - mean[..., None]
@@ -297,7 +338,10 @@ def of_values(values: Floats) -> Squares:
 
 
 def spread(found: Squares) -> tuple[Floats, Floats]:
-    """A mean's standard error, as wide as its interval needs it, and its degrees of freedom."""
+    """Compute a mean's standard error, as its interval needs it, and its degrees of freedom.
+
+    These are c √V and df of the module.
+    """
     x, y, z = np.asarray(found.seeds), np.asarray(found.patients), np.asarray(found.rest)
     larger = np.maximum(x, y)
     if min(found.seeds_df, found.patients_df) < 2:
@@ -318,7 +362,16 @@ def _df(found: Squares, seeds: Floats, patients: Floats, power: float) -> Floats
 
 
 def p_values(mean: Floats, error: Floats, df: Floats) -> Floats:
-    """Two-sided, that a mean is 0; 1 of a mean of exactly 0, whatever its error."""
+    """Compute two-sided p-values of the hypothesis that means are 0, by Student's t.
+
+    Args:
+        mean: The means.
+        error: Their standard errors, of the same shape.
+        df: Their degrees of freedom.
+
+    Returns:
+        The p-values; 1 for a mean of exactly 0, whatever its error.
+    """
     sure = np.where(mean == 0, 0.0, np.inf)
     ratio = np.divide(np.abs(mean), error, out=sure, where=error > 0)
     return np.asarray(2 * stdtr(df, -ratio), np.float64)

@@ -20,13 +20,13 @@ Images = NDArray[np.float32]
 
 
 class Fid(NamedTuple):
-    """A Fréchet Inception distance, with what it rests on: biased upwards for n below 2,048.
+    """A Fréchet Inception distance. It is biased upwards, visibly for n below 2,048.
 
     Attributes:
         value: The Fréchet distance.
-        n: How many synthetic images.
-        dims: Of the features.
-        kid: The kernel distance of the same features, unbiased.
+        n: The number of synthetic images.
+        dims: The number of features.
+        kid: The kernel distance of the same features, which is unbiased.
     """
 
     value: float
@@ -36,7 +36,7 @@ class Fid(NamedTuple):
 
 
 def offline_distance(real: Images, synthetic: Images) -> float:
-    """The Fréchet distance of scattering features; never to be called FID.
+    """Compute the Fréchet distance of scattering features. It is not FID and is never called so.
 
     Args:
         real: ``(n, 1, H, W)`` in [-1, 1].
@@ -48,14 +48,14 @@ def offline_distance(real: Images, synthetic: Images) -> float:
 def fid(
     real: Images, synthetic: Images, *, dims: int, weights: Path, cache: Path, real_key: str
 ) -> Fid:
-    """FID as the ``pytorch-fid`` command computes it; the real side's features are kept.
+    """Compute FID as the ``pytorch-fid`` command does. The real images' features are cached.
 
     Args:
         real: ``(n, 1, H, W)`` in [-1, 1].
         synthetic: ``(m, 1, H, W)`` in [-1, 1].
         dims: 64, 192, 768 or 2048.
-        weights: The Inception weights.
-        cache: Where the real side's features are kept.
+        weights: The file of Inception weights.
+        cache: The folder for the real images' features.
         real_key: Names the real images; the same key must mean the same images.
 
     Raises:

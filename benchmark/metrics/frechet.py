@@ -1,4 +1,4 @@
-"""The Fréchet distance of two samples, as of two Gaussians.
+"""The Fréchet distance of two samples, each treated as Gaussian.
 
     d² = |μ₁ - μ₂|² + Tr Σ₁ + Tr Σ₂ - 2 Tr (Σ₁ Σ₂)^½
 
@@ -19,7 +19,7 @@ Features = NDArray[np.floating]
 
 
 def frechet_distance(one: Features, other: Features) -> float:
-    """The squared Fréchet distance, at least 0, as FID is reported.
+    """Compute the squared Fréchet distance, at least 0, as FID is reported.
 
     Args:
         one: ``(n, d)``, n at least 2.

@@ -1,6 +1,6 @@
-"""Features of pytorch-fid's Inception network, cut at the asked dimensions and made fast.
+"""Features of pytorch-fid's Inception network, up to a chosen block, computed faster.
 
-The network and its preprocessing are pytorch-fid's; batch norm is folded into the convolutions and
+The network and its preprocessing are pytorch-fid's. Batch norm is folded into the convolutions and
 the memory format is channels-last, which changes features by rounding alone.
 """
 
@@ -24,7 +24,11 @@ CHUNK = 16
 
 
 def load_network(weights: Path, dims: int) -> nn.Module:
-    """The network up to the block with ``dims`` features, ready for inference.
+    """Load the network up to the block with ``dims`` features, ready for inference.
+
+    Args:
+        weights: The file of pytorch-fid's Inception weights.
+        dims: 64, 192, 768 or 2048.
 
     Raises:
         UsageError: If the file does not hold these weights, or there is no such block.
@@ -50,7 +54,7 @@ def load_network(weights: Path, dims: int) -> nn.Module:
 
 @torch.no_grad()
 def features(network: nn.Module, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features of images as the ``pytorch-fid`` command sees them: 8-bit grey PNGs.
+    """Compute the features of images as the ``pytorch-fid`` command sees them: 8-bit grey PNGs.
 
     Args:
         network: From ``load_network``.
@@ -69,7 +73,7 @@ def features(network: nn.Module, images: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def to_8_bit(images: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """[-1, 1] to 0 to 255, rounded."""
+    """Scale images from [-1, 1] to integers from 0 to 255, rounded."""
     return np.round((images + 1) * 127.5).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""The kernel distance of two samples: unbiased, so that it may be compared at any n."""
+"""The kernel distance of two samples. It is unbiased, so values at different n can be compared."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ Features = NDArray[np.floating]
 
 
 def kernel_distance(one: Features, other: Features) -> float:
-    """The squared maximum mean discrepancy under k(x, y) = (x·y / d + 1)³, as KID is reported.
+    """Compute the squared maximum mean discrepancy of two samples, as KID is reported.
 
-    The unbiased estimate over all pairs, which may be slightly below 0.
+    The kernel is k(x, y) = (x·y / d + 1)³. This is the unbiased estimate over all pairs, which may
+    be slightly below 0.
 
     Reference: Bińkowski et al. (2018), arXiv:1801.01401, Equation 4.
 

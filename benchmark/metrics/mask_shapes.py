@@ -1,4 +1,4 @@
-"""How far synthetic vessel masks lie from real ones, by their shapes: a distance without eyes.
+"""The distance of synthetic vessel masks from real ones, by the shapes of the masks.
 
 A Fréchet distance of images is blind to masks that are bright dots where vessels run. Here every
 mask becomes six numbers (``NAMES``), logarithms where they have no upper end, each divided by its
@@ -22,22 +22,22 @@ Masks = NDArray[np.uint8]
 Array = NDArray[np.float64]
 
 NAMES = ("share", "pieces", "length", "calibre", "branchings", "straightness")
-"""Share of the pixels, number of pieces, pixels of the skeleton, mean width on it in pixels, pixels
-of it where it branches, and the skeleton's length over its pieces' extent."""
+"""The six numbers: share of the pixels, number of pieces, pixels of the skeleton, mean width on it
+in pixels, its branching pixels, and the skeleton's length over its pieces' extent."""
 
 AROUND = np.ones((3, 3), np.int64)
 LEAST_SPREAD = 1e-6
 
 
 def mask_distance(real: Masks, synthetic: Masks) -> float:
-    """The energy coefficient of the shapes of two sets of masks.
+    """Compute the energy coefficient of the shapes of two sets of masks.
 
     Args:
         real: ``(n, 1, H, W)`` in {0, 1}.
         synthetic: ``(m, 1, H, W)`` in {0, 1}.
 
     Returns:
-        In [0, 1].
+        H in [0, 1]; 0 if both are alike.
     """
     theirs, ours = shapes(real), shapes(synthetic)
     scale = np.maximum(theirs.std(0), LEAST_SPREAD)
@@ -48,7 +48,15 @@ def mask_distance(real: Masks, synthetic: Masks) -> float:
 
 
 def shapes(masks: Masks) -> Array:
-    """The numbers of each mask ``(n, len(NAMES))``; all 0 for an empty one."""
+    """Compute the shape numbers of each mask.
+
+    Args:
+        masks: ``(n, 1, H, W)`` in {0, 1}.
+
+    Returns:
+        ``(n, 6)`` in the order of ``NAMES``, with logarithms of the counts; all 0 for an empty
+        mask.
+    """
     n, size = len(masks), masks.shape[-1]
     sheet = _sheet(masks)
     patch = np.repeat(np.arange(n), size + 2)[:, None] * np.ones(sheet.shape[1], np.int64)

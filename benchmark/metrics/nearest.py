@@ -1,4 +1,4 @@
-"""Where the nearest voxel of another mask lies, and how far."""
+"""The nearest voxel of another mask, and the distance to it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Mask = NDArray[np.bool_]
 
 
 class Nearest(NamedTuple):
-    """For each voxel of a mask, in the order of ``np.argwhere``.
+    """The nearest voxels for each voxel of a mask, in the order of ``np.argwhere``.
 
     Attributes:
         distance_mm: ``(n,)``, to the nearest voxel of the other mask.
-        voxel: ``(n, 3)``, that voxel.
+        voxel: ``(n, 3)``, the indices of that voxel.
     """
 
     distance_mm: NDArray[np.float64]
@@ -28,13 +28,19 @@ class Nearest(NamedTuple):
 
 
 def around(mask: Mask) -> tuple[slice, ...]:
-    """The smallest box that holds a mask ``(X, Y, Z)``; empty slices for an empty mask."""
+    """Return the smallest box that holds a mask ``(X, Y, Z)``; empty slices for an empty mask."""
     sides = [np.flatnonzero(mask.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
     return tuple(slice(int(s[0]), int(s[-1]) + 1) if len(s) else slice(0, 0) for s in sides)
 
 
 def nearest(mask: Mask, other: Mask, spacing_mm: tuple[float, float, float]) -> Nearest:
-    """The nearest voxels of ``other``, which is not empty; exact, whichever way is faster."""
+    """Find the nearest voxel of ``other`` for each voxel of ``mask``, exactly.
+
+    Args:
+        mask: ``(X, Y, Z)``.
+        other: ``(X, Y, Z)``, not empty.
+        spacing_mm: A voxel's sides.
+    """
     window = around(mask | other)
     corner = np.array([side.start for side in window])
     one, two = mask[window], other[window]

@@ -1,4 +1,4 @@
-"""How much two masks share."""
+"""The overlap of two masks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 
 def dice(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
-    """Dice = 2 |P ∩ T| / (|P| + |T|), in [0, 1] (Dice 1945).
+    """Compute Dice = 2 |P ∩ T| / (|P| + |T|), in [0, 1] (Dice 1945).
 
     Args:
-        prediction: A mask of any shape; nonzero is marked.
-        truth: A mask of the same shape.
+        prediction: A mask P of any shape; nonzero is marked.
+        truth: A mask T of the same shape.
 
     Returns:
-        0 for an empty prediction of something; 1 where both are empty.
+        The overlap; 1 where both are empty.
 
     Raises:
         ValueError: If the shapes differ.
@@ -24,7 +24,7 @@ def dice(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
 
 
 def precision(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
-    """|P ∩ T| / |P|: the share of what is marked that is vessel.
+    """Compute |P ∩ T| / |P|, the share of the marked voxels that are vessel.
 
     Args:
         prediction: A mask P of any shape; nonzero is marked.
@@ -41,7 +41,7 @@ def precision(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> fl
 
 
 def recall(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
-    """|P ∩ T| / |T|: the share of the vessels that is marked.
+    """Compute |P ∩ T| / |T|, the share of the vessel voxels that are marked.
 
     Args:
         prediction: A mask P of any shape; nonzero is marked.

@@ -1,7 +1,7 @@
-"""Two rows set against each other: the difference of their means, and whose next fit is better.
+"""Comparison of two rows: the difference of their means, and whose next fit is better.
 
-Fits of one seed share their draws and test patients are the same for all, so that a difference is
-taken seed by seed and patient by patient where both rows have the same; its interval is that of
+Fits of one seed share their random draws, and all rows have the same test patients. So a difference
+is taken seed by seed and patient by patient where both rows have the same. Its interval is that of
 crossed effects (``crossed``).
 """
 
@@ -31,7 +31,7 @@ from benchmark.metrics.crossed import (
 
 Pairing = Literal["seed and patient", "patient", "nothing"]
 DRAWS = 2000
-"""Of an interval of a probability: its ends then err by less than 0.01."""
+"""The number of draws for a probability's interval. The error of its ends is then below 0.01."""
 
 
 class Chance(NamedTuple):
@@ -43,11 +43,14 @@ class Chance(NamedTuple):
 
 
 def difference(one: Told, other: Told) -> tuple[Estimate, Pairing]:
-    """By how much ``one`` is above ``other``, and what could be paired.
+    """Estimate by how much ``one`` is above ``other``.
 
-    Rows of other seeds are independent fits on the same patients. Where single patients are not
-    told, all parts add up as of independent ones: the interval is wider than it need be. Of rows
-    that share some patients, these alone count.
+    Rows with different seeds are independent fits on the same patients. Where single patients are
+    not given, all parts are added as if independent, which makes the interval wider than necessary.
+    Of rows that share only some patients, only these count.
+
+    Returns:
+        The difference, and what could be paired.
     """
     shared = _shared(one, other)
     if shared is None:
@@ -117,10 +120,15 @@ def _df(one: float, one_df: float, other: float, other_df: float) -> float:
 
 
 def p_of_pairs(rows: list[Told]) -> Floats:
-    """For every pair of rows, the p-value of their difference, ``(rows, rows)``.
+    """Compute the p-value of the difference of every pair of rows.
 
-    1 on the diagonal, and where a row is one draw. Rows of the same seeds and patients are
-    compared many at once.
+    Rows of the same seeds and patients are compared many at once.
+
+    Args:
+        rows: The rows' scores.
+
+    Returns:
+        ``(rows, rows)``; 1 on the diagonal, and where a row is one draw.
     """
     found = np.ones((len(rows), len(rows)))
     alike: dict[tuple[object, ...], list[int]] = {}
@@ -161,12 +169,12 @@ def _p(one: Told, other: Told) -> float:
 
 
 def chance(one: Told, other: Told) -> Chance | None:
-    """How probably a fresh fit of ``one`` beats a fresh fit of ``other``.
+    """Estimate the probability that a new fit of ``one`` beats a new fit of ``other``.
 
-    By the mean over the population of patients, fits being independent and normal:
-    P = Φ(δ / √(σ₁² + σ₂²)), with δ the difference of means and σ each row's standard deviation over
-    seeds. The interval is the generalised one (Weerahandi 1993): δ by its Student's distribution,
-    each mean square by its χ².
+    A fit's score here is its mean over the population of patients, and fits are independent and
+    normal: P = Φ(δ / √(σ₁² + σ₂²)), with δ the difference of means and σ each row's standard
+    deviation over seeds. The interval is the generalised one (Weerahandi 1993): δ by its Student's
+    distribution, each mean square by its χ².
 
     Returns:
         The probability with its interval; ``None`` if either row is one draw.
@@ -198,6 +206,6 @@ def _drawn_variance(found: Squares, seeds: int, rng: np.random.Generator) -> Flo
 
 
 def means_by_seed(told: Told) -> dict[int, float]:
-    """Each fit's mean over patients."""
+    """Return each fit's mean over patients, by its seed."""
     values = told.values.mean(axis=1) if isinstance(told, Grid) else told.values
     return dict(zip(told.seeds, values.tolist(), strict=True))

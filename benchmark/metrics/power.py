@@ -1,4 +1,4 @@
-r"""What difference of two rows so many seeds and patients can show, before anything is run.
+r"""The difference of two rows that a number of seeds and patients can show, computed in advance.
 
 A paired difference of the fit of seed s on patient p is δ + a_s + b_p + e_sp, as in ``crossed``.
 With normal effects of standard deviations σ_a, σ_b, σ_e, S seeds and P patients,
@@ -6,16 +6,17 @@ With normal effects of standard deviations σ_a, σ_b, σ_e, S seeds and P patie
     d ~ N(δ, V),   V = σ_a² / S + σ_b² / P + σ_e² / SP
     x ~ (σ_a² / S + σ_e² / SP) χ²(S − 1) / (S − 1),   y likewise,   z ~ σ_e² / SP χ²(…) / (…)
 
-are independent. A difference shows where its 95 % interval, d ± h(x, y, z), has no 0. So
+are independent. A difference shows where its 95 % interval, d ± h(x, y, z), does not contain 0. So
 
     power = E[Φ((δ − h) / √V) + Φ(−(δ + h) / √V)]
 
-over the mean squares: the interval's own variance and degrees of freedom decide it. The expectation
-is a mean over the points of an additive lattice, so that it is the same each time. A non-central t
-at the expected mean squares is no substitute: of three seeds and six patients it names differences
-that are too small, by 5 % where the parts are alike and by 20 % where only the rest varies.
+over the mean squares, because the interval's own variance and degrees of freedom decide it. The
+expectation is a mean over the points of an additive lattice, so it is the same each time. A
+non-central t at the expected mean squares is no substitute. For three seeds and six patients it
+gives differences that are too small, by 5 % where the parts are equal and by 20 % where only the
+rest varies.
 
-All this is of one pair. Of several, Holm's correction asks for larger differences.
+All this is for one pair. For several pairs, Holm's correction requires larger differences.
 """
 
 from __future__ import annotations
@@ -30,18 +31,19 @@ from benchmark.metrics.crossed import LEVEL, Floats, Parts, Squares, spread
 
 POWER = 0.8
 MOST_SEEDS = 1000
-"""What so many do not show, no number does: patients alone leave more."""
+"""The most seeds that are considered. If these do not show a difference, patients alone vary too
+much."""
 
 POINTS = 2048
 PRECISION = 1e-4
-"""Relative, of a smallest difference."""
+"""The relative precision of a smallest difference."""
 
 
 def expected(parts: Parts, seeds: int, patients: int) -> Squares:
-    """The mean squares that a mean of 0 is expected to have.
+    """Compute the expected variance parts of a mean of 0.
 
     Args:
-        parts: What the scores vary by.
+        parts: The standard deviations of the scores' random effects.
         seeds: How many fits; 2 or more.
         patients: How many patients; 2 or more.
 
@@ -62,10 +64,10 @@ def expected(parts: Parts, seeds: int, patients: int) -> Squares:
 
 
 def half_width(parts: Parts, seeds: int, patients: int) -> float:
-    """How far the 95 % interval reaches to either side, at the expected mean squares.
+    """Compute half the width of the 95 % interval, at the expected variance parts.
 
     Args:
-        parts: What the scores vary by.
+        parts: The standard deviations of the scores' random effects.
         seeds: How many fits; 2 or more.
         patients: How many patients; 2 or more.
 
@@ -76,10 +78,10 @@ def half_width(parts: Parts, seeds: int, patients: int) -> float:
 
 
 def power(parts: Parts, seeds: int, patients: int, difference: float) -> float:
-    """The probability that a true difference shows, two-sided at 5 %.
+    """Compute the probability that a true difference is significant, two-sided at 5 %.
 
     Args:
-        parts: What the paired differences vary by.
+        parts: The standard deviations of the paired differences' random effects.
         seeds: How many fits of each row; 2 or more.
         patients: How many patients; 2 or more.
         difference: The true one, in the score's unit.
@@ -91,10 +93,10 @@ def power(parts: Parts, seeds: int, patients: int, difference: float) -> float:
 
 
 def smallest_difference(parts: Parts, seeds: int, patients: int) -> float | None:
-    """The smallest difference that shows with a probability of 0.8, two-sided at 5 %.
+    """Find the smallest difference that is significant with probability 0.8, two-sided at 5 %.
 
     Args:
-        parts: What the paired differences vary by.
+        parts: The standard deviations of the paired differences' random effects.
         seeds: How many fits of each row; positive.
         patients: How many patients; positive.
 
@@ -117,18 +119,20 @@ def smallest_difference(parts: Parts, seeds: int, patients: int) -> float | None
 
 
 def seeds_for(parts: Parts, patients: int, difference: float, most: int = MOST_SEEDS) -> int | None:
-    """The fewest seeds that show a difference with a probability of 0.8, two-sided at 5 %.
+    """Find the fewest seeds that show a difference with probability 0.8, two-sided at 5 %.
 
-    The power is taken to rise with the seeds. Of three or four patients it may fall by a hair.
+    The search assumes that the power rises with the seeds. With three or four patients it may fall
+    very slightly.
 
     Args:
-        parts: What the paired differences vary by.
+        parts: The standard deviations of the paired differences' random effects.
         patients: How many patients; positive.
         difference: The true one, in the score's unit; above 0.
-        most: Beyond which number nobody looks; 2 or more.
+        most: The most seeds that are tried; 2 or more.
 
     Returns:
-        Their number; ``None`` if ``most`` do not show it, as where patients alone leave more.
+        Their number; ``None`` if ``most`` do not show it, for example because patients vary too
+        much.
     """
     if patients < 2 or power(parts, most, patients, difference) < POWER:
         return None

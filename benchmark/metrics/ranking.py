@@ -1,4 +1,4 @@
-"""Which rows are told apart, and between which ranks each may stand."""
+"""Ranks of rows: which rows differ significantly, and which ranks each row may have."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ ALPHA = 0.05
 
 
 class Rank(NamedTuple):
-    """Between which ranks a row stands; 1 is the best."""
+    """The range of ranks that a row may have; 1 is the best."""
 
     first: int
     last: int
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Holm's (1979) adjusted p-values of a family: below α with probability α if none differs.
+    """Adjust the p-values of a family of comparisons by Holm's method (1979).
+
+    If none of the compared pairs differs, the probability that any adjusted p-value is below α is
+    at most α.
 
     Args:
         p: One p-value for each comparison, ``(n,)``.
@@ -27,7 +30,7 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
         ``(n,)``, none below its own and none above 1.
 
     Raises:
-        ValueError: If one is no probability.
+        ValueError: If one is not in [0, 1].
 
     Examples:
         >>> holm([0.01, 0.04, 0.03]).tolist()
@@ -44,10 +47,13 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
 
 
 def holm_of_pairs(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same of a symmetric matrix of p-values, whose family is all pairs.
+    """Adjust a symmetric matrix of p-values by Holm's method, with all pairs as the family.
 
     Args:
         p: ``(rows, rows)``.
+
+    Returns:
+        The adjusted matrix, with 1 on the diagonal.
     """
     upper = np.triu_indices(len(p), 1)
     adjusted = np.ones_like(p)
@@ -56,9 +62,9 @@ def holm_of_pairs(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def ranks(means: ArrayLike, p: NDArray[np.float64]) -> list[Rank]:
-    """Each row's ranks: 1 + those that are above it, to n − those that are below it.
+    """Compute the range of each row's rank: from 1 + those above it to n − those below it.
 
-    Above and below count those alone that are told apart; all intervals hold at once with the
+    Only rows that differ significantly count as above or below. All ranges hold at once with the
     probability of the correction (Mohamad, Goeman & van Zwet 2022, doi 10.1111/biom.13456).
 
     Args:

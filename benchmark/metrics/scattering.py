@@ -1,4 +1,4 @@
-"""Scattering features: what an image looks like, from no trained network.
+"""Scattering features: a description of an image that needs no trained network.
 
 Two layers of Morlet wavelets ψ at 2^j pixels and angle θ, with the modulus between and the mean φ
 at the end (Bruna and Mallat 2013, IEEE TPAMI 35:1872):
@@ -25,7 +25,7 @@ PIXELS_AT_ONCE = 1 << 16
 
 
 def features(images: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Scattering features of images.
+    """Compute the scattering features of images.
 
     Args:
         images: ``(n, 1, H, W)`` in [-1, 1], each side at least 16 pixels.

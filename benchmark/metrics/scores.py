@@ -1,7 +1,7 @@
-"""What a prediction scores on a patient: every metric, described once.
+"""The scores of a prediction on a patient. Every metric is described once, in ``METRICS``.
 
 Result files, their schema, ``summary.csv``, MLflow, the tables of the terminal and the board's
-columns are all made from ``METRICS``. To add a metric, add an entry here; give it ``since``, so
+columns are all made from ``METRICS``. To add a metric, add an entry here. Give it ``since``, so
 that results of earlier versions, which lack it, can still be read.
 """
 
@@ -21,12 +21,13 @@ from benchmark.metrics.vessels import ByRadius, centre_line, cldice, dice_by_rad
 
 Mask = NDArray[np.bool_]
 Scores = Mapping[str, float | None]
-"""One patient's, by the names of ``METRICS``; ``None`` for what the patient cannot have."""
+"""One patient's scores by the names of ``METRICS``; ``None`` for a score that the patient cannot
+have."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A prediction beside the truth; what several metrics need is computed once.
+    """A prediction with the truth. Parts that several metrics need are computed once.
 
     Attributes:
         marked: The prediction, ``(X, Y, Z)``.
@@ -54,17 +55,17 @@ class Metric:
     """One metric of a prediction; never below 0.
 
     Attributes:
-        name: In files and for MLflow; ends with the unit, if it has one.
-        heading: In tables, without the unit.
-        unit: Empty for a share.
-        of: Computes it.
+        name: The name in files and for MLflow; it ends with the unit, if there is one.
+        heading: The name in tables, without the unit.
+        unit: The unit; empty for a share.
+        of: Computes the metric.
         most: The upper bound; ``inf`` if there is none.
         higher_is_better: The direction.
-        digits: How many are printed after the point.
-        on_board: Whether it has an interval over seeds, and a column on the board and in
-            ``bench score``.
-        can_lack: Whether a patient may have none: ``of`` returns ``None``.
-        since: The version of the suite that it came with; empty if all results have it.
+        digits: How many digits are printed after the point.
+        on_board: Whether it has an interval over seeds, and a column on the board and in ``bench
+            score``.
+        can_lack: Whether it is undefined for some patients: ``of`` then returns ``None``.
+        since: The version of the suite that introduced it; empty if all results have it.
     """
 
     name: str
@@ -80,12 +81,12 @@ class Metric:
 
     @property
     def column(self) -> str:
-        """The heading with its unit, as ``95HD mm``."""
+        """The heading with its unit, such as ``95HD mm``."""
         return f"{self.heading} {self.unit}".strip()
 
 
 DICE = Metric(name="dice", heading="Dice", of=lambda p: dice(p.marked, p.truth), on_board=True)
-"""What generators are ranked by."""
+"""The metric by which generators are ranked."""
 
 HD95 = Metric(
     name="hd95_mm",
@@ -132,7 +133,7 @@ METRICS = (
 NAMES = tuple(metric.name for metric in METRICS)
 ON_BOARD = tuple(metric for metric in METRICS if metric.on_board)
 CALIBRES = {calibre: f"dice_{calibre}" for calibre in ByRadius._fields}
-"""Dice by the calibre of the true vessels: the metric's name for each."""
+"""The names of the metrics for Dice by calibre: thin, medium and thick."""
 
 
 def score(prediction: Mask, truth: Mask, spacing_mm: tuple[float, float, float]) -> Scores:
@@ -142,6 +143,9 @@ def score(prediction: Mask, truth: Mask, spacing_mm: tuple[float, float, float])
         prediction: ``(X, Y, Z)``.
         truth: ``(X, Y, Z)``.
         spacing_mm: A voxel's sides.
+
+    Returns:
+        The scores by metric name.
 
     Raises:
         ValueError: If the shapes differ.

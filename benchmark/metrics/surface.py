@@ -1,4 +1,4 @@
-"""How far apart two masks lie, in mm."""
+"""Distances between the voxels of two masks, in mm."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ Spacing = tuple[float, float, float]
 
 
 def hausdorff95(prediction: Mask, truth: Mask, spacing_mm: Spacing) -> float:
-    """The symmetric 95 % Hausdorff distance: the larger of both directions' 95th percentiles.
+    """Compute the symmetric 95 % Hausdorff distance.
 
-    A surface is made of the voxels with a background voxel across one of their faces; outside the
-    volume is background. Equal to MONAI's ``compute_hausdorff_distance(percentile=95)``.
+    It is the larger of the 95th percentiles of the distances in both directions. A surface consists
+    of the voxels with a background voxel across one of their faces; outside the volume is
+    background. The result equals MONAI's ``compute_hausdorff_distance(percentile=95)``.
 
     Args:
         prediction: A mask ``(X, Y, Z)``; nonzero is marked.
@@ -40,11 +41,11 @@ def hausdorff95(prediction: Mask, truth: Mask, spacing_mm: Spacing) -> float:
 
 
 def balanced_average_hausdorff(prediction: Mask, truth: Mask, spacing_mm: Spacing) -> float:
-    """The balanced average Hausdorff distance: ½ (Σ_g d(g, S) + Σ_s d(s, G)) / |G|.
+    """Compute the balanced average Hausdorff distance: ½ (Σ_g d(g, S) + Σ_s d(s, G)) / |G|.
 
-    Over the voxels g of the truth G and s of the prediction S (Aydin et al. 2021,
-    doi 10.1186/s41747-020-00200-2): unlike the average distance, both sums have one divisor, so
-    that a larger false prediction is never better.
+    g are the voxels of the truth G, and s those of the prediction S (Aydin et al. 2021, doi
+    10.1186/s41747-020-00200-2). Unlike in the average distance, both sums have one divisor, so that
+    a larger false prediction is never better.
 
     Args:
         prediction: A mask ``(X, Y, Z)``; nonzero is marked.

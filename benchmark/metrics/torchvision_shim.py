@@ -1,4 +1,4 @@
-"""Lets torchvision be imported beside a torch without CUDA.
+"""Import of torchvision beside a torch without CUDA.
 
 The registry's torchvision wheel is built for CUDA; beside a CPU torch its import stops at operators
 that its library could not register. Nothing here calls them, so declaring them is enough.
@@ -15,7 +15,11 @@ _SCHEMAS = (
 
 
 def import_torchvision() -> None:
-    """Imports torchvision; declares its operators only where they are what it fails for."""
+    """Import torchvision, and declare its operators if their absence is what the import fails for.
+
+    Raises:
+        RuntimeError: If the import fails for another reason.
+    """
     try:
         import torchvision
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Whether a score falls as ε tightens: Page's test on seed means, exact."""
+"""An exact test of whether a score falls as ε tightens: Page's test on seed means."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from scipy.special import ndtr
 from scipy.stats import rankdata
 
 MOST = 7
-"""Levels whose permutations are all gone through; of more, the sum is taken as normal."""
+"""The most levels whose permutations are all counted. With more, the statistic is taken as
+normal."""
 
 
 class Trend(NamedTuple):
-    """Of a score along levels.
+    """The trend of a score along levels.
 
     Attributes:
         rho: Spearman's correlation of score and level, the mean over seeds, in [-1, 1].
-        p: One-sided, that a score without a trend rises as much along the levels.
-        seeds: How many.
-        levels: How many.
+        p: The one-sided p-value: how probable so strong a rise is for a score without a trend.
+        seeds: How many seeds.
+        levels: How many levels.
     """
 
     rho: float
@@ -31,17 +32,17 @@ class Trend(NamedTuple):
 
 
 def trend(scores: ArrayLike) -> Trend:
-    """Whether scores rise along the levels (Page 1963), each seed being a block of its own.
+    """Test whether scores rise along the levels (Page 1963), with each seed as a block.
 
-    Levels share a seed's draws, so that only the order within a seed is compared. Without a trend
-    every order of a seed's scores is as probable; ties have mean ranks. With S seeds and k levels
+    Levels share a seed's draws, so only the order within a seed is compared. Without a trend every
+    order of a seed's scores is equally probable. Ties have mean ranks. With S seeds and k levels,
     no p is below (1 / k!) ** S.
 
     Args:
         scores: Seed means in the order of the levels, ``(seeds, levels)``.
 
     Raises:
-        ValueError: For fewer than one seed or three levels, or a score that is no number.
+        ValueError: For fewer than one seed or three levels, or a score that is not a number.
 
     Examples:
         >>> trend([[0.1, 0.2, 0.3]]).p

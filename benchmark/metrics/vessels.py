@@ -1,4 +1,4 @@
-"""Scores that know what a vessel is: a tube with a centre line and a radius."""
+"""Scores that treat a vessel as a tube with a centre line and a radius."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.ndimage import binary_dilation
 from benchmark.metrics.nearest import around, nearest
 
 RADII_MM = (0.75, 1.5)
-"""Up to the first a vessel is thin, from the second on it is thick."""
+"""A vessel is thin up to the first radius, and thick from the second on."""
 
 Mask = NDArray[np.bool_]
 
@@ -25,7 +25,7 @@ class ByRadius(NamedTuple):
 
 
 def centre_line(mask: Mask) -> Mask:
-    """The one voxel wide skeleton of a mask ``(X, Y, Z)`` (Lee et al. 1994)."""
+    """Return the skeleton of a mask ``(X, Y, Z)``, one voxel wide (Lee et al. 1994)."""
     from skimage.morphology import skeletonize
 
     line = np.zeros_like(mask)
@@ -36,7 +36,7 @@ def centre_line(mask: Mask) -> Mask:
 
 
 def cldice(prediction: Mask, truth: Mask, truth_line: Mask | None = None) -> float:
-    """clDice: the harmonic mean of how much of each centre line lies in the other mask.
+    """Compute clDice: the harmonic mean of the shares of each centre line inside the other mask.
 
     Reference: Shit et al. (2021), arXiv:2003.07311, Equation 2.
 
@@ -46,7 +46,7 @@ def cldice(prediction: Mask, truth: Mask, truth_line: Mask | None = None) -> flo
         truth_line: ``centre_line(truth)``, if it is known.
 
     Returns:
-        In [0, 1]: 0 for an empty prediction of something, 1 where both are empty.
+        In [0, 1]: 0 where exactly one mask is empty, 1 where both are.
     """
     if not prediction.any() or not truth.any():
         return float(prediction.any() == truth.any())
@@ -64,10 +64,19 @@ def dice_by_radius(
     spacing_mm: tuple[float, float, float],
     truth_line: Mask | None = None,
 ) -> ByRadius:
-    """Dice of each calibre, 2 TP / (2 TP + FN + FP).
+    """Compute Dice for thin, medium and thick vessels: 2 TP / (2 TP + FN + FP).
 
     A vessel voxel has the radius at the nearest point of the centre line: that point's distance to
-    the background, less half a voxel. A false voxel belongs to the vessel voxel that it is nearest.
+    the background, less half a voxel. A false voxel belongs to its nearest vessel voxel.
+
+    Args:
+        prediction: ``(X, Y, Z)``.
+        truth: ``(X, Y, Z)``.
+        spacing_mm: A voxel's sides.
+        truth_line: ``centre_line(truth)``, if it is known.
+
+    Returns:
+        Dice of each calibre; ``None`` where the truth has no such vessel.
     """
     if not truth.any():
         return ByRadius(None, None, None)

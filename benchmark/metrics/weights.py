@@ -1,6 +1,7 @@
-"""The Inception weights behind FID: looked for on this machine, or fetched when asked.
+"""The Inception weights that FID needs: found on this machine, or downloaded on request.
 
-They are 91 MB and come from pytorch-fid's own address. Without them FID is missing, never replaced.
+They are 91 MB and come from pytorch-fid's own address. Without them FID is missing; nothing
+replaces it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,14 @@ TIMEOUT_S = 30
 
 
 def find(explicit: Path | None, cache: Path) -> Path | None:
-    """The weights: the file that was named, else torch hub's cache, else ours; ``None`` if none.
+    """Find the weights: the named file, else torch hub's cache, else the suite's cache.
+
+    Args:
+        explicit: The named file; ``None`` if none was named.
+        cache: The suite's folder for weights.
+
+    Returns:
+        The file; ``None`` if there is none.
 
     Raises:
         UsageError: If a file was named and does not exist.
@@ -35,13 +43,19 @@ def find(explicit: Path | None, cache: Path) -> Path | None:
 
 
 def digest(weights: Path) -> str:
-    """The first digits of the file's SHA-256, which a result's key holds."""
+    """Return the first 12 hexadecimal digits of the file's SHA-256, a part of a result's key."""
     with weights.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()[:12]
 
 
 def fetch(to: Path) -> Path:
-    """Downloads the weights into a folder, whole and checked, or not at all.
+    """Download the weights into a folder. The file appears only when it is complete and checked.
+
+    Args:
+        to: The folder; it is made if it is missing.
+
+    Returns:
+        The file.
 
     Raises:
         BenchError: If the network or the file's checksum fails.
@@ -69,7 +83,7 @@ def fetch(to: Path) -> Path:
 
 
 def missing_reason() -> str:
-    """Why FID is missing, and the remedy."""
+    """Return the sentence that says why FID is missing, and how to get it."""
     return (
         f"FID is missing: the Inception weights ({WEIGHTS_NAME}) are not on this machine; "
         "run `bench weights fetch`, or pass --fid-weights FILE."

@@ -1,1 +1,1 @@
-"""What ε means here: accounting, units, randomness and the private training step."""
+"""Differential privacy: accounting, protected units, randomness and the private training step."""

@@ -1,17 +1,17 @@
-"""Going on after a kill, with a guarantee no better than the run deserves.
+"""Checkpoints: a killed fit continues without running more private steps than were planned.
 
-A fit runs in strides of a public number of rounds, and before each a checkpoint is durable. After a
-kill nobody knows how many rounds of the stride were run, nor whether anything of them left the
-process, so:
+A fit runs in strides of a public number of rounds. Before each stride a checkpoint is durable.
+After a kill it is unknown how many rounds of the stride ran, and whether anything of them left the
+process. So:
 
-* Seeded noise: weights, batches and noise are the same again, and replaying them is free. The run
-  goes on from the checkpoint and ends as if nothing had happened.
-* Noise from the operating system: the stride is lost and stays counted. The run goes on from the
-  checkpoint's weights with fewer rounds left, so that no more than T private steps are ever run,
-  and is another draw of the same mechanism.
+* Seeded noise: weights, batches and noise are the same again, and replaying them is free. The fit
+  continues from the checkpoint and ends as if nothing had happened.
+* Noise from the operating system: the stride is lost and stays counted. The fit continues from the
+  checkpoint's weights with fewer rounds left. So at most T private steps are ever run. The fit is
+  then another draw of the same mechanism.
 
-How far a run has counted is kept apart from its checkpoint too, where the ledger is: a checkpoint
-that comes back from an older copy brings none of the steps since then back.
+The number of counted rounds is also kept beside the ledger, apart from the checkpoint. So an older
+copy of the checkpoint does not bring counted rounds back.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ RELEASES = "releases"
 
 
 class Checkpoint:
-    """One file that is replaced as a whole; it belongs to one planned guarantee.
+    """A file with the state of one fit, replaced as a whole at each save.
+
+    It belongs to one planned guarantee; a state of another guarantee is ignored.
 
     Args:
         path: The file.
         planned: The guarantee of the fit.
-        counted: Where the rounds counted so far are kept as well; ``None`` for nowhere.
+        counted: A second file for the number of counted rounds; ``None`` for none.
 
     Attributes:
         state: What an earlier process left under the same guarantee; ``None`` if nothing usable.
@@ -67,7 +69,7 @@ class Checkpoint:
         self._count(state.tally.begun)  # afterwards: no kill makes the present state look old
 
     def counted(self) -> int:
-        """The most rounds that any checkpoint of this run counted, however old this one is."""
+        """Return the most rounds that any checkpoint of this fit counted, later ones included."""
         return int(read_json(self._counted).get("begun", 0)) if self._counted else 0
 
     @property

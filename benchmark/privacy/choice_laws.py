@@ -1,4 +1,4 @@
-"""The laws of choices, for ``conformance``: what one unit adds, and with what chance one wins."""
+"""Conformance laws of private choices: what one unit adds, and how often a candidate wins."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ ROUNDING = 1e-9
 
 
 def noise_is_accounted(name: str, said: Guarantee, made: Iterable[Chosen], noise: Noise) -> None:
-    """A choice claims σ of its law, and its law flips as σ has it.
+    """Check that a choice claims the σ of its law, and that the law draws as σ says.
 
-    Between two candidates a full score apart the worse one wins with a probability of e^(-1/σ)/2.
+    Between two candidates a full score apart, the worse one wins with probability e^(-1/σ)/2.
 
     Args:
-        name: Of whom a broken law is told.
-        said: What is claimed.
+        name: The subject's name, for the message.
+        said: The claimed guarantee.
         made: The choices of a fit.
-        noise: Draws some more by the same law.
+        noise: Draws more choices by the same law.
+
+    Raises:
+        LawBrokenError: If the law is broken.
     """
     for one in made:
         claimed = one.choice.noise_multiplier
@@ -50,7 +53,17 @@ def noise_is_accounted(name: str, said: Guarantee, made: Iterable[Chosen], noise
 def one_unit_adds_a_full_score_at_most(
     name: str, said: Guarantee, added: Integers, choice: Choice
 ) -> None:
-    """With one unit blank no sum rises, and none falls by more than the sensitivity."""
+    """Check that one unit lowers no candidate's sum, and raises none by more than the sensitivity.
+
+    Args:
+        name: The subject's name, for the message.
+        said: The claimed guarantee.
+        added: What the unit adds to each sum, in steps of the grid.
+        choice: The grid of the choice.
+
+    Raises:
+        LawBrokenError: If the law is broken.
+    """
     scores = added * choice.spacing
     hold(
         bool((scores >= 0).all() and (scores <= said.sensitivity * (1 + ROUNDING)).all()),

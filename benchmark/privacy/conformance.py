@@ -1,10 +1,11 @@
-"""The laws of whatever is fitted privately, measured without a look inside.
+"""Laws that every private fit must keep, measured from outside.
 
-A subject is a fit, or a site's side of one, of which is known what comes out for which patches and
-noise. Two laws together carry the whole guarantee. What passes through ``Noise.noised``, or through
-``Noise.chosen``, is moved by one unit no further, and noised no less, than was accounted; and
-everything that leaves is a function of that alone (after dp-recorder, arXiv:2602.17454, where a
-program is replayed to find out what its mechanisms were told).
+A subject is a fit, or a site's side of one. The laws need only a function from patches and noise to
+everything that the fit releases. Two laws together carry the whole guarantee. First, one unit moves
+what passes through ``Noise.noised`` or ``Noise.chosen`` no further, and the noise is no smaller,
+than was accounted. Second, everything that is released is a function of those outputs alone. The
+second law follows dp-recorder (arXiv:2602.17454), which replays a program to find what its
+mechanisms received.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from benchmark.privacy.replay import Chosen, Draw, Output, Recorder, Replayer, U
 
 DEVIATIONS = 5.0
 CHANCE = 1e-6
-"""An honest subject breaks a measured law about this often."""
+"""The probability with which a correct subject fails a measured law."""
 
 ENOUGH = 150
-"""Numbers whose spread tells noise from 0.7 of it."""
+"""How many numbers it takes to tell the right noise from 0.7 of it by their spread."""
 
 ENTRIES = 12
-"""Of each unit in draws: enough to see one that enters always, or never."""
+"""How often each unit is expected in the draws: enough to see one that enters always, or never."""
 
 REPEATS = 40
 ROUNDING = 1e-9
@@ -42,13 +43,13 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A fit, or a site's side of one.
+    """A fit, or a site's side of one, that is tested.
 
     Attributes:
-        name: Of whom a broken law is told.
+        name: The name for messages.
         guarantee: What it claims.
-        patches: What it is tried on.
-        leaves: From patches and noise to all that leaves, as bytes by name.
+        patches: The patches that it is tested on.
+        leaves: Maps patches and noise to everything that the fit releases, as bytes by name.
     """
 
     name: str
@@ -58,26 +59,35 @@ class Subject:
 
     @property
     def units(self) -> int:
-        """N, from public numbers."""
+        """The public number of units, N."""
         each = 1 if self.guarantee.unit == "patient" else self.guarantee.patches_per_patient
         return self.guarantee.patients * each
 
     def source(self, number: int = 0) -> Noise:
-        """A seeded source, the same for every fit of one number."""
+        """Make a seeded noise source; the same number gives the same noise."""
         return SeededNoise("conformance", self.name, number)
 
     def record(self, patches: Patches, number: int = 0) -> Recorder:
-        """What a fit asked its noise for."""
+        """Run the fit once and record the draws and the outputs of its mechanisms.
+
+        Args:
+            patches: The patches to fit on.
+            number: The number of the noise source.
+        """
         recorder = Recorder(self.source(number))
         self.leaves(patches, recorder)
         return recorder
 
 
 def is_post_processing_but_for_its_mechanisms(subject: Subject) -> None:
-    """Fed the outputs of its mechanisms, it ends the same on neighbours, on others, on nobody.
+    """Check that everything a fit releases depends on its mechanisms' outputs alone.
 
-    Its noise says that no seed makes it, as for patients: a fit may do something else where a seed
-    does.
+    The outputs of one fit are replayed to fits on neighbouring, other, blank and no data; all must
+    end the same. The noise says that it is unseeded, as for patients, because a fit might behave
+    differently when it sees a seed.
+
+    Raises:
+        LawBrokenError: If something else leaves.
     """
     recorder = Recorder(Unseeded(subject.source()))
     expected = subject.leaves(subject.patches, recorder)
@@ -93,7 +103,14 @@ def is_post_processing_but_for_its_mechanisms(subject: Subject) -> None:
 
 
 def noise_is_that_which_was_accounted(subject: Subject) -> None:
-    """On blank units its mechanisms' outputs spread as σ times the sensitivity, T times over."""
+    """Check on blank data that outputs have the accounted spread and number.
+
+    The standard deviation must be σ times the sensitivity, there must be T outputs, and
+    neighbouring numbers must not correlate. Choices are checked by their own law.
+
+    Raises:
+        LawBrokenError: If the noise is not that which was accounted.
+    """
     if subject.guarantee.is_pure:
         _hold_choices(subject)
         return
@@ -135,7 +152,13 @@ def _hold_count(subject: Subject, recorded: int, of_its_kind: int) -> None:
 
 
 def one_unit_moves_its_sums_by_the_sensitivity_at_most(subject: Subject) -> None:
-    """With one unit blank, and all its mechanisms' outputs as they were, no sum moves further."""
+    """Check that blanking one unit moves no sum by more than the sensitivity.
+
+    All outputs of the mechanisms are replayed, so that both fits take the same steps.
+
+    Raises:
+        LawBrokenError: If a sum moves further.
+    """
     recorder = subject.record(subject.patches)
     for without in neighbours(subject.patches, subject.guarantee.unit):
         replayer = Replayer(subject.source(), recorder.outputs)
@@ -159,7 +182,11 @@ def _hold_moved(subject: Subject, whole: Output | Chosen, without: Output | Chos
 
 
 def draws_every_unit_at_the_accounted_rate(subject: Subject) -> None:
-    """It reads whom a Poisson draw of its own chose for that step, each unit at the rate q."""
+    """Check that each step reads only units of its own Poisson draw, at the rate q.
+
+    Raises:
+        LawBrokenError: If another unit is read, or the rate of a unit is not q.
+    """
     said, counts, steps = subject.guarantee, np.zeros(subject.units), 0
     if said.sampling_rate == 1:
         return
@@ -207,13 +234,13 @@ def _steps(subject: Subject, number: int) -> Iterator[tuple[Draw, NDArray[np.int
 
 
 class Heard:
-    """What a fit tells while it runs.
+    """A recorder for what a fit reports while it runs.
 
     Args:
-        noise: The fit's.
+        noise: The noise source of the fit.
 
     Attributes:
-        context: To fit with.
+        context: The context to fit with.
     """
 
     def __init__(self, noise: Noise) -> None:
@@ -228,7 +255,7 @@ class Heard:
         )
 
     def content(self) -> dict[str, bytes]:
-        """All of it, by what it is."""
+        """Return all charges, curves and checkpoints as bytes, by what they are."""
         told = "\n".join(self._told).encode()
         return {"charge or curve": told, "checkpoint": self._kept.content()}
 
@@ -274,7 +301,12 @@ LAWS: dict[str, Callable[[Subject], None]] = {
 
 
 def others(patches: Patches) -> dict[str, Patches]:
-    """Data sets of the same public numbers: neighbours, wholly other ones, blank ones, none."""
+    """Make other data sets with the same public numbers.
+
+    Returns:
+        By description: data without a patient, without a patch, random data, blank patches and no
+        patches.
+    """
     rng = np.random.default_rng(1)
     masks = (rng.random(patches.masks.shape) < 0.2).astype(np.uint8)
     images = rng.uniform(-1, 1, patches.images.shape).astype(np.float32)
@@ -289,14 +321,21 @@ def others(patches: Patches) -> dict[str, Patches]:
 
 
 def blank(patches: Patches) -> Patches:
-    """As many patches of nothing."""
+    """Return the same number of patches with images and masks of zeros."""
     return replace(
         patches, images=np.zeros_like(patches.images), masks=np.zeros_like(patches.masks)
     )
 
 
 def neighbours(patches: Patches, unit: str) -> Iterator[Patches]:
-    """The same with one unit blank: the first and the last patient, or their last patch."""
+    """Yield copies of the data with one unit removed.
+
+    The unit is the first and then the last patient, or the last patch of each.
+
+    Args:
+        patches: The patients' patches.
+        unit: ``patient`` or ``patch``.
+    """
     assert patches.patient is not None  # noqa: S101  (subjects are tried on patients)
     for patient in (0, patches.patients - 1):
         gone = patches.patient == patient

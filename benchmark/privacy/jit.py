@@ -1,4 +1,4 @@
-"""How this package's loops are compiled: by numba, at their first call."""
+"""Compilation of this package's loops by numba, at their first call."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numba import njit
 
 
 def jit(function: Callable[..., Any]) -> Any:
-    """Compiled once for all processes, where there is a place to keep it."""
+    """Compile a function with numba, and cache the result for all processes where possible."""
     return _jit(function)
 
 
 def reordering_jit(function: Callable[..., Any]) -> Any:
-    """The same for sums whose order does not matter, so that vectors add them up."""
+    """Compile like ``jit``, and let sums be reordered so that vector instructions can add them."""
     return _jit(function, fastmath={"reassoc", "contract"})
 
 

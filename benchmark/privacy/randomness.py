@@ -1,8 +1,8 @@
-"""Where the private noise and the Poisson draws come from.
+"""The sources of private noise and of Poisson draws.
 
-A guarantee holds against whoever cannot guess either: the draws are as secret as the noise, since
-sampling amplifies privacy only while it is unknown who was drawn. A release takes both from the
-operating system; a benchmark may seed both to repeat a run, and says so.
+A guarantee holds against anyone who can guess neither. The draws must be as secret as the noise,
+because sampling amplifies privacy only while it is unknown who was drawn. A release takes both from
+the operating system. A benchmark may seed both to repeat a run, and its guarantee says so.
 
 Both sources follow :class:`benchmark.core.mechanism.Noise`, and turn random words into noise in the
 same way (``mechanisms.discrete``).
@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from benchmark.core.mechanism import Choice, Grid, Integers
 
 _FEW = 1024
-"""Words that the operating system hands out faster than a cipher is set up."""
+"""Up to this many words, the operating system is faster than setting up a cipher."""
 
 
 class SeededNoise:
-    """Repeats itself: two independent streams, for batches and for noise, from one key.
+    """Repeatable noise: two independent streams, for batches and for noise, from one key.
 
     Args:
-        *key: What tells this stream from others, say seed, purpose and run key. ``1`` and ``"1"``
-            are two keys, and so are ``("ab", "c")`` and ``("a", "bc")``.
+        *key: What distinguishes this stream from others, such as seed, purpose and run key. ``1``
+            and ``"1"`` are two keys, and so are ``("ab", "c")`` and ``("a", "bc")``.
 
     Raises:
         ValueError: For an empty key.
@@ -43,7 +43,7 @@ class SeededNoise:
         self._noise = _stream(*key, "noise")
 
     def poisson(self, n: int, rate: float) -> NDArray[np.int64]:
-        """Draws indices below ``n``, ascending; each enters independently with ``rate``.
+        """Draw indices below ``n``, ascending; each enters independently with probability ``rate``.
 
         Raises:
             ValueError: For a rate outside [0, 1].
@@ -52,39 +52,40 @@ class SeededNoise:
         return np.flatnonzero(self._batches.random(n) < rate)
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
-        """A mechanism's sums, in steps of the grid, plus noise of the grid's law."""
+        """Return a mechanism's sums, in steps of the grid, plus noise of the grid's law."""
         found = grid.law.draw(len(sums), self._noise.bit_generator.random_raw)
         return np.add(found, sums, out=found)
 
     def chosen(self, sums: Integers, choice: Choice) -> int:
-        """The index of one of a mechanism's sums, in steps of the grid, by the choice's law."""
+        """Choose one of a mechanism's sums by the choice's law, and return its index."""
         return choice.law.draw(sums, self._noise.bit_generator.random_raw)
 
     def state(self) -> dict[str, str]:
-        """Where both streams stand."""
+        """Return the states of both streams."""
         return {"batches": state_of(self._batches), "noise": state_of(self._noise)}
 
     def restore(self, state: Mapping[str, str]) -> None:
-        """Goes back to where both streams stood."""
+        """Set both streams back to an earlier state."""
         restore(self._batches, state["batches"])
         restore(self._noise, state["noise"])
 
 
 class SystemNoise:
-    """Draws from the operating system's cryptographic source; no seed, no state, safe to fork.
+    """Noise from the operating system's cryptographic source; no seed, no state, safe to fork.
 
     Guarantees:
         * A unit enters with a probability of at most ``rate``, and at least ``rate`` - 2^-64.
-        * Noise is made by the grid's law, exact or as good as exact (``mechanisms.discrete``), from
-          the system's bits, or where it needs thousands of words from AES-256 under a fresh key of
-          such bits, ten times as fast; no float is in it. Whoever could tell that from random bits
-          would have broken AES; the system's own source rests on such a cipher too.
+        * Noise follows the grid's law, exactly or up to a negligible error
+          (``mechanisms.discrete``). Its bits come from the system. Where thousands of words are
+          needed, they come from AES-256 under a fresh key of such bits, which is ten times as fast.
+          No float is involved. Telling these words from random bits would mean breaking AES; the
+          system's own source depends on such a cipher too.
     """
 
     seeded = False
 
     def poisson(self, n: int, rate: float) -> NDArray[np.int64]:
-        """Draws indices below ``n``, ascending; each enters independently with ``rate``.
+        """Draw indices below ``n``, ascending; each enters independently with probability ``rate``.
 
         Raises:
             ValueError: For a rate outside [0, 1].
@@ -95,29 +96,33 @@ class SystemNoise:
         return np.flatnonzero(_words(n) < np.uint64(int(rate * 2.0**64)))
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
-        """A mechanism's sums, in steps of the grid, plus noise of the grid's law."""
+        """Return a mechanism's sums, in steps of the grid, plus noise of the grid's law."""
         found = grid.law.draw(len(sums), _words)
         return np.add(found, sums, out=found)
 
     def chosen(self, sums: Integers, choice: Choice) -> int:
-        """The index of one of a mechanism's sums, in steps of the grid, by the choice's law."""
+        """Choose one of a mechanism's sums by the choice's law, and return its index."""
         return choice.law.draw(sums, _words)
 
     def state(self) -> None:
-        """Nobody can repeat it."""
+        """Return ``None``, because this noise cannot be repeated."""
 
     def restore(self, state: Mapping[str, str]) -> None:
-        """Refused, always: the same noise with another batch would betray the difference."""
+        """Refuse, always. The same noise with another batch would reveal the difference.
+
+        Raises:
+            ValueError: Always.
+        """
         raise ValueError("Noise from the operating system cannot be repeated.")
 
 
 def state_of(rng: np.random.Generator) -> str:
-    """Where a generator stands, as JSON."""
+    """Return the state of a NumPy generator as JSON."""
     return json.dumps(rng.bit_generator.state, default=lambda numbers: numbers.tolist())
 
 
 def restore(rng: np.random.Generator, state: str) -> None:
-    """Goes back to where a generator stood."""
+    """Set a NumPy generator back to a state from ``state_of``."""
     rng.bit_generator.state = json.loads(state)
 
 
@@ -139,11 +144,11 @@ def _words(n: int) -> NDArray[np.uint64]:
 
 
 def keystream(secret: bytes, count: int) -> bytes:
-    """So many bytes of AES-256 in counter mode (NIST SP 800-38A, section 6.5).
+    """Return bytes of AES-256 in counter mode (NIST SP 800-38A, section 6.5).
 
     Args:
         secret: 48 bytes, used once: the key, then the counter's first value.
-        count: How many.
+        count: How many bytes.
     """
     cipher = Cipher(algorithms.AES(secret[:32]), modes.CTR(secret[32:]))
     return cipher.encryptor().update(bytes(count))

@@ -1,7 +1,8 @@
-"""Noise that remembers what mechanisms put out, and noise that puts the same out again.
+"""Noise sources that record the outputs of mechanisms, and sources that replay them.
 
 All that a private fit learns of its patients passes through ``Noise.noised`` and ``Noise.chosen``.
-Fed the outputs of another fit, it must end as that one did, whatever its own patients hold.
+If a fit is fed the outputs of another fit, it must end as that one did, whatever its own patients
+hold.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ OTHER_MECHANISMS = "The law is: which mechanisms a fit runs, and how often, depe
 
 
 class Output(NamedTuple):
-    """What a mechanism put out: its sums, in steps of the grid, before and after the noise."""
+    """The output of a mechanism: its sums, in steps of the grid, before and after the noise."""
 
     sums: Integers
     grid: Grid
@@ -27,7 +28,7 @@ class Output(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What a mechanism chose: the sums, in steps of the grid, and which of them."""
+    """The choice of a mechanism: the sums, in steps of the grid, and the index of the winner."""
 
     sums: Integers
     choice: Choice
@@ -35,7 +36,7 @@ class Chosen(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """A Poisson draw: of how many units, at what rate, and who entered."""
+    """A Poisson draw: the number of units, the rate, and the indices that entered."""
 
     units: int
     rate: float
@@ -43,7 +44,7 @@ class Draw(NamedTuple):
 
 
 class Recorder:
-    """A source of noise that remembers everything it was asked for, in order.
+    """A noise source that records all draws and outputs, in order.
 
     Args:
         source: Where noise and draws come from.
@@ -58,43 +59,43 @@ class Recorder:
 
     @property
     def seeded(self) -> bool:
-        """As the source."""
+        """Whether the source is seeded."""
         return self._source.seeded
 
     @property
     def outputs(self) -> list[Output | Chosen]:
-        """What mechanisms put out."""
+        """The recorded outputs and choices, without the draws."""
         return [event for event in self.events if not isinstance(event, Draw)]
 
     def poisson(self, n: int, rate: float) -> NDArray[np.int64]:
-        """The source's draw."""
+        """Return the source's draw and record it."""
         drawn = self._source.poisson(n, rate)
         self.events.append(Draw(n, rate, drawn))
         return drawn
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
-        """The source's answer."""
+        """Return the source's noised sums and record them."""
         found = self._source.noised(sums, grid)
         self.events.append(Output(sums.copy(), grid, found.copy()))
         return found
 
     def chosen(self, sums: Integers, choice: Choice) -> int:
-        """The source's answer."""
+        """Return the source's choice and record it."""
         found = self._source.chosen(sums, choice)
         self.events.append(Chosen(sums.copy(), choice, found))
         return found
 
     def state(self) -> Mapping[str, Any] | None:
-        """The source's."""
+        """Return the source's state."""
         return self._source.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """The source's."""
+        """Restore the source's state."""
         self._source.restore(state)
 
 
 class Unseeded:
-    """A seeded source that says it is none: what a fit on patients sees, and can be repeated.
+    """A seeded source that claims to be unseeded, so that a fit on patients can be repeated.
 
     Args:
         source: Where noise and draws come from.
@@ -106,31 +107,31 @@ class Unseeded:
         self._source = source
 
     def poisson(self, n: int, rate: float) -> NDArray[np.int64]:
-        """The source's draw."""
+        """Return the source's draw."""
         return self._source.poisson(n, rate)
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
-        """The source's answer."""
+        """Return the source's noised sums."""
         return self._source.noised(sums, grid)
 
     def chosen(self, sums: Integers, choice: Choice) -> int:
-        """The source's answer."""
+        """Return the source's choice."""
         return self._source.chosen(sums, choice)
 
     def state(self) -> Mapping[str, Any] | None:
-        """Nobody knows it."""
+        """Return ``None``, as an unseeded source does."""
         return None
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing to go on from."""
+        """Do nothing."""
 
 
 class Replayer(Recorder):
     """A recorder that answers with the outputs of another fit, whatever the sums are.
 
     Args:
-        source: A source like the other fit's: the draws are its own, and its noise is passed over.
-        outputs: What the other fit's mechanisms put out.
+        source: A source like the other fit's. The draws come from it; its noise is discarded.
+        outputs: The outputs of the other fit's mechanisms.
     """
 
     def __init__(self, source: Noise, outputs: Sequence[Output | Chosen]) -> None:
@@ -138,10 +139,10 @@ class Replayer(Recorder):
         self._left: Iterator[Output | Chosen] = iter(outputs)
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
-        """The next recorded output.
+        """Return the next recorded output.
 
         Raises:
-            LawBrokenError: If the other fit had no such mechanism then.
+            LawBrokenError: If the other fit had no such mechanism at this point.
         """
         super().noised(sums, grid)
         other = next(self._left, None)
@@ -150,10 +151,10 @@ class Replayer(Recorder):
         raise LawBrokenError(OTHER_MECHANISMS)
 
     def chosen(self, sums: Integers, choice: Choice) -> int:
-        """The next recorded choice.
+        """Return the next recorded choice.
 
         Raises:
-            LawBrokenError: If the other fit had no such mechanism then.
+            LawBrokenError: If the other fit had no such mechanism at this point.
         """
         super().chosen(sums, choice)
         other = next(self._left, None)
@@ -163,5 +164,5 @@ class Replayer(Recorder):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left that the other fit's mechanisms put out."""
+        """Whether no recorded output is left. It consumes the next one, so ask once, at the end."""
         return next(self._left, None) is None

@@ -1,1 +1,1 @@
-"""What a cell leaves, typed: read and written here, and known without anything that runs."""
+"""Typed results of cells: their files, tables and texts. Nothing here runs a cell."""

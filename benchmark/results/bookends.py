@@ -1,13 +1,13 @@
-"""The free rows of a sweep, and what every other row has above the best of them.
+"""The free rows of a sweep, and by how much other rows exceed the best of them.
 
-A free row looks at no patient (ε = 0): random vessels (``simulator``), and segmenters that rest on
+A free row uses no patient (ε = 0): random vessels (``simulator``), and segmenters that use
 published constants alone. A generator that spends ε must beat the best of them. Which one that is
-depends on the data, so it is chosen, by mean Dice on *validation* patients: whoever chose on test
-patients would measure the others against luck. The choice is made once for all test sets.
+depends on the data, so it is chosen by mean Dice on *validation* patients. A choice on test
+patients would favour the row that was lucky on them. The choice is made once for all test sets.
 
-Free rows without such a score (no validation patients, results of earlier versions, or scores of so
-few patients that they may not leave) cannot be chosen among. Then the simulator stands for them,
-whatever it reaches, and the table says that it was not chosen.
+Free rows without such a score cannot be chosen among. The score is missing without validation
+patients, in results of earlier versions, and where the patients are too few to publish it. Then the
+simulator is used, whatever it reaches, and the table says that it was not chosen.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from benchmark.results.spec import PlugIn, RunSpec
 
 UPPER, LOWER = "real", "simulator"
 METHODS = ("threshold", "frangi")
-"""Segmenters that rest on published constants alone, in a row of their own."""
+"""Segmenters that use published constants alone; each has a row of its own."""
 
 FREE = (LOWER, *METHODS)
-"""The free rows: they look at no patient."""
+"""The free rows: they use no patient."""
 
 LEAST_ROOM = 0.05
-"""Of Dice, between real patches and the best free row: with less, a gain would be divided by what
-one fit and the next differ by (docs/experiments.md)."""
+"""The least difference in Dice between real patches and the best free row for which a gain is
+computed. With less, the divisor would be as small as the differences between fits
+(docs/experiments.md)."""
 
 GAIN = (
     "gain: (Dice − free) / (real − free), with free the best free row (ε = 0), marked *; empty "
@@ -46,7 +47,7 @@ class Choice(NamedTuple):
     Attributes:
         name: Its name.
         scores: The mean validation Dice of every free row; empty where there is none.
-        patients: How many validation patients there were; ``None`` if it was not chosen by them.
+        patients: The number of validation patients; ``None`` if it was not chosen by them.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Choice(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Which it is and why, in a sentence."""
+        """A sentence that names the row and says why."""
         if self.patients is None:
             why = "not chosen, as not every free row has a score on validation patients"
             return f"The free row is {self.name}, {why}."
@@ -65,15 +66,18 @@ class Choice(NamedTuple):
 
 
 def is_free(spec: RunSpec) -> bool:
-    """Whether a cell is a free row."""
+    """Tell whether a cell is a free row."""
     return spec.generator.name in FREE and spec.epsilon == 0
 
 
 def best_free(rows: Mapping[str, Sequence[Result]]) -> Choice | None:
-    """The best free row by validation Dice; ``None`` where there is none to compare with.
+    """Choose the best free row by mean validation Dice.
 
     Args:
         rows: The results of finished cells by the name of their free row.
+
+    Returns:
+        The choice; ``None`` if there is no free row.
     """
     there = {name: results for name in FREE if (results := rows.get(name))}
     told = [result for results in there.values() for result in results]
@@ -87,10 +91,20 @@ def best_free(rows: Mapping[str, Sequence[Result]]) -> Choice | None:
 
 
 def gain(dice: float | None, free: float | None, real: float | None) -> float | None:
-    """(Dice − free) / (real − free); ``None`` where a part is missing or ``LEAST_ROOM`` is.
+    """Compute (Dice − free) / (real − free).
 
-    >>> gain(0.75, 0.5, 1.0), gain(0.8, 0.7, 0.72)
-    (0.5, None)
+    Args:
+        dice: The row's Dice.
+        free: The Dice of the best free row.
+        real: The Dice of the upper bookend.
+
+    Returns:
+        The gain; ``None`` where a value is missing or ``real`` is not ``LEAST_ROOM`` above
+        ``free``.
+
+    Examples:
+        >>> gain(0.75, 0.5, 1.0), gain(0.8, 0.7, 0.72)
+        (0.5, None)
     """
     if dice is None or free is None or real is None or real - free < LEAST_ROOM:
         return None
@@ -98,9 +112,17 @@ def gain(dice: float | None, free: float | None, real: float | None) -> float | 
 
 
 def reference_of(spec: RunSpec, specs: Sequence[RunSpec]) -> RunSpec | None:
-    """The upper bookend's cell that a cell is a fraction of, if the sweep has one.
+    """Find the upper bookend's cell that a cell is compared with.
 
-    Where the segmenter itself was fitted privately, it is that of the sweep's first segmenter.
+    It has the same seed and segmenter. Where the segmenter itself was fitted privately, it is the
+    one of the sweep's first segmenter.
+
+    Args:
+        spec: The cell.
+        specs: The sweep's cells.
+
+    Returns:
+        The reference; ``None`` if the sweep has none, or for the upper bookend itself.
     """
     if spec.generator.name == UPPER:
         return None
@@ -117,7 +139,11 @@ def reference_of(spec: RunSpec, specs: Sequence[RunSpec]) -> RunSpec | None:
 
 
 def fraction(result: Result, reference: Result | None) -> dict[str, float] | None:
-    """Dice over the reference's Dice, by test set; ``None`` without a usable reference."""
+    """Divide a cell's Dice by its reference's Dice, for each test set.
+
+    Returns:
+        The fractions by test set; ``None`` without a reference.
+    """
     if reference is None:
         return None
     yardstick = {test.name: test.dice.mean for test in reference.test_sets}
@@ -147,14 +173,30 @@ class FreeRows:
         self._cells = [(spec, result) for spec, result in cells if is_free(spec)]
 
     def choice(self, segmenter: PlugIn) -> Choice | None:
-        """The best for cells with that segmenter."""
+        """Choose the best free row for cells with a segmenter.
+
+        Returns:
+            The choice; ``None`` if there is no free row.
+        """
         rows: dict[str, list[Result]] = {}
         for spec, result in self._beside(segmenter):
             rows.setdefault(spec.generator.name, []).append(result)
         return best_free(rows)
 
     def dice(self, choice: Choice, segmenter: PlugIn, seed: int, test_set: str) -> float | None:
-        """The mean Dice of the chosen row's cell of that seed, if it is done; a method has one."""
+        """Return the mean Dice of the chosen row's cell on a test set.
+
+        A method has one cell for all seeds.
+
+        Args:
+            choice: The chosen row.
+            segmenter: The segmenter of the compared cell.
+            seed: The seed of the compared cell.
+            test_set: The test set's name.
+
+        Returns:
+            The mean; ``None`` if that cell is not done.
+        """
         tests = (
             test
             for spec, result in self._beside(segmenter)

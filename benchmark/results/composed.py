@@ -1,4 +1,4 @@
-"""What all private fits of a sweep cost together, to whoever sees every one of them."""
+"""The composed privacy cost of all private fits of a sweep."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from benchmark.results.summary import ALL
 
 
 class Together(NamedTuple):
-    """The composed ε of whoever sees every private fit of a sweep.
+    """The composed ε of all private fits of a sweep.
 
     Attributes:
-        fits: Fits with a finite ε; those without have none to compose.
+        fits: The number of fits with a finite ε; the others cannot be composed.
         unit: Their unit.
         delta: δ of the whole.
         epsilon: Composed, for the unit.
@@ -33,9 +33,16 @@ class Together(NamedTuple):
 
 
 def together(outcomes: Sequence[Outcome], store: Store) -> Together | None:
-    """What all private fits of the sweep cost together; ``None`` where there are fewer than two.
+    """Compose the ε of all private fits of a sweep.
 
     Sites have patients of their own: each site's fits are composed, and the largest total counts.
+
+    Args:
+        outcomes: The sweep's cells.
+        store: Where the results are.
+
+    Returns:
+        The composed cost; ``None`` for fewer than two private fits.
     """
     fits = [fit for o in outcomes if (result := store.result(o.spec)) and (fit := _fit(o, result))]
     if len(fits) < 2:

@@ -1,10 +1,10 @@
-"""What of a result may leave the place where it was computed: for MLflow, and for publishing.
+"""The parts of a result that may leave the place where it was computed, for MLflow or publication.
 
-Unless the data are phantoms, what was seen of single patients stays behind: their scores, who was
-left out and why, and what is noted of files (with names and paths), the training curves, which no
-noise protects, and how far synthetic patches lie from test patients who are so few that this tells
-of single ones. A duration depends on which patients were drawn, and on every volume's size: it
-leaves as one coarse number, without its stages; memory and the rounds' seconds stay.
+Unless the data are phantoms, whatever concerns single patients is removed: their scores, who was
+left out and why, and notes on files with names and paths. So are the training curves, which no
+noise protects, and distances of synthetic patches from test patients where these are few. A
+duration depends on which patients were drawn and on the size of each volume. It leaves as one
+coarse number, without its stages; memory and the rounds' seconds stay behind.
 """
 
 from __future__ import annotations
@@ -17,17 +17,25 @@ from benchmark.results.result import Result
 from benchmark.results.scored import TestSet
 
 DISTANCES = ("offline_distance", "mask_distance", "fid")
-"""What a test set says of synthetic patches."""
+"""The fields of a test set that describe synthetic patches."""
 
 FEWEST = 5
-"""So many patients have a mean that tells of none of them."""
+"""The fewest patients whose mean may leave, because it does not reveal a single one."""
 
 SOME_HAVE = tuple(metric.name for metric in METRICS if metric.can_lack)
-"""Scores that a patient may lack, as when no vessel has the calibre."""
+"""Scores that a patient may lack, for example if no vessel has the calibre."""
 
 
 def without_patients(result: Result, *, for_owner: bool = False) -> Result:
-    """The result as it may leave; for whoever has the data, with distances to few patients."""
+    """Remove from a result what may not leave; results on phantoms stay as they are.
+
+    Args:
+        result: The result.
+        for_owner: Whether the reader has the data, so that distances to few patients may stay.
+
+    Returns:
+        A copy without what concerns single patients.
+    """
     if not result.private_data:
         return result
     made = result.with_tests(lambda test: _without_patients(test, for_owner))
@@ -40,19 +48,23 @@ def without_patients(result: Result, *, for_owner: bool = False) -> Result:
 
 
 def is_small(test: TestSet) -> bool:
-    """Whether a test set has so few patients that a number about them tells of single ones."""
+    """Tell whether a test set has so few patients that a mean would reveal single ones."""
     return are_few(test.many)
 
 
 def are_few(patients: int | None) -> bool:
-    """Whether a mean over so many patients tells of single ones; unknown numbers are believed."""
+    """Tell whether there are so few patients that their mean would reveal single ones.
+
+    Args:
+        patients: The number; ``None``, if it is unknown, does not count as few.
+    """
     return patients is not None and patients < FEWEST
 
 
 def without_few(result: Result) -> Result:
-    """The result without test sets of so few patients, and without shares on them.
+    """Remove the test sets of too few patients, their fractions, and validation scores of too few.
 
-    Scores of so few validation patients stay behind, too.
+    Results on phantoms stay as they are.
     """
     if not result.private_data:
         return result
@@ -65,25 +77,33 @@ def without_few(result: Result) -> Result:
 
 
 def coarse(seconds: Mapping[str, float]) -> dict[str, float]:
-    """A cell's whole duration to one significant digit.
+    """Round a cell's whole duration to one significant digit, and drop its stages.
 
-    >>> coarse({"fit": 11.4, "total": 40.39}), coarse({"total": 163.0})
-    ({'total': 40.0}, {'total': 200.0})
+    Args:
+        seconds: By stage, with ``total``.
+
+    Examples:
+        >>> coarse({"fit": 11.4, "total": 40.39}), coarse({"total": 163.0})
+        ({'total': 40.0}, {'total': 200.0})
     """
     return {"total": float(f"{seconds['total']:.0e}")}
 
 
 def synthetic_may_leave(epsilon: float, *, seeded: bool) -> bool:
-    """Whether what was made from patients may be seen by others.
+    """Tell whether synthetic data made from patients may be seen by others.
 
-    Its ε must be finite, and nobody may be able to draw its noise again: whoever knows a seed takes
-    the noise away. What looked at no patient (ε = 0) may leave in any case.
+    Their ε must be finite and their noise unseeded, because a known seed removes the noise. Data
+    for which no patient was used (ε = 0) may always leave.
+
+    Args:
+        epsilon: The ε that was spent.
+        seeded: Whether the noise came from a seed.
     """
     return epsilon == 0 or (math.isfinite(epsilon) and not seeded)
 
 
 def curves_may_leave(result: Result) -> bool:
-    """Whether the training curves may leave too."""
+    """Tell whether the training curves may leave, as they may for phantoms alone."""
     return not result.private_data
 
 

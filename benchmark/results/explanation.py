@@ -1,4 +1,4 @@
-"""A result's privacy in words for a data-protection officer: what is promised, and what is not."""
+"""The privacy of a result in words for a data-protection officer: the promises and their limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmark.results.result import Result
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 
 MEANINGFUL = 10.0
-"""An ε above this says nothing that anybody could rely on."""
+"""An ε above this is no meaningful guarantee."""
 
 NOT_PRIVATE = (
     "No ε is claimed for the {} own patients, whom the generator never saw: a segmenter trained on "
@@ -21,7 +21,11 @@ REPLACED = {"patch": "one image patch with its vessel mask", "patient": "one pat
 
 
 def explain(result: Result) -> str:
-    """Paragraphs, each headed by its question."""
+    """Explain a result's privacy.
+
+    Returns:
+        Paragraphs, each with its question as the first line.
+    """
     guarantee = result.guarantee
     parts = {
         "What was done?": _done(result, guarantee),

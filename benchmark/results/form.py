@@ -1,4 +1,4 @@
-"""What all parts of a result file have in common."""
+"""The base of all parts of a result file."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ from benchmark.core.files import plain
 
 
 class Form(BaseModel):
-    """A part of a result file; what was not said when it was made is not written."""
+    """A part of a result file. Fields that were not given at construction are not written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def has(self, name: str) -> bool:
-        """Whether the file says something of it."""
+        """Tell whether a field was given."""
         return name in self.model_fields_set
 
     def but(self, *gone: str, **changed: Any) -> Self:
-        """The same with some fields changed, and without others."""
+        """Copy with some fields changed and others removed.
+
+        Args:
+            *gone: The names of fields to remove.
+            **changed: New values by field; they are not checked.
+        """
         kept = {name: getattr(self, name) for name in self.model_fields_set if name not in gone}
         values = {**kept, **changed}
         return self.model_construct(_fields_set={*values}, **values)
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return the fields that were given, as JSON can hold them."""
         said: dict[str, Any] = plain(self.model_dump(exclude_unset=True))
         return said

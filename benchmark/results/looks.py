@@ -1,7 +1,8 @@
-"""One colour and one marker for each generator, wherever it is drawn: page, pictures and MLflow.
+"""The colour and marker of each generator, in pages, pictures and MLflow.
 
-Colours differ in lightness as well as in hue, and markers say the same once more, for who tells
-colours apart badly. Each has a contrast of 3 to 1 or more with its background (WCAG 2.2, 1.4.11).
+Colours differ in lightness as well as in hue. Markers repeat the distinction for readers who cannot
+tell the colours apart. Each colour has a contrast of 3 to 1 or more with its background (WCAG 2.2,
+1.4.11).
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import NamedTuple
 
 
 class Look(NamedTuple):
-    """How a generator is drawn.
+    """The colours and the marker of a generator.
 
     Attributes:
-        light: Its colour on white.
-        dark: Its colour on a dark ground.
-        marker: Vega's name of its shape.
+        light: The colour on a white background.
+        dark: The colour on a dark background.
+        marker: Vega's name of the shape.
     """
 
     light: str
@@ -39,7 +40,7 @@ KNOWN = {
     "wgan": Look("#5c4400", "#e8d96b", "cross"),
     "dp-segmenter": Look("#0b7a7a", "#5fd4d4", "triangle-right"),
 }
-"""The suite's own."""
+"""The looks of the suite's own generators."""
 
 OTHERS = (
     Look("#a8401f", "#ff8f6b", "triangle-left"),
@@ -62,7 +63,7 @@ MARKERS = (
 
 
 def looks_of(generators: Mapping[str, str]) -> dict[str, Look]:
-    """How rows are drawn: in their generator's colour, the first of each with its marker.
+    """Assign a look to each row: its generator's colours, with different markers for several rows.
 
     Args:
         generators: Each row's generator, by the row's name.
@@ -78,10 +79,14 @@ def looks_of(generators: Mapping[str, str]) -> dict[str, Look]:
 
 
 def look_of(generator: str) -> Look:
-    """How a generator of that name is drawn; of an unknown one, always the same.
+    """Return the look of a generator. An unknown generator always gets the same one.
 
-    >>> look_of("dp-wgan").marker
-    'square'
+    Args:
+        generator: Its name.
+
+    Examples:
+        >>> look_of("dp-wgan").marker
+        'square'
     """
     digest = hashlib.sha256(generator.encode()).digest()
     return KNOWN.get(generator) or OTHERS[digest[0] % len(OTHERS)]

@@ -1,4 +1,4 @@
-"""The cross-site matrix: a generator trained at one site, tested on another's held-out patients."""
+"""The cross-site matrix: generators trained at one site and tested on another site's patients."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ TOGETHER, POOLED = "all sites, federated", "all patients, pooled"
 
 @dataclass(frozen=True, kw_only=True)
 class Square:
-    """One square of the matrix.
+    """One entry of the cross-site matrix.
 
     Attributes:
         generator: Its name.
         segmenter: The segmenter's name.
         epsilon: The target.
-        trained: The site that it was trained at, ``TOGETHER`` or ``POOLED``.
+        trained: The site at which it was trained, ``TOGETHER`` or ``POOLED``.
         tested: The site whose held-out patients it was tested on.
         dice: Their mean Dice, over patients and seeds; ``None`` if the site has none.
-        patients: How many they are.
+        patients: The number of these patients.
     """
 
     generator: str
@@ -46,7 +46,7 @@ class Square:
 def cross_site(
     outcomes: Sequence[Outcome], held_out: Mapping[str, Sequence[str]], store: Store
 ) -> list[Square]:
-    """Every square that the sweep's cells fill.
+    """Compute every entry that the sweep's cells allow.
 
     Args:
         outcomes: The sweep's cells.
@@ -79,7 +79,12 @@ def cross_site(
 
 
 def write_matrix(path: Path, squares: Sequence[Square]) -> None:
-    """Writes the squares as CSV, whole or not at all."""
+    """Write the entries as CSV, whole or not at all.
+
+    Args:
+        path: The file.
+        squares: The entries.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(Square.__dataclass_fields__)

@@ -1,4 +1,4 @@
-"""How the cells of a sweep ended."""
+"""The outcomes of a sweep's cells."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ State = Literal["done", "kept", "failed", "busy"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a cell ended.
+    """The outcome of a cell.
 
     Attributes:
         spec: The cell.
         state: ``done`` if computed now, ``kept`` from before, ``failed``, or ``busy`` where another
             process holds it.
         error: Why it failed: one sentence for a known error, else a traceback.
-        trace: The traceback of whatever it failed by, where it ran in this very process.
+        trace: The traceback of the failure, if the cell ran in this process.
     """
 
     spec: RunSpec

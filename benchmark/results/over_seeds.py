@@ -1,4 +1,4 @@
-"""What the cells of one row, which differ in the seed alone, say of a score together."""
+"""Scores of a row over all its seeds. The cells of a row differ in the seed alone."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from benchmark.results.scored import TestSet
 from benchmark.results.spec import RunSpec
 
 Tests = Mapping[int, TestSet]
-"""What each seed's result says of one test set."""
+"""One test set in each seed's result, by seed."""
 
 
 def is_certain(spec: RunSpec) -> bool:
-    """Whether nothing of a cell is drawn at random, so that one seed tells all."""
+    """Tell whether a cell has no randomness, so that one seed is enough."""
     return spec.generator.name in METHODS
 
 
 def told_of(tests: Tests, score: str, *, certain: bool = False) -> Told:
-    """A score by seed and patient, or by seed where single patients are not told.
+    """Collect a score by seed and patient, or by seed alone where single patients are not given.
 
     Args:
         tests: By seed; one or more.
         score: Its name.
-        certain: Whether nothing is drawn at random.
+        certain: Whether a cell has no randomness.
     """
     cells = {
         seed: {one.patient: getattr(one, score) for one in test.patients}
@@ -52,11 +52,14 @@ def _means(tests: Tests, score: str, certain: bool) -> Means:
 
 
 def dice_together(tests: Tests, *, certain: bool) -> dict[str, Any]:
-    """Mean Dice of a row's seeds, its interval and what it varies by, as a summary's row has them.
+    """Compute a row's mean Dice over seeds, its interval and its standard deviations.
 
     Args:
         tests: By seed; one or more.
-        certain: Whether nothing is drawn at random.
+        certain: Whether a cell has no randomness.
+
+    Returns:
+        The values by the names of the summary's columns.
     """
     found = within(estimate(told_of(tests, "dice", certain=certain)), 0, 1)
     said: dict[str, Any] = {"seeds": found.seeds, "dice_mean": found.mean}

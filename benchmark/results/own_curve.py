@@ -1,4 +1,4 @@
-"""Dice against the number of own patients: the curve that ``--own-patients`` asks for."""
+"""Dice against the number of own patients, as ``--own-patients`` asks for it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ ALONE = "own patients alone"
 
 @dataclass(frozen=True, kw_only=True)
 class OwnPoint:
-    """What a segmenter reached with some own patients on one test set.
+    """The score of a segmenter that learnt from some own patients, on one test set.
 
     Attributes:
-        generator: Whose synthetic patches it learnt from too; ``ALONE`` for none.
+        generator: The generator whose synthetic patches it also learnt from; ``ALONE`` for none.
         segmenter: Its name.
         epsilon: The target of the generator's fit; ``None`` for ``ALONE``, as none is claimed.
-        seed: The cell's.
-        own_patients: From how many own patients' patches it learnt.
-        test_set: Its name.
+        seed: The cell's seed.
+        own_patients: The number of own patients whose patches it learnt from.
+        test_set: The test set's name.
         dice: The mean over the patients of the test set.
         dice_low: The lower end of its 95 % interval over them.
         dice_high: The upper end.
-        patients: How many they are.
+        patients: The number of these patients.
     """
 
     generator: str
@@ -51,7 +51,11 @@ class OwnPoint:
 
 
 def own_curve(outcomes: Sequence[Outcome], store: Store) -> list[OwnPoint]:
-    """Every point of the sweep's cells; none where no own patients were asked for."""
+    """Collect the points of the sweep's cells.
+
+    Returns:
+        The points; none where no own patients were asked for.
+    """
     found: dict[tuple[Any, ...], OwnPoint] = {}
     for outcome in outcomes:
         result = store.result(outcome.spec)
@@ -64,7 +68,13 @@ def own_curve(outcomes: Sequence[Outcome], store: Store) -> list[OwnPoint]:
 
 
 class Judgement(NamedTuple):
-    """Some own patients, whether alone, and the tests."""
+    """The scores with some own patients.
+
+    Attributes:
+        patients: The number of own patients.
+        alone: Whether the segmenter learnt from these alone.
+        tests: The test sets.
+    """
 
     patients: int
     alone: bool
@@ -72,7 +82,10 @@ class Judgement(NamedTuple):
 
 
 def judgements(result: Result) -> Iterator[Judgement]:
-    """All of a result, that without own patients first; none if it has no others."""
+    """Yield all judgements of a result, first the one without own patients.
+
+    A result that has no own patients yields none.
+    """
     if result.own:
         yield Judgement(0, False, result.test_sets)
     for one in result.own:
@@ -81,7 +94,7 @@ def judgements(result: Result) -> Iterator[Judgement]:
 
 
 def write_own_curve(path: Path, points: Sequence[OwnPoint]) -> None:
-    """Writes the points as CSV, whole or not at all."""
+    """Write the points as CSV, whole or not at all."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(OwnPoint.__dataclass_fields__)

@@ -1,4 +1,4 @@
-"""Which suite computed a result: its version, and the commit where there is one."""
+"""The version and the commit of the suite that computed a result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNKNOWN = "unknown"
 
 @cache
 def git_commit() -> str:
-    """The commit that the suite runs from; ``unknown`` where it is installed without one."""
+    """Return the commit of the checkout that the suite runs from; ``unknown`` if there is none."""
     here = Path(__file__)
     git = ["git", "-C", str(here.parent)]
     try:
@@ -26,11 +26,11 @@ def git_commit() -> str:
 
 
 def suite() -> dict[str, str]:
-    """The version and the commit."""
+    """Return the suite's ``version`` and ``commit``."""
     return {"version": version("angiobench"), "commit": git_commit()}
 
 
 def peak_mib() -> float:
-    """The most memory that this process ever held."""
+    """Return the most memory that this process has ever used, in MiB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)

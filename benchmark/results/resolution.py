@@ -1,7 +1,7 @@
-"""What difference in Dice a sweep's seeds and patients can show, said before anything runs.
+"""The differences in Dice that a sweep's seeds and patients can show, stated before it runs.
 
-It rests on the variance parts of the shipped board (``variance_parts``): phantoms under its
-protocol, which other data need not be like.
+The numbers come from the variance parts of the shipped board (``variance_parts``). These are for
+phantoms under its protocol; other data may differ.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from benchmark.results.bookends import FREE, UPPER
 from benchmark.results.variance_parts import Known, shipped
 
 WANTED = 0.03
-"""Of Dice: a difference that many would like to see."""
+"""A difference in Dice that would matter to many users."""
 
 
 def resolution(generators: Sequence[str], unit: Unit, seeds: int, patients: int) -> list[str]:
-    """Two sentences; one where nothing can show, and none of bookends alone.
+    """Write one or two sentences on the smallest difference that a sweep can show.
 
     Args:
-        generators: Their names; bookends among them are passed over.
+        generators: Their names; bookends among them are ignored.
         unit: What is protected.
         seeds: How many seeds each row has.
         patients: How many test patients there are.
+
+    Returns:
+        Two sentences; one where no difference can be shown; none if there are bookends alone.
     """
     parts = shipped()
     known = {name: parts.known(name, unit) for name in generators if name not in (UPPER, *FREE)}

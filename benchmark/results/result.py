@@ -1,9 +1,9 @@
-"""What came of a cell, as its file has it: read and written here, and checked whenever it is read.
+"""The result of a cell, as its file has it. It is checked whenever it is read.
 
-A file that lacks a field, has one of another type or out of bounds, or whose means do not follow
-from its own patients is refused with one sentence. Earlier versions of the suite wrote the
-distances of synthetic patches, which tell of the main test set's patients, beside the test sets;
-they are moved there when such a file is read.
+A file is refused with one sentence if a field is missing, of another type or out of bounds, or if
+its means do not follow from its own patients. Earlier versions of the suite wrote the distances of
+synthetic patches, which concern the main test set's patients, beside the test sets. They are moved
+there when such a file is read.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ Spec = Annotated[
 
 
 class SiteResult(Form):
-    """What a federated fit gives the patients of one site."""
+    """The guarantee of a federated fit for the patients of one site."""
 
     site: Name
     guarantee: Guaranteed
 
 
 class OwnResult(Form):
-    """What a segmenter reached with some own patients.
+    """The scores of segmenters that learnt from some own patients.
 
     Attributes:
-        patients: How many.
-        test_sets: From synthetic patches and theirs.
-        alone: From theirs alone.
+        patients: The number of own patients.
+        test_sets: The scores after learning from synthetic patches and theirs.
+        alone: The scores after learning from theirs alone.
     """
 
     patients: Count
@@ -73,7 +73,7 @@ class OwnResult(Form):
 
 
 class Suite(Form):
-    """Which suite computed a result."""
+    """The version and the commit of the suite that computed a result."""
 
     version: Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9a-z.+-]{1,40}$"})]
     commit: Annotated[
@@ -82,7 +82,7 @@ class Suite(Form):
 
 
 class PlugInOrigin(Form):
-    """The distribution of a plug-in that is not the suite's."""
+    """The distribution of a plug-in from outside the suite."""
 
     distribution: Annotated[
         str, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,100}$"})
@@ -96,25 +96,25 @@ class PlugInOrigin(Form):
 
 
 class Result(Form):
-    """What came of a cell.
+    """The result of a cell.
 
     Attributes:
         run_key: The spec's key.
-        status: Only what is done has a result.
-        spec: What decided it.
-        guarantee: What the patients paid: of sites, the worst.
+        status: Always ``done``: only a finished cell has a result.
+        spec: Everything that decides the result.
+        guarantee: The guarantee of the fit; across sites, the worst.
         test_sets: The main one first.
         validation: A free row's scores on validation patients.
-        sites: What each site of a federated fit paid.
+        sites: The guarantee of each site of a federated fit.
         rounds: How many rounds a federated fit took, their bytes and seconds.
-        own: What own patients add, where that was asked.
-        private_data: Whether the data are anything but phantoms.
-        skipped: Who was left out, and why.
-        notes: What may have been read otherwise than it is meant.
-        cost_of_skipping: What leaving patients out costs them.
-        suite: Which suite computed it.
-        plug_ins: Whence plug-ins come that are not the suite's.
-        peak_mib: The most memory.
+        own: The scores with own patients, where these were asked for.
+        private_data: Whether the data are of real patients; false for phantoms.
+        skipped: Which patients were left out, and why.
+        notes: What may have been read differently than intended.
+        cost_of_skipping: What leaving patients out means for their privacy.
+        suite: The suite that computed it.
+        plug_ins: The distributions of plug-ins from outside the suite.
+        peak_mib: The most memory, in MiB.
         seconds: By stage, and ``total``.
         fraction_of_real: Dice over that of ``real``, by test set.
     """
@@ -157,10 +157,13 @@ class Result(Form):
 
     @classmethod
     def read(cls, said: Any) -> Self:
-        """The result that a JSON file has.
+        """Read the result from the content of a JSON file.
+
+        Args:
+            said: The content.
 
         Raises:
-            ValueError: If it is none, with what is wrong.
+            ValueError: If it is not a result; the message says what is wrong.
         """
         try:
             return cls.model_validate(said)
@@ -168,36 +171,40 @@ class Result(Form):
             raise ValueError(first_fault(error)) from error
 
     def test(self, name: str) -> TestSet | None:
-        """The test set of that name, if it is told of."""
+        """Return the test set with a name; ``None`` if the result does not have it."""
         return next((test for test in self.test_sets if test.name == name), None)
 
     @cached_property
     def distances(self) -> Distances | None:
-        """Of synthetic patches to the main test set; ``None`` where that is not told of."""
+        """The distances of synthetic patches from the main test set; ``None`` if not given."""
         return next((d for test in self.test_sets if (d := test.distances)), None)
 
     @property
     def offline_distance(self) -> float | None:
-        """``None`` if nothing synthetic was made, or its test set is not told of."""
+        """The offline distance; ``None`` without synthetic patches, or where it is not given."""
         return self.distances.offline if self.distances else None
 
     @property
     def mask_distance(self) -> float | None:
-        """``None`` as for the offline one, and in results of earlier versions."""
+        """The mask distance; ``None`` like the offline one, and in results of earlier versions."""
         return self.distances.mask if self.distances else None
 
     @property
     def fid(self) -> Fid | None:
-        """FID, or why there is none; ``None`` if its test set is not told of."""
+        """FID, or the reason why it is missing; ``None`` if its test set is not given."""
         return self.distances.fid if self.distances else None
 
     @property
     def guarantees(self) -> dict[str, Guarantee]:
-        """What each site of a federated fit paid, by its name; empty for any other."""
+        """The guarantee of each site of a federated fit, by its name; empty for other fits."""
         return {one.site: one.guarantee for one in self.sites}
 
     def with_tests(self, change: Callable[[TestSet], TestSet | None]) -> Self:
-        """Every test set changed, or left out where it becomes ``None``; own patients' too."""
+        """Copy with every test set changed, those with own patients too.
+
+        Args:
+            change: Returns the changed test set; ``None`` removes it.
+        """
 
         def changed(tests: tuple[TestSet, ...]) -> tuple[TestSet, ...]:
             return tuple(kept for test in tests if (kept := change(test)) is not None)
@@ -212,14 +219,17 @@ class Result(Form):
 
 
 OF_MAIN = ("offline_distance", "fid")
-"""What an earlier version wrote beside the test sets."""
+"""The fields that earlier versions wrote beside the test sets."""
 
 
 def carried_over(said: Mapping[str, Any]) -> dict[str, Any]:
-    """A file's result with each distance in the entry of its test set.
+    """Move the distances of an earlier version's result into the entry of their test set.
 
-    Where that is not told of, its distances are left out. What is no result at all is returned as
-    it is, for its reader to refuse.
+    If that test set is not in the result, they are removed. Content that is not a result is
+    returned unchanged, for its reader to refuse.
+
+    Args:
+        said: The content of the file.
     """
     if not any(name in said for name in OF_MAIN):
         return dict(said)
@@ -233,7 +243,7 @@ def carried_over(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tests_in(result: Result) -> Iterator[TestSet]:
-    """The test sets, and the validation patients where there are some."""
+    """Yield the test sets, and then the validation patients' scores if there are any."""
     yield from result.test_sets
     if result.validation:
         yield result.validation

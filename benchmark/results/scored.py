@@ -1,6 +1,6 @@
-"""What a segmenter scored on a test set, as a result file has it.
+"""The scores of a segmenter on a test set, as a result file has them.
 
-Every mean must be that of the patients that are told of, whoever wrote the file.
+Every mean must follow from the listed patients, whoever wrote the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from benchmark.results.form import Form
 
 NOTHING_SYNTHETIC = "The segmenter itself was fitted: there are no synthetic patches to compare."
 TOLERANCE = 1e-6
-"""By how much a mean may differ from that of its patients: libraries add in another order."""
+"""How much a mean may differ from that of its patients, because libraries add in different
+orders."""
 
 
 class Mean(Form):
@@ -29,7 +30,7 @@ class Mean(Form):
 
 
 class ShareMean(Mean):
-    """A mean of shares."""
+    """A mean of shares, with its 95 % interval, all in [0, 1]."""
 
     mean: Share
     low: Share
@@ -78,29 +79,29 @@ else:
 
 
 class PatientScores(_PatientWithScores):
-    """What a segmenter scored on one patient: a field for each of ``metrics.scores.METRICS``.
+    """The scores of one patient, with a field for each of ``metrics.scores.METRICS``.
 
     Attributes:
         patient: The patient.
-        site: Of which site; empty where the cohort names none.
+        site: The patient's site; empty where the cohort names none.
         empty: Whether nothing was marked.
     """
 
     empty: bool
 
     def score(self, name: str) -> float | None:
-        """A metric's value by its name; ``None`` where the patient has none."""
+        """Return a metric's value by its name; ``None`` where the patient has none."""
         found: float | None = getattr(self, name)
         return found
 
     @property
     def scores(self) -> Scores:
-        """All, by their names."""
+        """All scores by their names."""
         return {name: self.score(name) for name in NAMES}
 
 
 class Fid(Form):
-    """FID's value, on how many patches of how many features it rests; or why there is none."""
+    """FID with the numbers of patches and features behind it, or the reason why it is missing."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -116,7 +117,7 @@ class Fid(Form):
 
 
 class Distances(NamedTuple):
-    """How far synthetic patches lie from those of a test set's patients.
+    """The distances of synthetic patches from those of a test set's patients.
 
     Attributes:
         offline: Between scattering features; ``None`` where nothing synthetic was made.
@@ -130,13 +131,13 @@ class Distances(NamedTuple):
 
 
 class TestSet(_TestedWithMeans):
-    """What a segmenter scored on a test set: a mean for each of ``metrics.scores.METRICS``.
+    """The scores of a test set, with a mean for each of ``metrics.scores.METRICS``.
 
     Attributes:
-        name: Of the test set.
-        n: How many patients the means are over; missing in results of earlier versions.
+        name: The test set's name.
+        n: The number of patients behind the means; missing in results of earlier versions.
         patients: Each one's scores, unless they stay with their owner.
-        offline_distance: See ``Distances``; of the main test set alone.
+        offline_distance: See ``Distances``; for the main test set alone.
         mask_distance: See ``Distances``.
         fid: See ``Distances``.
     """
@@ -158,18 +159,18 @@ class TestSet(_TestedWithMeans):
     fid: Fid | None = None
 
     def mean(self, score: str) -> Mean | None:
-        """A metric's mean by its name; ``None`` where no patient has it."""
+        """Return a metric's mean by its name; ``None`` where no patient has it."""
         found: Mean | None = getattr(self, score)
         return found
 
     @property
     def many(self) -> int | None:
-        """How many patients the means are over; ``None`` where an earlier version hid it."""
+        """The number of patients behind the means; ``None`` where an earlier version hid it."""
         return len(self.patients) or self.n
 
     @property
     def distances(self) -> Distances | None:
-        """Of synthetic patches to this test set, where they are told."""
+        """The distances of synthetic patches from this test set; ``None`` if not given."""
         if self.fid is None:
             return None
         return Distances(self.offline_distance, self.mask_distance, self.fid)

@@ -1,4 +1,4 @@
-"""What decides a result, and the key that names it."""
+"""The spec of a cell: everything that decides its result, and the key that names it."""
 
 from __future__ import annotations
 
@@ -34,20 +34,21 @@ from benchmark.core.registry import Registry, generators, segmenters
 
 STRICT = ConfigDict(extra="forbid")
 SCHEMA = 3
-"""Raised whenever the meaning of a cell changes without a plug-in's version saying so."""
+"""Raised whenever the meaning of a cell changes while no plug-in's version does."""
 
 KEY_LENGTH = 12
 
 MAIN_TEST, VALIDATION = "test", "val"
-"""The names of the main test set, and of the patients that a free row is chosen by."""
+"""The names of the main test set, and of the patients by whom a free row is chosen."""
 
 LATER = ("own", "validation")
-"""Fields that earlier specs lack: without a value they are not named, so that no key changes."""
+"""Fields that earlier specs lack. Without a value they are not written, so that keys stay the
+same."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlugIn:
-    """A plug-in with its settings."""
+    """A plug-in's name and version with its settings."""
 
     __pydantic_config__ = STRICT
 
@@ -61,7 +62,7 @@ class AcrossSites:
     """How several sites train a cell's generator together.
 
     Attributes:
-        partition: Which patients are whose, as ``federation.partition`` reads it.
+        partition: How patients are assigned to sites, as ``federation.partition`` reads it.
         design: A name among the generator's designs.
         rounds: How often the server asks every site.
         local_steps: Private steps of a site in each round.
@@ -76,17 +77,17 @@ class AcrossSites:
 
     @property
     def schedule(self) -> Schedule:
-        """How the fit proceeds."""
+        """The rounds and steps of the fit."""
         return Schedule(design=self.design, rounds=self.rounds, local_steps=self.local_steps)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OneSite:
-    """Which of several sites a cell's patients are of.
+    """The site, among several, whose patients a cell uses.
 
     Attributes:
-        partition: Which patients are whose.
-        of: How many sites there are.
+        partition: How patients are assigned to sites.
+        of: The number of sites.
         alone: The site's name.
     """
 
@@ -99,12 +100,12 @@ class OneSite:
 
 @dataclass(frozen=True, kw_only=True)
 class TunedBy:
-    """Whence a cell's settings come, if a study found them.
+    """The study that found a cell's settings.
 
     Attributes:
         epsilon: The level that they were tuned at.
         study: The study's name.
-        on: ``phantom`` or ``private``: whose data it saw.
+        on: The data that it used: ``phantom`` or ``private``.
         selection: ``free of private data``, or ``not accounted``.
         trial: Whether the cell is itself a trial of that study; written only if it is.
     """
@@ -120,7 +121,7 @@ class TunedBy:
 
 @dataclass(frozen=True, kw_only=True)
 class OwnPatients:
-    """With which numbers of own patients a cell is judged.
+    """The numbers of own patients with which a cell is also scored.
 
     Attributes:
         patients: The numbers, rising.
@@ -135,13 +136,14 @@ class OwnPatients:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """Everything that decides a cell's result, and nothing that only decides its speed.
+    """Everything that decides a cell's result, and nothing that decides only its speed.
 
     Attributes:
-        generator: The generator with its settings; what is fitted on patients.
-        segmenter: The segmenter with its settings; one and the same as the generator where it is
-            itself fitted on patients, and nothing synthetic lies between.
-        protocol: The values of ``presets.Protocol``.
+        generator: The generator with its settings, or the segmenter if it is itself fitted on
+            patients.
+        segmenter: The segmenter with its settings; the same as ``generator`` if it is itself fitted
+            on patients, without synthetic patches between.
+        protocol: The values of ``core.protocol.Protocol``.
         epsilon: The target; 0 for a generator that reads no data.
         delta: δ.
         unit: The protected unit.
@@ -151,13 +153,13 @@ class RunSpec:
         noise: ``seeded`` or ``system``.
         sites: How many sites train the generator together.
         federation: How they do, or which of them is alone; ``None`` where all patients are pooled.
-        validation: Digest of the validation patients that a free row is scored on, to choose the
+        validation: Digest of the validation patients on whom a free row is scored, to choose the
             best of them; empty for all other cells, and where there are none.
-        tuned: Whence tuned settings come, and how they were chosen; ``None`` for a preset's own.
-        own: Which numbers of own patients are judged beside the synthetic patches, and how the two
+        tuned: The study that found the settings; ``None`` for a preset's own.
+        own: The numbers of own patients that are used beside the synthetic patches, and how the two
             are mixed; ``None`` for none.
         seed: Seeds everything but a system's noise.
-        schema: The meaning of all this.
+        schema: The version of the meaning of all this.
     """
 
     __pydantic_config__ = STRICT
@@ -181,7 +183,10 @@ class RunSpec:
     own: OwnPatients | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields by name; of what was added later, those that differ from the default."""
+        """Return the fields by name.
+
+        Fields that were added later are left out at their default.
+        """
         said = {field.name: _said(getattr(self, field.name)) for field in fields(self)}
         return {name: value for name, value in said.items() if not _is_as_before(name, value)}
 
@@ -192,13 +197,13 @@ class RunSpec:
 
     @property
     def control(self) -> str:
-        """What stands where patients should decide; empty where they do."""
+        """The name of the control that replaces patients' data; empty where patients decide."""
         said = str(self.generator.settings.get("evidence", RELEASE))
         return "" if said == RELEASE else said
 
     @property
     def registry(self) -> Registry:
-        """Where what is fitted on patients is found by its name."""
+        """The registry of the plug-in that is fitted on patients."""
         return segmenters if self.is_direct else generators
 
     @property
@@ -225,8 +230,7 @@ class RunSpec:
     def key(self) -> str:
         """The first 12 hex digits of the SHA-256 of the canonical JSON.
 
-        A cell whose patients are pooled says nothing of a federation, and one with a preset's own
-        settings nothing of tuning.
+        ``federation`` and ``tuned`` are left out where they are ``None``.
         """
         said = self.as_dict()
         for name in ("federation", "tuned"):
@@ -249,10 +253,10 @@ def _said(value: Any) -> Any:
 
 
 def spec_from(said: Mapping[str, Any]) -> RunSpec:
-    """The spec that a JSON file has; its key is the one that it had.
+    """Read a spec from the content of a JSON file. It keeps its key.
 
     Raises:
-        ValueError: If it is no spec, with what is wrong.
+        ValueError: If it is not a spec; the message says what is wrong.
     """
     try:
         return _reader().validate_python(said)
@@ -266,21 +270,24 @@ def _reader() -> TypeAdapter[RunSpec]:
 
 
 def first_fault(error: ValidationError) -> str:
-    """Where the first fault of a file is, and what, in a few words."""
+    """Return the place and the kind of the first fault of a file, in a few words."""
     fault = error.errors(include_url=False, include_input=False)[0]
     where = "/".join(map(str, fault["loc"]))[:80] or "the whole"
     return f"at {where!r}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def canonical(value: Any) -> str:
-    """JSON with one form for each meaning: sorted names, ``2`` for 2.0, ``"inf"`` for infinity.
+    """Write JSON with one form for each meaning.
 
-    >>> canonical({"b": 2, "a": float("inf")})
-    '{"a":"inf","b":2}'
+    Names are sorted, 2.0 is written ``2``, and infinity is ``"inf"``.
+
+    Examples:
+        >>> canonical({"b": 2, "a": float("inf")})
+        '{"a":"inf","b":2}'
     """
     return json.dumps(plain(value, exact=True), sort_keys=True, separators=(",", ":"))
 
 
 def number(value: Any) -> float | None:
-    """Reads back a number that ``plain`` wrote; ``None`` stays ``None``."""
+    """Read back a number that ``plain`` wrote; ``None`` stays ``None``."""
     return None if value is None else float(value)

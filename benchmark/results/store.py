@@ -1,7 +1,7 @@
-"""Where results live, ``DIR/<generator>/<key>/``; a kill at any instant loses nothing finished.
+"""The store of results, ``DIR/<generator>/<key>/``. A kill at any time loses nothing finished.
 
-``spec.json`` comes first, ``result.json`` last and by replacement, so a valid ``result.json`` means
-done. A cell is held by its process through ``flock``, which a dead process lets go.
+``spec.json`` is written first and ``result.json`` last, by replacement. So a valid ``result.json``
+means that the cell is done. A process locks its cell with ``flock``, which ends with the process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,11 @@ SEAL = "seal"
 
 @dataclass(frozen=True)
 class Store:
-    """Result files below one folder."""
+    """The result files below one folder.
+
+    Attributes:
+        root: The folder.
+    """
 
     root: Path
 
@@ -42,22 +46,34 @@ class Store:
         return self.root / folder_name(spec.generator.name) / spec.key
 
     def result(self, spec: RunSpec) -> Result | None:
-        """The cell's result, if it is done."""
+        """Return the cell's result; ``None`` if it is not done.
+
+        Raises:
+            DataError: If the result's file is damaged.
+        """
         return read_result(self.folder(spec))
 
     def error(self, spec: RunSpec) -> str | None:
-        """Why the cell failed, if it did."""
+        """Return why the cell failed; ``None`` if it did not."""
         file = self.folder(spec) / ERROR
         return file.read_text(encoding="utf-8") if file.exists() else None
 
     @contextmanager
     def held(self, spec: RunSpec, *, wait: bool = False) -> Iterator[bool]:
-        """Holds the cell; yields False where another live process does and ``wait`` is False."""
+        """Lock the cell.
+
+        Yields:
+            True if it is locked; False if another process holds it and ``wait`` is False.
+        """
         with held(self.folder(spec), wait=wait) as mine:
             yield mine
 
     def begin(self, spec: RunSpec) -> Path:
-        """Writes the spec of a cell and forgets an earlier failure."""
+        """Write the spec of a cell and delete an earlier failure.
+
+        Returns:
+            The cell's folder, which is made if it is missing.
+        """
         folder = self.folder(spec)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / SPEC, spec.as_dict())
@@ -65,12 +81,16 @@ class Store:
         return folder
 
     def fail(self, spec: RunSpec, reason: str) -> None:
-        """Leaves ``error.txt`` beside the spec, so that the cell is counted, and tried again."""
+        """Record in ``error.txt`` that a cell failed, so that it is counted and tried again."""
         write_text(self.begin(spec) / ERROR, reason)
 
 
 def find(run: str, out: Path) -> Path:
-    """The folder of a finished run, by its path or its key.
+    """Find the folder of a finished run by its path or its key.
+
+    Args:
+        run: The path or the key.
+        out: The store's folder.
 
     Raises:
         UsageError: If there is none.
@@ -79,7 +99,11 @@ def find(run: str, out: Path) -> Path:
 
 
 def found(run: str, out: Path) -> tuple[Path, Result]:
-    """A finished run's folder and result, by its path or its key.
+    """Find the folder and the result of a finished run by its path or its key.
+
+    Args:
+        run: The path or the key.
+        out: The store's folder.
 
     Raises:
         UsageError: If there is none.
@@ -94,10 +118,13 @@ def found(run: str, out: Path) -> tuple[Path, Result]:
 
 
 def read_result(folder: Path) -> Result | None:
-    """A cell's result; ``None`` where there is none.
+    """Read the result in a cell's folder.
+
+    Returns:
+        The result; ``None`` if there is none.
 
     Raises:
-        DataError: If what is there is no result, or another cell's.
+        DataError: If the file is not a result, or is another cell's.
     """
     file = folder / RESULT
     try:

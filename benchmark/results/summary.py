@@ -1,4 +1,4 @@
-"""The sweep as rows: one for each cell and test set, as ``summary.csv`` has them."""
+"""The rows of ``summary.csv``: one for each cell and test set of a sweep."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ from benchmark.results.spec import PlugIn, RunSpec
 
 SUMMARY = "summary.csv"
 ALL = "all"
-"""Where a generator was trained, if not at one site alone."""
+"""The value of ``trained_at`` for a generator that was not trained at one site alone."""
 
 BESIDE_DICE = [name for name in NAMES if name != DICE.name]
 
 
 class Kept(Protocol):
-    """Whoever has the results of cells, as a ``Store``."""
+    """An object that has the results of cells, such as a ``Store``."""
 
     def result(self, spec: RunSpec) -> Result | None:
-        """The cell's result, if it is done."""
+        """Return the cell's result; ``None`` if it is not done."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SummaryRow:
-    """One cell on one test set; what is not known, as distances to further ones, is ``None``.
+    """One cell on one test set. Values that are not known are ``None``.
 
-    ``scores`` are those beside Dice, by the names of their metrics. ``patients`` are those of the
-    test set, which the interval of this one fit, ``dice_low`` to ``dice_high``, is over.
-    ``dice_mean`` is of the ``seeds`` of its row together, with the interval over seeds and
-    patients, and what it varies by; one draw has neither. ``free`` is the best free row,
-    ``over_free`` Dice less that of its cell of the same seed, ``gain`` that over what the upper
-    bookend has above it.
+    ``dice`` is the mean over the ``patients`` of the test set, for this one fit, with its interval
+    ``dice_low`` to ``dice_high``. ``scores`` are the other metrics by name. ``dice_mean`` is the
+    mean over all ``seeds`` of the row, with its interval over seeds and patients and the standard
+    deviations over both. A single draw has no interval and no deviations. ``free`` names the best
+    free row.
+    ``over_free`` is Dice minus that of its cell of the same seed. ``gain`` is that over the upper
+    bookend's difference to it.
     """
 
     generator: str
@@ -89,7 +90,7 @@ class SummaryRow:
 
     @classmethod
     def names(cls) -> list[str]:
-        """The columns of ``summary.csv``; scores beside Dice have one each."""
+        """Return the columns of ``summary.csv``; each metric beside Dice has its own."""
         return [
             name
             for one in fields(cls)
@@ -97,40 +98,44 @@ class SummaryRow:
         ]
 
     def value(self, name: str) -> Any:
-        """What stands in a column; ``None`` for what is not known."""
+        """Return the value in a column; ``None`` for what is not known."""
         return self.scores.get(name) if name in BESIDE_DICE else getattr(self, name)
 
     @property
     def line(self) -> tuple[str, str, float, str]:
-        """What cells that differ in the seed alone have in common."""
+        """What cells that differ in the seed alone share: name, segmenter, ε and test set."""
         return self.who, self.segmenter, self.epsilon, self.test_set
 
     @property
     def is_direct(self) -> bool:
-        """Whether there is the segmenter itself, and nothing synthetic."""
+        """Whether the segmenter itself was fitted, without synthetic patches."""
         return self.generator == self.segmenter
 
     @property
     def is_free(self) -> bool:
-        """Whether no patient was looked at."""
+        """Whether the row is free: no patient was used."""
         return self.generator in FREE
 
     @property
     def is_best_free(self) -> bool:
-        """Whether the others are compared with it."""
+        """Whether this is the free row that the others are compared with."""
         return self.is_free and self.generator == self.free
 
     @property
     def who(self) -> str:
-        """The generator, at which sites it was trained, and whether as a control or tuned."""
+        """The generator with its sites, and whether it is a control or tuned."""
         tuned = "" if self.selection is None else ", tuned"
         return who(self.generator, self.sites, self.trained_at, self.control) + tuned
 
 
 def who(generator: str, sites: int, trained_at: str, control: str) -> str:
-    """A generator's name with the sites that it was trained at, unless all patients were pooled.
+    """Name a generator with the sites at which it was trained, unless all patients were pooled.
 
-    A control, which no patient reaches, is called one.
+    Args:
+        generator: Its name.
+        sites: How many sites trained it together.
+        trained_at: The only site that trained it, or ``ALL``.
+        control: The name of the control, which uses no patient; empty for none.
     """
     name = f"{generator}, control: {control}" if control else generator
     if sites > 1:
@@ -139,14 +144,22 @@ def who(generator: str, sites: int, trained_at: str, control: str) -> str:
 
 
 def called(spec: RunSpec) -> str:
-    """A cell's generator, as ``who`` names it."""
+    """Name a cell's generator, as ``who`` does."""
     return who(spec.generator.name, spec.sites, spec.alone_at or ALL, spec.control)
 
 
 def rows(
     outcomes: Sequence[Outcome], references: dict[str, RunSpec | None], store: Kept
 ) -> list[SummaryRow]:
-    """Every cell's rows, in the sweep's order; failed cells have rows without scores."""
+    """Make the rows of every cell, in the sweep's order.
+
+    Failed cells have rows without scores.
+
+    Args:
+        outcomes: The sweep's cells.
+        references: The upper bookend's cell of each cell, by key.
+        store: Has the results.
+    """
     made = []
     free = free_rows(outcomes, store)
     for outcome in outcomes:
@@ -185,13 +198,13 @@ def _line(group: Sequence[SummaryRow], of: Mapping[str, RunSpec], store: Kept) -
 
 
 def free_rows(outcomes: Sequence[Outcome], store: Kept) -> FreeRows:
-    """The free rows of a sweep."""
+    """Collect the free rows of a sweep."""
     found = ((outcome.spec, store.result(outcome.spec)) for outcome in outcomes)
     return FreeRows((spec, result) for spec, result in found if result)
 
 
 def choices(outcomes: Sequence[Outcome], store: Kept) -> list[Choice]:
-    """With which free rows a sweep's cells are compared: one for each segmenter."""
+    """Return the free rows with which a sweep's cells are compared: one for each segmenter."""
     free = free_rows(outcomes, store)
     found = (free.choice(_beside(outcome.spec, outcomes)) for outcome in outcomes)
     return list({choice.words: choice for choice in found if choice}.values())
@@ -281,7 +294,7 @@ def _by_site(result: Result) -> str | None:
 
 
 def write_summary(path: Path, table: Sequence[SummaryRow]) -> None:
-    """Writes the rows as CSV, whole or not at all."""
+    """Write the rows as CSV, whole or not at all."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(SummaryRow.names())

@@ -32,27 +32,27 @@ class Provenance:
     """How settings were found.
 
     Attributes:
-        command: What was typed, but for folders, servers and what decides the speed alone.
+        command: The command, without folders, servers and options that decide the speed alone.
         study: The study's name.
         preset: The preset that it started from.
         protocol: The edition of the protocol.
-        segmenter: Whose Dice was maximised.
+        segmenter: The segmenter whose Dice was maximised.
         sites: Across how many sites; 1 for all patients pooled.
-        partition: Whose patients were whose; empty if all were pooled.
-        held: Settings that the user held fast, as ``dp-wgan.batch=128``.
+        partition: How patients were assigned to sites; empty if all were pooled.
+        held: Settings that the user fixed, as ``dp-wgan.batch=128``.
         objectives: What was optimised; the first decided.
-        trials: Trials that were finished, or given up for falling behind.
-        seeds: Over how many seeds a finished trial's score is the mean.
+        trials: The number of trials that finished or were stopped early.
+        seeds: The number of seeds whose mean is a finished trial's score.
         data: Digest of the training patients.
         on: ``phantom`` or ``private``.
         selection: ``free of private data``, or ``not accounted``.
         delta: δ of each trial.
-        epsilon_of_all_trials: What all trials of the study cost together, by whichever worker,
-            composed at δ = 1e-5, for the unit; 0 on phantoms.
+        epsilon_of_all_trials: The ε of all trials of the study, by all workers, composed at δ =
+            1e-5, for the unit; 0 on phantoms.
         score: The best trial's mean of the first objective, on validation patients.
-        default: That of the settings it started from; nan if it was not finished.
-        suite_version: Which suite searched.
-        suite_commit: The commit it was at.
+        default: That of the settings it started from; nan if that trial was not finished.
+        suite_version: The version of the suite.
+        suite_commit: Its commit.
     """
 
     command: str
@@ -83,11 +83,11 @@ class Found:
 
     Attributes:
         generator: Its name.
-        version: Its version; of another one the settings mean something else.
+        version: Its version. The settings mean something else for another version.
         unit: The protected unit.
         epsilon: The level.
-        settings: Those that were searched.
-        provenance: How.
+        settings: The settings that were searched.
+        provenance: How they were found.
     """
 
     generator: str
@@ -98,7 +98,13 @@ class Found:
     provenance: Provenance
 
     def write(self, root: Path) -> Path:
-        """Writes the file, whole or not at all; returns it.
+        """Write the file, whole or not at all.
+
+        Args:
+            root: The folder of tuned settings.
+
+        Returns:
+            The file.
 
         Raises:
             UsageError: If it would replace settings that are free of private data by others.
@@ -118,7 +124,7 @@ class Found:
 
     @classmethod
     def read(cls, file: Path) -> Found:
-        """What ``write`` wrote.
+        """Read a file that ``write`` wrote.
 
         Raises:
             DataError: If the file is damaged.
@@ -139,7 +145,7 @@ class Found:
         return found
 
     def checked(self) -> Found:
-        """Itself, if this generator can take the settings.
+        """Return these settings if the generator can use them.
 
         Raises:
             UsageError: If they are of another version, unknown or out of range.
@@ -165,14 +171,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Wanted:
-    """For what settings are wanted; others mean something else.
+    """The purpose for which tuned settings are wanted.
 
     Attributes:
         generator: Its name.
         unit: The protected unit.
-        preset: Another one is another network.
+        preset: The preset; another one is another network.
         federated: Whether sites train it together.
-        protocol: The edition: another one asks another question.
+        protocol: The edition; another one is another task.
     """
 
     generator: str
@@ -182,7 +188,7 @@ class Wanted:
     protocol: str = FIRST
 
     def fits(self, found: Found) -> bool:
-        """Whether settings were found for this."""
+        """Tell whether settings were found for this purpose."""
         how = found.provenance
         same = (how.preset, how.protocol) == (self.preset, self.protocol)
         return same and (how.sites > 1) == self.federated
@@ -194,7 +200,10 @@ def file_of(root: Path, generator: str, unit: Unit, epsilon: float) -> Path:
 
 
 def check_replaceable(file: Path) -> None:
-    """Refuses that a choice among patients takes the place of one that cost nothing.
+    """Refuse to replace settings that are free of private data by a choice made on patients.
+
+    Args:
+        file: The file that would be replaced.
 
     Raises:
         UsageError: If the file has settings that are free of private data.
@@ -207,7 +216,11 @@ def check_replaceable(file: Path) -> None:
 
 
 def levels(roots: Sequence[Path], wanted: Wanted) -> list[Found]:
-    """What was tuned, by rising ε; of one level, the first root's.
+    """Return the tuned settings for a purpose, by rising ε.
+
+    Args:
+        roots: Folders of tuned settings. For each level, the first that has it counts.
+        wanted: The purpose.
 
     Raises:
         DataError: If a file is damaged.
@@ -220,16 +233,33 @@ def levels(roots: Sequence[Path], wanted: Wanted) -> list[Found]:
 
 
 def nearest(roots: Sequence[Path], wanted: Wanted, epsilon: float) -> Found | None:
-    """The settings of the highest level at or below ``epsilon``.
+    """Return the settings of the highest level at or below ``epsilon``.
 
     A level above would have been tuned for less noise than there is.
+
+    Args:
+        roots: Folders of tuned settings, the first before the others.
+        wanted: The purpose.
+        epsilon: The ε of the fit.
+
+    Returns:
+        The settings; ``None`` if there are none.
     """
     below = [one for one in levels(roots, wanted) if one.epsilon <= epsilon]
     return below[-1] if below else None
 
 
 def why_none(roots: Sequence[Path], wanted: Wanted, epsilon: float) -> str:
-    """Why ``nearest`` finds nothing: there is none, or what there is, is for something else."""
+    """Explain why ``nearest`` finds nothing.
+
+    Args:
+        roots: Folders of tuned settings.
+        wanted: The purpose.
+        epsilon: The ε of the fit.
+
+    Returns:
+        Words for a message: nothing was tuned, or it was tuned for another purpose.
+    """
     others = [one for one in _read(roots, wanted) if one.epsilon <= epsilon]
     if not others:
         return "nothing was tuned at or below it"

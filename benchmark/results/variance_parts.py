@@ -1,7 +1,8 @@
-"""What Dice varies by, as the shipped board measured it, for whoever plans a sweep.
+"""The standard deviations of Dice that the shipped board measured, for planning a sweep.
 
-``variance_parts.toml`` is written from the board's results by ``leaderboard.variance_parts``, which
-says how. It is of phantoms, under one edition of the protocol: a guide for other data, no promise.
+``leaderboard.variance_parts`` writes ``variance_parts.toml`` from the board's results, and
+describes how. The values are for phantoms, under one edition of the protocol. For other data they
+are a guide and no promise.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ DIGITS = 4
 
 
 class Known(NamedTuple):
-    """What a paired difference of Dice between a generator's rows and others' varies by.
+    """The standard deviations of a paired difference in Dice between a generator and others.
 
     Attributes:
         parts: The standard deviations.
-        is_measured: Whether they are this generator's own; else they are the largest of all.
+        is_measured: Whether they are this generator's own; otherwise they are the largest of all.
     """
 
     parts: Parts
@@ -34,13 +35,13 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class VarianceParts:
-    """The parts of all measured generators.
+    """The standard deviations of all measured generators.
 
     Attributes:
         edition: The protocol under which they were measured.
-        seeds: Of how many fits each row was.
-        patients: On how many test patients.
-        of: By unit and generator.
+        seeds: The number of fits of each row.
+        patients: The number of test patients.
+        of: The parts by unit and generator.
         alone: By unit and generator, the standard deviation over seeds of its own rows' Dice.
     """
 
@@ -51,7 +52,7 @@ class VarianceParts:
     alone: Mapping[Unit, Mapping[str, float]]
 
     def known(self, generator: str, unit: Unit) -> Known:
-        """A generator's parts; the largest over all generators for one that is not measured."""
+        """Return a generator's parts, or the largest of all generators if it is not measured."""
         measured = self.of[unit]
         if generator in measured:
             return Known(measured[generator], True)
@@ -59,7 +60,7 @@ class VarianceParts:
 
     @property
     def text(self) -> str:
-        """As a TOML file."""
+        """The content of the TOML file."""
         lines = [
             "# Standard deviations of paired differences of Dice, by `leaderboard.variance_parts`.",
             f'edition = "{self.edition}"\nseeds = {self.seeds}\npatients = {self.patients}',
@@ -77,7 +78,7 @@ class VarianceParts:
 
 @cache
 def shipped() -> VarianceParts:
-    """Those that the package brings."""
+    """Read the parts that are shipped with the package."""
     said = tomllib.loads(FILE.read_text(encoding="utf-8"))
     of = {unit: {name: Parts(**sds) for name, sds in said[unit].items()} for unit in UNITS}
     return VarianceParts(

@@ -1,1 +1,1 @@
-"""Plans cells, runs them, remembers them."""
+"""Sweeps: planning cells, running them, and keeping and tracking their results."""

@@ -1,19 +1,19 @@
-"""What a fit would face, from public numbers alone: no cohort, patch or ledger is looked at.
+"""The noise and signal of a planned fit, from public numbers alone, without any data.
 
 A private fit learns d numbers through noise: a critic's weights, or the vectors that are released.
-In each of T steps every one of N units enters with probability q, says at most C, and N(0, σ²C²) is
-added to each number. Over the fit the noise grows to a length of σ C √(d T), and all units together
-say at most q N C T, which takes that all of them pull the same way, with all their might, in every
-step. *Noise against signal* is the first over the second:
+In each of T steps every one of N units enters with probability q and contributes a vector of norm C
+at most, and N(0, σ²C²) is added to each number. Over the fit the noise grows to a length of σ C √(d
+T). The sum of all units is at most q N C T long, if all of them agree in every step, at the full
+clip norm. *Noise against signal* is the first over the second:
 
     r = σ √d / (q N √T)
 
 One release of d numbers has q = T = 1. T releases of different vectors, d numbers together, have a
 noise of σ C √d and a signal of N C √T, which is the same r.
 
-r is a bound on the best case, as units never agree so well, and no proof of anything: a fit may
-live on a few of its d directions, or learn nothing at an r of 0. What it says rests on measured
-cases (docs/privacy.md), and so do the two limits below.
+r is a bound on the best case, as units never agree so well, and it proves nothing: a fit may use
+only a few of its d directions, or learn nothing at an r of 0. Its interpretation, and the two
+limits below, come from measured cases (docs/privacy.md).
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ from benchmark.sweep.plan_cache import planned
 from benchmark.sweep.request import Request, check_settings, delta_of, make, plug_in_of, protocol_of
 
 WORKABLE_UP_TO = 0.1
-"""About the largest r at which phantoms were learnt from; at 0.29 no data were as good."""
+"""About the largest r at which a fit learnt from phantoms. At 0.29, using no data was as good."""
 
 HOPELESS_ABOVE = 2.5
-"""At 3 a network's features were worth less than no data; at 1.9 a few votes were worth much."""
+"""At r = 3 a network's features were worth less than no data. At 1.9 a few votes were worth
+much."""
 
 WORKABLE, DOUBTFUL, HOPELESS = "workable", "doubtful", "hopeless"
 FREE, NOT_PRIVATE, UNKNOWN, FAILED = "free: ε = 0", "not private", "unknown", "failed"
@@ -45,15 +46,16 @@ Preparing = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Prospect:
-    """What one generator would face at one ε.
+    """The plan of one generator at one ε, with a verdict.
 
     Attributes:
         generator: Its name.
         unit: What is protected.
         epsilon: The ε asked for; 0 for a generator that reads no data.
-        plan: What a fit would be; ``None`` where there is no plan.
-        noise_to_signal: r; ``None`` without noise, or where it is not known on how many numbers.
-        verdict: r in a word.
+        plan: The guarantee of the fit; ``None`` where there is no plan.
+        noise_to_signal: r; ``None`` without noise, or where the number of noised numbers is
+            unknown.
+        verdict: One word for r.
         reason: Why there is no plan.
     """
 
@@ -67,21 +69,21 @@ class Prospect:
 
 
 def with_preset(preset: str) -> list[str]:
-    """The registered generators that have a preset, or that cannot be imported."""
+    """Return the registered generators that have a preset, or that cannot be imported."""
     return [name for name in generators.names() if not _lacks(name, preset)]
 
 
 def prospects(request: Request, patients: int, cache: Path, preparing: Preparing) -> list[Prospect]:
-    """What every generator of a request would face with so many patients.
+    """Plan every generator of a request for a number of patients.
 
     Args:
-        request: As for a sweep; segmenters and bookends are those that it names, seeds say nothing.
+        request: As for a sweep. Segmenters and bookends are those that it names; seeds are ignored.
         patients: The public number of patients.
-        cache: Where plans are remembered.
-        preparing: Hears how many plans are made.
+        cache: The folder in which plans are remembered.
+        preparing: Called with how many plans are made.
 
     Raises:
-        UsageError: For a name, a setting or a δ that cannot be meant.
+        UsageError: For a name, a setting or a δ that is not allowed.
     """
     check_settings(request)
     public = _public(request, patients)
@@ -99,7 +101,16 @@ def prospects(request: Request, patients: int, cache: Path, preparing: Preparing
 
 
 def noise_to_signal(plan: Guarantee, public: PublicNumbers, numbers: int | None) -> float | None:
-    """Noise against signal, r above; ``None`` for a plan without noise, or an unknown d."""
+    """Compute noise against signal, r = σ √d / (q N √T).
+
+    Args:
+        plan: The guarantee of the fit.
+        public: The declared numbers of the data.
+        numbers: d; ``None`` if it is unknown.
+
+    Returns:
+        r; ``None`` for a plan without noise, or an unknown d.
+    """
     if not (numbers and plan.steps and 0 < plan.noise_multiplier < math.inf):
         return None
     entering = plan.sampling_rate * public.units(plan.unit)
@@ -107,7 +118,12 @@ def noise_to_signal(plan: Guarantee, public: PublicNumbers, numbers: int | None)
 
 
 def verdict(plan: Guarantee, ratio: float | None) -> str:
-    """What a plan is in a word, by its ε and by the limits on noise against signal."""
+    """Describe a plan in a word, by its ε and by the limits on noise against signal.
+
+    Args:
+        plan: The guarantee of the fit.
+        ratio: r; ``None`` if it is unknown.
+    """
     if plan.epsilon == 0:
         return FREE
     if math.isinf(plan.epsilon):

@@ -31,7 +31,7 @@ COST_OF_SKIPPING = (
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """Patients by role; nothing is read until a cell asks for it.
+    """The patients of a sweep by role. Nothing is read until a cell needs it.
 
     Attributes:
         train: The patients to fit on.
@@ -41,14 +41,15 @@ class Inputs:
         validation: Patients to choose a free row by; none where the cohort has none, and none while
             they are tested on.
         validation_data: Their digest; empty for none.
-        private: Whether the data are anything but phantoms.
+        private: Whether the data are of real patients; false for phantoms.
         patients: The training patients as the ledger knows them.
         skipped: What was wrong with the patients left out.
         skip_bad: Whether patients without a patch may stay, contributing nothing.
-        incomplete: Whether some of them are of the cohort that is fitted on.
-        notes: What may have been read otherwise than it is meant, a sentence each.
-        own: Further patients of the training split, whom no fit of a generator reads: a hospital's
-            own, whose labelled patches a segmenter may learn from beside synthetic ones.
+        incomplete: Whether some of those left out are of the cohort that is fitted on.
+        notes: What may have been read differently than intended, a sentence each.
+        own: Further patients of the training split, whom no fit of a generator reads. They stand
+            for a hospital's own patients; a segmenter may learn from their labelled patches beside
+            synthetic ones.
         own_data: Digest of them; empty where there are none.
         splits: Each split among sites that was asked for, made once and passed on to every cell.
     """
@@ -78,10 +79,10 @@ class Inputs:
 
     @property
     def cost_of_skipping(self) -> str:
-        """What leaving patients out costs them, in three sentences; empty where it costs nothing.
+        """What leaving patients out means for their privacy, in words; empty if nothing.
 
-        Neighbours have the same public N. One that counts usable patients depends on what each
-        patient's files hold, before any mechanism has a say.
+        Neighbours have the same public N. An N that counts usable patients depends on what each
+        patient's files hold, before any mechanism is applied.
         """
         if not (self.private and self.incomplete):
             return ""
@@ -101,26 +102,26 @@ def gather(
     seed: int = DEFAULT_SEED,
     phantoms: int = VERSION,
 ) -> Inputs:
-    """Finds, checks and digests a sweep's data; the embedded cohort where none is given.
+    """Find, check and digest a sweep's data. The embedded cohort is used where none is given.
 
     Args:
         data: The cohort's folder.
         test_data: Folders of further test sets; with any, the data are private.
         cache: The cache folder.
         state: The state folder, whose secret keys the digests that it keeps.
-        jobs: Phantoms made at a time.
-        progress: Hears of every patient.
-        reading: How all folders are read; what leaving patients out costs is in
-            ``Inputs.cost_of_skipping``.
-        held_out: The split to test on: ``test``, or ``val`` while settings are chosen by it; no
-            test patient is read then. Phantoms who are not trained on are all of ``val`` then, the
-            shifted too, as they are in nobody's test set.
-        seed: Of the phantoms, where there are no other data.
+        jobs: How many phantoms are made at a time.
+        progress: Called for every patient.
+        reading: How all folders are read. ``Inputs.cost_of_skipping`` says what leaving patients
+            out means.
+        held_out: The split to test on: ``test``, or ``val`` while settings are chosen by it. With
+            ``val``, no test patient is read, and all phantoms that are not trained on are used,
+            also the shifted ones.
+        seed: The seed of the phantoms, where there are no other data.
         phantoms: Their version.
 
     Raises:
-        DataError: For unusable files, for a volume that is there twice, or for a note that
-            suggests a wrong reading and is not accepted.
+        DataError: For unusable files, for a volume that is there twice, or for a note that suggests
+            a wrong reading and is not accepted.
     """
     own, private = data is not None, data is not None or bool(test_data)
     if data is None:
@@ -200,7 +201,11 @@ def _cohort(
 
 
 def compared(roles: Mapping[str, Sequence[Patient]], digests: Digests) -> list[Note]:
-    """What is to be said of all patients and pairs of them.
+    """Collect the notes on all patients and on pairs of them.
+
+    Args:
+        roles: The patients by role.
+        digests: Their digests and notes.
 
     Raises:
         DataError: For a volume that is there twice.

@@ -1,4 +1,4 @@
-"""What a fit runs on: one record, passed whole, that decides no result."""
+"""The machine that a fit runs on, as one record. It affects no result."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Machine:
     """A machine with its folders and devices.
 
     Attributes:
-        cache: What can be computed again.
-        state: What must stay: the ledger, and this machine's secret.
-        fid_weights: The Inception weights; ``None`` to look in the usual places, and later where
-            there are none.
+        cache: The folder of what can be computed again.
+        state: The folder of what must stay: the ledger, and this machine's secret.
+        fid_weights: The Inception weights. Before the sweep looks for them, ``None`` means the
+            usual places; afterwards it means that there are none.
         device: A torch device's name.
         backend: Where the sites of federated cells run: ``in-process`` or ``ray``.
         site_timeout_s: How long a site may take for an answer.
@@ -39,11 +39,11 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Where one cell works.
+    """The place where one cell works.
 
     Attributes:
         folder: The cell's own folder.
-        machine: What it runs on.
+        machine: The machine that it runs on.
     """
 
     folder: Path

@@ -1,14 +1,15 @@
-"""``--seeds auto``: how many seeds a sweep still needs, by how far its intervals reach.
+"""``--seeds auto``: how many seeds a sweep still needs, by the width of its intervals.
 
 After each round of seeds every row has a 95 % interval of its Dice on the main test set, over seeds
-and patients (``crossed``). Rows that reach further than the precision are *wide*. More seeds narrow
-what seeds and the rest leave open, and nothing of what patients alone do: a row whose patients
-leave more than the precision is *hopeless*, and nobody waits for it.
+and patients (``crossed``). A row whose interval reaches further than the precision is *wide*. More
+seeds reduce the variance of seeds and of the rest, but not that of patients. A row is *hopeless* if
+its patients alone make it wider than the precision; the sweep does not wait for it.
 
-All rows get the same seeds, so that they stay paired. The next number is the smallest at which the
-parts found so far promise the precision, and at most twice as many as there are: parts of few seeds
-are uncertain, and a seed on patients is paid for good. An interval that decides when to stop is a
-little too narrow in the end, as it stops more readily where it happens to be so.
+All rows get the same seeds, so that they stay paired. The next number of seeds is the smallest that
+promises the precision by the parts found so far, and at most twice the present number. Parts of few
+seeds are uncertain, and privacy spent on a seed cannot be taken back. An interval that decides when
+to stop is slightly too narrow in the end, because the sweep stops more readily when it happens to
+be narrow.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ from benchmark.sweep.request import FIRST_SEEDS, Precision
 
 
 class Width(NamedTuple):
-    """How well a row's Dice is known.
+    """The precision with which a row's Dice is known.
 
     Attributes:
         row: The row in words.
-        reach: How far its interval reaches; infinity where it has none.
-        alone: How far it would reach by its patients alone, however many seeds there were.
-        parts: What it varies by.
-        patients: Over how many patients it is.
+        reach: Half the width of its interval; infinity where it has none.
+        alone: Half the width that patients alone would leave with any number of seeds.
+        parts: The standard deviations of the scores' random effects.
+        patients: The number of patients.
     """
 
     row: str
@@ -48,13 +49,13 @@ class Width(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The row with its reach, which is never told as less than it is."""
+        """The row with its half width, rounded up."""
         reach = f"± {math.ceil(self.reach * 1000) / 1000:.3f}" if self.reach < 1 else "no interval"
         return f"{self.row} ({reach})"
 
 
 def widths(outcomes: Sequence[Outcome], store: Store) -> list[Width]:
-    """How well the Dice of every row with a finished cell is known, on the main test set.
+    """Compute how well the Dice of every row with a finished cell is known, on the main test set.
 
     Args:
         outcomes: How every cell ended.
@@ -86,19 +87,30 @@ def _width(row: dict[int, RunSpec], store: Store) -> Width:
 
 
 def wide(found: Sequence[Width], precision: Precision) -> tuple[list[Width], list[Width]]:
-    """The rows that are too wide: those that seeds can help, and those that are hopeless."""
+    """Select the rows that are too wide.
+
+    Args:
+        found: How well every row is known.
+        precision: What is asked for.
+
+    Returns:
+        Those that more seeds can help, and those that are hopeless.
+    """
     rows = [row for row in found if row.reach > precision.reach]
     helped = [row for row in rows if row.alone <= precision.reach]
     return helped, [row for row in rows if row not in helped]
 
 
 def next_seeds(found: Sequence[Width], precision: Precision, seeds: int) -> int | None:
-    """How many seeds there shall be next; ``None`` if none are to be added.
+    """Choose the next number of seeds.
 
     Args:
         found: How well every row is known.
         precision: What is asked for.
-        seeds: How many there are.
+        seeds: The present number of seeds.
+
+    Returns:
+        The number; ``None`` if none are to be added.
     """
     helped, _ = wide(found, precision)
     top = min(2 * seeds, precision.most_seeds)
@@ -112,7 +124,7 @@ def next_seeds(found: Sequence[Width], precision: Precision, seeds: int) -> int 
 
 
 def verdict(found: Sequence[Width], precision: Precision, seeds: int) -> str:
-    """Whether the precision was reached, and if not by which rows, in a sentence or two.
+    """Write a sentence or two on whether the precision was reached, and by which rows not.
 
     Args:
         found: How well every row is known.

@@ -1,6 +1,6 @@
-"""What a cell's fit pays: an entry of the ledger, or one of each site, before patients are seen.
+"""The ledger entries of a cell's fit: one, or one for each site, before any patient is read.
 
-A fit that goes on from its checkpoint goes on under its own entry.
+A fit that continues from its checkpoint continues under its own entry.
 """
 
 from __future__ import annotations
@@ -34,7 +34,15 @@ def places_of(
 def is_paid(
     spec: RunSpec, planned: Guarantee, inputs: Inputs, *, folder: Path, state: Path
 ) -> bool:
-    """Whether a cell's fit goes on from its checkpoint, and so under its own entry."""
+    """Tell whether a cell's fit continues from its checkpoint, and so under its own entry.
+
+    Args:
+        spec: The cell.
+        planned: The plan of the fit.
+        inputs: The sweep's data.
+        folder: The cell's folder.
+        state: The state folder.
+    """
     if spec.is_federated:
         return (folder / CHECKPOINT).exists()  # each site looks itself before it joins
     if not Checkpoint(*places_of(spec, planned, folder, state)).pays:
@@ -54,7 +62,17 @@ def pay(
     folder: Path,
     state: Path,
 ) -> None:
-    """Enters the fit into the ledger, durably, and notes which entry it was.
+    """Enter the fit into the ledger, durably, and note the entry's number in the cell's folder.
+
+    Nothing is entered if the fit continues from its checkpoint.
+
+    Args:
+        spec: The cell.
+        guarantee: What the fit charges.
+        inputs: The sweep's data.
+        planned: The plan of the fit.
+        folder: The cell's folder.
+        state: The state folder.
 
     Raises:
         OverCapError: If the ledger's cap does not allow it.
@@ -74,10 +92,16 @@ def check_charged(
     spent: Guarantee,
     charge: Callable[[Guarantee], None],
 ) -> None:
-    """Refuses the result of a plug-in that used patients and did not say so beforehand.
+    """Refuse the result of a plug-in that used patients without charging enough for it.
+
+    Args:
+        fitted: The plug-in.
+        charged: What it charged.
+        spent: What it reports as spent.
+        charge: Enters a spending that was not charged.
 
     Raises:
-        PlugInError: After what was spent is in the ledger all the same.
+        PlugInError: If it charged nothing, which is entered now, or reports more than it charged.
     """
     if not fitted.needs_data:
         return
@@ -97,7 +121,14 @@ def check_charged(
 def spendings_of(
     spec: RunSpec, guarantee: Guarantee, inputs: Inputs, cache: Path
 ) -> list[Spending]:
-    """What a cell's fit asks the ledger for: once, or once for each site."""
+    """Return the spendings of a cell's fit: one, or one for each site.
+
+    Args:
+        spec: The cell.
+        guarantee: Its plan.
+        inputs: The sweep's data.
+        cache: The cache folder, where plans are remembered.
+    """
     if not spec.is_federated:
         return [_spending(spec, guarantee, inputs_of(spec, inputs))]
     mine, plans = split(partition_of(spec), inputs), site_plans(spec, inputs, cache)

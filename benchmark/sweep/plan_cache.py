@@ -1,10 +1,10 @@
-"""Plans that were made before: calibrating noise takes seconds, and its answer never changes.
+"""A cache of plans, because calibrating noise takes seconds and always has the same result.
 
-A plan is kept under everything that decides it, the source of the accounting included, so that no ε
-outlives a change of the rules it was computed by. Its digest is no secret, so a kept plan decides
-nothing that cannot be checked: before it is obeyed, its ε are computed again from its mechanism's
-numbers, and all but the noise is compared with what the settings give without privacy, which is
-planned in no time. A plan that fails is made anew.
+A plan is kept under everything that decides it, including the source text of the accounting. So no
+ε outlives a change of the rules that it was computed by. The digest of a kept plan is not secret,
+so a plan is checked before it is used. Its ε are recomputed from its mechanism's numbers.
+Everything but the noise is compared with the plan of the same settings without privacy, which is
+quick to make. A plan that fails is made anew.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ OF_NOISE = {
     *("target_epsilon", "noise_multiplier", "clip_norm", "accountant"),
     *("grid", "sensitivity", "distance"),
 }
-"""In what a private plan differs from that of the same fit without privacy."""
+"""The fields in which a private plan differs from that of the same fit without privacy."""
 
 LEAST_OF_TARGET, TOLERANCE = 0.97, 1e-6
-"""Calibrated noise spends nearly all of the target; libraries round alike up to the second."""
+"""The least share of the target that calibrated noise spends, and how far libraries may differ by
+rounding."""
 
 
 def planned(
@@ -49,11 +50,11 @@ def planned(
     cache: Path,
     plan: Callable[[Budget], Guarantee] | None = None,
 ) -> Guarantee:
-    """The plan of a fit; where noise must be calibrated it is remembered in the cache.
+    """Return the plan of a fit. A plan with calibrated noise is remembered in the cache.
 
     Args:
         plug_in: The generator or segmenter with all settings that decide the plan.
-        generator: The same, made.
+        generator: An instance of it.
         public: The public numbers.
         budget: What may be spent.
         cache: The cache folder.
@@ -126,7 +127,9 @@ def _gives_what_it_claims(kept: Guarantee) -> bool:
 
 @lru_cache(maxsize=4096)
 def recomputed_once(claimed: Guarantee) -> Guarantee:
-    """``recomputed``, remembered, as seeds and settings share plans, and accountants take seconds.
+    """Return ``recomputed`` of a guarantee, and remember the result in this process.
+
+    Seeds and settings share plans, and accountants take seconds.
 
     Raises:
         ValueError: As that does.
@@ -135,7 +138,7 @@ def recomputed_once(claimed: Guarantee) -> Guarantee:
 
 
 def same(claimed: float | None, found: float | None) -> bool:
-    """Whether two numbers are the same but for rounding; ``None`` is the same as itself alone."""
+    """Tell whether two numbers are the same up to rounding; ``None`` equals only itself."""
     if claimed is None or found is None:
         return claimed is found
     return claimed == found or math.isclose(claimed, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE)

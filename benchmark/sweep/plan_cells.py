@@ -1,4 +1,4 @@
-"""From what a user asks for to the cells of a sweep."""
+"""The cells of a sweep, derived from what a user asks for."""
 
 from __future__ import annotations
 
@@ -37,12 +37,17 @@ from federation.partition import Partition
 
 
 def cells(request: Request, inputs: Inputs, fid_weights: str) -> list[RunSpec]:
-    """The cells, the bookends first, as every other one is compared with them.
+    """Return the cells of a sweep, the bookends first, because the others are compared with them.
 
-    A method has no draws, so it is one cell whatever the seeds.
+    A method has no randomness, so it is one cell whatever the seeds.
+
+    Args:
+        request: What the user asks for.
+        inputs: The sweep's data.
+        fid_weights: Digest of the Inception weights; empty where they are missing.
 
     Raises:
-        UsageError: For a δ above its law at this number of units.
+        UsageError: For a δ that is too large for this number of units.
     """
     made = [
         spec
@@ -60,7 +65,15 @@ def _rank(name: str, ends: Sequence[str]) -> int:
 
 
 def guarantee_of(spec: RunSpec, inputs: Inputs, cache: Path) -> Guarantee:
-    """What the cell's fit would be, from public numbers alone; remembered in the cache folder.
+    """Plan a cell's fit from public numbers alone; the plan is remembered in the cache folder.
+
+    Args:
+        spec: The cell.
+        inputs: The sweep's data, of which only the counts are used.
+        cache: The cache folder.
+
+    Returns:
+        The guarantee; across sites, the worst.
 
     Raises:
         UsageError: If the generator cannot honour the budget or the patch size.
@@ -73,17 +86,25 @@ def guarantee_of(spec: RunSpec, inputs: Inputs, cache: Path) -> Guarantee:
 
 
 def tuned_for(request: Request, generator: str, epsilon: float) -> Found | None:
-    """The tuned settings that a cell takes, if it is to take any and there are some.
+    """Return the tuned settings for a cell.
+
+    Args:
+        request: What the user asks for, with the folders of tuned settings.
+        generator: The generator's name.
+        epsilon: The cell's target.
+
+    Returns:
+        The settings; ``None`` if none are to be used or there are none.
 
     Raises:
-        UsageError: If they are of another version of the generator, or none of its settings.
+        UsageError: If they are of another version of the generator, or are not its settings.
     """
     found = nearest(request.tuned, wanted(request, generator), epsilon)
     return None if found is None else found.checked()
 
 
 def wanted(request: Request, generator: str) -> Wanted:
-    """Which tuned settings a request can take."""
+    """Return the purpose for which a request can use tuned settings of a generator."""
     return Wanted(
         generator=generator,
         unit=request.unit,

@@ -1,4 +1,4 @@
-"""What a sweep does before its cells: plans, what the ledger allows, patches."""
+"""The preparation of a sweep before its cells run: plans, the ledger's cap, patches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Prepared(NamedTuple):
     Attributes:
         specs: Every cell, also those that are done.
         tasks: Those still to run.
-        unplanned: Those whose plug-in failed already.
+        unplanned: Those whose plug-in failed while planning.
     """
 
     specs: list[RunSpec]
@@ -41,13 +41,13 @@ class Prepared(NamedTuple):
 def prepared(
     specs: list[RunSpec], inputs: Inputs, workspace: Workspace, listener: Listener
 ) -> Prepared:
-    """Plans what is not yet done, asks the ledger, and cuts the patches.
+    """Plan the cells that are not done, check the ledger's cap, and cut the patches.
 
     Args:
         specs: Every cell of the sweep.
         inputs: Its data.
-        workspace: Where it runs.
-        listener: Who hears of it.
+        workspace: Its folders, machine and jobs.
+        listener: Called while this goes on.
 
     Raises:
         OverCapError: If the ledger's cap does not allow the fits together; nothing is charged.

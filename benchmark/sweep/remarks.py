@@ -1,4 +1,4 @@
-"""What a sweep says beside its table: of its patients, its settings and who is missing from it."""
+"""Remarks that a sweep makes beside its table: on patients, settings and missing rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from benchmark.sweep.request import Request, is_bookend
 
 
 def of_patients(inputs: Inputs, state: Path) -> list[str]:
-    """What is to be known of a sweep's own patients before any of them pays.
+    """Write what is to be known of a sweep's own patients before anything is charged to them.
+
+    Args:
+        inputs: The sweep's data.
+        state: The state folder, with the ledger.
 
     Raises:
         LedgerError: If the ledger cannot be used.
@@ -35,7 +39,7 @@ def of_patients(inputs: Inputs, state: Path) -> list[str]:
 
 
 def of_the_table(request: Request, inputs: Inputs) -> list[str]:
-    """What the table's foot says of who is missing from it."""
+    """Write the notes below the table, on patients and rows that are missing from it."""
     notes = [inputs.cost_of_skipping] if inputs.cost_of_skipping else []
     if inputs.own:
         own, rest = len(inputs.own), len(inputs.train)
@@ -52,7 +56,7 @@ def of_the_table(request: Request, inputs: Inputs) -> list[str]:
 
 
 def of_tuning(request: Request, specs: Sequence[RunSpec]) -> list[str]:
-    """Whence every tuned generator's settings come, and for which there are none."""
+    """Write where every tuned generator's settings come from, and for which there are none."""
     said = {}
     for spec in specs if request.tuned else ():
         name = f"{spec.generator.name}, ε = {spec.epsilon:g}"
@@ -67,7 +71,7 @@ def of_tuning(request: Request, specs: Sequence[RunSpec]) -> list[str]:
 
 
 def of_sites(request: Request) -> list[str]:
-    """Which generators that were asked for take no part in a federation."""
+    """Write which generators that were asked for take no part in a federation."""
     if not request.federation.asked:
         return []
     pooled = "is a bookend: it runs once, on all patients pooled, and --sites does not concern it."

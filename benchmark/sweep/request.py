@@ -1,4 +1,4 @@
-"""What a user asks for, and whether it can be meant."""
+"""A user's request for a sweep, and the checks of it."""
 
 from __future__ import annotations
 
@@ -25,22 +25,26 @@ from benchmark.sweep.sites import Federation
 from federation.partition import Partition
 
 FIRST_SEEDS = 3
-"""With which ``--seeds auto`` begins: of two, an interval is too wide to decide by."""
+"""The number of seeds that ``--seeds auto`` begins with. With two, an interval is too wide to
+decide."""
 
 PIXEL = "pixel_mm"
-"""The setting of plug-ins whose vessels have millimetres: the side of the patches' pixels."""
+"""The setting of plug-ins that draw vessels in millimetres: the side of a patch's pixels."""
 
 UNUSABLE = 0
-"""The version of a plug-in that cannot be imported; its cells fail, and no others."""
+"""The version of a plug-in that cannot be imported. Its cells fail, and no others."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
-    """How well every row's Dice shall be known, and what that may cost.
+    """The precision that is asked for each row's Dice, with a limit on the seeds.
 
     Attributes:
-        reach: How far the 95 % interval may reach to either side; between 0 and 1.
+        reach: The largest half width of the 95 % interval; in (0, 1).
         most_seeds: The most seeds; 3 or more.
+
+    Raises:
+        UsageError: At construction, for a value out of range.
     """
 
     reach: float = 0.03
@@ -71,17 +75,17 @@ class Request:
         preset: The name of the settings to start from.
         protocol: The edition of the protocol (``editions``).
         settings: Texts by setting, by plug-in (or ``protocol``), that override the preset.
-        seeds: How many seeds; to begin with, if there is a precision.
+        seeds: How many seeds; with a precision, how many to begin with.
         first_seed: The first of them.
-        bookends: Whether ``real`` and the free rows run too; ``real`` on phantoms alone, as it
-            costs patients ε = ∞, unless it is among the ``generators``.
+        bookends: Whether ``real`` and the free rows run too. On private data ``real`` costs
+            patients ε = ∞, so it runs there only if it is among the ``generators``.
         noise: ``seeded`` or ``system``.
         federation: Across which sites, and how.
         tuned: Folders of tuned settings, the first before the others; empty to use none.
-        private: Whether the patients to fit on are anything but phantoms.
+        private: Whether the patients to fit on are real; false for phantoms.
         own_patients: How many own patients a segmenter learns from beside synthetic patches: each
             above 0 and once, rising; empty for none.
-        precision: Until when seeds are added; ``None`` to add none.
+        precision: The precision up to which seeds are added; ``None`` to add none.
     """
 
     generators: Sequence[str]
@@ -114,12 +118,12 @@ class Request:
 
     @property
     def lacks_real(self) -> bool:
-        """Whether ``real`` would run beside the rest, were it not for patients."""
+        """Whether ``real`` is left out only because the data are private."""
         return self.bookends and self.private and UPPER not in self.generators
 
 
 def check(request: Request) -> None:
-    """Refuses what cannot be meant, before any data are looked at.
+    """Refuse a request that cannot be run, before any data are read.
 
     Raises:
         UsageError: With one sentence.
@@ -137,7 +141,7 @@ def check(request: Request) -> None:
 
 
 def check_settings(request: Request) -> None:
-    """Refuses a preset, a plug-in or a setting that there is not.
+    """Refuse a preset, a plug-in or a setting that does not exist.
 
     Raises:
         UsageError: With one sentence.
@@ -159,10 +163,14 @@ def check_settings(request: Request) -> None:
 
 
 def delta_of(request: Request, units: int) -> float:
-    """The δ that is asked for, or else the largest that so many units allow.
+    """Return the δ that is asked for, or else the largest that the units allow.
+
+    Args:
+        request: The request.
+        units: N, the number of units.
 
     Raises:
-        UsageError: For a δ above its law.
+        UsageError: For a δ that is too large for this number of units.
     """
     delta = default_delta(units) if request.delta is None else request.delta
     check_delta(delta, units)
@@ -170,14 +178,16 @@ def delta_of(request: Request, units: int) -> float:
 
 
 def names_of(request: Request) -> list[str]:
-    """Every generator of the sweep, the bookends first."""
+    """Return the names of every generator of the sweep, the bookends first."""
     ends = [*FREE] if request.private else [UPPER, *FREE]
     bookends = ends if request.bookends else []
     return list(dict.fromkeys([*bookends, *request.generators]))
 
 
 def registry_of(name: str) -> Registry:
-    """Where a name among the generators is found: a private segmenter's is that of a segmenter.
+    """Return the registry in which a name among the generators is found.
+
+    That is the registry of segmenters for a private or free segmenter.
 
     Raises:
         UsageError: If it is a segmenter that cannot be fitted on patients privately.
@@ -194,7 +204,11 @@ def registry_of(name: str) -> Registry:
 
 
 def class_of(registry: Registry, name: str) -> Any | None:
-    """The plug-in's class; ``None`` for one that cannot be imported."""
+    """Return the plug-in's class; ``None`` for one that cannot be imported.
+
+    Raises:
+        UsageError: For an unknown name.
+    """
     try:
         return registry.get(name)
     except PlugInError:
@@ -202,18 +216,29 @@ def class_of(registry: Registry, name: str) -> Any | None:
 
 
 def is_bookend(name: str) -> bool:
-    """Whether it is there to be compared with: it is never tuned, and takes part at no site."""
+    """Tell whether a generator is only there for comparison.
+
+    It is then never tuned, and takes part in no federation.
+    """
     return name in (UPPER, LOWER) or registry_of(name) is segmenters
 
 
 def protocol_of(request: Request) -> Settings:
-    """The preset's numbers that belong to no plug-in, with what the request overrides."""
+    """Return the protocol of a request: the preset's values, with what the request overrides."""
     protocol = preset_in(request.protocol, PROTOCOLS, PROTOCOL, request.preset)
     return protocol.with_texts(request.settings.get(PROTOCOL, {}))
 
 
 def plug_in_of(registry: Registry, name: str, request: Request) -> PlugIn:
-    """A plug-in with the settings that the request gives it.
+    """Return a plug-in with the settings that a request gives it.
+
+    Args:
+        registry: The registry of the plug-in.
+        name: Its name.
+        request: The request.
+
+    Returns:
+        The plug-in; of version ``UNUSABLE`` without settings if it cannot be imported.
 
     Raises:
         UsageError: For an unknown name, preset or setting.
@@ -240,7 +265,10 @@ def _at(spacing_mm: float, params: Settings) -> Settings:
 
 
 def free_method(name: str) -> PlugIn:
-    """A segmenter with its published constants, which no preset and no ``--set`` changes."""
+    """Return a free segmenter with its published constants.
+
+    No preset and no ``--set`` changes them.
+    """
     kind = class_of(segmenters, name)
     if kind is None:
         return PlugIn(name=name, version=UNUSABLE, settings={})
@@ -248,7 +276,7 @@ def free_method(name: str) -> PlugIn:
 
 
 def make(registry: Registry, plug_in: PlugIn) -> Any:
-    """The plug-in with its settings.
+    """Make an instance of a plug-in with its settings.
 
     Raises:
         PlugInError: If it cannot be imported.

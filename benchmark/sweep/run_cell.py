@@ -1,6 +1,6 @@
-"""One cell: fit, sample, train, score; the line that the whole suite repeats.
+"""One cell: fit a generator, sample from it, train a segmenter, score it.
 
-Or, where the segmenter itself is fitted on patients under the budget: fit, score.
+If the segmenter itself is fitted on patients under the budget, the steps are: fit, score.
 """
 
 from __future__ import annotations
@@ -48,7 +48,18 @@ from benchmark.sweep.watching.stages import Watch
 def run_cell(
     spec: RunSpec, planned: Guarantee, inputs: Inputs, bench: Bench, listener: Listener
 ) -> Result:
-    """Runs one cell and returns its result; every intermediate file lands in its folder."""
+    """Run one cell. Every intermediate file is written to its folder.
+
+    Args:
+        spec: The cell.
+        planned: Its plan.
+        inputs: The sweep's data.
+        bench: The cell's folder and machine.
+        listener: Called for every stage.
+
+    Returns:
+        The result, which the caller writes.
+    """
     watch = Watch(listener)
     learn = _learn_from_patients if spec.is_direct else _learn_from_synthetic
     learnt = learn(spec, planned, inputs, bench, watch)
@@ -107,14 +118,14 @@ def _validation(
 
 
 class Learnt(NamedTuple):
-    """What a cell ends with, before it is tested.
+    """What a cell has before it is tested.
 
     Attributes:
-        segmenter: The segmenter.
-        guarantee: What the patients paid for it.
-        distances: How far its synthetic patches lie from the main test set's.
-        more: What a federated cell says of its sites and rounds, and one that is judged beside own
-            patients of those.
+        segmenter: The fitted segmenter.
+        guarantee: The guarantee of the fit.
+        distances: The distances of its synthetic patches from the main test set.
+        more: Further fields of the result: sites and rounds of a federated cell, scores with own
+            patients.
     """
 
     segmenter: Segmenter
@@ -257,10 +268,20 @@ def training_patches(
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Patches:
-    """The patches that the spec's generator is fitted on; kept for every cell that shares them.
+    """Cut the patches that a cell's generator is fitted on.
+
+    They are cached for cells that share them.
+
+    Args:
+        spec: The cell.
+        inputs: The data that it is fitted on.
+        cache: The cache folder.
+        faults: With ``inputs.skip_bad``, collects the faults of patients without a patch.
+        jobs: How many patients are read at a time.
+        progress: Called with how many patients are done, and how many there are.
 
     Raises:
-        DataError: For a patient without a patch; with ``inputs.skip_bad`` ``faults`` collects it.
+        DataError: For a patient without a patch, unless ``inputs.skip_bad`` is true.
     """
     collected = [] if faults is None else faults
     return cached(
@@ -276,5 +297,5 @@ def training_patches(
 
 
 def recipe_of(spec: RunSpec) -> Recipe:
-    """How the spec's training patches are taken."""
+    """Return how a cell's training patches are taken."""
     return protocol_recipe(spec.protocol)

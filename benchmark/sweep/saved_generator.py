@@ -1,4 +1,4 @@
-"""A generator that was released, tested where the patients are: by a site, for itself."""
+"""Tests of a released generator at the place where the patients are, for example by a site."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ MEMORY_GIB = 4.0
 
 
 def released(run: Path) -> Generator:
-    """The generator that a sweep's cell, or a deployed federation, left in its folder.
+    """Load the generator in the folder of a sweep's cell or of a deployed federation.
+
+    Args:
+        run: The folder.
 
     Raises:
         UsageError: If there is none.
@@ -74,14 +77,25 @@ def score_released(
     listener: Listener,
     memory_gib: float = MEMORY_GIB,
 ) -> tuple[TestSet, list[str]]:
-    """Trains a segmenter on a released generator's samples, tests it on a cohort's test patients.
+    """Train a segmenter on a released generator's samples, and test it on a cohort's test patients.
+
+    Args:
+        run: The folder with the generator.
+        data: The cohort's folder.
+        reading: How it is read.
+        state: The state folder.
+        segmenter: The segmenter's name.
+        preset: The name of its settings.
+        protocol: The edition of the protocol.
+        seed: Seeds samples and training.
+        listener: Called for every stage.
+
+    Returns:
+        The scores, and the notes on the cohort.
 
     Raises:
         UsageError: If there is no such generator, segmenter, preset or protocol.
         DataError: If the cohort cannot be used, or a note stops it.
-
-    Returns:
-        The scores, and what is to be said of the cohort.
     """
     plug_in = _plug_in(segmenter, preset, protocol)
     rules = preset_in(protocol, PROTOCOLS, PROTOCOL, preset).as_dict()

@@ -1,4 +1,4 @@
-"""A cell across sites: whose patients are whose, what each site plans, and the federated fit."""
+"""Cells across sites: the split of patients, each site's plan, and the federated fit."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Federation:
     """How a sweep's federated cells are run.
 
     Attributes:
-        sites: How many sites; 1 for none.
-        partition: Which patients are whose.
+        sites: How many sites; 1 for no federation.
+        partition: How patients are assigned to sites.
         design: A name among the generator's designs; its first if empty.
         rounds: How many; by the settings if ``None``.
         local_steps: Private steps of a site in a round; by the settings if ``None``.
@@ -51,11 +51,15 @@ class Federation:
 
     @property
     def asked(self) -> bool:
-        """Whether there are sites at all."""
+        """Whether there are several sites."""
         return self.sites > 1
 
     def of(self, generator: FederatedGenerator) -> AcrossSites:
-        """What decides a federated cell, for its spec."""
+        """Return the part of a federated cell's spec for a generator.
+
+        Raises:
+            UsageError: For an unknown design, or steps that the design cannot take.
+        """
         design = self.design or next(iter(generator.designs))
         schedule = generator.schedule(
             design=design, rounds=self.rounds, local_steps=self.local_steps
@@ -63,12 +67,15 @@ class Federation:
         return AcrossSites(partition=self.partition, **asdict(schedule))
 
     def alone(self, site: str) -> OneSite:
-        """What decides the cell of one site alone, for its spec."""
+        """Return the part of a cell's spec for one site alone."""
         return OneSite(partition=self.partition, of=self.sites, alone=site)
 
 
 def split(partition: Partition, inputs: Inputs) -> Mapping[str, Inputs]:
-    """Each site's own training patients, with digests of their own; made once for all cells.
+    """Split the training patients among the sites, once for all cells.
+
+    Returns:
+        By site, its own patients with digests of their own.
 
     Raises:
         UsageError: If the cohort cannot be split so, or a patient is at two sites.
@@ -95,7 +102,7 @@ def _split(partition: Partition, inputs: Inputs) -> Mapping[str, Inputs]:
 
 
 def partition_of(spec: RunSpec) -> Partition:
-    """The partition of a cell that has one.
+    """Return the partition of a cell that has one.
 
     Raises:
         LookupError: If it has none.
@@ -107,24 +114,27 @@ def partition_of(spec: RunSpec) -> Partition:
 
 
 def inputs_of(spec: RunSpec, inputs: Inputs) -> Inputs:
-    """The data that the cell is fitted on: all, or those of one site alone."""
+    """Return the data that a cell is fitted on: all, or those of one site alone."""
     site = spec.alone_at
     return inputs if site is None else split(partition_of(spec), inputs)[site]
 
 
 def fitted_on(spec: RunSpec, inputs: Inputs) -> list[Inputs]:
-    """The data whose patches the cell cuts: those of each site, or of all together."""
+    """Return the data whose patches a cell needs: those of each site, or of all together."""
     if spec.is_federated:
         return list(split(partition_of(spec), inputs).values())
     return [inputs_of(spec, inputs)]
 
 
 def held_out_sites(specs: Sequence[RunSpec], inputs: Inputs) -> dict[str, tuple[str, ...]]:
-    """The held-out patients of the main test set at every site, as the partition would have it.
+    """Assign the held-out patients of the main test set to the sites, by the partition.
 
     Args:
-        specs: A sweep's; where sites train none of them together, there are none.
+        specs: The sweep's cells.
         inputs: Its data.
+
+    Returns:
+        The patients by site; empty if sites train no cell together.
     """
     across = next((spec for spec in specs if spec.is_federated), None)
     if across is None:
@@ -134,7 +144,7 @@ def held_out_sites(specs: Sequence[RunSpec], inputs: Inputs) -> dict[str, tuple[
 
 
 def schedule_of(spec: RunSpec) -> Schedule:
-    """The rounds of a federated cell.
+    """Return the rounds of a federated cell.
 
     Raises:
         LookupError: If sites do not train it together.
@@ -145,7 +155,7 @@ def schedule_of(spec: RunSpec) -> Schedule:
 
 
 def job_of(spec: RunSpec) -> Job:
-    """What server and sites agree on."""
+    """Return the job of a federated cell, on which server and sites agree."""
     return Job(
         run=spec.key,
         generator=spec.generator.name,
@@ -164,7 +174,15 @@ def job_of(spec: RunSpec) -> Job:
 
 
 def site_plans(spec: RunSpec, inputs: Inputs, cache: Path) -> dict[str, Guarantee]:
-    """Each site's guarantee, from its public numbers alone.
+    """Plan each site's part of a fit, from its public numbers alone.
+
+    Args:
+        spec: A federated cell.
+        inputs: The sweep's data, of which only the counts are used.
+        cache: The cache folder, where plans are remembered.
+
+    Returns:
+        The guarantees by site.
 
     Raises:
         UsageError: If a site cannot honour the budget.
@@ -175,7 +193,13 @@ def site_plans(spec: RunSpec, inputs: Inputs, cache: Path) -> dict[str, Guarante
 
 
 def plan_at_site(spec: RunSpec, patients: int, whole: int, cache: Path) -> Guarantee:
-    """The guarantee of a site with so many of all sites' patients.
+    """Plan one site's part of a fit.
+
+    Args:
+        spec: The cell.
+        patients: The site's number of patients.
+        whole: The number of patients of all sites.
+        cache: The cache folder, where plans are remembered.
 
     Raises:
         UsageError: If it cannot honour the budget.
@@ -195,7 +219,7 @@ def plan_at_site(spec: RunSpec, patients: int, whole: int, cache: Path) -> Guara
 
 
 def worst(guarantees: Sequence[Guarantee]) -> Guarantee:
-    """What holds for the patients of every site: the largest ε of each kind.
+    """Return a guarantee that holds for the patients of every site: the largest ε of each kind.
 
     The mechanism's numbers are those of the site with the largest ε.
     """
@@ -210,7 +234,14 @@ def worst(guarantees: Sequence[Guarantee]) -> Guarantee:
 def posts(
     spec: RunSpec, inputs: Inputs, plans: Mapping[str, Guarantee], bench: Bench
 ) -> list[Post]:
-    """Where each site works in a simulation on this machine."""
+    """Return the place of each site's work, for a simulation on this machine.
+
+    Args:
+        spec: The cell.
+        inputs: The sweep's data.
+        plans: Each site's guarantee.
+        bench: The cell's folder and machine.
+    """
     from federation.sites import Post  # loads torch, which planning need not
 
     return [
@@ -238,7 +269,7 @@ def fit_across_sites(
     bench: Bench,
     watch: RoundWatch,
 ) -> tuple[Generator, dict[str, Guarantee]]:
-    """Trains the generator across sites; returns it with each site's guarantee.
+    """Train a cell's generator across sites.
 
     Args:
         spec: The cell.

@@ -1,4 +1,4 @@
-"""A sweep from a request to its rows: gather, plan, run, remember."""
+"""A sweep from a request to its table: gather data, plan, run, and track."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ UNFINISHED = "No seeds are added while a cell has failed, or another process hol
 
 
 class Finished(NamedTuple):
-    """A sweep that is over.
+    """A finished sweep.
 
     Attributes:
         table: The table's rows.
@@ -74,10 +74,16 @@ class _Sweep:
 
 
 def run_sweep(request: Request, workspace: Workspace, listener: Listener) -> Finished:
-    """Runs what is not yet done; writes ``summary.csv``, and ``matrix.csv`` where there are sites.
+    """Run the cells that are not done, and write ``summary.csv``, ``matrix.csv`` and others.
 
-    With a precision, rounds of further seeds follow until it is reached, its most seeds are, or
-    something stands in the way: patients who alone leave more, a failed cell, the ledger's cap.
+    With a precision, rounds of further seeds follow. They end when it is reached, at its most
+    seeds, or when more seeds cannot help or run: patients alone vary too much, a cell has failed,
+    or the ledger's cap is reached.
+
+    Args:
+        request: What the user asks for.
+        workspace: Folders, machine and jobs.
+        listener: Called for everything that happens.
 
     Raises:
         BenchError: For wrong usage or unusable data, before anything is computed.

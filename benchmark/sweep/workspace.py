@@ -1,4 +1,4 @@
-"""Where a sweep runs, and who hears of it: what decides no result."""
+"""The workspace of a sweep and its listeners. They affect no result."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from benchmark.sweep.machine import Machine
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """Where a sweep runs and what it runs on; decides no result but by the data's content.
+    """The folders, the machine and the jobs of a sweep. Only the data's content affects a result.
 
     Attributes:
         out: The store's folder.
-        machine: What its cells run on.
+        machine: The machine that its cells run on.
         data: A cohort's folder; ``None`` for the embedded one.
         test_data: Folders of further test sets.
         reading: How all folders are read.
-        jobs: Cells at a time, each in a process of its own; 0 for this very process.
+        jobs: Cells at a time, each in a process of its own; 0 for this process.
         tracking_uri: MLflow's store; ``None`` for the one in ``out``, ``none`` for none.
     """
 
@@ -40,27 +40,27 @@ class Workspace:
         within("--jobs", self.jobs, JOBS)
 
     def with_weights(self, found: Path | None) -> Workspace:
-        """The same with the Inception weights that were found."""
+        """Copy with the Inception weights that were found."""
         return replace(self, machine=replace(self.machine, fid_weights=found))
 
     @property
     def readers(self) -> int:
-        """Patients read at a time."""
+        """The number of patients that are read at a time."""
         return max(1, self.jobs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listener:
-    """Who hears of a sweep.
+    """Callbacks for what happens in a sweep.
 
     Attributes:
-        preparing: A stage before the cells, with a count.
-        planned: Every cell, and those still to run.
-        events: What the cells do.
-        warning: A sentence about something that costs no result.
-        news: A sentence about something that went well.
-        drawn: Draws the cross-site matrix into a folder, and says where it is.
-        starting: Nothing can refuse the sweep any more; its first cells are about to start.
+        preparing: Called for a stage before the cells, with a count.
+        planned: Called with every cell, and those still to run.
+        events: Callbacks of the cells.
+        warning: Called with a sentence about something that affects no result.
+        news: Called with a sentence about something that went well.
+        drawn: Draws the cross-site matrix into a folder, and returns its file.
+        starting: Called when nothing can refuse the sweep any more, before its first cells start.
     """
 
     preparing: Callable[[str, int, int], None]

@@ -1,1 +1,1 @@
-"""Tables and figures for a terminal and its files."""
+"""Tables, pictures and reports for the terminal and for files."""

@@ -1,4 +1,4 @@
-"""Two runs side by side: which settings differ, and which scores, patient by patient."""
+"""The comparison of two runs: settings that differ, and scores, patient by patient."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Difference:
         left: The first run's mean.
         right: The second's.
         gain: By how much the second is above, paired by patient.
-        p: Two-sided, of this test alone; ``None`` of a single patient.
+        p: The two-sided p-value of this test alone; ``None`` for a single patient.
     """
 
     test_set: str
@@ -51,7 +51,7 @@ class Difference:
 
 
 def settings_that_differ(left: RunSpec, right: RunSpec) -> dict[str, tuple[str, str]]:
-    """Both values of all that decides a run and differs."""
+    """Return both values of everything in the specs that differs, by flat name."""
     sides = [dict(_flat(spec.as_dict())) for spec in (left, right)]
     names = list(dict.fromkeys([*sides[0], *sides[1]]))
     both = {name: (sides[0].get(name, "–"), sides[1].get(name, "–")) for name in names}
@@ -67,7 +67,7 @@ def _flat(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str
 
 
 def differences(left: Entry, right: Entry) -> list[Difference]:
-    """Every score on every test set that both were tested on, the same patients in both."""
+    """Compare every score on every test set that both runs have, on the same patients."""
     shared = [
         name
         for name, digest in left.spec.test_data.items()
@@ -105,7 +105,7 @@ def _by_patient(test: TestSet, score: str) -> dict[str, float | None]:
 
 
 def settings_table(left: RunSpec, right: RunSpec) -> Table:
-    """One line for each setting that differs."""
+    """Make a table with one line for each setting that differs."""
     table = _table("what decides a run", left.key, right.key)
     for name, values in settings_that_differ(left, right).items():
         table.add_row(name, *values)
@@ -113,7 +113,13 @@ def settings_table(left: RunSpec, right: RunSpec) -> Table:
 
 
 def scores_table(found: list[Difference], left: str, right: str) -> Table:
-    """One line for each score and test set."""
+    """Make a table with one line for each score and test set.
+
+    Args:
+        found: The differences.
+        left: The heading of the first run.
+        right: The heading of the second.
+    """
     table = _table("score", left, right)
     for heading in ("difference [95 %]", "p", "patients"):
         table.add_column(heading, justify="right")

@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs, and what it ends with."""
+"""The terminal output of a sweep, while it runs and at its end."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Console:
         self._bars.stop()
 
     def listener(self) -> Listener:
-        """What hears of the sweep."""
+        """Return the listener that shows a sweep's progress here."""
         from benchmark.sweep.executors.executor import Events
         from benchmark.sweep.workspace import Listener  # what only shows results need not run
 
@@ -85,7 +85,12 @@ class Console:
         )
 
     def report(self, finished: Finished, out: Path) -> None:
-        """The tables, the pictures, the reasons of what failed, and where the files lie."""
+        """Print the tables, failures and files of a finished sweep, and write its reports.
+
+        Args:
+            finished: The sweep.
+            out: The folder of its results.
+        """
         from benchmark.terminal.figures import (
             HEAT_MAP,
             PATCHES,
@@ -122,19 +127,19 @@ class Console:
         self._out.print(f"Files: {', '.join(str(file) for file in files if file.exists())}")
 
     def show(self, table: Table) -> None:
-        """Prints a table."""
+        """Print a table."""
         self._out.print(table)
 
     def say_together(self, whole: Together | None) -> None:
-        """What several private fits cost together, if there are several."""
+        """Print the composed cost of several private fits; nothing if it is ``None``."""
         if whole is None:
             return
         patient = (
             f" (a patient: {epsilon_text(whole.epsilon_patient)})" if whole.unit == "patch" else ""
         )
         self._out.print(
-            f"Whoever sees all {whole.fits} private fits has seen "
-            f"ε = {epsilon_text(whole.epsilon)} of a {whole.unit}{patient}, composed; "
+            f"Composed over the {whole.fits} private fits: "
+            f"ε = {epsilon_text(whole.epsilon)} for a {whole.unit}{patient}; "
             f"δ = {delta_text(whole.delta)}."
         )
 
@@ -145,7 +150,7 @@ class Console:
         self._out.print(f"[yellow]{escape(sentence)}[/]")
 
     def prepare(self, stage: str, done: int, total: int) -> None:
-        """Shows how much of a stage is done."""
+        """Show how much of a stage is done."""
         if self._preparing is None or self._preparing[0] != stage:
             self._drop()
             self._preparing = (stage, self._bars.add_task(stage, total=total))
@@ -214,7 +219,7 @@ def _strips(specs: Sequence[RunSpec], store: Store) -> list[tuple[str, Path]]:
 
 
 def label(spec: RunSpec) -> str:
-    """A cell in a few words."""
+    """Name a cell in a few words: generator, ε, segmenter and seed."""
     segmenter = "" if spec.is_direct else f", {spec.segmenter.name}"
     return f"{called(spec)}, {_epsilon(spec.epsilon)}{segmenter}, seed {spec.seed}"
 

@@ -34,13 +34,17 @@ Panel = alt.LayerChart | alt.FacetChart
 
 
 def draw_trade_off(rows: Sequence[SummaryRow], path: Path) -> None:
-    """Writes the chart, if there is something to draw."""
+    """Write the chart of ``trade_off``, unless no cell is done."""
     if (chart := trade_off(rows)) is not None:
         chart.save(str(path), scale_factor=2)
 
 
 def trade_off(rows: Sequence[SummaryRow]) -> alt.HConcatChart | None:
-    """A panel of Dice for each test set, and one of the distance; ``None`` if no cell is done."""
+    """Make a panel of Dice for each test set, and one of the distance.
+
+    Returns:
+        The chart; ``None`` if no cell is done.
+    """
     done = [row for row in rows if row.dice is not None]
     if not done:
         return None
@@ -198,7 +202,7 @@ def _point(
 
 
 def draw_matrix(squares: Sequence[Square], path: Path) -> None:
-    """Writes the cross-site matrix as heat maps, one for each ε."""
+    """Write the cross-site matrix as heat maps, one for each ε."""
     values = [
         {
             "trained": square.trained,
@@ -234,7 +238,7 @@ def _by(square: Square) -> str:
 
 
 def draw_membership(curves: Mapping[str, Curve], path: Path) -> None:
-    """Writes the attack's curves on logarithmic axes, where low false-positive rates are seen."""
+    """Write the attack's curves on logarithmic axes, which show low false-positive rates."""
     least = min(1 / len(curve.false) for curve in curves.values())
     points = [
         {"by": f"{name} (area {curve.area:.2f})", "false": max(f, least), "true": max(t, least)}
@@ -256,7 +260,12 @@ def draw_membership(curves: Mapping[str, Curve], path: Path) -> None:
 
 
 def draw_patches(strips: Sequence[tuple[str, Path]], path: Path) -> None:
-    """Writes one picture of labelled strips, one below the other; missing strips are left out."""
+    """Write one picture of labelled strips, one below the other.
+
+    Args:
+        strips: Labels and files; missing files are left out.
+        path: The picture's file.
+    """
     rows = [alt.hconcat(_label(text), _picture(file)) for text, file in strips if file.exists()]
     if rows:
         chart = alt.vconcat(*rows, spacing=ROW_GAP).configure_view(strokeWidth=0)

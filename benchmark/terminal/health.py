@@ -1,4 +1,4 @@
-"""Whether a machine is ready for a sweep: one finding for each thing that has gone wrong before."""
+"""Checks of whether a machine is ready for a sweep."""
 
 from __future__ import annotations
 
@@ -32,7 +32,13 @@ GIB = 2**30
 
 
 class Finding(NamedTuple):
-    """One thing: whether it is well (``None``: worth knowing), and what to do."""
+    """The result of one check.
+
+    Attributes:
+        what: The subject of the check.
+        healthy: Whether it is in order; ``None`` for something worth knowing.
+        sentence: The finding, and what to do.
+    """
 
     what: str
     healthy: bool | None
@@ -40,7 +46,11 @@ class Finding(NamedTuple):
 
 
 def examine(out: Path) -> list[Finding]:
-    """Everything, in the order in which a user would mend it."""
+    """Make all checks, in the order in which a user would fix what they find.
+
+    Args:
+        out: The folder of results.
+    """
     return [
         *_versions(),
         _owner(),

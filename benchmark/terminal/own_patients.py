@@ -1,4 +1,4 @@
-"""What own patients add to synthetic patches: a table for a terminal, and the curve."""
+"""The effect of own patients beside synthetic patches: a table for a terminal, and the curve."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ Line = tuple[str, str, float | None]
 
 
 def own_table(points: Sequence[OwnPoint]) -> Table:
-    """One line for each test set, generator and ε, and one without; a column for each number."""
+    """Make a table with a column for each number of own patients.
+
+    There is one line for each test set, generator and ε, and one for own patients alone.
+    """
     counts = sorted({point.own_patients for point in points})
     table = Table(
         header_style="bold",
@@ -47,7 +50,7 @@ def own_table(points: Sequence[OwnPoint]) -> Table:
 
 
 def draw_own(points: Sequence[OwnPoint], path: Path) -> None:
-    """Writes the curves: a panel for each test set, a line for each generator and ε."""
+    """Write the curves: a panel for each test set, a line for each generator and ε."""
     sets = list(dict.fromkeys(point.test_set for point in points))
     panels = [_panel([p for p in points if p.test_set == name], name) for name in sets]
     said = f"{_spread(points)}; dashed: own patients alone"

@@ -1,4 +1,4 @@
-"""The table of what generators would face, before any data are touched."""
+"""The table of planned fits, made before any data are read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNKNOWN = "–"
 
 
 def prospects_table(found: Sequence[Prospect]) -> Table:
-    """One line for each generator and ε."""
+    """Make a table with one line for each generator and ε."""
     table = Table(
         header_style="bold",
         box=box.SIMPLE_HEAD,

@@ -1,4 +1,4 @@
-"""How long the rest of a sweep takes, from the cells that have ended."""
+"""An estimate of the rest of a sweep's duration, from the cells that have ended."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable
 class Remaining:
     """Counts cells, and estimates when the last one ends.
 
-    Every cell that waits is taken to need the mean time of those that ran, and as many to run side
-    by side as ever did. The estimate is rough where cells differ much.
+    It assumes that every waiting cell takes the mean time of those that ran. It also assumes that
+    as many run side by side as ever did. The estimate is rough where cells differ much.
 
     Args:
         cells: How many are to run.
-        clock: Seconds that never go back.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(self, cells: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -25,19 +25,19 @@ class Remaining:
         self._beside = 1
 
     def begin(self, key: str) -> None:
-        """A cell runs; saying so again changes nothing."""
+        """Record that a cell runs. Repeated calls change nothing."""
         self._began.setdefault(key, self._clock())
         self._beside = max(self._beside, len(self._began))
 
     def end(self, key: str) -> None:
-        """A cell has ended; one that never began has no part in the mean."""
+        """Record that a cell has ended. One that never began is not part of the mean."""
         self.ended = min(self.cells, self.ended + 1)
         if key in self._began:
             self._took.append(self._clock() - self._began.pop(key))
 
     @property
     def seconds(self) -> float | None:
-        """How long the rest takes; ``None`` before a cell that ran has ended."""
+        """The estimated rest in seconds; ``None`` before a cell that ran has ended."""
         if not self._took:
             return None
         mean = sum(self._took) / len(self._took)
@@ -46,7 +46,7 @@ class Remaining:
 
     @property
     def words(self) -> str:
-        """The count and the estimate, as ``2 of 8, about 12 min left``."""
+        """The count and the estimate, such as ``2 of 8, about 12 min left``."""
         count = f"{self.ended} of {self.cells}"
         if self.seconds is None or self.ended == self.cells:
             return count
@@ -54,7 +54,7 @@ class Remaining:
 
 
 def in_words(seconds: float) -> str:
-    """A duration, rounded up as an estimate may be.
+    """Write a duration, rounded up as an estimate may be.
 
     Examples:
         >>> [in_words(s) for s in (12, 95, 3700)]

@@ -1,4 +1,4 @@
-"""What a sweep leaves for people: the board's page and Markdown, of its own cells alone.
+"""The reports of a sweep: the board's page and Markdown, for its own cells alone.
 
 They lie beside the results, which hold more, and so show means over few patients too.
 """
@@ -16,7 +16,7 @@ PAGE, MARKDOWN = "report.html", "report.md"
 
 
 def write_report(entries: Sequence[Entry], folder: Path) -> list[Path]:
-    """Writes both; returns their files."""
+    """Write the page and the Markdown file, and return both files."""
     tables = tables_of(entries, for_owner=True)
     names = list(dict.fromkeys(entry.spec.generator.name for entry in entries))
     title = f"AngioBench: {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""The table that a sweep ends with."""
+"""The tables that are printed at the end of a sweep."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from benchmark.results.summary import SummaryRow
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from leaderboard.columns import A_PATCH_ABOVE, costs_more, interval_text, number_text, short_text
 
-"""Above this an ε says next to nothing; it is shown as it is, and said."""
-
 
 def sweep_table(rows: Sequence[SummaryRow]) -> Table:
-    """One line for each generator, segmenter and ε: test sets side by side, seeds as a mean."""
+    """Make a table with one line for each generator, segmenter and ε.
+
+    Test sets are side by side, and seeds are averaged.
+    """
     sets = list(dict.fromkeys(row.test_set for row in rows))
     lines: dict[tuple[str, str, float], list[SummaryRow]] = {}
     for row in rows:
@@ -53,7 +54,10 @@ def sweep_table(rows: Sequence[SummaryRow]) -> Table:
 
 
 def matrix_table(squares: Sequence[Square]) -> Table:
-    """The cross-site matrix: a line for each generator, ε and training site; columns by testing."""
+    """Make the table of the cross-site matrix.
+
+    There is one line for each generator, ε and training site, and a column for each test site.
+    """
     tested = {square.tested: square.patients for square in squares}
     lines: dict[tuple[str, str, float, str], dict[str, float | None]] = {}
     for square in squares:
@@ -84,7 +88,7 @@ def matrix_table(squares: Sequence[Square]) -> Table:
 
 
 def patients_table(tested: TestSet) -> Table:
-    """One line for each patient of a test set, and their means with intervals."""
+    """Make a table with one line for each patient of a test set, and their means with intervals."""
     said = (
         "Measured on held-out patients, outside of any guarantee: it is yours to keep or to tell."
     )
@@ -154,7 +158,7 @@ def _cell(row: SummaryRow) -> str:
 
 
 def order(generator: str, segmenter: str, epsilon: float) -> tuple[str, str, float]:
-    """Sorts what is shown: the upper bookend, the generators by falling ε, the other bookends."""
+    """Return a sort key: the upper bookend, generators by falling ε, then the other bookends."""
     free = {name: f"3{number}" for number, name in enumerate(FREE)}
     rank = {segmenter: "2", "real": "0", **free}.get(generator, "1")
     return rank + generator, segmenter, -epsilon

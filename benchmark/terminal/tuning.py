@@ -1,4 +1,4 @@
-"""What studies found: tables, their histories, what mattered, and how the best settings move."""
+"""The results of studies: tables, histories, importances, and the best settings at each ε."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ from benchmark.tuning.study import best_of
 HISTORY, IMPORTANCE, SETTINGS = "tuning-history.png", "tuning-importance.png", "tuning-settings.png"
 FRONT = "tuning-front.png"
 FEW = 4
-"""Of fewer trials nobody can say what mattered."""
+"""The fewest trials from which importances are computed."""
 
 
 def tuning_table(found: Sequence[Found]) -> Table:
-    """One line for each study; what was chosen on patients says that nobody accounted it."""
+    """Make a table with one line for each study.
+
+    If settings were chosen on patients, the table says that the selection is not accounted.
+    """
     leaky = any(one.provenance.selection == NOT_ACCOUNTED for one in found)
     objective = OBJECTIVES[found[0].provenance.objectives[0]].title
     unit = found[0].unit
@@ -57,14 +60,13 @@ def _caption(found: Sequence[Found], *, leaky: bool) -> str:
     if not leaky:
         return f"{said} Tuned on phantoms: free of private data."
     return (
-        f"{said} Selection: {NOT_ACCOUNTED}; whoever saw all trials of a line has seen the "
-        f"composed ε, at δ = {DELTA:g}, of the fitted patients. Validation patients have no "
-        "guarantee."
+        f"{said} Selection: {NOT_ACCOUNTED}. The ε of all trials is composed, at "
+        f"δ = {DELTA:g}, and holds for the fitted patients. Validation patients have no guarantee."
     )
 
 
 def front_table(answer: Answer) -> Table:
-    """The trials of which none is better in every objective."""
+    """Make a table of the trials that no other trial dominates in all objectives."""
     objectives = answer.found.provenance.objectives
     caption = Text(
         f"{_by(answer)}: no finished trial is as good in all of these and better in one. The "
@@ -83,7 +85,7 @@ def front_table(answer: Answer) -> Table:
 
 
 def draw_studies(answers: Sequence[Answer], out: Path) -> list[Path]:
-    """Writes the pictures; returns their files."""
+    """Write the pictures, and return their files."""
     drawn = {
         HISTORY: _history(answers),
         FRONT: _front(answers),

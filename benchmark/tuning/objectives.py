@@ -1,4 +1,4 @@
-"""What a search may optimise, read from a cell's result."""
+"""The objectives that a search may optimise, read from a cell's result."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ Direction = Literal["maximize", "minimize"]
 
 
 class Objective(NamedTuple):
-    """Which direction is better, what a picture calls it, and the score, ``None`` if there is none.
+    """An objective of a search. The main test set of its cells is the *validation* patients.
 
-    The main test set of a search is the *validation* patients.
+    Attributes:
+        direction: Whether more or less is better.
+        title: Its name in pictures.
+        score: Reads it from a result; ``None`` if the result has no such score.
     """
 
     direction: Direction

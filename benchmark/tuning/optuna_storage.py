@@ -1,4 +1,4 @@
-"""Optuna's store, which several machines may share: opened, and rid of what dead workers left."""
+"""Optuna's store, which several machines may share, and the recovery of dead workers' trials."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ SETTLE_S = 1.0
 
 
 def storage_at(url: str) -> optuna.storages.RDBStorage:
-    """Optuna's store; a worker that dies is noticed, and its trial is tried again.
+    """Open Optuna's store. The trial of a worker that dies is tried again.
+
+    Args:
+        url: The store's URL.
 
     Raises:
         UsageError: If it cannot be used.
@@ -49,7 +52,7 @@ def storage_at(url: str) -> optuna.storages.RDBStorage:
 
 
 def try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-    """A dead worker's trial is asked again; what it has spent stays with the one that died."""
+    """Queue a dead worker's trial again. What it has spent stays with the trial that died."""
     from optuna.storages import RetryHeartbeatStaleTrialCallback
 
     trial.user_attrs = {}

@@ -1,4 +1,4 @@
-"""``bench tune``: a study for every generator and ε, and what they found."""
+"""``bench tune``: one study for every generator and ε, and the settings that they found."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ DESCRIPTION = (
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What is to be tuned.
+    """The request for a search.
 
     Attributes:
         request: A sweep without bookends; one study for each generator and ε that it can run at.
         objectives: What is optimised; the first decides the winner.
         trials: For each study.
         storage: Optuna's store; ``None`` for a file in ``out``.
-        private: Whether patients are tuned on, which nobody accounts.
-        command: What was typed.
+        private: Whether patients are tuned on, in which case the selection is not accounted.
+        command: The command that was typed.
     """
 
     request: Request
@@ -83,12 +83,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Answer:
-    """A study that is over.
+    """A finished study.
 
     Attributes:
         study: Its trials.
         found: The settings it found.
-        file: Where they are.
+        file: The file with them.
         keep: Logs a file, as a picture, with the study's run in MLflow.
     """
 
@@ -99,7 +99,7 @@ class Answer:
 
 
 class Searched(NamedTuple):
-    """What a command's studies came to.
+    """The results of a command's studies.
 
     Attributes:
         answers: One for each study that has a finished trial.
@@ -113,10 +113,15 @@ class Searched(NamedTuple):
 
 
 def run_studies(order: Order, workspace: Workspace, listener: Listener) -> Searched:
-    """Runs what is left of every study, and writes the settings they found below ``OUT/tuned``.
+    """Run what is left of every study, and write the settings they found below ``OUT/tuned``.
 
-    What one level found is tried at the next on phantoms alone: on patients it would carry what was
-    seen of them into a study that does not count it.
+    On phantoms, what one level found is tried at the next. On patients it is not: it would carry
+    information about them into a study that does not count it.
+
+    Args:
+        order: What is to be tuned.
+        workspace: Folders, machine and jobs.
+        listener: Called for everything that happens.
 
     Raises:
         BenchError: For wrong usage or unusable data, before anything is computed.
@@ -207,7 +212,7 @@ def _study_specs(
 
 
 def levels(request: Request, generator: str) -> list[float]:
-    """At which ε a generator is tuned: all, or ∞ alone if it is not private."""
+    """Return the ε at which a generator is tuned: all, or ∞ alone if it is not private."""
     from benchmark.core.registry import generators
 
     private = generators.get(generator).is_private

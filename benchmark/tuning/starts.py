@@ -1,7 +1,8 @@
-"""What a study has spent: each of its cells is entered with the trial before it starts.
+"""The privacy cost of a study. Each of its cells is entered with its trial before it starts.
 
-A ledger knows the fits of its own machine, and a study may have workers on many. A start that came
-to nothing counts, and one that went on from a checkpoint counts again: the sum is an upper bound.
+A ledger knows the fits of its own machine, while a study may have workers on many. A start without
+a result counts, and one that continued from a checkpoint counts again. So the sum is an upper
+bound.
 """
 
 from __future__ import annotations
@@ -27,26 +28,44 @@ STARTED = "started"
 
 
 def place_of(root: Path, state: Path) -> str:
-    """A store on a machine, in letters that tell nothing of either."""
+    """Return a name for a store on a machine that reveals neither.
+
+    Args:
+        root: The store's folder.
+        state: The state folder, with the machine's secret.
+
+    Returns:
+        Eight hexadecimal digits.
+    """
     said = str(root.resolve()).encode()
     return hmac.new(machine_secret(state), said, hashlib.sha256).hexdigest()[:8]
 
 
 def enter(trial: optuna.Trial, spendings: Sequence[Spending], place: str) -> None:
-    """Enters a cell's start with its trial: a guarantee for each site, in the sites' order."""
+    """Record the start of a cell in its trial: a guarantee for each site, in the sites' order.
+
+    Args:
+        trial: Optuna's trial.
+        spendings: The spendings of the cell, one for each site.
+        place: From ``place_of``.
+    """
     name = f"{STARTED} {spendings[0].run} {place} {uuid4().hex[:8]}"
     trial.set_user_attr(name, [plain(one.guarantee.as_dict()) for one in spendings])
 
 
 def entered(study: optuna.Study, run: str, place: str) -> bool:
-    """Whether a start of this cell at this place is known."""
+    """Tell whether a start of this cell at this place was recorded."""
     return any(name.startswith(f"{STARTED} {run} {place} ") for name, _ in _starts([study]))
 
 
 def composed(studies: Sequence[optuna.Study], unit: Unit) -> float:
-    """The ε of all starts of some studies of one cohort together, by whichever worker.
+    """Compose the ε of all starts of some studies of one cohort, by all workers.
 
     Sites have patients of their own: the site that paid most counts.
+
+    Args:
+        studies: The studies.
+        unit: The unit of the ε.
     """
     starts = dict(_starts(studies))
     sites = zip(*starts.values(), strict=True)
@@ -55,7 +74,7 @@ def composed(studies: Sequence[optuna.Study], unit: Unit) -> float:
 
 
 def spent(studies: Sequence[optuna.Study], unit: Unit) -> Together:
-    """What all starts cost together, for the unit and for a patient."""
+    """Compose what all starts cost together, for the unit and for a patient."""
     return Together(
         fits=len(dict(_starts(studies))),
         unit=unit,

@@ -1,8 +1,8 @@
-"""Studies: one for each generator, ε, unit and cohort; every trial is a cell of its own.
+"""Studies: one for each generator, ε, unit and cohort. Every trial consists of cells of its own.
 
 The objective is read from *validation* patients: no test patient's file is opened. Optuna keeps the
-trials, in a file beside the results or in any store that several machines share; the cells keep
-their results, so that a study that was killed goes on and computes nothing twice.
+trials, in a file beside the results or in any store that several machines share. The cells keep
+their results, so a killed study continues and computes nothing twice.
 """
 
 from __future__ import annotations
@@ -44,25 +44,26 @@ if TYPE_CHECKING:
     import optuna
 
 PHANTOM_SEED = 21
-"""Of the phantoms that are tuned on: neither the embedded cohort's nor the experiments'."""
+"""The seed of the phantoms that are tuned on: neither the embedded cohort's nor the
+experiments'."""
 
 DONE = "COMPLETE"
 OVER = (DONE, "PRUNED")
 STARTUP = 6
-"""Trials at random, the default among them, before the sampler learns from them."""
+"""The number of random trials, including the default, before the sampler learns from them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudySpec:
-    """What a study asks.
+    """The question of a study.
 
     Attributes:
-        request: A sweep of one generator, one ε and one segmenter; a trial's score is the mean
-            over its seeds.
+        request: A sweep of one generator, one ε and one segmenter; a trial's score is the mean over
+            its seeds.
         objectives: Names among ``OBJECTIVES``; the first decides the winner.
-        trials: How many are to be finished, or given up for falling behind.
+        trials: How many are to be finished or stopped early.
         hints: Settings to try right after the default's: what other levels found, on phantoms.
-        command: What was typed.
+        command: The command that was typed.
         fid_weights: Digest of the Inception weights; empty unless FID is an objective.
     """
 
@@ -84,18 +85,18 @@ class StudySpec:
         return self.request.epsilons[0]
 
     def start(self) -> Settings:
-        """The settings that the search starts from."""
+        """Return the settings that the search starts from."""
         kind, texts = generators.get(self.generator), self.request.settings
         request = self.request
         preset = preset_in(request.protocol, kind.presets, self.generator, request.preset)
         return preset.with_texts(texts.get(self.generator, {}))
 
     def starts_with(self, settings: Mapping[str, Any]) -> bool:
-        """Whether these are the settings that the search starts from."""
+        """Tell whether these are the settings that the search starts from."""
         return settings.items() <= self.start().as_dict().items()
 
     def space(self) -> dict[str, optuna.distributions.BaseDistribution]:
-        """Where it looks; what the user set is not varied.
+        """Return the ranges that are searched. Settings that the user set are not varied.
 
         Raises:
             UsageError: If there is nothing to vary.
@@ -108,7 +109,14 @@ class StudySpec:
         return left
 
     def specs(self, inputs: Inputs, settings: Mapping[str, Any]) -> list[RunSpec]:
-        """The cells of a trial, by rising seed; on patients each says that nobody accounts it."""
+        """Return the cells of a trial, by rising seed.
+
+        On patients, each cell's spec says that the selection is not accounted.
+
+        Args:
+            inputs: Training and validation patients.
+            settings: The settings of the trial.
+        """
         specs = self._cells(inputs, settings)
         if not inputs.private:
             return specs
@@ -122,14 +130,14 @@ class StudySpec:
         return [replace(spec, tuned=how) for spec in specs]
 
     def name(self, inputs: Inputs) -> str:
-        """The study's: all that decides a trial, but its settings."""
+        """Return the study's name, with a digest of all that decides a trial but its settings."""
         keys = [spec.key for spec in self._cells(inputs, {})]
         said = canonical([keys, list(self.objectives), sorted(self.space())])
         digest = hashlib.sha256(said.encode()).hexdigest()[:8]
         return f"{self.generator} ε={self.epsilon:g} {self.request.unit} {digest}"
 
     def held(self) -> tuple[str, ...]:
-        """What the user set, as he wrote it."""
+        """Return the settings that the user set, as they were written."""
         return tuple(
             f"{plug_in}.{name}={text}"
             for plug_in, texts in self.request.settings.items()
@@ -146,12 +154,12 @@ class StudySpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
-    """Where trials run, and what they run on.
+    """The data and the machine of a study's trials.
 
     Attributes:
         inputs: Training patients, and validation patients to choose by.
         root: The store of the study's cells, and of no other's.
-        machine: What their cells run on; its weights matter if FID is an objective.
+        machine: The machine that the cells run on; its weights matter if FID is an objective.
         storage: The URL of Optuna's store.
         is_shared: Whether workers elsewhere may use that store.
         jobs: Trials at a time, each in a process of its own; 0 for this very process.
@@ -172,7 +180,7 @@ class Lab:
 
 
 def study_of(study_spec: StudySpec, lab: Lab) -> optuna.Study:
-    """The study, made if it is new, with its first trials waiting in it."""
+    """Return the study. A new one is created with its first trials waiting in it."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -196,10 +204,11 @@ def study_of(study_spec: StudySpec, lab: Lab) -> optuna.Study:
 
 
 def first_trials(study_spec: StudySpec) -> Iterator[dict[str, Any]]:
-    """What is tried before anything is drawn.
+    """Yield the settings that are tried before any are drawn.
 
-    The settings that the search starts from; what other levels found; then each other choice of a
-    setting that has choices alone, such as a pretraining, with all else as at the start.
+    They are the settings that the search starts from, then what other levels found. Then follows
+    each other choice of a setting that has choices alone, such as a pretraining, with all else as
+    at the start.
     """
     from optuna.distributions import CategoricalDistribution
 
@@ -225,7 +234,7 @@ def sampler_for(study: optuna.Study, number: int) -> optuna.samplers.BaseSampler
 
 
 def best_of(study: optuna.Study) -> optuna.trial.FrozenTrial:
-    """The finished trial whose first objective is best.
+    """Return the finished trial whose first objective is best; of equals, the earliest.
 
     Raises:
         UsageError: If no trial was finished.
@@ -241,7 +250,12 @@ def best_of(study: optuna.Study) -> optuna.trial.FrozenTrial:
 
 
 def found_by(study_spec: StudySpec, lab: Lab, study: optuna.Study) -> Found:
-    """The winner's settings with their provenance.
+    """Return the winner's settings with their provenance.
+
+    Args:
+        study_spec: The question of the study.
+        lab: The data and the machine.
+        study: Its trials.
 
     Raises:
         UsageError: If no trial was finished.

@@ -1,6 +1,6 @@
-"""One trial: the cells of its settings, a seed after the other, given up once it falls behind.
+"""One trial: the cells of its settings, one seed after the other, until it falls behind.
 
-The intermediate scores are those of whole cells, so a pruner sees nothing that the ledger has not
+The intermediate scores are those of whole cells. So a pruner sees nothing that the ledger has not
 charged: no score is read from a fit that is still running.
 """
 
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
 ERROR = "error"
 UNPRUNED = 4
-"""So many trials are finished before one is given up, as there is no median before."""
+"""How many trials are finished before one may be stopped early. Before that, there is no median."""
 
 
 def pruner() -> optuna.pruners.BasePruner:
-    """Gives up a trial whose mean so far is below the median of the others' at the same seed."""
+    """Return a pruner that stops a trial whose mean so far is below the median of the others.
+
+    Means over the same seeds are compared.
+    """
     from optuna.pruners import MedianPruner
 
     return MedianPruner(n_startup_trials=UNPRUNED)
@@ -33,14 +36,14 @@ def pruner() -> optuna.pruners.BasePruner:
 
 @dataclass
 class Going:
-    """A trial that is not over.
+    """A trial that is not finished.
 
     Attributes:
-        trial: Optuna's.
+        trial: Optuna's trial.
         specs: Its cells, one for each seed.
-        objectives: Names of what is optimised; only a single one can be pruned by.
-        spared: Whether it is finished whatever its scores, as the default's is.
-        scores: What the finished cells scored.
+        objectives: Names of what is optimised. Pruning needs a single one.
+        spared: Whether it is never pruned, like the default's trial.
+        scores: The scores of the finished cells.
     """
 
     trial: optuna.Trial
@@ -51,13 +54,19 @@ class Going:
 
     @property
     def next(self) -> RunSpec:
-        """The cell to run."""
+        """The next cell to run."""
         return self.specs[len(self.scores)]
 
     def hear(self, result: Result) -> bool:
-        """Takes a finished cell's scores; tells Optuna if they end the trial, and whether they do.
+        """Take a finished cell's scores, and tell Optuna if they end the trial.
 
-        A trial that another worker took for dead is over already, and stays what it was said to be.
+        A trial that another worker took for dead is already finished, and stays as it was recorded.
+
+        Args:
+            result: The cell's result.
+
+        Returns:
+            Whether the trial has ended.
 
         Raises:
             UsageError: If the cell has no score for an objective.
@@ -75,7 +84,11 @@ class Going:
         return len(means) == 1 and self._fell_behind(means[0])
 
     def fail(self, reason: str) -> None:
-        """It cannot be finished."""
+        """Tell Optuna that the trial failed.
+
+        Args:
+            reason: Its last line is recorded.
+        """
         from optuna.trial import TrialState
 
         if self._runs():
@@ -83,7 +96,7 @@ class Going:
             self.trial.study.tell(self.trial, state=TrialState.FAIL, skip_if_finished=True)
 
     def give_back(self) -> None:
-        """It is to be run again, by the next worker."""
+        """End the trial and queue its settings again, for the next worker."""
         from optuna.trial import TrialState
 
         if self._runs():

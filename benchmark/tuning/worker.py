@@ -1,4 +1,4 @@
-"""The trials of a study: asked of Optuna one by one, run as cells, told when they have ended."""
+"""The worker of a study: it asks Optuna for trials, runs them as cells, and reports their ends."""
 
 from __future__ import annotations
 
@@ -32,11 +32,15 @@ if TYPE_CHECKING:
 
 POLL_S = 2.0
 KEYS = "run_keys"
-"""A trial's note of its cells. It comes after the first heartbeat, so that who has it has both."""
+"""The attribute with a trial's cells. It is written after the first heartbeat, so it implies
+one."""
 
 
 def search(study_spec: StudySpec, lab: Lab) -> optuna.Study:
-    """Runs trials until enough are finished, by whichever worker; waits for other workers' last.
+    """Run trials until enough are finished, by all workers, and wait for other workers' last ones.
+
+    Returns:
+        The study.
 
     Raises:
         OverCapError: If the ledger's cap allows no further trial; those that ran have ended.
@@ -58,11 +62,11 @@ class Trials:
     """Asks Optuna for trials while some are left to run, and tells it how they ended.
 
     Args:
-        study_spec: What the study asks.
-        lab: Where trials run.
+        study_spec: The question of the study.
+        lab: The data and the machine.
 
     Attributes:
-        study: Optuna's.
+        study: Optuna's study.
         stopped: Why no further trial may run.
     """
 
@@ -89,7 +93,7 @@ class Trials:
         return over and not self._default_waits()
 
     def tasks(self) -> Iterator[Task]:
-        """The cells of trials, while any are left that no worker runs."""
+        """Yield the cells of trials, while any are left that no worker runs."""
         while self.stopped is None:
             self._bury()
             going = self._between.pop(0) if self._between else self._asked()
@@ -104,7 +108,7 @@ class Trials:
                 yield task
 
     def ended(self, outcome: Outcome) -> None:
-        """A trial's cell ended."""
+        """Take the outcome of a trial's cell."""
         going = self._running.pop(outcome.spec.key)
         result = self._store.result(outcome.spec)
         if result is None:
@@ -115,7 +119,10 @@ class Trials:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Tells Optuna that this worker lives; on the way out, gives back what it had begun."""
+        """Send heartbeats to Optuna while the context is open.
+
+        At its end, give back unfinished trials.
+        """
         over = threading.Event()
 
         def beat() -> None:

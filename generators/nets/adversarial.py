@@ -14,13 +14,13 @@ from generators.nets.wgan_settings import WganParams
 
 
 class Game(Players, PrivateTraining):
-    """One fit: a round is some private steps of the critic and one step of the generator.
+    """One fit of a WGAN. A round is some private critic steps and one generator step.
 
     Args:
         params: The WGAN's settings.
         patches: Patients' patches.
         guarantee: What the fit claims.
-        context: What it needs.
+        context: Seed, noise and functions of the fit.
         engine: How a clipped sum is computed.
     """
 
@@ -47,20 +47,20 @@ class Game(Players, PrivateTraining):
         )
 
     def play(self) -> tuple[Drawer, Tally]:
-        """Trains for the planned rounds; returns the averaged generator, and what was counted."""
+        """Train for the planned rounds; return the averaged generator and the counts of rounds."""
         tally = self.run()
         return self.averaged.eval(), tally
 
     def begin_at(self, begun: int) -> None:
-        """Sets both learning rates for the rounds that come."""
+        """Set both learning rates for the rounds after ``begun``."""
         self.slow_down(begun / self.rounds)
 
     def learn(self, drawn: Batch) -> None:
-        """A step of the critic."""
+        """Take a critic step."""
         self.critic_step(drawn, self.rng, self.step, self.context.noise)
 
     def end_round(self, number: int, useful: int) -> None:
-        """A step of the generator."""
+        """Take a generator step, and report progress."""
         loss = self.generator_step(self.rng)
         self.average(useful)
         self.slow_down(number / self.rounds)

@@ -1,7 +1,7 @@
 """The generator and critic networks of the WGANs: those of Kossen et al. (2022), at any size.
 
-The generator doubles a small square ``levels`` times, the critic halves the patch as often. A
-labelled patch crosses between them as two channels: the image, and the mask as -1/1.
+The generator doubles a small square ``levels`` times, and the critic halves the patch as often.
+Between them a labelled patch has two channels: the image, and the mask as -1/1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RARITY, SHARPNESS = 2.0, 4.0  # of a vessel pixel: in standard deviations of its
 
 
 class PatchGenerator(Drawer):
-    """Latents to labelled patches.
+    """A network that maps latent vectors to labelled patches.
 
     Args:
         latent: Length of the latent vector.
@@ -47,36 +47,37 @@ class PatchGenerator(Drawer):
         self.head = CompositionalHead(last) if head == "compositional" else PlainHead(last)
 
     def latents(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Latent vectors ``(n, latent, 1, 1)`` and pixel noise ``(n, 1, H, W)``."""
+        """Draw latent vectors ``(n, latent, 1, 1)`` and pixel noise ``(n, 1, H, W)``."""
         return (
             torch.randn(n, self.latent, 1, 1, generator=rng, device=rng.device),
             torch.randn(n, 1, self.size, self.size, generator=rng, device=rng.device),
         )
 
     def forward(self, latent: Tensor, grain: Tensor) -> Tensor:
-        """Labelled patches ``(n, 2, H, W)`` in [-1, 1]."""
+        """Compute labelled patches ``(n, 2, H, W)`` in [-1, 1]."""
         out: Tensor = self.head(self.body(latent), grain)
         return out
 
 
 class PlainHead(nn.Module):
-    """Image and mask side by side from one layer."""
+    """A head that makes image and mask side by side with one layer."""
 
     def __init__(self, last: nn.Module) -> None:
         super().__init__()
         self.last = last
 
     def forward(self, features: Tensor, grain: Tensor) -> Tensor:
-        """Features ``(n, c, H/2, W/2)`` to ``(n, 2, H, W)``; the grain is not used."""
+        """Map features ``(n, c, H/2, W/2)`` to ``(n, 2, H, W)``; the grain is not used."""
         return torch.tanh(self.last(features))
 
 
 class CompositionalHead(nn.Module):
-    """image = background + softplus(contrast) · mask + amplitude · noise.
+    """A head in which the mask makes the vessels of the image.
 
-    The mask makes the image's vessels, so that a pair agrees by construction. It is where a
-    standardised map exceeds a learned rarity, so that every patch keeps a few vessel pixels: under
-    noised gradients a free mask soon saturates at none and never comes back.
+    image = background + softplus(contrast) · mask + amplitude · noise. So image and mask agree by
+    construction. The mask is where a standardised map exceeds a learned rarity, so every patch
+    keeps a few vessel pixels. Under noised gradients, a free mask soon becomes empty and never
+    recovers.
     """
 
     MAPS = 5
@@ -86,7 +87,7 @@ class CompositionalHead(nn.Module):
         self.last = last
 
     def forward(self, features: Tensor, grain: Tensor) -> Tensor:
-        """Features ``(n, c, H/2, W/2)`` to ``(n, 2, H, W)``."""
+        """Map features ``(n, c, H/2, W/2)`` to ``(n, 2, H, W)``."""
         background, contrast, field, rarity, amplitude = self.last(features).chunk(5, dim=1)
         level = RARITY + torch.tanh(rarity.mean((2, 3), keepdim=True))
         vessel = torch.sigmoid(SHARPNESS * (F.instance_norm(field) - level))
@@ -96,9 +97,9 @@ class CompositionalHead(nn.Module):
 
 
 class NearestDoubling(nn.Conv2d):
-    """Nearest upsampling, reflected padding and a 3×3 convolution, all at the smaller side.
+    """Nearest upsampling, reflected padding and a 3×3 convolution, computed at the smaller size.
 
-    Of the nine pixels under the kernel several are copies of one: a row of weights (a, b, c) meets
+    Of the nine pixels under the kernel, several are copies of one. A row of weights (a, b, c) meets
     the smaller map as (a, b + c) at even rows and as (a + b, c) at odd ones, and columns likewise.
     Reflecting the doubled map repeats the smaller one's border.
     """
@@ -107,14 +108,14 @@ class NearestDoubling(nn.Conv2d):
         super().__init__(before, after, 3, bias=False)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``(n, before, H, W)`` to ``(n, after, 2H, 2W)``."""
+        """Map ``(n, before, H, W)`` to ``(n, after, 2H, 2W)``."""
         kernels = [k for rows in _folded(self.weight, 2) for k in _folded(rows, 3)]
         padded = F.pad(maps, (1, 1, 1, 1), mode="replicate")
         return F.pixel_shuffle(F.conv2d(padded, torch.stack(kernels, 1).flatten(0, 1)), 2)
 
 
 class PatchCritic(nn.Module):
-    """Labelled patches ``(n, 2, H, W)`` to scores ``(n,)``, each from its own sample alone.
+    """A network that scores labelled patches ``(n, 2, H, W)``, each by itself alone.
 
     Args:
         levels: How often the side is halved.
@@ -136,19 +137,19 @@ class PatchCritic(nn.Module):
         self.body = nn.Sequential(*layers, nn.Conv2d(channels, 1, 4, 2, 1, bias=False))
 
     def freeze_but(self, last: int) -> None:
-        """Leaves only the last convolutions to be trained."""
+        """Freeze all convolutions but the last ``last`` ones."""
         convolutions = [layer for layer in self.body if isinstance(layer, nn.Conv2d)]
         for layer in convolutions[: max(0, len(convolutions) - last)]:
             layer.requires_grad_(False)
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Scores, averaged over the positions that the last layer leaves."""
+        """Compute scores ``(n,)``, averaged over the positions that the last layer leaves."""
         out: Tensor = self.body(patches).mean((1, 2, 3))
         return out
 
 
 def initialise(net: nn.Module, rng: torch.Generator) -> None:
-    """Draws every convolution's weights from N(0, 0.05), as the paper does; biases are zero."""
+    """Draw every convolution's weights from N(0, 0.05²), as the paper does; biases are zero."""
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.normal_(module.weight, 0.0, INITIAL_STD, generator=rng)
@@ -158,16 +159,17 @@ def initialise(net: nn.Module, rng: torch.Generator) -> None:
 
 @torch.no_grad()
 def bound_weights(critic: nn.Module, bound: float) -> None:
-    """Clips every weight to ±bound (Arjovsky et al. 2017, Algorithm 1)."""
+    """Clip every trained weight to ±bound (Arjovsky et al. 2017, Algorithm 1)."""
     for weight in trainable(critic):
         weight.clamp_(-bound, bound)
 
 
 @torch.no_grad()
 def project_spectrally(critic: nn.Module, bound: float) -> None:
-    """Scales every layer whose matrix ``(out, in·k·k)`` has a spectral norm above ``bound`` to it.
+    """Scale every layer whose spectral norm is above ``bound`` down to it.
 
-    Exact singular values: of the private weights alone, so it costs no privacy.
+    A layer's matrix is ``(out, in·k·k)``, and its singular values are exact. Only the private
+    weights are used, so this costs no privacy.
     """
     for weight in trainable(critic):
         if weight.ndim > 1:

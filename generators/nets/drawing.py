@@ -1,4 +1,4 @@
-"""A generator that is one network once it is fitted: it draws from it, writes and reads it."""
+"""Base class of generators that are one network once they are fitted: sampling, saving, loading."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings
 
 CHUNK = 256
-"""Patches that are drawn together."""
+"""How many patches are drawn at a time."""
 
 SETTINGS, WEIGHTS = "settings.json", "weights.safetensors"
 
 
 class Drawer(nn.Module, ABC):
-    """A network that labelled patches ``(n, 2, H, W)`` in [-1, 1] are drawn from.
+    """A network from which labelled patches ``(n, 2, H, W)`` in [-1, 1] are drawn.
 
     Attributes:
         size: Side of a patch.
@@ -37,22 +37,22 @@ class Drawer(nn.Module, ABC):
 
     @abstractmethod
     def latents(self, n: int, rng: torch.Generator) -> tuple[Tensor, ...]:
-        """What it makes ``n`` patches of while it is trained."""
+        """Draw the inputs for ``n`` patches during training."""
 
     def inputs(self, n: int, seed: int, rng: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
-        """What it makes ``n`` samples of, some at a time.
+        """Yield the inputs for ``n`` samples, some at a time.
 
         Args:
-            n: How many.
-            seed: The samples'.
-            rng: Seeded by it.
+            n: How many samples.
+            seed: The seed of the samples.
+            rng: A random generator that is seeded by it.
         """
         for start in range(0, n, CHUNK):
             yield self.latents(min(CHUNK, n - start), rng)
 
 
 class DrawingGenerator(Generator):
-    """Draws labelled patches from its network, ``None`` before it is fitted."""
+    """Draws labelled patches from its network, which is ``None`` before it is fitted."""
 
     params: Settings
     _net: Drawer | None = None
@@ -63,7 +63,7 @@ class DrawingGenerator(Generator):
 
     @torch.no_grad()
     def sample(self, n: int, *, seed: int) -> Patches:
-        """Draws ``n`` labelled patches; masks are where the mask channel is above 0."""
+        """Draw ``n`` labelled patches. A pixel is in the mask if the mask channel is above 0."""
         net = self._fitted("sample")
         rng = torch.Generator(next(net.parameters()).device).manual_seed(stream(seed, "samples"))
         drawn = net.inputs(n, seed, rng)
@@ -71,7 +71,7 @@ class DrawingGenerator(Generator):
         return Patches(images=out[:, :1], masks=(out[:, 1:] > 0).astype(np.uint8))
 
     def save(self, folder: Path) -> None:
-        """Writes ``settings.json`` and ``weights.safetensors``."""
+        """Write ``settings.json`` and ``weights.safetensors``."""
         net = self._fitted("be saved")
         settings = {"size": net.size, "params": self.params.as_dict()}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=1))

@@ -1,16 +1,16 @@
-"""Random features of labelled patches, made of no data, and what of a noised mean to believe.
+"""Random features of labelled patches, made without data, and the denoising of a noised mean.
 
-A patch is seen through small windows, image and mask together, at three scales. With w, b random,
-a feature is the mean over a patch's windows x of cos(w·x + b), so the mean over patches is a kernel
-mean embedding of their windows (Rahimi and Recht 2007). Its frequencies w are drawn along the
+A patch is represented by small windows, image and mask together, at three scales. With w, b random,
+a feature is the mean over a patch's windows x of cos(w·x + b). So the mean over patches is a kernel
+mean embedding of their windows (Rahimi and Recht 2007). The frequencies w are drawn along the
 principal axes of simulated windows, whitened, with a standard deviation of w·x between ½ and 2½.
-Centre and scale of every feature are those of simulated
-patches, or of their patients' means, so they are public; so is S, the covariance of the embeddings
-of simulated populations. Of a released mean m with noise of deviation s this leaves
+Centre and scale of every feature are those of simulated patches, or of their patients' means, so
+they are public. So is S, the covariance of the embeddings of simulated populations. For a released
+mean m with noise of deviation s, the denoised mean is
 
     S (S + s² I)⁻¹ m,
 
-the best linear estimate before any patient was seen: much noise leaves the simulator's mean, 0.
+the best linear estimate under the simulator's prior. With much noise it is the simulator's mean, 0.
 """
 
 from __future__ import annotations
@@ -31,23 +31,24 @@ from benchmark.privacy.mechanisms.release import Vectors
 from generators.simulation import tubes
 
 SIDE = 5
-"""Of a window."""
+"""The side of a window in pixels."""
 
 SCALES = (1, 2, 4)
-"""By what a patch is shrunk before its windows are taken."""
+"""The factors by which a patch is shrunk before its windows are taken."""
 
 SLOWEST, FASTEST = 0.5, 2.5
 LEAST = 1e-4
-"""Of a variance, to the largest of a window's."""
+"""The least variance, relative to the largest of a window's."""
 
 PATCHES = 8
-"""Of each simulated population."""
+"""How many patches are drawn of each simulated population."""
 
 MEASURED, WINDOWS = 512, 20_000
-"""Simulated patches and windows whose axes are taken."""
+"""How many simulated patches and windows the principal axes are computed from."""
 
 MODEL_ERROR = 0.1
-"""Of S, in every direction, to its mean variance: real populations may leave the simulator's."""
+"""The variance added to S in every direction, relative to its mean variance: real populations may
+differ from the simulator's."""
 
 CHUNK = 32
 
@@ -56,7 +57,7 @@ class Bank(NamedTuple):
     """The random features at one scale.
 
     Attributes:
-        scale: By what a patch is shrunk.
+        scale: The factor by which a patch is shrunk.
         weight: w, ``(k, 2, SIDE, SIDE)``.
         phase: b, ``(k,)``.
     """
@@ -66,24 +67,24 @@ class Bank(NamedTuple):
     phase: Tensor
 
     def means(self, shown: Tensor) -> Tensor:
-        """Of patches ``(n, 2, H, W)``: the mean cosines ``(n, k)``."""
+        """Compute the mean cosines ``(n, k)`` of patches ``(n, 2, H, W)``."""
         small = F.avg_pool2d(shown, self.scale)
         return torch.cos(F.conv2d(small, self.weight, self.phase)).mean((2, 3))
 
     def some(self, chosen: Tensor) -> Bank:
-        """The features of some indices."""
+        """Return the features with some indices."""
         return Bank(self.scale, self.weight[chosen], self.phase[chosen])
 
 
 class Embedding:
-    """Maps labelled patches to vectors, typically of norm 1.
+    """A map from labelled patches to vectors of a norm of typically 1.
 
     Args:
         frequencies: k, at each scale.
         populations: How many are simulated.
         size: The side of a patch.
-        unit: Whose vectors shall be of norm 1: patches', or the means of patients'.
-        rng: The draws.
+        unit: Whose vectors have that norm: patches', or the means of patients'.
+        rng: The random generator.
     """
 
     def __init__(
@@ -109,22 +110,31 @@ class Embedding:
 
     @property
     def length(self) -> int:
-        """d, of a vector."""
+        """d, the length of a vector."""
         return len(self._centre)
 
     def to(self, device: str) -> None:
-        """Goes where fakes are."""
+        """Move the features to a device, such as that of the fakes."""
         self._banks = [Bank(b.scale, b.weight.to(device), b.phase.to(device)) for b in self._banks]
         self._centre, self._scale = self._centre.to(device), self._scale.to(device)
 
     def vectors(self, shown: Tensor) -> Tensor:
-        """Of patches ``(n, 2, H, W)``, the mask as -1 to 1: ``(n, d)``, with a derivative."""
+        """Compute the vectors ``(n, d)`` of patches ``(n, 2, H, W)``, with the mask as -1 to 1.
+
+        The result can be differentiated.
+        """
         return (self._means(shown) - self._centre) / self._scale
 
     def some(self, chosen: Tensor) -> tuple[Embedding, Tensor]:
-        """Some of the features at every scale, and which numbers of a vector they are.
+        """Return an embedding with some of the features at every scale.
 
-        Their vectors' norms are, but for chance, those of the whole vectors.
+        The norms of its vectors are about those of the whole vectors.
+
+        Args:
+            chosen: Indices of features, the same at every scale.
+
+        Returns:
+            The embedding, and the positions of its numbers in a whole vector.
         """
         k, scales = len(self._banks[0].phase), len(self._banks)
         where = torch.cat([chosen + scale * k for scale in range(scales)])
@@ -135,14 +145,19 @@ class Embedding:
         return part, where
 
     def features(self, patches: Patches) -> Vectors:
-        """Of real patches: ``(n, d)``, each row from its patch alone."""
+        """Compute the vectors ``(n, d)`` of real patches, each from its own patch alone."""
         with torch.no_grad():
             parts = torch.split(_shown(patches).to(self._centre.device), CHUNK)
             seen = torch.cat([self.vectors(part) for part in parts])
         return np.asarray(seen.double().cpu().numpy())
 
     def believed(self, mean: Vectors, deviation: float) -> Tensor:
-        """S (S + s² I)⁻¹ m, or m itself where there is no noise."""
+        """Return the denoised mean S (S + s² I)⁻¹ m; m itself where there is no noise.
+
+        Args:
+            mean: m, ``(d,)``.
+            deviation: s, the noise's standard deviation in each number.
+        """
         noisy = self._covariance + deviation**2 * torch.eye(self.length, dtype=torch.float64)
         found: Tensor = self._covariance @ torch.linalg.solve(noisy, torch.from_numpy(mean))
         return found.float()
@@ -152,7 +167,7 @@ class Embedding:
 
 
 def scales(size: int) -> tuple[int, ...]:
-    """Those at which a patch of that side has a window."""
+    """Return the scales at which a patch of a given side has a window."""
     return tuple(scale for scale in SCALES if size // scale >= SIDE)
 
 

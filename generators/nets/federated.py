@@ -1,10 +1,10 @@
 """The WGANs across sites: what a site computes from its patients, and what the server does.
 
-Two designs. ``averaged-critics``: sites train the critic they were sent on their own patients, the
-server averages the critics and trains the generator against the average, which is post-processing.
-``fedgan`` (Rasouli, Sun and Rajagopal 2020, arXiv:2006.07228): sites train both, and the server
-averages both. The optimisers' moments travel with the weights and are averaged like them, as they
-are functions of the same private gradients.
+There are two designs. In ``averaged-critics``, sites train the critic that they were sent on their
+own patients. The server averages the critics and trains the generator against the average, which is
+post-processing. In ``fedgan`` (Rasouli, Sun and Rajagopal 2020, arXiv:2006.07228), sites train both
+networks, and the server averages both. The optimisers' moments are sent and averaged with the
+weights, as they are functions of the same private gradients.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ GENERATOR = ("generator.", "of generator.")
 
 
 def generator_steps(params: WganParams, schedule: Schedule) -> int:
-    """Steps of the generator in a round: one for every ``critic_steps`` of the critic's."""
+    """Return the generator steps in a round: one for every ``critic_steps`` of the critic's."""
     return max(1, round(schedule.local_steps / params.critic_steps))
 
 
 class WganSite:
-    """A site: its critic, or both players, on its own patients.
+    """The site's part: it trains its critic, or both networks, on its own patients.
 
     Args:
         params: The settings of this site.
         patches: Its patients' patches.
-        guarantee: Of this site.
-        schedule: Of the federated fit.
+        guarantee: The guarantee of this site.
+        schedule: The rounds of the federated fit.
         engine: How a clipped sum is computed.
     """
 
@@ -66,7 +66,7 @@ class WganSite:
         self._players: Players | None = None
 
     def compute(self, number: int, state: Arrays, context: FitContext) -> Arrays:
-        """The round's private steps, from the server's state to this site's."""
+        """Take the round's private steps from the server's state, and return this site's."""
         players = self._players = self._players or Players(
             self.params, self.patches.size, context, self.guarantee
         )
@@ -92,12 +92,12 @@ class WganSite:
 
 
 class WganServer:
-    """The server: averages, and in ``averaged-critics`` trains the generator.
+    """The server's part: it averages, and in ``averaged-critics`` trains the generator.
 
     Args:
         params: The settings as they are for all patients.
         size: The side of a patch.
-        schedule: Of the federated fit.
+        schedule: The rounds of the federated fit.
         context: Seeds the weights and the latent draws.
     """
 
@@ -108,25 +108,28 @@ class WganServer:
         self.size, self.players = size, Players(params, size, context)
 
     def begin(self) -> Arrays:
-        """Players that saw no patient, their optimisers' moments zero."""
+        """Return networks that saw no patient, with zero moments of their optimisers."""
         begin(self.players, self.params, self.size, self.context)
         self.players.begin_moments()
         return arrays(self.players)
 
     def sent(self, state: Arrays) -> Arrays:
-        """The critic with its moments, and the generator; its moments only if sites train it."""
+        """Return the critic with its moments, and the generator.
+
+        The generator's moments are included only if sites train it.
+        """
         if self.schedule.design == FEDGAN:
             return only(state, *CRITIC, *GENERATOR)
         return only(state, *CRITIC, "generator.")
 
     def returned(self, state: Arrays) -> Arrays:
-        """What sites train."""
+        """Return the arrays that sites train."""
         return only(state, *CRITIC, *(GENERATOR if self.schedule.design == FEDGAN else ()))
 
     def combine(
         self, number: int, state: Arrays, replies: Sequence[Arrays], weights: Sequence[float]
     ) -> Arrays:
-        """Averages the replies, trains the generator if it is the server's, follows it."""
+        """Average the replies, train the generator if the server does so, and follow it."""
         players = self.players
         players.load(tensors({**state, **mean(replies, weights)}))
         players.slow_down((number - 1) / self.schedule.rounds)
@@ -143,7 +146,10 @@ class WganServer:
 
 
 def mean(replies: Sequence[Arrays], weights: Sequence[float]) -> Arrays:
-    """Σ_k weight_k · reply_k, in float64 and in the sites' order: no bit depends on luck."""
+    """Compute Σ_k weight_k · reply_k, in float64 and in the sites' order.
+
+    The fixed order makes the result reproducible to the last bit.
+    """
     return {
         name: sum(
             (w * reply[name].astype(np.float64) for w, reply in zip(weights, replies, strict=True)),
@@ -154,15 +160,15 @@ def mean(replies: Sequence[Arrays], weights: Sequence[float]) -> Arrays:
 
 
 def only(state: Arrays, *beginnings: str) -> Arrays:
-    """The part of a state whose names begin so."""
+    """Return the part of a state whose names begin with one of some texts."""
     return {name: array for name, array in state.items() if name.startswith(beginnings)}
 
 
 def arrays(players: Players) -> Arrays:
-    """All that training changes, as copies that later steps leave alone."""
+    """Return copies of all that training changes."""
     return {name: tensor.cpu().numpy().copy() for name, tensor in players.tensors().items()}
 
 
 def tensors(state: Arrays) -> dict[str, torch.Tensor]:
-    """A state as tensors that share no memory with it."""
+    """Return a state as tensors that share no memory with it."""
     return {name: torch.from_numpy(np.array(array)) for name, array in state.items()}

@@ -1,7 +1,7 @@
-"""A generator network trained against a noised mean of its patches' features.
+"""Training of a generator network against a noised mean of its patients' features.
 
-What is lowered is ‖ mean_j clip(φ(G(z_j))) - m ‖², estimated without the bias that the spread of a
-batch's fakes has: post-processing of the released m, so it costs no privacy.
+The loss is ‖ mean_j clip(φ(G(z_j))) - m ‖², estimated without the bias that comes from the spread
+of a batch's fakes. It is post-processing of the released m, so it costs no privacy.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ LEAST_NORM = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What the network is trained against: all that a fit knows of the patients.
+    """What the network is trained against, which is all that a fit knows about the patients.
 
     Attributes:
         mean: m, ``(d,)``.
-        deviation: Of the noise in each of its numbers.
+        deviation: The noise's standard deviation in each of its numbers.
         clip_norm: C, infinite where nothing was clipped.
-        unit: Whose vectors were clipped.
+        unit: The unit whose vectors were clipped.
         size: The side of a patch.
-        seed: Of all that is public.
+        seed: The seed of all that is public.
     """
 
     mean: Vectors
@@ -53,7 +53,15 @@ def train(
     params: DpMerfParams,
     progress: Progress = silent,
 ) -> PatchGenerator:
-    """The running average of a network over its training; both must be on one device."""
+    """Train a network, and return the running average of its weights.
+
+    Args:
+        net: The network.
+        embedding: The features, on the network's device.
+        target: The noised mean.
+        params: The settings of the training.
+        progress: Called for every step.
+    """
     device = next(net.parameters()).device
     wanted = embedding.believed(target.mean, target.deviation).to(device)
     rng = torch.Generator(device).manual_seed(stream(target.seed, "latents"))
@@ -76,9 +84,15 @@ def train(
 
 
 def contributions(vectors: Tensor, unit: Unit, clip_norm: float) -> Tensor:
-    """Fakes' vectors ``(n, d)``, clipped as the units' were; all are taken for one patient's.
+    """Clip fakes' vectors as the units' were; all fakes count as one patient's.
 
-    The factors count as constants: with their derivative, what is clipped could never shorten.
+    The scaling factors are treated as constants. With their derivative, clipped vectors could never
+    become shorter.
+
+    Args:
+        vectors: ``(n, d)``.
+        unit: The unit whose vectors were clipped.
+        clip_norm: C; infinite for no clipping.
     """
     if math.isinf(clip_norm):
         return vectors
@@ -89,7 +103,7 @@ def contributions(vectors: Tensor, unit: Unit, clip_norm: float) -> Tensor:
 
 
 def distance(vectors: Tensor, mean: Tensor) -> Tensor:
-    """An unbiased estimate of ‖E v - m‖² from ``(n, d)``; it may be negative."""
+    """Estimate ‖E v - m‖² from vectors ``(n, d)`` without bias; the result may be negative."""
     spread = vectors.var(0).sum() / len(vectors)
     found: Tensor = (vectors.mean(0) - mean).square().sum() - spread
     return found

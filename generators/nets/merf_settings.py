@@ -11,15 +11,26 @@ from benchmark.core.generator import RELEASE
 from benchmark.core.settings import Settings, Tuned
 
 EVIDENCE = (RELEASE, "noise", "mean")
-"""What the network is trained against; all but the first are controls that no patient reaches."""
+"""What the network is trained against. All but the first are controls that use no patient."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DpMerfParams(Settings):
     """Settings of the embedding, the network and its training.
 
-    ``frequencies``: at each of the embedding's scales; a step looks at ``looked_at`` of them.
-    ``evidence``: the ``release``; or a control: its ``noise`` alone, or the simulator's ``mean``.
+    Attributes:
+        clip_norm: C, the largest norm of a unit's vector.
+        frequencies: The number of features at each of the embedding's scales.
+        looked_at: How many of these a training step uses.
+        populations: How many populations are simulated for the embedding.
+        latent: Length of the latent vector.
+        levels: How often the side of a patch doubles.
+        width: Channels of the last hidden layer.
+        fakes: How many patches are drawn in a training step.
+        steps: How many training steps there are.
+        rate: The learning rate.
+        averaging: The decay of the running average of the weights.
+        evidence: The ``release``; or a control: its ``noise`` alone, or the simulator's ``mean``.
     """
 
     clip_norm: Annotated[

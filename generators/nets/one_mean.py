@@ -1,8 +1,8 @@
 """Sites that release one noised mean each round, and a server that averages them.
 
-A site's mean is private for its own patients, so all of the exchange is: with w_k the sites' shares
-of all patients, the average Σ_k w_k m_k has in every number the noise of variance Σ_k w_k² s_k².
-Sites and server make the same public numbers from one seed, the only thing that is sent.
+A site's mean is private for its own patients, so the whole exchange is. With w_k the sites' shares
+of all patients, each number of the average Σ_k w_k m_k has noise of variance Σ_k w_k² s_k². Sites
+and server make the same public numbers from one seed, the only thing that is sent.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ DESIGNS: Mapping[str, str] = {"one-mean": "every site releases a noised mean, on
 UNITS: tuple[Unit, ...] = ("patch", "patient")
 
 FeaturesOf = Callable[[int, int, Unit], Features]
-"""From a seed, the side of a patch and the unit."""
+"""A function that makes features from a seed, the side of a patch and the unit."""
 
 
 class MeanSite:
-    """What a site does.
+    """The site's part: it releases a noised mean.
 
     Args:
-        features: Of the seed that the server sent.
-        patches: The site's own.
+        features: Makes the features from the seed that the server sent.
+        patches: The site's own patches.
         guarantee: Its plan for all rounds.
     """
 
@@ -37,7 +37,10 @@ class MeanSite:
         self._features, self._patches, self._guarantee = features, patches, guarantee
 
     def compute(self, number: int, state: Arrays, context: FitContext) -> Arrays:
-        """The noised mean, its noise's deviation, and the unit (as an index): the latter public."""
+        """Return the noised mean, its noise's standard deviation, and the unit as an index.
+
+        The deviation and the unit are public.
+        """
         unit = self._guarantee.unit
         features = self._features(int(state["seed"][0]), self._patches.size, unit)
         release = Release(self._guarantee)
@@ -50,32 +53,32 @@ class MeanSite:
 
 
 class MeanServer:
-    """What the server does.
+    """The server's part: it averages the means.
 
     Args:
-        length: d, of a mean.
-        seed: Of all that is public.
+        length: d, the length of a mean.
+        seed: The seed of all that is public.
     """
 
     def __init__(self, length: int, seed: int) -> None:
         self._length, self._seed = length, seed
 
     def begin(self) -> Arrays:
-        """Nothing released yet."""
+        """Return a state with a mean of zeros."""
         return {"seed": np.array([self._seed]), **self._nothing(), "variance": np.zeros(1)}
 
     def sent(self, state: Arrays) -> Arrays:
-        """The seed."""
+        """Return the seed."""
         return {"seed": state["seed"]}
 
     def returned(self, state: Arrays) -> Arrays:
-        """Names, shapes and types of a reply."""
+        """Return arrays with the names, shapes and types of a reply."""
         return {**self._nothing(), "deviation": np.zeros(1)}
 
     def combine(
         self, number: int, state: Arrays, replies: Sequence[Arrays], weights: Sequence[float]
     ) -> Arrays:
-        """The mean over sites, and over all rounds so far."""
+        """Average the means over sites, and over all rounds so far."""
         mean = sum(w * r["mean"] for w, r in zip(weights, replies, strict=True))
         variance = sum((w * r["deviation"]) ** 2 for w, r in zip(weights, replies, strict=True))
         before = number - 1

@@ -1,7 +1,7 @@
 """The two networks of a WGAN, how each takes a step, and all that training changes.
 
-A critic step draws fakes, takes the gradient of ``dpsgd.step``, plain or private, and is the only
-one that sees patients; a generator step sees the critic alone.
+A critic step draws fakes and takes the gradient of ``dpsgd.step``, plain or private. It is the only
+step that reads patients. A generator step uses the critic alone.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Players(Learner):
         params: The WGAN's settings.
         size: The side of a patch.
         context: Its seed initialises the weights.
-        guarantee: What a refiner trusts the critic by; ``None`` where that is not known.
+        guarantee: Decides how far a refiner follows the critic; ``None`` where it is unknown.
     """
 
     def __init__(
@@ -87,13 +87,13 @@ class Players(Learner):
         )
 
     def critic_step(self, drawn: Batch, rng: torch.Generator, step: Step, noise: Noise) -> None:
-        """One step of the critic.
+        """Take one step of the critic.
 
         Args:
             drawn: Labelled patches ``(n, 2, H, W)`` of drawn units.
-            rng: Draws as many fakes as is set.
-            step: The critic's gradient.
-            noise: Where the gradient's noise comes from.
+            rng: Draws the fakes.
+            step: Computes the critic's gradient.
+            noise: The source of the gradient's noise.
         """
         with torch.no_grad():
             fake = self.generator(*self.generator.latents(self.params.fakes, rng))
@@ -103,7 +103,7 @@ class Players(Learner):
         CONSTRAINTS[self.params.constraint](self.critic, self.params.bound)
 
     def generator_step(self, rng: torch.Generator) -> float:
-        """One step of the generator against the critic; returns its loss."""
+        """Take one step of the generator against the critic, and return its loss."""
         fake = self.generator(*self.generator.latents(self.params.fakes, rng))
         loss = -self.critic(fake).mean()
         assign(self.generator, flat_gradient(self.generator, loss))
@@ -111,28 +111,32 @@ class Players(Learner):
         return float(loss.detach())
 
     def slow_down(self, played: float) -> None:
-        """Sets both learning rates for what comes after a share of the fit."""
+        """Set both learning rates by the schedule.
+
+        Args:
+            played: The share of the fit that is done, in [0, 1].
+        """
         factor = SCHEDULES[self.params.schedule](played)
         set_rate(self.critic_optimiser, factor * self.params.critic_rate)
         set_rate(self.generator_optimiser, factor * self.trust * self.params.generator_rate)
 
     def average(self, done: int) -> None:
-        """Lets the running average follow the generator after its step number ``done``."""
+        """Update the running average after the generator's step number ``done``."""
         follow(self.averaged, self.generator, averaging=self.params.averaging, done=done)
 
     def begin_moments(self) -> None:
-        """Gives both optimisers the zero moments that their first steps would begin with."""
+        """Give both optimisers the zero moments with which their first steps would begin."""
         for optimiser in self.optimisers().values():
             for weight in optimiser.param_groups[0]["params"]:
                 zeros = {name: torch.zeros_like(weight) for name in MOMENTS[self.params.optimiser]}
                 optimiser.state[weight] = {STEP: torch.zeros(()), **zeros}
 
     def nets(self) -> dict[str, torch.nn.Module]:
-        """Generator, its running average, critic."""
+        """Return the generator, its running average, and the critic."""
         return {"generator": self.generator, "averaged": self.averaged, "critic": self.critic}
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """The critic's and the generator's."""
+        """Return the critic's and the generator's optimiser."""
         return {"of critic": self.critic_optimiser, "of generator": self.generator_optimiser}
 
 
@@ -142,7 +146,11 @@ def _fakes_of(params: WganParams) -> int:
 
 
 def networks(params: WganParams, size: int, context: FitContext) -> tuple[Drawer, PatchCritic]:
-    """Freshly initialised generator and critic."""
+    """Make a freshly initialised generator and critic.
+
+    Raises:
+        UsageError: If the critic cannot be trained privately.
+    """
     rng = torch.Generator().manual_seed(stream(context.seed, "initial weights"))
     generator = patch_generator(params, size)
     critic = patch_critic(params)
@@ -157,7 +165,7 @@ def networks(params: WganParams, size: int, context: FitContext) -> tuple[Drawer
 
 
 def patch_generator(params: WganParams, size: int) -> Drawer:
-    """The generator's network, not yet initialised."""
+    """Make the generator's network, without initialising it."""
     if params.begin == "simulator":
         return Refiner(
             latent=params.latent,
@@ -176,7 +184,7 @@ def patch_generator(params: WganParams, size: int) -> Drawer:
 
 
 def patch_critic(params: WganParams) -> PatchCritic:
-    """The critic's network, not yet initialised, its first layers frozen if so set."""
+    """Make the critic's network, without initialising it; its first layers may be frozen."""
     critic = PatchCritic(
         levels=params.levels,
         width=params.critic_width,
@@ -188,12 +196,12 @@ def patch_critic(params: WganParams) -> PatchCritic:
 
 
 def critic_step(params: WganParams, guarantee: Guarantee, engine: str) -> Step:
-    """The critic's gradient that a guarantee asks for."""
+    """Return the critic's gradient with the numbers of a guarantee."""
     real, fake = LOSSES[params.loss]
     return step_of(guarantee, engine=engine, real=real, fake=fake)
 
 
 def latents_of(context: FitContext) -> torch.Generator:
-    """The stream that a fit's fakes are drawn from."""
+    """Return the random stream from which a fit's fakes are drawn."""
     rng = torch.Generator(context.device)
     return rng.manual_seed(stream(context.seed, "latents"))

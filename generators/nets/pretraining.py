@@ -1,7 +1,7 @@
-"""What the players of a WGAN learn before they see a patient: a game on simulated patches.
+"""Pretraining of a WGAN before it sees a patient: a game on simulated patches.
 
-The patches come from the vessel simulator's prior, so from no data, and what is learned from them
-costs no privacy. With the first layers of the critic frozen afterwards, less of it is noised.
+The patches come from the vessel simulator's prior, so from no data, and pretraining costs no
+privacy. If the first layers of the critic are frozen afterwards, fewer weights are noised.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ ANY_DELTA = 1e-5
 
 
 def begin(players: Players, params: WganParams, size: int, context: FitContext) -> None:
-    """Gives players the weights that they shall begin with; those that they have, by default.
+    """Give both networks the weights with which they begin: their own, or pretrained ones.
 
-    A fit that goes on from a checkpoint has its own, and nothing is simulated.
+    A fit that continues from a checkpoint keeps its weights, and nothing is simulated.
     """
     goes_on = context.checkpoint is not None and context.checkpoint.state is not None
     if params.pretrain == "none" or goes_on:

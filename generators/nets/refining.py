@@ -1,8 +1,8 @@
-"""A generator that begins from the data-free simulator's patches and changes how they look.
+"""A generator that starts from the data-free simulator's patches and changes how they look.
 
 The simulator (``generators.simulator``) draws branching arteries in millimetres with masks that fit
-them, from no data. What it cannot know is how these scanners show them. So a small network refines
-its images against the critic, and leaves its masks as they are,
+them, without data. It cannot know how these scanners show them. So a small network refines its
+images against the critic, and leaves its masks as they are,
 
     image = clip((1 + g) x + o + r(x, mask, noise)),
 
@@ -32,17 +32,17 @@ from generators.nets.drawing import CHUNK, Drawer
 from generators.simulator import Simulator, SimulatorParams
 
 POOL = 4096
-"""Simulated patches that fits draw from, at most, each turned and mirrored in eight ways."""
+"""The most simulated patches that fits draw from. Each is turned and mirrored in eight ways."""
 
 POOL_SEED = stream(0, "pool of simulated patches")
-"""Of all fits, whatever their seed: so a site that begins anew after any round has the same."""
+"""The same seed for all fits, so that a site that restarts after any round has the same pool."""
 
 STATISTICS = 6
-"""Numbers that a simulated patch is known by to the network."""
+"""How many statistics of a simulated patch the network is given."""
 
 
 class Refiner(Drawer):
-    """Simulated labelled patches to refined ones.
+    """A network that maps simulated labelled patches to refined ones.
 
     ``fill`` its pool before ``latents`` are drawn for training; ``inputs`` simulates its own.
 
@@ -64,7 +64,10 @@ class Refiner(Drawer):
         self.knobs = nn.Linear(2 * width, 2 + 4 * width)
 
     def initialise(self, rng: torch.Generator) -> None:
-        """Draws the weights (He et al. 2015, arXiv:1502.01852) so that nothing is changed yet."""
+        """Draw the weights (He et al.
+
+        2015, arXiv:1502.01852) so that patches are not changed yet.
+        """
         for layer in (self.first, self.second, self.seen):
             nn.init.normal_(layer.weight, 0.0, (2 / layer.weight[0].numel()) ** 0.5, generator=rng)
         for name, weight in self.named_parameters():
@@ -72,12 +75,16 @@ class Refiner(Drawer):
                 nn.init.zeros_(weight)
 
     def fill(self, draws: int) -> None:
-        """Simulates the patches that ``latents`` chooses from, no more than it will ``draws``."""
+        """Simulate the pool from which ``latents`` chooses, at most ``draws`` patches."""
         pool = _pool(min(POOL, draws), self.size, self.pixel_mm)
         self.pool = pool.to(self.last.weight.device)
 
     def latents(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Simulated patches ``(n, 2, H, W)``, latents ``(n, latent)``, noise ``(n, 1, H, W)``."""
+        """Draw patches from the pool, with latents and noise.
+
+        Returns:
+            Simulated patches ``(n, 2, H, W)``, latents ``(n, latent)`` and noise ``(n, 1, H, W)``.
+        """
         chosen = torch.randint(len(self.pool), (n,), generator=rng, device=rng.device)
         begun = self.pool[chosen]
         turns = torch.rand(3, n, 1, 1, 1, generator=rng, device=rng.device) < 0.5
@@ -86,13 +93,16 @@ class Refiner(Drawer):
         return torch.where(turns[2], begun.mT, begun), *self._noise(n, rng)
 
     def inputs(self, n: int, seed: int, rng: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
-        """What ``n`` patches are drawn from, some at a time; simulated anew by the seed."""
+        """Yield the inputs for ``n`` samples, some at a time; patches are simulated by the seed."""
         begun = simulated(n, self.size, self.pixel_mm, seed).to(rng.device)
         for some in torch.split(begun, CHUNK):
             yield some, *self._noise(len(some), rng)
 
     def forward(self, begun: Tensor, latent: Tensor, noise: Tensor) -> Tensor:
-        """Labelled patches ``(n, 2, H, W)`` in [-1, 1]; nothing changes outside the brain."""
+        """Compute labelled patches ``(n, 2, H, W)`` in [-1, 1].
+
+        Nothing changes outside the brain.
+        """
         image, mask = begun[:, :1], begun[:, 1:]
         outside = _outside(image)
         known = torch.cat([latent, _statistics(image, mask, outside)], dim=1)
@@ -113,7 +123,7 @@ class Refiner(Drawer):
 
 
 def simulated(n: int, size: int, pixel_mm: float, seed: int) -> Tensor:
-    """Labelled patches ``(n, 2, H, W)`` of the data-free simulator, masks as -1/1."""
+    """Draw labelled patches ``(n, 2, H, W)`` from the data-free simulator, with masks as -1/1."""
     simulator = Simulator.of_size(SimulatorParams(pixel_mm=pixel_mm), size)
     drawn = simulator.sample(n, seed=seed)
     masks = 2 * drawn.masks.astype(np.float32) - 1
@@ -121,15 +131,18 @@ def simulated(n: int, size: int, pixel_mm: float, seed: int) -> Tensor:
 
 
 def trust(guarantee: Guarantee, numbers: int) -> float:
-    """How far a critic is followed away from the simulator: (0, 1], by public numbers alone.
+    """Compute how far a critic is followed away from the simulator, by public numbers alone.
 
-    One over the noise's length in a step, in those of the longest signal, σ C √d / (B C) with B the
-    expected units, and at most 1. A critic of noise alone would lead the generator astray; one that
-    is not followed leaves the simulator, which is free.
+    It is one over the length of a step's noise relative to the longest signal, σ √d / B, with B the
+    expected units, and at most 1. A critic of noise alone would mislead the generator. If it is not
+    followed, the generator stays at the simulator, which is free.
 
     Args:
         guarantee: The plan of the fit.
         numbers: d: the critic's trained weights.
+
+    Returns:
+        The factor, in (0, 1].
     """
     noise = guarantee.noise_multiplier * math.sqrt(numbers)
     return min(1.0, guarantee.sampling_rate * guarantee.units / noise) if noise else 1.0

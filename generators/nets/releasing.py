@@ -1,6 +1,6 @@
-"""What generators that learn of patients through noised means alone have in common.
+"""Base class of generators that learn about patients through noised means alone.
 
-A fit is some releases, by default one; across sites, every site makes one in each round.
+A fit makes some releases, by default one. Across sites, every site makes one in each round.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmark.privacy.mechanisms.release import plan_releases
 
 
 class ReleasingGenerator(FederatedGenerator):
-    """Plans and schedules releases.
+    """A generator that plans and schedules releases.
 
     Attributes:
         each_round: What a site does in a round, in words.
@@ -27,15 +27,15 @@ class ReleasingGenerator(FederatedGenerator):
     @property
     @abstractmethod
     def clip_norm(self) -> float:
-        """C, of a unit's vector."""
+        """C, the largest norm of a unit's vector."""
 
     @property
     def releases(self) -> int:
-        """T, of a fit by itself."""
+        """T, the number of releases of a fit without sites."""
         return 1
 
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
-        """As many releases as the settings have.
+        """Plan as many releases as the settings have.
 
         Raises:
             UsageError: If no noise reaches the target, or for a patch size that cannot be made.
@@ -45,7 +45,7 @@ class ReleasingGenerator(FederatedGenerator):
     def schedule(
         self, *, design: str, rounds: int | None = None, local_steps: int | None = None
     ) -> Schedule:
-        """By default a round for each release.
+        """Return the schedule; by default there is a round for each release.
 
         Raises:
             UsageError: For an unknown design, or more than one release in a round.
@@ -60,11 +60,11 @@ class ReleasingGenerator(FederatedGenerator):
         return Schedule(design=design, rounds=rounds or self.releases, local_steps=1)
 
     def at_site(self, share: float) -> Self:
-        """The same: a site's number of units decides its noise."""
+        """Return the same generator, because a site's number of units decides its noise."""
         return type(self)(self.params)
 
     def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
-        """A release in each round."""
+        """Plan one release in each round."""
         return self._planned(public, budget, schedule.steps)
 
     def _planned(self, public: PublicNumbers, budget: Budget, releases: int) -> Guarantee:
@@ -72,4 +72,4 @@ class ReleasingGenerator(FederatedGenerator):
         return plan_releases(public, budget, clip_norm=self.clip_norm, releases=releases)
 
     def check_size(self, size: int) -> None:
-        """Refuses a side of a patch that cannot be made; here, none."""
+        """Refuse a side of a patch that cannot be made. By default every side can."""

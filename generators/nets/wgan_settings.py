@@ -18,10 +18,10 @@ ALL_LAYERS = 7
 class WganParams(Settings):
     """Settings of the WGAN; the preset ``paper`` has the paper's.
 
-    ``begin``: what the generator makes a patch from. From ``noise``, as the paper's does; or from a
-    patch of the data-free ``simulator``, which it refines (``nets.refining``): there the masks are
-    the simulator's, ``pixel_mm`` is the side of the patches' pixels, and ``generator_width`` the
-    refiner's; ``upsampling`` and ``head`` have no meaning.
+    ``begin`` is what the generator makes a patch from: ``noise``, as the paper's does, or a patch
+    of the data-free ``simulator``, which it refines (``nets.refining``). With ``simulator``, the
+    masks are the simulator's, ``pixel_mm`` is the side of the patches' pixels, ``generator_width``
+    is the refiner's, and ``upsampling`` and ``head`` are not used.
     """
 
     latent: Annotated[int, IntDistribution(2, 512)] = 64
@@ -101,6 +101,6 @@ PAPER = WganParams(
     generator_steps=12_812,  # 50 epochs of 41,000 patches in batches of 32, five to a step
     averaging=0.0,
 )
-"""Kossen et al. (2022) and their released code."""
+"""The settings of Kossen et al. (2022) and their released code."""
 
 STANDARD = WganParams(levels=4, generator_steps=400)

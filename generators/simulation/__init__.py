@@ -1,1 +1,1 @@
-"""A simulator of labelled patches, and what tells its populations apart."""
+"""A simulator of labelled patches, and the parameters in which its populations differ."""

@@ -1,9 +1,9 @@
-"""What a scanner makes of vessels: images whose every trait is drawn anew for each patch.
+"""The appearance of vessels in a scanner: images whose every trait is drawn anew for each patch.
 
-Domain randomisation in the manner of SynthSeg (Billot et al. 2023, Medical Image Analysis 86,
-102789): tissues of random brightness in random smooth regions, folds, borders, shading, blur, noise
-and windows, wider than any scanner's. Brightness is in shares of the brightest tissue's. No figure
-was found for most ranges: unless a source is named, each is a guess, wide on purpose.
+This is domain randomisation in the manner of SynthSeg (Billot et al. 2023, Medical Image Analysis
+86, 102789): tissues of random brightness in random smooth regions, folds, borders, shading, blur,
+noise and windows, wider than any scanner's. Brightness is relative to the brightest tissue's. No
+figure was found for most ranges: unless a source is named, each is a guess, wide on purpose.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ LEAST_WINDOW = 1.1  # and no less than this, in shares of bright tissue, as vess
 def photographed(
     drawn: Drawn, rng: np.random.Generator, traits: Traits = FREE
 ) -> tuple[Array, NDArray[np.uint8]]:
-    """Images and masks of patches.
+    """Make images and masks of patches.
 
     Args:
         drawn: Vessels ``(n, H, W)``.
-        rng: The draws.
+        rng: The random generator.
         traits: Those of ``traits.OF_IMAGES`` that are not to be drawn.
 
     Returns:
@@ -184,7 +184,7 @@ def _interpolated(nodes: int, shape: tuple[int, ...], rng: np.random.Generator) 
 
 
 def blurred(image: Array, deviation: NDArray[Any]) -> Array:
-    """Each patch blurred by its own Gaussian of five taps; borders are repeated."""
+    """Blur each patch by its own Gaussian of five taps; borders are repeated."""
     ratio = np.exp(-0.5 / np.maximum(deviation, 0.05) ** 2).astype(np.float32)
     near, far = ratio, ratio**4
     total = 1 + 2 * (near + far)

@@ -1,6 +1,7 @@
 """Version 1 of the data-free simulator: random bright arcs on a textured ground, in two dimensions.
 
-Kept so that boards drawn with it can be drawn again; sides are in pixels, whatever a pixel's size.
+It is kept so that boards drawn with it can be drawn again. Sizes are in pixels, whatever a pixel's
+size.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ CURVE_POINTS = 24
 def draw(
     n: int, size: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Images ``(n, 1, size, size)`` in [-1, 1] and masks of that shape."""
+    """Draw images ``(n, 1, size, size)`` in [-1, 1] and masks of that shape."""
     drawn = [_patch(rng, size) for _ in range(n)]
     images = np.stack([image for image, _ in drawn])[:, None].astype(np.float32)
     return images, np.stack([mask for _, mask in drawn])[:, None].astype(np.uint8)

@@ -1,8 +1,8 @@
-"""A bank of candidate populations, each with its judge: made of no data, so free, and kept.
+"""A bank of candidate populations, each with its judge. It is made without data and cached.
 
-Candidates come from the simulator's prior by a public seed. Making a bank takes seconds, and who
-needs it again finds it in the cache folder: the SHA-256 of the content, then the content. A kept
-bank decides nothing that a guarantee rests on: whatever it says of a unit is cut off to [0, 1].
+Candidates come from the simulator's prior by a public seed. Making a bank takes seconds, so it is
+kept in the cache folder: the SHA-256 of the content, then the content. No guarantee depends on a
+kept bank, because what it says about a unit is cut off to [0, 1].
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ METHOD = "bank/1"
 
 CHECKSUM_BYTES = 32
 EDGE = 0.02
-"""Shares of a range are kept so far from its ends before they become logits."""
+"""How far shares of a range are kept from its ends before they become logits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that decides a bank.
+    """Everything that decides a bank.
 
     Attributes:
         candidates: K.
-        seed: Public.
-        spread: Of a population's patches around its parameters, in logits.
-        patches: That a judge learns from.
-        hidden: Units of a judge.
-        steps: Of its training.
+        seed: The public seed.
+        spread: The spread of a population's patches around its parameters, in logits.
+        patches: How many patches a judge learns from.
+        hidden: The hidden units of a judge.
+        steps: The training steps of a judge.
         size: The side of a patch.
-        design: Of the simulator (``families``).
+        design: The design of the simulator (``families``).
         pixel_mm: A pixel's nominal side, for designs that have one.
     """
 
@@ -62,32 +62,39 @@ class Recipe:
 
     @property
     def family(self) -> Family:
-        """What candidates' parameters mean."""
+        """The family of the candidates."""
         return family(self.design, self.pixel_mm)
 
     @property
     def key(self) -> str:
-        """The name of its bank."""
+        """The file name of its bank."""
         said = json.dumps([METHOD, asdict(self)], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
 def parameters(candidates: int, seed: int, of: Family) -> NDArray[np.float32]:
-    """The candidates' parameters in [0, 1], ``(K, p)``; they need no training."""
+    """Return the candidates' parameters in [0, 1], ``(K, p)``; this needs no training."""
     return of.prior(candidates, np.random.default_rng(stream(seed, "candidates")))
 
 
 def around(
     theta: NDArray[np.float32], n: int, spread: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Parameters of ``n`` patches of one population ``(n, p)``: its own, varied in logits."""
+    """Draw parameters ``(n, p)`` of patches of one population: its own, varied in logits.
+
+    Args:
+        theta: The population's parameters ``(p,)``, in [0, 1].
+        n: How many patches.
+        spread: The standard deviation of the logits.
+        rng: The random generator.
+    """
     share = np.clip(theta.astype(np.float64), EDGE, 1 - EDGE)
     logits = np.log(share / (1 - share)) + spread * rng.standard_normal((n, len(theta)))
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
 
 def judges_of(recipe: Recipe) -> Judges:
-    """The candidates' judges, trained once; anew where the kept ones are missing or damaged."""
+    """Return the candidates' judges, from the cache or newly trained."""
     return _opened_or_made(recipe, cache_folder() / "banks")
 
 

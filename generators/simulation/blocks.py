@@ -15,7 +15,7 @@ from generators.simulation.raster import Blocks, Drawn, Mask, Vessels, Views, ra
 from generators.simulation.trees import Array, Index, Pieces, Trees, uniform
 
 CUT = 6
-"""Patches that are cut from a block."""
+"""How many patches are cut from a block."""
 
 ARTERIES, VEINS = 36, 6
 GROWN = ARTERIES + VEINS
@@ -40,7 +40,7 @@ VEIN_FLOW = (0.05, 0.4)  # of an artery's signal: saturation bands leave some (a
 
 
 class Cut(NamedTuple):
-    """Patches of some blocks, and what belongs to the block of each ``(n,)``."""
+    """Patches of some blocks, with values of each patch's block ``(n,)``."""
 
     drawn: Drawn
     slow_mm: Array
@@ -48,18 +48,19 @@ class Cut(NamedTuple):
 
 
 def draw(count: int, size: int, pixel_mm: float, rng: np.random.Generator) -> Drawn:
-    """``CUT`` patches of each of some blocks; see ``cut``."""
+    """Draw ``CUT`` patches of each of some blocks; see ``cut``."""
     return cut(count, size, pixel_mm, rng).drawn
 
 
 def cut(count: int, size: int, pixel_mm: float, rng: np.random.Generator) -> Cut:
-    """``CUT`` patches of each of some blocks.
+    """Cut ``CUT`` patches from each of some blocks.
 
     Args:
         count: How many blocks.
         size: The side of a patch in pixels.
-        pixel_mm: The side of a pixel, from which each block's departs by ``PIXEL``.
-        rng: The draws.
+        pixel_mm: The nominal side of a pixel; each block's is a random factor in ``PIXEL`` times
+            that.
+        rng: The random generator.
     """
     blocks = _blocks(count, pixel_mm, rng)
     sides = np.array([SIDE, SIDE, DEPTH], np.float32)

@@ -1,9 +1,9 @@
 """Generations of candidate populations that units vote for.
 
-A candidate is a vector of the simulator's parameters, as logits, so a distribution of labelled
-patches; it is known by the mean of its patches' statistics, standardised by the prior's moments. A
-patch votes for the candidate whose mean is nearest to its own statistics. Only what a vote prefers
-counts, so with S candidates it is centred,
+A candidate is a vector of the simulator's parameters, as logits, and so a distribution of labelled
+patches. It is represented by the mean of its patches' statistics, standardised by the prior's
+moments. A patch votes for the candidate whose mean is nearest to its own statistics. Only
+differences between candidates count, so with S candidates a vote is centred,
 
     v_j = [j is the nearest] - 1/S.
 
@@ -28,14 +28,14 @@ from generators.simulation.populations import Populations
 Array = NDArray[np.float64]
 
 YARDSTICK = {"count": 256, "patches": 8}
-"""Simulated populations of which the prior's moments are taken, and patches of each."""
+"""How many simulated populations give the prior's moments, and how many patches of each."""
 
 REACH = 4.0
-"""Logits stay within ±this."""
+"""Logits stay within ± this."""
 
 
 class Generation(NamedTuple):
-    """Candidates, and what each has in the mixture of all.
+    """Candidates, and the weight of each in the mixture of all.
 
     Attributes:
         logits: ``(S, p)``.
@@ -49,22 +49,22 @@ class Generation(NamedTuple):
     def first(
         cls, count: int, spread: float, rng: np.random.Generator, family: Family = TUBES
     ) -> Generation:
-        """Candidates around the middle of all parameters' ranges."""
+        """Draw candidates around the middle of all parameters' ranges."""
         return cls.alike(spread * rng.standard_normal((count, len(family.names))))
 
     @classmethod
     def alike(cls, logits: Array) -> Generation:
-        """Candidates that nobody has voted for yet."""
+        """Return candidates with equal weights, before any vote."""
         count = len(logits)
         return cls(np.clip(logits, -REACH, REACH), np.full(count, 1 / count))
 
     def after(self, votes: Array, deviation: float, threshold: float) -> Generation:
-        """The same candidates, weighted by their noised votes.
+        """Return the same candidates, weighted by their noised votes.
 
         Args:
             votes: h ``(S,)``.
-            deviation: s, of the noise in each of them.
-            threshold: t: votes below so many deviations count nothing.
+            deviation: s, the standard deviation of the noise in each of them.
+            threshold: t: votes below this many deviations do not count.
         """
         left = np.maximum(votes - threshold * deviation, 0.0)
         if not left.any():
@@ -72,22 +72,32 @@ class Generation(NamedTuple):
         return self._replace(weights=left / left.sum())
 
     def offspring(self, n: int, parents: int, spread: float, rng: np.random.Generator) -> Array:
-        """Logits ``(n, p)``, each the mean of some drawn parents, and varied."""
+        """Draw logits, each the mean of some drawn parents plus a variation.
+
+        Args:
+            n: How many.
+            parents: How many parents each has; they are drawn by weight, with repeats.
+            spread: The standard deviation of the variation.
+            rng: The random generator.
+
+        Returns:
+            ``(n, p)``.
+        """
         drawn = rng.choice(len(self.weights), (n, parents), p=self.weights)
         means = self.logits[drawn].mean(1)
         return np.asarray(means + spread * rng.standard_normal(means.shape))
 
 
 class Ballot:
-    """What a generation's voters need to know; public.
+    """What the voters of a generation need to know; all of it is public.
 
     Args:
-        logits: Of its candidates.
-        patches: Simulated for each.
+        logits: The candidates' logits.
+        patches: How many are simulated for each.
         size: The side of a patch.
-        seed: Of the prior's moments.
+        seed: The seed of the prior's moments.
         rng: Draws the candidates' patches.
-        family: Of the candidates.
+        family: The candidates' family.
     """
 
     def __init__(
@@ -106,7 +116,7 @@ class Ballot:
         self._means = seen.reshape(len(logits), patches, -1).mean(1)
 
     def votes(self, patches: Patches) -> Array:
-        """The vote of every patch ``(n, S)``; of norm below 1."""
+        """Return the vote of every patch ``(n, S)``, of norm below 1."""
         seen = self._yardstick.features(patches)
         distance = np.square(self._means).sum(1) - 2 * seen @ self._means.T
         count = len(self._means)
@@ -115,11 +125,14 @@ class Ballot:
 
 @lru_cache(maxsize=2)
 def yardstick(size: int, seed: int, family: Family = TUBES) -> Populations:
-    """By what statistics are standardised; remembered, as every generation has the same."""
+    """Return the simulated populations that standardise statistics.
+
+    They are remembered, because every generation uses the same.
+    """
     rng = np.random.default_rng(stream(seed, "yardstick"))
     return Populations(**YARDSTICK, size=size, unit="patch", rng=rng, family=family)
 
 
 def shares(logits: Array) -> NDArray[np.float32]:
-    """Parameters in [0, 1]."""
+    """Convert logits to parameters in [0, 1]."""
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32)

@@ -1,8 +1,8 @@
-"""Families of simulated populations: what a parameter in [0, 1] means, and patches of each.
+"""Families of simulated populations: the meaning of their parameters, and patches of each.
 
 ``tubes`` are the first edition's, for which a pixel has no millimetres. ``trees`` are those of the
-data-free simulator: arteries in millimetres, and its traits narrowed to a population's. ``labels``
-are all of its patches, and differ in where a label ends.
+data-free simulator: arteries in millimetres, with its traits narrowed to a population's. ``labels``
+draw all of its patches and differ only in where a label ends.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ TUBES = Family(tubes.NAMES, tubes.prior, tubes.draw)
 
 
 def family(design: str, pixel_mm: float) -> Family:
-    """The family of a design.
+    """Return the family of a design.
 
     Args:
         design: One of ``DESIGNS``.
-        pixel_mm: A pixel's nominal side; ``tubes`` have none.
+        pixel_mm: A pixel's nominal side; not used by ``tubes``.
     """
     if design == "tubes":
         return TUBES
@@ -37,7 +37,7 @@ def family(design: str, pixel_mm: float) -> Family:
 
 @cache
 def trees(pixel_mm: float) -> Family:
-    """Populations of the data-free simulator."""
+    """Return the family of the data-free simulator's populations."""
 
     def draw(theta: Array, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
         given = traits.within(theta, rng)

@@ -1,4 +1,4 @@
-"""What a family of simulated populations is."""
+"""The type of a family of simulated populations."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Draw = Callable[[Array, int, np.random.Generator], tuple[Array, NDArray[np.uint8
 
 
 class Prior(Protocol):
-    """Draws parameters of populations ``(n, p)`` in [0, 1], uniform."""
+    """A function that draws parameters of populations ``(n, p)``, uniform in [0, 1]."""
 
     def __call__(self, n: int, rng: np.random.Generator) -> Array:
-        """Parameters of ``n`` populations."""
+        """Draw the parameters of ``n`` populations."""
 
 
 class Family(NamedTuple):
-    """Populations that differ by parameters.
+    """Populations that differ in their parameters.
 
     Attributes:
-        names: Of the p parameters.
+        names: The names of the p parameters.
         prior: Draws them.
-        draw: A labelled patch for each row of parameters, from its side and random draws: images
-            float32 ``(n, 1, H, W)`` in [-1, 1] and masks uint8.
-        statistics: Names of the d numbers by which populations are told apart.
-        measure: Those of labelled patches ``(n, d)``, bounded; nan is missing.
+        draw: Draws a labelled patch for each row of parameters, given its side and a random
+            generator: images float32 ``(n, 1, H, W)`` in [-1, 1] and masks uint8.
+        statistics: Names of the d numbers by which populations are distinguished.
+        measure: Computes these for labelled patches ``(n, d)``, bounded; nan is missing.
     """
 
     names: tuple[str, ...]
@@ -42,7 +42,7 @@ class Family(NamedTuple):
 
 
 def in_parts(draw: Draw, at_once: int) -> Draw:
-    """The same patches, drawn some at a time, so that memory does not grow with them."""
+    """Return a function that draws like ``draw``, some patches at a time, to bound the memory."""
 
     def drawn(theta: Array, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
         images = np.empty((len(theta), 1, size, size), np.float32)

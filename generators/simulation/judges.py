@@ -1,7 +1,7 @@
-"""A small segmenter for each candidate population: which of them would have taught the better one?
+"""Judges: a small segmenter for each candidate population, to find which teaches the better one.
 
-A pixel is seen through a fixed bank of filters, its brightness, Gaussian means, gradients and both
-principal curvatures at a few scales, and a perceptron of one hidden layer says whether it is
+A pixel is represented by a fixed bank of filters: its brightness, Gaussian means, gradients and
+both principal curvatures at a few scales. A perceptron of one hidden layer decides whether it is
 vessel. It learns from simulated patches of one population alone, so from no data, and is trained in
 a second or less. On patients it is scored by Dice.
 
@@ -29,22 +29,22 @@ MEANS = (1.0, 2.0, 4.0)
 SLOPES = (1.0, 2.0)
 CURVATURES = (1.0, 1.7, 3.0)
 FILTERS = 1 + len(MEANS) + len(SLOPES) + 2 * len(CURVATURES)
-"""Scales in pixels, and how many numbers a pixel is seen through."""
+"""The number of filter responses of a pixel; the scales above are in pixels."""
 
 RATE = 2e-2
 BATCH = 16
 SMOOTH = 1.0
-"""Pixels added to both sides of Dice: a patch without vessels, and with none marked, is right."""
+"""Pixels added to both sides of Dice, so that a patch without vessels and marks counts as right."""
 
 
 class Judges(NamedTuple):
-    """Perceptrons of K candidates.
+    """The perceptrons of K candidates.
 
     Attributes:
-        first: ``(K, FILTERS, H)``; standardising is in it.
+        first: ``(K, FILTERS, H)``, with the standardisation included.
         bias: ``(K, H)``.
         second: ``(K, H)``.
-        threshold: ``(K,)``: what a vessel's number exceeds.
+        threshold: ``(K,)``: a pixel whose output exceeds it is vessel.
     """
 
     first: Array
@@ -54,15 +54,19 @@ class Judges(NamedTuple):
 
     @property
     def candidates(self) -> int:
-        """K."""
+        """K, the number of candidates."""
         return len(self.first)
 
     def overlaps(self, patches: Patches) -> NDArray[np.float64]:
-        """What Dice is made of, for every patch and candidate ``(n, 2 K)``, in shares of a patch.
+        """Compute the parts of Dice for every patch and candidate, as shares of a patch.
 
-        First twice the marked vessel pixels, then marked and vessel pixels together. A patch goes
-        through the network alone, so that no bit of it depends on others. Patches around a vessel
-        count as seldom as a brain has them, so that false marks weigh as much as in a volume.
+        Each patch is processed alone, so that no bit of its result depends on others. Patches
+        around a vessel are weighted as rarely as a brain has them, so that false marks count as
+        much as in a volume.
+
+        Returns:
+            ``(n, 2 K)``: first twice the marked vessel pixels, then marked and vessel pixels
+            together.
         """
         found = [
             self._overlap(image, mask[0] > 0)
@@ -88,13 +92,16 @@ class Judges(NamedTuple):
 
 
 def dice(overlaps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Dice of units' mean overlaps ``(m, 2 K)``, for each candidate ``(m, K)``; nobody's is 0."""
+    """Compute Dice for each candidate ``(m, K)`` from units' mean overlaps ``(m, 2 K)``.
+
+    It is 0 where there are neither vessels nor marks.
+    """
     both, pixels = np.split(overlaps, 2, axis=1)
     return np.divide(both, pixels, out=np.zeros_like(both), where=pixels > 0)
 
 
 def filtered(images: Array) -> Array:
-    """Images ``(n, H, W)`` through the bank of filters ``(n, H, W, FILTERS)``."""
+    """Apply the bank of filters to images ``(n, H, W)``, giving ``(n, H, W, FILTERS)``."""
     seen = [images, *(_blurred(images, scale) for scale in MEANS)]
     seen += [_slope(images, scale) for scale in SLOPES]
     for scale in CURVATURES:
@@ -105,7 +112,15 @@ def filtered(images: Array) -> Array:
 def learnt(
     images: Array, masks: NDArray[np.uint8], *, hidden: int, steps: int, seed: int
 ) -> Judges:
-    """One judge, trained on images ``(n, 1, H, W)`` and their masks, by BCE and Dice together."""
+    """Train one judge with BCE and Dice loss together.
+
+    Args:
+        images: ``(n, 1, H, W)``.
+        masks: Their masks.
+        hidden: Its hidden units.
+        steps: The training steps.
+        seed: Seeds weights and batches.
+    """
     seen = torch.from_numpy(filtered(images[:, 0]))
     centre, scale = seen.mean((0, 1, 2)), seen.std((0, 1, 2)) + 1e-6
     seen, truth = (seen - centre) / scale, torch.from_numpy(masks[:, 0]).float()
@@ -124,7 +139,7 @@ def learnt(
 
 
 def together(judges: list[Judges]) -> Judges:
-    """Several judges as one."""
+    """Combine several judges into one."""
     return Judges(*(np.concatenate(parts) for parts in zip(*judges, strict=True)))
 
 

@@ -1,14 +1,14 @@
-"""Populations of the data-free simulator that differ in where annotators let a label end.
+"""Populations of the data-free simulator that differ in where annotators end a label.
 
-How arteries and scanners look is varied so widely that a segmenter need not know a cohort's. Where
-a label ends cannot be varied away: of two conventions a segmenter learns the middle, which is
-neither. So this family has one parameter, the share of a pixel from which it is marked,
-and all else is drawn as the simulator draws it. Below about a fifth, what touches a vessel is
-marked too, as a broad brush would.
+The look of arteries and scanners is varied so widely that a segmenter need not know a cohort's. The
+end of a label cannot be randomised away: of two conventions a segmenter learns the middle, which is
+neither. So this family has one parameter, the share of a pixel from which it is marked. All else is
+drawn as the simulator draws it. Below about a fifth, pixels that touch a vessel are marked too, as
+a broad brush would.
 
-Two statistics tell the share, both without a unit: by how much brightness has fallen just outside
-of a label, as a share of the fall around its edge, and by how much it has risen just inside, as a
-share of the rise to the vessel's middle.
+Two statistics reveal the share, both without a unit. One is how far brightness has fallen just
+outside a label, relative to the fall around its edge. The other is how far it has risen just
+inside, relative to the rise to the vessel's middle.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ MARKED = (0.05, 0.95)
 """The share of a pixel that must be vessel: from a broad brush to its very middle."""
 
 WITHIN = 0.05
-"""Deviation of it between patches of one annotator: a guess."""
+"""The share's standard deviation between patches of one annotator: a guess."""
 
 TOUCHED = 0.7
 """How far a vessel reaches into its neighbours for a broad brush, in pixels: a guess."""
 
 CHUNK = 20 * blocks.CUT
 LEAST = 0.05
-"""Differences in brightness below this one are noise, and no scale."""
+"""Differences in brightness below this one are noise, and are not divided by."""
 
 
 @cache
 def family(pixel_mm: float) -> Family:
-    """Populations that differ in where labels end, and in nothing else."""
+    """Return the family of populations that differ only in where labels end."""
 
     def draw(theta: Array, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
         return photographed(_marked(theta, size, pixel_mm, rng), rng)
@@ -50,12 +50,15 @@ def family(pixel_mm: float) -> Family:
 
 
 def prior(n: int, rng: np.random.Generator) -> Array:
-    """Parameters ``(n, 1)``, uniform in [0, 1]."""
+    """Draw parameters ``(n, 1)``, uniform in [0, 1]."""
     return rng.random((n, 1), np.float32)
 
 
 def measure(images: Array, masks: NDArray[np.uint8]) -> Array:
-    """``(n, 2)`` of images ``(n, 1, H, W)`` and masks, in [0, 1]; nan without a vessel."""
+    """Compute both statistics ``(n, 2)`` of images ``(n, 1, H, W)`` and masks.
+
+    They are in [0, 1]; nan without a vessel.
+    """
     shown, marked = images[:, 0], masks[:, 0] > 0
     brain = shown > -1
     core, near = eroded(marked), _dilated(marked)

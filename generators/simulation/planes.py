@@ -1,10 +1,11 @@
 """A pool of planes through simulated vessels, from which populations choose theirs.
 
-Growing and cutting trees costs twice what photographing them does, so it is done once for a size
-of patch, by a public seed, and kept for the process. A population takes the planes whose ranks in
-the pool (how long and how thick their vessels are, and what ``RANKED`` names besides) are
-nearest to its own quantiles, of some that chance offers: uniform quantiles leave about the pool.
-Planes are taken in any of the eight positions that a square has, as none is preferred.
+Growing and cutting trees costs twice as much as making images of them. So it is done once for a
+size of patch, by a public seed, and kept for the process. The ranks of a plane in the pool describe
+how long and thick its vessels are, and what ``RANKED`` names besides. Of some randomly offered
+planes, a population takes those whose ranks are nearest to its own quantiles. Uniform quantiles
+give about the whole pool. Planes are taken in any of the eight positions of a square, as none is
+preferred.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from generators.simulation.statistics import eroded
 from generators.simulation.trees import Array, Index
 
 COUNT = 6000
-"""Planes of a pool."""
+"""The number of planes of a pool."""
 
 SCALES = (1.0, 1.0, 1.0, 1.0, 0.6)
-"""Of the nominal pixel: a brain that is wide, or of thick arteries, is within the pool."""
+"""Factors of the nominal pixel, so that wide brains and thick arteries are in the pool too."""
 
 RANKED = ("length", "calibre", "unmarked", "slow", "labelled")
 BLOCKS = 20
 OFFERED = 48
-"""Planes of which a patch takes the nearest."""
+"""How many planes are offered to a patch, which takes the nearest."""
 
 
 class Pool(NamedTuple):
@@ -39,7 +40,7 @@ class Pool(NamedTuple):
 
     Attributes:
         drawn: ``(n, H, W)``.
-        ranks: Of each trait of ``RANKED`` among planes of its kind ``(n, t)``, in (0, 1).
+        ranks: The rank of each trait of ``RANKED`` among planes of its kind ``(n, t)``, in (0, 1).
         kinds: The planes without a vessel in the middle, and those with one.
     """
 
@@ -48,7 +49,7 @@ class Pool(NamedTuple):
     kinds: tuple[Index, Index]
 
     def chosen(self, traits: Mapping[str, Array], rng: np.random.Generator) -> Drawn:
-        """A plane for each patch of these traits ``(n,)``; half are centred on a vessel."""
+        """Choose a plane for each patch by its traits ``(n,)``; half are centred on a vessel."""
         n = len(traits["length"])
         centred = rng.random(n) < blocks.CENTRED
         length = np.where(centred, traits["length"], traits["crowded"])
@@ -64,7 +65,7 @@ class Pool(NamedTuple):
 
 @lru_cache(maxsize=2)
 def pool(size: int, pixel_mm: float) -> Pool:
-    """The pool of a size of patch.
+    """Return the pool of a size of patch.
 
     Args:
         size: The side of a patch in pixels.

@@ -1,16 +1,16 @@
-"""Which simulated population a noised mean of statistics comes from.
+"""Estimation of the simulated population that a noised mean of statistics comes from.
 
-Many populations are drawn from the prior, some patches of each, and their units' vectors: the
-statistics less a centre, over a scale, both taken over all of these, so public. A number that a
-patch has not counts as the centre. What a population would release is the mean of its clipped
-vectors. Parameters (as logits) and noisy means then have a joint covariance, which gives the best
-linear estimate of the parameters and what stays unknown of them (Goldstein and Wooff 2007, *Bayes
-Linear Statistics*, equations 1.1 and 1.2),
+Many populations are drawn from the prior, some patches of each, and their units' vectors. A vector
+is the statistics less a centre, over a scale, both taken over all of these, so public. A statistic
+that a patch lacks counts as the centre. A population would release the mean of its clipped vectors.
+Parameters (as logits) and noisy means then have a joint covariance. It gives the best linear
+estimate of the parameters and the uncertainty that remains (Goldstein and Wooff 2007, *Bayes Linear
+Statistics*, equations 1.1 and 1.2),
 
     E = E θ + Cov(θ, z) (Var z + s² I)⁻¹ (ẑ - E z),
     V = Var θ - Cov(θ, z) (Var z + s² I)⁻¹ Cov(z, θ),
 
-with s the released mean's noise: much noise leaves the prior.
+with s the released mean's noise. With much noise the result is the prior.
 """
 
 from __future__ import annotations
@@ -31,41 +31,41 @@ from generators.simulation.family import Family
 Array = NDArray[np.float64]
 
 EDGE = 0.02
-"""Shares of a range are kept so far from its ends before they become logits."""
+"""How far shares of a range are kept from its ends before they become logits."""
 
 JITTER = 1e-6
 
 
 class Mixture(Protocol):
-    """What patches are drawn from."""
+    """A distribution from which patches are drawn."""
 
     def patches(
         self, n: int, spread: float, family: Family, size: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Images ``(n, 1, H, W)`` and their masks."""
+        """Draw images ``(n, 1, H, W)`` and their masks."""
 
     def _asdict(self) -> dict[str, Any]:
         """Its arrays by name."""
 
 
 class Posterior(NamedTuple):
-    """What is known of a population's parameters: logits, normal.
+    """The normal distribution of a population's parameters, as logits.
 
     Attributes:
         mean: ``(p,)``.
-        root: ``(p, p)``, of which the covariance is root · rootᵀ.
+        root: ``(p, p)``; the covariance is root · rootᵀ.
     """
 
     mean: Array
     root: Array
 
     def draw(self, n: int, spread: float, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Parameters ``(n, p)`` in [0, 1], each patch of a population of its own.
+        """Draw parameters ``(n, p)`` in [0, 1], each patch of a population of its own.
 
         Args:
             n: How many.
-            spread: Of the draws, in standard deviations of what is unknown.
-            rng: The draws.
+            spread: The spread of the draws, in standard deviations of what is unknown.
+            rng: The random generator.
         """
         logits = self.mean + spread * rng.standard_normal((n, len(self.mean))) @ self.root.T
         return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
@@ -73,7 +73,7 @@ class Posterior(NamedTuple):
     def patches(
         self, n: int, spread: float, family: Family, size: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Images ``(n, 1, H, W)`` and masks; ``spread`` as in ``draw``."""
+        """Draw images ``(n, 1, H, W)`` and masks; ``spread`` as in ``draw``."""
         return family.draw(self.draw(n, spread, rng), size, rng)
 
 
@@ -82,11 +82,11 @@ class Populations:
 
     Args:
         count: How many.
-        patches: Of each.
+        patches: How many patches of each.
         size: The side of a patch.
         unit: Whose vectors are clipped: patches', or the mean of a patient's.
-        rng: The draws.
-        family: What their parameters mean.
+        rng: The random generator.
+        family: The family of the populations.
     """
 
     def __init__(
@@ -110,21 +110,21 @@ class Populations:
         self._scale = self._vectors.std((0, 1))
 
     def features(self, patches: Patches) -> Array:
-        """The vector of every patch ``(n, d)``."""
+        """Compute the vector of every patch ``(n, d)``."""
         seen = self._filled(self._family.measure(patches.images, patches.masks))
         return self._standard(seen)
 
     def prior(self) -> Posterior:
-        """What is known of a population before anything is released."""
+        """Return the distribution of a population's parameters before anything is released."""
         return _posterior(self._logits.mean(0), np.atleast_2d(np.cov(self._logits.T)))
 
     def posterior(self, released: Array, *, clip_norm: float, deviation: float) -> Posterior:
-        """What is known of the population of a released mean.
+        """Return the distribution of a population's parameters, given its released mean.
 
         Args:
             released: ``(d,)``.
-            clip_norm: Of the units' vectors.
-            deviation: s, of the noise in each number.
+            clip_norm: C of the units' vectors.
+            deviation: s, the noise's standard deviation in each number.
         """
         vectors = self._standard(self._vectors)
         means = np.stack([clipped(units, clip_norm).mean(0) for units in vectors])
@@ -149,7 +149,10 @@ class Populations:
     def fitted(
         self, released: Array, *, clip_norm: float, deviation: float, spread: float
     ) -> Mixture:
-        """What patches are drawn from; ``spread`` is for families that foresee it."""
+        """Return the distribution of patches for a released mean.
+
+        ``spread`` is for families that need it; it is not used here.
+        """
         return self.posterior(released, clip_norm=clip_norm, deviation=deviation)
 
     def _standard(self, seen: Array) -> Array:
@@ -163,13 +166,13 @@ class Populations:
 def populations_of(
     design: str, pixel_mm: float, count: int, patches: int, size: int, unit: Unit
 ) -> Populations:
-    """Populations of a design, the same for every fit, and kept for the process.
+    """Return populations of a design, the same for every fit, and kept for the process.
 
     Args:
         design: One of ``families.DESIGNS``.
         pixel_mm: A pixel's nominal side.
         count: How many.
-        patches: Of each.
+        patches: How many patches of each.
         size: The side of a patch.
         unit: As in ``Populations``.
     """
@@ -179,7 +182,7 @@ def populations_of(
 
 
 def logits(theta: NDArray[np.float32]) -> Array:
-    """Of parameters in [0, 1], kept a little from the ends."""
+    """Convert parameters in [0, 1] to logits, kept a little from the ends."""
     share = np.clip(theta.astype(np.float64), EDGE, 1 - EDGE)
     return np.asarray(np.log(share / (1 - share)))
 

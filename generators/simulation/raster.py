@@ -1,9 +1,9 @@
-"""Vessels to patches: what an axial slice shows of pieces of tubes, and what is marked of it.
+"""From vessels to patches: what an axial slice shows of pieces of tubes, and what is marked.
 
-Of a pixel at distance d from the axis of a vessel of radius r, p = clip((r - d) / side + ½) lies
-inside, averaged over planes through the thickness of the slice. Blood is slower, and so darker, in
-thin vessels and along walls: signal = (1 - rim d²/r²) / (1 + (slow/r)²), less where a vessel is
-thinner than a pixel.
+For a pixel at distance d from the axis of a vessel of radius r, the share inside is p = clip((r -
+d) / side + ½), averaged over planes through the thickness of the slice. Blood is slower, and so
+darker, in thin vessels and along walls: signal = (1 - rim d²/r²) / (1 + (slow/r)²). The signal is
+lower where a vessel is thinner than a pixel.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PLANES = 3  # of which a slice is the mean
 
 
 class Blocks(NamedTuple):
-    """What belongs to each block, all ``(b,)``.
+    """Values of each block, all ``(b,)``.
 
     Attributes:
         pixel_mm: A pixel's side.
@@ -30,7 +30,7 @@ class Blocks(NamedTuple):
         slow_mm: The radius at which half of the signal is lost.
         rim: Share of the signal that is lost at the wall.
         labelled: Share of a pixel from which an annotator marks it.
-        seen: Signal below which nobody marks a vessel.
+        seen: Signal below which no vessel is marked.
     """
 
     pixel_mm: Array
@@ -42,14 +42,14 @@ class Blocks(NamedTuple):
 
 
 class Vessels(NamedTuple):
-    """Pieces of vessels ``(k,)`` in their blocks' order.
+    """Pieces of vessels ``(k,)`` in the order of their blocks.
 
     Attributes:
-        block: Whose each is.
+        block: The block of each.
         start: ``(k, 3)`` in mm of the block, like ``along`` and ``radius``.
         along: ``(k, 3)``.
         radius: ``(k,)``.
-        signal: Of a pixel in its middle, in [0, 1].
+        signal: The signal of a pixel in its middle, in [0, 1].
         is_labelled: Whether an annotator would mark it.
     """
 
@@ -62,7 +62,7 @@ class Vessels(NamedTuple):
 
 
 class Views(NamedTuple):
-    """Patches of blocks: whose each is ``(n,)``, and the mm of its middle ``(n, 3)``."""
+    """Patches of blocks: the block of each ``(n,)``, and its middle in mm ``(n, 3)``."""
 
     block: Index
     middle: Array
@@ -72,9 +72,9 @@ class Drawn(NamedTuple):
     """Patches ``(n, H, W)``.
 
     Attributes:
-        blood: Its signal in [0, 1].
+        blood: The signal of blood, in [0, 1].
         mask: What an annotator marks.
-        covered: The share of each pixel that vessels cover which are marked at all.
+        covered: The share of each pixel that is covered by vessels that are marked at all.
     """
 
     blood: Array
@@ -83,7 +83,14 @@ class Drawn(NamedTuple):
 
 
 def rasterised(vessels: Vessels, blocks: Blocks, views: Views, size: int) -> Drawn:
-    """The patches of some views, pixel by pixel."""
+    """Draw the patches of some views, pixel by pixel.
+
+    Args:
+        vessels: The pieces of vessels.
+        blocks: Their blocks.
+        views: The patches.
+        size: The side of a patch.
+    """
     shape = (len(views.block), PLANES, size, size)
     inside, blood = np.zeros((2, *shape), np.float32)
     seen = _near(vessels, blocks, views, size)

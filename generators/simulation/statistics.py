@@ -1,8 +1,9 @@
-"""What is measured of a labelled patch: a few bounded numbers that tell simulators apart.
+"""Statistics of a labelled patch: a few bounded numbers that distinguish simulators.
 
-Vessels: how many pixels, how thick (what erosion leaves), in how many pieces, how bright, how sharp
-their rims. Ground: quantiles, and the standard deviation at three scales. A patch without vessels
-has no vessel brightness; such numbers are missing (nan), and become a public constant later.
+For vessels: how many pixels, how thick (what erosion leaves), in how many pieces, how bright, how
+sharp their rims. For the ground: quantiles, and the standard deviation at three scales. A patch
+without vessels has no vessel brightness. Such numbers are missing (nan), and become a public
+constant later.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ LEAST = 1e-3
 
 
 def measure(images: Array, masks: NDArray[np.uint8]) -> Array:
-    """``(n, len(NAMES))`` of images ``(n, 1, H, W)`` in [-1, 1] and their masks; nan is missing."""
+    """Compute the statistics ``(n, len(NAMES))`` of images ``(n, 1, H, W)`` in [-1, 1] and masks.
+
+    Missing numbers are nan.
+    """
     parts = [
         _measured(images[i : i + CHUNK, 0], masks[i : i + CHUNK, 0] > 0)
         for i in range(0, len(images), CHUNK)
@@ -70,7 +74,10 @@ def _measured(images: Array, masks: Mask) -> Array:
 
 
 def eroded(masks: Mask) -> Mask:
-    """Masks less every pixel with one of its four neighbours outside; beyond the border is in."""
+    """Remove every pixel with one of its four neighbours outside the mask.
+
+    What lies beyond the border counts as inside.
+    """
     out = masks.copy()
     out[:, 1:] &= masks[:, :-1]
     out[:, :-1] &= masks[:, 1:]
@@ -116,7 +123,7 @@ def _log_std(detail: Array, masks: Mask) -> Array:
 
 
 def mean_of(values: Array, where: Mask) -> Array:
-    """Means over some pixels of each patch; nan where there are none."""
+    """Compute the mean over some pixels of each patch; nan where there are none."""
     count = where.sum((1, 2))
     sums = (values * where).sum((1, 2))
     return _ratio(sums, count)

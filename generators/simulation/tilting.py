@@ -1,20 +1,20 @@
-"""The mixture of simulated patches whose statistics have a given mean, and that is nearest to free.
+"""The mixture of simulated patches with a given mean of statistics that narrows the prior least.
 
 Patches are drawn from populations of a wide family, and each is kept with a weight
 
     w ∝ exp(λ · z),    λ = argmin log E exp(λ · (z - z*)) + τ²/2 ‖λ‖²,
 
-so that the mean of their vectors z is z* within about τ² λ: of all mixtures with that mean this
+so that the mean of their vectors z is z* within about τ² λ. Of all mixtures with that mean, this
 one has the least divergence from what was drawn (Csiszár 1975, Ann Probab 3, p. 146; relaxed as in
-Dudík et al. 2007, JMLR 8, p. 1217). So nothing is narrowed that the patients did not tell. z* is
-the released mean, freed of as much noise as the prior's populations tell: with h and C the mean and
-the covariance of what they release and s the noise,
+Dudík et al. 2007, JMLR 8, p. 1217). So nothing is narrowed without evidence from the patients. z*
+is the released mean after denoising by the prior's populations. With h and C the mean and the
+covariance of what they release and s the noise,
 
     z* = h + C (C + s² I)⁻¹ (ẑ - h).
 
-So that few patches are drawn in vain, the middle of the parameters that they are drawn around is
-moved to the weighted mean before λ is found again; their spread stays the prior's. All of it is
-made from the released mean and public draws, so it is post-processing.
+To waste few patches, the centre of the parameters that they are drawn around is moved to the
+weighted mean before λ is found again; their spread stays the prior's. All of it is made from the
+released mean and public draws, so it is post-processing.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from generators.simulation.populations import Populations, Posterior, logits
 Array = NDArray[np.float64]
 
 LOOKS, TRIED = 3, 4096
-"""λ is found so often, each time by so many patches, drawn around the last mixture's mean."""
+"""How often λ is found, and from how many patches, drawn around the last mixture's mean."""
 
 OFFERED = 4
-"""So many are drawn for every patch that is kept."""
+"""How many patches are drawn for each one that is kept."""
 
 AT_ONCE = 256
 TOLERANCE = 0.05
@@ -48,17 +48,17 @@ TOLERANCE = 0.05
 NEWTON_STEPS = 30
 LONGEST_STEP = 1.0
 LEAST = 1e-3
-"""Of a variance."""
+"""The least variance."""
 
 
 class Tilted(NamedTuple):
-    """A mixture of populations, and which of its patches are kept.
+    """A mixture of populations, with the weights by which patches are kept.
 
     Attributes:
-        mean: Of the logits of their parameters ``(p,)``.
-        root: ``(p, p)``, of which their covariance is root · rootᵀ.
+        mean: The mean of the logits of their parameters ``(p,)``.
+        root: ``(p, p)``; their covariance is root · rootᵀ.
         tilt: λ over the statistics' scale ``(d,)``.
-        missing: What a statistic counts as that a patch has not ``(d,)``.
+        missing: The value of a statistic that a patch lacks ``(d,)``.
     """
 
     mean: Array
@@ -69,7 +69,7 @@ class Tilted(NamedTuple):
     def patches(
         self, n: int, spread: float, family: Family, size: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Patches ``(n, 1, H, W)`` and masks; fewer of them are the first of more."""
+        """Draw patches ``(n, 1, H, W)`` and masks; fewer of them are the first of more."""
         images = np.empty((n, 1, size, size), np.float32)
         masks = np.empty(images.shape, np.uint8)
         for start in range(0, n, AT_ONCE):
@@ -86,18 +86,19 @@ class Tilted(NamedTuple):
 
 
 class TiltedPopulations(Populations):
-    """Populations of a wide family; a mean becomes the mixture that is nearest to free."""
+    """Populations of a wide family, fitted by the mixture that narrows them least."""
 
     def fitted(
         self, released: Array, *, clip_norm: float, deviation: float, spread: float
     ) -> Tilted:
-        """The mixture of a released mean.
+        """Return the mixture for a released mean.
 
         Args:
             released: ẑ ``(d,)``.
-            clip_norm: Of the units' vectors.
-            deviation: s, of the noise in each number.
-            spread: Of the patches that will be drawn, in deviations of the prior.
+            clip_norm: C of the units' vectors.
+            deviation: s, the noise's standard deviation in each number.
+            spread: The spread of the patches that will be drawn, in standard deviations of the
+                prior.
         """
         known = self.prior()
         height, covariance = self._told(clip_norm)
@@ -138,12 +139,12 @@ class TiltedPopulations(Populations):
 def populations_of(
     pixel_mm: float, count: int, patches: int, size: int, unit: Unit
 ) -> TiltedPopulations:
-    """Populations of the data-free simulator, the same for every fit, and kept for the process.
+    """Return populations of the data-free simulator, the same for every fit, kept for the process.
 
     Args:
         pixel_mm: A pixel's nominal side.
         count: How many.
-        patches: Of each.
+        patches: How many patches of each.
         size: The side of a patch.
         unit: As in ``Populations``.
     """
@@ -153,11 +154,12 @@ def populations_of(
 
 
 def tilt(vectors: Array) -> Array:
-    """λ that brings the weighted mean of vectors ``(n, d)`` near 0, by damped Newton steps.
+    """Find λ that brings the weighted mean of vectors ``(n, d)`` near 0, by damped Newton steps.
 
-    >>> draws = np.random.default_rng(0).standard_normal((20_000, 2)) + [0.5, 0.0]
-    >>> tilt(draws).round(1) + 0.0
-    array([-0.5,  0. ])
+    Examples:
+        >>> draws = np.random.default_rng(0).standard_normal((20_000, 2)) + [0.5, 0.0]
+        >>> tilt(draws).round(1) + 0.0
+        array([-0.5,  0. ])
     """
     found = np.zeros(vectors.shape[1])
     for _ in range(NEWTON_STEPS):
@@ -171,7 +173,7 @@ def tilt(vectors: Array) -> Array:
 
 
 def weights_of(logs: Array) -> Array:
-    """Weights that sum to 1."""
+    """Convert logarithms to weights that sum to 1."""
     weights = np.exp(logs - logs.max())
     return np.asarray(weights / weights.sum())
 

@@ -6,8 +6,8 @@ population of parameter θ, with z = Φ⁻¹(θ) and N standard normal,
     q = Φ(√(1 - w²) z + w N),
 
 so q is uniform where θ is: the prior is the data-free simulator itself. w, the share of a trait's
-deviation that is within a population, is a guess: small where a scanner decides, large where it is
-where the patch was cut.
+deviation that is within a population, is a guess. It is small for traits that a scanner decides,
+and large for those that depend on where the patch was cut.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OF_VESSELS: Mapping[str, float] = {
     "slow": 0.4,  # how much darker thin vessels are
     "labelled": 0.4,  # how much of a pixel must be vessel to be marked
 }
-"""w of the traits that a plane through vessels has before it is photographed."""
+"""w of the traits that a plane through vessels has before an image is made of it."""
 
 OF_IMAGES: Mapping[str, float] = {
     "contrast": 0.5,
@@ -48,17 +48,17 @@ OF_IMAGES: Mapping[str, float] = {
     "border": 0.9,
     "rim": 0.6,
 }
-"""w of the traits that ``appearance`` gives."""
+"""w of the traits that ``appearance`` adds."""
 
 WITHIN: Mapping[str, float] = {**OF_VESSELS, **OF_IMAGES}
 NAMES = tuple(WITHIN)
 
 END = 1e-4
-"""Quantiles stay so far from 0 and 1."""
+"""How far quantiles stay from 0 and 1."""
 
 
 class Traits:
-    """The quantiles of some patches' traits; those that are not given are drawn when asked for.
+    """The quantiles of some patches' traits. Those that are not given are drawn when needed.
 
     Args:
         given: By name, ``(n,)`` in [0, 1].
@@ -70,14 +70,21 @@ class Traits:
     def uniform(
         self, name: str, ends: tuple[float, float], shape: tuple[int, ...], rng: np.random.Generator
     ) -> Array:
-        """Float32 values between two ends, one for each patch."""
+        """Return float32 values between two ends, one for each patch.
+
+        Args:
+            name: The trait.
+            ends: The values at quantiles 0 and 1.
+            shape: The shape of the result, with one entry for each patch.
+            rng: Draws a trait that is not given.
+        """
         if name not in self._given:
             return uniform(ends, shape, rng)
         low, high = ends
         return np.asarray(low + (high - low) * self._given[name].reshape(shape), np.float32)
 
     def replaced(self, name: str, ends: tuple[float, float], drawn: Array) -> Array:
-        """Values that were drawn before, or those between two ends that are given."""
+        """Return the drawn values, or values between two ends if the trait is given."""
         if name not in self._given:
             return drawn
         low, high = ends
@@ -86,7 +93,16 @@ class Traits:
     def happens(
         self, name: str, share: float, shape: tuple[int, ...], rng: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """In which patches something is there that has this share of all; the highest quantiles."""
+        """Tell in which patches something occurs that a share of all patches have.
+
+        For given traits, these are the highest quantiles.
+
+        Args:
+            name: The trait.
+            share: The share, in (0, 1].
+            shape: The shape of the result, with one entry for each patch.
+            rng: Draws a trait that is not given.
+        """
         if name not in self._given:
             return np.asarray(rng.random(shape) < share)
         return np.asarray(self._given[name].reshape(shape) > 1 - share)
@@ -99,7 +115,15 @@ class Traits:
         shape: tuple[int, ...],
         rng: np.random.Generator,
     ) -> Array:
-        """0, or in a share of all patches a value between two ends."""
+        """Return 0, or in a share of all patches a value between two ends.
+
+        Args:
+            name: The trait.
+            share: The share, in (0, 1].
+            ends: The least and the largest value.
+            shape: The shape of the result, with one entry for each patch.
+            rng: Draws a trait that is not given.
+        """
         if name not in self._given:
             value = uniform(ends, shape, rng)
             return np.asarray(value * (rng.random(shape) < share), np.float32)
@@ -115,7 +139,17 @@ class Traits:
         shape: tuple[int, ...],
         rng: np.random.Generator,
     ) -> Array:
-        """1, or in a share of all patches a log-uniform value: the lowest quantiles are below 1."""
+        """Return 1, or in a share of all patches a log-uniform value between two ends.
+
+        For given traits, the lowest quantiles have the values below 1.
+
+        Args:
+            name: The trait.
+            share: The share, in (0, 1].
+            ends: The least value, below 1, and the largest, above 1.
+            shape: The shape of the result, with one entry for each patch.
+            rng: Draws a trait that is not given.
+        """
         low, high = np.log(ends)
         if name not in self._given:
             there = rng.random(shape) < share
@@ -128,16 +162,21 @@ class Traits:
 
 
 FREE = Traits()
-"""Nothing is given."""
+"""No trait is given."""
 
 
 def prior(n: int, rng: np.random.Generator) -> Array:
-    """Parameters θ ``(n, len(NAMES))`` of populations, uniform in [0, 1]."""
+    """Draw parameters θ ``(n, len(NAMES))`` of populations, uniform in [0, 1]."""
     return rng.random((n, len(NAMES)), np.float32)
 
 
 def within(theta: NDArray[Any], rng: np.random.Generator) -> dict[str, Array]:
-    """The quantiles of a patch of each population ``(n, len(NAMES))``, by name."""
+    """Draw the quantiles of a patch of each population, by name.
+
+    Args:
+        theta: The populations' parameters ``(n, len(NAMES))``.
+        rng: The random generator.
+    """
     share = np.array([*WITHIN.values()])
     centre = ndtri(np.clip(theta.astype(np.float64), END, 1 - END))
     noise = rng.standard_normal(theta.shape)

@@ -2,7 +2,8 @@
 
 At a branching r₀³ = r₁³ + r₂³ and cos θ₁ = (r₀⁴ + r₁⁴ - r₂⁴) / (2 r₀² r₁²) (Murray 1926, J Gen
 Physiol 9, p. 835). Between branchings an artery bends at random and tapers a little. Calibres are
-published ones; what no figure was found for says that it is a guess, wide on purpose.
+published ones. Where no figure was found, a comment says that the value is a guess, wide on
+purpose.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ CALIBRES_MM = np.array(
 """Radius, its standard deviation, and the share of trees that begin with it (a guess)."""
 
 LEAST_RADIUS_MM = 0.25
-"""The thinnest that is seen at 3 T has a diameter of about 0.5 (10.3414/ME13-02-0001, an atlas)."""
+"""The thinnest vessel that is seen at 3 T has a diameter of about 0.5 mm (10.3414/ME13-02-0001, an
+atlas)."""
 
 THINNEST_MM = (LEAST_RADIUS_MM, 0.5)  # where a tree ends: a guess, wide on purpose
 SHARE = (0.1, 0.5)  # of the cubed radius, to the thinner branch: a guess, wide on purpose
@@ -50,7 +52,7 @@ MOST_STEPS = 250
 
 
 class Trees(NamedTuple):
-    """What each tree begins with; all ``(t,)`` but the first three ``(t, 3)``.
+    """The beginning of each tree; all ``(t,)`` but the first three ``(t, 3)``.
 
     Attributes:
         box: The sides of the box that it grows in, mm.
@@ -75,9 +77,9 @@ class Pieces(NamedTuple):
     """Short straight pieces of vessels ``(k,)``.
 
     Attributes:
-        tree: Whose each is.
+        tree: The tree of each.
         branch: Its branch, between two branchings; unique over all trees.
-        parent: The branch that its branch springs from; -1 for none.
+        parent: The branch from which its branch starts; -1 for none.
         start: ``(k, 3)``, mm.
         along: ``(k, 3)``, from its start to its end.
         radius: mm, at its start.
@@ -91,7 +93,7 @@ class Pieces(NamedTuple):
     radius: Array
 
     def at(self, chosen: Index) -> Pieces:
-        """Some of them."""
+        """Return the pieces with some indices."""
         parts: list[Any] = [values[chosen] for values in self]
         return Pieces(*parts)
 
@@ -110,7 +112,7 @@ class _Tips(NamedTuple):
 
 
 def enter(box_mm: Array, rng: np.random.Generator) -> Trees:
-    """A tree for each box ``(t, 3)``, in through a face and towards a point within."""
+    """Begin a tree in each box ``(t, 3)``, through a face and towards a point inside."""
     count = len(box_mm)
     kind = rng.choice(len(CALIBRES_MM), count, p=CALIBRES_MM[:, 2] / CALIBRES_MM[:, 2].sum())
     radius = CALIBRES_MM[kind, 0] + CALIBRES_MM[kind, 1] * rng.standard_normal(count, np.float32)
@@ -134,10 +136,15 @@ def enter(box_mm: Array, rng: np.random.Generator) -> Trees:
 
 
 def grow(trees: Trees, step_mm: float, rng: np.random.Generator) -> Pieces:
-    """Grows every tree until its branches are thinner than it allows or have left the box.
+    """Grow every tree until its branches are thinner than it allows or have left the box.
 
     Guarantees:
         * Murray's law holds at each branching; a branch too thin to be seen is left out.
+
+    Args:
+        trees: The beginnings.
+        step_mm: The length of a piece.
+        rng: The random generator.
     """
     count = len(trees.radius)
     names = np.arange(count)
@@ -163,11 +170,14 @@ def grow(trees: Trees, step_mm: float, rng: np.random.Generator) -> Pieces:
 
 
 def divided(radius: Array, share: Array) -> tuple[Array, Array, Array, Array]:
-    """Radii of two branches by Murray's law, and the cosines of their angles to the stem.
+    """Divide a stem into two branches by Murray's law.
 
     Args:
-        radius: Of the stem, ``(n,)``.
-        share: Of the cubed radius, to the second branch; in (0, 1).
+        radius: The radius of the stem, ``(n,)``.
+        share: The share of the cubed radius for the second branch; in (0, 1).
+
+    Returns:
+        The radii of both branches, and the cosines of their angles to the stem.
     """
     first, second = radius * np.cbrt(1 - share), radius * np.cbrt(share)
     fourth, a, b = radius**4, first**4, second**4
@@ -249,12 +259,12 @@ def _normal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
 
 
 def uniform(ends: tuple[float, float], shape: Any, rng: np.random.Generator) -> Array:
-    """Float32 draws between two ends."""
+    """Draw float32 values between two ends."""
     low, high = ends
     return np.asarray(low + (high - low) * rng.random(shape, np.float32), np.float32)
 
 
 def unit(vectors: Array) -> Array:
-    """Vectors ``(n, 3)`` at length 1."""
+    """Scale vectors ``(n, 3)`` to length 1."""
     length = np.sqrt((vectors**2).sum(1, keepdims=True))
     return np.asarray(vectors / np.maximum(length, 1e-6), np.float32)

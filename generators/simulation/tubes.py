@@ -7,8 +7,8 @@ half a millimetre to a millimetre: blood is a few times as bright as tissue, art
 of a millimetre to a few millimetres thick, and half of all patches are centred on a vessel (Kossen
 et al. 2022).
 
-A tube is a parabola v = a u² in axes (u, v) of its own, |u| at most half its length, and its
-brightness falls over its wall, so that the distance |v - a u²| / √(1 + 4 a² u²) is all it takes.
+A tube is a parabola v = a u² in axes (u, v) of its own, with |u| at most half its length. Its
+brightness falls over its wall, so it depends only on the distance |v - a u²| / √(1 + 4 a² u²).
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ ACROSS = 0.04
 
 
 class Range(NamedTuple):
-    """Between which ends a parameter lies, and whether it is uniform in its logarithm."""
+    """The ends of a parameter's range, and whether it is uniform in its logarithm."""
 
     low: float
     high: float
     log: bool = False
 
     def at(self, share: Array) -> Array:
-        """From [0, 1] to the range."""
+        """Map shares in [0, 1] to the range."""
         if self.log:
             return np.asarray(self.low * (self.high / self.low) ** share, np.float32)
         return np.asarray(self.low + (self.high - self.low) * share, np.float32)
@@ -74,17 +74,17 @@ Values = dict[str, Array]
 
 
 def prior(n: int, rng: np.random.Generator) -> Array:
-    """Parameters ``(n, len(NAMES))`` in [0, 1], uniform."""
+    """Draw parameters ``(n, len(NAMES))``, uniform in [0, 1]."""
     return rng.random((n, len(NAMES)), np.float32)
 
 
 def draw(theta: Array, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
-    """A labelled patch for every row of parameters.
+    """Draw a labelled patch for every row of parameters.
 
     Args:
         theta: ``(n, len(NAMES))`` in [0, 1]; each is mapped to its range.
         size: The side of a patch.
-        rng: The draws.
+        rng: The random generator.
 
     Returns:
         Images float32 ``(n, 1, size, size)`` in [-1, 1] and masks uint8 of that shape.
@@ -111,10 +111,10 @@ def _chunk(theta: Array, size: int, rng: np.random.Generator) -> tuple[Array, ND
 
 
 class Tubes(NamedTuple):
-    """Tubes of several patches, in the patches' order.
+    """The tubes of several patches, in the patches' order.
 
     Attributes:
-        patch: ``(k,)``, whose each is.
+        patch: ``(k,)``, the patch of each.
         half: Half the length along its axis, in pixels; like all that follow ``(k,)``.
         bow: a, per pixel.
         radius: Pixels.

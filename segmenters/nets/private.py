@@ -1,8 +1,8 @@
-"""A U-Net that DP-SGD can train, and its training: nothing but noised sums reads a patch.
+"""A U-Net that DP-SGD can train, and its training, in which only noised sums read a patch.
 
 Every layer with parameters is an ``nn.Conv2d`` that is used once, so that book-keeping has a rule
-for it. There is no normalisation: over a batch it would mix patients, and over a patch it would be
-another thing on a whole slice.
+for it. There is no normalisation. Over a batch it would mix patients, and over a patch it would
+differ from that over a whole slice.
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ FLIPS = "segmenter flips"
 
 
 class SmallUnet(nn.Module):
-    """Images ``(n, 1, H, W)`` to logits ``(n, 1, H, W)``; sides are multiples of 2^(levels - 1).
+    """A U-Net from images ``(n, 1, H, W)`` to logits ``(n, 1, H, W)``.
 
-    Most of a step's time goes to the whole side, so that it has two convolutions of few channels:
-    what comes from below is narrowed before it is doubled, and added to what lies beside it.
+    Sides are multiples of 2^(levels - 1). Most of a step's time is spent at the full side, so that
+    has two convolutions of few channels. Features from below are narrowed before they are doubled,
+    and are added to those beside them.
 
     Args:
         width: Channels of the first level; each further one has twice as many.
         levels: How many sides there are, each half of the one before.
-        vessel_fraction: A public guess of how much of a patch is vessel, where the logits start.
+        vessel_fraction: A public guess of the vessel share of a patch, at which the logits start.
     """
 
     def __init__(self, *, width: int, levels: int, vessel_fraction: float) -> None:
@@ -63,7 +64,7 @@ class SmallUnet(nn.Module):
         self._start = math.log(vessel_fraction / (1 - vessel_fraction))
 
     def initialise(self, rng: torch.Generator) -> None:
-        """Draws all weights (He et al. 2015); every patch starts at the vessel fraction."""
+        """Draw all weights (He et al. 2015); every patch starts at the vessel fraction."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=rng)
@@ -72,7 +73,7 @@ class SmallUnet(nn.Module):
         nn.init.constant_(_bias(self.last), self._start)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits."""
+        """Compute the logits."""
         sides = [self.first(images)]
         for down in self.down:
             sides.append(down(F.max_pool2d(sides[-1], 2)))
@@ -97,9 +98,9 @@ def _bias(layer: nn.Conv2d) -> Tensor:
 
 
 class PatchScore(nn.Module):
-    """Labelled patches ``(n, 2, H, W)``, mask as ±1, to minus their losses ``(n,)``.
+    """A score for each labelled patch ``(n, 2, H, W)``, mask as ±1: minus its loss, ``(n,)``.
 
-    So a segmenter trains as a critic does, by scores whose negative is lowered.
+    So a segmenter is trained as a critic is, by raising its scores.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -107,17 +108,17 @@ class PatchScore(nn.Module):
         self.net = net
 
     def forward(self, labelled: Tensor) -> Tensor:
-        """Each patch's score, from itself alone."""
+        """Compute each patch's score, from itself alone."""
         return -loss_of_each(self.net(labelled[:, :1]), (labelled[:, 1:] + 1) / 2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How the network is trained.
+    """Settings of the training.
 
     Attributes:
         learning_rate: Adam's, falling to 0 as a cosine.
-        averaging: Of the weights that are kept in the end, over steps.
+        averaging: The decay of the running average of the weights, which are kept in the end.
         patches_per_draw: The most patches that a sampled patient brings.
         engine: How a clipped sum is computed.
     """
@@ -129,14 +130,17 @@ class TrainingSettings:
 
 
 class SegmenterTraining(PrivateTraining):
-    """One fit: a round is one private step, after which a running average follows the network.
+    """One fit: a round is one private step, after which the running average is updated.
 
     Args:
         net: The network, initialised.
-        settings: How it is trained.
+        settings: The settings of the training.
         patches: Patients' patches.
         guarantee: What the fit claims; its steps are taken.
-        context: What it needs.
+        context: Seed, noise and functions of the fit.
+
+    Raises:
+        UsageError: If the network cannot be trained privately.
     """
 
     def __init__(
@@ -167,27 +171,27 @@ class SegmenterTraining(PrivateTraining):
         refuse_untrainable(self.critic, _of_nobody(patches.size).to(context.device))
 
     def nets(self) -> dict[str, nn.Module]:
-        """The network and its running average."""
+        """Return the network and its running average."""
         return {"net": self.net, "averaged": self.averaged}
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """The network's."""
+        """Return the network's optimiser."""
         return {"moments": self.optimiser}
 
     def begin_at(self, begun: int) -> None:
-        """Sets the learning rate."""
+        """Set the learning rate for the rounds after ``begun``."""
         factor = (1 + math.cos(math.pi * begun / self.rounds)) / 2
         set_rate(self.optimiser, self.settings.learning_rate * factor)
 
     def learn(self, drawn: Batch) -> None:
-        """A step of the network on flipped patches."""
+        """Take a step of the network on flipped patches."""
         images, masks = flips(drawn.real[:, :1], drawn.real[:, 1:], self.rng)
         batch = drawn._replace(real=torch.cat([images, masks], dim=1)).on(self.context.device)
         assign(self.critic, self.step.gradient(self.critic, batch, self.context.noise))
         self.optimiser.step()
 
     def end_round(self, number: int, useful: int) -> None:
-        """The running average follows, and the learning rate falls."""
+        """Update the running average, lower the learning rate, and report progress."""
         self.begin_at(number)
         follow(self.averaged, self.net, averaging=self.settings.averaging, done=useful)
         self.context.progress(number, self.rounds, {})

@@ -1,4 +1,4 @@
-"""The highest share of each brain: a cut that is published, and fitted to nothing."""
+"""Marking of the highest share of each brain: a threshold that is published, and not fitted."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 OUTSIDE = -1.0
-"""What a volume holds outside of the brain; see ``benchmark.data.cohort.PatientVolume``."""
+"""The value of a volume outside the brain; see ``benchmark.data.cohort.PatientVolume``."""
 
 
 def brightest(
     values: NDArray[np.float32], brain: NDArray[np.bool_], share: float, *, most: float
 ) -> NDArray[np.bool_]:
-    """Marks what is above all but the share of the brain.
+    """Mark the highest values of a brain, as large a share of it as is given.
 
     Args:
         values: ``(X, Y, Z)``.
         brain: The voxels to mark among, ``(X, Y, Z)``.
-        share: Of the brain's voxels, those to mark.
-        most: What is above that is always marked.
+        share: The share of the brain's voxels to mark.
+        most: Values above this are always marked.
+
+    Returns:
+        bool ``(X, Y, Z)``.
     """
     inside = values[brain]
     if not len(inside):

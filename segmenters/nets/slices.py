@@ -1,6 +1,6 @@
 """Segmenters that learn from patches and mark whole volumes slice by slice.
 
-A plug-in gives the network; training, the threshold and prediction are the same for all of them.
+A plug-in gives the network. Training, threshold and prediction are the same for all of them.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from segmenters.nets.training import AUGMENTATIONS, LOSSES, Batches, best_thresh
 
 SLICES_AT_ONCE = 8
 LEAST_GAIN = 0.05
-"""Of Dice over marking everything: a network that has less learnt nothing."""
+"""The least Dice above that of marking everything. A network with less has learnt nothing."""
 
 MOST_ODDS = 4.0
-"""Log odds beyond which one is as sure as can be."""
+"""Log odds beyond which the margin is not larger."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SliceParams(Settings):
     """Settings of the training, and of a network that halves the slice ``levels`` - 1 times.
 
-    ``brain_share``: the share of a brain that is vessel, a published number, to which the choice of
-    the threshold weights patches; 0 takes them as they come. ``batch_share``: of a batch, the share
-    of patches with a vessel in the middle; 0 takes them as they come. ``attempts``: how often the
-    training starts anew before a network that learnt nothing is called a failure; 0 never asks.
+    ``brain_share`` is the published share of a brain that is vessel, to which the choice of the
+    threshold weights patches. ``batch_share`` is the share of a batch that has a vessel in the
+    middle. With 0 for either, patches are taken as they come. ``attempts`` is how often the
+    training is repeated before a network that learnt nothing is called a failure; with 0 this is
+    not checked.
     """
 
     width: Annotated[int, IntDistribution(2, 64)] = 12
@@ -61,7 +62,7 @@ class SliceParams(Settings):
 
 
 class SlicePredictor(Segmenter):
-    """Marks vessels slice by slice with a network that halves the slice some times."""
+    """Marks vessels slice by slice with a network that halves the slice several times."""
 
     def __init__(self) -> None:
         self.threshold = 0.5
@@ -71,19 +72,22 @@ class SlicePredictor(Segmenter):
     @property
     @abstractmethod
     def multiple(self) -> int:
-        """The sides of what the network takes are multiples of this."""
+        """The sides of the network's input are multiples of this."""
 
     def predict(
         self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     ) -> NDArray[np.bool_]:
-        """Marks vessels in every axial slice."""
+        """Mark vessels in every axial slice."""
         marked = self._probabilities_in(volume) > self.threshold
         return np.asarray(marked)
 
     def margin(
         self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     ) -> NDArray[np.float32]:
-        """By how much the log odds are above those of the threshold, at most ``MOST_ODDS``."""
+        """Return how far the log odds are above those of the threshold.
+
+        The difference is divided by ``MOST_ODDS`` and cut off to [-1, 1].
+        """
         p = np.clip(self._probabilities_in(volume), 1e-6, 1 - 1e-6)
         above = np.log(p / (1 - p)) - np.log(self.threshold / (1 - self.threshold))
         return np.asarray(np.clip(above / MOST_ODDS, -1, 1), np.float32)
@@ -119,18 +123,18 @@ class SliceSegmenter(SlicePredictor):
 
     @property
     def multiple(self) -> int:
-        """The slice is halved ``levels`` - 1 times."""
+        """2^(levels - 1), because the slice is halved ``levels`` - 1 times."""
         return int(2 ** (self.params.levels - 1))
 
     @abstractmethod
     def network(self) -> nn.Module:
-        """A fresh network: ``(n, 1, H, W)`` in [-1, 1] to logits ``(n, 1, H, W)``."""
+        """Make a fresh network: ``(n, 1, H, W)`` in [-1, 1] to logits ``(n, 1, H, W)``."""
 
     def fit(self, patches: Patches, context: TrainContext) -> None:
-        """Trains, then chooses on the same patches the threshold with the highest Dice.
+        """Train, then choose on the same patches the threshold with the highest Dice.
 
         Raises:
-            NotLearntError: If after all ``attempts`` it tells vessels from nothing.
+            NotLearntError: If after all ``attempts`` it is no better than marking all or nothing.
         """
         self._device = context.device
         for attempt in range(self.params.attempts + 1):

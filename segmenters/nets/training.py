@@ -1,4 +1,4 @@
-"""What segmenters share when they learn from patches: losses, augmentation, the threshold."""
+"""The parts that segmenters share when they learn from patches: losses, augmentation, threshold."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ ROTATION_DEGREES = 30.0
 SHEAR_DEGREES = 20.0
 THRESHOLDS = 99
 HIGH = (0.993, 0.995, 0.997, 0.998, 0.999)
-"""Further thresholds where patches are weighted to a brain."""
+"""Further thresholds that are tried where patches are weighted to a brain."""
 
 
 def soft_dice(logits: Tensor, masks: Tensor) -> Tensor:
-    """1 - Dice of the whole batch, with probabilities in the place of the prediction."""
+    """Compute 1 - Dice of the whole batch, with probabilities as the prediction."""
     probabilities = logits.sigmoid()
     overlap = (probabilities * masks).sum()
     return 1 - (2 * overlap + 1) / (probabilities.sum() + masks.sum() + 1)
 
 
 def dice_and_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
-    """The sum of both, for networks that must leave the all-background start."""
+    """Compute the sum of both losses, for networks that must leave the all-background start."""
     return soft_dice(logits, masks) + F.binary_cross_entropy_with_logits(logits, masks)
 
 
 def loss_of_each(logits: Tensor, masks: Tensor) -> Tensor:
-    """The same sum for every patch by itself, ``(n,)``: none depends on another patch."""
+    """Compute the same sum for every patch by itself, ``(n,)``; none depends on another patch."""
     logits, masks = logits.flatten(1), masks.flatten(1)
     probabilities = logits.sigmoid()
     overlap = (probabilities * masks).sum(1)
@@ -41,7 +41,7 @@ def loss_of_each(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def flips(images: Tensor, masks: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Flips the whole batch along each side and transposes it, each with probability one half."""
+    """Flip the whole batch along each side and transpose it, each with probability one half."""
     for dims in ((-1,), (-2,)):
         if torch.rand((), generator=rng) < 0.5:
             images, masks = images.flip(dims), masks.flip(dims)
@@ -51,7 +51,10 @@ def flips(images: Tensor, masks: Tensor, rng: torch.Generator) -> tuple[Tensor, 
 
 
 def affine(images: Tensor, masks: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Rotation ±30°, shear ±20° and a vertical flip, sample by sample, as the paper does."""
+    """Rotate by up to ±30°, shear by up to ±20° and flip vertically, sample by sample.
+
+    This is the paper's augmentation.
+    """
     n = len(images)
     turn, shear = (
         math.radians(most) * (2 * torch.rand(n, generator=rng) - 1)
@@ -76,10 +79,10 @@ class Batches:
     """Draws patches with repeats.
 
     Args:
-        patches: All.
-        size: Of a batch.
-        share: Of a batch, the patches with a vessel in the middle; 0 as they come.
-        rng: The draws.
+        patches: All patches.
+        size: The size of a batch.
+        share: The share of a batch that has a vessel in the middle; 0 to take patches as they come.
+        rng: The random generator.
     """
 
     def __init__(self, patches: Patches, size: int, share: float, rng: torch.Generator) -> None:
@@ -93,7 +96,7 @@ class Batches:
             self._share = 0.0  # there is nothing to choose between
 
     def next(self) -> tuple[Tensor, Tensor]:
-        """Images and masks of one batch."""
+        """Draw the images and masks of one batch."""
         if not self._share:
             chosen = self._any(torch.arange(len(self._images)), self._size)
         else:
@@ -108,11 +111,18 @@ class Batches:
 
 
 def weights_of(patches: Patches, brain_share: float) -> Tensor | None:
-    """What each patch counts where they stand for a brain: ``(n,)``, of mean 1; ``None`` for all 1.
+    """Compute weights of patches that make them represent a brain.
 
-    A brain has a vessel in the middle of ``brain_share`` of all patches around its voxels, and
-    patches have one as often as they do: the weights are the ratio of the two (importance
-    weighting, Horvitz and Thompson 1952, JASA 47, p. 663).
+    In a brain, ``brain_share`` of all patches around its voxels have a vessel in the middle; among
+    the given patches another share has. The weights are the ratio of the two (importance weighting,
+    Horvitz and Thompson 1952, JASA 47, p. 663).
+
+    Args:
+        patches: The patches.
+        brain_share: The share in a brain; 0 for no weights.
+
+    Returns:
+        ``(n,)``, of mean 1; ``None`` if all are 1.
     """
     centred = torch.from_numpy(patches.centred)
     have = float(centred.double().mean())
@@ -122,7 +132,13 @@ def weights_of(patches: Patches, brain_share: float) -> Tensor | None:
 
 
 class Threshold(NamedTuple):
-    """Where to part vessel from the rest, its Dice, and that of marking everything."""
+    """A threshold, with its Dice and the Dice of marking everything.
+
+    Attributes:
+        threshold: The probability above which a pixel is marked.
+        dice: Its Dice.
+        constant: The Dice of marking everything.
+    """
 
     threshold: float
     dice: float
@@ -132,15 +148,15 @@ class Threshold(NamedTuple):
 def best_threshold(
     probabilities: Tensor, masks: Tensor, weights: Tensor | None = None
 ) -> Threshold:
-    """The probability in (0, 1) above which marking gives the highest Dice over all pixels.
+    """Find the probability in (0, 1) above which marking gives the highest Dice over all pixels.
 
-    A network that separates well may put every probability below one half; at one half its Dice
-    would be zero.
+    A network that separates well may put every probability below one half. At one half its Dice
+    would then be zero.
 
     Args:
         probabilities: ``(n, 1, H, W)``.
         masks: Of that shape.
-        weights: What each patch counts, ``(n,)``; all the same if ``None``.
+        weights: The weight of each patch, ``(n,)``; all the same if ``None``.
     """
     edges = torch.cat([torch.logspace(-4, -1.3, 30), torch.linspace(0.05, 0.99, THRESHOLDS)])
     if weights is not None:  # rare vessels are marked from higher probabilities on
@@ -161,7 +177,7 @@ def best_threshold(
 
 
 def dice_at(threshold: float, probabilities: Tensor, masks: Tensor) -> float:
-    """Dice of what lies above a threshold, over all pixels."""
+    """Compute the Dice of marking what is above a threshold, over all pixels."""
     marked, vessel = probabilities > threshold, masks > 0.5
     total = int(marked.sum()) + int(vessel.sum())
     return 2 * int((marked & vessel).sum()) / total if total else 1.0

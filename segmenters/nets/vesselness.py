@@ -1,4 +1,4 @@
-"""Frangi's vesselness of whole volumes, at scales in millimetres and with the published constants.
+"""Frangi's vesselness of whole volumes, with scales in millimetres and the published constants.
 
 At a scale σ the Hessian of the smoothed volume, times σ², has eigenvalues |λ1| ≤ |λ2| ≤ |λ3|. A
 bright tube has λ2, λ3 < 0 and, with A = |λ2| / |λ3|, B = |λ1| / √|λ2 λ3|, S² = λ1² + λ2² + λ3²,
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 ALPHA, BETA, HALF = 0.5, 0.5, 0.5
 TINY = 1e-12
 FARTHEST = 3.0
-"""So many standard deviations of a Gaussian are enough of it."""
+"""How many standard deviations of a Gaussian its kernel covers."""
 
 AXES = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 Array = NDArray[np.float32]
@@ -32,16 +32,19 @@ def tubes(
     spacing_mm: tuple[float, float, float],
     scales_mm: Sequence[float],
 ) -> Array:
-    """How much every voxel looks like a bright tube, float32 in [0, 1], 0 outside of the brain.
+    """Compute how much every voxel looks like a bright tube.
 
-    What is outside is filled with the brain's median first, so that its edge is none. Only the
-    brain's bounding box is looked at.
+    What is outside the brain is first filled with the brain's median, so that its edge has no
+    response. Only the brain's bounding box is processed.
 
     Args:
         volume: ``(X, Y, Z)``.
-        brain: Where it is looked at, ``(X, Y, Z)``.
+        brain: The brain, ``(X, Y, Z)``.
         spacing_mm: A voxel's sides.
         scales_mm: Standard deviations of the Gaussians.
+
+    Returns:
+        float32 ``(X, Y, Z)`` in [0, 1]; 0 outside the brain.
     """
     found = np.zeros(volume.shape, np.float32)
     if not brain.any():

@@ -69,7 +69,7 @@ def test_its_fit_is_in_the_ledger_once_and_in_what_all_fits_cost_together(swept:
     assert len([line for line in shown.splitlines() if NAME in line and key in line]) == 1
     again = bench(*SWEEP, cwd=swept)
     assert "6 cells, 6 of them done before." in again.stdout
-    assert "Whoever sees all 2 private fits has seen" in again.stdout
+    assert "Composed over the 2 private fits: ε =" in again.stdout
     assert len(bench("ledger", "show", cwd=swept).stdout.splitlines()) == len(shown.splitlines())
     assert stamps_of(swept / "runs" / NAME / key) == before, "nothing is computed twice"
 

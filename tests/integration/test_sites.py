@@ -38,7 +38,7 @@ def swept(module_cohort: Path) -> Path:
     done = bench(*SWEEP, cwd=module_cohort.parent)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"dp-wgan +5 +all sites, federated +0\.\d+ +0\.\d+", done.stdout)
-    assert "Whoever sees all 4 private fits" in done.stdout
+    assert "Composed over the 4 private fits" in done.stdout
     return module_cohort.parent
 
 

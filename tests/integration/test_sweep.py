@@ -132,7 +132,7 @@ def test_every_fit_is_in_the_ledger_and_their_composed_epsilon_is_said(
         "two",
     ]
     done = bench(*twice, *UNTRAINED, *STEPS, *UNTRACKED, "--no-bookends", cwd=swept)
-    said = re.search(r"all 2 private fits has seen ε = (\S+) of a patch", done.stdout)
+    said = re.search(r"Composed over the 2 private fits: ε = (\S+) for a patch", done.stdout)
     assert said, done.stdout
     assert 5 < float(said[1]) < 7
 

@@ -97,7 +97,7 @@ def tuned(module_cohort: Path) -> Path:
     assert "Selection: not accounted" in done.out
     assert "Validation patients have no guarantee" in done.out
     assert "ε of all trials, patch" in done.out
-    assert f"Whoever sees all {2 * TRIALS} private fits" in done.out
+    assert f"Composed over the {2 * TRIALS} private fits" in done.out
     return folder
 
 
@@ -161,7 +161,7 @@ def test_every_trial_is_charged_as_tuning_and_their_composed_epsilon_is_said(tun
         assert epsilon < how["epsilon_of_all_trials"] < TRIALS * epsilon
     shown = said("show", "dp-wgan", "--tuned", cwd=tuned).out
     composed = epsilon_text(how["epsilon_of_all_trials"])
-    assert f"has seen ε = {composed} of a patch, composed" in shown
+    assert f"Composed over all trials: ε = {composed} for a patch;" in shown
 
 
 def test_on_patients_no_level_tries_what_another_found(tuned: Path) -> None:

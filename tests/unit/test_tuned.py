@@ -274,7 +274,7 @@ def test_what_is_shipped_is_shown_where_nothing_was_tuned(
     assert "dp-wgan.batch = 256 → 128" in text
     assert "dp-wgan.loss = hinge →" not in text
     assert "the rest as the preset has it" in text
-    assert "composed" not in text
+    assert "Composed" not in text
 
 
 def test_what_patients_chose_is_shown_with_the_composed_epsilon(
@@ -283,7 +283,7 @@ def test_what_patients_chose_is_shown_with_the_composed_epsilon(
     leaky = how(on="private", selection=NOT_ACCOUNTED, epsilon_of_all_trials=12.34)
     replace(FOUND, provenance=leaky).write(tmp_path / "tuned")
     text = shown(monkeypatch, tmp_path, "dp-wgan").output
-    assert "ε = 12.34 of a patch, composed; δ = 1e-05" in text
+    assert "Composed over all trials: ε = 12.34 for a patch; δ = 1e-05" in text
     assert "Validation patients have no guarantee" in text
 
 

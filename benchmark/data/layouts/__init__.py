@@ -1,7 +1,7 @@
-"""How cohorts lie on a disk: one file for each layout, found out by looking.
+"""Layouts of cohorts on a disk, one module each. The layout of a folder is found from file names.
 
-A layout is a module here with two functions: ``recognises(root)``, which looks at names alone, and
-``find(root, acquisition)``, which lists the patients and what is wrong; neither reads a volume.
+A layout is a module with two functions: ``recognises(root)``, which looks at names alone, and
+``find(root, acquisition)``, which lists the patients and the faults. Neither reads a volume.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ _NOT_LAYOUTS = {"description", "entities", "listing", "pairing", "table", "vocab
 
 
 class Layout(Protocol):
-    """What a layout's module offers."""
+    """The functions of a layout's module."""
 
     def recognises(self, root: Path) -> bool:
-        """Whether the names in this folder look like the layout."""
+        """Tell whether the names in this folder look like the layout."""
 
     def find(self, root: Path, acquisition: str | None = None) -> Listing:
-        """The patients, without site or split from a table, and what is wrong."""
+        """List the patients, without site or split from a table, and what is wrong."""
 
 
 def names() -> list[str]:
-    """Every layout's name."""
+    """Return the names of all layouts."""
     found = (module.name for module in pkgutil.iter_modules(__path__))
     return sorted(name for name in found if name not in _NOT_LAYOUTS)
 
 
 def get(name: str) -> Layout:
-    """A layout by its name.
+    """Return a layout by its name.
 
     Raises:
         UsageError: For an unknown name.
@@ -52,17 +52,17 @@ def get(name: str) -> Layout:
 def list_patients(
     root: Path, layout: str | None = None, *, acquisition: str | None = None
 ) -> Listing:
-    """Finds a folder's patients with their sites and splits; reads no volume.
+    """List a folder's patients with their sites and splits, without reading a volume.
 
     Args:
         root: The folder.
-        layout: A layout's name; found out by looking if ``None``.
+        layout: A layout's name; found from the file names if ``None``.
         acquisition: Which of a patient's several angiographies is taken, by the entities that its
             name must have (``ses-2_run-1``); if ``None``, the first that has a vessel mask.
 
     Raises:
         DataError: For a folder that is missing, in no known layout or without any patient.
-        UsageError: For an unknown layout, or an acquisition that cannot be meant.
+        UsageError: For an unknown layout, or an acquisition that is not allowed.
     """
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder.")
@@ -81,12 +81,12 @@ def read_cohort(
     faults: list[DataError] | None = None,
     acquisition: str | None = None,
 ) -> Cohort:
-    """Finds the patients of a folder; reads no volume.
+    """Find the patients of a folder and their splits, without reading a volume.
 
     Args:
         root: The folder.
-        layout: A layout's name; found out by looking if ``None``.
-        all_test: Whether patients without a split are test patients, instead of being dealt.
+        layout: A layout's name; found from the file names if ``None``.
+        all_test: Whether patients without a split are test patients. Otherwise splits are assigned.
         faults: Collects what is wrong, and the patients concerned are left out; if ``None``, the
             first fault is raised.
         acquisition: Which of a patient's several angiographies is taken, as in ``list_patients``.
@@ -94,7 +94,7 @@ def read_cohort(
     Raises:
         DataError: For a folder without usable patients, a fault that concerns everybody, or the
             first fault.
-        UsageError: For an unknown layout, or an acquisition that cannot be meant.
+        UsageError: For an unknown layout, or an acquisition that is not allowed.
     """
     listing = list_patients(root, layout, acquisition=acquisition)
     if listing.fatal:

@@ -1,8 +1,8 @@
-"""BIDS: ``sub-X[/ses-Y]/anat/sub-X[_ses-Y]_angio.nii.gz``, masks anywhere under ``derivatives/``.
+"""BIDS: ``sub-X[/ses-Y]/anat/sub-X[_ses-Y]_angio.nii.gz``, with masks under ``derivatives/``.
 
-Names are parsed into entities, below the cohort's root alone. A patient stays one unit of privacy:
-of several acquisitions the first labelled one is taken, sorted by session, run, acquisition and
-then the other entities, unless one is named.
+Names are parsed into entities, below the cohort's root alone. A patient stays one unit of privacy.
+If there are several acquisitions and none is named, the first labelled one is taken, sorted by
+session, run, acquisition and then the other entities.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmark.data.layouts.pairing import Named, pair
 from benchmark.data.layouts.vocabulary import Kind
 
 ANGIOGRAPHIES = ("angio", "tof", "mra")
-"""Suffixes of images in any case; BIDS has ``angio`` alone."""
+"""Suffixes of images, in any case. BIDS itself has only ``angio``."""
 
 MASKS = ("mask", "dseg", "seg")
 SHOWN = 3
@@ -34,12 +34,12 @@ UNNAMED = "masks do not say what they show and are taken for vessels"
 
 
 def recognises(root: Path) -> bool:
-    """Whether some ``sub-*`` folder holds an angiography."""
+    """Tell whether some ``sub-*`` folder holds an angiography."""
     return bool(_images(root))
 
 
 def find(root: Path, acquisition: str | None = None) -> Listing:
-    """Patients in the order of their names."""
+    """List the patients in the order of their names."""
     wanted = requested(acquisition)
     listing, remarks = Listing(), _Remarks([], [])
     images = _by_patient(root, _images(root), listing)

@@ -1,6 +1,6 @@
-"""``dataset.json``: what nnU-Net's description of a data set says, in its forms 1 and 2.
+"""``dataset.json``: the description of an nnU-Net data set, in its forms 1 and 2.
 
-Labels are followed: those that mean vessels are vessel, ``ignore`` is neither vessel nor
+Its labels are followed: those that mean vessels are vessel, ``ignore`` is neither vessel nor
 background, everything else is background. An aneurysm is part of its artery and counts as vessel.
 """
 
@@ -25,11 +25,11 @@ REMEDY = "name it 'vessel …', 'ignore' or 'tissue …'"
 
 @dataclass(frozen=True)
 class Description:
-    """What ``dataset.json`` says.
+    """The content of a ``dataset.json``.
 
     Attributes:
         channel: The ending of the angiographies' names.
-        listed: Image and label by case; empty where the folders alone say what there is.
+        listed: Image and label by case; empty where only the folders list the cases.
         labels: How the masks' values are read.
     """
 
@@ -45,7 +45,7 @@ UNREADABLE = (
 
 
 def read_description(root: Path) -> Description:
-    """Reads the folder's ``dataset.json``; the usual form where there is none.
+    """Read the folder's ``dataset.json``, or return the usual form where there is none.
 
     Raises:
         DataError: For a file that is no such description, or with a label that cannot be mapped.

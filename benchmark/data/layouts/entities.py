@@ -19,7 +19,7 @@ INDICES = frozenset({"run", "echo", "flip", "inv", "split", "chunk"})
 """Entities whose values are numbers; those of all others are labels."""
 
 ORDER = ("sub", "ses", "run", "acq")
-"""By these the acquisitions of a patient are sorted first, then by the others' names."""
+"""The entities by which the acquisitions of a patient are sorted first."""
 
 DERIVATIVES = "derivatives"
 FOLDERS = ("sub", "ses")
@@ -28,13 +28,13 @@ _PAIR = re.compile(r"([A-Za-z0-9]+)-([A-Za-z0-9+]+)")
 
 
 class BidsName(NamedTuple):
-    """A parsed name.
+    """A parsed BIDS name.
 
     Attributes:
         entities: Value by key, in the name's order; those of folders come first.
-        suffix: What stands last, as ``angio``; empty if the name ends with an entity.
+        suffix: The last part, such as ``angio``; empty if the name ends with an entity.
         extension: With its dot, as it is written.
-        words: Parts that are neither entity nor suffix; BIDS has none, pipelines do.
+        words: Parts that are neither entity nor suffix; BIDS has none, pipelines add some.
     """
 
     entities: Mapping[str, str]
@@ -44,20 +44,21 @@ class BidsName(NamedTuple):
 
     @property
     def acquisition(self) -> str:
-        """What tells it from the patient's others, as ``ses-1_run-2_angio``."""
+        """What distinguishes it from the patient's others, such as ``ses-1_run-2_angio``."""
         pairs = [f"{key}-{value}" for key, value in self.entities.items() if key != "sub"]
         return "_".join([*pairs, self.suffix])
 
 
 def parse(path: PurePath) -> BidsName:
-    """Parses a path below the cohort's root.
+    """Parse a path below the cohort's root.
 
     Raises:
-        DataError: For a part that is no entity, a repeated entity, or a folder and a name that
+        DataError: For a part that is not an entity, a repeated entity, or a folder and a name that
             disagree.
 
-    >>> parse(PurePath("sub-01/ses-2/anat/sub-01_run-1_angio.nii.gz")).acquisition
-    'ses-2_run-1_angio'
+    Examples:
+        >>> parse(PurePath("sub-01/ses-2/anat/sub-01_run-1_angio.nii.gz")).acquisition
+        'ses-2_run-1_angio'
     """
     name = stem(path)
     entities, words = _split(name, f"{path}: ")
@@ -73,7 +74,10 @@ def parse(path: PurePath) -> BidsName:
 
 
 def requested(acquisition: str | None) -> BidsName:
-    """Parses what a user asks for, as ``ses-2_run-1``; nothing asked for matches everything.
+    """Parse the acquisition that a user asks for, such as ``ses-2_run-1``.
+
+    Args:
+        acquisition: The text; ``None`` or an empty one matches everything.
 
     Raises:
         UsageError: For anything that is not made of entities and a suffix.
@@ -92,14 +96,14 @@ def requested(acquisition: str | None) -> BidsName:
 
 
 def same(key: str, one: str, other: str) -> bool:
-    """Whether two values of an entity are one."""
+    """Tell whether two values of an entity are equal; those of indices are compared as numbers."""
     if key in INDICES and one.isdecimal() and other.isdecimal():
         return int(one) == int(other)
     return one == other
 
 
 def matches(name: BidsName, wanted: BidsName) -> bool:
-    """Whether a name has all that is wanted."""
+    """Tell whether a name has all wanted entities, and the wanted suffix if there is one."""
     agree = all(
         key in name.entities and same(key, name.entities[key], value)
         for key, value in wanted.entities.items()
@@ -108,14 +112,17 @@ def matches(name: BidsName, wanted: BidsName) -> bool:
 
 
 def order(name: BidsName) -> tuple[object, ...]:
-    """Sorts by session, run and acquisition, then by all other entities; numbers by their value."""
+    """Return a sort key: by session, run and acquisition, then by all other entities.
+
+    Numbers are sorted by their value.
+    """
     others = sorted(key for key in name.entities if key not in ORDER)
     first = [natural(name.entities.get(key, "")) for key in ORDER]
     return (*first, [(key, natural(name.entities[key])) for key in others], name.suffix)
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:
-    """A key that sorts ``2`` before ``10`` and digits before letters."""
+    """Return a sort key that puts ``2`` before ``10`` and digits before letters."""
     parts = re.findall(r"\d+|\D+", text)
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]
 

@@ -1,9 +1,9 @@
 """IXI: ``IXI002-Guys-0828-MRA.nii.gz`` in any folder, labels in another, site in the name.
 
-A label has the image's patient, site and number and then a word as ``vessels``, ``label``, ``seg``
-or ``mask``, with or without ``MRA``; a brain mask has ``brain``. Where there is no label, a file
-without any word is it. Site and number may lack where the patient has one angiography alone. T1, T2
-and PD volumes are no labels.
+A label's name has the image's patient, site and number and then a word such as ``vessels``,
+``label``, ``seg`` or ``mask``, with or without ``MRA``. A brain mask has ``brain``. If there is no
+such label, a file without any word is the label. Site and number may be missing if the patient has
+one angiography alone. T1, T2 and PD volumes are not labels.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ class _Scan(NamedTuple):
 
 
 def recognises(root: Path) -> bool:
-    """Whether some file is called like an IXI angiography."""
+    """Tell whether some file is named like an IXI angiography."""
     return any(scan.is_angiography for scan in _scans(root))
 
 
 def find(root: Path, acquisition: str | None = None) -> Listing:
-    """Patients in the order of their names."""
+    """List the patients in the order of their names."""
     refuse_acquisition("ixi", acquisition)
     visits: dict[tuple[str, str, str], list[_Scan]] = {}
     for scan in _scans(root):

@@ -1,4 +1,4 @@
-"""What the layouts share: a listing of patients, and names of files."""
+"""Functions that the layouts share: listings of patients, and names of files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _EXTENSION = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Listing:
-    """Patients found, and what there is to say.
+    """The patients of a folder, with faults and notes.
 
     Attributes:
-        patients: Those who can be used, by their names alone.
+        patients: Those who can be used, judged by file names alone.
         faults: Everything that is wrong.
-        notes: What leaves nobody out.
+        notes: Remarks for which no patient is left out.
         fatal: Those of the faults that concern everybody, so that leaving some out does not help.
-        home: The folder that holds the cohort, where it is not the one that was named.
+        home: The folder that holds the cohort, if it is not the one that was named.
     """
 
     patients: list[Patient] = field(default_factory=list)
@@ -35,12 +35,19 @@ class Listing:
     home: Path | None = None
 
     def refused(self, fault: DataError) -> Listing:
-        """The listing with one fault more, which concerns everybody."""
+        """Copy with one more fault, which concerns all patients."""
         return replace(self, faults=[fault, *self.faults], fatal=[*self.fatal, fault])
 
 
 def volumes(folder: Path, pattern: str = "*") -> list[Path]:
-    """NIfTI files whose path without extension matches, sorted; hidden ones are left out."""
+    """Return the NIfTI files whose path without extension matches a pattern, sorted.
+
+    Hidden files are left out.
+
+    Args:
+        folder: The folder.
+        pattern: For the path below the folder, without extension.
+    """
     place, _, name = pattern.rpartition("/")
     found = [file for file in folder.glob(f"{place}/*" if place else "*") if _is_volume(file)]
     seen = (f for f in found if not any(p.startswith(".") for p in f.relative_to(folder).parts))
@@ -48,22 +55,36 @@ def volumes(folder: Path, pattern: str = "*") -> list[Path]:
 
 
 def stem(file: PurePath) -> str:
-    """A file's name without ``.nii`` or ``.nii.gz``, in any case."""
+    """Return a file's name without ``.nii`` or ``.nii.gz``, in any case."""
     return _EXTENSION.sub("", file.name)
 
 
 def lonely(files: Iterable[Path], what: str, other: str) -> list[DataError]:
-    """One fault for each file whose counterpart is missing."""
+    """Return one fault for each file whose counterpart is missing.
+
+    Args:
+        files: The files.
+        what: The kind of file.
+        other: The kind of counterpart.
+    """
     return [DataError(f"{file}: this {what} has no {other}.") for file in files]
 
 
 def counted(found: Sequence[str], sentence: str) -> list[str]:
-    """One note for all that is found: how many, what about them, the first; none for nothing."""
+    """Return one note for all findings: their number, the sentence and the first.
+
+    Args:
+        found: The names of what was found.
+        sentence: What is to be said of them, after their number.
+
+    Returns:
+        A list of the note; empty if nothing was found.
+    """
     return [f"{len(found)} {sentence} (first: {found[0]})."] if found else []
 
 
 def refuse_acquisition(layout: str, acquisition: str | None) -> None:
-    """Refuses a choice of acquisition where a layout has one for each patient.
+    """Refuse a choice of acquisition in a layout that has one for each patient.
 
     Raises:
         UsageError: If an acquisition is named.

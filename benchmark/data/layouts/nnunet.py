@@ -1,12 +1,12 @@
-"""nnU-Net: ``imagesTr/CASE_0000.nii.gz`` with ``labelsTr/CASE.nii.gz``, as TopCoW and COSTA ship.
+"""nnU-Net: ``imagesTr/CASE_0000.nii.gz`` with ``labelsTr/CASE.nii.gz``, as in TopCoW and COSTA.
 
-``imagesTs`` counts where ``labelsTs`` has its labels; those patients are test patients, and the
-others are then divided by hand in ``participants.tsv`` or are all for training. Where MR and CT
-stand side by side (TopCoW), only MR is taken. Images without a channel in their names are read too
-(COSTA), and so are TopCoW's names for the folder of labels, and brain masks in ``brainsTr`` and
-``brainsTs``. ``dataset.json`` is not needed; where it is there, it says which channel is the
-angiography and what the labels mean, and may list the cases with their files. A folder that holds
-one ``DatasetNNN_Name`` stands for it.
+``imagesTs`` is used if ``labelsTs`` has its labels; those patients are test patients. The others
+are then split by ``participants.tsv``, or are all for training. Where MR and CT are side by side
+(TopCoW), only MR is taken. These are read too: images without a channel in their names (COSTA),
+TopCoW's names for the folder of labels, and brain masks in ``brainsTr`` and ``brainsTs``.
+``dataset.json`` is optional. It says which channel is the angiography and what the labels mean, and
+may list the cases with their files. A folder that holds one ``DatasetNNN_Name`` is read as that
+data set.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from benchmark.data.layouts.listing import (
 IMAGES, LABELS, BRAINS = "images", "labels", "brains"
 TRAINING, TESTING = "Tr", "Ts"
 LABEL_FOLDERS = ("labelsTr", "cow_seg_labelsTr", "bin_labelsTr")
-"""The first that is there; the others are TopCoW's."""
+"""Names of the folder of labels, of which the first that exists is used. The others are
+TopCoW's."""
 
 CT = {"ct", "cta"}
 MR = {"mr", "mra"}
@@ -43,12 +44,12 @@ _DATASET = re.compile(r"(Dataset|Task)\d{3}_.+")
 
 
 def recognises(root: Path) -> bool:
-    """Whether there are both folders of a training set, here or one level down."""
+    """Tell whether both folders of a training set are here or one level down."""
     return bool(_homes(root))
 
 
 def find(root: Path, acquisition: str | None = None) -> Listing:
-    """Patients in the order of their names, those for training first.
+    """List the patients in the order of their names, those for training first.
 
     Raises:
         DataError: For a folder of several data sets.

@@ -1,7 +1,7 @@
-"""Which BIDS mask belongs to which image: all entities that both could have must agree.
+"""The assignment of BIDS masks to images: all entities that both can have must agree.
 
-A mask that has an entity which the image lacks is of another acquisition. A mask that lacks one
-of the image's belongs only where a single image can be meant.
+A mask with an entity that the image lacks is of another acquisition. A mask that lacks one of the
+image's entities is assigned only if a single image fits.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from benchmark.data.layouts.entities import BidsName, same
 from benchmark.data.layouts.vocabulary import Kind, kind_of_mask
 
 DESCRIBING = frozenset({"desc", "label", "res", "den", "atlas", "seg", "scale", "hemi", "space"})
-"""Entities of derivatives alone: they say what a mask is, not of which acquisition."""
+"""Entities of derivatives alone. They describe a mask, not its acquisition."""
 
 OWN_SPACES = frozenset({"orig", "scanner", "native", "individual"})
 ANATOMICAL_SPACE = "T1w"
-"""Taken where no mask is in the image's own space; whether the grids agree is seen on reading."""
+"""The space that is used where no mask is in the image's own. Reading checks whether the grids
+agree."""
 
 OTHER_SUFFIXES = {
     *(
@@ -38,7 +39,7 @@ OTHER_SUFFIXES = {
     *("inplanet1", "inplanet2", "bold", "sbref", "dwi", "cbv", "asl", "swi", "minip"),
     *("angio", "tof", "mra"),
 }
-"""Suffixes of images in small letters, which pipelines leave within the names of masks."""
+"""Suffixes of images in lower case, which pipelines leave within the names of masks."""
 
 
 class Named(NamedTuple):
@@ -49,7 +50,7 @@ class Named(NamedTuple):
 
     @property
     def kind(self) -> Kind:
-        """What it shows, if it is a mask."""
+        """What the file shows, if it is a mask."""
         found = self.name.entities
         described = [found.get("desc", ""), found.get("seg", ""), *self.name.words]
         return kind_of_mask(found.get("label", ""), described)
@@ -60,9 +61,9 @@ class Pairs:
     """A patient's masks by the image that they belong to.
 
     Attributes:
-        owned: Masks by the image's place in the list.
+        owned: Masks by the image's index in the list.
         unclear: Masks that could belong to several images, with these images.
-        strays: Masks that belong to none, with the reason.
+        strays: Masks that belong to no image, with the reason.
     """
 
     owned: dict[int, list[Named]] = field(default_factory=dict)
@@ -70,18 +71,18 @@ class Pairs:
     strays: list[tuple[Named, str]] = field(default_factory=list)
 
     def vessels(self, image: int) -> list[Named]:
-        """The image's vessel masks; those that say so come before those that say nothing."""
+        """Return the image's vessel masks, or else the masks without a description."""
         masks = self.owned.get(image, [])
         said = [mask for mask in masks if mask.kind is Kind.VESSEL]
         return _own_space(said or [mask for mask in masks if mask.kind is Kind.UNNAMED])
 
     def brains(self, image: int) -> list[Named]:
-        """The image's brain masks."""
+        """Return the image's brain masks."""
         return _own_space([mask for mask in self.owned.get(image, []) if mask.kind is Kind.BRAIN])
 
 
 def pair(images: Sequence[Named], masks: Sequence[Named]) -> Pairs:
-    """Gives every mask of a patient to the one image that it can belong to."""
+    """Assign each mask of a patient to the one image that it can belong to."""
     pairs = Pairs()
     for mask in masks:
         if mask.kind is Kind.OTHER:
@@ -101,7 +102,7 @@ def pair(images: Sequence[Named], masks: Sequence[Named]) -> Pairs:
 
 
 def difference(mask: BidsName, image: BidsName) -> str:
-    """Why a mask is not of an image; empty if it may be."""
+    """Return why a mask does not belong to an image; empty if it may."""
     for key, value in mask.entities.items():
         theirs = image.entities.get(key)
         if key in DESCRIBING:

@@ -1,4 +1,4 @@
-"""The paper's: ``ID_img.nii.gz``, ``ID_label.nii.gz`` and, if there is one, ``ID_mask.nii.gz``.
+"""PEGASUS: ``ID_img.nii.gz``, ``ID_label.nii.gz`` and, if there is one, ``ID_mask.nii.gz``.
 
 ``_TOF`` and ``_MRA`` count as ``_img``, ``_seg`` as ``_label`` and ``_brain`` as ``_mask``, in any
 case.
@@ -25,12 +25,12 @@ BRAINS = ("mask", "brain")
 
 
 def recognises(root: Path) -> bool:
-    """Whether some image has a label beside it."""
+    """Tell whether some image has a label beside it."""
     return bool(_of(root, IMAGES).keys() & _of(root, LABELS).keys())
 
 
 def find(root: Path, acquisition: str | None = None) -> Listing:
-    """Patients in the order of their names; the mask is the brain's."""
+    """List the patients in the order of their names. A ``_mask`` is the brain's."""
     refuse_acquisition("pegasus", acquisition)
     images, labels, brains = (_of(root, ends) for ends in (IMAGES, LABELS, BRAINS))
     listing = Listing()

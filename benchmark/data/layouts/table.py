@@ -1,7 +1,7 @@
 """``participants.tsv`` or ``participants.csv``: site and split by patient.
 
-Whatever has one reading alone is understood: a BOM, blanks, another case, lost zeros, a doubled row
-that agrees. Everything else is a fault that names row and column; no table is ignored in silence.
+Whatever can only be read in one way is accepted: a BOM, blanks, another case, lost zeros, a doubled
+row that agrees. Everything else is a fault that names row and column. No table is ignored silently.
 """
 
 from __future__ import annotations
@@ -27,11 +27,18 @@ MISSING = ("", "n/a", "nan", "na")
 
 SYNONYMS = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
 LIKENESS = 0.8
-"""From here on (difflib's ratio) a column's name is a slip of the pen."""
+"""The least ratio (difflib's) at which a column's name counts as a misspelling."""
 
 
 class ParticipantsRow(NamedTuple):
-    """One row: its line in the file, the patient as written, and what it gives (empty: nothing)."""
+    """One row of the table. Empty values are not given.
+
+    Attributes:
+        line: Its line in the file.
+        id: The patient, as written.
+        site: The site.
+        split: The split.
+    """
 
     line: int
     id: str
@@ -41,14 +48,19 @@ class ParticipantsRow(NamedTuple):
 
 @dataclass(frozen=True)
 class ParticipantsTable:
-    """The rows of a folder's table; ``path`` is ``None`` where there is no table."""
+    """The rows of a folder's table.
+
+    Attributes:
+        path: The file; ``None`` where there is no table.
+        rows: The rows.
+    """
 
     path: Path | None = None
     rows: tuple[ParticipantsRow, ...] = ()
 
     @classmethod
     def read(cls, *folders: Path) -> ParticipantsTable:
-        """The table of the first folder that has one; an empty one where none has.
+        """Read the table in the first folder that has one; return an empty one if none has.
 
         Raises:
             DataError: For a table that cannot be read, or two that are not equal.
@@ -61,7 +73,10 @@ class ParticipantsTable:
         return tables[0] if tables else cls()
 
     def complete(self, listing: Listing) -> Listing:
-        """The listing with the table's sites and splits; a patient with a wrong row is left out."""
+        """Return the listing with the table's sites and splits.
+
+        A patient with a wrong row is left out.
+        """
         if self.path is None or not listing.patients:
             return listing
         joined = _Joined(self.path, listing)

@@ -1,4 +1,4 @@
-"""The words of names: what a mask shows, and which of a description's labels are vessels.
+"""Words in names: what a mask shows, and which labels of a description are vessels.
 
 Words are whole tokens (``brainVessels`` is ``brain`` and ``vessels``), never parts of one.
 """
@@ -33,7 +33,7 @@ OTHERS = _set(
 )
 SEQUENCES = _set("t1 t2 pd dti")
 VEINS = _set("vein veins venous sinus sinuses vesselwall vesselwalls plexus")
-"""What a mask may show that is no artery; a label called so is for its author to decide."""
+"""What a mask may show that is no artery. For a label with such a name, its author must decide."""
 IGNORED = _set("ignore ignored")
 GENERIC = _set("foreground fg label class mask target object seg segmentation")
 
@@ -51,7 +51,7 @@ _KNOWN = VESSELS | ARTERIES | BRAINS | OTHERS | SEQUENCES | VEINS | IGNORED | GE
 
 
 class Kind(Enum):
-    """What a mask or a label shows, as far as its name says."""
+    """What a mask or a label shows, according to its name."""
 
     VESSEL = "vessels"
     BRAIN = "the brain"
@@ -61,22 +61,23 @@ class Kind(Enum):
 
 
 def tokens(text: str) -> list[str]:
-    """The words of a name, in lower case.
+    """Split a name into its words, in lower case.
 
-    >>> tokens("R-Pcom"), tokens("brainVessels_2"), tokens("LeftMCA")
-    (['r', 'pcom'], ['brain', 'vessels', '2'], ['left', 'mca'])
+    Examples:
+        >>> tokens("R-Pcom"), tokens("brainVessels_2"), tokens("LeftMCA")
+        (['r', 'pcom'], ['brain', 'vessels', '2'], ['left', 'mca'])
     """
     pieces = re.findall(r"[A-Za-z0-9]+", text)
     return [word for piece in pieces for word in _words(piece)]
 
 
 def kind_of_mask(structure: str, described: Iterable[str]) -> Kind:
-    """What a mask shows.
+    """Tell what a mask shows.
 
     Args:
         structure: The word for the structure itself (BIDS's ``label``); an unknown one is another
             structure.
-        described: Further words; unknown ones say nothing.
+        described: Further words; unknown ones are ignored.
     """
     named = tokens(structure)
     words = {*named, *(word for text in described for word in tokens(text))}
@@ -93,7 +94,7 @@ def kind_of_mask(structure: str, described: Iterable[str]) -> Kind:
 
 
 def kind_of_label(name: str) -> Kind:
-    """What a label of ``dataset.json`` shows; ``UNNAMED`` where a word is unknown.
+    """Tell what a label of ``dataset.json`` shows; ``UNNAMED`` where a word is unknown.
 
     An aneurysm is part of its artery, so it counts as vessel.
     """
@@ -109,7 +110,7 @@ def kind_of_label(name: str) -> Kind:
 
 
 def is_generic(name: str) -> bool:
-    """Whether a label's name says no more than that it is one."""
+    """Tell whether a label's name only says that it is a label."""
     return all(word.isdecimal() or word in GENERIC for word in tokens(name))
 
 

@@ -1,7 +1,7 @@
 """The embedded phantom cohort: simulated TOF-MRA with known vessels, as real NIfTI files.
 
-It exists so that every command can be tried, tested and benchmarked without a single patient.
-Importing this package is cheap; what simulates is imported when a cohort is written.
+With it, every command can be tried, tested and benchmarked without a patient. Importing this
+package is cheap; the simulator is imported when a cohort is written.
 """
 
 from benchmark.data.phantom.cache import embedded

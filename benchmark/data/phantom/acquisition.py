@@ -1,4 +1,4 @@
-"""From a head and its vessels to the volume that a scanner stores.
+"""The scan of a phantom: from a head and its vessels to the volume that a scanner stores.
 
     signal = bias · PSF ∗ (tissue · (1 − c) + blood · flow · c),   stored = gain · |signal + n|
 
@@ -32,15 +32,15 @@ def acquire(
     scanner: Scanner,
     lifted: Callable[[Field], Field],
 ) -> NDArray[np.int16]:
-    """Scans once.
+    """Scan a head once.
 
     Args:
-        rng: The draws.
+        rng: The random generator.
         tissue: The head's signal, on the grid of ``adult``.
         drawn: The vessels on the voxels.
         adult: Coordinates in an adult's mm, of the voxels or of a coarser grid.
         scanner: The scanner.
-        lifted: From that grid to the voxels.
+        lifted: Interpolates from that grid to the voxels.
     """
     gain = scanner.gain * float(np.exp(scanner.gain_spread * rng.standard_normal()))
     blood = np.float32(scanner.blood * rng.normal(1, 0.05)) * drawn.flow

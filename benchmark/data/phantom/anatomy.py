@@ -1,6 +1,6 @@
 """The head around the vessels: brain, fluid, skull, scalp and air, with their texture.
 
-Brain tissue is told by its depth: the distance beneath the surface of the skull's inside, of the
+Brain tissue depends on its depth: the distance beneath the inner surface of the skull, of the
 fissures and of the sulci, whichever is nearest. From the surface inwards come fluid, the grey
 ribbon and white matter.
 """
@@ -37,7 +37,7 @@ FOURTH = Ellipsoid(centre_mm=(0, -48, -20), radii_mm=(7, 6, 10))
 THALAMUS = Ellipsoid(centre_mm=(11, -20, 10), radii_mm=(9, 15, 10))
 PUTAMEN = Ellipsoid(centre_mm=(25, 3, 8), radii_mm=(7, 19, 11))
 PLEXUS = 1.4
-"""Choroid plexus's signal: bright for its blood, and no artery."""
+"""The signal of the choroid plexus, which is bright for its blood but not an artery."""
 ORBIT = Ellipsoid(centre_mm=(31, 46, -24), radii_mm=(17, 26, 16))
 EYE = Ellipsoid(centre_mm=(32, 57, -24), radii_mm=(12, 12, 12))
 NOSE = Ellipsoid(centre_mm=(0, 44, -26), radii_mm=(12, 26, 24))
@@ -46,7 +46,12 @@ MASTOID = Ellipsoid(centre_mm=(54, -44, -34), radii_mm=(15, 16, 16))
 
 
 class Head(NamedTuple):
-    """Signal (white matter is 1) and the depth beneath the skull, above 0 where a brain mask is."""
+    """The tissue of a head.
+
+    Attributes:
+        signal: Relative to white matter's 1.
+        depth: The depth beneath the skull; above 0 inside the brain mask.
+    """
 
     signal: Field
     depth: Field
@@ -71,7 +76,15 @@ def build_head(
     scanner: Scanner,
     size: Size,
 ) -> Head:
-    """Fills the grid with tissue. ``adult`` are its coordinates in an adult's mm."""
+    """Fill the grid with tissue.
+
+    Args:
+        rng: The random generator.
+        adult: The coordinates of the grid in an adult's mm.
+        spacing_mm: The sides of its cells.
+        scanner: The scanner, with the tissues' signals.
+        size: The size of the head and its anatomy.
+    """
     noise = _Noise(rng, adult[0].shape, spacing_mm, size.head_scale)
     folded = [np.abs(adult[0]), adult[1], adult[2]]
     inside = _inside_skull(adult, folded) + 1.0 * noise(30.0)

@@ -1,7 +1,7 @@
-"""The landmarks of the large vessels and the ground that each of them feeds.
+"""The landmarks of the large vessels and the region that each of them feeds.
 
-All points are an adult's millimetres on the right side (x > 0); the left is its mirror image,
-and every patient's own jitter makes the two differ. They follow textbook proportions.
+All points are in an adult's millimetres on the right side (x > 0). The left is its mirror image;
+each patient's random jitter makes the two differ. The positions follow textbook proportions.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ Span = tuple[float, float]
 
 
 class Ground(Protocol):
-    """What an artery feeds: where its ends lie, and how many it has in a small tree."""
+    """The region that an artery feeds: the positions and the number of its ends."""
 
     @property
     def leaves(self) -> int:
-        """Ends in a tree of richness 1."""
+        """The number of ends in a tree of richness 1."""
 
     def draw(self, rng: np.random.Generator, count: int, side: int) -> Points:
-        """The ends ``(count, 3)`` in an adult's mm; ``side`` is 1 (right) or -1."""
+        """Draw the ends ``(count, 3)`` in an adult's mm; ``side`` is 1 (right) or -1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convexity:
-    """Ground on the outside of a hemisphere, in the brain's unit ball.
+    """A region on the outside of a hemisphere, in the brain's unit ball.
 
     Attributes:
-        leaves: Ends in a tree of richness 1.
+        leaves: The number of ends in a tree of richness 1.
         azimuth_deg: From the front (0) over the side (90) to the back (180).
         elevation_deg: From the base (-90) to the crown (90).
         depth: The ball's radius at which the ends lie.
@@ -46,7 +46,7 @@ class Convexity:
     depth: Span
 
     def draw(self, rng: np.random.Generator, count: int, side: int) -> Points:
-        """Ends spread evenly over the azimuth and at random otherwise."""
+        """Draw ends spread evenly over the azimuth and at random otherwise."""
         azimuth = np.deg2rad(_evenly(rng, self.azimuth_deg, count))
         elevation = np.deg2rad(rng.uniform(*self.elevation_deg, count))
         level = np.cos(elevation)
@@ -56,9 +56,13 @@ class Convexity:
 
 @dataclass(frozen=True, kw_only=True)
 class Medial:
-    """Ground on the inner face of a hemisphere, ``gap_mm`` beside the midline.
+    """A region on the inner face of a hemisphere.
 
-    ``angle_deg`` turns from the front (0) over the crown (90) to the back (180).
+    Attributes:
+        leaves: The number of ends in a tree of richness 1.
+        angle_deg: From the front (0) over the crown (90) to the back (180).
+        depth: The radius in the brain's unit ball at which the ends lie.
+        gap_mm: The distance from the midline.
     """
 
     leaves: int
@@ -67,7 +71,7 @@ class Medial:
     gap_mm: Span = (2.0, 8.0)
 
     def draw(self, rng: np.random.Generator, count: int, side: int) -> Points:
-        """Ends spread evenly over the angle and at random otherwise."""
+        """Draw ends spread evenly over the angle and at random otherwise."""
         angle = np.deg2rad(_evenly(rng, self.angle_deg, count))
         ball = np.stack([np.zeros_like(angle), np.cos(angle), np.sin(angle)], axis=1)
         points = BRAIN.from_ball(ball * rng.uniform(*self.depth, (count, 1)))
@@ -125,7 +129,7 @@ CORTICAL_VEINS = (
     _points((3, -38, 70), (10, -38, 68)),
     _points((40, -76, -5), (43, -72, 2)),
 )
-"""Where cortical veins end in a sinus."""
+"""The places where cortical veins end in a sinus."""
 VEIN_GROUND = Convexity(leaves=3, azimuth_deg=(20, 165), elevation_deg=(0, 50), depth=(0.96, 1.0))
 
 UPPER_GROUND = Convexity(

@@ -1,4 +1,4 @@
-"""The embedded cohort under a cache folder: made once, whole or not at all."""
+"""The embedded cohort in a cache folder, made once and never left incomplete."""
 
 from __future__ import annotations
 
@@ -20,12 +20,19 @@ def embedded(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Path:
-    """The folder of the embedded cohort (with ``cohort`` and ``shifted``), made if it is missing.
+    """Return the folder of the embedded cohort (``cohort`` and ``shifted``), made if it is missing.
 
     Guarantees:
         * The folder exists only when it is complete: it is written beside and renamed.
-        * Of several processes one makes it and the others wait; a killed one's rest is cleared.
-        * Its files have the checksums that they were written with; a damaged one is made anew.
+        * Of several processes one makes it and the others wait. What a killed one left is removed.
+        * Its files have the checksums that they were written with; a damaged cohort is made anew.
+
+    Args:
+        cache: The cache folder.
+        version: A key of ``DESIGNS``.
+        seed: Decides every voxel.
+        jobs: How many worker processes.
+        progress: Called with the patients done and all of them.
     """
     folder = cache / f"phantom-v{version}-seed{seed}"
     if sums_hold(folder):

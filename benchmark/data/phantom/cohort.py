@@ -15,19 +15,21 @@ from benchmark.data.phantom.settings import Scanner, Size, find_size, hospitals,
 
 DEFAULT_SEED = 2022
 VERSION = 2
-"""The embedded cohort that is made where none is asked for."""
+"""The version of the embedded cohort that is made by default."""
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """What one version of the embedded cohort holds; raised whenever its bytes change.
+    """The content of one version of the embedded cohort.
+
+    A new version is needed whenever its bytes change.
 
     Attributes:
         size: A name of ``settings.SIZES``.
-        splits: Patients by split, of mixed hospitals.
-        shifted: Patients of one unseen scanner.
+        splits: The number of patients by split, of mixed hospitals.
+        shifted: The number of patients of one unseen scanner.
     """
 
     size: str
@@ -39,12 +41,12 @@ DESIGNS = {
     2: Design(size="quick", splits={"train": 16, "val": 4, "test": 6}, shifted=6),
     3: Design(size="slab", splits={"train": 16, "val": 4, "test": 20}, shifted=20),
 }
-"""By version."""
+"""The designs by version."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhantomTask:
-    """One patient to simulate and write; what a worker process receives."""
+    """One patient to simulate and write, as a worker process receives it."""
 
     root: Path
     seed: int
@@ -55,11 +57,11 @@ class PhantomTask:
 
     @property
     def identity(self) -> str:
-        """The BIDS name, from 1 on."""
+        """The BIDS name, numbered from 1."""
         return f"sub-{self.index + 1:02d}"
 
     def run(self) -> None:
-        """Simulates and writes. The imports are here to keep the package's import cheap."""
+        """Simulate the patient and write the files."""
         from benchmark.data.phantom.nifti import write_patient
         from benchmark.data.phantom.patient import simulate
 
@@ -76,7 +78,7 @@ def write_cohort(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> None:
-    """Writes a cohort over three hospitals in turn, without splits.
+    """Write a cohort whose patients are assigned to three hospitals in turn, without splits.
 
     Args:
         root: The BIDS folder to make.
@@ -109,9 +111,16 @@ def write_embedded(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> None:
-    """Writes ``root/cohort`` (train, val and test) and ``root/shifted`` (test), by its design.
+    """Write ``root/cohort`` (train, val and test) and ``root/shifted`` (test), by a design.
 
     The cohort's three hospitals are mixed in each split; ``shifted`` is one unseen scanner.
+
+    Args:
+        root: The folder to make.
+        version: A key of ``DESIGNS``.
+        seed: Decides every voxel.
+        jobs: Worker processes; their number changes no byte.
+        progress: Called with the patients done and all of them.
 
     Raises:
         UsageError: For a number that is out of range, or a folder that is not empty.

@@ -1,4 +1,4 @@
-"""Centrelines: smooth curves through landmarks, and free ones along the brain's surface."""
+"""Centrelines of vessels: curves through landmarks, and free ones along the brain's surface."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ WAVELENGTHS_MM = (40.0, 18.0, 8.0)
 
 
 def through(landmarks: Points) -> Points:
-    """A smooth curve through the landmarks, sampled about every ``STEP_MM``."""
+    """Return a smooth curve through landmarks ``(n, 3)``, sampled about every ``STEP_MM``."""
     at = arc_length(landmarks)
     count = max(4, int(at[-1] / STEP_MM) + 1)
     return np.asarray(CubicSpline(at, landmarks)(np.linspace(0, at[-1], count)))
 
 
 def along_surface(start: Points, heading: Points, end: Points) -> Points:
-    """A curve from ``start`` to ``end`` that bends with the brain's surface.
+    """Return a curve from ``start`` to ``end`` that bends with the brain's surface.
 
-    It turns and rises evenly on the brain's unit ball, and leaves ``start`` along ``heading``.
+    It turns and rises evenly on the brain's unit ball.
+
+    Args:
+        start: The first point ``(3,)``, in an adult's mm.
+        heading: The unit vector along which it leaves ``start``.
+        end: The last point.
     """
     a, b = BRAIN.to_ball(start), BRAIN.to_ball(end)
     chord = float(np.linalg.norm(end - start))
@@ -36,7 +41,13 @@ def along_surface(start: Points, heading: Points, end: Points) -> Points:
 
 
 def wander(curve: Points, rng: np.random.Generator, *, amplitude_mm: float) -> Points:
-    """The curve with smooth bends; its two ends stay where they are."""
+    """Add smooth bends to a curve. Its two ends stay where they are.
+
+    Args:
+        curve: ``(n, 3)``.
+        rng: The random generator.
+        amplitude_mm: The standard deviation of the longest bends.
+    """
     length = arc_length(curve)[-1]
     t = np.linspace(0, 1, len(curve))[:, None]
     bends = np.zeros_like(curve)
@@ -49,7 +60,7 @@ def wander(curve: Points, rng: np.random.Generator, *, amplitude_mm: float) -> P
 
 
 def arc_length(points: Points) -> Points:
-    """Length along the curve up to each of its points."""
+    """Return the length along the curve up to each of its points."""
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     return np.concatenate([[0.0], np.cumsum(steps)])
 

@@ -1,4 +1,4 @@
-"""What phantoms are like in numbers, beside what has been published of people."""
+"""Statistics of phantoms, beside published ones of people."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmark.data.phantom.streams import Purpose, stream
 from benchmark.data.phantom.vessels import grow_vessels
 
 GROWN = 40
-"""Patients whose vessels are grown and measured; few of them are scanned."""
+"""How many patients' vessels are grown and measured; fewer of them are scanned."""
 
 RAI = "Rai et al. 2013, J NeuroIntervent Surg"
 ECAB = "eICAB, doi 10.1177/0271678X251338972"
@@ -28,17 +28,17 @@ WIDTHS = {
     "basilar": ("basilar artery", "3.6 ± 0.6 to 3.1 ± 0.5", f"{RAI}, posterior circulation"),
     "P1": ("P1", "about 2", ECAB),
 }
-"""A named segment's words, its published width in mm and the source."""
+"""For each named segment: words, the published width in mm, and the source."""
 
 
 class Line(NamedTuple):
-    """One figure.
+    """One statistic.
 
     Attributes:
-        what: With its unit.
-        here: Mean ± standard deviation over so many patients.
-        published: Of people; empty where no figure is known.
-        source: Of that.
+        what: Its name, with the unit.
+        here: Mean ± standard deviation over the phantoms.
+        published: The same of people; empty where no figure is known.
+        source: The source of the published one.
     """
 
     what: str
@@ -54,13 +54,13 @@ def describe(
     patients: int = 6,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Line]:
-    """Statistics of some phantoms of the hospitals, beside published ones.
+    """Compute statistics of some phantoms of the hospitals, beside published ones.
 
     Args:
         size: A name of ``settings.SIZES``.
-        seed: Decides who they are.
+        seed: Decides the phantoms.
         patients: How many are scanned.
-        progress: Hears of every one.
+        progress: Called for every one.
 
     Raises:
         UsageError: For an unknown size.

@@ -1,8 +1,7 @@
-"""Growing arterial trees under Murray's law.
+"""Arterial trees that grow under Murray's law.
 
-At a branching r₀³ = r₁³ + r₂³ (Murray 1926): the cube of the radius is shared out, among the
-branches without landmarks in proportion to the leaves that each feeds. Between branchings an
-artery tapers a little.
+At a branching r₀³ = r₁³ + r₂³ (Murray 1926). Branches without landmarks share the cube of the
+radius in proportion to the leaves that each feeds. Between branchings an artery tapers a little.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ class Segment:
     Attributes:
         points: The centreline ``(n, 3)`` in an adult's mm.
         radius_mm: ``(n,)``, in the scanner's mm.
-        parent: Index of the segment that it springs from, or ``ROOT``.
+        parent: Index of the segment that it starts from, or ``ROOT``.
         flow: Signal of its blood over an artery's of the same radius.
         is_labelled: Whether an annotator of the brain's arteries would mark it.
-        name: What it is called; empty for a branch without a name.
+        name: Its name; empty for a branch without one.
     """
 
     points: Points
@@ -53,6 +52,11 @@ class Forest:
     Guarantees:
         * Murray's law holds wherever the shares given to a segment's branches add up to one.
         * No radius is below ``LEAST_RADIUS_MM``.
+
+    Attributes:
+        rng: The random generator.
+        richness: The number of leaves over that of the smallest trees.
+        segments: The segments.
     """
 
     rng: np.random.Generator
@@ -62,27 +66,65 @@ class Forest:
     def root(
         self, landmarks: Points, side: int, radii_mm: Sequence[float], *, name: str = ""
     ) -> int:
-        """Adds a trunk with radii at even steps, through jittered landmarks; returns its index."""
+        """Add a trunk through jittered landmarks.
+
+        Args:
+            landmarks: ``(n, 3)`` in an adult's mm, on the right side.
+            side: 1 (right) or -1.
+            radii_mm: Radii at even steps along it.
+            name: Its name.
+
+        Returns:
+            The segment's index.
+        """
         curve = self._through(landmarks * (side, 1, 1))
         return self._add(curve, radii_mm, ROOT, name)
 
     def artery(
         self, landmarks: Points, side: int, parent: int, *, share: float = 1.0, name: str = ""
     ) -> int:
-        """Adds an artery through jittered landmarks, from its parent's end; returns its index."""
+        """Add an artery through jittered landmarks, from its parent's end.
+
+        Args:
+            landmarks: ``(n, 3)`` in an adult's mm, on the right side.
+            side: 1 (right) or -1.
+            parent: The index of its parent.
+            share: Its share of the parent's cubed radius.
+            name: Its name.
+
+        Returns:
+            The segment's index.
+        """
         curve = self._through(landmarks * (side, 1, 1), start=self.segments[parent].points[-1])
         radius_mm = self._shared(parent, share)
         return self._add(curve, (radius_mm, TRUNK_TAPER * radius_mm), parent, name)
 
     def bridge(self, landmarks: Points, radius_mm: float, start: int, end: int) -> int:
-        """Adds an artery between the ends of two others, outside of any tree."""
+        """Add an artery between the ends of two others, outside of any tree.
+
+        Args:
+            landmarks: ``(n, 3)`` in an adult's mm, on the right side.
+            radius_mm: Its radius.
+            start: The index of the segment at its first end.
+            end: The index of the segment at its other end.
+
+        Returns:
+            The segment's index.
+        """
         a, b = self.segments[start].points[-1], self.segments[end].points[-1]
         side = 1 if a[0] > 0 else -1
         curve = self._through(landmarks * (side, 1, 1), start=a, end=b)
         return self._add(curve, (radius_mm, radius_mm), ROOT)
 
     def feed(self, parent: int, ground: Ground, side: int, *, share: float = 1.0) -> None:
-        """Branches from a segment's end, with a share of its cubed radius, over a ground."""
+        """Grow branches from a segment's end over a region.
+
+        Args:
+            parent: The segment's index.
+            ground: The region.
+            side: 1 (right) or -1.
+            share: The branches' share of the segment's cubed radius.
+        """
         count = max(2, round(self.richness * ground.leaves))
         self._divide(parent, ground.draw(self.rng, count, side), share)
 

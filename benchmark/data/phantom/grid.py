@@ -1,4 +1,4 @@
-"""Where a volume's voxels are, and how smooth fields of a coarser grid come to lie on them."""
+"""The grid of a volume's voxels, and interpolation from a coarser grid."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ Field = NDArray[np.float32]
 
 
 class Grid(NamedTuple):
-    """Voxels along x, y and z, and their sides; all grids of a patient begin at the same point."""
+    """The number of voxels along x, y and z, and their sides.
+
+    All grids of a patient begin at the same point.
+    """
 
     shape: tuple[int, int, int]
     spacing_mm: Triple
 
     def coarse(self, side_mm: float) -> Grid:
-        """A grid of cubes that covers this one."""
+        """Return a grid of cubes that covers this one."""
         ends = (n * s for n, s in zip(self.shape, self.spacing_mm, strict=True))
         x, y, z = (int(np.ceil(end / side_mm)) + 1 for end in ends)
         return Grid((x, y, z), (side_mm, side_mm, side_mm))
 
     def lifted(self, field: Field, own: Grid) -> Field:
-        """A field on its ``own`` grid, brought to this one: linear along each axis."""
+        """Interpolate a field from its ``own`` grid to this one, linearly along each axis."""
         if own == self:
             return field
         for axis in (2, 1, 0):

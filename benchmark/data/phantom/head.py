@@ -1,4 +1,4 @@
-"""A patient's head: how large it is, how it lies, and where each voxel is in it.
+"""A patient's head: its size, its pose, and each voxel's position in it.
 
 Anatomy is written in an adult's millimetres: x to the right, y forwards, z upwards, with the
 origin in the circle of Willis. A pose carries it to the scanner's millimetres:
@@ -24,21 +24,26 @@ EGG_MIDDLE_MM = -20.0
 
 @dataclass(frozen=True, kw_only=True)
 class Ellipsoid:
-    """An ellipsoid in an adult's mm, and the unit ball that it is an image of."""
+    """An ellipsoid in an adult's mm, as the image of the unit ball.
+
+    Attributes:
+        centre_mm: The centre.
+        radii_mm: The half axes along x, y and z.
+    """
 
     centre_mm: Triple
     radii_mm: Triple
 
     def to_ball(self, points: Points) -> Points:
-        """Adult's mm ``(..., 3)`` to the unit ball."""
+        """Map points ``(..., 3)`` from an adult's mm to the unit ball."""
         return np.asarray((points - self.centre_mm) / self.radii_mm)
 
     def from_ball(self, points: Points) -> Points:
-        """The unit ball ``(..., 3)`` to adult's mm."""
+        """Map points ``(..., 3)`` from the unit ball to an adult's mm."""
         return np.asarray(points * self.radii_mm + self.centre_mm)
 
     def depth_mm(self, adult: list[Field]) -> Field:
-        """How far beneath the surface each voxel lies, along the radius; negative outside."""
+        """Return each voxel's depth beneath the surface, along the radius; negative outside."""
         squared = ratio = np.full_like(adult[0], 1e-6)
         for a, c, r in zip(adult, self.centre_mm, self.radii_mm, strict=True):
             offset = (a - np.float32(c)) ** 2
@@ -53,20 +58,26 @@ SKIN = Ellipsoid(centre_mm=(0, -18, 0), radii_mm=(80, 98, 92))
 
 @dataclass(frozen=True, kw_only=True)
 class Pose:
-    """Where and how the head lies; ``stretch`` is per axis and holds the size's scale."""
+    """The position and direction of a head.
+
+    Attributes:
+        rotation: ``(3, 3)``.
+        stretch: The scale of each axis, with the size's scale.
+        centre_mm: The origin in the scanner's mm.
+    """
 
     rotation: Points
     stretch: Points
     centre_mm: Points
 
     def to_world(self, points: Points) -> Points:
-        """Adult's mm ``(n, 3)`` to the scanner's mm ``(n, 3)``."""
+        """Map points ``(n, 3)`` from an adult's mm to the scanner's mm."""
         scaled = points * self.stretch
         scaled[:, 0] /= 1 + EGG_PER_MM * (points[:, 1] - EGG_MIDDLE_MM)
         return np.asarray((scaled[:, None] * self.rotation).sum(axis=-1) + self.centre_mm)
 
     def adult_grid(self, grid: Grid) -> list[Field]:
-        """The three coordinates of every voxel's centre, in an adult's mm."""
+        """Return the three coordinates of every voxel's centre, in an adult's mm."""
         world = [
             (np.arange(n) * s - c).astype(np.float32)
             for n, s, c in zip(*grid, self.centre_mm, strict=True)
@@ -79,7 +90,7 @@ class Pose:
 
 
 def draw_pose(rng: np.random.Generator, size: Size, grid: Grid) -> Pose:
-    """A head of the size's scale, a little turned and a little off the centre."""
+    """Draw the pose of a head of the size's scale, slightly turned and off the centre."""
     stretch = size.head_scale * rng.normal(1.0, 0.025) * rng.normal(1.0, 0.02, 3)
     roll, pitch, yaw = np.deg2rad(rng.normal(0.0, (2.5, 4.0, 2.5)))
     extent = np.array(grid.shape) * grid.spacing_mm

@@ -1,4 +1,4 @@
-"""A patient's BIDS files, the same bytes every time."""
+"""A patient's BIDS files, with the same bytes every time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmark.data.phantom.settings import Triple
 
 
 def write_patient(root: Path, identity: str, phantom: Phantom) -> None:
-    """Writes the image and both masks where BIDS wants them."""
+    """Write the image and both masks in the BIDS folders."""
     derivatives = root / "derivatives"
     for folder, name, data in (
         (root, "angio", phantom.image),

@@ -1,4 +1,4 @@
-"""One simulated patient: a pure function of (seed, patient, scanner, size)."""
+"""One simulated patient, as a pure function of seed, patient, scanner and size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ from benchmark.data.phantom.vessels import grow_vessels
 
 
 class Phantom(NamedTuple):
-    """A patient's volumes ``(X, Y, Z)``: int16, uint8 in {0, 1} and uint8 in {0, 1}."""
+    """A patient's volumes ``(X, Y, Z)``.
+
+    Attributes:
+        image: int16.
+        vessels: uint8 in {0, 1}.
+        brain: uint8 in {0, 1}.
+        spacing_mm: A voxel's sides.
+    """
 
     image: NDArray[np.int16]
     vessels: NDArray[np.uint8]
@@ -27,7 +34,14 @@ class Phantom(NamedTuple):
 
 
 def simulate(seed: int, patient: int, scanner: Scanner, size: Size) -> Phantom:
-    """Grows a patient and scans it."""
+    """Grow a patient's head and vessels, and scan them.
+
+    Args:
+        seed: The cohort's seed.
+        patient: The patient's number, from 0.
+        scanner: The scanner.
+        size: The size of the volume and the anatomy.
+    """
     spacing = spacing_mm(size, scanner)
     grid = Grid(shape_of(size, spacing), spacing)
     pose = draw_pose(stream(seed, Purpose.HEAD, patient), size, grid)

@@ -1,9 +1,9 @@
-"""Elementary functions of which no processor changes a bit.
+"""Elementary functions with the same bits on every processor.
 
-NumPy's own take what vector instructions they find, and the last bit of a single-precision result
-depends on them. Some voxels in a million then round to the next grey value: too few to matter to a
-segmentation, enough that the cohort's digest is another, and its results stand in no table with
-those of other machines.
+NumPy's own use the vector instructions that they find, and the last bit of a single-precision
+result depends on these. Some voxels in a million would then round to the next grey value. That is
+too few to affect a segmentation, but it changes the cohort's digest. The results could then not be
+compared with those of other machines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BELOW = (2.15950938e-2, -0.274233539, 1.0)
 
 
 def exp(field: Field) -> Field:
-    """The exponential of each element, within 3 units of the last place where that is finite.
+    """Return the exponential of each element, within 3 units in the last place where finite.
 
     2^k times a ratio of polynomials in what is left of the exponent. Every product is rounded once,
     together with its sum, so that processors with a fused multiply-add and those without agree; the
@@ -33,7 +33,7 @@ def exp(field: Field) -> Field:
 
 
 def power(field: Field, exponent: float) -> Field:
-    """Each element to a power, in double precision, whose last bit is rounded off."""
+    """Raise each element to a power, in double precision, and round to single precision."""
     return np.asarray(field.astype(np.float64) ** float(np.float32(exponent)), np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Tubes to voxels: how much of each voxel a vessel covers, and how bright its blood is.
+"""From tubes to voxels: how much of each voxel a vessel covers, and how bright its blood is.
 
 A voxel is taken as a disc of its own cross-section, radius a = √(area / π). A tube of radius r
 whose centreline passes at distance d covers of it: min(1, (r/a)²) for d ≤ |r − a|, nothing for
@@ -29,7 +29,7 @@ class Drawn(NamedTuple):
     Attributes:
         coverage: The share of a voxel that is vessel, float32 in [0, 1].
         flow: Signal of the blood in it over fast arterial blood's, float32.
-        label: What an annotator would mark, bool.
+        label: The voxels that an annotator would mark, bool.
     """
 
     coverage: NDArray[np.float32]
@@ -46,10 +46,18 @@ def draw(
     labelled_signal: float = 0.0,
     labelled_step: float = 0.5,
 ) -> Drawn:
-    """Draws every segment; a voxel belongs to the vessel that covers most of it.
+    """Draw every segment. A voxel belongs to the vessel that covers most of it.
 
     A voxel is labelled where the step reaches ``labelled_step``, unless the tube is so thin and
     slow that coverage · flow stays below ``labelled_signal``.
+
+    Args:
+        segments: The vessels.
+        pose: The pose of the head.
+        grid: The voxels.
+        slow_radius_mm: r_slow of the module.
+        labelled_signal: The least coverage · flow that is labelled.
+        labelled_step: The least step that is labelled.
     """
     share, flow = (np.zeros(grid.shape, np.float32) for _ in range(2))
     drawn = Drawn(share, flow, np.zeros(grid.shape, bool))

@@ -1,6 +1,6 @@
-"""What can be simulated: anatomies, the sizes of a volume and the scanners of the hospitals.
+"""The constants of the simulation: anatomies, the sizes of volumes and the hospitals' scanners.
 
-Only constants, so that reading them costs nothing.
+There are only constants here, so that the import is cheap.
 """
 
 from __future__ import annotations
@@ -15,28 +15,30 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Anatomy:
-    """What the vessels and the head are like. The defaults are version 2's.
+    """The parameters of the vessels and the head. The defaults are version 2's.
 
     Attributes:
         feeder_radius_mm: The radius of a carotid artery where it divides, mean over people.
         feeder_spread: Its relative standard deviation.
         carotid: A carotid's radius over that, at even steps from the neck to where it divides.
         basilar: The basilar artery's radius over that, where it begins.
-        basilar_taper: What is left of the basilar's radius at its end.
+        basilar_taper: The basilar's radius at its end over that at its beginning.
         basilar_spread: The relative standard deviation of its radius.
         bridges: How often the anterior and a posterior communicating artery can be seen.
         hypoplastic: How often an A1 is much thinner than the other.
         richness: Leaves of the arterial trees over those of the smallest ones.
         richness_spread: Its standard deviation between people, in logarithms.
         flow_spread: Standard deviation, in logarithms, of the blood's signal between vessels.
-        sinus_flow: Between which shares of an artery's signal that of sinuses lies.
+        sinus_flow: The range of sinuses' signal, as shares of an artery's.
         vein_flow: The same of veins.
-        labelled_signal: The share of a voxel that is blood, times its signal over fast arterial
-            blood's, from which an annotator marks a vessel: nobody marks what cannot be seen.
-        labelled_step: How far within the wall a voxel lies that an annotator marks: 0 for any that
-            it touches, 0.5 for one with its middle on the wall, 1 for none but whole ones.
+        labelled_signal: The least share of a voxel that is blood, times its signal over fast
+            arterial blood's, at which an annotator marks a vessel. What cannot be seen is not
+            marked.
+        labelled_step: The least depth within the wall at which an annotator marks a voxel: 0 for
+            any voxel that it touches, 0.5 for one with its middle on the wall, 1 for whole ones
+            only.
         veins: Whether there are deep and cortical veins and choroid plexus, all unlabelled.
-        marrow: Whether bright marrow lies within what a brain mask holds.
+        marrow: Whether bright marrow lies inside the brain mask.
     """
 
     feeder_radius_mm: float
@@ -76,21 +78,22 @@ PUBLISHED = Anatomy(
     veins=True,
     marrow=False,
 )
-"""Version 3: after published figures."""
+"""The anatomy of version 3, after published figures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """What of a head is scanned.
+    """The part of a head that is scanned, and its voxels.
 
     Attributes:
-        shape: Voxels along x, y and z; ``None`` where a scanner's own voxels fill ``extent_mm``.
         spacing_mm: A voxel's nominal sides; a scanner departs from them by its ``voxel_scale``.
         head_scale: The head's size over an adult's.
-        slab_bottom_mm: Where the lowest slice lies, below the circle of Willis, in an adult's mm.
+        slab_bottom_mm: The position of the lowest slice relative to the circle of Willis, in an
+            adult's mm; negative below it.
         anatomy: The vessels and the head.
+        shape: Voxels along x, y and z; ``None`` where a scanner's own voxels fill ``extent_mm``.
         extent_mm: The sides of the volume, where ``shape`` is ``None``.
-        tissue_mm: The sides of the grid on which tissue is computed; on the voxels if ``None``.
+        tissue_mm: The sides of the grid on which tissue is computed; the voxels' if ``None``.
     """
 
     spacing_mm: Triple = (0.60, 0.60, 0.80)
@@ -146,12 +149,12 @@ class Scanner:
         grey, fluid, fat, muscle, bone: Signals of these tissues.
         blood: Signal of fast arterial blood.
         inflow_loss_per_mm: Relative loss of blood's signal per mm (an adult's) upwards.
-        slow_radius_mm: The radius at which slow flow has taken half of what it can take.
+        slow_radius_mm: The radius at which slow flow halves the signal.
         texture: Standard deviation of the tissue's texture.
         bias: Relative amplitude of the receive field.
         noise: Standard deviation of the noise in either channel.
         blur_voxels: Standard deviation of the point spread.
-        stripped: Whether all outside the brain has been set to 0.
+        stripped: Whether everything outside the brain has been set to 0.
     """
 
     name: str
@@ -260,7 +263,8 @@ FIELD = (
         blur_voxels=0.45,
     ),
 )
-"""Version 3's hospitals. In plane IXI has 0.47 mm, PEGASUS 0.5, BraVa 0.62; 0.6 to 1 mm thick."""
+"""The hospitals of version 3. In plane IXI has 0.47 mm, PEGASUS 0.5, BraVa 0.62; slices are 0.6 to
+1 mm thick."""
 
 FIELD_UNSEEN = Scanner(
     name="island",
@@ -281,7 +285,7 @@ FIELD_UNSEEN = Scanner(
 
 
 def find_size(name: str) -> Size:
-    """The size of that name.
+    """Return the size with a name.
 
     Raises:
         UsageError: If there is none.
@@ -292,13 +296,13 @@ def find_size(name: str) -> Size:
 
 
 def spacing_mm(size: Size, scanner: Scanner) -> Triple:
-    """A voxel's sides on that scanner."""
+    """Return a voxel's sides on a scanner."""
     x, y, z = (round(s * f, 3) for s, f in zip(size.spacing_mm, scanner.voxel_scale, strict=True))
     return (x, y, z)
 
 
 def shape_of(size: Size, spacing_mm: Triple) -> tuple[int, int, int]:
-    """How many voxels of these sides a volume has."""
+    """Return how many voxels of these sides a volume has."""
     if size.shape is not None:
         return size.shape
     x, y, z = (round(side / step) for side, step in zip(size.extent_mm, spacing_mm, strict=True))
@@ -306,10 +310,10 @@ def shape_of(size: Size, spacing_mm: Triple) -> tuple[int, int, int]:
 
 
 def hospitals(size: Size) -> tuple[Scanner, ...]:
-    """The scanners of the hospitals that a cohort is made of."""
+    """Return the scanners of a cohort's hospitals."""
     return HOSPITALS if size.anatomy != PUBLISHED else FIELD
 
 
 def unseen(size: Size) -> Scanner:
-    """The scanner of the shifted test set."""
+    """Return the scanner of the shifted test set."""
     return UNSEEN if size.anatomy != PUBLISHED else FIELD_UNSEEN

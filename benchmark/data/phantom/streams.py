@@ -1,4 +1,4 @@
-"""Streams of randomness: each from (seed, purpose, patient) alone."""
+"""Random streams, each derived from seed, purpose and patient alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Purpose(IntEnum):
-    """What a stream is for; a number keeps its meaning for as long as the phantom's version."""
+    """The purpose of a stream. A number keeps its meaning for as long as the phantom's version."""
 
     HEAD = 1
     VESSELS = 2
@@ -17,5 +17,5 @@ class Purpose(IntEnum):
 
 
 def stream(seed: int, purpose: Purpose, patient: int) -> np.random.Generator:
-    """The generator of one purpose for one patient."""
+    """Return the random generator of one purpose for one patient."""
     return np.random.default_rng(np.random.SeedSequence([seed, int(purpose), patient]))

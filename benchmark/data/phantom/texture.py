@@ -1,6 +1,6 @@
 """Smooth random fields: white noise on a coarse lattice, interpolated by cubic B-splines.
 
-Every step is elementwise, so no number of threads changes a bit.
+Every step is elementwise, so the number of threads changes no bit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ def smooth_noise(
     *,
     grain_mm: float,
 ) -> Field:
-    """A field of mean about 0 and standard deviation about 1 that varies over ``grain_mm``."""
+    """Draw a field of mean about 0 and standard deviation about 1 that varies over ``grain_mm``.
+
+    Args:
+        rng: The random generator.
+        shape: The shape of the field.
+        spacing_mm: The sides of its cells.
+        grain_mm: The spacing of the lattice.
+    """
     counts = [int(np.ceil(n * s / grain_mm)) + 4 for n, s in zip(shape, spacing_mm, strict=True)]
     field = rng.standard_normal(counts, dtype=np.float32)
     for axis in (2, 1, 0):
@@ -34,7 +41,13 @@ def smooth_noise(
 
 
 def noise_at(rng: np.random.Generator, positions_mm: Sequence[Field], *, grain_mm: float) -> Field:
-    """Such a field where the positions are; they need not lie on a grid."""
+    """Draw a field like ``smooth_noise`` at positions that need not lie on a grid.
+
+    Args:
+        rng: The random generator.
+        positions_mm: The coordinates along each axis.
+        grain_mm: The spacing of the lattice.
+    """
     lattice = [np.float32(1 / grain_mm) * p for p in positions_mm]
     for place in lattice:
         place += np.float32(2 - np.floor(place.min()))

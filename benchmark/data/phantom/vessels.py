@@ -1,4 +1,4 @@
-"""A patient's vessels: the circle of Willis, all that it feeds, and what lies outside."""
+"""A patient's vessels: the circle of Willis, all that it feeds, and vessels outside the brain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmark.data.phantom.settings import Anatomy
 
 
 def grow_vessels(rng: np.random.Generator, anatomy: Anatomy) -> list[Segment]:
-    """All of a patient's vessels; those of the brain are labelled."""
+    """Grow all of a patient's vessels; the brain's arteries are labelled."""
     grown = [*_brain(rng, anatomy), *_scalp(rng, anatomy), *_sinuses(rng, anatomy)]
     if anatomy.veins:
         grown += _veins(rng, anatomy)

@@ -1,1 +1,1 @@
-"""What a private fit costs: accountants, calibration, units and composition."""
+"""The privacy cost of fits: accountants, calibration, units and composition."""

@@ -1,4 +1,4 @@
-"""The least noise that keeps a number of private steps within ε: accounting turned round."""
+"""Calibration: the least noise that keeps a number of private steps within ε."""
 
 import math
 from collections.abc import Callable

@@ -1,17 +1,18 @@
-"""What choices cost: ε alone, at δ = 0, in exact fractions, with the bounds for the other unit.
+"""The cost of private choices: ε at δ = 0, in exact fractions, with bounds for the other unit.
 
-Permute-and-flip among sums that one unit raises by at most Δ, each by an amount of its own and none
-downwards, is what noise of the exponential law of scale σ Δ makes of their largest (``choice`` has
-the proof). It is (1/σ)-DP, and T such choices, each made when the earlier ones were known, are
-(T/σ)-DP: probabilities multiply. σ is that law's standard deviation too, over Δ.
+One unit raises the sums by at most Δ, each by an amount of its own, and lowers none.
+Permute-and-flip then chooses as the largest sum does after exponential noise of scale σ Δ is added
+to each (``choice`` has the proof). It is (1/σ)-DP. T such choices, each of which may depend on the
+earlier ones, are (T/σ)-DP, because probabilities multiply. σ is also the standard deviation of that
+noise, over Δ.
 
 **A patient of k patches, each a unit,** raises every sum by at most k Δ and lowers none, so choices
 that are ε-DP for a patch are kε-DP for the patient.
 
 **A patch of a patient who is the unit** decides what its patient adds. Zeroing out or changing it
-turns the patient's scores into some others, up for one candidate and down for another: the
-difference of two sums moves by at most 2 Δ, so the choices are 2ε-DP for the patch. It is the price
-of taking the patient away and putting another one in.
+changes the patient's scores, up for one candidate and down for another. The difference of two sums
+moves by at most 2 Δ, so the choices are 2ε-DP for the patch. That is the cost of removing the
+patient and adding another one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 
 FINENESS = 1 << 20
-"""Δ / γ: so many steps of the grid are a full score, the most that a unit gives a candidate."""
+"""Δ / γ: the number of grid steps in a full score, the most that a unit gives a candidate."""
 
 FULL_SCORE = 1.0
 _COMPOSED_POINTS = 1_000_000
@@ -38,7 +39,14 @@ _INTERVAL = 1e-4
 
 
 def noise_of_choices(epsilon: float, choices: int) -> float:
-    """The least σ with which so many choices together are ε-DP.
+    """Return the least σ with which some choices together are ε-DP.
+
+    Args:
+        epsilon: The target ε; finite and above 0.
+        choices: T, the number of choices.
+
+    Returns:
+        The least float σ with T/σ ≤ ε.
 
     Raises:
         UsageError: If there is none, as for ε = 0.
@@ -51,7 +59,15 @@ def noise_of_choices(epsilon: float, choices: int) -> float:
 
 
 def epsilon_of_choices(noise_multiplier: float, choices: int) -> float:
-    """T/σ, rounded up; infinity without noise."""
+    """Return the ε of some choices together, T/σ, rounded up.
+
+    Args:
+        noise_multiplier: σ, at least 0.
+        choices: T, at least 0.
+
+    Returns:
+        The least float that is not below T/σ; 0 for no choices, infinity without noise.
+    """
     if choices == 0:
         return 0.0
     if noise_multiplier == 0:
@@ -60,10 +76,17 @@ def epsilon_of_choices(noise_multiplier: float, choices: int) -> float:
 
 
 def with_noise(plain: Guarantee, epsilon: float) -> Guarantee:
-    """The choices of a plan without privacy, with the least noise for a finite ε.
+    """Add the least noise for a finite ε to a plan of choices without privacy.
+
+    Args:
+        plain: The plan; its ``steps`` are the choices.
+        epsilon: The target ε for ``plain.unit``.
+
+    Returns:
+        The guarantee, recomputed from its noise.
 
     Raises:
-        UsageError: If there is none.
+        UsageError: If no noise reaches the target.
     """
     sigma = noise_of_choices(epsilon, plain.steps)
     made = replace(
@@ -79,10 +102,17 @@ def with_noise(plain: Guarantee, epsilon: float) -> Guarantee:
 
 
 def recomputed_choices(claimed: Guarantee) -> Guarantee:
-    """What choices with these numbers cost, whatever is claimed; ∞ if they are no such choices.
+    """Recompute what choices with a guarantee's numbers cost, whatever ε it claims.
+
+    Args:
+        claimed: The guarantee.
+
+    Returns:
+        The same numbers with the recomputed ε of both units. ε is infinite if sensitivity, clip
+        norm, grid or distance are not those of such choices.
 
     Raises:
-        ValueError: For a σ or T that no choice can have.
+        UsageError: For a σ or T that no choice can have.
     """
     sigma, choices = claimed.noise_multiplier, claimed.steps
     if not (0 <= sigma < math.inf and choices >= 0 and choices == int(choices)):
@@ -102,10 +132,14 @@ def recomputed_choices(claimed: Guarantee) -> Guarantee:
 
 
 def pure_steps(epsilon: float, count: int) -> Steps:
-    """So many ε-DP steps, for composing them with others.
+    """Describe ε-DP steps so that they can be composed with others.
 
-    Whatever is ε-DP is dominated by randomised response that tells the truth with a probability of
-    e^ε / (1 + e^ε) (Kairouz, Oh and Viswanath 2015, arXiv:1311.0776, theorem 3.4).
+    Randomised response that tells the truth with probability e^ε / (1 + e^ε) dominates every ε-DP
+    mechanism (Kairouz, Oh and Viswanath 2015, arXiv:1311.0776, theorem 3.4).
+
+    Args:
+        epsilon: ε of one step.
+        count: How many steps.
     """
     from dp_accounting.pld.common import DifferentialPrivacyParameters
     from dp_accounting.pld.privacy_loss_distribution import from_privacy_parameters
@@ -119,5 +153,10 @@ def pure_steps(epsilon: float, count: int) -> Steps:
 
 
 def times(epsilon: float, count: int) -> float:
-    """A multiple of an ε that rounding does not make smaller."""
+    """Multiply an ε by a whole number, rounded up.
+
+    Args:
+        epsilon: At least 0; ``inf`` stays ``inf``.
+        count: The factor.
+    """
     return epsilon if math.isinf(epsilon) else least_float(Fraction(epsilon) * count)

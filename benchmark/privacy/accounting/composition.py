@@ -1,4 +1,4 @@
-"""What several fits cost together: composed by the accountant, never added up."""
+"""The privacy cost of several fits together, composed by the accountant instead of added up."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ from benchmark.privacy.accounting.units import (
 def total_epsilon(
     guarantees: Sequence[Guarantee], delta: float, *, unit: Unit = "patient"
 ) -> float:
-    """The ε of several fits together for one unit that is in all of them, by the accountant.
+    """Compose the ε of several fits for one unit that took part in all of them.
 
     Args:
         guarantees: The fits.
         delta: δ of the whole.
         unit: ``patient``, whatever the fits' own units; or ``patch``, if it is theirs.
 
+    Returns:
+        An upper bound on ε.
+
     Raises:
-        ValueError: For patches of a fit whose unit is the patient.
+        ValueError: If ``unit`` is ``patch`` and a fit's unit is the patient.
     """
     if unit == "patch" and any(said.unit == "patient" for said in guarantees):
         raise ValueError("Expected fits whose unit is the patch, got one whose unit is a patient.")

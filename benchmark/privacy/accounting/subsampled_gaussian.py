@@ -20,10 +20,11 @@ And where every unit is in every step (q = 1), T steps are one Gaussian mechanis
 Opacus's PRV has zones where it answers ``inf``, raises, or reports little but its own error. There
 another accountant answers, and :class:`Spent` says which.
 
-Below ``least_delta`` the rounding of FFTs is no longer far below δ, so closed forms alone answer,
-whoever was asked: ``rdp`` at whole orders, whose moments are sums of positive terms, and
-``gaussian`` at q = 1, which bounds every smaller q: P is a mixture of Q and of the P of q = 1, and
-the hockey-stick divergence is convex in either argument. The smaller of the two counts.
+Below ``least_delta`` the rounding of FFTs is no longer far below δ. So closed forms alone answer,
+whichever accountant was asked. One is ``rdp`` at whole orders, whose moments are sums of positive
+terms. The other is ``gaussian`` at q = 1, which bounds every smaller q: P is a mixture of Q and of
+the P of q = 1, and the hockey-stick divergence is convex in either argument. The smaller of the two
+counts.
 
 The libraries are slow to import, so the functions that need them import them.
 """
@@ -56,14 +57,14 @@ _TAIL_ERROR = 1e-12  # relative, of scipy's ndtr and log_ndtr; measured: 4e-14
 
 
 class Spent(NamedTuple):
-    """An upper bound on ε, and the accountant that vouches for it."""
+    """An upper bound on ε, and the name of the accountant that computed it."""
 
     epsilon: float
     accountant: str
 
 
 class Run(NamedTuple):
-    """What decides ε."""
+    """The numbers that decide ε: σ, q, T and δ."""
 
     noise_multiplier: float
     sampling_rate: float
@@ -72,7 +73,7 @@ class Run(NamedTuple):
 
 
 class NoAnswerError(ArithmeticError):
-    """An accountant cannot vouch for a finite bound here."""
+    """An accountant cannot give a finite bound for these numbers."""
 
 
 def account(
@@ -93,7 +94,8 @@ def account(
         accountant: ``prv``, ``pld``, ``rdp`` or ``gaussian``: the one to ask first.
 
     Returns:
-        The bound and who vouches for it: another name than ``accountant`` where that has no answer.
+        The bound and the accountant that gave it. That is another one than ``accountant`` where the
+        latter has no answer.
 
     Raises:
         UsageError: For a number outside its range, or an unknown accountant.
@@ -113,7 +115,7 @@ def epsilon_spent(
     delta: float,
     accountant: str = "prv",
 ) -> float:
-    """Returns the ε of ``account`` alone."""
+    """Return the ε of ``account`` alone; the arguments are the same."""
     return account(
         noise_multiplier=noise_multiplier,
         sampling_rate=sampling_rate,
@@ -124,7 +126,17 @@ def epsilon_spent(
 
 
 def checked_run(noise_multiplier: float, sampling_rate: float, steps: int, delta: float) -> Run:
-    """Raises ``UsageError`` with a sentence for the first number that cannot be meant."""
+    """Check the numbers of a run and collect them.
+
+    Args:
+        noise_multiplier: σ in [0, inf).
+        sampling_rate: q in (0, 1].
+        steps: T, a whole number of 0 or more.
+        delta: δ in (0, 1).
+
+    Raises:
+        UsageError: For the first number that is outside its range.
+    """
     if not 0 <= noise_multiplier < math.inf:
         raise UsageError(f"Expected noise_multiplier in [0, inf), got {noise_multiplier}.")
     if not 0 < sampling_rate <= 1:
@@ -137,16 +149,21 @@ def checked_run(noise_multiplier: float, sampling_rate: float, steps: int, delta
 
 
 def check_name(accountant: str) -> None:
-    """Raises ``UsageError`` for an unknown accountant."""
+    """Refuse an unknown accountant.
+
+    Raises:
+        UsageError: Naming the accountants that exist.
+    """
     if accountant not in _ACCOUNTANTS:
         names = ", ".join(_ACCOUNTANTS)
         raise UsageError(f"No accountant is called {accountant!r}; there are: {names}.")
 
 
 def spent_in(run: Run, accountant: str) -> Spent:
-    """Asks ``accountant``, then the others; infinity is a bound when none has an answer.
+    """Ask ``accountant`` for a bound, and then the others, until one has an answer.
 
-    Below ``least_delta`` the closed forms answer, whoever is asked.
+    Below ``least_delta`` the closed forms answer, whichever accountant is asked. If none has an
+    answer, the bound is infinity.
     """
     if run.delta < least_delta(run.steps):
         return _in_closed_form(run)
@@ -159,7 +176,12 @@ def spent_in(run: Run, accountant: str) -> Spent:
 
 
 def least_delta(steps: int) -> float:
-    """The least δ of which the rounding of so many steps' FFTs takes less than the margin.
+    """Return the least δ at which accountants that use FFTs may answer.
+
+    At this δ, the rounding of that many steps' FFTs takes less than the margin.
+
+    Args:
+        steps: T, the number of composed steps.
 
     Examples:
         >>> least_delta(2000), least_delta(1_000_000)
@@ -179,7 +201,17 @@ def _in_closed_form(run: Run) -> Spent:
 
 
 def quietly(bound: Callable[[], float]) -> float:
-    """Calls a library without its floating-point chatter; what is not finite is no answer."""
+    """Call a library's accountant without its floating-point warnings.
+
+    Args:
+        bound: Computes ε.
+
+    Returns:
+        ε, at least 0.
+
+    Raises:
+        NoAnswerError: If the call fails or its result is not finite.
+    """
     import numpy as np
 
     try:
@@ -240,10 +272,17 @@ def _pld(run: Run) -> float:
 
 
 def least_epsilon(delta_of: Callable[[float], float], delta: float) -> float:
-    """Bisects for the least ε with δ(ε) ≤ ``delta``, from above, to one part in a million.
+    """Find the least ε with δ(ε) ≤ ``delta`` by bisection.
 
-    A δ(ε) that is no number is more than any. dp-accounting's own search overflows where ε is
-    about 700.
+    dp-accounting's own search overflows where ε is about 700.
+
+    Args:
+        delta_of: δ as a decreasing function of ε. A NaN counts as too large.
+        delta: The target δ.
+
+    Returns:
+        A value that is not below the least ε, and above it by one part in a million at most;
+        ``inf`` if there is none.
     """
     low, high = 0.0, 1.0
     if delta_of(low) <= delta:
@@ -297,9 +336,14 @@ ACCOUNTANTS = tuple(_ACCOUNTANTS)
 
 
 def gaussian_delta(epsilon: float, mu: float) -> float:
-    """δ(ε) of N(μ, 1) against N(0, 1): Φ(μ/2 - ε/μ) - e^ε Φ(-μ/2 - ε/μ) (Balle and Wang 2018).
+    """Compute δ(ε) of N(μ, 1) against N(0, 1), as an upper bound.
 
-    Never below the truth: every rounding error is counted against it, the cancellation's too.
+    δ(ε) = Φ(μ/2 - ε/μ) - e^ε Φ(-μ/2 - ε/μ) (Balle and Wang 2018, arXiv:1805.06530, theorem 8). All
+    rounding errors are added to it, those of the cancellation too.
+
+    Args:
+        epsilon: ε, at least 0.
+        mu: μ, above 0.
     """
     from scipy.special import log_ndtr, ndtr
 

@@ -1,4 +1,4 @@
-"""What a run that protects one unit says about the other, and which δ a number of units allows.
+"""Bounds on ε for the unit that a run does not protect, and the δ that a number of units allows.
 
 Neither bound multiplies the run's own ε: each composes, by dp-accounting's privacy loss
 distributions, the pair of distributions that is worst for the other unit. Lengths are in units of
@@ -72,7 +72,13 @@ _MASS_ERROR = 1e-6
 
 
 def default_delta(units: int) -> float:
-    """Returns min(1e-5, 1 / (10 N)), the largest δ that N units allow.
+    """Return min(1e-5, 1 / (10 N)), the largest δ that N units allow.
+
+    Args:
+        units: N, at least 1.
+
+    Raises:
+        UsageError: If there is no unit.
 
     Examples:
         >>> default_delta(100), default_delta(41_000)
@@ -84,7 +90,15 @@ def default_delta(units: int) -> float:
 
 
 def check_delta(delta: float, units: int) -> None:
-    """Raises ``UsageError`` for a δ outside (0, 1) or above what ``units`` allow."""
+    """Refuse a δ that is too large for the number of units.
+
+    Args:
+        delta: δ.
+        units: N, at least 1.
+
+    Raises:
+        UsageError: For a δ outside (0, 1) or above ``default_delta(units)``.
+    """
     largest = default_delta(units)
     if not 0 < delta < 1:
         raise UsageError(f"Expected delta in (0, 1), got {delta}.")
@@ -166,12 +180,12 @@ class Steps(NamedTuple):
     """T steps, each dominated by one pair of distributions.
 
     Attributes:
-        pair: The pair's privacy loss distribution on a grid of the given interval.
+        pair: Computes the pair's privacy loss distribution on a grid of the given interval.
         times: T.
         distance: A step is no easier to tell apart than N(``distance``, σ²) from N(0, σ²).
         noise_multiplier: σ.
-        interval: The grid that is as fine as is feasible.
-        beyond: A step leaves the pair with a probability of at most this.
+        interval: The finest grid interval that is feasible.
+        beyond: An upper bound on the probability that a step is not dominated by the pair.
         pure: ε of a step that is ε-DP at δ = 0; ``distance`` is 0 then.
     """
 
@@ -185,7 +199,10 @@ class Steps(NamedTuple):
 
 
 def own_unit(run: Run) -> Steps:
-    """(1 - q) N(0, σ²) + q N(1, σ²) against N(0, σ²), and the reverse: the run's own unit."""
+    """Describe a run's steps for the unit that it protects.
+
+    The pair is (1 - q) N(0, σ²) + q N(1, σ²) against N(0, σ²), in both directions.
+    """
     from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
 
     def pair(interval: float) -> "PrivacyLossDistribution":
@@ -201,7 +218,14 @@ def own_unit(run: Run) -> Steps:
 
 
 def patient_of_patch_run(run: Run, patches: int) -> Steps:
-    """Σ_b P(B = b) N(b, σ²) against N(0, σ²), and the reverse."""
+    """Describe the steps of a run whose units are patches, for a patient.
+
+    The pair is Σ_b P(B = b) N(b, σ²) against N(0, σ²), in both directions.
+
+    Args:
+        run: σ, q, T and δ of the run.
+        patches: k, the most patches that a patient has.
+    """
     import numpy as np
     from dp_accounting.pld.privacy_loss_distribution import from_mixture_gaussian_mechanism
     from scipy.stats import binom
@@ -225,7 +249,10 @@ def patient_of_patch_run(run: Run, patches: int) -> Steps:
 
 
 def patch_of_patient_run(run: Run) -> Steps:
-    """(1 - q) N(0, σ²) + q N(1, σ²) against (1 - q) N(0, σ²) + q N(-1, σ²)."""
+    """Describe the steps of a run whose units are patients, for a patch.
+
+    The pair is (1 - q) N(0, σ²) + q N(1, σ²) against (1 - q) N(0, σ²) + q N(-1, σ²).
+    """
     from dp_accounting import NeighboringRelation
     from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
 
@@ -243,16 +270,19 @@ def patch_of_patient_run(run: Run) -> Steps:
 
 
 def composed_epsilon(runs: Sequence[Steps], delta: float) -> float:
-    """The ε of several runs together, each chosen when the earlier ones were known.
+    """Compose the ε of several runs, each of which may depend on the results of earlier ones.
 
-    Composes the pairs of all steps, or the plain Gaussians that dominate them where that is less:
-    those have a closed form, and dp-accounting has no answer for losses beyond floating point, nor
-    for patches that are drawn in every step. Below ``least_delta``, where the rounding of its FFTs
-    is no longer far below δ, the closed form alone answers.
+    The smaller of two bounds counts. One composes the pairs of all steps. The other composes the
+    plain Gaussians that dominate them and has a closed form. dp-accounting has no answer for losses
+    beyond floating point, nor for patches that are drawn in every step. Below ``least_delta`` the
+    rounding of its FFTs is no longer far below δ, so the closed form alone answers.
 
     Args:
-        runs: At least one step in each; none gives 0.
+        runs: The runs, each of at least one step.
         delta: δ of the whole.
+
+    Returns:
+        An upper bound on ε; 0 for no runs.
     """
     if not runs:
         return 0.0
@@ -293,7 +323,7 @@ def _in_closed_form(runs: Sequence[Steps], delta: float) -> float:
 
 
 def pure_epsilon(runs: Sequence[Steps]) -> float:
-    """The ε of all pure steps together, at δ = 0."""
+    """Return the ε of all pure steps together, at δ = 0."""
     return least_float(sum((Fraction(run.pure) * run.times for run in runs), Fraction(0)))
 
 

@@ -1,1 +1,1 @@
-"""Training by private steps: sampling, clipped sums, noise, and going on after a kill."""
+"""Training by private steps: sampling, clipped sums, noise, and continuing after a kill."""

@@ -1,4 +1,4 @@
-"""What one private step sees: the drawn units' labelled patches, and fakes beside them."""
+"""The input of one private step: labelled patches of the drawn units, with fakes beside them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from benchmark.privacy.dpsgd.sampling import BLANK
 
 
 class Batch(NamedTuple):
-    """What one critic step sees.
+    """The samples of one critic step.
 
     Attributes:
         real: ``(n, channels, H, W)``; may be empty.
         owner: int64 ``(n,)``, the unit that each real sample belongs to.
-        fake: ``(f, channels, H, W)``, ``f`` public and at least 1; ``None`` where there are none.
-        present: bool ``(n,)``, the real samples that are not blank; ``None`` for all. A blank one
-            holds the place of a drawn unit, or a part of one, that has no patch.
+        fake: ``(f, channels, H, W)``, with ``f`` public and at least 1; ``None`` for no fakes.
+        present: bool ``(n,)``, the real samples that are not blank; ``None`` for all. A blank
+            sample keeps the slot of a drawn unit, or of a part of one, that has no patch.
     """
 
     real: Tensor
@@ -32,28 +32,32 @@ class Batch(NamedTuple):
 
     @property
     def samples(self) -> Tensor:
-        """Reals first, zeros for blank ones, then fakes."""
+        """All samples: the real ones, with zeros for blank ones, and then the fakes."""
         real = self.real.masked_fill(~self.there.view(-1, 1, 1, 1), 0.0)
         return real if self.fake is None else torch.cat([real, self.fake])
 
     @property
     def there(self) -> Tensor:
-        """``present``, whole."""
+        """``present`` as a tensor: all true if it is ``None``."""
         return (
             torch.ones_like(self.owner, dtype=torch.bool) if self.present is None else self.present
         )
 
     def on(self, device: str | torch.device) -> Batch:
-        """The same on a device."""
+        """Return the batch on a device."""
         fake, present = (t if t is None else t.to(device) for t in (self.fake, self.present))
         return Batch(self.real.to(device), self.owner.to(device), fake, present)
 
     def beside(self, fake: Tensor) -> Batch:
-        """The same with fakes, on their device."""
+        """Return the batch with these fakes, on their device."""
         return self.on(fake.device)._replace(fake=fake)
 
     def arranged(self) -> tuple[Batch, int]:
-        """The same with equally many samples for each unit, one after the other, and how many."""
+        """Pad and sort the batch so that each unit has equally many samples, one after the other.
+
+        Returns:
+            The arranged batch, and the number of samples of each unit.
+        """
         if torch.equal(self.owner, torch.arange(len(self.owner), device=self.owner.device)):
             return self, 1  # each sample is a unit of its own, which needs no sorting
         counts = torch.unique(self.owner, return_counts=True)[1]
@@ -91,13 +95,13 @@ def drawn_by(sampler: UnitSampler, patches: Patches) -> Batch:
 
 
 def labelled(patches: Patches, indices: NDArray[np.int64]) -> Tensor:
-    """Some labelled patches ``(n, 2, H, W)``: the image, then the mask as ±1.
+    """Select labelled patches ``(n, 2, H, W)``: the image, then the mask as ±1.
 
-    A blank one is zero and takes as long as another: some patch is read for it.
+    A blank one is zero. A patch is read for it all the same, so that it takes as long.
 
     Args:
-        patches: To choose from.
-        indices: Which; ``BLANK`` for none.
+        patches: The patches to select from.
+        indices: Their indices; ``BLANK`` for none.
     """
     size = patches.images.shape[2:]
     if len(patches.images) == 0:

@@ -1,8 +1,9 @@
-"""What a convolution adds to every unit's gradient, by loops compiled for this processor.
+"""Per-unit gradients of convolutions, by loops that are compiled for this processor.
 
-PyTorch has no operator for this. Composed of columns and matrix products, more time goes to moving
-numbers than to multiplying them. The loops move one unit's input into a *scratch buffer*, where
-it has its padding and stays in the cache, and run over its positions with their sums in registers.
+PyTorch has no operator for this. If it is composed of columns and matrix products, more time is
+spent on moving numbers than on multiplying them. The loops move one unit's input into a *scratch
+buffer*, where it has its padding and stays in the cache. They then run over its positions with
+their sums in registers.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from benchmark.privacy.dpsgd.loops import LANES, TILE, Geometry, Numbers
 
 
 class Made(NamedTuple):
-    """Gradients of a weight ``(out, channels, ky, kx)``.
+    """Gradients of a weight ``(out, channels, ky, kx)``, one row for each unit.
 
     Attributes:
-        rows: Every unit's, its axes in another order.
-        order: Where in a row the weight's axes stand.
-        squares: Their squared norms, ``(U,)``.
+        rows: Every unit's gradient, with its axes in another order.
+        order: The positions of the weight's axes in a row.
+        squares: The squared norms of the rows, ``(U,)``.
     """
 
     rows: Numbers
@@ -31,12 +32,12 @@ class Made(NamedTuple):
 
 
 def rows(inputs: Numbers, output_gradients: Numbers, g: Geometry) -> Made:
-    """The gradient of a convolution's weight for every unit.
+    """Compute the gradient of a convolution's weight for every unit.
 
     Args:
         inputs: A, ``(U, k, height, width, channels)``.
         output_gradients: S, ``(U, k, rows, columns, out)``.
-        g: The convolution; ``has_rows``.
+        g: The convolution; ``g.has_rows`` must be true.
 
     Raises:
         ValueError: For shapes that are not the convolution's.
@@ -54,9 +55,12 @@ def rows(inputs: Numbers, output_gradients: Numbers, g: Geometry) -> Made:
 
 
 def squared_norms(inputs: Numbers, output_gradients: Numbers, g: Geometry) -> Numbers:
-    """The squared norms ``(U,)`` of what ``rows`` makes of the same, from Gram matrices.
+    """Compute the squared norms ``(U,)`` of the gradients, from Gram matrices.
 
-    The convolution ``has_norms``.
+    Args:
+        inputs: A, as for ``rows``.
+        output_gradients: S, as for ``rows``.
+        g: The convolution; ``g.has_norms`` must be true.
 
     Raises:
         ValueError: For shapes that are not the convolution's.
@@ -74,13 +78,16 @@ def squared_norms(inputs: Numbers, output_gradients: Numbers, g: Geometry) -> Nu
 def lengths(
     inputs: Numbers, output_gradients: Numbers, g: Geometry, tiny: float
 ) -> NDArray[np.float64]:
-    """At least Σ_t a_t s_t, Σ_t a_t and Σ_t s_t of every unit: ``(3, U)``.
+    """Bound Σ_t a_t s_t, Σ_t a_t and Σ_t s_t of every unit from above.
 
     Args:
         inputs: A, ``(U, k, height, width, channels)``; a_t is the norm of A_t.
         output_gradients: S, ``(U, k, rows, columns, out)``; s_t is the norm of S_t.
         g: The convolution.
-        tiny: What each square may have lost where it was too small to hold.
+        tiny: How much each product may have lost because it was too small to represent.
+
+    Returns:
+        The three bounds, float64 ``(3, U)``.
 
     Raises:
         ValueError: For shapes that are not the convolution's.
@@ -92,10 +99,14 @@ def lengths(
 
 
 def summed(weights: NDArray[np.float64], rows: Numbers) -> NDArray[np.float64]:
-    """Σ_u ``weights[u]`` · ``rows[u]`` in double precision, of rows ``(U, d)``.
+    """Compute Σ_u ``weights[u]`` · ``rows[u]`` in double precision.
+
+    Args:
+        weights: float64 ``(U,)``.
+        rows: float32 ``(U, d)``.
 
     Raises:
-        ValueError: Unless there is one weight for each row.
+        ValueError: If there is not one weight for each row, or the rows are not float32.
     """
     if rows.ndim != 2 or weights.shape != rows.shape[:1] or rows.dtype != np.float32:
         raise ValueError(f"Weights {weights.shape} do not fit rows {rows.shape} of {rows.dtype}.")

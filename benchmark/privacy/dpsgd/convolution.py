@@ -1,4 +1,4 @@
-"""The rule of a convolution, in whichever form is fastest for its size, device and number type.
+"""The gradient rule of a convolution, in the form that is fastest for its size, device and type.
 
 In single precision on a CPU, compiled loops give the rows of a narrow convolution and the norms of
 one with few positions. Anything else is composed of PyTorch's operators: columns and a product, a
@@ -25,29 +25,33 @@ GRAM_ADVANTAGE = 25
 """Gram matrices are used up to this many multiplications for each number that rows would hold."""
 
 FEW = 16
-"""With fewer outputs rows are short, and cost less than another ordinary gradient."""
+"""With fewer outputs than this, rows are short and cost less than another ordinary gradient."""
 
 NEAR = 1 << 17
-"""So many numbers of one unit's row stay near the processor while a loop adds to them; for longer
-rows a matrix product is faster."""
+"""How many numbers of a unit's row stay in the cache while a loop adds to them.
+
+For longer rows a matrix product is faster.
+"""
 
 BLOCK_POSITIONS = 1 << 10
 MOST_CANCELLED = 16
 
 AT_A_TIME = {"cpu": 1 << 19}
-"""So many numbers of columns stay in a processor's cache until they are used; elsewhere more are
-better."""
+"""How many numbers of columns are held at once, so that they stay in the processor's cache.
+
+On other devices more are better.
+"""
 
 ELSEWHERE = 1 << 26
 
 
 class Windows(NamedTuple):
-    """What a convolution did for U units of k samples each.
+    """The inputs and output gradients of a convolution, for U units of k samples each.
 
     Attributes:
         layer: The convolution.
-        inputs: ``(U, k, C, H, W)``, padded already unless by zeros.
-        output gradients: S, ``(U, k, out, h, w)``.
+        inputs: ``(U, k, C, H, W)``, already padded unless the padding is zeros.
+        output_gradients: S, ``(U, k, out, h, w)``.
         padding: The zeros still to be put around the inputs, in y and x.
     """
 
@@ -58,7 +62,7 @@ class Windows(NamedTuple):
 
     @classmethod
     def of(cls, seen: Seen) -> Windows:
-        """For any padding mode."""
+        """Collect what a convolution saw, for any padding mode."""
         layer, inputs = seen.layer, seen.inputs
         assert isinstance(layer, nn.Conv2d)  # noqa: S101  (RULES is by exact type)
         if layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
@@ -70,11 +74,11 @@ class Windows(NamedTuple):
 
     @property
     def simple(self) -> bool:
-        """Neither groups nor dilation."""
+        """Whether the convolution has neither groups nor dilation."""
         return self.layer.groups == 1 and self.layer.dilation == (1, 1)
 
     def geometry(self) -> Geometry | None:
-        """For the compiled loops, where they apply at all."""
+        """Return the geometry for the compiled loops; ``None`` where they do not apply."""
         output_gradients, layer = self.output_gradients, self.layer
         if (
             not self.simple
@@ -103,7 +107,7 @@ class Windows(NamedTuple):
         )
 
     def as_arrays(self) -> tuple[Numbers, Numbers]:
-        """Inputs and output gradients with their channels last, for the compiled loops."""
+        """Return inputs and output gradients with their channels last, for the compiled loops."""
         inputs, output_gradients = (
             t.permute(0, 1, 3, 4, 2) for t in (self.inputs, self.output_gradients)
         )
@@ -111,7 +115,7 @@ class Windows(NamedTuple):
 
 
 def convolution(seen: Seen) -> list[Share]:
-    """``nn.Conv2d`` of any stride, padding, dilation and groups."""
+    """Return the shares of an ``nn.Conv2d`` of any stride, padding, dilation and groups."""
     windows = Windows.of(seen)
     weight = Gram(windows, seen.public) if _prefers_gram(windows) else _rows(windows)
     if windows.layer.bias is None:
@@ -120,24 +124,25 @@ def convolution(seen: Seen) -> list[Share]:
 
 
 class Gram(Share):
-    """A convolution's weight, without any unit's gradient.
+    """The share of a convolution's weight, computed without any unit's gradient.
 
-    With a_t and s_t the norms of A_t and S_t, no rounding of the Gram matrices moves the squared
-    norm by more than γ_m (Σ_t a_t s_t)², with m products and sums in a row, and that much is added.
-    The weighted sum is made block by block, a few units in single precision, then all blocks in
-    double. A unit's own rounding there is at most a share of Σ_t a_t s_t, so a norm below a
-    sixteenth of that is counted as a sixteenth: outputs that cancel buy nothing (``ROUNDING``).
+    a_t and s_t are the norms of A_t and S_t. The rounding of the Gram matrices moves the squared
+    norm by at most γ_m (Σ_t a_t s_t)², for m products and sums in a row, so that much is added. The
+    weighted sum is computed block by block, a few units in single precision, and all blocks are
+    added in double. The rounding of one unit there is at most a share of Σ_t a_t s_t. So a norm
+    below a sixteenth of that sum is counted as a sixteenth: outputs that cancel gain nothing
+    (``ROUNDING``).
 
     Args:
-        windows: What the convolution did.
-        public: See ``Seen``; then all units are summed at once, in single precision.
+        windows: What the convolution saw.
+        public: See ``Seen``. If true, all units are summed at once, in single precision.
     """
 
     def __init__(self, windows: Windows, public: bool = False) -> None:
         self._windows, self._public = windows, public
 
     def squared_norms(self) -> Tensor:
-        """Σ_{t,t'} ⟨A_t, A_t'⟩ ⟨S_t, S_t'⟩, and what rounding may have hidden of it."""
+        """Return Σ_{t,t'} ⟨A_t, A_t'⟩ ⟨S_t, S_t'⟩ plus a bound on its rounding error."""
         windows, out = self._windows, self._windows.output_gradients.shape[2]
         length, positions = windows.layer.weight.numel() // out, self._positions
         products, inputs, output_gradients = _lengths(windows)
@@ -161,7 +166,7 @@ class Gram(Share):
         return torch.from_numpy(squared_norms(*self._windows.as_arrays(), geometry))
 
     def weighted_sum(self, weights: Tensor) -> Mapping[str, Tensor]:
-        """Blocks of some units as if each were one unit's samples, and the blocks' sum."""
+        """Sum the gradients of blocks, each as if it were one unit, and add up the blocks."""
         layer, inputs, output_gradients, padding = self._windows
         scaled = output_gradients * weights.to(output_gradients.dtype).view(-1, 1, 1, 1, 1)
         if self._public:
@@ -178,10 +183,10 @@ class Gram(Share):
 
 
 def block_units(positions: int) -> int:
-    """So many units of T positions each are summed in single precision: n with n² T ≤ 2^10.
+    """Return how many units of T positions each are summed in single precision: n with n² T ≤ 2^10.
 
-    Their rounding is at most 2 γ_{nT} n Σ_t a_t s_t, for a unit that is there and is not, so with
-    Σ_t a_t s_t ≤ 16 C at most 2 (n T 2^-24) n 16 C ≤ 2^-9 C.
+    The rounding of such a block is at most 2 γ_{nT} n Σ_t a_t s_t, with a unit present or absent.
+    With Σ_t a_t s_t ≤ 16 C that is at most 2 (n T 2^-24) n 16 C ≤ 2^-9 C.
     """
     return max(1, math.isqrt(BLOCK_POSITIONS // positions))
 

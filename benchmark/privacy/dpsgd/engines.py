@@ -1,4 +1,4 @@
-"""Clipped sums: two ways to Σ_u w_u g_u, where g_u is a unit's gradient and w_u clips it.
+"""Two ways to compute the clipped sum Σ_u w_u g_u: g_u is a unit's gradient, w_u its weight.
 
 Both sum in double precision, or in blocks that are summed so, and clip by norms with their
 rounding added (``shares``): with one unit blank and all else as it is, the sum moves by
@@ -24,21 +24,25 @@ from benchmark.privacy.dpsgd.layers import RULES
 from benchmark.privacy.dpsgd.shares import Rows, Seen, Share, summed
 
 SLACK = 2.0**-20
-"""Of a weight, for its own rounding, and its norm's, to single precision."""
+"""The share by which a weight is lowered for its own and its norm's rounding to single
+precision."""
 
 LARGEST = 2.0**120
-"""Of a squared norm: the weight of a longer gradient may be too small for single precision."""
+"""The largest squared norm with a nonzero weight.
+
+Above it, the weight may be too small for single precision.
+"""
 
 Loss = Callable[[Tensor], Tensor]
-"""Scores ``(n,)`` to losses ``(n,)``, sample by sample."""
+"""A function from scores ``(n,)`` to losses ``(n,)``, sample by sample."""
 
 
 class Units(NamedTuple):
-    """Whose gradients are averaged, clipped and summed: U real units of k samples, then F fakes.
+    """The units whose gradients are clipped and summed: U real units of k samples, then F fakes.
 
-    A unit's samples lie one after the other. Some may be blank: they hold their place, so that
-    nothing else moves, and add nothing, as their losses count nothing. The arithmetic is the same
-    whoever is blank, so its time and everybody else's last bits are too.
+    A unit's samples lie one after the other, and their losses are averaged. Blank samples keep
+    their slots and add nothing. So the arithmetic, its time and the last bits of all other units
+    are the same whichever samples are blank.
 
     Attributes:
         reals: U.
@@ -57,7 +61,7 @@ class Units(NamedTuple):
     clip_norm: float
 
     def groups(self) -> Iterator[Group]:
-        """Units with equally many samples: the reals, and the fakes."""
+        """Yield the groups of units with equally many samples: the real units, then the fakes."""
         samples = self.reals * self.samples
         if samples:
             yield Group(slice(0, samples), (self.reals, self.samples), 1.0, False)
@@ -66,13 +70,28 @@ class Units(NamedTuple):
             yield Group(last, (self.fakes, 1), self.fake_share, True)
 
     def means(self, losses: Tensor) -> Tensor:
-        """Every sample's part in the mean of its unit's losses: nothing of a blank one."""
+        """Weight each sample's loss so that the sum is the mean of each unit's losses.
+
+        Args:
+            losses: ``(n,)``, the real samples and then the fakes.
+
+        Returns:
+            ``(n,)``; 0 for a blank sample.
+        """
         counts = self.present.sum(1, keepdim=True).clamp(min=1)
         of_reals = (self.present.to(losses) / counts).flatten()
         return losses * torch.cat([of_reals, losses.new_ones(self.fakes)])
 
     def weights(self, squares: Tensor, share: float) -> Tensor:
-        """Share · min(1, C / ‖g_u‖), from bounds on the squared norms; 0 for what is not finite."""
+        """Compute the clipping weights, share · min(1, C / ‖g_u‖).
+
+        Args:
+            squares: ``(U,)``, upper bounds on the squared norms.
+            share: The weight of a gradient that needs no clipping.
+
+        Returns:
+            ``(U,)``; 0 where the norm is not finite.
+        """
         norms = torch.where(squares <= LARGEST, squares, torch.inf).sqrt()
         return (1 - SLACK) * share * self.clip_norm / norms.clamp(min=self.clip_norm)
 
@@ -81,8 +100,8 @@ class Group(NamedTuple):
     """Some units with equally many samples.
 
     Attributes:
-        place: Their samples among all.
-        shape: ``(U, k)``, so many units of so many samples.
+        place: The slice of their samples among all.
+        shape: ``(U, k)``: U units of k samples each.
         share: The weight of a clipped gradient of theirs in the sum.
         public: Whether they are fakes.
     """
@@ -93,27 +112,39 @@ class Group(NamedTuple):
     public: bool
 
     def seen(self, one: Seen) -> Seen:
-        """What a layer saw of them."""
+        """Return what a layer saw of these units."""
         return Seen(one.layer, self.of(one.inputs), self.of(one.output_gradients), self.public)
 
     def of(self, values: Tensor) -> Tensor:
-        """Their samples' values, ``(U, k, ...)``."""
+        """Return their samples' values, ``(U, k, ...)``."""
         return values[self.place].reshape(*self.shape, *values.shape[1:])
 
 
 class Engine(Protocol):
-    """Σ_u share_u · clip(mean gradient of u's losses, C), flat.
+    """A function that computes Σ_u share_u · clip(mean gradient of u's losses, C).
 
-    In the order of ``trainable(critic)``, in double precision. A unit whose gradient is not finite
-    counts as zero.
+    The result is flat, float64, in the order of ``trainable(critic)``. A unit whose gradient is not
+    finite counts as zero.
     """
 
     def __call__(self, critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tensor:
-        """The sum over the units of ``samples``, of which there is at least one."""
+        """Compute the clipped sum over the units of ``samples``, which holds at least one."""
 
 
 def book_keeping(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tensor:
-    """One forward, one backward to the layers' outputs; no sample's gradient is ever whole."""
+    """Compute the clipped sum with one forward pass and one backward pass to the layers' outputs.
+
+    No sample's whole gradient is ever formed (Bu et al. 2023, arXiv:2210.00038).
+
+    Args:
+        critic: The network; every layer with parameters has a rule in ``layers``.
+        loss: From scores to losses, sample by sample.
+        samples: The real samples, then the fakes.
+        units: The units of the samples.
+
+    Returns:
+        float64, flat, in the order of ``trainable(critic)``.
+    """
     with _watching(critic) as passes:
         losses = units.means(loss(scores_of(critic, in_layout(critic, samples))))
     outputs = [output for _, _, output in passes]
@@ -129,7 +160,11 @@ def book_keeping(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -
 
 
 def in_layout(net: nn.Module, samples: Tensor) -> Tensor:
-    """Channels last, which narrow convolutions on a CPU are fastest with; instance norm is not."""
+    """Convert samples to the memory format that is fastest for a network.
+
+    That is channels last for narrow convolutions on a CPU. A network with instance norm keeps the
+    default format.
+    """
     normed = any(isinstance(module, nn.InstanceNorm2d) for module in net.modules())
     if samples.ndim != 4 or normed:
         return samples
@@ -137,9 +172,10 @@ def in_layout(net: nn.Module, samples: Tensor) -> Tensor:
 
 
 def opacus(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tensor:
-    """Opacus's hooks: every sample's gradient at once.
+    """Compute the clipped sum with Opacus's hooks, from every sample's whole gradient.
 
-    On a copy in the default memory format: its convolutions are wrong for channels-last ones.
+    It works on a copy in the default memory format, as Opacus's convolutions are wrong for
+    channels-last ones. Arguments and result are those of ``book_keeping``.
     """
     from opacus import GradSampleModule
 
@@ -164,12 +200,15 @@ DEFAULT_ENGINE = "book-keeping"
 
 
 def trainable(net: nn.Module) -> list[nn.Parameter]:
-    """The weights that training changes; a frozen one has no gradient, so no noise either."""
+    """Return the weights that training changes.
+
+    A frozen weight has no gradient, so it gets no noise either.
+    """
     return [weight for weight in net.parameters() if weight.requires_grad]
 
 
 def refuse_unruled(critic: nn.Module) -> None:
-    """Refuses a critic with parameters that book-keeping has no rule for.
+    """Refuse a critic with parameters for which book-keeping has no rule.
 
     Raises:
         UsageError: Naming the layer.
@@ -185,11 +224,11 @@ def refuse_unruled(critic: nn.Module) -> None:
 
 
 def scores_of(critic: nn.Module, samples: Tensor) -> Tensor:
-    """The critic's scores.
+    """Compute the critic's scores, ``(n,)``.
 
     Raises:
-        ValueError: Unless there is one for each sample, in one axis: ``(n, 1)`` would broadcast
-            against losses and leave gradients unclipped.
+        ValueError: If the result is not one score for each sample in one axis. ``(n, 1)`` would
+            broadcast against losses and leave gradients unclipped.
     """
     scores: Tensor = critic(samples)
     if scores.shape != (len(samples),):

@@ -1,4 +1,4 @@
-"""What each kind of layer adds to a unit's gradient, from its inputs and its outputs' gradients.
+"""The contribution of each kind of layer to a unit's gradient, from inputs and output gradients.
 
 A unit u has k samples; a layer saw their inputs A, and S = ∂(mean of the unit's losses)/∂(its
 output) is known. Then the gradient of each of the layer's parameters is a sum over the unit's
@@ -29,7 +29,7 @@ from benchmark.privacy.dpsgd.shares import Rows, Seen, Share
 
 
 def linear(seen: Seen) -> list[Share]:
-    """``nn.Linear`` over the last axis."""
+    """Return the shares of an ``nn.Linear`` over the last axis."""
     inputs, output_gradients = (t.flatten(1, -2) for t in (seen.inputs, seen.output_gradients))
     weight = Rows("weight", torch.bmm(output_gradients.mT, inputs))
     has_bias = getattr(seen.layer, "bias", None) is not None
@@ -37,7 +37,7 @@ def linear(seen: Seen) -> list[Share]:
 
 
 def normalisation(seen: Seen) -> list[Share]:
-    """``nn.GroupNorm`` and ``nn.InstanceNorm2d`` with scale and shift."""
+    """Return the shares of an ``nn.GroupNorm`` or ``nn.InstanceNorm2d`` with scale and shift."""
     layer, inputs = seen.layer, seen.inputs.flatten(0, 1)
     if isinstance(layer, nn.GroupNorm):
         normal = F.group_norm(inputs, layer.num_groups, eps=layer.eps)

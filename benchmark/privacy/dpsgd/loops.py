@@ -1,9 +1,9 @@
 """The loops of ``compiled``, and the vectors that numba lacks for them.
 
 A loop over positions adds up many products at once: eight vectors of sums, which stay in the
-processor's registers. Numba's own vectoriser does not find them, so that their type, and what the
-loops do with it, are spelled out here as instructions of LLVM. Arrays are flat and of single
-precision. *No bound is checked here*: ``compiled`` does, before it calls.
+processor's registers. Numba's own vectoriser does not produce these. So their type and the
+operations of the loops are written here as instructions of LLVM. Arrays are flat and of single
+precision. *No bound is checked here*: ``compiled`` checks them before it calls.
 
 All of it is one file, since numba keeps what it compiled until the loop's own file changes.
 """
@@ -26,10 +26,11 @@ Numbers = NDArray[np.float32]
 Places = NDArray[np.int64]
 
 LANES = 16 if binding.get_host_cpu_features().get("avx512f") else 8
-"""How many numbers of single precision one instruction multiplies."""
+"""How many single-precision numbers one instruction multiplies."""
 
 TILE = 8
-"""Vectors of sums: enough to hide an addition's delay, few enough for the registers."""
+"""How many vectors of sums a loop holds: enough to hide an addition's delay, and few enough for the
+registers."""
 
 
 class _Sums(types.Type):  # type: ignore[misc]
@@ -100,13 +101,13 @@ def _instruction(returns: Any) -> Callable[[Callable[..., Any]], Any]:
 
 @_instruction(_sums)
 def none(builder: Any) -> Any:
-    """Sums of nothing."""
+    """Return sums of zeros."""
     return ir.Constant(_SUMS, None)
 
 
 @_instruction(_sums)
 def plus(builder: Any, one: Any, other: Any) -> Any:
-    """``one[n] + other[n]``."""
+    """Return ``one[n] + other[n]``."""
     for n in range(TILE):
         added = builder.fadd(builder.extract_value(one, n), builder.extract_value(other, n))
         one = builder.insert_value(one, added, n)
@@ -115,7 +116,7 @@ def plus(builder: Any, one: Any, other: Any) -> Any:
 
 @_instruction(_sums)
 def outer(builder: Any, sums: Any, many: _Array, i: Any, wide: _Array, j: Any) -> Any:
-    """``sums[n] += many[i + n] * wide[j : j + LANES]``."""
+    """Return sums with ``sums[n] += many[i + n] * wide[j : j + LANES]``."""
     vector = wide.load(j)
     for n in range(TILE):
         number = _spread(builder, many.number(_after(builder, i, n)))
@@ -125,7 +126,7 @@ def outer(builder: Any, sums: Any, many: _Array, i: Any, wide: _Array, j: Any) -
 
 @_instruction(_sums)
 def along(builder: Any, sums: Any, one: _Array, i: Any, wide: _Array, j: Any) -> Any:
-    """``sums[n] += one[i] * wide[j + n LANES :][: LANES]``."""
+    """Return sums with ``sums[n] += one[i] * wide[j + n LANES :][: LANES]``."""
     number = _spread(builder, one.number(i))
     for n in range(TILE):
         sums = _add(builder, sums, n, number, wide.load(_after(builder, j, n * LANES)))
@@ -149,7 +150,7 @@ def inner(
 
 @_instruction(types.float32)
 def keep(builder: Any, array: _Array, start: Any, step: Any, sums: Any) -> Any:
-    """``array[start + n step :][: LANES] = sums[n]``; returns the sum of all squares."""
+    """Store ``array[start + n step :][: LANES] = sums[n]`` and return the sum of all squares."""
     squares = _NOTHING
     for n in range(TILE):
         vector = builder.extract_value(sums, n)
@@ -160,7 +161,7 @@ def keep(builder: Any, array: _Array, start: Any, step: Any, sums: Any) -> Any:
 
 @_instruction(types.float32)
 def product(builder: Any, one: Any, other: Any) -> Any:
-    """Σ_n (sum of ``one[n]``) · (sum of ``other[n]``)."""
+    """Return Σ_n (sum of ``one[n]``) · (sum of ``other[n]``)."""
     found = _NOTHING
     for n in range(TILE):
         total = _spread(builder, _total(builder, builder.extract_value(other, n)))
@@ -200,15 +201,22 @@ def _total(builder: Any, vector: Any) -> Any:
 
 
 class Geometry(NamedTuple):
-    """A convolution without groups and dilation, of units with equally many samples.
+    """The sizes of a convolution without groups or dilation, for units with equally many samples.
 
     Attributes:
-        samples: k, of each unit.
-        height: Of an input, like ``width`` and ``channels``.
-        kernel_y: The kernel's height; ``kernel_x`` its width.
-        step_y: The stride.
-        pad_y: Zeros around the input.
-        rows: Of an output, like ``columns`` and ``out``, its channels.
+        samples: k, the samples of each unit.
+        height: The input's height in pixels.
+        width: The input's width.
+        channels: The input's channels, C.
+        kernel_y: The kernel's height.
+        kernel_x: The kernel's width.
+        step_y: The stride along y.
+        step_x: The stride along x.
+        pad_y: Rows of zeros above and below the input.
+        pad_x: Columns of zeros left and right of the input.
+        rows: The output's height.
+        columns: The output's width.
+        out: The output's channels.
     """
 
     samples: int
@@ -227,22 +235,22 @@ class Geometry(NamedTuple):
 
     @property
     def run(self) -> int:
-        """How many numbers under one row of the kernel lie side by side."""
+        """The number of adjacent values under one row of the kernel."""
         return self.kernel_x * self.channels
 
     @property
     def has_rows(self) -> bool:
-        """Whether ``rows`` is made for it."""
+        """Whether the loop ``rows`` or ``rows_of_few`` supports this convolution."""
         return self.run % (TILE * LANES) == 0 or self.has_many_outputs
 
     @property
     def has_many_outputs(self) -> bool:
-        """Whether they fill vectors."""
+        """Whether the outputs fill whole vectors."""
         return self.run % TILE == 0 and self.out % LANES == 0
 
     @property
     def has_norms(self) -> bool:
-        """Whether ``squared_norms`` is made for it."""
+        """Whether the loop ``squared_norms`` supports this convolution."""
         return self.run % LANES == 0
 
 
@@ -279,7 +287,7 @@ def rows(
     squares: Numbers,
     g: Geometry,
 ) -> None:
-    """``made`` and ``squares``: Σ_t S_t A_tᵀ of every unit, and the sum of its squares."""
+    """Write Σ_t S_t A_tᵀ of every unit into ``made``, and add its squared norm to ``squares``."""
     wide, run = (g.width + 2 * g.pad_x) * g.channels, g.kernel_x * g.channels
     line, positions, row = g.step_x * g.channels, g.samples * g.rows * g.columns, 0
     for unit in range(len(squares)):
@@ -312,7 +320,10 @@ def rows_of_few(
     squares: Numbers,
     g: Geometry,
 ) -> None:
-    """The same for few outputs, vectors along the inputs: ``made`` is ``(U, out, ky, kx·C)``."""
+    """Do what ``rows`` does for few outputs, with vectors along the inputs.
+
+    ``made`` is ``(U, out, ky, kx·C)``.
+    """
     wide, run = (g.width + 2 * g.pad_x) * g.channels, g.kernel_x * g.channels
     places, row = _places(g), 0
     for unit in range(len(squares)):
@@ -346,9 +357,9 @@ def squared_norms(
     squares: Numbers,
     g: Geometry,
 ) -> None:
-    """``squares``: Σ_{t,t'} ⟨A_t, A_t'⟩ ⟨S_t, S_t'⟩ of every unit.
+    """Add Σ_{t,t'} ⟨A_t, A_t'⟩ ⟨S_t, S_t'⟩ of every unit to ``squares``.
 
-    ``rises`` is a scratch buffer for S: zeros fill its last positions and channels.
+    ``rises`` is a scratch buffer for S, padded with zeros in its last positions and channels.
     """
     wide, run = (g.width + 2 * g.pad_x) * g.channels, g.kernel_x * g.channels
     length, deep = rises.shape

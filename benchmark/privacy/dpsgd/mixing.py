@@ -1,4 +1,4 @@
-"""A critic whose scores mix patients cannot be trained privately: it is refused before a fit."""
+"""Detection of critics whose scores mix patients. Such a critic cannot be trained privately."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from benchmark.privacy.dpsgd.engines import scores_of
 
 BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 SAME = 1e-9
-"""How far two computations of one score may lie apart, in double precision."""
+"""How far two computations of one score may differ, in double precision."""
 
 STIRRED = 0.2
-"""The standard deviation of weights that are drawn anew."""
+"""The standard deviation of newly drawn weights."""
 
 
 def refuse_mixing(critic: nn.Module, example: Tensor) -> None:
-    """Refuses a critic in which one patient's values reach another's gradient, at any weights.
+    """Refuse a critic in which one patient's values can reach another's gradient.
 
     Args:
         critic: The critic.
-        example: Some samples that belong to nobody, at least three.
+        example: At least three samples that belong to no patient.
 
     Raises:
-        UsageError: Naming the layer, or the samples that were seen to mix.
+        UsageError: Naming the layer, or saying that scores were seen to mix samples.
     """
     for module in critic.modules():
         if isinstance(module, BATCH_NORMS) or getattr(module, "track_running_stats", False):
@@ -43,7 +43,10 @@ def refuse_mixing(critic: nn.Module, example: Tensor) -> None:
 
 @torch.no_grad()
 def stirred(critic: nn.Module, seed: int = 0) -> nn.Module:
-    """A copy with weights drawn anew: a layer that starts at zero hides all that lie below it."""
+    """Return a copy of a network with newly drawn weights.
+
+    A layer that starts at zero would hide all layers below it.
+    """
     made, rng = copy.deepcopy(critic), torch.Generator().manual_seed(seed)
     for weight in made.parameters():
         weight.copy_(STIRRED * torch.randn(weight.shape, generator=rng))

@@ -1,14 +1,14 @@
 """Poisson sampling of units, over the *public* number of units.
 
-Every unit enters a step independently with probability q. A unit that holds nothing (a slot that a
-patient did not fill, a patient without patches) is drawn all the same and takes its place in the
-batch, blank: so neither the rate nor the shape of a batch depends on what the patients hold, and
-nobody else's arithmetic moves when a unit is blank. Which of their patches sampled patients bring
-is drawn for each from a stream of its own: from a shared one, a patient who brings fewer would move
-the others' patches too, and so the sum by more than the clip norm.
+Every unit enters a step independently with probability q. A unit that holds nothing (an unfilled
+slot of a patient, or a patient without patches) is drawn all the same and has a blank slot in the
+batch. So neither the rate nor the shape of a batch depends on the patients' data, and a blank unit
+changes no other unit's arithmetic. A sampled patient's patches are drawn from a random stream of
+the patient's own. With a common stream, a patient with fewer patches would change the patches of
+others, and so the sum by more than the clip norm.
 
-Where others see how long a step takes, batches are padded by units of nobody to a public size,
-which a batch exceeds with a probability of 2^-40.
+Where others see how long a step takes, batches are padded by blank units, which belong to no
+patient, to a public size. A batch exceeds that size with a probability of 2^-40.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from benchmark.core.generator import Noise
 from benchmark.core.patches import Patches
 
 BLANK = -1
-"""The index of a patch that is not there."""
+"""The index that stands for a missing patch."""
 
 RARE = 2.0**-40
 
 
 class PoissonSampler:
-    """Draws a fresh batch at every call of ``draw``.
+    """Draws a fresh Poisson batch of units at every call of ``draw``.
 
     Args:
-        patches: What to draw from; ``patient`` must be given.
+        patches: The patches to draw from; ``patient`` must be given.
         unit: What is sampled: patches, or patients.
         rate: q in (0, 1].
         patches_per_draw: The most patches that a sampled patient brings (patient unit only).
@@ -42,6 +42,9 @@ class PoissonSampler:
 
     Attributes:
         draws: How many batches were drawn.
+
+    Raises:
+        ValueError: If ``patches.patient`` is ``None``.
     """
 
     def __init__(
@@ -66,14 +69,18 @@ class PoissonSampler:
 
     @property
     def units(self) -> int:
-        """N, from public numbers alone."""
+        """The public number of units, N."""
         return self._patients * (1 if self._unit == "patient" else self._slots)
 
     def draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Indices of the drawn patches, ``BLANK`` for none, and the unit that each belongs to.
+        """Draw one batch.
 
-        Every drawn unit has equally many, one after the other; both arrays may be empty. Units of
-        nobody, which pad a batch, count on from N.
+        Every drawn unit has the same number of entries, one after the other. Units that pad a batch
+        have numbers from N on.
+
+        Returns:
+            The indices of the drawn patches, with ``BLANK`` for a missing one, and the unit that
+            each belongs to; both int64 ``(b,)``, possibly empty.
         """
         self.draws += 1
         drawn = self._noise.poisson(self.units, self._rate)
@@ -107,7 +114,12 @@ class PoissonSampler:
 
 
 def least_units(units: int, rate: float) -> int:
-    """So many of N units that a batch has more with a probability of 2^-40 at most."""
+    """Return the size that a batch of N units exceeds with probability 2^-40 at most.
+
+    Args:
+        units: N.
+        rate: q, the probability with which each unit enters.
+    """
     from scipy.stats import binom
 
     return int(binom.isf(RARE, units, rate))

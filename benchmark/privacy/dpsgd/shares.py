@@ -1,4 +1,4 @@
-"""A layer's share of every unit's gradient: a bound on its norm, and its weighted sum over units.
+"""A layer's part of every unit's gradient: a bound on its norm, and its weighted sum over units.
 
 A norm that clips must bound what is summed, whatever weights a hostile server sent, so rounding is
 added to every norm that is computed in single precision (Higham 2002, "Accuracy and stability of
@@ -17,17 +17,24 @@ import torch
 from torch import Tensor, nn
 
 TINY = 2.0**-126
-"""What of a product may be lost where it is too small to hold."""
+"""How much a product may lose because it is too small to represent."""
 
 AT_ONCE = 4096
-"""Squares that are added up in single precision, before these sums are added in double."""
+"""How many squares are added in single precision before these sums are added in double."""
 
 SHORT = 256
-"""Numbers of a row that are not worth a loop."""
+"""Rows of at most this many numbers are not worth a compiled loop."""
 
 
 def gamma(count: int, kind: torch.dtype) -> float:
-    """γ_m: the relative error of a sum of ``count`` products at most.
+    """Return γ_m, the largest relative error of a sum of m products.
+
+    Args:
+        count: m.
+        kind: The number type of the products.
+
+    Returns:
+        m u / (1 - m u), with u half the type's epsilon; infinity if m u is 1 or more.
 
     Examples:
         >>> gamma(1 << 14, torch.float32) > 2.0**-10
@@ -38,14 +45,14 @@ def gamma(count: int, kind: torch.dtype) -> float:
 
 
 class Seen(NamedTuple):
-    """What one layer did for U units of k samples each.
+    """What one layer saw for U units of k samples each.
 
     Attributes:
         layer: The layer.
         inputs: ``(U, k, ...)``.
-        output gradients: S, ``(U, k, ...)``, like the outputs.
-        public: Whether the samples belong to nobody: with any patient's data their sum is the same
-            to the last bit, so that its rounding needs no bound.
+        output_gradients: S, ``(U, k, ...)``, shaped like the outputs.
+        public: Whether the samples belong to no patient. Their sum is then the same to the last bit
+            whatever any patient's data are, so its rounding needs no bound.
     """
 
     layer: nn.Module
@@ -59,14 +66,17 @@ class Share(ABC):
 
     @abstractmethod
     def squared_norms(self) -> Tensor:
-        """At least the squared norms of what is summed, ``(U,)`` float64."""
+        """Return upper bounds on the squared norms of what is summed, ``(U,)`` float64."""
 
     @abstractmethod
     def weighted_sum(self, weights: Tensor) -> Mapping[str, Tensor]:
-        """Σ_u ``weights[u]`` · gradient of u, float64, by the parameter's name in the layer.
+        """Compute Σ_u ``weights[u]`` · gradient of u.
 
         Args:
             weights: ``(U,)`` float64.
+
+        Returns:
+            float64 sums by the parameter's name in the layer.
         """
 
 
@@ -76,7 +86,7 @@ class Rows(Share):
     Args:
         name: The parameter.
         rows: The gradients.
-        order: Where the parameter's axes stand in a row's; as they are if ``None``.
+        order: The positions of the parameter's axes in a row; ``None`` if they are unchanged.
         squares: The squared norms ``(U,)``, where they are known.
     """
 
@@ -91,7 +101,7 @@ class Rows(Share):
         self._name, self._rows, self._order, self._squares = name, rows, order, squares
 
     def squared_norms(self) -> Tensor:
-        """Row by row."""
+        """Return upper bounds on the squared norms of the rows, ``(U,)`` float64."""
         flat = self._rows.flatten(1)
         lost, error = TINY * flat.shape[1], gamma(AT_ONCE + 8, self._rows.dtype)
         if self._squares is not None:  # by the loops: a vector's sums, then tile by tile
@@ -102,18 +112,23 @@ class Rows(Share):
         return torch.stack(norms).double().square().sum(0) * (1 + error) + lost
 
     def weighted_sum(self, weights: Tensor) -> Mapping[str, Tensor]:
-        """One product, in double precision: float32 rows keep their digits until the grid."""
+        """Return the weighted sum of the rows, computed in double precision."""
         found = summed(weights, self._rows.flatten(1)).view(self._rows.shape[1:])
         return {self._name: found.permute(self._order) if self._order else found}
 
     def total(self) -> Tensor:
-        """The sum of all rows, float64."""
+        """Return the sum of all rows, float64."""
         ones = torch.ones(len(self._rows), dtype=torch.float64, device=self._rows.device)
         return self.weighted_sum(ones)[self._name]
 
 
 def summed(weights: Tensor, rows: Tensor) -> Tensor:
-    """Σ_u ``weights[u]`` · ``rows[u]`` in double precision."""
+    """Compute Σ_u ``weights[u]`` · ``rows[u]`` in double precision.
+
+    Args:
+        weights: float64 ``(U,)``.
+        rows: ``(U, d)``.
+    """
     if rows.shape[1] <= SHORT:
         return weights @ rows.double()
     if rows.device.type == "cpu" and rows.dtype == torch.float32:

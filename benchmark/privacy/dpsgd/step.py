@@ -7,10 +7,10 @@ multiplier σ and the *public* expected number of units B in a step,
 
 where all but the noise is rounded to a public grid, and the noise, of deviation σ S, is whole steps
 of that grid (``grid_of``). Only the first sum touches patients, so only that is charged. The F
-fakes are post-processing of earlier private steps; they are clipped to the same C because the real
-half is: unclipped, they swamp it. A network that learns from patients alone has no fakes, and the
-first half is all; where its loss needs labels, they are channels of its samples and the network's
-scores are losses already.
+fakes are post-processing of earlier private steps. They are clipped to the same C as the real half,
+because unclipped they would dominate it. A network that learns from patients alone has no fakes,
+and only the first half. If its loss needs labels, they are channels of its samples, and the
+network's scores are already losses.
 
 Reference: Abadi et al. (2016), arXiv:1607.00133, Algorithm 1.
 """
@@ -37,21 +37,25 @@ from benchmark.privacy.dpsgd.engines import (
 from benchmark.privacy.mechanisms.discrete import Layered
 
 ROUNDING = 2.0**-9 + 2.0**-16
-"""Of C: how much further than C one unit moves a sum in floating point (``convolution``)."""
+"""The share of C by which floating-point rounding lets one unit move a sum further
+(``convolution``)."""
 
 SNAPPING = 2.0**-9
-"""Of C: how much further, at most, that rounding to the grid lets it move."""
+"""The largest share of C by which rounding to the grid lets one unit move a sum further."""
 
 FINEST = 1 << 18
-"""The noise's scale at least, in steps of the grid: so close to its law for fits of any length."""
+"""The least scale of the noise, in grid steps.
+
+It is then close enough to its law for a fit of any length.
+"""
 
 
 def grid_of(noise_multiplier: float, clip_norm: float, numbers: int) -> Grid:
-    """The grid of a private step, and its noise.
+    """Make the grid of a private step, and its noise.
 
-    Rounding the sum to the grid moves each of its d numbers by half a step at most, so a unit moves
-    the rounded sum by √d γ more than the sum. With the noise of scale τ steps that costs as much as
-    σ times the sensitivity S,
+    Rounding the sum to the grid moves each of its d numbers by half a step at most. So a unit moves
+    the rounded sum by √d γ more than the sum. Noise of scale τ steps costs as much as σ times the
+    sensitivity S, with
 
         S = C (1 + rounding) + √d γ,    γ = σ S / τ.
 
@@ -69,7 +73,7 @@ def grid_of(noise_multiplier: float, clip_norm: float, numbers: int) -> Grid:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One critic step's gradient, plain (``clip_norm`` is inf) or private.
+    """The gradient of one critic step: private, or plain if ``clip_norm`` is inf.
 
     Attributes:
         real_loss: The loss of real samples.
@@ -77,7 +81,7 @@ class Step:
         expected_units: B, from public numbers.
         clip_norm: C; ``inf`` for none.
         noise_multiplier: σ.
-        engine: A name of ``engines.ENGINES``; decides the speed alone.
+        engine: A name of ``engines.ENGINES``; it affects the speed alone.
     """
 
     real_loss: Loss
@@ -88,7 +92,17 @@ class Step:
     engine: str = DEFAULT_ENGINE
 
     def gradient(self, critic: nn.Module, batch: Batch, noise: Noise) -> Tensor:
-        """The gradient, flat, in the order of ``trainable(critic)``."""
+        """Compute the gradient of one batch.
+
+        Args:
+            critic: The network; its scores are ``(n,)``.
+            batch: The drawn units' samples, and fakes if there are any.
+            noise: The source of the noise.
+
+        Returns:
+            A flat tensor in the order of ``trainable(critic)``, clipped and noised if ``clip_norm``
+            is finite.
+        """
         if self.clip_norm == float("inf"):
             return self._plain(critic, batch)
         clipped = self._clipped(critic, batch)
@@ -148,6 +162,6 @@ def _nothing(critic: nn.Module) -> Tensor:
 
 
 def flat_gradient(critic: nn.Module, loss: Tensor) -> Tensor:
-    """The gradient of one loss, flat, in the order of ``trainable(critic)``."""
+    """Return the gradient of one loss, flat, in the order of ``trainable(critic)``."""
     grads = torch.autograd.grad(loss, trainable(critic))
     return torch.cat([g.flatten() for g in grads])

@@ -1,6 +1,6 @@
-"""The loops of ``compiled`` that add in double precision what others left in single.
+"""The loops of ``compiled`` that add single-precision results in double precision.
 
-They are a file of their own, since numba keeps what it compiled until the loop's own file changes.
+They are a file of their own because numba keeps compiled code until the loop's own file changes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from benchmark.privacy.dpsgd.loops import Geometry, Numbers
 from benchmark.privacy.jit import jit, reordering_jit
 
 NUMBERS = 2048
-"""Sums in double precision that stay in the nearest cache."""
+"""How many double-precision sums stay in the nearest cache."""
 
 
 @jit
 def summed(weights: NDArray[np.float64], rows: Numbers, made: NDArray[np.float64]) -> None:
-    """``made``: Σ_u weights[u] · row u, in double precision."""
+    """Add Σ_u weights[u] · row u to ``made``, in double precision."""
     length = len(made)
     for start in range(0, length, NUMBERS):
         part = made[start : start + NUMBERS]
@@ -43,10 +43,10 @@ def _squares(numbers: Numbers, count: int, made: NDArray[np.float64]) -> None:
 def lengths(
     inputs: Numbers, output_gradients: Numbers, found: NDArray[np.float64], tiny: float, g: Geometry
 ) -> None:
-    """``found``: at least Σ_t a_t s_t, Σ_t a_t and Σ_t s_t of every unit, in double precision.
+    """Add upper bounds on Σ_t a_t s_t, Σ_t a_t and Σ_t s_t of every unit to ``found``.
 
-    a_t and s_t are the norms of what lies under the kernel, and of the output gradient, at
-    position t.
+    a_t and s_t are the norms of the input under the kernel and of the output gradient, at position
+    t.
     """
     pixels, positions = g.height * g.width, g.rows * g.columns
     squares, rises = np.zeros(pixels), np.zeros(positions)

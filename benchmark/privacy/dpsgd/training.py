@@ -1,8 +1,8 @@
-"""A fit of many private steps: what every network goes through that DP-SGD trains.
+"""A fit of many private steps: the training loop of every network that DP-SGD trains.
 
-Each step draws its own Poisson batch (``sampling``), and nothing else reads a patient. Steps are
-taken in rounds, and rounds in strides: before each stride the fit keeps its state and counts the
-stride's rounds (``checkpoint``), so that a kill never runs more private steps than were planned.
+Each step draws its own Poisson batch (``sampling``); nothing else reads a patient. Steps are taken
+in rounds, and rounds in strides. Before each stride the fit saves its state and counts the stride's
+rounds (``checkpoint``). So a killed fit never runs more private steps than were planned.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from benchmark.privacy.dpsgd.sampling import PoissonSampler
 from benchmark.privacy.dpsgd.step import Step
 
 STEP = "step"
-"""An optimiser's own count, which stays on the CPU wherever its weights are."""
+"""The name of an optimiser's own step count, which stays on the CPU wherever its weights are."""
 
 
 class Learner(ABC):
-    """Networks and their optimisers: all that training changes, to keep and to go back to."""
+    """Networks and their optimisers: everything that training changes and a checkpoint keeps."""
 
     @abstractmethod
     def nets(self) -> Mapping[str, nn.Module]:
-        """Return the networks by the names that they are kept under."""
+        """Return the networks by the names that they are saved under."""
 
     @abstractmethod
     def optimisers(self) -> Mapping[str, Optimizer]:
-        """Return the optimisers by the names that their moments are kept under."""
+        """Return the optimisers by the names that their moments are saved under."""
 
     def tensors(self) -> dict[str, Tensor]:
         """Return weights and moments: ``NET.WEIGHT`` and ``OPTIMISER.NUMBER.MOMENT``."""
@@ -52,9 +52,13 @@ class Learner(ABC):
         return found
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go back to what ``tensors()`` returned.
+        """Restore what ``tensors()`` returned.
 
-        A network that is not among them stays as it is; an optimiser forgets its moments.
+        A network that is not among the tensors stays as it is. An optimiser without tensors starts
+        with no moments.
+
+        Args:
+            tensors: Weights and moments by name.
         """
         for name, net in self.nets().items():
             if below := _below(name, tensors):
@@ -118,18 +122,25 @@ class PrivateTraining(Learner):
 
     @abstractmethod
     def end_round(self, number: int, useful: int) -> None:
-        """Do what follows a round's private steps, and costs nothing more.
+        """Finish a round after its private steps. This must read no patient and costs no privacy.
 
         Args:
-            number: Of the round, from 1; counts rounds that a kill lost.
-            useful: The same without lost ones.
+            number: The round, from 1, counting rounds that a kill lost.
+            useful: The round, from 1, without lost ones.
         """
 
     def begin_at(self, begun: int) -> None:
-        """Prepare for the rounds after so many; told before the first, and after a kill."""
+        """Prepare for the rounds after ``begun``.
+
+        It is called once, before the first round that runs.
+        """
 
     def run(self) -> Tally:
-        """Take the planned rounds, from a checkpoint on if there is one; return their count."""
+        """Take the planned rounds, from a checkpoint on if there is one.
+
+        Returns:
+            The counts of rounds at the end.
+        """
         self.context.inspect(self)
         tally = self._resumed() or Tally(total=self.rounds)
         self.begin_at(tally.begun)
@@ -167,7 +178,7 @@ class PrivateTraining(Learner):
 def step_of(
     guarantee: Guarantee, *, engine: str, real: Loss, fake: Loss = torch.zeros_like
 ) -> Step:
-    """Return the private gradient that a guarantee asks for.
+    """Return the private gradient with the numbers of a guarantee.
 
     Args:
         guarantee: Its clip norm, its noise, and its expected units in a step.
@@ -193,14 +204,14 @@ def sampler_of(
     patches_per_draw: int,
     padded: bool = False,
 ) -> PoissonSampler:
-    """Return the Poisson draws that a guarantee rests on.
+    """Return the Poisson sampler with the unit and rate of a guarantee.
 
     Args:
-        patches: What is drawn from.
+        patches: The patches that it draws from.
         guarantee: Its unit and its sampling rate.
-        context: Its noise draws units, its seed the patches within a patient.
+        context: Its noise draws units; its seed draws the patches within a patient.
         patches_per_draw: The most patches that a drawn patient brings.
-        padded: Whether others see how long a step takes.
+        padded: Whether batches are padded to one size, for when others see how long a step takes.
     """
     return PoissonSampler(
         patches,
@@ -218,7 +229,7 @@ def refuse_untrainable(critic: nn.Module, example: Tensor) -> None:
 
     Args:
         critic: Maps labelled patches ``(n, 2, H, W)`` to scores ``(n,)``.
-        example: Three patches or more that belong to nobody.
+        example: Three patches or more that belong to no patient.
 
     Raises:
         UsageError: If scores mix samples, or a layer has no rule for its gradients.
@@ -228,7 +239,12 @@ def refuse_untrainable(critic: nn.Module, example: Tensor) -> None:
 
 
 def assign(net: nn.Module, gradient: Tensor) -> None:
-    """Give a flat gradient to the weights that are trained, in their order."""
+    """Set the gradients of a network's trained weights from one flat gradient.
+
+    Args:
+        net: The network.
+        gradient: Flat, in the order of ``trainable(net)``.
+    """
     start = 0
     for weight in trainable(net):
         weight.grad = gradient[start : start + weight.numel()].view_as(weight)
@@ -236,19 +252,19 @@ def assign(net: nn.Module, gradient: Tensor) -> None:
 
 
 def set_rate(optimiser: Optimizer, rate: float) -> None:
-    """Set the learning rate of the next steps."""
+    """Set the learning rate of an optimiser for the next steps."""
     for group in optimiser.param_groups:
         group["lr"] = rate
 
 
 @torch.no_grad()
 def follow(averaged: nn.Module, net: nn.Module, *, averaging: float, done: int) -> None:
-    """Let a running average of weights follow them.
+    """Update a running average of a network's weights.
 
     Args:
-        averaged: Moved towards ``net``.
+        averaged: The average; it is moved towards ``net``.
         net: A network of the same kind.
-        averaging: The most that is kept of the average; less in the first steps.
+        averaging: The largest share that is kept of the average; less in the first steps.
         done: How many steps ``net`` has taken.
     """
     kept = min(averaging, done / (done + 10))

@@ -1,1 +1,1 @@
-"""What every patient's data have paid so far, on this machine."""
+"""The ledger of what every patient's data have spent so far, on this machine."""

@@ -1,9 +1,9 @@
-"""An append-only file of entries, each chained to the one before it: one changed byte is found.
+"""An append-only file of entries. Each is chained to the one before it, so that changes are found.
 
-The chain is a keyed hash: what is changed, removed or put in is found by whoever has this machine's
-secret. A whole file put back from an older copy of itself is not.
+The chain is a keyed hash. With this machine's secret, every changed, removed or inserted entry is
+found. A whole file that is replaced by an older copy of itself is not found.
 
-The file comes into being with its first entry in it, in one step. So a file without an entry, or
+The file is created together with its first entry, in one step. So a file without an entry, or
 without a table, was emptied or cut off, and is never taken for a new one.
 """
 
@@ -41,15 +41,15 @@ COMMIT;
 
 
 class LedgerError(BenchError):
-    """A ledger that cannot be read or was changed."""
+    """The ledger cannot be read, or was changed."""
 
 
 class ChangedError(LedgerError):
-    """A ledger that can be read, and in which something was changed, removed or put in."""
+    """The ledger can be read, but something in it was changed, removed or inserted."""
 
 
 class Entry(NamedTuple):
-    """A line: its number from 1 on, when it was made, and what it says."""
+    """An entry: its number from 1 on, the time in UTC when it was made, and its content."""
 
     number: int
     time: str
@@ -57,7 +57,7 @@ class Entry(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The last entry's number and hash; the seal shows that nobody moved it back."""
+    """The last entry's number and hash, with a seal that shows whether they were moved back."""
 
     number: int = 0
     hash: str = ""
@@ -82,14 +82,26 @@ class Chain:
 
     @contextmanager
     def reading(self) -> Iterator[Pages]:
-        """The entries as they are now; none where nothing was ever written."""
+        """Open the entries for reading, in one transaction.
+
+        If nothing was ever written, there are none.
+
+        Yields:
+            The entries at this time.
+        """
         with self._told(), closing(self._open() if self._is_there() else _blank()) as file:
             file.execute("BEGIN")
             yield Pages(file, self._secret, self._path)
 
     @contextmanager
     def writing(self) -> Iterator[Pages]:
-        """One transaction that no other process can come between; durable when it ends."""
+        """Open the entries for writing, in one transaction that excludes other writers.
+
+        It is durable at the end, and undone on an error.
+
+        Yields:
+            The entries at this time.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._told(), ExitStack() as stack:
             if not self._is_there():
@@ -178,33 +190,40 @@ def _has_entries(file: sqlite3.Connection) -> bool:
 
 
 class Pages:
-    """The chain inside one transaction."""
+    """The entries of a chain, inside one transaction."""
 
     def __init__(self, file: sqlite3.Connection, secret: bytes, path: Path) -> None:
         self._file, self._secret, self._path = file, secret, path
 
     def entries(self) -> list[Entry]:
-        """Every entry, oldest first."""
+        """Return every entry, oldest first."""
         return [_entry(number, text) for number, text, _ in self._rows()]
 
     def numbers_of(self, patient: str) -> list[int]:
-        """The entries that name a patient, oldest first."""
+        """Return the numbers of the entries that name a patient, oldest first."""
         found = self._file.execute(
             "SELECT number FROM spending WHERE patient = ? ORDER BY number", (patient,)
         )
         return [number for (number,) in found]
 
     def patients(self) -> list[str]:
-        """Everybody whom some entry names."""
+        """Return every patient that some entry names."""
         found = self._file.execute("SELECT DISTINCT patient FROM spending")
         return [patient for (patient,) in found]
 
     def head(self) -> Head:
-        """Where the chain ends."""
+        """Return the end of the chain."""
         return Head(*self._file.execute("SELECT number, hash, seal FROM head").fetchone() or ())
 
     def append(self, said: Mapping[str, Any]) -> int:
-        """Adds an entry, and returns its number; whom it concerns is in its ``patients``."""
+        """Add an entry with the present time.
+
+        Args:
+            said: The content; ``patients`` lists the patients that it concerns.
+
+        Returns:
+            The entry's number.
+        """
         stamped = {**said, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         text = json.dumps(stamped, sort_keys=True, separators=(",", ":"))
         last = self.head()
@@ -216,10 +235,13 @@ class Pages:
         return head.number
 
     def verify(self) -> int:
-        """Checks every entry, the chain and its end; returns the number of entries.
+        """Check every entry, the chain and its end.
+
+        Returns:
+            The number of entries.
 
         Raises:
-            ChangedError: Naming the first entry that was changed, removed or put in.
+            ChangedError: Naming the first entry that was changed, removed or inserted.
         """
         damage = self._file.execute("PRAGMA integrity_check").fetchone()[0]
         if damage != "ok":

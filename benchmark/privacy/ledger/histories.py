@@ -1,9 +1,9 @@
-"""What each patient has paid, where one patient may have several identities.
+"""The spending histories of patients, where one patient may have several identities.
 
-Where an entry names one patient under several identities, he was several units of that fit, and
-pays for so many. Their contributions are drawn and clipped apart, as the patches of a patient are
-where the patch is the unit, and the same bound holds (``units``): composing the fit several times
-would be too little, as several units of one draw pull the same way.
+If an entry names one patient under several identities, the patient was several units of that fit
+and pays for each. Their contributions are drawn and clipped separately, like the patches of a
+patient where the patch is the unit. So the same bound holds (``units``). Composing the fit several
+times would give too little, as several units of one draw shift the sum together.
 """
 
 from __future__ import annotations
@@ -17,11 +17,19 @@ from benchmark.core.budget import Guarantee
 from benchmark.core.identity import joined
 
 History = tuple[tuple[int, int], ...]
-"""What a patient has paid: an entry's number, and under how many identities it names him."""
+"""A patient's spending: each entry's number, and under how many identities it names the patient."""
 
 
 def alike(said: Mapping[int, Mapping[str, Any]], numbers: Iterable[int]) -> Counter[History]:
-    """How many patients have the same history among the entries of some numbers."""
+    """Count how many patients have the same history.
+
+    Args:
+        said: The content of every entry, by its number.
+        numbers: The entries that count.
+
+    Returns:
+        The number of patients by history.
+    """
     patient_of = joined(one for words in said.values() for one in words.get("patients", ()))
     of_patient: dict[str, Counter[int]] = {}
     for number in numbers:
@@ -35,12 +43,15 @@ def before_and_now(
     numbers_of: Callable[[str], Iterable[int]],
     planned: Sequence[Iterable[str]],
 ) -> set[tuple[History, tuple[int, ...]]]:
-    """What the patients of some spendings have paid, and how often each spending names them.
+    """Find the histories of the patients in planned spendings.
 
     Args:
         known: The identities that a ledger has.
-        numbers_of: The entries that name an identity.
+        numbers_of: Returns the entries that name an identity.
         planned: The identities in each spending.
+
+    Returns:
+        Each distinct history, with how often each planned spending names such a patient.
     """
     asked = [set(patients) for patients in planned]
     patient_of = joined([*known, *(one for each in asked for one in each)])
@@ -56,14 +67,28 @@ def before_and_now(
 
 
 def owed(history: History, said: Mapping[int, Mapping[str, Any]]) -> list[Guarantee]:
-    """The mechanisms of a patient's entries."""
+    """Return the mechanisms that a patient pays for.
+
+    Args:
+        history: The patient's history.
+        said: The content of every entry, by its number.
+    """
     return [
         of_group(Guarantee.from_dict(said[number]["guarantee"]), count) for number, count in history
     ]
 
 
 def of_group(guarantee: Guarantee, identities: int) -> Guarantee:
-    """The mechanism as it is for a patient who was several of its patients."""
+    """Return a mechanism as it is for a patient who was several of its patients.
+
+    Args:
+        guarantee: The mechanism.
+        identities: How many of its patients are this one; at least 1.
+
+    Returns:
+        The same for 1. Otherwise a guarantee with the patch as unit and all the patient's units as
+        patches.
+    """
     if identities == 1:
         return guarantee
     each = 1 if guarantee.unit == "patient" else guarantee.patches_per_patient

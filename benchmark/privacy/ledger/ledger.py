@@ -1,18 +1,17 @@
-"""The ledger: what every patient's data have paid so far, on this machine.
+"""The ledger: what every patient's data have spent so far, on this machine.
 
 An entry is durable before the first private batch is read, and is never changed (``chain``). A
-patient is known by two keyed digests, of the voxels and of the participant id that the cohort gives
-him, and pays under either: a file that is exported again or renamed is the same patient, and so are
-other voxels under the same id. Identities that a chain of common digests connects are one patient.
+patient is known by two keyed digests: of the voxels, and of the participant id in the cohort.
+Either is enough. So a file that is exported again or renamed is the same patient, and so are other
+voxels under the same id. Identities that a chain of common digests connects are one patient.
 
-What that cannot find: other voxels under another id are a new patient. What it finds wrongly: an id
-is joined with the same id of any other cohort on this machine, whatever that cohort or its folder
-is called, as a cohort's name is changed as easily as a voxel. Two people who share an id pay for
-each other, which may refuse a fit and never allows one.
+Two limits: other voxels under another id count as a new patient. And an id counts as the same
+patient in every cohort on this machine, because a cohort's name is changed as easily as a voxel.
+Two people who share an id pay for each other. That may refuse a fit and never allows one.
 
 A patient's total is composed by the accountant from the mechanisms' numbers, at patient level also
 where patches were the unit. Caps hold for private data; phantoms are recorded and never capped. A
-fit on private data with seeded noise counts as ε = ∞: whoever has the seed undoes it.
+fit on private data with seeded noise counts as ε = ∞, because the seed undoes the noise.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ from benchmark.privacy.ledger.histories import History, alike, before_and_now, o
 Kind = Literal["fit", "statistics", "tuning", "selection"]
 CAP = "cap"
 DELTA = 1e-5
-"""δ of every total."""
+"""The δ of every total."""
 
 
 class OverCapError(UsageError):
-    """A spending that would take some patient over the cap."""
+    """A spending would take some patient over the cap."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +45,9 @@ class Spending:
     """One use of patients' data.
 
     Attributes:
-        kind: What for.
+        kind: The purpose.
         run: The key of the run that spends.
-        generator: Who spends.
+        generator: The name of the plug-in that spends.
         guarantee: The mechanism's numbers.
         patients: The patients, each an ``Identity`` or its text.
         private: Whether they are anything but phantoms.
@@ -66,7 +65,13 @@ class Spending:
 
 
 class Total(NamedTuple):
-    """What some patients have paid together: they have the same entries."""
+    """The spending of all patients with the same entries.
+
+    Attributes:
+        patients: How many patients have these entries.
+        entries: The entries' numbers.
+        epsilon: The composed ε of one of these patients, at δ = ``DELTA``.
+    """
 
     patients: int
     entries: tuple[int, ...]
@@ -74,7 +79,7 @@ class Total(NamedTuple):
 
 
 class Ledger:
-    """What was spent, and what may be.
+    """The record of what was spent, with the cap on what may be.
 
     Args:
         path: The file; made at the first entry.
@@ -88,17 +93,20 @@ class Ledger:
         self._chain = Chain(path, secret)
 
     def charge(self, spending: Spending, *, in_all: bool = False) -> int:
-        """Writes an entry durably, and returns its number.
+        """Write an entry durably.
 
         Args:
-            spending: What for.
-            in_all: Whether the cap is that of ``check_in_all``, for whoever must not learn from the
-                answer who is in the spending. Two patients of it who an earlier entry says are one
-                pay together, and may go over the cap.
+            spending: What is spent.
+            in_all: Whether to check the cap as ``check_in_all`` does, so that the answer does not
+                reveal who is in the spending. Two of its patients whom an earlier entry shows to be
+                one pay together, and may go over the cap.
+
+        Returns:
+            The entry's number.
 
         Raises:
-            OverCapError: If a cap is set, the data are private and some patient would go over it;
-                nothing is written then.
+            OverCapError: If a cap is set, the data are private and some patient would go over it.
+                Nothing is written then.
         """
         while True:
             checked = self.check_in_all(spending) if in_all else self.check([spending])
@@ -107,7 +115,12 @@ class Ledger:
                     return pages.append(_said(spending))
 
     def pays_for(self, number: Any, spending: Spending) -> bool:
-        """Whether the entry of that number is for this spending, to the last patient and number."""
+        """Tell whether an entry is exactly for this spending, with the same numbers and patients.
+
+        Args:
+            number: The entry's number.
+            spending: The spending.
+        """
         said = _said(spending)
         return any(entry.number == number and entry.said == said for entry in self.entries())
 
@@ -121,10 +134,10 @@ class Ledger:
         return next(mine, None) if spending.claim else None
 
     def check(self, spendings: Sequence[Spending]) -> Head:
-        """Refuses spendings that would together go over the cap; writes nothing.
+        """Refuse spendings that would together go over the cap. Nothing is written.
 
         Returns:
-            Where the ledger stood: as long as it does, they may be charged.
+            The head of the ledger. While it is unchanged, the spendings may be charged.
 
         Raises:
             OverCapError: Naming cap and total.
@@ -135,12 +148,12 @@ class Ledger:
         return head
 
     def check_in_all(self, spending: Spending) -> Head:
-        """Refuses a spending that would take a patient who was in every private fit over the cap.
+        """Refuse a spending that would take a patient in every private fit over the cap.
 
-        Who is in the spending does not matter, so that the answer tells nothing about anybody.
+        The spending's own patients do not matter, so the answer reveals nothing about anybody.
 
         Returns:
-            Where the ledger stood, as ``check`` does.
+            The head of the ledger, as for ``check``.
 
         Raises:
             OverCapError: Naming cap and total.
@@ -165,24 +178,34 @@ class Ledger:
         return head
 
     def set_cap(self, epsilon: float) -> int:
-        """From now on no patient's total may exceed ``epsilon``; inf lifts the cap."""
+        """Set the largest ε that any patient's total may reach from now on.
+
+        Args:
+            epsilon: Above 0; inf lifts the cap.
+
+        Returns:
+            The entry's number.
+
+        Raises:
+            UsageError: If it is not above 0.
+        """
         if not epsilon > 0:
             raise UsageError(f"Expected a cap above 0, or inf for none, got {epsilon}.")
         with self._chain.writing() as pages:
             return pages.append({"kind": CAP, "epsilon": _plain(epsilon)})
 
     def cap(self) -> float:
-        """The cap; inf if there is none."""
+        """Return the cap; inf if there is none."""
         with self._chain.reading() as pages:
             return _cap(pages.entries())
 
     def entries(self) -> list[Entry]:
-        """Every entry, oldest first."""
+        """Return every entry, oldest first."""
         with self._chain.reading() as pages:
             return pages.entries()
 
     def known_by_id_alone(self, patients: Iterable[str]) -> int:
-        """How many of some patients have a participant id that the ledger knows, and new voxels."""
+        """Count the patients whose participant id is in the ledger while their voxels are not."""
         with self._chain.reading() as pages:
             known = {digest for one in pages.patients() for digest in Identity(one).digests}
         return sum(
@@ -190,9 +213,10 @@ class Ledger:
         )
 
     def totals(self) -> list[Total]:
-        """What private patients have paid, the most first; patients with the same entries are one.
+        """Return what private patients have spent, the largest ε first.
 
-        A cohort's total is that of its worst patient.
+        Patients with the same entries share one total. A cohort's total is that of its worst
+        patient.
         """
         said = {entry.number: entry.said for entry in self.entries()}
         private = [number for number, words in said.items() if words.get("private")]
@@ -203,10 +227,10 @@ class Ledger:
         return sorted(totals, key=lambda total: -total.epsilon)
 
     def total_of(self, runs: Collection[str], *, unit: Unit) -> float:
-        """What some runs cost together: the composed ε of the unit that paid most, at δ = 1e-5.
+        """Compose what some runs cost together: the ε of the unit that paid most, at δ = 1e-5.
 
         Args:
-            runs: Their keys; every entry of theirs counts, also of fits that were never finished.
+            runs: Their keys. All their entries count, also of fits that were never finished.
             unit: ``patient``; or ``patch``, if that is all the runs' unit.
         """
         said = {entry.number: entry.said for entry in self.entries()}
@@ -218,10 +242,13 @@ class Ledger:
         return max((total_epsilon(each, DELTA, unit=unit) for each in paid), default=0.0)
 
     def verify(self) -> int:
-        """Checks every entry, the chain and its end; returns the number of entries.
+        """Check every entry, the chain and its end.
+
+        Returns:
+            The number of entries.
 
         Raises:
-            LedgerError: Naming the first entry that was changed, removed or put in.
+            LedgerError: Naming the first entry that was changed, removed or inserted.
         """
         with self._chain.reading() as pages:
             return pages.verify()
@@ -285,5 +312,9 @@ def _plain(value: Any) -> Any:
 
 
 def ledger_in(state: Path) -> Ledger:
-    """The ledger of a machine, in its state folder, with its secret."""
+    """Return the ledger in a state folder, with this machine's secret.
+
+    Raises:
+        UsageError: If the secret is lost or damaged.
+    """
     return Ledger(state / LEDGER, machine_secret(state))

@@ -1,1 +1,1 @@
-"""What is drawn: noise over whole numbers, one noised mean, one noised choice."""
+"""The private mechanisms: discrete noise, a noised mean, and a noised choice."""

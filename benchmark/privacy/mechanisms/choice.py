@@ -1,4 +1,4 @@
-"""One choice among public candidates by what the units say of them: ε-DP with δ = 0.
+"""One private choice among public candidates by the units' scores: ε-DP with δ = 0.
 
 Every unit u scores every candidate r in [0, 1]; the score is cut off to a whole number s_u(r) of
 steps of the public grid γ = 2^-20, at most Δ = 2^20 of them. Sums q(r) = Σ_u s_u(r) are exact, and
@@ -47,23 +47,30 @@ from benchmark.privacy.mechanisms.release import Features, Vectors, vectors_of_u
 
 @dataclass(frozen=True)
 class PermuteAndFlip:
-    """The law above.
+    """The law of permute-and-flip (see the module).
 
     Attributes:
-        scale: σ Δ, in steps of the grid; 0 takes one of the largest.
+        scale: σ Δ, in steps of the grid; with 0 one of the largest sums is taken.
     """
 
     scale: Fraction
 
     @property
     def deviation(self) -> float:
-        """That of the exponential noise whose largest sum is chosen."""
+        """The standard deviation of the equivalent exponential noise on each sum."""
         return float(self.scale)
 
     def draw(self, sums: Integers, words: Words) -> int:
-        """Draws the index of a sum.
+        """Draw the index of a sum.
 
-        All coins are flipped, whichever decides: how many there are tells nothing of the sums.
+        All coins are flipped, whichever decides, so their number reveals nothing about the sums.
+
+        Args:
+            sums: int64 ``(K,)``, in steps of the grid.
+            words: Returns random 64-bit words.
+
+        Returns:
+            The index, in [0, K).
         """
         bits, numbers = Bits(words), [int(number) for number in sums]
         heads = [self._heads(max(numbers) - number, bits) for number in numbers]
@@ -81,7 +88,11 @@ class PermuteAndFlip:
 
 
 def choice_of(noise_multiplier: float) -> Choice:
-    """How a candidate is chosen at so much noise."""
+    """Return the grid and the law of a choice with noise σ.
+
+    Args:
+        noise_multiplier: σ, at least 0.
+    """
     return Choice(
         spacing=FULL_SCORE / FINENESS,
         sensitivity=FULL_SCORE,
@@ -111,7 +122,8 @@ def plan_choices(public: PublicNumbers, budget: Budget, *, choices: int = 1) -> 
 
 
 Score = Callable[[Vectors], Vectors]
-"""Units' means of features ``(m, d)`` to a score for each candidate ``(m, K)``, row by row."""
+"""A function from units' mean features ``(m, d)`` to scores of K candidates ``(m, K)``, row by
+row."""
 
 
 class Election:
@@ -146,7 +158,13 @@ class Election:
 
 
 def in_steps(scores: Vectors) -> Integers:
-    """Scores in whole steps of the grid, from 0 to a full score; one that is not finite becomes 0.
+    """Convert scores to whole steps of the grid, cut off to [0, 1] first.
+
+    Args:
+        scores: Of any shape; one that is not finite becomes 0.
+
+    Returns:
+        int64 of the same shape, in [0, 2^20].
 
     Examples:
         >>> in_steps(np.array([0.5, 2.0, -1.0, np.nan])).tolist()

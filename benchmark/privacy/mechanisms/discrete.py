@@ -1,4 +1,4 @@
-"""Noise over whole numbers: the discrete Gaussian, exact, or fast and as good as exact.
+"""Noise over the integers: the discrete Gaussian, exact, or fast with a negligible error.
 
 The discrete Gaussian of scale s gives k the probability exp(-k²/2s²) / Σ_j exp(-j²/2s²). As noise
 on integers it costs what a normal number does. *Proof.* Let N(0, τ²), τ² = s² - 1/12, be added to
@@ -37,32 +37,33 @@ from numpy.typing import NDArray
 from benchmark.core.mechanism import Integers, Words
 
 SMALL_SCALE = 4096
-"""a, of the numbers that are looked up."""
+"""a, the scale of the numbers that are looked up in a table."""
 
 LARGEST_FACTOR = 1280
-"""m at most: above, the layers would be seen."""
+"""The largest m. Above it, the sum of layers would differ visibly from a discrete Gaussian."""
 
 WORD = 64
 PRECISION = 256
-"""Bits of the probabilities in the table."""
+"""Bits of each probability in the table."""
 
 _AT_A_TIME = 1 << 13
-"""So many numbers are drawn while their random words lie in the nearest caches."""
+"""How many numbers are drawn at once, so that their random words stay in the nearest caches."""
 
 _DIGITS = 100
 _ROUNDING = 2.0**-150
-"""More than one layer's distance from its law: the table's precision, its end, the layers."""
+"""An upper bound on one layer's distance from its law: the table's precision, its end, the
+layers."""
 
 
 def distance(numbers: float, scale: float) -> float:
-    """How far so many numbers of the discrete Gaussian are from rounded normal ones.
+    """Bound how far numbers of the discrete Gaussian are from rounded normal ones.
 
     Args:
         numbers: n, over all steps.
         scale: s, at least 16.
 
     Returns:
-        An upper bound on the total variation; see the module.
+        An upper bound on the total variation distance; see the module.
     """
     return numbers * (1 / (1000 * scale**4) + _ROUNDING)
 
@@ -71,7 +72,7 @@ class Bits:
     """Random bits, taken from words one by one.
 
     Args:
-        words: Their source.
+        words: The source of random words.
     """
 
     _BLOCK = 64
@@ -80,7 +81,7 @@ class Bits:
         self._words, self._pool, self._left = words, 0, 0
 
     def take(self, count: int) -> int:
-        """An integer of so many random bits."""
+        """Return an integer of ``count`` random bits."""
         while self._left < count:
             block = int.from_bytes(self._words(self._BLOCK).tobytes(), "little")
             self._pool |= block << self._left
@@ -91,7 +92,7 @@ class Bits:
         return found
 
     def below(self, bound: int) -> int:
-        """A uniform integer in [0, ``bound``)."""
+        """Return a uniform integer in [0, ``bound``)."""
         length = (bound - 1).bit_length()
         while (found := self.take(length)) >= bound:
             pass
@@ -100,7 +101,7 @@ class Bits:
 
 @dataclass(frozen=True)
 class Exact:
-    """The discrete Gaussian, exactly.
+    """The exact discrete Gaussian (Canonne, Kamath and Steinke 2020, algorithms 1 to 3).
 
     Attributes:
         scale: s, a whole number of at least 1.
@@ -110,11 +111,11 @@ class Exact:
 
     @property
     def deviation(self) -> float:
-        """√(s² - 1/12) at least: the normal number that it costs as much as."""
+        """√(s² - 1/12): the standard deviation of normal noise of the same privacy cost."""
         return math.sqrt(self.scale**2 - 1 / 12)
 
     def draw(self, n: int, words: Words) -> Integers:
-        """Draws ``n`` independent numbers."""
+        """Draw ``n`` independent numbers, int64 ``(n,)``."""
         bits = Bits(words)
         return np.array([self._one(bits) for _ in range(n)], np.int64)
 
@@ -142,12 +143,14 @@ def _laplace(t: int, bits: Bits) -> int:
 
 
 def happens(above: int, below: int, bits: Bits) -> bool:
-    """Algorithm 1: true with a probability of exp(-``above`` / ``below``), exactly.
+    """Return true with a probability of exactly exp(-``above`` / ``below``).
+
+    Reference: Canonne, Kamath and Steinke (2020), arXiv:2004.00010, algorithm 1.
 
     Args:
         above: At least 0.
         below: At least 1.
-        bits: Where chance comes from.
+        bits: The source of random bits.
     """
     while above > below:
         if not happens(1, 1, bits):
@@ -161,11 +164,14 @@ def happens(above: int, below: int, bits: Bits) -> bool:
 
 @dataclass(frozen=True)
 class Layered:
-    """The discrete Gaussian of scale a √(1 + m² + m⁴ …), from tables.
+    """The discrete Gaussian of scale a √(1 + m² + m⁴ …), drawn from tables.
 
     Attributes:
-        factor: m.
+        factor: m, in [1, ``LARGEST_FACTOR``].
         layers: How many terms there are.
+
+    Raises:
+        ValueError: At construction, for a factor out of range.
     """
 
     factor: int
@@ -179,7 +185,13 @@ class Layered:
 
     @classmethod
     def of_scale(cls, least: float) -> Layered:
-        """The law with the fewest layers, and then the smallest scale, of at least ``least``."""
+        """Return the law of scale ``least`` or more with the fewest layers.
+
+        Of those, it has the smallest scale.
+
+        Args:
+            least: The least scale.
+        """
         layers = 2
         while cls(LARGEST_FACTOR, layers).scale < least:
             layers += 1
@@ -191,16 +203,16 @@ class Layered:
 
     @property
     def scale(self) -> float:
-        """S."""
+        """s, the scale of the whole sum."""
         return SMALL_SCALE * math.sqrt(sum(power**2 for power in self._powers))
 
     @property
     def deviation(self) -> float:
-        """√(s² - 1/12): of the normal number that it costs as much as."""
+        """√(s² - 1/12): the standard deviation of normal noise of the same privacy cost."""
         return math.sqrt(self.scale**2 - 1 / 12)
 
     def draw(self, n: int, words: Words) -> Integers:
-        """Draws ``n`` independent numbers from 64 random bits for each layer, or more."""
+        """Draw ``n`` independent numbers from at least 64 random bits for each layer."""
         found = np.zeros(n, np.int64)
         for start in range(0, n, _AT_A_TIME):
             self._fill(found[start : start + _AT_A_TIME], words)
@@ -226,12 +238,12 @@ class Layered:
 
 
 class MagnitudeLaw(NamedTuple):
-    """The law of the magnitude of a discrete Gaussian of scale a.
+    """The law of the magnitude of a discrete Gaussian of scale a, as a lookup table.
 
     Attributes:
         whole: P(|A| ≤ k) for k = 0, 1, …, in units of 2^-256; the last is 1.
         heads: Their first 63 bits.
-        guide: For each value of a word's first bits, the first k that may be it.
+        guide: For each value of a word's first bits, the least possible k.
     """
 
     whole: tuple[int, ...]

@@ -1,6 +1,6 @@
 """The loop that turns random words into numbers of a table, compiled for this processor.
 
-It is a file of its own, since numba keeps what it compiled until the loop's own file changes.
+It is a file of its own because numba keeps compiled code until the loop's own file changes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmark.privacy.jit import jit
 
 SHIFT = np.uint64(49)
-"""Of a word, to the first 15 bits after its sign: what the guide is for."""
+"""How far a word is shifted to leave the first 15 bits after its sign, which index the guide."""
 
 
 @jit
@@ -22,10 +22,13 @@ def looked_up(
     factor: int,
     found: NDArray[np.int64],
 ) -> int:
-    """Adds ``factor`` times a number of the table to each of ``found``; returns the ties.
+    """Add ``factor`` times a number drawn from the table to each entry of ``found``.
 
-    A word's last bit is the sign; the others, u, are uniform, and the magnitude is the first k
+    A word's last bit is the sign. The other bits, u, are uniform, and the magnitude is the first k
     whose head is at least u. Where head and u are equal, 63 bits do not decide: a tie.
+
+    Returns:
+        The number of ties.
     """
     ties = 0
     for i in range(len(words)):

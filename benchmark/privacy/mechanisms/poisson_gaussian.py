@@ -1,4 +1,4 @@
-"""From a target ε to the guarantee of a DP-SGD fit, for both units."""
+"""Plans of DP-SGD fits: from a target ε to a guarantee, with bounds for both units."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from benchmark.privacy.accounting.units import (
 from benchmark.privacy.mechanisms.discrete import distance
 
 LEAST_SCALE, MOST_ENLARGED = 1 << 17, 1.005
-"""Of the noise in steps of the grid, and of the sensitivity over C, in any plan that is made."""
+"""In any plan: the least scale of the noise in grid steps, and the largest sensitivity over C."""
 
 GridOf = Callable[[float, float, int], Grid]
-"""From σ, C and the count of noised numbers."""
+"""A function that makes the grid from σ, C and the number of noised numbers."""
 
 
 def plan_poisson_gaussian(
@@ -34,11 +34,12 @@ def plan_poisson_gaussian(
     numbers: int,
     grid_of: GridOf,
 ) -> Guarantee:
-    """Calibrates the noise of a fit whose sampling rate, steps, δ and unit are given.
+    """Calibrate the noise of a fit whose sampling rate, steps, δ and unit are given.
 
-    What is spent is recomputed from the calibrated noise, so it never exceeds the target. An ε so
-    large that (1 + e^ε) times the noise's distance from its law is not within δ is not proven; the
-    fit gets the noise of the largest that is (about 17), and says so in what it spends.
+    What is spent is recomputed from the calibrated noise, so it never exceeds the target. A large ε
+    cannot be proven if (1 + e^ε) times the noise's distance from its law is not within its share of
+    δ. The fit then gets the noise of the largest ε that can be proven (about 17), and its guarantee
+    says so.
 
     Args:
         plain: The same fit without privacy.
@@ -46,7 +47,10 @@ def plan_poisson_gaussian(
         clip_norm: C.
         accountant: ``prv``, ``rdp`` or ``pld``.
         numbers: d: how many numbers get noise in a step.
-        grid_of: The grid of the mechanism that will run.
+        grid_of: Makes the grid of the mechanism that will run.
+
+    Returns:
+        The guarantee.
 
     Raises:
         UsageError: If no noise reaches the target.
@@ -59,7 +63,14 @@ def plan_poisson_gaussian(
 
 
 def provable_epsilon(planned: Guarantee) -> float:
-    """The largest ε at which the noise's distance from its law is within its share of δ."""
+    """Return the largest ε at which the noise's distance from its law is within its share of δ.
+
+    Args:
+        planned: The guarantee whose δ and distance count.
+
+    Returns:
+        The ε; infinity for a distance of 0.
+    """
     if planned.distance == 0:
         return math.inf
     return math.log(max(1.0, ROUNDING_SHARE * planned.delta / planned.distance - 1))
@@ -104,7 +115,13 @@ def _with_noise(plain: Guarantee, epsilon: float, numbers: int, grid_of: GridOf)
 
 
 def recomputed(claimed: Guarantee) -> Guarantee:
-    """The guarantee that the mechanism's numbers in another one give, whatever that one claims.
+    """Recompute the guarantee that a mechanism's numbers give, whatever ε is claimed.
+
+    Args:
+        claimed: The guarantee with the numbers.
+
+    Returns:
+        The same numbers with the recomputed ε of both units.
 
     Raises:
         ValueError: If the accountant is not known, or the numbers are outside its domain.

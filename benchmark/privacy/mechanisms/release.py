@@ -1,16 +1,16 @@
 """One noised mean of bounded vectors: what a generator that takes no private steps learns.
 
-Every patch is mapped to a vector; a unit u contributes the mean v_u of its patches' vectors,
-clipped to norm C, and what is released is, with the *public* number of units N,
+Every patch is mapped to a vector. A unit u contributes the mean v_u of its patches' vectors,
+clipped to norm C. With the *public* number of units N, what is released is
 
     γ/N · ( Σ_u z_u + Z ),    z_u = v_u · min(1, C / ‖v_u‖) / γ  cut off to whole numbers,
 
-on the public grid γ = C / 2^30. Cutting off, towards zero, makes no vector longer, and that
-‖z_u‖ ≤ C / γ is checked in whole numbers, so zeroing out a unit moves the sum by C at most, to the
-last bit. Z is exact discrete Gaussian noise of scale s = ⌈2^30 σ⌉ (``discrete``). It costs what
-normal noise of multiplier σ does, which ``accounting`` bounds in closed form (Balle and Wang 2018,
-arXiv:1805.06530, theorem 8), and about 10^-35 more of δ. Several releases of one fit compose to
-μ = √T / σ. Whatever is made of them is post-processing.
+on the public grid γ = C / 2^30. Cutting off, towards zero, makes no vector longer, and ‖z_u‖ ≤ C /
+γ is checked in whole numbers. So zeroing out a unit moves the sum by C at most, to the last bit. Z
+is exact discrete Gaussian noise of scale s = ⌈2^30 σ⌉ (``discrete``). It costs what normal noise of
+multiplier σ does, which ``accounting`` bounds in closed form (Balle and Wang 2018,
+arXiv:1805.06530, theorem 8), and about 10^-35 more of δ. Several releases of one fit compose to μ =
+√T / σ. Whatever is computed from them is post-processing.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from benchmark.privacy.mechanisms.poisson_gaussian import plan_poisson_gaussian
 
 Vectors = NDArray[np.float64]
 Features = Callable[[Patches], Vectors]
-"""Patches to a vector for each ``(n, d)``; of one patch from that patch alone."""
+"""A function from patches to vectors ``(n, d)``, each computed from its own patch alone."""
 
 CHUNK = 512
 FINENESS = 1 << 30
-"""C / γ: so many steps of the grid are as long as a clipped vector."""
+"""C / γ: the length of a clipped vector in grid steps."""
 
 LONGEST = 1 << 20
-"""Numbers of a vector at most."""
+"""The most numbers that a vector may have."""
 
 
 def grid_of(noise_multiplier: float, clip_norm: float, numbers: int = LONGEST) -> Grid:
-    """Make the grid of a release, and its noise: the same for any count of numbers.
+    """Make the grid and the noise of a release. They do not depend on the number of entries.
 
     Args:
         noise_multiplier: σ, above 0.
@@ -105,7 +105,7 @@ class Release:
 
     @property
     def units(self) -> int:
-        """N, the number of units, from public numbers alone."""
+        """The public number of units, N."""
         each = 1 if self.guarantee.unit == "patient" else self.guarantee.patches_per_patient
         return self.guarantee.patients * each
 
@@ -147,11 +147,23 @@ class Release:
 def vectors_of_units(
     patches: Patches, features: Features, guarantee: Guarantee
 ) -> Iterator[Vectors]:
-    """The units' vectors, some at a time, and first those of nobody, for their length.
+    """Yield the vectors of all units, some at a time.
 
-    Patches of different patients never share a call of ``features``, and a patient's always fill
-    the declared number of slots, some of them by blanks: so no bit of a unit's vector depends on
-    whether another one is there.
+    The first is a zero vector of no unit, which shows the length. Patches of different patients
+    never share a call of ``features``. A patient's patches always fill the declared number of
+    slots, some of them blank. So no bit of a unit's vector depends on whether another unit is
+    there.
+
+    Args:
+        patches: The patients' own, with ``patient`` given.
+        features: Maps patches to vectors ``(n, d)``.
+        guarantee: Its unit decides whether a row is a patch's vector or a patient's mean.
+
+    Yields:
+        float64 ``(m, d)``, all finite.
+
+    Raises:
+        ValueError: If ``patches.patient`` is ``None``.
     """
     if patches.patient is None:
         raise ValueError("Patches of no known patient cannot be released by unit.")
@@ -178,22 +190,27 @@ def _slots(patches: Patches, mine: NDArray[np.int64], features: Features) -> Ite
 
 
 def finite(vectors: Vectors) -> Vectors:
-    """The rows that are finite in every number."""
+    """Return the rows in which every number is finite."""
     kept: Vectors = vectors[np.isfinite(vectors).all(1)]
     return kept
 
 
 def clipped(vectors: Vectors, clip_norm: float) -> Vectors:
-    """Finite rows at a norm of ``clip_norm`` at most, but for rounding."""
+    """Scale finite rows down to a norm of at most ``clip_norm``, up to rounding."""
     with np.errstate(over="ignore"):
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors * np.minimum(1, clip_norm / np.maximum(norms, 1e-300)))
 
 
 def on_grid(vectors: Vectors, clip_norm: float) -> Integers:
-    """Rows clipped, in steps of the grid C / 2^30: of norm 2^30 at most, exactly.
+    """Clip rows and convert them to steps of the grid C / 2^30.
 
-    A row that is not finite becomes zero.
+    Args:
+        vectors: float64 ``(m, d)``; a row that is not finite becomes zero.
+        clip_norm: C.
+
+    Returns:
+        int64 ``(m, d)``; each row's norm is at most 2^30, exactly.
     """
     sound = np.where(np.isfinite(vectors).all(1, keepdims=True), vectors, 0.0)
     cut = np.trunc(clipped(sound, clip_norm) / clip_norm * FINENESS).astype(np.int64)

@@ -1,1 +1,1 @@
-"""Where the cells of a sweep run: in this very process, or in processes of their own."""
+"""Executors of a sweep's cells: in this process, or in a process for each cell."""

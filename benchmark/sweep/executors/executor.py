@@ -1,4 +1,4 @@
-"""What every executor of cells offers, and what it says of each cell."""
+"""The contract of every executor of cells, and the events that it reports."""
 
 from __future__ import annotations
 
@@ -14,22 +14,30 @@ from benchmark.sweep.executors.task import Task
 
 @dataclass(frozen=True, kw_only=True)
 class Events:
-    """Who hears of a sweep: every stage of a cell, and every cell's end."""
+    """Callbacks for what happens to the cells of a sweep.
+
+    Attributes:
+        progress: Called with a cell, its stage, what is done of it and how much there is.
+        ended: Called with the outcome of each cell.
+    """
 
     progress: Callable[[RunSpec, str, int, int], None]
     ended: Callable[[Outcome], None]
 
 
 class Executor(Protocol):
-    """Runs cells somewhere; what they leave in the store is the same everywhere."""
+    """Runs cells. The files that they leave in the store do not depend on the executor."""
 
     def run(self, tasks: Iterable[Task], events: Events) -> list[Outcome]:
-        """Runs every task; returns how each cell ended, in the order of their ends.
+        """Run every task.
 
         Args:
-            tasks: They are taken one by one, as there is room for them, so that a task may depend
+            tasks: They are taken one by one, whenever there is a free worker. So a task may depend
                 on how earlier ones ended.
-            events: Who hears of them.
+            events: Called for every stage and every end of a cell.
+
+        Returns:
+            How each cell ended, in the order of their ends.
         """
         ...
 

@@ -1,7 +1,7 @@
-"""Cells in this very process, one after the other, so that a debugger sees into them.
+"""Cells in this process, one after the other, so that a debugger can step into them.
 
-Nothing shields the sweep from its cells here: a crash, or a lack of memory, ends all of it. A
-result's ``peak_mib`` is then that of the whole process.
+A crash of a cell, or a lack of memory, ends the whole sweep. A result's ``peak_mib`` is that of the
+whole process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Here:
     """Runs every cell in this process; an interrupt loses the running one alone."""
 
     def run(self, tasks: Iterable[Task], events: Events) -> list[Outcome]:
-        """See ``Executor.run``."""
+        """Run every task: see ``Executor.run``."""
         outcomes = []
         for task in tasks:
             outcomes.append(_ran(task, events))

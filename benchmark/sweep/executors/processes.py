@@ -1,4 +1,4 @@
-"""Cells in processes of their own, so that a crash, or a lack of memory, is one cell's alone."""
+"""Cells in separate processes, so that a crash or a lack of memory affects one cell alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from benchmark.sweep.executors.executor import Events, outcome_in
 from benchmark.sweep.executors.task import BUSY, Task, work
 
 PRELOAD = ["torch", "torch._dynamo", "monai.networks.nets.dynunet", "benchmark.sweep.run_cell"]
-"""What takes seconds to import, done once for all cells; the first optimiser takes `_dynamo`."""
+"""Modules that take seconds to import, loaded once for all cells. The first optimiser imports
+`_dynamo`."""
 
 LOOK_EACH_S = 0.5
 """How often limits are looked at."""
@@ -32,13 +33,13 @@ class Processes:
     A kill or an interrupt loses the running cells alone; finished ones are in the store.
 
     Attributes:
-        jobs: Cells at a time; 1 or more.
+        jobs: The most cells at a time; 1 or more.
     """
 
     jobs: int
 
     def run(self, tasks: Iterable[Task], events: Events) -> list[Outcome]:
-        """See ``Executor.run``."""
+        """Run every task: see ``Executor.run``."""
         waiting = iter(tasks)
         running: dict[Connection, Running] = {}
         outcomes = []

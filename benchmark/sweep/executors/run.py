@@ -1,4 +1,4 @@
-"""Runs the cells of a sweep where they are asked to run."""
+"""The choice of an executor by the number of jobs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,23 @@ from benchmark.sweep.executors.task import Task
 
 
 def executor_for(jobs: int) -> Executor:
-    """So many processes at a time; with 0, this very process."""
+    """Return the executor for a number of jobs.
+
+    Args:
+        jobs: The most processes at a time; 0 for this process.
+    """
     return Processes(jobs) if jobs else Here()
 
 
 def run_tasks(tasks: Iterable[Task], *, jobs: int, events: Events) -> list[Outcome]:
-    """Runs every task where ``jobs`` says: see ``Executor.run``."""
+    """Run every task.
+
+    Args:
+        tasks: See ``Executor.run``.
+        jobs: The most processes at a time; 0 for this process.
+        events: Called for every stage and every end of a cell.
+
+    Returns:
+        How each cell ended, in the order of their ends.
+    """
     return executor_for(jobs).run(tasks, events)

@@ -1,4 +1,4 @@
-"""One cell from its task to its files, whichever process it runs in."""
+"""The execution of one cell, from its task to its files, in whichever process."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ BUSY = Busy.BUSY
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a worker is told.
+    """Everything that a worker needs to run a cell.
 
     Attributes:
         spec: The cell.
         guarantee: Its plan.
-        reference: The upper bookend's cell, whose Dice is the cell's yardstick.
+        reference: The upper bookend's cell, by whose Dice the cell's Dice is divided.
         inputs: The sweep's data.
         root: The store's folder.
-        machine: What it runs on.
+        machine: The machine with its folders and devices.
     """
 
     spec: RunSpec
@@ -62,7 +62,12 @@ class Task:
 
 
 def work(task: Task, events: Connection) -> None:
-    """Attempts the cell in a process of its own, and sends what is heard of it."""
+    """Attempt the cell in this worker process, and send its progress to the parent.
+
+    Args:
+        task: The cell.
+        events: Gets stage, step and total.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
@@ -114,7 +119,10 @@ def _forget(folder: Path) -> None:
 
 
 def check_device(name: str) -> None:
-    """Refuses a device that torch does not know or does not find.
+    """Refuse a device that torch does not know or does not find.
+
+    Args:
+        name: The device's name, such as ``cuda``.
 
     Raises:
         UsageError: With what to ask for instead.
@@ -139,7 +147,10 @@ def _run(task: Task, folder: Path, listener: Listener) -> Result:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread of torch's, as another number changes bits; the caller's number afterwards."""
+    """Limit torch to one thread, because the number of threads changes the last bits of results.
+
+    The earlier number is restored at the end.
+    """
     import torch
 
     before = torch.get_num_threads()
@@ -168,7 +179,7 @@ def _die_with_parent() -> None:
 
 
 def keep_memory() -> None:
-    """Keeps freed blocks: giving them back costs a third of a training step in page faults."""
+    """Keep freed memory in this process. Returning it costs a third of a training step."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, _KEEP_BELOW)

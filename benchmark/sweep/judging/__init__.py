@@ -1,1 +1,1 @@
-"""A segmenter learns from synthetic patches, and is judged on held-out patients."""
+"""Scoring: a segmenter learns from synthetic patches and is tested on held-out patients."""

@@ -1,4 +1,4 @@
-"""How far a cell's synthetic patches lie from patches of held-out patients."""
+"""Distances of a cell's synthetic patches from patches of held-out patients."""
 
 from __future__ import annotations
 
@@ -24,14 +24,25 @@ HELD_OUT_SEED = stream(0, "held-out patches")
 
 
 def no_distances() -> Distances:
-    """What a cell without synthetic patches says."""
+    """Return the distances of a cell without synthetic patches: none, and the reason."""
     return Distances(None, None, Fid(value=None, reason=NOTHING_SYNTHETIC))
 
 
 def distances(
     spec: RunSpec, inputs: Inputs, synthetic: Patches, weights: Path | None, cache: Path
 ) -> Distances:
-    """FID where the Inception weights are at hand; the offline and the mask distance always."""
+    """Compute the distances of synthetic patches from the main test set's patches.
+
+    FID is computed where the Inception weights are available, the offline and the mask distance
+    always.
+
+    Args:
+        spec: The cell.
+        inputs: The sweep's data.
+        synthetic: The synthetic patches.
+        weights: The Inception weights; ``None`` if there are none.
+        cache: The cache folder.
+    """
     n = int(spec.protocol["fid_n"])
     patients = inputs.tests[inputs.main]
     recipe = protocol_recipe({**spec.protocol, "patches_per_patient": math.ceil(n / len(patients))})

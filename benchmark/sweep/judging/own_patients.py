@@ -1,12 +1,12 @@
-"""Synthetic patches, and a hospital's own few labelled patients: how many are they worth?
+"""The value of synthetic patches to a hospital that has a few labelled patients of its own.
 
-The question of Kossen et al. (2021), Computers in Biology and Medicine 131:104254. Some patients of
-the training split are withheld from every fit of a sweep. For each number m of them a segmenter
-learns from the synthetic patches and from those of m own patients, which are at least half of what
-it sees; beside it, another learns from those m alone. The first m of a seed's order are taken, so
-that fewer are always among more, and one fit of the generator serves every m.
+This is the question of Kossen et al. (2021), Computers in Biology and Medicine 131:104254. Some
+patients of the training split are withheld from every fit of a sweep. For each number m of them, a
+segmenter learns from the synthetic patches and from those of m own patients, which are at least
+half of its patches. Another segmenter learns from those m alone. The first m of a seed's order are
+taken. So a smaller set is always part of a larger one, and one fit of the generator serves every m.
 
-No ε is claimed for own patients: their hospital uses them, and nothing made of them leaves it.
+No ε is claimed for own patients: their hospital uses them, and nothing made from them leaves it.
 """
 
 from __future__ import annotations
@@ -34,25 +34,26 @@ from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.testing import Listener, tested, train_segmenter
 
 HALF = "half"
-"""How own and synthetic patches are mixed (docs/experiments.md): see ``mixed``."""
+"""The way in which own and synthetic patches are mixed (docs/experiments.md): see ``mixed``."""
 
 WITHHOLDING_SEED = 20210331
-"""Chooses who is withheld: the same patients for all seeds of a sweep, fewer among more."""
+"""Chooses who is withheld: the same patients for all seeds of a sweep. Fewer are always among
+more."""
 
 FOLDER = "own-alone"
 
 
 def withheld(inputs: Inputs, counts: Sequence[int]) -> Inputs:
-    """The inputs without as many training patients as the largest count, who are kept as own.
+    """Withhold training patients as own patients, as many as the largest count.
 
-    What is planned, charged and fitted afterwards is of the remaining patients alone.
+    What is planned, charged and fitted afterwards uses the remaining patients alone.
 
     Args:
-        inputs: Of a sweep.
+        inputs: The sweep's data.
         counts: How many own patients are asked for; empty to leave everything as it is.
 
     Raises:
-        UsageError: If nobody remained to fit on.
+        UsageError: If no patient would remain to fit on.
     """
     if not counts:
         return inputs
@@ -75,12 +76,12 @@ def withheld(inputs: Inputs, counts: Sequence[int]) -> Inputs:
 
 
 def said_of(counts: Sequence[int]) -> OwnPatients | None:
-    """What decides a cell with so many own patients, for its spec; ``None`` for none."""
+    """Return the part of a cell's spec for some numbers of own patients; ``None`` for none."""
     return OwnPatients(patients=tuple(counts), mixture=HALF) if counts else None
 
 
 def ordered(inputs: Inputs, seed: int) -> list[Patient]:
-    """The own patients in a seed's order: m of them are the first m."""
+    """Return the own patients in a seed's order. For m own patients, the first m are used."""
     order = np.random.default_rng(stream(seed, "own patients")).permutation(len(inputs.own))
     return [inputs.own[i] for i in order]
 
@@ -93,10 +94,17 @@ def own_patches(
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Patches:
-    """The patches of all own patients, by the protocol's recipe, in the order of the seed.
+    """Cut the patches of all own patients, by the protocol's recipe, in the order of the seed.
+
+    Args:
+        spec: The cell.
+        inputs: With own patients.
+        cache: The cache folder, where the patches are kept.
+        jobs: How many patients are read at a time.
+        progress: Called with how many patients are done, and how many there are.
 
     Raises:
-        DataError: For an own patient without a patch, who would make m another number.
+        DataError: For an own patient without a patch, because m would then be wrong.
     """
     return cached(
         ordered(inputs, spec.seed),
@@ -110,10 +118,14 @@ def own_patches(
 
 
 def of_first(patches: Patches, many: int) -> Patches:
-    """The patches of the first patients.
+    """Return the patches of the first patients.
+
+    Args:
+        patches: With ``patient`` given.
+        many: How many patients.
 
     Raises:
-        ValueError: If nobody knows whose patches they are.
+        ValueError: If ``patches.patient`` is ``None``.
     """
     if patches.patient is None:
         raise ValueError("Expected patches of patients, got synthetic ones.")
@@ -122,7 +134,7 @@ def of_first(patches: Patches, many: int) -> Patches:
 
 
 def mixed(synthetic: Patches, own: Patches) -> Patches:
-    """All patches of both; own ones, if they are fewer, again and again until they are as many."""
+    """Combine synthetic and own patches. Own ones are repeated until they are at least half."""
     rows = np.resize(np.arange(len(own)), max(len(own), len(synthetic)))
     return Patches(
         images=np.concatenate([synthetic.images, own.images[rows]]),
@@ -132,14 +144,15 @@ def mixed(synthetic: Patches, own: Patches) -> Patches:
 
 @dataclass(frozen=True)
 class Judge:
-    """Trains and tests the segmenters of one cell.
+    """Trains and tests the segmenters of one cell that learn from own patients.
 
     Attributes:
         spec: The cell.
         inputs: With own patients.
-        cache: Where own patches are kept, and what a segmenter reaches on those alone.
-        device: A torch device's name; decides no result.
-        listener: Hears of every stage.
+        cache: The folder for own patches, and for the scores of segmenters that learnt from these
+            alone.
+        device: A torch device's name; affects no result.
+        listener: Called for every stage.
     """
 
     spec: RunSpec
@@ -149,7 +162,11 @@ class Judge:
     listener: Listener
 
     def beside(self, synthetic: Patches) -> tuple[OwnResult, ...]:
-        """For each number of own patients, the tests with synthetic patches and without."""
+        """Test segmenters for each number of own patients, with synthetic patches and without.
+
+        Args:
+            synthetic: The synthetic patches of the cell.
+        """
         patches = own_patches(self.spec, self.inputs, self.cache)
         made = []
         for many in self.spec.own_counts:

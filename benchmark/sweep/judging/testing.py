@@ -1,4 +1,4 @@
-"""A segmenter learns from synthetic patches alone, and is tested on held-out patients."""
+"""Training of a segmenter on synthetic patches alone, and its tests on held-out patients."""
 
 from __future__ import annotations
 
@@ -21,11 +21,20 @@ from benchmark.results.scored import PatientScores, TestSet
 from benchmark.results.spec import PlugIn
 
 Listener = Callable[[str, int, int], None]
-"""Hears a stage, what is done of it and how much there is."""
+"""A callback with a stage, what is done of it and how much there is."""
 
 
 def train_segmenter(plug_in: PlugIn, synthetic: Patches, context: TrainContext) -> Segmenter:
-    """The segmenter, fitted on synthetic patches."""
+    """Make a segmenter and fit it on synthetic patches.
+
+    Args:
+        plug_in: The segmenter with its settings.
+        synthetic: The patches.
+        context: Seed, progress and device.
+
+    Raises:
+        NotLearntError: If nothing was learnt.
+    """
     kind = segmenters.get(plug_in.name)
     segmenter: Segmenter = kind(kind.Params(**plug_in.settings))
     segmenter.fit(synthetic, context)
@@ -40,15 +49,18 @@ def tested(
     *,
     spacing_mm: float,
 ) -> TestSet:
-    """Every patient's scores, how many they are, and their means with intervals over patients.
+    """Score a segmenter on every patient of a test set.
 
     Args:
         segmenter: A fitted one.
-        name: Of the test set.
+        name: The test set's name.
         patients: Held out from every fit.
-        listener: Hears of every patient.
-        spacing_mm: A pixel's side of what the segmenter is shown; scores are on the voxels of the
-            volume.
+        listener: Called for every patient.
+        spacing_mm: A pixel's side, in mm, of what the segmenter is shown; scores are on the
+            volume's own voxels.
+
+    Returns:
+        The patients' scores, and their means with intervals over patients.
     """
     rows: list[PatientScores] = []
     for done, patient in enumerate(patients, 1):
@@ -71,7 +83,16 @@ def tested(
 
 
 def marked(segmenter: Segmenter, volume: PatientVolume, spacing_mm: float) -> NDArray[np.bool_]:
-    """What a segmenter finds in the brain, at pixels of that side, on the volume's own voxels."""
+    """Mark the vessels in a patient's brain, on the volume's own voxels.
+
+    Args:
+        segmenter: A fitted one.
+        volume: The patient's volume.
+        spacing_mm: A pixel's side of what the segmenter is shown; ``NATIVE`` for the volume's own.
+
+    Returns:
+        bool ``(X, Y, Z)``.
+    """
     if spacing_mm == NATIVE:
         with kept_directory():
             return segmenter.predict(volume.image, volume.spacing_mm) & volume.brain

@@ -1,1 +1,1 @@
-"""What MLflow is told of a sweep."""
+"""The MLflow records of a sweep."""

@@ -1,4 +1,4 @@
-"""What MLflow is told of a cell: its name, what decided it, and its numbers."""
+"""The record of a cell in MLflow: its name, parameters and metrics."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from benchmark.results.summary import SummaryRow, called
 
 
 def run_name(spec: RunSpec) -> str:
-    """A cell's name in MLflow's lists."""
+    """Return a cell's name in MLflow's lists."""
     return f"{called(spec)} ε={epsilon_text(spec.epsilon)} {spec.unit} seed {spec.seed}"
 
 
 def parameters(result: Result) -> dict[str, str]:
-    """What decided the cell, flat."""
+    """Return what decided the cell, as texts by flat names such as ``generator.version``."""
     spec: Mapping[str, Any] = plain(result.spec.as_dict())
     flat = {n: str(spec[n]) for n in ("epsilon", "delta", "unit", "seed", "noise", "sites", "data")}
     for kind in ("generator", "segmenter"):
@@ -34,9 +34,12 @@ def parameters(result: Result) -> dict[str, str]:
 
 
 def metrics(result: Result) -> dict[str, float]:
-    """The final scores and the privacy spent; finite numbers only, as MLflow keeps no infinity.
+    """Return the final scores and the privacy spent.
 
-    Of what may leave alone: a result comes from ``without_patients``.
+    Only finite numbers are included, as MLflow keeps no infinity.
+
+    Args:
+        result: A result without what may not leave; see ``without_patients``.
     """
     guarantee, fid = result.guarantee, result.fid
     # MLflow's comparison starts with the first metric: Dice.
@@ -67,15 +70,19 @@ AT_THE_END = (
 
 
 def comparisons(row: SummaryRow) -> dict[str, float]:
-    """What a sweep's end tells of a cell on a test set, as MLflow's metrics.
+    """Return the metrics of a cell on a test set that are known only at the end of a sweep.
 
-    What it has above the best free row, and what the seeds of its row say together.
+    These are its difference to the best free row, and the mean over all seeds of its row.
     """
     found = {name: getattr(row, name) for name in AT_THE_END}
     return {f"{name}_{row.test_set}": v for name, v in found.items() if v is not None}
 
 
 def marks(spec: RunSpec) -> dict[str, str]:
-    """On what tuned settings were chosen, and whether that is accounted."""
+    """Return the data on which tuned settings were chosen, and whether that is accounted.
+
+    Returns:
+        Tags by name; empty without tuned settings.
+    """
     how = spec.tuned
     return {} if how is None else {"selection": how.selection, "tuned_on": how.on}

@@ -1,7 +1,7 @@
-"""MLflow's view of a sweep: one parent run, one child a cell, fed from the result files.
+"""MLflow runs of a sweep: one parent run, and a child run for each cell, made from result files.
 
-The files are the source of truth: what MLflow lost, being down or full, the next run of the same
-command adds, and no error of MLflow's reaches a result.
+The files are the source of truth. If MLflow was down or full, the next run of the same command adds
+what is missing. No error of MLflow's affects a result.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CURVE_BATCH = 500
 NO_TRACKING = "none"
 ENDED = ("FINISHED", "FAILED")
 STUDY = "study-"
-"""The start of a study's key, by which it is told from a sweep."""
+"""The start of a study's key, which distinguishes it from a sweep."""
 
 
 def default_uri(out: Path) -> str:
@@ -46,7 +46,10 @@ def default_uri(out: Path) -> str:
 
 
 def quiet() -> None:
-    """Before MLflow is imported: no telemetry, short waits for a server that is down, few words."""
+    """Set MLflow's environment before its import.
+
+    It then sends no telemetry, waits only shortly for a server that is down, and logs errors only.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -71,13 +74,13 @@ def moved(database: Path, before: str, now: str) -> None:
 
 
 class Tracker:
-    """Logs cells; after a first error it stays silent and says so once.
+    """Logs cells to MLflow. After a first error it warns once and logs nothing more.
 
     Args:
         uri: MLflow's tracking URI; ``none`` for no tracking.
         out: The store's folder, where artifacts of a local database go.
-        parent: The run under which they come.
-        warn: Told once, in a sentence, if MLflow fails.
+        parent: The run under which cells are logged.
+        warn: Called once, with a sentence, if MLflow fails.
     """
 
     def __init__(self, uri: str, out: Path, parent: Parent, warn: Callable[[str], None]) -> None:
@@ -87,31 +90,47 @@ class Tracker:
         self._safely(self._open)
 
     def cell(self, folder: Path, said: str = "") -> None:
-        """Logs a finished cell, unless the sweep has it already; its name starts with ``said``."""
+        """Log a finished cell, unless the sweep has it already.
+
+        Args:
+            folder: The cell's folder.
+            said: The start of its name in MLflow.
+        """
         self._safely(lambda: self._log(folder, said))
 
     def failed(self, spec: RunSpec, said: str) -> None:
-        """Logs that a cell failed; why is in its folder, as reasons may name patients."""
+        """Log that a cell failed, but not why: the reason may name patients.
+
+        It stays in the cell's folder.
+
+        Args:
+            spec: The cell.
+            said: The start of its name in MLflow.
+        """
         self._safely(lambda: self._log_failure(spec, said))
 
     def best(self, scores: Mapping[str, float], settings: Mapping[str, Any]) -> None:
-        """Says with the parent run which cell was the best; a later one may take its place."""
+        """Log with the parent run which cell was the best. A later call replaces it."""
         self._safely(lambda: self._log_best(scores, settings))
 
     def compare(self, rows: Sequence[SummaryRow], *, private: bool) -> None:
-        """Says of every logged cell what it has above the best free row, which a sweep's end tells.
+        """Log for every cell by how much it exceeds the best free row.
 
-        Of patients, a store elsewhere hears nothing that is over few of them.
+        On private data, numbers over few patients are logged to a local store only.
+
+        Args:
+            rows: The rows of the finished sweep.
+            private: Whether the data are of real patients.
         """
         told = [r for r in rows if self._is_here or not (private and are_few(r.patients))]
         self._safely(lambda: self._log_comparisons(told))
 
     def keep(self, file: Path) -> None:
-        """Logs a file with the parent run; MLflow shows tables and pictures."""
+        """Log a file with the parent run. MLflow shows tables and pictures."""
         self._safely(lambda: self._client.log_artifact(self._parent, str(file)))
 
     def close(self, failed: bool) -> None:
-        """Ends the parent run."""
+        """End the parent run."""
         status = "FAILED" if failed else "FINISHED"
         self._safely(lambda: self._client.set_terminated(self._parent, status))
 

@@ -1,4 +1,4 @@
-"""Where MLflow's UI shows what was run: addresses after its host and port."""
+"""Addresses of pages in MLflow's UI, without host and port."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from benchmark.sweep.tracking.mlflow_runs import EXPERIMENT, STUDY, quiet
 RUNS = "/#/experiments/{}/runs?workflowType=machine_learning"
 COMPARED = "/#/compare-runs?runs={}&experiments={}"
 MOST = 100
-"""Runs that one comparison shows."""
+"""The most runs that one comparison shows."""
 
 
 def pages(uri: str) -> tuple[str, str | None]:
-    """The list of all runs, and the newest sweep's cells compared, where it has several.
+    """Return a store's pages: the list of all runs, and a comparison of the newest sweep's cells.
+
+    Args:
+        uri: MLflow's tracking URI.
+
+    Returns:
+        The two addresses; the second is ``None`` if the newest sweep has fewer than two cells.
 
     Raises:
         UsageError: If the store cannot be read or has no sweep.

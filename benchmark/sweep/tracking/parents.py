@@ -1,4 +1,4 @@
-"""The run of MLflow's under which the cells of one sweep, or the trials of one study, come."""
+"""The MLflow run under which the cells of a sweep, or the trials of a study, are logged."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Parent:
 
     Attributes:
         key: The same for the same command.
-        name: What MLflow's lists show.
-        note: What its page says.
+        name: The name in MLflow's lists.
+        note: The text on its page.
         params: What decided all its cells.
     """
 
@@ -37,7 +37,7 @@ class Parent:
 
     @classmethod
     def of_sweep(cls, specs: Sequence[RunSpec]) -> Parent:
-        """That of a sweep, by its cells."""
+        """Return the parent run of a sweep, by its cells."""
         key = hashlib.sha256(",".join(sorted(s.key for s in specs)).encode()).hexdigest()[:12]
         names = list(dict.fromkeys(s.generator.name for s in specs))
         return cls(key, f"sweep of {', '.join(names)}", DESCRIPTION)

@@ -1,1 +1,1 @@
-"""What is seen of a running cell: its stages, its rounds, its patches."""
+"""Observation of a running cell: its stages, its rounds, its patches."""

@@ -1,4 +1,4 @@
-"""The pictures of patches that a cell leaves: its own, and the nearest of patients."""
+"""The pictures that a cell leaves: its synthetic patches, and the nearest patches of patients."""
 
 from __future__ import annotations
 
@@ -16,17 +16,33 @@ SCALE = 2
 
 
 def strip(patches: Patches, columns: int = COLUMNS) -> NDArray[np.uint8]:
-    """Two rows of grey pixels: some images, and their masks; patches with vessels come first."""
+    """Draw some images above their masks; patches with vessels come first.
+
+    Args:
+        patches: The patches.
+        columns: How many are drawn.
+
+    Returns:
+        Grey pixels, uint8.
+    """
     return tiles(patches, with_vessels(patches)[:columns])
 
 
 def with_vessels(patches: Patches) -> NDArray[np.int64]:
-    """The indices of all patches, those with vessels first."""
+    """Return the indices of all patches, those with vessels first."""
     return np.argsort(patches.masks.max((1, 2, 3)) == 0, kind="stable")
 
 
 def tiles(patches: Patches, chosen: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Two rows of grey pixels: the chosen images, and their masks."""
+    """Draw the chosen images above their masks.
+
+    Args:
+        patches: The patches.
+        chosen: Their indices.
+
+    Returns:
+        Grey pixels, uint8.
+    """
     images = (patches.images[chosen, 0] + 1) * 127.5
     masks = patches.masks[chosen, 0] * 255.0
     rows = [np.concatenate([np.pad(p, 1) for p in row], axis=1) for row in (images, masks)]
@@ -34,9 +50,17 @@ def tiles(patches: Patches, chosen: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 def neighbours(synthetic: Patches, real: Patches, columns: int = NEIGHBOURED) -> NDArray[np.uint8]:
-    """Four rows: some synthetic patches with masks, and below each the real patch nearest to it.
+    """Draw some synthetic patches, and below each the nearest real patch, all with masks.
 
-    Nearest by the Euclidean distance of the images.
+    The distance is the Euclidean distance of the images.
+
+    Args:
+        synthetic: The synthetic patches.
+        real: The patients' patches.
+        columns: How many synthetic patches are drawn.
+
+    Returns:
+        Grey pixels, uint8, in four rows of tiles.
     """
     chosen = with_vessels(synthetic)[:columns]
     drawn = synthetic.images[chosen].reshape(len(chosen), -1)
@@ -46,7 +70,7 @@ def neighbours(synthetic: Patches, real: Patches, columns: int = NEIGHBOURED) ->
 
 
 def save_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Writes grey pixels, twice as large as they are."""
+    """Write grey pixels as a picture, enlarged twofold."""
     picture = Image.fromarray(pixels)
     size = picture.width * SCALE, picture.height * SCALE
     picture.resize(size, Image.Resampling.NEAREST).save(path, optimize=True)

@@ -1,4 +1,4 @@
-"""What a federated fit shows while it runs; only what is post-processing of private steps."""
+"""The display of a federated fit while it runs. It uses only post-processing of private steps."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from benchmark.sweep.watching.stages import Watch
 
 FOLDER = "rounds"
 LOOKS = 10
-"""How often, over all rounds, the generator is looked at."""
+"""About how often, over all rounds, samples of the generator are drawn."""
 
 LOOKED_AT = 256
 PRIOR, LARGEST_DELTA = "simulator", 1e-5
 
 
 class RoundWatch:
-    """Forwards progress, keeps what rounds took, and looks at the generator now and then.
+    """Forwards progress, records the cost of rounds, and draws samples now and then.
 
     Args:
         folder: The cell's; strips of samples go below it.
@@ -55,7 +55,12 @@ class RoundWatch:
         self._rounds = 0
 
     def __call__(self, turn: Any, now: Callable[[], Generator]) -> None:
-        """A round is done."""
+        """Record a finished round.
+
+        Args:
+            turn: The ``federation.strategy.Round``.
+            now: Returns the generator as it is now.
+        """
         self._seconds += turn.seconds
         self._bytes += turn.sent + turn.received
         self._rounds += 1

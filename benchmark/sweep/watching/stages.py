@@ -1,4 +1,4 @@
-"""What a cell is seen doing: its stages are timed, its progress forwarded, its curves kept."""
+"""The record of a running cell: stages are timed, progress is forwarded, curves are kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from benchmark.sweep.judging.testing import Listener
 
 @dataclass
 class Watch:
-    """Measures the stages of a cell, forwards progress and keeps the curves."""
+    """Times the stages of a cell, forwards its progress and keeps its curves.
+
+    Attributes:
+        listener: Called for every step of a stage.
+        seconds: By stage.
+        curves: Points as name, step and value.
+    """
 
     listener: Listener
     seconds: dict[str, float] = field(default_factory=dict)
@@ -23,7 +29,7 @@ class Watch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Times what happens inside."""
+        """Time what happens inside the context."""
         start = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - start, 3)
@@ -37,12 +43,16 @@ class Watch:
         self.curves = [(str(n), int(step), float(value)) for n, step, value in said["curves"]]
 
     def taken(self, *, private: bool) -> dict[str, float]:
-        """Seconds by stage, and of all; coarse where patients decide them."""
+        """Return the seconds by stage, with ``total``.
+
+        Args:
+            private: Whether patients' data influence them; they are coarse then.
+        """
         taken = {**self.seconds, "total": round(sum(self.seconds.values()), 3)}
         return {stage: coarse(s) for stage, s in taken.items()} if private else taken
 
     def hears(self, stage: str) -> Callable[[int, int, Mapping[str, float]], None]:
-        """A ``Progress`` that belongs to one stage; at most 200 points of a curve are kept."""
+        """Return a ``Progress`` callback for one stage. It keeps about 200 points of each curve."""
 
         def progress(step: int, total: int, curves: Mapping[str, float], /) -> None:
             self.listener(stage, step, total)
