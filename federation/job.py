@@ -15,7 +15,6 @@ from benchmark.core.budget import UNITS, Budget, PublicNumbers, Unit
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import FederatedGenerator, Schedule, federated
 from benchmark.core.files import plain
-from benchmark.core.parsers import json_of
 from benchmark.core.protocol import NATIVE
 from benchmark.core.registry import generators
 
@@ -176,7 +175,7 @@ class Job:
             UsageError: For anything else.
         """
         try:
-            said = json_of(text)
+            said = json.loads(text)
             schedule = Schedule(**said.pop("schedule"))
             epsilon = math.inf if said["epsilon"] == "inf" else said["epsilon"]
             return cls(**{**said, "schedule": schedule, "epsilon": epsilon})

@@ -89,6 +89,7 @@ def score_released(
         protocol: The edition of the protocol.
         seed: Seeds samples and training.
         listener: Called for every stage.
+        memory_gib: The most memory that the generator may take to draw its patches.
 
     Returns:
         The scores, and the notes on the cohort.
