@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -88,7 +89,7 @@ def main() -> None:
         if "--debug" in sys.argv:
             traceback.print_exc()
         click.echo(f"bench: {_sentence(error)}", err=True)
-        sys.exit(USAGE if isinstance(error, (BenchError, *MISPLACED)) else FAILED)
+        sys.exit(USAGE if isinstance(error, BenchError) or _is_misplaced(error) else FAILED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -99,7 +100,7 @@ def _check_text(arguments: Sequence[str]) -> None:
         UsageError: With the argument.
     """
     for argument in arguments:
-        if any("\ud800" <= one <= "\udfff" for one in argument):
+        if any("\ud800" <= one <= "\udfff" or one == "\0" for one in argument):
             shown = argument.encode("utf-8", "backslashreplace").decode()
             raise UsageError(f"The argument {shortened(shown)} is no UTF-8 text; rename the file.")
 
@@ -107,7 +108,13 @@ def _check_text(arguments: Sequence[str]) -> None:
 def _sentence(error: BenchError | OSError | MemoryError) -> str:
     if isinstance(error, MemoryError):
         return "There is not enough memory for this; ask for less at a time (--jobs), or for less."
-    if isinstance(error, MISPLACED):
+    if isinstance(error, OSError) and _is_misplaced(error):
         reason = (error.strerror or type(error).__name__).lower()
-        return f"{error.filename}: {reason}; move it away, or name another."
+        return f"{shortened(error.filename)}: {reason}; move it away, or name another."
     return str(error)
+
+
+def _is_misplaced(error: BaseException) -> bool:
+    """Whether a path is at fault, and not the disk."""
+    wrong = isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP)
+    return wrong or isinstance(error, MISPLACED)

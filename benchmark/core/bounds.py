@@ -6,6 +6,9 @@ from benchmark.core.errors import UsageError
 
 SEEDS = (1, 10_000)
 FIRST_SEED = (0, 2**31 - 1)
+EPSILONS = (1e-6, 1e6)
+"""Finite ones: below, no noise is enough; above, none is left."""
+
 SITES = (0, 1_000)
 JOBS = (0, 1_024)
 ROUNDS = (1, 10_000_000)
@@ -13,7 +16,7 @@ PHANTOMS = (1, 100_000)
 LEVELS = (1, 1_000)
 PATIENTS = (1, 100_000_000)
 TRIALS = (1, 100_000)
-SHOWN = 40
+SHOWN = 200
 """Characters of a wrong value that a message repeats."""
 
 

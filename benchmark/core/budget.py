@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict
 
-from benchmark.core.bounds import shortened
+from benchmark.core.bounds import EPSILONS, shortened, within
 from benchmark.core.errors import UsageError
 from benchmark.core.forms import (
     Count,
@@ -252,9 +252,11 @@ def parse_epsilon(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not value > 0 or (math.isinf(value) and any(one.isdigit() for one in text)):
+    if not value > 0:
         got = shortened(repr(text.strip()))
         raise UsageError(f"Expected epsilon to be a number above 0 or inf, got {got}.")
+    if math.isfinite(value) or any(one.isdigit() for one in text):
+        within("a finite epsilon", value, EPSILONS)
     return value
 
 

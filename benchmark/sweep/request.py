@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.core.bounds import FIRST_SEED, LEVELS, ROUNDS, SEEDS, SITES, within
+from benchmark.core.bounds import EPSILONS, FIRST_SEED, LEVELS, ROUNDS, SEEDS, SITES, within
 from benchmark.core.budget import Unit
 from benchmark.core.editions import DEFAULT, PROTOCOL, found, preset_in
 from benchmark.core.errors import PlugInError, UsageError
@@ -110,6 +110,9 @@ class Request:
         within("--seeds", self.seeds, SEEDS)
         within("--first-seed", self.first_seed, FIRST_SEED)
         within("the number of levels in --epsilon", len(self.epsilons), LEVELS)
+        for level in self.epsilons:
+            if math.isfinite(level):
+                within("--epsilon", level, EPSILONS)
         within("--sites", self.federation.sites, SITES)
         within("--rounds", self.federation.rounds or 1, ROUNDS)
         within("--local-steps", self.federation.local_steps or 1, ROUNDS)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-KILLS = int(os.environ.get("ENDURANCE_KILLS", "3"))
+KILLS = int(os.environ.get("ENDURANCE_KILLS", "1"))
 SEED = int(os.environ.get("ENDURANCE_SEED", "0"))
 LEAST_S = 1.5
 """Of processor time: before that a command has done nothing but imports."""

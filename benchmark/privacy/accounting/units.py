@@ -89,6 +89,10 @@ def default_delta(units: int) -> float:
     return min(_LARGEST_DELTA, 1 / (10 * units))
 
 
+LEAST_DELTA = 1e-15
+"""The smallest δ at which the accountants were tested against the truth."""
+
+
 def check_delta(delta: float, units: int) -> None:
     """Refuse a δ that is too large for the number of units.
 
@@ -102,6 +106,11 @@ def check_delta(delta: float, units: int) -> None:
     largest = default_delta(units)
     if not 0 < delta < 1:
         raise UsageError(f"Expected delta in (0, 1), got {delta}.")
+    if delta < LEAST_DELTA:
+        raise UsageError(
+            f"Expected delta of {LEAST_DELTA:g} at least, got {delta:g}: below, accountants "
+            "compute with numbers that a float cannot hold."
+        )
     if delta > largest:
         raise UsageError(
             f"Expected delta of at most {largest:.4g} = min(1e-5, 1 / (10 N)) for N = {units} "

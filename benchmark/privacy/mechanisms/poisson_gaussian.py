@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.core.budget import ROUNDING_SHARE, Guarantee
+from benchmark.core.errors import UsageError
 from benchmark.core.mechanism import Grid
 from benchmark.privacy.accounting.calibration import calibrate
 from benchmark.privacy.accounting.choices import recomputed_choices
@@ -93,6 +94,11 @@ def _is_proven(claimed: Guarantee, spent: float) -> bool:
 
 
 def _with_noise(plain: Guarantee, epsilon: float, numbers: int, grid_of: GridOf) -> Guarantee:
+    if epsilon <= 0:
+        raise UsageError(
+            f"At δ = {plain.delta:g}, noise of whole numbers over {plain.steps} steps of {numbers} "
+            "numbers cannot be proven to be within any epsilon; ask for a larger δ."
+        )
     mechanism: dict[str, Any] = {
         "sampling_rate": plain.sampling_rate,
         "steps": plain.steps,
