@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.complete
 
-.PHONY: env demo federation-demo test test-all test-browser screenshots lint format check docs bench audit wheel-smoke clean
+.PHONY: endurance fuzz env demo federation-demo test test-all test-browser screenshots lint format check docs bench audit wheel-smoke clean
 
 env: $(STAMP)
 
@@ -27,6 +27,14 @@ test-all: env
 	command -v postgres > /dev/null || ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 \
 		|| { apt-get update && apt-get install --yes postgresql; }
 	$(BIN)/pytest
+
+# Fifty kills each of a sweep, sites, one-shot fits under a cap and a search, compared byte for byte.
+endurance: env
+	ENDURANCE_KILLS=50 OMP_NUM_THREADS=1 $(BIN)/pytest tests/endurance/test_kills.py
+
+# More than 20,000 inputs; FUZZ_SEED=N repeats, and makes others.
+fuzz: env
+	FUZZ_EXAMPLES=1500 OMP_NUM_THREADS=1 $(BIN)/pytest tests/endurance/test_fuzz.py
 
 test-browser: env
 	command -v chromium > /dev/null || { apt-get update && apt-get install --yes chromium; }

@@ -91,6 +91,7 @@ def _ray(job: Job, posts: Sequence[Post], rules: Rules) -> Trained:
             backend_config={
                 "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
                 "init_args": {
+                    "address": "local",  # never a cluster that RAY_ADDRESS happens to name
                     "log_to_driver": False,
                     "logging_level": "error",
                     "include_dashboard": False,

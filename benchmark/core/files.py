@@ -43,25 +43,43 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file durably: a reader sees the old file or the new one, never a part.
-
-    The text is written to a temporary file in the same folder and synced. That file then replaces
-    the old one.
+    """Write a file by a temporary neighbour that is synced and then put in its place.
 
     Args:
-        path: The file to write; its folder exists.
-        text: The content, written as UTF-8.
+        path: Of the file; its folder exists.
+        text: Its content; what UTF-8 cannot hold is written as escapes.
+
+    Raises:
+        OSError: Naming the file, for a full disk, say; nothing is left beside it then.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Put a new file in the place of another when the block ends well, and else leave nothing.
+
+    Args:
+        path: Of the file; its folder exists.
+
+    Yields:
+        A neighbour to write, and to sync before the block ends.
+
+    Raises:
+        OSError: Naming ``path``.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)  # an interrupt, or a full disk
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

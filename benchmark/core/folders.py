@@ -90,6 +90,26 @@ def _make_secret(file: Path) -> None:
     temporary.unlink()
 
 
+def check_places(cache: Path, state: Path) -> None:
+    """Refuse a cache or a state folder that cannot be written to.
+
+    Args:
+        cache: Usually ``cache_folder()``.
+        state: Usually ``state_folder()``.
+
+    Raises:
+        UsageError: Naming the variables that move both.
+    """
+    for folder in (cache, state):
+        try:
+            check_writable(folder)
+        except UsageError as error:
+            raise UsageError(
+                f"{str(error).rstrip('.')}, by ANGIOBENCH_CACHE for what can be made again and "
+                "ANGIOBENCH_STATE for the ledger."
+            ) from error
+
+
 def check_writable(folder: Path) -> None:
     """Refuse a folder that cannot be written to. Nothing is created.
 

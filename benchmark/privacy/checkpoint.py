@@ -16,6 +16,7 @@ copy of the checkpoint does not bring counted rounds back.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import asdict
@@ -25,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from benchmark.core.budget import Guarantee
-from benchmark.core.files import read_json, sync_folder, write_json
+from benchmark.core.files import read_json, replacing, write_json
 from benchmark.core.parsers import json_of
 from benchmark.core.workings import STRIDES, State, Tally
 
@@ -58,14 +59,15 @@ class Checkpoint:
     def save(self, state: State) -> None:
         """Keeps a state durably: a reader sees the old one or this."""
         said = {"owner": self._owner, "tally": asdict(state.tally), "facts": state.facts}
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
-        temporary.touch(mode=0o600)  # it holds a critic that saw patients
-        save_file(tensors, temporary, metadata={"said": json.dumps(said)})
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(self._path)
-        sync_folder(self._path.parent)
+        with replacing(self._path) as temporary:
+            temporary.touch(mode=0o600)  # it holds a critic that saw patients
+            try:
+                save_file(tensors, temporary, metadata={"said": json.dumps(said)})
+            except SafetensorError as error:  # it hides what the disk said
+                raise OSError(errno.EIO, str(error), str(self._path)) from error
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
         self._count(state.tally.begun)  # afterwards: no kill makes the present state look old
 
     def counted(self) -> int:

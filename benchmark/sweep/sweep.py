@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from benchmark.core.editions import found as edition
 from benchmark.core.errors import UsageError
-from benchmark.core.folders import check_writable
+from benchmark.core.folders import check_places, check_writable
 from benchmark.metrics import weights
 from benchmark.privacy.ledger.ledger import OverCapError, ledger_in
 from benchmark.results.bookends import reference_of
@@ -177,7 +177,9 @@ def _finished(
     if matrix:
         write_matrix(out / MATRIX, matrix)
         tracker.keep(out / MATRIX)
-        tracker.keep(sweep.listener.drawn(matrix, out))
+        picture = sweep.listener.drawn(matrix, out)
+        if picture.is_file():
+            tracker.keep(picture)
     own = own_curve(outcomes, store)
     if own:
         write_own_curve(out / OWN_CURVE, own)
@@ -192,8 +194,8 @@ def _finished(
 
 
 def _check(workspace: Workspace) -> None:
-    for folder in (workspace.out, workspace.machine.cache, workspace.machine.state):
-        check_writable(folder)
+    check_writable(workspace.out)
+    check_places(workspace.machine.cache, workspace.machine.state)
     ledger_in(workspace.machine.state).cap()  # one that cannot be used stops everything
     check_device(workspace.machine.device)
     machine = workspace.machine

@@ -23,6 +23,7 @@ from benchmark.results.own_curve import OWN_CURVE
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import SAMPLES, Store
 from benchmark.results.summary import SUMMARY, called
+from benchmark.terminal.isolation import drawn
 from benchmark.terminal.remaining import Remaining
 
 if TYPE_CHECKING:
@@ -99,21 +100,24 @@ class Console:
             draw_trade_off,
         )
         from benchmark.terminal.own_patients import CURVE, draw_own, own_table
-        from benchmark.terminal.reports import write_report
+        from benchmark.terminal.reports import MARKDOWN, PAGE, write_report
         from benchmark.terminal.table import matrix_table, sweep_table
         from leaderboard.entries import entries_of_sweep
 
         table, outcomes, matrix, notes, own = finished
-        draw_trade_off(table, out / TRADE_OFF)
-        draw_patches(_strips([o.spec for o in outcomes], Store(out)), out / PATCHES)
         self._out.print(sweep_table(table))
+        strips = _strips([outcome.spec for outcome in outcomes], Store(out))
+        drew = [
+            drawn(lambda: draw_trade_off(table, out / TRADE_OFF)),
+            drawn(lambda: draw_patches(strips, out / PATCHES)),
+        ]
         for note in notes:
             self._warn(note)
         self.say_together(together(outcomes, Store(out)))
         if matrix:
             self._out.print(matrix_table(matrix))
         if own:
-            draw_own(own, out / CURVE)
+            drew.append(drawn(lambda: draw_own(own, out / CURVE)))
             self._out.print(own_table(own))
         if any(row.offline_distance is not None and row.fid is None for row in table):
             self._warn(missing_reason())
@@ -123,7 +127,13 @@ class Console:
                 self._out.print(f"[red]{label(outcome.spec)} failed:[/] {escape(last)}")
         names = [SUMMARY, TRADE_OFF, PATCHES, *([MATRIX, HEAT_MAP] if matrix else [])]
         names += [OWN_CURVE, CURVE] if own else []
-        files = [*(out / name for name in names), *write_report(entries_of_sweep(out), out)]
+        drew.append(drawn(lambda: write_report(entries_of_sweep(out), out)))
+        if not all(drew):
+            self._warn(
+                "The memory limit of this process does not suffice for charts; `bench report` "
+                "makes pages without it."
+            )
+        files = [out / name for name in (*names, PAGE, MARKDOWN)]
         self._out.print(f"Files: {', '.join(str(file) for file in files if file.exists())}")
 
     def show(self, table: Table) -> None:
@@ -166,7 +176,7 @@ class Console:
     def _drawn(self, matrix: Sequence[Square], out: Path) -> Path:
         from benchmark.terminal.figures import HEAT_MAP, draw_matrix
 
-        draw_matrix(matrix, out / HEAT_MAP)
+        drawn(lambda: draw_matrix(matrix, out / HEAT_MAP))
         return out / HEAT_MAP
 
     def _planned(self, specs: list[RunSpec], pending: list[RunSpec]) -> None:

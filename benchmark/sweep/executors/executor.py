@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,5 +57,6 @@ def outcome_in(store: Store, spec: RunSpec, *, died: str = "", trace: str = "") 
     error = store.error(spec)
     if error is None:
         error = died or "The cell ended, and left neither a result nor a reason."
-        store.fail(spec, error)
+        with suppress(OSError):  # a full disk
+            store.fail(spec, error)
     return Outcome(spec, "failed", error, trace)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from benchmark.results.outcome import Outcome
 from benchmark.results.store import Store
 from benchmark.sweep.executors.executor import Events, outcome_in
-from benchmark.sweep.executors.task import BUSY, Task, attempt
+from benchmark.sweep.executors.task import BUSY, Task, attempt, reason_of
 
 
 class Here:
@@ -35,4 +35,5 @@ def _ran(task: Task, events: Events) -> Outcome:
     if error is BUSY:
         return Outcome(task.spec, "busy")
     trace = "".join(traceback.format_exception(error)) if isinstance(error, BaseException) else ""
-    return outcome_in(Store(task.root), task.spec, trace=trace)
+    died = reason_of(error) if isinstance(error, BaseException) else ""
+    return outcome_in(Store(task.root), task.spec, died=died, trace=trace)

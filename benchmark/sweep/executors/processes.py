@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmark.results.outcome import Outcome
 from benchmark.results.store import Store
 from benchmark.sweep.executors.executor import Events, outcome_in
-from benchmark.sweep.executors.task import BUSY, Task, work
+from benchmark.sweep.executors.task import BUSY, Failure, Task, work
 
 PRELOAD = ["torch", "torch._dynamo", "monai.networks.nets.dynunet", "benchmark.sweep.run_cell"]
 """Modules that take seconds to import, loaded once for all cells. The first optimiser imports
@@ -76,6 +76,7 @@ class Running:
         receiver: Hears of it, and that it ended.
         is_busy: Whether another process computes the cell.
         stopped: The limit that it went over; empty if none.
+        reason: Why it failed, as it says itself; empty if it has not.
     """
 
     task: Task
@@ -83,6 +84,7 @@ class Running:
     receiver: Connection
     is_busy: bool = False
     stopped: str = ""
+    reason: str = ""
     _begun: float = field(default_factory=time.monotonic)
 
     def hears(self, events: Events) -> bool:
@@ -93,6 +95,8 @@ class Running:
             return False
         if heard is BUSY:
             self.is_busy = True
+        elif isinstance(heard, Failure):
+            self.reason = heard.reason
         else:
             events.progress(self.task.spec, *heard)
         return True
@@ -115,7 +119,8 @@ class Running:
             return Outcome(self.task.spec, "busy")
         how = self.stopped or f"ended before its cell was done (exit code {self.process.exitcode})"
         store = Store(self.task.root)
-        return outcome_in(store, self.task.spec, died=f"The cell's process {how}.")
+        died = self.reason or f"The cell's process {how}."
+        return outcome_in(store, self.task.spec, died=died)
 
 
 def _start(task: Task) -> Running:

@@ -8,7 +8,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from multiprocessing import parent_process
@@ -38,6 +38,13 @@ class Busy(Enum):
 
 
 BUSY = Busy.BUSY
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a cell failed, as its process says it."""
+
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +81,10 @@ def work(task: Task, events: Connection) -> None:
     def listener(stage: str, step: int, total: int) -> None:
         events.send((stage, step, total))
 
-    if attempt(task, listener) is BUSY:
+    error = attempt(task, listener)
+    if isinstance(error, BaseException):
+        events.send(Failure(reason_of(error)))
+    elif error is BUSY:
         events.send(BUSY)
 
 
@@ -98,7 +108,8 @@ def attempt(task: Task, listener: Listener) -> BaseException | Busy | None:
             write_result(folder, result.but(fraction_of_real=_fraction(task, store, result)))
             _forget(folder)
         except (Exception, SystemExit) as error:
-            store.fail(task.spec, reason_of(error))
+            with suppress(OSError):  # a full disk; whoever started the cell is told too
+                store.fail(task.spec, reason_of(error))
             return error
     return None
 
