@@ -180,6 +180,7 @@ def test_a_released_generator_is_scored_where_the_patients_are(
     assert "there is no released generator" in refused.stderr
 
 
+@pytest.mark.slow  # `tests/endurance` kills one at a random instant
 def test_a_killed_federated_sweep_goes_on_to_the_same_model(
     tiny_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -316,8 +316,9 @@ def test_a_cap_stops_the_search_and_what_was_paid_for_is_kept(
 
 @pytest.mark.parametrize(
     ("blow", "exit_code"),
-    [(signal.SIGINT, 130), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow)],
+    [(signal.SIGINT, 130), (signal.SIGKILL, -9)],
 )
+@pytest.mark.slow  # `tests/endurance` kills one at a random instant
 def test_a_killed_search_goes_on_and_loses_and_doubles_no_trial(
     tiny_cohort: Path, tmp_path: Path, blow: signal.Signals, exit_code: int
 ) -> None:
