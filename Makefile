@@ -31,6 +31,7 @@ test-all: env
 # Fifty kills each of a sweep, sites, one-shot fits under a cap and a search, compared byte for byte.
 endurance: env
 	ENDURANCE_KILLS=50 OMP_NUM_THREADS=1 $(BIN)/pytest tests/endurance/test_kills.py
+	ENDURANCE_KILLS=20 $(BIN)/pytest tests/federation/test_deployment.py -k random_instants
 
 # More than 20,000 inputs; FUZZ_SEED=N repeats, and makes others.
 fuzz: env

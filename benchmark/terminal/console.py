@@ -125,6 +125,11 @@ class Console:
             if outcome.state == "failed":
                 last = outcome.error.strip().splitlines()[-1]
                 self._out.print(f"[red]{label(outcome.spec)} failed:[/] {escape(last)}")
+        if busy := sum(outcome.state == "busy" for outcome in outcomes):
+            self._warn(
+                f"Another process computes {busy} of these cells; the same command shows them once "
+                "it has ended."
+            )
         names = [SUMMARY, TRADE_OFF, PATCHES, *([MATRIX, HEAT_MAP] if matrix else [])]
         names += [OWN_CURVE, CURVE] if own else []
         drew.append(drawn(lambda: write_report(entries_of_sweep(out), out)))

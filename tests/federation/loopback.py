@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -69,11 +69,17 @@ def _texts(settings: Mapping[str, Any]) -> str:
 
 def _end_detached(home: Path) -> None:
     """Ends the processes whose FLWR_HOME is this one: Flower's own SuperLink stays behind."""
+    for process in _of_home(home):
+        with contextlib.suppress(OSError):
+            os.kill(int(process.name), signal.SIGTERM)
+
+
+def _of_home(home: Path) -> Iterator[Path]:
+    """The folders in /proc of the processes whose FLWR_HOME is this one."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            said = (process / "environ").read_bytes().split(b"\0")
-            if f"FLWR_HOME={home}".encode() in said:
-                os.kill(int(process.name), signal.SIGTERM)
+            if f"FLWR_HOME={home}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                yield process
 
 
 class Loopback:
@@ -168,6 +174,13 @@ class Loopback:
         process = self._started.pop(name)
         process.kill()
         process.wait()
+
+    def kill_server(self) -> None:
+        """Ends the server's app, which the SuperLink started, as a power cut would."""
+        for process in _of_home(self.folder / "flwr"):
+            with contextlib.suppress(OSError):
+                if b"serverapp" in (process / "cmdline").read_bytes():
+                    os.kill(int(process.name), signal.SIGKILL)
 
     def run(self, **config: Any) -> subprocess.CompletedProcess[str]:
         """``bench federate``, to its end."""

@@ -1,5 +1,6 @@
 """The real thing on the loopback: a SuperLink, SuperNodes, TLS and registered keys."""
 
+import random
 import re
 import shutil
 import threading
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kills import KILLS, SEED
 from loopback import Loopback, run_in_flowers_simulation
 
 from benchmark.core.folders import LEDGER, machine_secret
@@ -167,6 +169,35 @@ def test_a_supernode_that_dies_in_a_round_is_named_and_the_command_goes_on(
     done = consortium.run(**told)
     assert done.returncode == 0, done.stdout + done.stderr + consortium.log("superlink")
     assert weights(consortium) == simulated(cohorts, tmp_path, rounds=4, **SMALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["superlink", "b", "server"])
+def test_over_tls_kills_at_random_instants_end_in_the_same_model(
+    victim: str, cohorts: dict[str, Path], tmp_path: Path
+) -> None:
+    """Once here, twenty times in ``make endurance``."""
+    told, draws = {"rounds": 6, "timeout": 120.0, **SMALL}, random.Random(SEED)
+    with Loopback(tmp_path / "consortium", cohorts, tls=True) as running:
+        for _ in range(min(KILLS, 20)):
+            going = threading.Thread(target=running.run, kwargs=told)
+            going.start()
+            time.sleep(draws.uniform(3, 25))
+            if victim == "server":
+                running.kill_server()
+            else:
+                running.kill(victim)
+            going.join()
+            if victim == "superlink":
+                running.start_superlink()
+            elif victim != "server":
+                running.start_supernode(list(cohorts).index(victim), victim)
+        done = running.run(**told)
+        assert running.results(), done.stdout + done.stderr + running.log("superlink")
+        assert weights(running) == simulated(cohorts, tmp_path, rounds=6, **SMALL)
+    for site in "ab":
+        state = running.folder / site / "state"
+        assert len(Ledger(state / LEDGER, machine_secret(state)).entries()) == 1
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import pytest
 from command import COMMAND, FEW_PATCHES, STEPS, UNTRACKED, UNTRAINED, bench, results
 
 from benchmark.core.addresses import folder_name, sqlite_url
+from benchmark.core.files import held
 from benchmark.sweep.tracking.mlflow_runs import DATABASE, EXPERIMENT
 
 FREE = ["run", "--generator", "simulator", "--data", "cohort", "--no-bookends", *UNTRAINED]
@@ -71,6 +72,21 @@ def test_moved_results_go_on_where_they_are_now(tiny_cohort: Path, tmp_path: Pat
     cells = [place for run, place in zip(runs, places, strict=True) if "run_key" in run.data.tags]
     assert len(cells) >= 2
     assert all((place / "result.json").is_file() for place in cells), "the old one, too"
+
+
+def test_a_cell_that_another_process_computes_is_left_to_it_and_that_is_said(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    asked = [*FREE, *UNTRACKED]
+    assert bench(*asked, cwd=tmp_path).returncode == 0
+    (result,) = tmp_path.glob("runs/*/*/result.json")
+    result.unlink()
+    with held(result.parent):
+        done = bench(*asked, cwd=tmp_path)
+    assert done.returncode == 1, "not all is done"
+    assert "Another process computes 1 of these cells" in done.stdout + done.stderr
+    assert not result.exists()
+    assert bench(*asked, cwd=tmp_path).returncode == 0
 
 
 def test_a_deleted_experiment_is_restored_and_that_is_said(

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from benchmark.core.budget import epsilon_text
 from benchmark.core.editions import DEFAULT, edition_of
 from benchmark.metrics.ranking import ALPHA
 from leaderboard.board import tables_of
@@ -36,20 +37,21 @@ def answer_of(table: Table) -> str:
     scored = best.tests["test"]
     assert table.free is not None
     p = free_p(table, "test")[standing.places[0].row]
-    assert p < ALPHA, "the best generator is not shown to beat the free row: say so instead"
+    beats = "It beats" if p < ALPHA else "It is not shown to beat"
     return (
-        f"`{name_of(best)}` has the highest Dice on the test patients, "
-        f"{estimate_text(scored.dice, 3)}. {tied(table, standing)} with it. It beats the free "
-        f"`{table.free.name}`, which looks at no patient, by {estimate_text(scored.over_free, 3)} "
-        f"({p_text(p)}, corrected for all private rows). Brackets are 95 % intervals over "
-        f"three seeds and {scored.patients} test patients."
+        f"`{name_of(best)}` (ε = {epsilon_text(best.spec.epsilon)}) has the highest Dice on the "
+        f"test patients, {estimate_text(scored.dice, 3)}. {tied(table, standing)} with it. {beats} "
+        f"the free `{table.free.name}`, which looks at no patient: the difference is "
+        f"{estimate_text(scored.over_free, 3)} ({p_text(p)}, corrected for all private rows). "
+        f"Brackets are 95 % intervals over three seeds and {scored.patients} test patients."
     )
 
 
 def tied(table: Table, standing: Standing) -> str:
+    best = name_of(table.rows[standing.places[0].row])
     ties = [name_of(table.rows[one.row]) for one in standing.places[1:] if one.is_tied]
-    names = " and ".join(f"`{name}`" for name in ties)
-    return f"{names} {'are' if len(ties) > 1 else 'is'} tied"
+    names = [f"`{name}`" for name in dict.fromkeys(ties) if name != best]
+    return f"{', '.join(names[:-1])} and {names[-1]} are tied"
 
 
 def name_of(row: Row) -> str:
