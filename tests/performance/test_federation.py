@@ -103,7 +103,7 @@ def test_pooled(benchmark) -> None:
     benchmark.pedantic(fit, rounds=MEASURED, warmup_rounds=1)
 
 
-@pytest.mark.parametrize("number", [3, 20])
+@pytest.mark.parametrize("number", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_sites(benchmark, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sites, "patches_of", lambda post, job: patches_of(len(post.patients)))
     posts, job = posts_in(tmp_path, number), job_of()

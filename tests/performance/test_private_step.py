@@ -35,6 +35,9 @@ ENGINES = {"plain": "book-keeping", "private": "book-keeping", "opacus": "opacus
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
 BESIDE = [("private", "channels-last"), ("plain", "contiguous"), ("plain", "channels-last")]
 """What takes a step before the private one of each round, whose batch is contiguous."""
+LONG = {"paper"}
+EACH_SIZE = [pytest.param(size, marks=pytest.mark.slow) if size in LONG else size for size in SIZES]
+"""All; `make bench` runs the long ones too, and the gate does not."""
 
 pytestmark = pytest.mark.filterwarnings("ignore:Full backward hook")
 
@@ -46,7 +49,7 @@ def _as_in_a_cell() -> None:
         keep_memory()
 
 
-@pytest.mark.parametrize("preset", SIZES)
+@pytest.mark.parametrize("preset", EACH_SIZE)
 def test_critic_step(benchmark, preset: str) -> None:
     seconds: dict[str, list[float]] = defaultdict(list)
     beside = [_timed(_step(preset, *kind), seconds["-".join(kind)]) for kind in BESIDE]
@@ -83,7 +86,7 @@ def _over_plain(seconds: dict[str, list[float]]) -> float:
     return median(one / other for one, other in zip(best("private"), best("plain"), strict=True))
 
 
-@pytest.mark.parametrize("preset", SIZES)
+@pytest.mark.parametrize("preset", EACH_SIZE)
 def test_opacus_step(benchmark, preset: str) -> None:
     rounds = {"quick": 20, "standard": 8, "paper": 3}[preset]
     benchmark.group = f"critic step, {preset}"
