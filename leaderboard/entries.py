@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from benchmark.core.addresses import folder_name
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.files import read_json
 from benchmark.core.parsers import json_in
@@ -138,7 +139,9 @@ def entries_of_sweep(folder: Path) -> list[Entry]:
             f"{file}: this is no summary of a sweep ({error!r:.80}); the same `bench run` writes "
             "it anew."
         ) from error
-    found = (entry_of(folder / generator / key) for generator, key in cells)
+    found = (
+        entry_of(folder / folder_name(generator) / folder_name(key)) for generator, key in cells
+    )
     return [*_whole(found)]
 
 

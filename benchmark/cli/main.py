@@ -108,7 +108,7 @@ def _check_text(arguments: Sequence[str]) -> None:
 def _sentence(error: BenchError | OSError | MemoryError) -> str:
     if isinstance(error, MemoryError):
         return "There is not enough memory for this; ask for less at a time (--jobs), or for less."
-    if isinstance(error, OSError) and _is_misplaced(error):
+    if isinstance(error, OSError) and error.filename and _is_misplaced(error):
         reason = (error.strerror or type(error).__name__).lower()
         return f"{shortened(error.filename)}: {reason}; move it away, or name another."
     return str(error)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}[A-Za-z0-9]|[A-Za-z0-9]", re.ASCII)
 UNSAFE = re.compile(r"[^A-Za-z0-9_-]+", re.ASCII)
@@ -22,7 +22,7 @@ PLAIN = re.compile(r"[A-Za-z0-9_./ -]+", re.ASCII)
 SHORTEST = 4
 """Of passwords that are hidden wherever they stand; shorter ones only within their URL."""
 
-PASSWORDS = re.compile(r"//[^/@\s]*?:([^\s]+)@|(?:password|passwd|pwd|token)=([^&\s]+)", re.I)
+PASSWORDS = re.compile(r"//[^/:\s]*:([^\s]+)@|(?:password|passwd|pwd|token)=([^&\s]+)", re.I)
 
 
 def folder_name(name: str) -> str:
@@ -34,7 +34,7 @@ def folder_name(name: str) -> str:
     Returns:
         The name itself where it is safe on every system: up to 64 ASCII letters, digits, dots,
         hyphens and underscores, with a letter or a digit at both ends. Else what of it is safe, and
-        eight hex digits of its SHA-256, so that two names never share a folder.
+        eight hex digits of its SHA-256, so that no two names meet by chance.
 
     Examples:
         >>> folder_name("harbour"), folder_name("../../x"), folder_name("A/B")
@@ -79,5 +79,6 @@ def masked(text: str, *urls: str) -> str:
     found = [one for said in (*urls, text) for pair in PASSWORDS.findall(said) for one in pair]
     text = PASSWORDS.sub(lambda one: one[0].replace(one[1] or one[2], "***"), text)
     for secret in sorted({s for s in found if len(s) >= SHORTEST}, key=len, reverse=True):
-        text = text.replace(secret, "***").replace(unquote(secret), "***")
+        for form in (secret, unquote(secret), quote(secret, safe="")):
+            text = text.replace(form, "***")
     return text

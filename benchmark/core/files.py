@@ -77,6 +77,8 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
+        if error.errno is None:
+            raise
         raise type(error)(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)  # an interrupt, or a full disk
@@ -107,7 +109,23 @@ def held(folder: Path, *, wait: bool = False) -> Iterator[bool]:
         True if the lock is held; False if another process holds it and ``wait`` is False.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
+    with locked(folder / LOCK, wait=wait) as mine:
+        yield mine
+
+
+@contextmanager
+def locked(file: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold a file by ``flock``, which a dead process lets go.
+
+    Args:
+        file: It is made if it is not there, and so is its folder.
+        wait: Whether to wait for another process that holds it.
+
+    Yields:
+        True if it is held; False if another process holds it and ``wait`` is False.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

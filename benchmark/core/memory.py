@@ -23,8 +23,7 @@ def memory_limit(gib: float) -> Iterator[None]:
     """
     before = resource.getrlimit(resource.RLIMIT_DATA)
     most = _held() + int(gib * GIB)
-    if before[1] != resource.RLIM_INFINITY:
-        most = min(most, before[1])
+    most = min([most, *(limit for limit in before if limit != resource.RLIM_INFINITY)])
     resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
     try:
         yield

@@ -7,6 +7,8 @@ and read whatever fits into memory. Here all that is a ``ValueError`` that says 
 from __future__ import annotations
 
 import json
+import math
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
@@ -31,7 +33,7 @@ def json_of(text: str) -> Any:
         ValueError: it is nested too deeply
     """
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except RecursionError:
         raise ValueError(DEEP) from None
 
@@ -63,7 +65,16 @@ def toml_in(file: Path) -> dict[str, Any]:
         raise ValueError(DEEP) from None
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number that a float can hold")
+    return value
+
+
 def _text_in(file: Path, most: int) -> str:
+    if not (stat.S_ISREG(file.stat().st_mode) or file.is_dir()):
+        raise ValueError("it is no regular file")
     if (size := file.stat().st_size) > most:
         raise ValueError(f"it has {size:,} bytes, and more than {most:,} are not read")
     return file.read_text(encoding="utf-8-sig")

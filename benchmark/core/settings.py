@@ -192,7 +192,8 @@ def _check(field: Field) -> None:
     else:
         inside = True
     if not inside:
-        raise UsageError(f"Expected {field.name} {law}, got {shortened(value)}.{_hint(field)}")
+        got = shortened(repr(value))
+        raise UsageError(f"Expected {field.name} {law}, got {got}.{_hint(field)}")
 
 
 def _hint(field: Field) -> str:

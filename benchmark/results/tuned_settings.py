@@ -273,7 +273,7 @@ def why_none(roots: Sequence[Path], wanted: Wanted, epsilon: float) -> str:
 
 
 def _read(roots: Sequence[Path], wanted: Wanted) -> list[Found]:
-    folders = (root / wanted.generator / wanted.unit for root in roots)
+    folders = (root / folder_name(wanted.generator) / wanted.unit for root in roots)
     return [Found.read(file) for folder in folders for file in sorted(folder.glob("*.toml"))]
 
 

@@ -6,13 +6,15 @@ A fit that continues from its checkpoint continues under its own entry.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from benchmark.core.addresses import folder_name
 from benchmark.core.budget import Guarantee, epsilon_text
-from benchmark.core.errors import PlugInError
-from benchmark.core.files import read_json, write_json
+from benchmark.core.errors import PlugInError, UsageError
+from benchmark.core.files import locked, read_json, write_json
 from benchmark.core.folders import COUNTED
 from benchmark.core.generator import Generator
 from benchmark.core.segmenter import PrivateSegmenter
@@ -23,12 +25,50 @@ from benchmark.results.store import CHARGE, CHECKPOINT
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.sites import inputs_of, partition_of, site_plans, split
 
+CLAIM = "claim"
+"""A name of a fit's own, by which its entry and its counted rounds are found."""
+
 
 def places_of(
     spec: RunSpec, planned: Guarantee, folder: Path, state: Path
 ) -> tuple[Path, Guarantee, Path]:
     """Where a cell's checkpoint is, whose it is, and where its rounds are counted."""
-    return folder / CHECKPOINT, planned, state / COUNTED / f"{spec.key}.json"
+    claim = str(read_json(folder / CHARGE).get(CLAIM, ""))
+    name = f"{spec.key}-{folder_name(claim)}" if claim else spec.key  # of an earlier version
+    return folder / CHECKPOINT, planned, state / COUNTED / f"{name}.json"
+
+
+@contextmanager
+def begun(
+    spec: RunSpec, planned: Guarantee, inputs: Inputs, *, folder: Path, state: Path
+) -> Iterator[None]:
+    """Hold a fit while it runs, under the claim that it has or under a new one.
+
+    What is paid is decided by what is there now, before the fit leaves anything: a fit that goes on
+    keeps its claim. Any other, as after its result was removed or its checkpoint was damaged,
+    begins anew, and will be charged.
+
+    Args:
+        spec: The cell.
+        planned: The plan of the fit.
+        inputs: The sweep's data.
+        folder: The cell's folder.
+        state: The state folder.
+
+    Raises:
+        UsageError: If a copy of the folder is being fitted, under the same entry.
+    """
+    if not is_paid(spec, planned, inputs, folder=folder, state=state):
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        write_json(folder / CHARGE, {CLAIM: secrets.token_hex(16)})
+    counted = places_of(spec, planned, folder, state)[2]
+    with locked(counted.with_suffix(".lock")) as mine:
+        if not mine:
+            raise UsageError(
+                f"{folder}: a copy of this folder is being fitted under the same entry of the "
+                "ledger; wait until it ends, or remove this one."
+            )
+        yield
 
 
 def is_paid(
@@ -48,7 +88,7 @@ def is_paid(
     if not Checkpoint(*places_of(spec, planned, folder, state)).pays:
         return False
     noted, ledger = read_json(folder / CHARGE), ledger_in(state)
-    spending = replace(_spending(spec, planned, inputs), claim=str(noted.get("claim", "")))
+    spending = replace(_spending(spec, planned, inputs), claim=str(noted.get(CLAIM, "")))
     entry = noted.get("ledger_entry")
     return ledger.pays_for(entry, spending) or ledger.entry_for(spending) is not None
 
@@ -79,8 +119,8 @@ def pay(
     """
     if is_paid(spec, planned, inputs, folder=folder, state=state):
         return
-    claim = secrets.token_hex(16)
-    noted = {**guarantee.as_dict(), "claim": claim}
+    claim = str(read_json(folder / CHARGE).get(CLAIM) or secrets.token_hex(16))
+    noted = {**guarantee.as_dict(), CLAIM: claim}
     write_json(folder / CHARGE, noted)
     entry = ledger_in(state).charge(replace(_spending(spec, guarantee, inputs), claim=claim))
     write_json(folder / CHARGE, {**noted, "ledger_entry": entry})

@@ -98,7 +98,7 @@ def _tasks(
         except (Exception, SystemExit) as error:  # a plug-in may raise anything
             if isinstance(error, BenchError) and not isinstance(error, PlugInError):
                 raise
-            reason = reason_of(error)
+            reason = str(error) if isinstance(error, BenchError) else reason_of(error)
             Store(workspace.out).fail(spec, reason)
             failed.append(Outcome(spec, "failed", reason))
             continue

@@ -51,7 +51,6 @@ class Precision:
     most_seeds: int = 20
 
     def __post_init__(self) -> None:
-        within("--max-seeds", self.most_seeds, SEEDS)
         if not 0 < self.reach < 1:
             raise UsageError(f"Expected --precision above 0 and below 1, got {self.reach:g}.")
         if self.most_seeds < FIRST_SEEDS:
@@ -59,6 +58,7 @@ class Precision:
                 f"Expected --max-seeds of at least {FIRST_SEEDS}, with which --seeds auto begins, "
                 f"got {self.most_seeds}."
             )
+        within("--max-seeds", self.most_seeds, SEEDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ class Request:
         within("--rounds", self.federation.rounds or 1, ROUNDS)
         within("--local-steps", self.federation.local_steps or 1, ROUNDS)
         if self.delta is not None and not 0 < self.delta < 1:
-            raise UsageError(f"Expected --delta in (0, 1), got {self.delta:g}.")
+            raise UsageError(f"Expected delta in (0, 1), got {self.delta}.")
 
     @property
     def lacks_real(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from benchmark.core.budget import Guarantee
 from benchmark.core.coarse import coarse
 from benchmark.core.directory import kept_directory
-from benchmark.core.errors import DataError
+from benchmark.core.errors import DataError, PlugInError
 from benchmark.core.files import write_json
 from benchmark.core.generator import FitContext, Generator, Noise, drawn
 from benchmark.core.patches import Patches
@@ -33,7 +33,7 @@ from benchmark.sweep.judging.distances import distances, no_distances
 from benchmark.sweep.judging.own_patients import Judge
 from benchmark.sweep.judging.testing import Listener, tested, train_segmenter
 from benchmark.sweep.machine import Bench
-from benchmark.sweep.payment import check_charged, pay, places_of
+from benchmark.sweep.payment import begun, check_charged, pay, places_of
 from benchmark.sweep.sites import (
     fit_across_sites,
     inputs_of,
@@ -210,28 +210,31 @@ def _fit(
         watch.listener("patches", 0, 1)
         training = training_patches(spec, inputs, bench.machine.cache)
     charged: list[Guarantee] = []
+    places = {"folder": bench.folder, "state": bench.machine.state}
 
     def charge(guarantee: Guarantee) -> None:
-        folder, state = bench.folder, bench.machine.state
-        pay(spec, guarantee, inputs, planned=planned, folder=folder, state=state)
+        if charged:
+            raise PlugInError(
+                f"{fitted.name} called context.charge twice; one charge must cover the whole fit."
+            )
+        pay(spec, guarantee, inputs, planned=planned, **places)
         charged.append(guarantee)
 
-    context = FitContext(
-        seed=spec.seed,
-        noise=_noise(spec),
-        charge=charge,
-        progress=watch.hears("fit"),
-        checkpoint=SeenCheckpoint(
-            *places_of(spec, planned, bench.folder, bench.machine.state), by=watch
-        ),
-        device=bench.machine.device,
-    )
-    with watch.stage("fit"), kept_directory():
-        if isinstance(fitted, PrivateSegmenter):
-            spent = fitted.fit_privately(training, planned, context)
-        else:
-            spent = fitted.fit(training, planned, context)
-    check_charged(fitted, charged, spent, charge)
+    with begun(spec, planned, inputs, **places):
+        context = FitContext(
+            seed=spec.seed,
+            noise=_noise(spec),
+            charge=charge,
+            progress=watch.hears("fit"),
+            checkpoint=SeenCheckpoint(*places_of(spec, planned, **places), by=watch),
+            device=bench.machine.device,
+        )
+        with watch.stage("fit"), kept_directory():
+            if isinstance(fitted, PrivateSegmenter):
+                spent = fitted.fit_privately(training, planned, context)
+            else:
+                spent = fitted.fit(training, planned, context)
+        check_charged(fitted, charged, spent, charge)
     return fitted, spent
 
 

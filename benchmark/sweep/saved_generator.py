@@ -51,11 +51,15 @@ def released(run: Path) -> Generator:
             f"{run}: there is no released generator; expected the folder of a run, with "
             f"{GENERATOR}/ and {RESULT} or {SPEC} in it."
         )
-    check_files(run)
+    check_files(run, below=GENERATOR)
     kind = generators.get(str(name))
     try:
         loaded: Generator = kind.load(run / GENERATOR)
+    except MemoryError:
+        raise
     except (Exception, SystemExit) as error:  # it may come from anybody
+        if "allocate memory" in str(error):
+            raise MemoryError(str(error)) from error
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise DataError(
             f"{run / GENERATOR}: {name} version {kind.version} cannot load this ({reason}); ask "

@@ -32,8 +32,10 @@ def entering(root: Path) -> Iterator[bool]:
         except BlockingIOError:
             alone = False
         _PRESENT.append(room)
-        yield alone
-        fcntl.flock(room, fcntl.LOCK_SH)
+        try:
+            yield alone
+        finally:
+            fcntl.flock(room, fcntl.LOCK_SH)
 
 
 _PRESENT: list[object] = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmark.core.addresses import sqlite_url
+from benchmark.core.addresses import folder_name, sqlite_url
 from benchmark.core.editions import found as edition
 from benchmark.core.errors import UsageError
 from benchmark.core.folders import check_writable
@@ -256,7 +256,7 @@ def _answered(
         study, stopped = study_of(study_spec, lab), error
     for trial in study.trials:
         for key in trial.user_attrs.get(KEYS, ()):  # also those that MLflow missed
-            tracker.cell(root / study_spec.generator / key, _trial(trial.number))
+            tracker.cell(root / folder_name(study_spec.generator) / key, _trial(trial.number))
     if stopped is not None and all(trial.state.name != DONE for trial in study.trials):
         tracker.close(failed=True)
         return study, None, stopped

@@ -111,7 +111,10 @@ class Trials:
         """Take the outcome of a trial's cell."""
         going = self._running.pop(outcome.spec.key)
         result = self._store.result(outcome.spec)
-        if result is None:
+        if outcome.state == "busy":
+            time.sleep(POLL_S)  # another worker computes the same cell
+            self._between.append(going)
+        elif result is None:
             self._over(going, outcome.error or "no result")
         elif self._hear(going, result):
             self._between.append(going)
@@ -154,10 +157,20 @@ class Trials:
                 f"{self.study.study_name}: as many trials failed as were asked for; "
                 f"{self._lab.root} has their reasons, in error.txt."
             )
-        self.study.sampler = sampler_for(self.study, len(self.study.get_trials(deepcopy=False)))
         with _quietly():
-            trial = self.study.ask(self._space)
-        return self._opened(trial)
+            trial = self.study.ask()  # its number is its own, whoever else asks now
+        return self._opened(self._drawn(trial._trial_id, trial.number))
+
+    def _drawn(self, identity: int, number: int) -> optuna.Trial:
+        """The trial with all its settings, drawn as its number says."""
+        from optuna.trial import Trial
+
+        self.study.sampler = sampler_for(self.study, number)
+        with _quietly():
+            trial = Trial(self.study, identity)
+            for name, law in self._space.items():
+                trial._suggest(name, law)
+        return trial
 
     def _opened(self, trial: optuna.Trial) -> Going:
         self._storage.record_heartbeat(trial._trial_id)  # without one it could never be missed
@@ -172,14 +185,10 @@ class Trials:
 
         A kill may have come before all settings of a trial were drawn; the rest is drawn now.
         """
-        from optuna.trial import Trial, TrialState
+        from optuna.trial import TrialState
 
         for orphan in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self.study.sampler = sampler_for(self.study, orphan.number)
-            with _quietly():
-                trial = Trial(self.study, orphan._trial_id)
-                for name, law in self._space.items():
-                    trial._suggest(name, law)
+            trial = self._drawn(orphan._trial_id, orphan.number)
             self._between.append(self._opened(trial))
 
     def _default_waits(self) -> bool:

@@ -68,9 +68,15 @@ def test_a_value_of_another_type_is_refused_at_construction() -> None:
         Example(kind=3)
 
 
-@given(st.floats(min_value=0, exclude_min=True))
+@given(st.one_of(st.floats(1e-6, 1e6), st.just(math.inf)))
 def test_an_epsilon_is_read_as_it_was_written(value: float) -> None:
     assert parse_epsilon(repr(value)) == value
+
+
+@pytest.mark.parametrize("text", ["1e-7", "1000001", "1e308", "1" + "0" * 400])
+def test_an_epsilon_that_nobody_can_mean_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="Expected a finite epsilon in"):
+        parse_epsilon(text)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "", "two", "-inf", "1e-400"])

@@ -1,7 +1,9 @@
 """The run key and the store: what names a result, and what survives a kill."""
 
+import errno
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,12 +140,24 @@ def test_a_cell_that_failed_before_it_began_is_counted(tmp_path: Path) -> None:
     assert (found.spec, found.status, found.reason) == (SPEC, "failed", "no luck")
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     file = tmp_path / "file"
     write_text(file, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(file, "new \ud800")
+    monkeypatch.setattr("benchmark.core.files.os.fsync", full)
+    with pytest.raises(OSError, match=re.escape(str(file))):
+        write_text(file, "new")
     assert file.read_text() == "old"
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_utf_8_cannot_hold_is_written_as_escapes(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "half a \ud800 pair")
+    assert (tmp_path / "file").read_text() == "half a \\ud800 pair"
 
 
 def test_mlflow_gets_finite_numbers_alone() -> None:
