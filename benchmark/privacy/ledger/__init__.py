@@ -1,1 +1,3 @@
-"""The ledger of what every patient's data have spent so far, on this machine."""
+"""What every patient's data have paid so far, on this machine."""
+
+from benchmark.privacy.ledger.ledger import Ledger as Ledger
