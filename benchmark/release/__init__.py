@@ -1,0 +1,1 @@
+"""A released data set: what it holds, what it promises, and how its receiver checks both."""
