@@ -60,6 +60,7 @@ class Sweep:
         bookends: Whether ``real`` and the free rows run too.
         dp_segmenter: Whether a U-Net itself is fitted privately, for comparison.
         own_patients: The numbers of own patients with which synthetic patches are also judged.
+        canaries: How many made-up units are planted in every private fit, to audit that very fit.
         noise: ``seeded`` or ``system``; ``None`` for seeded on phantoms, the system's on patients.
         sites: How many sites train a generator together; 1 for none.
         partition: How patients are assigned to sites.
@@ -97,6 +98,7 @@ class Sweep:
     bookends: bool = True
     dp_segmenter: bool = False
     own_patients: Sequence[int] = ()
+    canaries: int = 0
     noise: str | None = None
     sites: int = 1
     partition: str = "site"
@@ -168,6 +170,7 @@ class Sweep:
             first_seed=self.first_seed,
             bookends=self.bookends,
             own_patients=tuple(self.own_patients),
+            canaries=self.canaries,
             noise=self.noise or usual,
             federation=self._federation(),
             tuned=(self.out / FOLDER, SHIPPED) if self.tuned else (),

@@ -27,11 +27,11 @@ from benchmark.core.editions import found as edition
 from benchmark.core.errors import BenchError
 from benchmark.core.parsers import json_in
 from benchmark.core.protocol import protocol_recipe
+from benchmark.core.registry import registry_of
 from benchmark.data.patching import public_numbers
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cache import same
-from benchmark.sweep.request import registry_of
 from leaderboard.entries import Entry
 from leaderboard.versions import class_of
 

@@ -72,7 +72,8 @@ def _shared(entry: Entry) -> str:
 def _but_segmenter(entry: Entry) -> list[Any]:
     spec = entry.spec
     own = [] if spec.own is None else [spec.as_dict()["own"]]
-    tests = [dict(spec.test_data), dict(spec.protocol), *own]
+    planted = [spec.canaries] if spec.canaries else []
+    tests = [dict(spec.test_data), dict(spec.protocol), *own, *planted]
     law = [spec.unit, spec.delta, _relation(entry)]
     return [law, spec.data, tests, spec.schema]
 

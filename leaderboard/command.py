@@ -74,6 +74,8 @@ def _parts(spec: RunSpec, guarantee: Guarantee | None, phantoms: bool) -> Iterat
         yield "--noise", spec.noise
     if spec.own:
         yield "--own-patients", ",".join(map(str, spec.own.patients))
+    if spec.canaries:
+        yield "--canaries", str(spec.canaries)
     yield from _sites(spec.federation, spec.sites)
 
 

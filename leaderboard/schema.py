@@ -15,7 +15,7 @@ from benchmark.results.result import Result
 
 FORMAT = 2
 SCHEMA = Path(__file__).with_name("schema.json")
-KEPT = {"RunSpec": ("own",), "TunedBy": ("trial",)}
+KEPT = {"RunSpec": ("own", "canaries"), "TunedBy": ("trial",)}
 """The fields that stay with the owner of a cohort: no published file may have them."""
 
 REPEATED = ("title", "description", "default")

@@ -23,6 +23,9 @@ WITH_OWN = (
     "Its generator was fitted without the patients that --own-patients withheld, so that it is no "
     "peer of cells fitted on the whole training cohort."
 )
+WITH_CANARIES = (
+    "Made-up units were planted in its fit (--canaries), so that it is no peer of cells without."
+)
 SMALL = f"Every test set has fewer than {FEWEST} patients, and such means tell of single ones."
 
 
@@ -68,10 +71,9 @@ def published(entry: Entry) -> Published:
     Raises:
         DataError: If nothing of it may leave.
     """
-    if entry.spec.own is not None:
-        raise DataError(
-            f"{entry.spec.generator.name} {entry.spec.key} is not published: {WITH_OWN}"
-        )
+    for why, there in ((WITH_OWN, entry.spec.own), (WITH_CANARIES, entry.spec.canaries)):
+        if there:
+            raise DataError(f"{entry.spec.generator.name} {entry.spec.key} is not published: {why}")
     one = shared(entry, phantoms=is_of_phantoms(entry))
     if one.status == "withheld":
         raise DataError(f"{entry.spec.generator.name} {entry.spec.key} is not published: {SMALL}")

@@ -116,6 +116,8 @@ def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> CanaryTria
     Raises:
         ValueError: If the patches name no patients.
     """
+    if known.patient is None:
+        raise ValueError("Patches of no known patient cannot be audited.")
     rng = np.random.default_rng(stream(seed, "canaries"))
     images, masks = _drawn(canaries, known.size, rng)
     included = rng.random(canaries) < 0.5
@@ -128,8 +130,6 @@ def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> CanaryTria
     hosts = np.arange(canaries) // _to_a_host(declared, unit)
     each = min(COPIES, declared.patches_per_patient) if unit == "patient" else 1
     owner = known.patients + np.repeat(hosts[included], each)
-    if known.patient is None:
-        raise ValueError("Patches of no known patient cannot be audited.")
     patches = Patches(
         images=np.concatenate([known.images, np.repeat(images[included], each, axis=0)]),
         masks=np.concatenate([known.masks, np.repeat(masks[included], each, axis=0)]),
@@ -216,14 +216,25 @@ def attack(
         spent = fit(among.patches, planned, replace(context, inspect=watch))
     if watch.unseen or not len(among.canaries):
         return Outcome(spent, None, watch.unseen)
+    return Outcome(spent, verdict_of(watch, planned, among.included), "")
+
+
+def verdict_of(watch: Watch, planned: Guarantee, included: NDArray[np.bool_]) -> Verdict:
+    """Guess which canaries were in a fit that has ended.
+
+    Args:
+        watch: What the auditor heard.
+        planned: The claim.
+        included: ``(m,)``, whether each canary was in.
+    """
     strength = planned.sampling_rate * math.sqrt(planned.steps)
     separation = min(CERTAIN, strength / max(planned.noise_multiplier, strength / CERTAIN, 1e-12))
-    count, delta = len(among.canaries), planned.delta
+    count, delta = len(included), planned.delta
     guesses = best_number_of_guesses(
         count, claim=planned.epsilon, separation=separation, delta=delta
     )
-    right = _right(watch.scores, among.included, guesses)
-    verdict = Verdict(
+    right = _right(watch.scores, included, guesses)
+    return Verdict(
         claim=planned,
         canaries=count,
         guesses=guesses,
@@ -231,7 +242,6 @@ def attack(
         bound=lower_bound(canaries=count, guesses=guesses, right=right, delta=delta),
         largest=largest_bound(canaries=count, guesses=guesses, delta=delta),
     )
-    return Outcome(spent, verdict, "")
 
 
 def unreadable(fitted: Fitted, unit: Unit, plant: Callable[[Shown], object]) -> str:

@@ -68,8 +68,16 @@ class Claim(NamedTuple):
             return cls.of(planned)
         if planned.epsilon_patch is not None and planned.epsilon_patch <= 4 * planned.epsilon:
             return cls("patch", planned.epsilon_patch, planned.delta)
-        twice_delta = (1 + math.exp(min(planned.epsilon, EXPONENT))) * planned.delta
-        return cls("patch", 2 * planned.epsilon, min(1.0, twice_delta))
+        return cls.of(planned).exchanged._replace(unit="patch")
+
+    @property
+    def exchanged(self) -> Claim:
+        """What follows for exchanging one unit for another: zeroing out one, putting in the other.
+
+        Zeroing out twice is (2 ε, (1 + e^ε) δ)-DP.
+        """
+        twice_delta = (1 + math.exp(min(self.epsilon, EXPONENT))) * self.delta
+        return self._replace(epsilon=2 * self.epsilon, delta=min(1.0, twice_delta))
 
     def allowed(self, false: float) -> float:
         """Return the largest true-positive rate at a false-positive rate: min(1, e^ε FPR + δ)."""

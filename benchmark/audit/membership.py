@@ -238,15 +238,22 @@ def judged(
         }
         found.append(judge(claim, rules, held.included, mistake=mistake))
     if len(held.patients):
-        each = {name: _of_patients(scores[name][m:].reshape(held.records.shape)) for name in SCORES}
+        each = {name: of_patients(scores[name][m:].reshape(held.records.shape)) for name in SCORES}
         rules = {f"two groups by {name}": apart(each[name]) for name in SCORES}
         mistake = mistake_of("patient", planned.unit)
         found.append(judge(Claim.of(planned), rules, held.patients_included, mistake=mistake))
     return found
 
 
-def _of_patients(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of each patient's nearest patches."""
+def of_patients(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of each patient's nearest patches.
+
+    Args:
+        distances: ``(patients, k)``, of each patient's patches.
+
+    Returns:
+        ``(patients,)``.
+    """
     few = max(1, round(NEAREST * distances.shape[1]))
     nearest: NDArray[np.float64] = np.sort(distances, axis=1)[:, :few].mean(1)
     return nearest

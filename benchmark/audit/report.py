@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from benchmark.audit import laws, release_laws
 from benchmark.audit.canaries import (
     Fitted,
     Verdict,
@@ -18,6 +17,7 @@ from benchmark.audit.canaries import (
     with_canaries,
 )
 from benchmark.audit.judgement import Judgement
+from benchmark.audit.measuring import measured
 from benchmark.audit.membership import (
     Curve,
     HeldOut,
@@ -32,19 +32,20 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit, epsilo
 from benchmark.core.editions import DEFAULT, PROTOCOL, preset_in
 from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.generator import FitContext, Generator, Noise, Progress
+from benchmark.core.identity import Identity
 from benchmark.core.names import unknown
 from benchmark.core.patches import Patches
 from benchmark.core.protocol import PROTOCOLS, protocol_recipe
+from benchmark.core.registry import registry_of
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.core.settings import Settings
-from benchmark.core.workings import PrivateGame, Shown
+from benchmark.core.workings import Shown
+from benchmark.data.cohort import Patient
 from benchmark.data.patching import cached, public_numbers
 from benchmark.privacy.accounting.units import default_delta
 from benchmark.privacy.ledger.ledger import Spending, ledger_in
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
-from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.request import registry_of
 
 DRAWN = 2
 """How many times the preset's number of synthetic patches the attack draws. More help the
@@ -77,6 +78,26 @@ class Audit:
     settings: dict[str, str]
     canaries: int = 200
     seed: int = 0
+
+
+class Known(Protocol):
+    """The patients of an audit, as a sweep's ``Inputs`` has them."""
+
+    @property
+    def train(self) -> tuple[Patient, ...]:
+        """The patients to fit on."""
+
+    @property
+    def data(self) -> str:
+        """Digest of them."""
+
+    @property
+    def private(self) -> bool:
+        """Whether they are anything but phantoms."""
+
+    @property
+    def patients(self) -> tuple[Identity, ...]:
+        """They, as the ledger knows them."""
 
 
 class Subject(NamedTuple):
@@ -195,23 +216,8 @@ def _nothing_to_audit(segmenter: PrivateSegmenter, unseen: str) -> str:
     )
 
 
-def measured(shown: Shown) -> dict[str, str]:
-    """Measure the exact laws on what a fit shows.
-
-    Args:
-        shown: The game or the release.
-
-    Returns:
-        For each law a sentence where it is broken, else empty.
-    """
-    of_its_kind: Mapping[str, Any] = (
-        laws.LAWS if isinstance(shown, PrivateGame) else release_laws.LAWS
-    )
-    return {name: law(shown, shown.guarantee) for name, law in of_its_kind.items()}
-
-
 def run_audit(
-    asked: Audit, subject: Subject, inputs: Inputs, *, cache: Path, state: Path, progress: Progress
+    asked: Audit, subject: Subject, inputs: Known, *, cache: Path, state: Path, progress: Progress
 ) -> AuditReport:
     """Fit once, with canaries if the plug-in can have any, and attack the result.
 
@@ -351,7 +357,7 @@ def infer(
     return Membership(drawn, tuple(judged(held, scores, planned)), curves(held, scores))
 
 
-def _spending(asked: Audit, inputs: Inputs, guarantee: Guarantee) -> Spending:
+def _spending(asked: Audit, inputs: Known, guarantee: Guarantee) -> Spending:
     return Spending(
         kind="fit",
         run=f"audit of {asked.generator}",

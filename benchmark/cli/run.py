@@ -103,6 +103,15 @@ OF_READING = ("layout", "acquisition", "skip_bad", "accepted")
     "patches and without; as 0,1,2,5. These patients are withheld from every fit.",
 )
 @click.option(
+    "--canaries",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="M",
+    help="Plant M made-up units in every private fit, and audit that very fit by them. "
+    "They count in N, so a fit that protects patients bears few.",
+)
+@click.option(
     "--noise",
     type=click.Choice(["seeded", "system"]),
     help="The source of private noise.  [default: seeded for phantoms, else system]",

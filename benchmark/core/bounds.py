@@ -16,6 +16,7 @@ PHANTOMS = (1, 100_000)
 LEVELS = (1, 1_000)
 PATIENTS = (1, 100_000_000)
 TRIALS = (1, 100_000)
+CANARIES = (0, 10_000)
 SHOWN = 200
 """Characters of a wrong value that a message repeats."""
 

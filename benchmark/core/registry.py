@@ -21,7 +21,7 @@ from benchmark.core.directory import kept_directory
 from benchmark.core.errors import PlugInError, UsageError
 from benchmark.core.generator import Generator
 from benchmark.core.names import unknown
-from benchmark.core.segmenter import Segmenter
+from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter, Segmenter
 from benchmark.core.source_text import first_sentence
 
 ADDRESS = re.compile(r"https?://[!-~]{1,200}")
@@ -184,3 +184,34 @@ def _modules(package: str) -> list[str]:
 
 generators = Registry("generator", "generators", Generator)
 segmenters = Registry("segmenter", "segmenters", Segmenter)
+
+
+def registry_of(name: str) -> Registry:
+    """Return the registry in which a name among the generators is found.
+
+    That is the registry of segmenters for a private or free segmenter.
+
+    Raises:
+        UsageError: If it is a segmenter that cannot be fitted on patients privately.
+    """
+    if name in generators.names() or name not in segmenters.names():
+        return generators
+    kind = class_of(segmenters, name)
+    if kind is not None and not issubclass(kind, (PrivateSegmenter, FreeSegmenter)):
+        raise UsageError(
+            f"{name} is a segmenter that learns from synthetic patches alone, as `bench run "
+            "--segmenter` has it do; name a generator, or a private segmenter."
+        )
+    return segmenters
+
+
+def class_of(registry: Registry, name: str) -> Any | None:
+    """Return the plug-in's class; ``None`` for one that cannot be imported.
+
+    Raises:
+        UsageError: For an unknown name.
+    """
+    try:
+        return registry.get(name)
+    except PlugInError:
+        return None

@@ -41,7 +41,7 @@ KEY_LENGTH = 12
 MAIN_TEST, VALIDATION = "test", "val"
 """The names of the main test set, and of the patients by whom a free row is chosen."""
 
-LATER = ("own", "validation")
+LATER = ("own", "validation", "canaries")
 """Fields that earlier specs lack. Without a value they are not written, so that keys stay the
 same."""
 
@@ -158,6 +158,7 @@ class RunSpec:
         tuned: The study that found the settings; ``None`` for a preset's own.
         own: The numbers of own patients that are used beside the synthetic patches, and how the two
             are mixed; ``None`` for none.
+        canaries: How many made-up units are planted in the fit, to audit it; 0 for none.
         seed: Seeds everything but a system's noise.
         schema: The version of the meaning of all this.
     """
@@ -181,6 +182,7 @@ class RunSpec:
     validation: Digest = ""
     schema: Count = SCHEMA
     own: OwnPatients | None = None
+    canaries: Count = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name.

@@ -26,7 +26,8 @@ SPEC, CHARGE, CURVES, SAMPLES = "spec.json", "charge.json", "curves.json", "samp
 NEIGHBOURS = "neighbours.png"
 CHECKPOINT = "checkpoint.safetensors"
 GENERATOR, RESULT, ERROR = "generator", "result.json", "error.txt"
-SEALED = (SPEC, CHARGE, CURVES, SAMPLES, NEIGHBOURS)
+CANARIES, AUDIT = "canaries.json", "audit.json"
+SEALED = (SPEC, CHARGE, CURVES, SAMPLES, NEIGHBOURS, CANARIES)
 SEAL = "seal"
 """What a result file says of itself and of the files beside it, by digest."""
 

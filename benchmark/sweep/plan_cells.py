@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from benchmark.audit.planting import public_with_canaries
 from benchmark.core.budget import Guarantee
 from benchmark.core.federation import federated
 from benchmark.core.generator import Generator
-from benchmark.core.registry import generators, segmenters
+from benchmark.core.registry import class_of, generators, registry_of, segmenters
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
 from benchmark.data.patching import public_numbers
 from benchmark.results.bookends import FREE, LOWER, METHODS, UPPER
@@ -22,14 +24,12 @@ from benchmark.sweep.plan_cache import planned
 from benchmark.sweep.request import (
     UNUSABLE,
     Request,
-    class_of,
     delta_of,
     free_method,
     make,
     names_of,
     plug_in_of,
     protocol_of,
-    registry_of,
 )
 from benchmark.sweep.run_cell import recipe_of
 from benchmark.sweep.sites import Federation, inputs_of, site_plans, split, worst
@@ -82,6 +82,7 @@ def guarantee_of(spec: RunSpec, inputs: Inputs, cache: Path) -> Guarantee:
         return worst(list(site_plans(spec, inputs, cache).values()))
     fitted: Generator | PrivateSegmenter | FreeSegmenter = make(spec.registry, spec.generator)
     public = public_numbers(inputs_of(spec, inputs).train, recipe_of(spec))
+    public = public_with_canaries(spec, public)
     return planned(spec.generator, fitted, public, spec.budget, cache)
 
 
@@ -132,14 +133,17 @@ def _cells_of(
         seed=seed,
         own=said_of(request.own_patients),
     )
-    units = public_numbers(inputs.train, recipe_of(base)).units(request.unit)
+    planted = replace(base, canaries=request.canaries)
+    public = public_with_canaries(planted, public_numbers(inputs.train, recipe_of(base)))
+    units = public.units(request.unit)
     delta = delta_of(request, units)
     for name in names_of(request):
         registry = registry_of(name)
         plug_in = free_method(name) if name in METHODS else plug_in_of(registry, name, request)
         scored = inputs.validation_data if name in FREE else ""
         for epsilon in _levels(class_of(registry, name), request.epsilons):
-            pooled = replace(base, generator=plug_in, epsilon=epsilon, delta=delta)
+            start = planted if _can_be_audited(class_of(registry, name), epsilon) else base
+            pooled = replace(start, generator=plug_in, epsilon=epsilon, delta=delta)
             pooled = replace(pooled, validation=scored)
             if registry is segmenters:
                 if name in METHODS:
@@ -153,6 +157,11 @@ def _cells_of(
                 yield from _across_sites(pooled, request.federation, inputs)
             else:
                 yield pooled
+
+
+def _can_be_audited(kind: Any, epsilon: float) -> bool:
+    """Whether a fit claims something that canaries could refute."""
+    return kind is not None and kind.is_private and kind.needs_data and math.isfinite(epsilon)
 
 
 def _direct(pooled: RunSpec) -> RunSpec:

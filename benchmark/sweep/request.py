@@ -8,15 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.core.bounds import EPSILONS, FIRST_SEED, LEVELS, ROUNDS, SEEDS, SITES, within
+from benchmark.core.bounds import (
+    CANARIES,
+    EPSILONS,
+    FIRST_SEED,
+    LEVELS,
+    ROUNDS,
+    SEEDS,
+    SITES,
+    within,
+)
 from benchmark.core.budget import Unit
 from benchmark.core.editions import DEFAULT, PROTOCOL, found, preset_in
-from benchmark.core.errors import PlugInError, UsageError
+from benchmark.core.errors import UsageError
 from benchmark.core.federation import federated
 from benchmark.core.names import unknown
 from benchmark.core.protocol import NATIVE, PROTOCOLS, spacing_of
-from benchmark.core.registry import Registry, generators, segmenters
-from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
+from benchmark.core.registry import Registry, class_of, generators, registry_of, segmenters
 from benchmark.core.settings import Settings
 from benchmark.privacy.accounting.units import check_delta, default_delta
 from benchmark.results.bookends import FREE, LOWER, METHODS, UPPER
@@ -86,6 +94,7 @@ class Request:
         own_patients: How many own patients a segmenter learns from beside synthetic patches: each
             above 0 and once, rising; empty for none.
         precision: The precision up to which seeds are added; ``None`` to add none.
+        canaries: How many made-up units are planted in every private fit; 0 for none.
     """
 
     generators: Sequence[str]
@@ -105,8 +114,15 @@ class Request:
     private: bool = False
     own_patients: Sequence[int] = ()
     precision: Precision | None = None
+    canaries: int = 0
 
     def __post_init__(self) -> None:
+        within("--canaries", self.canaries, CANARIES)
+        if self.canaries and self.federation.asked:
+            raise UsageError(
+                "--canaries plants units in one fit, and each site has its own; leave --sites out, "
+                "or audit the federated run by what it draws (`bench audit --run`)."
+            )
         within("--seeds", self.seeds, SEEDS)
         within("--first-seed", self.first_seed, FIRST_SEED)
         within("the number of levels in --epsilon", len(self.epsilons), LEVELS)
@@ -185,37 +201,6 @@ def names_of(request: Request) -> list[str]:
     ends = [*FREE] if request.private else [UPPER, *FREE]
     bookends = ends if request.bookends else []
     return list(dict.fromkeys([*bookends, *request.generators]))
-
-
-def registry_of(name: str) -> Registry:
-    """Return the registry in which a name among the generators is found.
-
-    That is the registry of segmenters for a private or free segmenter.
-
-    Raises:
-        UsageError: If it is a segmenter that cannot be fitted on patients privately.
-    """
-    if name in generators.names() or name not in segmenters.names():
-        return generators
-    kind = class_of(segmenters, name)
-    if kind is not None and not issubclass(kind, (PrivateSegmenter, FreeSegmenter)):
-        raise UsageError(
-            f"{name} is a segmenter that learns from synthetic patches alone, as `bench run "
-            "--segmenter` has it do; name a generator, or a private segmenter."
-        )
-    return segmenters
-
-
-def class_of(registry: Registry, name: str) -> Any | None:
-    """Return the plug-in's class; ``None`` for one that cannot be imported.
-
-    Raises:
-        UsageError: For an unknown name.
-    """
-    try:
-        return registry.get(name)
-    except PlugInError:
-        return None
 
 
 def is_bookend(name: str) -> bool:

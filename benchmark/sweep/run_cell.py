@@ -6,9 +6,11 @@ If the segmenter itself is fitted on patients under the budget, the steps are: f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmark.audit.planting import Planted
 from benchmark.core.budget import Guarantee
 from benchmark.core.coarse import coarse
 from benchmark.core.directory import kept_directory
@@ -27,7 +29,7 @@ from benchmark.results.provenance import peak_mib, suite
 from benchmark.results.result import PlugInOrigin, Result, SiteResult, Suite
 from benchmark.results.scored import Distances, TestSet
 from benchmark.results.spec import VALIDATION, RunSpec
-from benchmark.results.store import CURVES, GENERATOR, NEIGHBOURS, SAMPLES
+from benchmark.results.store import CANARIES, CURVES, GENERATOR, NEIGHBOURS, SAMPLES
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.distances import distances, no_distances
 from benchmark.sweep.judging.own_patients import Judge
@@ -220,6 +222,7 @@ def _fit(
         pay(spec, guarantee, inputs, planned=planned, **places)
         charged.append(guarantee)
 
+    planted = Planted(fitted, training, spec) if spec.canaries else None
     with begun(spec, planned, inputs, **places):
         context = FitContext(
             seed=spec.seed,
@@ -229,12 +232,17 @@ def _fit(
             checkpoint=SeenCheckpoint(*places_of(spec, planned, **places), by=watch),
             device=bench.machine.device,
         )
+        patches = training
+        if planted:
+            patches, context = planted.patches, replace(context, inspect=planted.watch)
         with watch.stage("fit"), kept_directory():
             if isinstance(fitted, PrivateSegmenter):
-                spent = fitted.fit_privately(training, planned, context)
+                spent = fitted.fit_privately(patches, planned, context)
             else:
-                spent = fitted.fit(training, planned, context)
+                spent = fitted.fit(patches, planned, context)
         check_charged(fitted, charged, spent, charge)
+        if planted:
+            write_json(bench.folder / CANARIES, planted.counts(planned).as_dict())
     return fitted, spent
 
 

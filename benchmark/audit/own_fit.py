@@ -1,0 +1,155 @@
+"""The counts of an attack on the very fit that a run keeps, and what they prove.
+
+``canaries.json`` is written by a run that planted canaries, and ``audit.json`` by membership
+inference on what the run's generator draws. Both hold counts alone. Every verdict is computed from
+them and from the run's own guarantee, whenever one is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import ValidationError, model_validator
+
+from benchmark.audit.bound import chance, lower_bound
+from benchmark.audit.judgement import Claim
+from benchmark.audit.membership import MISTAKE
+from benchmark.core.budget import Guarantee, Unit
+from benchmark.core.errors import DataError
+from benchmark.core.forms import Count, Key, Many, Name, Words, at_most, named
+from benchmark.core.parsers import json_in
+from benchmark.results.form import Form
+from benchmark.results.spec import first_fault
+from benchmark.results.store import AUDIT, CANARIES
+
+FORMAT: Literal[1] = 1
+
+
+class Attempted(Form):
+    """One rule of guessing: how many guesses, fixed beforehand, and how many were right."""
+
+    guesses: Count
+    right: Count
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.right > self.guesses:
+            raise ValueError("more guesses are right than were made")
+        return self
+
+
+class FitAudit(Form):
+    """The counts of an attack on one fit.
+
+    Attributes:
+        format: The version of this form.
+        run: The key of the run.
+        method: ``canaries`` or ``membership``.
+        unit: What was guessed.
+        candidates: The number of coins, m.
+        samples: How many synthetic patches the attacker saw; 0 for canaries, whose auditor sees the
+            private steps themselves.
+        attempts: The rules; for canaries, one.
+        laws: The exact laws that were measured on the fit; none for membership inference.
+        broken: Those that do not hold, with a sentence each.
+    """
+
+    format: Literal[1]
+    run: Key
+    method: Literal["canaries", "membership"]
+    unit: Unit
+    candidates: Many
+    samples: Count = 0
+    attempts: Annotated[tuple[Attempted, ...], at_most(20, at_least=1)]
+    laws: Annotated[tuple[Name, ...], at_most(20)] = ()
+    broken: Annotated[Mapping[Name, Words], named(20)] = {}
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        if any(one.guesses > self.candidates for one in self.attempts):
+            raise ValueError("there are more guesses than candidates")
+        return self
+
+    def verdict(self, guarantee: Guarantee) -> FitVerdict:
+        """Compute what the guesses prove against the fit's own guarantee.
+
+        Args:
+            guarantee: The guarantee of the fit.
+        """
+        claim = Claim.of(guarantee)
+        claim = claim if self.method == "canaries" else claim.exchanged
+        mistake = MISTAKE / len(self.attempts)
+        refuted = any(self._chance(one, claim) < mistake for one in self.attempts)
+        return FitVerdict(
+            claim=claim,
+            proven=max(self._bound(one.guesses, one.right, claim) for one in self.attempts),
+            provable=max(self._bound(one.guesses, one.guesses, claim) for one in self.attempts),
+            confidence=1 - MISTAKE,
+            refuted=refuted or bool(self.broken),
+        )
+
+    def _chance(self, one: Attempted, claim: Claim) -> float:
+        """How likely so many right guesses are if the claim is true, at most."""
+        return chance(
+            canaries=self.candidates,
+            guesses=one.guesses,
+            right=one.right,
+            epsilon=claim.epsilon,
+            delta=claim.delta,
+        )
+
+    def _bound(self, guesses: int, right: int, claim: Claim) -> float:
+        return lower_bound(
+            canaries=self.candidates,
+            guesses=guesses,
+            right=right,
+            delta=claim.delta,
+            confidence=1 - MISTAKE / len(self.attempts),
+        )
+
+
+class FitVerdict(NamedTuple):
+    """What an attack on one fit proves.
+
+    Attributes:
+        claim: What was tested.
+        proven: The largest ε that is refuted, at least 0.
+        provable: The largest that could have been.
+        confidence: Of the verdict.
+        refuted: Whether the claim is refuted, or an exact law is broken.
+    """
+
+    claim: Claim
+    proven: float
+    provable: float
+    confidence: float
+    refuted: bool
+
+
+def audits_of(folder: Path) -> list[FitAudit]:
+    """Read the audits of the fit in a run's folder, that with canaries first.
+
+    Args:
+        folder: The run's folder.
+
+    Raises:
+        DataError: If a file is damaged, or is of another run.
+    """
+    files = [folder / name for name in (CANARIES, AUDIT)]
+    return [_read(file) for file in files if file.exists()]
+
+
+def _read(file: Path) -> FitAudit:
+    try:
+        found = FitAudit.model_validate(json_in(file))
+        if found.run != file.parent.name:
+            raise ValueError(f"it is of the run {found.run}")
+    except (OSError, ValueError, RecursionError) as error:
+        why = first_fault(error) if isinstance(error, ValidationError) else error
+        raise DataError(
+            f"{file}: this is no audit that the suite wrote ({why}); remove it, and audit the run "
+            f"again (`bench audit --run {file.parent}`)."
+        ) from error
+    return found
