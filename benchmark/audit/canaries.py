@@ -146,6 +146,18 @@ def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> CanaryTria
     )
 
 
+def canaries_of(seed: int, canaries: int, size: int) -> Patches:
+    """Draw the canaries of a trial again, in or not.
+
+    Args:
+        seed: The trial's seed.
+        canaries: m.
+        size: A patch's side in pixels.
+    """
+    images, masks = _drawn(canaries, size, np.random.default_rng(stream(seed, "canaries")))
+    return Patches(images=images, masks=masks)
+
+
 def with_canaries(declared: PublicNumbers, unit: Unit, canaries: int) -> PublicNumbers:
     """Return the public numbers of patches with slots for canaries.
 

@@ -102,22 +102,15 @@ def pairs_of_patients(fitted: Patches, others: Patches, *, seed: int) -> Pairs:
     return _ordered(fitted, others, rows(mine, pairs[:, 0]), rows(theirs, pairs[:, 1]), rng)
 
 
-def judged_pairs(
-    pairs: Pairs, scores: Mapping[str, Distances], planned: Guarantee
-) -> Judgement | None:
+def judged_pairs(pairs: Pairs, scores: Mapping[str, Distances], planned: Guarantee) -> Judgement:
     """Judge a guarantee's claim for its own unit by guesses on pairs.
 
     Args:
-        pairs: The pairs.
+        pairs: The pairs, at least one.
         scores: The distances of their records from the nearest synthetic patch, by kind.
         planned: The guarantee.
-
-    Returns:
-        The judgement; ``None`` without any pair.
     """
     many = len(pairs.first_in)
-    if not many:
-        return None
     claim = Claim.of(planned).exchanged
     nearer = {name: _first_is_nearer(scores[name], many, pairs.each) for name in SCORES}
     counts = _numbers_of_guesses(many, claim)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from benchmark.audit.bound import chance, lower_bound
 from benchmark.audit.judgement import Claim
@@ -54,6 +54,8 @@ class FitAudit(Form):
         attempts: The rules; for canaries, one.
         laws: The exact laws that were measured on the fit; none for membership inference.
         broken: Those that do not hold, with a sentence each.
+        generator: SHA-256 over the files of the generator that drew the samples; ``None`` for
+            canaries, whose file is sealed with the run.
     """
 
     format: Literal[1]
@@ -65,6 +67,7 @@ class FitAudit(Form):
     attempts: Annotated[tuple[Attempted, ...], at_most(20, at_least=1)]
     laws: Annotated[tuple[Name, ...], at_most(20)] = ()
     broken: Annotated[Mapping[Name, Words], named(20)] = {}
+    generator: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:

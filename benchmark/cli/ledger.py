@@ -107,7 +107,12 @@ def _table(entries: list[Entry]) -> Table:
 
 
 def _words(entry: Entry) -> list[str]:
+    from benchmark.privacy.ledger.ledger import RELEASE
+
     said = entry.said
+    if said["kind"] == RELEASE:
+        left = f"{said['patches']} patches"
+        return [RELEASE, left, *[""] * 9, str(said["run"])]
     if "guarantee" not in said:
         return [str(said["kind"]), "", "", "", _epsilon(said["epsilon"]), *[""] * 7]
     guarantee = said["guarantee"]

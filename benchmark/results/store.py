@@ -70,7 +70,7 @@ class Store:
             yield mine
 
     def begin(self, spec: RunSpec) -> Path:
-        """Write the spec of a cell and delete an earlier failure.
+        """Write the spec of a cell, and delete an earlier failure and an earlier fit's audit.
 
         Returns:
             The cell's folder, which is made if it is missing.
@@ -78,7 +78,8 @@ class Store:
         folder = self.folder(spec)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / SPEC, spec.as_dict())
-        (folder / ERROR).unlink(missing_ok=True)
+        for name in (ERROR, AUDIT):  # of another fit
+            (folder / name).unlink(missing_ok=True)
         return folder
 
     def fail(self, spec: RunSpec, reason: str) -> None:

@@ -49,11 +49,12 @@ class ChangedError(LedgerError):
 
 
 class Entry(NamedTuple):
-    """An entry: its number from 1 on, the time in UTC when it was made, and its content."""
+    """An entry: its number from 1 on, the time in UTC, its content, and its hash in the chain."""
 
     number: int
     time: str
     said: Mapping[str, Any]
+    hash: str = ""
 
 
 class Head(NamedTuple):
@@ -197,7 +198,7 @@ class Pages:
 
     def entries(self) -> list[Entry]:
         """Return every entry, oldest first."""
-        return [_entry(number, text) for number, text, _ in self._rows()]
+        return [_entry(number, text, found) for number, text, found in self._rows()]
 
     def numbers_of(self, patient: str) -> list[int]:
         """Return the numbers of the entries that name a patient, oldest first."""
@@ -268,6 +269,6 @@ class Pages:
         return hmac.new(self._secret, f"{before}\n{text}".encode(), hashlib.sha256).hexdigest()
 
 
-def _entry(number: int, text: str) -> Entry:
+def _entry(number: int, text: str, found: str) -> Entry:
     said = json.loads(text)
-    return Entry(number, said.pop("time"), said)
+    return Entry(number, said.pop("time"), said, found)

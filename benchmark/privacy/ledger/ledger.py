@@ -31,7 +31,9 @@ from benchmark.privacy.ledger.chain import Chain, Entry, Head, Pages
 from benchmark.privacy.ledger.histories import History, alike, before_and_now, of_group, owed
 
 Kind = Literal["fit", "statistics", "tuning", "selection"]
-CAP = "cap"
+CAP, RELEASE = "cap", "release"
+"""Entries that spend nothing: a new cap, and data that left."""
+
 DELTA = 1e-5
 """The δ of every total."""
 
@@ -234,12 +236,65 @@ class Ledger:
             unit: ``patient``; or ``patch``, if that is all the runs' unit.
         """
         said = {entry.number: entry.said for entry in self.entries()}
-        theirs = [number for number, words in said.items() if words.get("run") in runs]
+        theirs = [number for number, words in said.items() if _is_fit_of(words, runs)]
         histories: Iterable[History] = alike(said, theirs)
         if unit == "patch":  # a patch is one unit, under however many identities its patient is
             histories = {tuple((number, 1) for number, _ in history) for history in histories}
         paid = (owed(history, said) for history in histories)
         return max((total_epsilon(each, DELTA, unit=unit) for each in paid), default=0.0)
+
+    def fits_of(self, run: str) -> list[Entry]:
+        """Return the entries of a run's fits on patients, oldest first.
+
+        Args:
+            run: The run's key.
+        """
+        return [
+            entry
+            for entry in self.entries()
+            if entry.said.get("private") and _is_fit_of(entry.said, {run})
+        ]
+
+    def worst(self, patients: Collection[str], *, before: int | None = None) -> float:
+        """Compose what the worst of some patients has paid, as ε of a patient at ``DELTA``.
+
+        Args:
+            patients: Their identities.
+            before: Only entries with smaller numbers count; ``None`` for all.
+        """
+        with self._chain.reading() as pages:
+            said = {e.number: e.said for e in pages.entries() if e.said.get("private")}
+            found = before_and_now(pages.patients(), pages.numbers_of, [patients])
+        paid = (
+            [one for one in history if one[0] in said and (before is None or one[0] < before)]
+            for history, _ in found
+        )
+        return max((_paid(owed(tuple(history), said)) for history in paid), default=0.0)
+
+    def enter_release(self, run: str, *, sums: str, patches: int, licence: str) -> int:
+        """Note durably that data of a run leave. It costs nobody anything.
+
+        Args:
+            run: The run's key.
+            sums: SHA-256 of the release's ``SHA256SUMS``, and so of every file in it.
+            patches: How many synthetic patches leave.
+            licence: Their licence.
+
+        Returns:
+            The entry's number; that of an earlier entry if the same files have left before.
+        """
+        said = {
+            "kind": RELEASE,
+            "run": run,
+            "sums": sums,
+            "patches": patches,
+            "licence": licence,
+        }
+        known = next((entry.number for entry in self.entries() if entry.said == said), None)
+        if known is not None:
+            return known
+        with self._chain.writing() as pages:
+            return pages.append(said)
 
     def verify(self) -> int:
         """Check every entry, the chain and its end.
@@ -252,6 +307,11 @@ class Ledger:
         """
         with self._chain.reading() as pages:
             return pages.verify()
+
+
+def _is_fit_of(words: Mapping[str, Any], runs: Collection[str]) -> bool:
+    """Whether an entry's content is of a spending by one of these runs."""
+    return words.get("run") in runs and "guarantee" in words
 
 
 def _check_cap(pages: Pages, spendings: Sequence[Spending]) -> None:

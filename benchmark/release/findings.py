@@ -1,0 +1,174 @@
+"""What is measured for a release: the audit of its fit, the search for copies, and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmark.audit.own_fit import FitAudit, audits_of
+from benchmark.audit.own_samples import audit_by_samples
+from benchmark.core.budget import Guarantee
+from benchmark.core.errors import UsageError
+from benchmark.core.files import write_json
+from benchmark.core.generator import Progress, silent
+from benchmark.core.laws import LawBrokenError
+from benchmark.core.patches import Patches
+from benchmark.privacy.conformance import Subject, is_post_processing_but_for_its_mechanisms
+from benchmark.privacy.ledger.ledger import DELTA, ledger_in
+from benchmark.release.nearest_real import LAWS, nearness
+from benchmark.release.source import Cohort, Source
+from benchmark.release.statement import (
+    AuditRecord,
+    LedgerEntry,
+    LedgerRecord,
+    NearestRecord,
+    ReplayRecord,
+)
+from benchmark.results.store import AUDIT
+from generators.checks import subjects
+
+DIGITS = 3
+"""Decimal places of what is disclosed of patients."""
+
+
+def audited(source: Source, cohort: Cohort, progress: Progress = silent) -> list[FitAudit]:
+    """Return the audits of a run's fit, after making the one by its samples if there is none.
+
+    Args:
+        source: The run.
+        cohort: Its patients.
+        progress: Called while synthetic patches are drawn and compared.
+
+    Raises:
+        UsageError: If nobody can be guessed on.
+        DataError: If the file of an audit is damaged.
+    """
+    kept = [
+        one for one in audits_of(source.folder) if one.generator in (None, source.generator_sum)
+    ]
+    if kept:
+        return kept
+    guarantee = source.result.guarantee
+    found = audit_by_samples(
+        source.generator,
+        cohort.fitted,
+        cohort.unfitted if guarantee.unit == "patch" else cohort.held_out,
+        guarantee,
+        run=source.result.run_key,
+        seed=source.result.spec.seed,
+        progress=progress,
+    )
+    if found is None:
+        raise UsageError(
+            f"{source.folder}: there is nobody to guess on, so the fit cannot be audited; give "
+            "some patients of the cohort the split test, or plant canaries (bench run --canaries)."
+        )
+    found = found.but(generator=source.generator_sum)
+    write_json(source.folder / AUDIT, found.as_dict())
+    return [found]
+
+
+def audit_record(
+    audits: Sequence[FitAudit], guarantee: Guarantee, *, disclose: bool
+) -> AuditRecord:
+    """Return what is said of the audits: the first one's numbers, and whether any refutes.
+
+    Args:
+        audits: The audits, at least one.
+        guarantee: The fit's guarantee.
+        disclose: Whether what was measured on patients may be said. What was measured on canaries
+            concerns nobody, and always may.
+    """
+    verdicts = [one.verdict(guarantee) for one in audits]
+    first, verdict = audits[0], verdicts[0]
+    shown = disclose or first.method == "canaries"
+    return AuditRecord(
+        method=first.method,
+        unit=first.unit,
+        refuted=any(one.refuted for one in verdicts),
+        candidates=first.candidates,
+        samples=first.samples,
+        claim=verdict.claim.epsilon,
+        provable=verdict.provable,
+        confidence=verdict.confidence,
+        proven=verdict.proven if shown else None,
+    )
+
+
+def nearest_record(cohort: Cohort, synthetic: Patches, *, disclose: bool) -> NearestRecord:
+    """Search synthetic patches for copies of patients, and return what may be said of it.
+
+    Args:
+        cohort: The patients.
+        synthetic: The patches to be released.
+        disclose: Whether the figures may be said, which no ε covers.
+
+    Raises:
+        DataError: If there is no held-out patient.
+    """
+    found = nearness(synthetic, cohort.fitted, cohort.held_out, seed=cohort.result.spec.seed)
+    figures = {name: round(value, DIGITS) for name, value in found.figures.items()}
+    return NearestRecord(
+        passed=found.passed,
+        samples=found.samples,
+        fitted=sum(len(mine.train) for mine in cohort.parts.values()),
+        held_out=len(cohort.held_out_patients),
+        laws=LAWS,
+        disclosed=figures if disclose else None,
+    )
+
+
+def replayed(source: Source) -> ReplayRecord:
+    """Measure whether a generator lets out more than its mechanisms do, for the run's unit.
+
+    Args:
+        source: The run.
+    """
+    law = is_post_processing_but_for_its_mechanisms
+    try:
+        for subject in _subjects(source):
+            law(subject)
+    except LawBrokenError:
+        return ReplayRecord(held=False, laws=(law.__name__,))
+    return ReplayRecord(held=True, laws=(law.__name__,))
+
+
+def _subjects(source: Source) -> Iterator[Subject]:
+    unit = source.result.guarantee.unit
+    return (one for one in subjects(type(source.generator)) if one.guarantee.unit == unit)
+
+
+def ledger_record(source: Source, state: Path) -> LedgerRecord | None:
+    """Return what the ledger says of a run on patients, after checking every entry.
+
+    Args:
+        source: The run.
+        state: The state folder.
+
+    Returns:
+        The record; ``None`` for phantoms, and where no patient was looked at.
+
+    Raises:
+        LedgerError: If an entry was changed, or the ledger cannot be read.
+        UsageError: If the run's fit is not in the ledger, or with a smaller ε.
+    """
+    if source.is_free or not source.result.private_data:
+        return None
+    ledger, result = ledger_in(state), source.result
+    ledger.verify()
+    entries = ledger.fits_of(result.run_key)
+    paid = [Guarantee.from_dict(entry.said["guarantee"]) for entry in entries]
+    due = max(1, len(result.sites))
+    if len(entries) < due or max(one.epsilon for one in paid) < result.guarantee.epsilon:
+        raise UsageError(
+            f"{source.folder}: this machine's ledger does not have what the fit of run "
+            f"{result.run_key} has spent; release it on the machine that fitted it, with its "
+            "state folder (ANGIOBENCH_STATE)."
+        )
+    patients = {patient for entry in entries for patient in entry.said["patients"]}
+    return LedgerRecord(
+        entries=tuple(LedgerEntry(number=one.number, hash=one.hash) for one in entries),
+        before=ledger.worst(patients, before=min(entry.number for entry in entries)),
+        after=ledger.worst(patients),
+        delta=DELTA,
+    )
