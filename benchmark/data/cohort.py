@@ -80,6 +80,8 @@ class Patient:
         split: ``train``, ``val`` or ``test``; empty where none is given.
         labels: The meaning of the vessel mask's labels.
         cache: The folder for a brain that was found; the user's cache folder if ``None``.
+        is_stack: Whether the volume is a stack of patches and no head. All of it is brain then,
+            unless a brain mask says otherwise.
     """
 
     id: str
@@ -90,6 +92,12 @@ class Patient:
     split: str = ""
     labels: MaskLabels = EVERY_LABEL
     cache: Path | None = None
+    is_stack: bool = False
+
+    @property
+    def is_brain_found(self) -> bool:
+        """Whether the brain is found in the image, as nothing says where it is."""
+        return self.brain is None and not self.is_stack
 
     @property
     def files(self) -> list[Path]:
@@ -134,14 +142,14 @@ class Patient:
         A brain that was found may be wrong: vessels outside of it stay true, and no image shows
         them. Were it widened by the labels, a segmenter would be shown where to look.
         """
-        whole = self._found(image) if given is None else given.data
+        whole = self._whole(image) if given is None else given.data
         brain = whole if vessels.ignored is None else whole & ~vessels.ignored
         labelled, inside = vessels.data, vessels.data & brain
         self._check_inside(labelled, brain, inside)
         kept, count = int(np.count_nonzero(inside)), np.count_nonzero
-        intensities = image.data if given else canonical(image.data)
+        intensities = canonical(image.data) if self.is_brain_found else image.data
         return Marks(
-            labelled if given is None else inside,
+            labelled if self.is_brain_found else inside,
             brain,
             intensities,
             self._window(intensities, brain),
@@ -168,7 +176,10 @@ class Patient:
                 "this image, and is neither inverted?"
             )
 
-    def _found(self, image: Volume) -> NDArray[np.bool_]:
+    def _whole(self, image: Volume) -> NDArray[np.bool_]:
+        """The brain where no mask says where it is."""
+        if self.is_stack:
+            return np.ones_like(image.data, np.bool_)
         try:
             folder = (self.cache or cache_folder()) / "brains"
             return kept_brain_mask(image.data, image.spacing_mm, folder)

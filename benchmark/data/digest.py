@@ -198,7 +198,9 @@ def _meaning(patient: Patient) -> list[str]:
     if labels != EVERY_LABEL:
         vessels = "all" if labels.vessels is None else sorted(labels.vessels)
         said.append(f"vessels {vessels}, ignored {sorted(labels.ignored)}")
-    return said if patient.brain else [*said, f"brain {METHOD}"]
+    if patient.is_stack:
+        said.append("stack of patches")
+    return [*said, f"brain {METHOD}"] if patient.is_brain_found else said
 
 
 def _described(patient: Patient) -> list[str]:

@@ -44,10 +44,10 @@ def notes_of(patient: Patient, examined: Examined) -> list[Note]:
     said = [Note(text, where) for where, _, text in (n.partition(": ") for n in examined.notes)]
     said += _of_brain(patient, marks)
     vessels, brain = marks.vessel_share, marks.brain_share
-    if vessels > MOST_VESSELS:
+    if vessels > MOST_VESSELS and not patient.is_stack:
         text = f"more than {100 * MOST_VESSELS:.0f} % of the brain are vessels"
         said.append(Note(f"{text} (here {100 * vessels:.1f} %)", patient.id, VESSELS))
-    if brain > MOST_BRAIN:
+    if brain > MOST_BRAIN and not patient.is_stack:
         text = f"the brain fills more than {100 * MOST_BRAIN:.0f} % of the volume"
         said.append(Note(text, patient.id, BRAIN))
     low, high = image.data.min(), image.data.max()
@@ -58,7 +58,7 @@ def notes_of(patient: Patient, examined: Examined) -> list[Note]:
 
 def _of_brain(patient: Patient, marks: Marks) -> list[Note]:
     """Whose the brain mask is, and what lies outside of it."""
-    is_found, said = patient.brain is None, []
+    is_found, said = patient.is_brain_found, []
     if is_found:
         text = f"there is no brain mask, so the brain was found in the image ({METHOD})"
         said.append(Note(text, patient.id))

@@ -51,8 +51,16 @@ def _role(group: str) -> str:
 
 
 def near_twins(groups: Groups) -> list[Note]:
-    """Return a note for each pair of different volumes that are probably of one person."""
-    members = [(group, *member) for group, some in groups.items() for member in some]
+    """Return a note for each pair of different volumes that are probably of one person.
+
+    Stacks of patches are left out: at low resolution they all look like the mean patch.
+    """
+    members = [
+        (group, patient, image)
+        for group, some in groups.items()
+        for patient, image in some
+        if not patient.is_stack
+    ]
     if len(members) < 2:
         return []
     signs = np.stack([_signs(image.sketch) for _, _, image in members])

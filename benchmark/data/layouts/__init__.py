@@ -15,10 +15,14 @@ from typing import Protocol
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.names import unknown
 from benchmark.data.cohort import Cohort, Patient, with_splits
+from benchmark.data.layouts.bids_description import passes_over
 from benchmark.data.layouts.listing import Listing, counted
 from benchmark.data.layouts.table import ParticipantsTable
 
-_NOT_LAYOUTS = {"description", "entities", "listing", "pairing", "table", "vocabulary"}
+_NOT_LAYOUTS = {
+    *("bids_description", "description", "entities", "listing", "pairing", "stacks", "table"),
+    "vocabulary",
+}
 
 
 class Layout(Protocol):
@@ -119,6 +123,8 @@ def _recognised(root: Path) -> str:
             "--layout. docs/layouts.md says how each lies on the disk, and docs/public-cohorts.md "
             "what to do with public sets."
         )
+    if found == ["bids", "nnunet"] and passes_over(root, "imagesTr"):
+        return "nnunet"  # one data set under two names; both name the same volumes
     if len(found) > 1:
         raise DataError(
             f"{root}: this folder could be {' or '.join(found)}; name one with --layout."

@@ -2,17 +2,20 @@
 
 Names are parsed into entities, below the cohort's root alone. A patient stays one unit of privacy.
 If there are several acquisitions and none is named, the first labelled one is taken, sorted by
-session, run, acquisition and then the other entities.
+session, run, acquisition and then the other entities. A folder that is a derivative itself has its
+masks beside the images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmark.core.errors import DataError
 from benchmark.data.cohort import Patient
+from benchmark.data.layouts.bids_description import read_bids_description
 from benchmark.data.layouts.entities import (
     DERIVATIVES,
     BidsName,
@@ -29,6 +32,7 @@ ANGIOGRAPHIES = ("angio", "tof", "mra")
 """Suffixes of images, in any case. BIDS itself has only ``angio``."""
 
 MASKS = ("mask", "dseg", "seg")
+PLACES = ("sub-*/anat/*", "sub-*/ses-*/anat/*")
 SHOWN = 3
 UNNAMED = "masks do not say what they show and are taken for vessels"
 
@@ -40,31 +44,45 @@ def recognises(root: Path) -> bool:
 
 def find(root: Path, acquisition: str | None = None) -> Listing:
     """List the patients in the order of their names."""
+    description = read_bids_description(root)
+    listing = _found(root, acquisition, is_derivative=description.is_derivative)
+    if description.faults:
+        return listing.refused(description.faults[0])
+    stacks = [replace(patient, is_stack=description.holds_stacks) for patient in listing.patients]
+    return replace(listing, patients=stacks)
+
+
+def _found(root: Path, acquisition: str | None, *, is_derivative: bool) -> Listing:
     wanted = requested(acquisition)
     listing, remarks = Listing(), _Remarks([], [])
     images = _by_patient(root, _images(root), listing)
-    masks = _by_patient(root, _masks(root), listing)
+    beside = _beside(root)
+    masks = [*_masks(root), *(beside if is_derivative else ())]
+    masks_of = _by_patient(root, masks, listing)
     for identity, theirs in images.items():
-        _Patient(root, identity, theirs, masks.pop(identity, [])).add(wanted, listing, remarks)
-    orphans = [mask.path for found in masks.values() for mask in found if _is_for_vessels(mask)]
+        _Patient(root, identity, theirs, masks_of.pop(identity, [])).add(wanted, listing, remarks)
+    orphans = [mask.path for found in masks_of.values() for mask in found if _is_for_vessels(mask)]
     listing.faults.extend(lonely(sorted(orphans), "mask", "angiography"))
-    listing.notes.extend(_passed_over(root, images))
+    listing.notes.extend(_passed_over(root, images, [] if is_derivative else beside))
     listing.notes.extend(counted(remarks.unnamed, UNNAMED))
     listing.notes.extend(counted(remarks.unused, "masks belong to no angiography and are not used"))
     return listing
 
 
 def _images(root: Path) -> list[Path]:
-    places = ("sub-*/anat/*", "sub-*/ses-*/anat/*")
-    return [file for place in places for file in volumes(root, place) if _ends(file, ANGIOGRAPHIES)]
+    return [file for place in PLACES for file in volumes(root, place) if _ends(file, ANGIOGRAPHIES)]
 
 
-def _passed_over(root: Path, images: Container[str]) -> list[str]:
+def _beside(root: Path) -> list[Path]:
+    """Masks that lie where images do."""
+    return [file for place in PLACES for file in volumes(root, place) if _ends(file, MASKS)]
+
+
+def _passed_over(root: Path, images: Container[str], masks: Iterable[Path]) -> list[str]:
     """What lies where images do, and looks as if it were meant to be read."""
     folders = [folder.name for folder in sorted(root.iterdir()) if folder.is_dir()]
     people = [name for name in folders if name.lower().startswith("sub-") and name not in images]
-    places = ("sub-*/anat/*", "sub-*/ses-*/anat/*")
-    beside = [f.name for place in places for f in volumes(root, place) if _ends(f, MASKS)]
+    beside = [file.name for file in masks]
     return [
         *counted(people, "folders of people hold no angiography that is read"),
         *counted(beside, f"masks lie beside images and not under {DERIVATIVES}; they are not read"),

@@ -2,6 +2,7 @@
 
 Its labels are followed: those that mean vessels are vessel, ``ignore`` is neither vessel nor
 background, everything else is background. An aneurysm is part of its artery and counts as vessel.
+A key of AngioBench's own says that the volumes are stacks of patches, as those of a release are.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from benchmark.core.errors import DataError
 from benchmark.core.parsers import json_in
 from benchmark.data.labels import MaskLabels
 from benchmark.data.layouts.listing import SUFFIXES, stem
+from benchmark.data.layouts.stacks import are_stacks
 from benchmark.data.layouts.vocabulary import ANEURYSMS, Kind, is_generic, kind_of_label, tokens
 
 DATASET = "dataset.json"
@@ -31,11 +33,13 @@ class Description:
         channel: The ending of the angiographies' names.
         listed: Image and label by case; empty where only the folders list the cases.
         labels: How the masks' values are read.
+        holds_stacks: Whether the volumes are stacks of patches.
     """
 
     channel: str = "_0000"
     listed: Mapping[str, tuple[Path, Path]] = field(default_factory=dict)
     labels: MaskLabels = field(default_factory=MaskLabels)
+    holds_stacks: bool = False
 
 
 UNREADABLE = (
@@ -59,13 +63,14 @@ def read_description(root: Path) -> Description:
         ending = said.get("file_ending", SUFFIXES[0]).lower()
         listed = _listed(root, said, channel)
         values = _values(_labels_of(said))
+        stacks = are_stacks(said)
     except UNREADABLE as error:
         raise DataError(f"{path}: this is no nnU-Net description ({error}).") from error
     if ending not in SUFFIXES:
         law = f"volumes must be NIfTI ({' or '.join(SUFFIXES)}); convert them"
         raise DataError(f"{path}: file_ending is {ending!r}; {law}.")
     try:
-        return Description(channel, listed, _meanings(values))
+        return Description(channel, listed, _meanings(values), stacks)
     except DataError as fault:
         raise DataError(f"{path}: {fault}") from fault
 

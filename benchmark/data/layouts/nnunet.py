@@ -66,7 +66,8 @@ def find(root: Path, acquisition: str | None = None) -> Listing:
         listing, description = listing.refused(fault), Description()
     _fill(homes[0], description, listing)
     faults, patients = _once(listing.patients)
-    patients = [replace(patient, labels=description.labels) for patient in patients]
+    labels, is_stack = description.labels, description.holds_stacks
+    patients = [replace(patient, labels=labels, is_stack=is_stack) for patient in patients]
     return replace(listing, patients=patients, faults=[*listing.faults, *faults])
 
 

@@ -1,0 +1,154 @@
+"""The released patches as NIfTI pairs, under nnU-Net's names and, the same files, under BIDS's.
+
+A volume is a stack of independent patches: its slices have nothing to do with each other, so they
+lie 10 mm apart. Tools that look at the spacing (nnU-Net does) then take the slices one by one.
+Rounding to 12 bits is post-processing, and spends no privacy.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.patches import Patches
+from benchmark.release.pictures import contact_sheet, preview
+from benchmark.release.statement import SHEET, Samples, Statement
+from benchmark.release.wording import pixel_mm, stamp
+
+IMAGES, MASKS, PREVIEWS = "imagesTr", "labelsTr", "previews"
+CHANNEL = "_0000"
+ENDING = ".nii.gz"
+IMAGE_NAME, MASK_NAME = "desc-synthetic_angio", "desc-vessels_mask"
+"""What BIDS names end with, before the ending."""
+
+WHITE = 4095
+"""The value of 1; that of -1 is 0. Scanners store 12 bits, too."""
+
+SLICE_MM = 10.0
+DIGITS = 4
+
+
+class VolumeFiles(NamedTuple):
+    """The files of one volume, relative to the release's folder.
+
+    Attributes:
+        image: nnU-Net's image.
+        mask: nnU-Net's mask.
+        bids_image: The image under its BIDS name.
+        bids_mask: The mask under its BIDS name.
+        preview: The picture.
+    """
+
+    image: Path
+    mask: Path
+    bids_image: Path
+    bids_mask: Path
+    preview: Path
+
+
+def volume_files(samples: Samples) -> list[VolumeFiles]:
+    """Name the files of all volumes, in the order of their patches.
+
+    Args:
+        samples: What the volumes hold.
+    """
+    digits = max(DIGITS, len(str(samples.volumes)))
+    return [_named(f"{number:0{digits}d}") for number in range(1, samples.volumes + 1)]
+
+
+def write_data(folder: Path, patches: Patches, statement: Statement) -> None:
+    """Write the volumes, their previews and the contact sheet.
+
+    The same patches give the same bytes.
+
+    Args:
+        folder: The release's; it exists, and none of the files does.
+        patches: The synthetic patches.
+        statement: The release's. Its ``samples`` describe the patches, and every file bears its
+            stamp.
+
+    Raises:
+        ValueError: If the statement describes other patches.
+    """
+    samples, text = statement.samples, stamp(statement)
+    _check(patches, samples)
+    for number, files in enumerate(volume_files(samples)):
+        rows = slice(number * samples.per_volume, (number + 1) * samples.per_volume)
+        held = Patches(images=patches.images[rows], masks=patches.masks[rows])
+        _write(folder, files, held, mm=pixel_mm(samples), text=text)
+    (folder / SHEET).write_bytes(contact_sheet(patches, text))
+
+
+def stored(images: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Round intensities in [-1, 1] to whole numbers from 0 to ``WHITE``."""
+    return np.rint((images.astype(np.float64) + 1) / 2 * WHITE).astype(np.uint16)
+
+
+def _named(number: str) -> VolumeFiles:
+    case, subject = f"synthetic-{number}", f"sub-{number}"
+    anatomy = Path(subject) / "anat"
+    return VolumeFiles(
+        image=Path(IMAGES) / f"{case}{CHANNEL}{ENDING}",
+        mask=Path(MASKS) / f"{case}{ENDING}",
+        bids_image=anatomy / f"{subject}_{IMAGE_NAME}{ENDING}",
+        bids_mask=anatomy / f"{subject}_{MASK_NAME}{ENDING}",
+        preview=Path(PREVIEWS) / f"{case}.png",
+    )
+
+
+def _check(patches: Patches, samples: Samples) -> None:
+    """Refuses a statement of other patches."""
+    if (len(patches), patches.size) != (samples.n, samples.size):
+        raise ValueError(
+            f"Expected {samples.n} patches of side {samples.size}, as the statement says, got "
+            f"{len(patches)} of side {patches.size}."
+        )
+    needed = math.ceil(samples.n / samples.per_volume)
+    if samples.volumes != needed:
+        raise ValueError(
+            f"Expected {needed} volumes for {samples.n} patches, {samples.per_volume} in each, got "
+            f"{samples.volumes}."
+        )
+
+
+def _write(folder: Path, files: VolumeFiles, patches: Patches, *, mm: float, text: str) -> None:
+    """One volume's files. A BIDS name is a second name of the same file."""
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    (folder / files.image).write_bytes(_encoded(stored(patches.images), mm, text))
+    (folder / files.mask).write_bytes(_encoded(patches.masks, mm, text))
+    (folder / files.preview).write_bytes(preview(patches, text))
+    _link(folder / files.image, folder / files.bids_image)
+    _link(folder / files.mask, folder / files.bids_mask)
+
+
+def _encoded(stack: NDArray[np.integer], mm: float, text: str) -> bytes:
+    """A packed RAS NIfTI-1 volume ``(H, W, k)`` of patches ``(k, 1, H, W)``."""
+    data = np.ascontiguousarray(np.moveaxis(stack[:, 0], 0, 2))
+    affine = np.diag([mm, mm, SLICE_MM, 1.0])
+    affine[:3, 3] = -0.5 * (np.array(data.shape) - 1) * (mm, mm, SLICE_MM)
+    volume = nib.Nifti1Image(data, affine)
+    volume.set_qform(affine, code="aligned")  # ITK reads this one
+    volume.header.set_xyzt_units("mm")
+    volume.header["descrip"] = text.encode("ascii")
+    packed = io.BytesIO()  # nibabel would store the clock and the name
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=packed, mtime=0) as file:
+        file.write(volume.to_bytes())
+    return packed.getvalue()
+
+
+def _link(file: Path, name: Path) -> None:
+    """A second name; a copy on file systems that have no links."""
+    try:
+        os.link(file, name)
+    except OSError:
+        shutil.copyfile(file, name)
