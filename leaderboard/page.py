@@ -16,6 +16,8 @@ from markupsafe import Markup
 
 from benchmark.core.files import write_text
 from benchmark.core.folders import cache_folder
+from benchmark.results.explanation import explained
+from benchmark.results.result import Result
 from leaderboard.answers import summary_of
 from leaderboard.cohorts import Cohorts
 from leaderboard.markdown import lines_of, overview_of
@@ -106,3 +108,18 @@ def _packed(view: dict[str, Any]) -> str:
     """Compressed, as a thousand rows' sentences are much alike; also, no text of it is markup."""
     text = json.dumps(view, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def explanation_page(result: Result) -> str:
+    """Return the explanation of a result's privacy as an HTML page, which needs no other file.
+
+    Args:
+        result: The result.
+    """
+    spec = result.spec
+    text = _environment().get_template("explanation.html.j2")
+    return text.render(
+        title=f"What run {spec.key} of {spec.generator.name} promises",
+        css=_ours("page.css"),
+        parts=explained(result),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -16,12 +17,30 @@ import click
     show_default=True,
     help="The folder of results.",
 )
-def explain(run: str, out: Path) -> None:
+@click.option("--json", "form", flag_value="json", help="Print it as JSON, with the numbers.")
+@click.option("--html", "form", flag_value="html", help="Print it as a page.")
+def explain(run: str, out: Path, form: str | None) -> None:
     """Explain in words what a result promises, and what not.
 
     RUN is a folder, or a run key.
     """
+    from benchmark.core.files import plain
     from benchmark.results.explanation import explain as words
+    from benchmark.results.explanation import explained
     from benchmark.results.store import found
+    from leaderboard.page import explanation_page
 
-    click.echo(words(found(run, out)[1]))
+    result = found(run, out)[1]
+    if form == "json":
+        said = {
+            "run": result.run_key,
+            "guarantee": result.guarantee.as_dict(),
+            "sites": {site: held.as_dict() for site, held in result.guarantees.items()},
+            "private_data": result.private_data,
+            "explanation": explained(result),
+        }
+        click.echo(json.dumps(plain(said), indent=1, ensure_ascii=False))
+    elif form == "html":
+        click.echo(explanation_page(result), nl=False)
+    else:
+        click.echo(words(result))

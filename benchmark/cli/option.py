@@ -22,6 +22,9 @@ from benchmark.core.errors import UsageError
 if TYPE_CHECKING:
     from benchmark.data.reading import Reading
 
+OF_READING = ("layout", "acquisition", "skip_bad", "accepted")
+"""Parameters that say how folders are read."""
+
 DIGITS = 10
 """A number with as many is larger than any bound."""
 
@@ -244,8 +247,7 @@ def reading_of(options: Mapping[str, Any]) -> Reading:
     """Return how folders are to be read, from the parsed options."""
     from benchmark.data.reading import Reading
 
-    given = ("layout", "acquisition", "skip_bad", "accepted")
-    return Reading(**{name: options[name] for name in given if name in options})
+    return Reading(**{name: options[name] for name in OF_READING if name in options})
 
 
 sites = click.option(

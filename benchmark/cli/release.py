@@ -125,7 +125,9 @@ def _words(made: Released) -> list[str]:
 @click.command()
 @click.argument("run")
 @click.option("--site", required=True, metavar="NAME", help="The site that consents.")
-@click.option("--by", "approved_by", required=True, metavar="WHO", help="Who approves, and as what.")
+@click.option(
+    "--by", "approved_by", required=True, metavar="WHO", help="Who approves, and as what."
+)
 @option.folder("--out", "Where the file is put.", required=True)
 @click.option(
     "--store",

@@ -16,8 +16,6 @@ from benchmark.cli.option import counts, names, seeds_or_auto
 if TYPE_CHECKING:
     from angiobench.running import Sweep
 
-OF_READING = ("layout", "acquisition", "skip_bad", "accepted")
-
 
 @click.command()
 @option.config
@@ -171,7 +169,7 @@ def sweep_of(options: Mapping[str, Any]) -> Sweep:
     from angiobench.running import Sweep
     from benchmark.core.budget import parse_epsilon
 
-    named = {name: value for name, value in options.items() if name not in OF_READING}
+    named = {name: value for name, value in options.items() if name not in option.OF_READING}
     named |= {
         "epsilon": [parse_epsilon(text) for text in options["epsilon"].split(",")],
         "settings": option.named_settings(options["settings"]),

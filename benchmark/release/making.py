@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
@@ -202,7 +203,7 @@ def _measured(
     *,
     private: bool,
     progress: Progress,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What is measured for the release, and stops it if it must."""
     if cohort is None:
         return {}
@@ -222,7 +223,7 @@ def _measured(
 
 
 def _statement(
-    source: Source, patches: Patches, asked: ReleaseRequest, claims: dict[str, object]
+    source: Source, patches: Patches, asked: ReleaseRequest, claims: dict[str, Any]
 ) -> Statement:
     result = source.result
     said = {
@@ -249,7 +250,7 @@ def _statement(
         **claims,
     }
     given = {name: value for name, value in said.items() if value not in (None, ())}
-    return Statement.read(Statement(**given).as_dict())
+    return Statement.read(given)
 
 
 def mechanism_of(guarantee: Guarantee) -> str:

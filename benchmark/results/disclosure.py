@@ -22,6 +22,12 @@ DISTANCES = ("offline_distance", "mask_distance", "fid")
 FEWEST = 5
 """The fewest patients whose mean may leave, because it does not reveal a single one."""
 
+SCORES_RULE = (
+    f"Of scores on patients, means over at least {FEWEST} of them may leave, with their intervals. "
+    "No patient's own score may, and no training curve. No ε covers the means."
+)
+"""The one rule on what scores may leave, in words."""
+
 SOME_HAVE = tuple(metric.name for metric in METRICS if metric.can_lack)
 """Scores that a patient may lack, for example if no vessel has the calibre."""
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from benchmark.core.budget import Guarantee, delta_text, epsilon_text, rounded_up
+from benchmark.results.disclosure import SCORES_RULE
 from benchmark.results.result import Result
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 
@@ -26,6 +27,16 @@ def explain(result: Result) -> str:
     Returns:
         Paragraphs, each with its question as the first line.
     """
+    parts = explained(result).items()
+    return "\n\n".join(f"{question}\n{' '.join(said)}" for question, said in parts)
+
+
+def explained(result: Result) -> dict[str, list[str]]:
+    """Explain a result's privacy.
+
+    Returns:
+        The sentences that answer each question.
+    """
     guarantee = result.guarantee
     parts = {
         "What was done?": _done(result, guarantee),
@@ -33,12 +44,12 @@ def explain(result: Result) -> str:
         "And for a whole patient?": _patient(guarantee),
         **({"And at each site?": _sites(result.guarantees)} if result.sites else {}),
         "What does it rest on?": _mechanism(guarantee),
-        "Is it a release?": _release(guarantee, result.private_data, _leaves(result)),
+        "Is it a release?": _release(guarantee, result),
         **({"And the own patients?": _own(result)} if result.spec.own else {}),
         "What is not covered?": _not_covered(result),
         **({"What was noted of the files?": result.notes} if result.notes else {}),
     }
-    return "\n\n".join(f"{question}\n{' '.join(said)}" for question, said in parts.items())
+    return {question: [*said] for question, said in parts.items()}
 
 
 def _done(result: Result, guarantee: Guarantee) -> Iterator[str]:
@@ -173,7 +184,7 @@ def _choices(guarantee: Guarantee) -> str:
     )
 
 
-def _release(guarantee: Guarantee, private: bool, leaves: str) -> Iterator[str]:
+def _release(guarantee: Guarantee, result: Result) -> Iterator[str]:
     if guarantee.epsilon == 0:
         yield "Nothing of any patient is in it."
     elif math.isinf(guarantee.epsilon):
@@ -187,9 +198,11 @@ def _release(guarantee: Guarantee, private: bool, leaves: str) -> Iterator[str]:
     else:
         yield (
             "It could be: noise and draws came from the operating system's cryptographic source. "
-            f"What may leave is {leaves}; the scores may not."
+            f"What may leave is {_leaves(result)}. {SCORES_RULE}"
         )
-    if not private:
+        if not result.spec.is_direct:
+            yield "`bench release` makes a data set that may leave, or says what speaks against it."
+    if not result.private_data:
         yield "The data were phantoms, so nobody is concerned by it."
 
 

@@ -11,6 +11,7 @@ from benchmark.core.files import plain
 from benchmark.core.registry import generators, segmenters
 from benchmark.data.cohort import Patient
 from benchmark.results.bookends import reference_of
+from benchmark.results.disclosure import SCORES_RULE
 from benchmark.results.explanation import explain
 from benchmark.results.result import Result
 from benchmark.results.spec import spec_from
@@ -120,7 +121,7 @@ def test_its_guarantee_covers_the_segmenter_and_its_result_is_said_to(result: Re
     assert "whoever sees the segmenter and what it marks, and whatever is made" in said
     assert "generator dp-segmenter" not in said
     system = result.but(guarantee=replace(result.guarantee, seeded=False))
-    assert "What may leave is the segmenter; the scores may not." in explain(system)
+    assert f"What may leave is the segmenter. {SCORES_RULE}" in explain(system)
 
 
 def test_mlflow_names_it_and_has_no_distance_of_it(result: Result) -> None:
