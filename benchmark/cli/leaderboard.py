@@ -11,10 +11,7 @@ from benchmark.core.errors import UsageError
 
 RESULTS = Path("leaderboard") / "results"
 AUDITS = Path("leaderboard") / "audits"
-PRIVATE = (
-    "Mean scores and distances were measured on patients, and no ε covers them: publish them only "
-    "if those who answer for the patients agree."
-)
+PRIVATE = "Publish what was measured on patients only if those who answer for them agree."
 SENDING = (
     "To have them on the shipped board, propose them as a change to leaderboard/results of the "
     "repository that your AngioBench is from; CONTRIBUTING.md says how."
@@ -103,6 +100,7 @@ def submit(runs: tuple[Path, ...], to: Path) -> None:
     Unless the data are phantoms, the files hold nothing about single patients. They then hold
     synthetic patches only under a finite ε with the system's noise.
     """
+    from benchmark.results.disclosure import SCORES_RULE
     from leaderboard.entries import entries_of
     from leaderboard.sharing import published
 
@@ -114,7 +112,7 @@ def submit(runs: tuple[Path, ...], to: Path) -> None:
         else:
             click.echo(f"{entry.spec.generator.name} {entry.spec.key}: {entry.status}, left out.")
     if any(entry.result.private_data for entry in entries if entry.result):
-        click.echo(PRIVATE)
+        click.echo(f"{SCORES_RULE} {PRIVATE}")
     if ready:
         click.echo(SENDING)
 

@@ -108,7 +108,7 @@ def release(**options: Any) -> None:
 
 def _words(made: Released) -> list[str]:
     from benchmark.release.statement import DOSSIER, DOSSIER_PDF
-    from benchmark.release.verdict import promise
+    from benchmark.release.wording import promise
 
     said, folder = made.statement, made.folder
     lines = [

@@ -38,6 +38,7 @@ def score(**options: Any) -> None:
     import torch
 
     from benchmark.core.folders import state_folder
+    from benchmark.results.disclosure import SCORES_RULE
     from benchmark.sweep.saved_generator import score_released
     from benchmark.terminal.console import Console
     from benchmark.terminal.table import patients_table
@@ -60,3 +61,4 @@ def score(**options: Any) -> None:
     console.show(patients_table(found))
     for note in notes:
         click.echo(f"Note: {note}")
+    click.echo(SCORES_RULE)
