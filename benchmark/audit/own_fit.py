@@ -71,6 +71,8 @@ class FitAudit(Form):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
+        if not self.attempts:
+            raise ValueError("nothing was guessed")
         if any(one.guesses > self.candidates for one in self.attempts):
             raise ValueError("there are more guesses than candidates")
         return self
