@@ -99,7 +99,7 @@ def _promise(guarantee: Guarantee, seen: str) -> Iterator[str]:
         yield (
             f"ε = {epsilon_text(epsilon)} at δ = {delta} for "
             f"{REPLACED[unit]}: whoever sees {seen}, and whatever is made of them later, finds "
-            f"no event more than e^ε = {_times(epsilon)} times as likely, or as unlikely, as if "
+            f"no event more than e^ε = {factor_text(epsilon)} times as likely, or as unlikely, as if "
             f"the data of that {unit} had been blank{but}."
         )
         yield (
@@ -110,8 +110,16 @@ def _promise(guarantee: Guarantee, seen: str) -> Iterator[str]:
             yield "That is no meaningful guarantee."
 
 
-def _times(epsilon: float) -> str:
-    """e^ε, without powers of ten where people can still read it."""
+def factor_text(epsilon: float) -> str:
+    """Write e^ε for people, rounded up, as a power of ten only where it is above a million.
+
+    Args:
+        epsilon: Above 0 and finite.
+
+    Examples:
+        >>> factor_text(2.0), factor_text(10.0), factor_text(201_014.0)
+        ('7.39', '22,030', '10^87300')
+    """
     if epsilon > math.log(1e6):
         return f"10^{math.ceil(epsilon / math.log(10))}"
     factor = rounded_up(math.exp(epsilon), 3 if epsilon < math.log(1000) else 4)
