@@ -26,6 +26,7 @@ from benchmark.cli import (
     score,
     tune,
     ui,
+    verify_release,
     weights,
 )
 from benchmark.core.bounds import shortened
@@ -65,6 +66,7 @@ for command in (
     score.score,
     tune.tune,
     ui.ui,
+    verify_release.verify_release,
     weights.weights,
 ):
     bench.add_command(command)
