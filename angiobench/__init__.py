@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from angiobench.packages import check_packages
 
 if TYPE_CHECKING:
-    from angiobench.examining import audit, inspect, plan
+    from angiobench.examining import audit, inspect, plan, verify_release
     from angiobench.results import Answer, Results, load_results
     from angiobench.running import Sweep, run
     from benchmark.core.budget import Budget, Guarantee, PublicNumbers
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from benchmark.core.settings import Settings, Tuned
 
 _HOMES = {
-    "angiobench.examining": ("audit", "inspect", "plan"),
+    "angiobench.examining": ("audit", "inspect", "plan", "verify_release"),
     "angiobench.results": ("Answer", "Results", "load_results"),
     "angiobench.running": ("Sweep", "run"),
     "benchmark.core.budget": ("Budget", "Guarantee", "PublicNumbers"),
@@ -69,6 +69,7 @@ __all__ = [
     "load_results",
     "plan",
     "run",
+    "verify_release",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Checks of a published result's guarantees against its spec and its data.
+"""Checks of the guarantees of a published result, or of a release, against its spec and its data.
 
 What can be known without the file is not taken from it. For the embedded phantoms, that is how many
 patients there are and which of them are at which site. The spec gives the patches of a patient, the
@@ -9,16 +9,15 @@ hospital knows the numbers of patients, so they are listed as unchecked.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from benchmark.core.budget import RELATION, Guarantee, PublicNumbers
 from benchmark.core.errors import BenchError, UsageError
 from benchmark.core.federation import federated
 from benchmark.privacy.accounting.units import check_delta
-from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cache import EPSILONS, planned, recomputed_once, same
@@ -30,7 +29,6 @@ from benchmark.sweep.sites import (
     split,
     worst,
 )
-from leaderboard.published import Published
 from leaderboard.versions import class_of
 
 WHOLE = ""
@@ -40,37 +38,77 @@ OWN_SITES = "site"
 """The partition whose sites have names of their own; all others number them."""
 
 
-def of_guarantees(one: Published, phantoms: Inputs) -> Iterator[str]:
+class AtSite(Protocol):
+    """The guarantee of a fit for the patients of one site."""
+
+    @property
+    def site(self) -> str:
+        """The site's name."""
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What its patients are promised."""
+
+
+class Claim(Protocol):
+    """What a result or a release says of the privacy of its fit."""
+
+    @property
+    def spec(self) -> RunSpec:
+        """Everything that decided the fit."""
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """The guarantee of the whole fit."""
+
+    @property
+    def sites(self) -> Sequence[AtSite]:
+        """Each site of a federated fit, as they are listed."""
+
+    @property
+    def guarantees(self) -> Mapping[str, Guarantee]:
+        """The guarantee of each site, by its name."""
+
+    @property
+    def private_data(self) -> bool:
+        """Whether the data are of real patients; false for phantoms."""
+
+
+Phantoms = Callable[[], Inputs]
+"""A function that returns the embedded phantoms. It is called for claims about phantoms alone."""
+
+
+def of_guarantees(one: Claim, phantoms: Phantoms) -> Iterator[str]:
     """Yield faults that show without planning anything.
 
     Args:
-        one: The published result.
-        phantoms: The embedded phantoms of its version.
+        one: The claim.
+        phantoms: Returns the embedded phantoms of its version.
     """
     yield from _of_sites(one)
     yield from _of_patients(one, phantoms)
-    for at, guarantee in claimed_in(one.result).items():
+    for at, guarantee in claimed_in(one).items():
         yield from _of_spec(guarantee, one.spec, _place(at))
-    at_sites = [said for at, said in claimed_in(one.result).items() if at != WHOLE]
-    whole = one.result.guarantee
+    at_sites = [said for at, said in claimed_in(one).items() if at != WHOLE]
+    whole = one.guarantee
     if at_sites and not _alike(worst(at_sites), whole, fitted=True):
         yield "its guarantee is not that of the site with the largest ε"
 
 
-def unknown_patients(one: Published) -> Iterator[str]:
+def unknown_patients(one: Claim) -> Iterator[str]:
     """Yield what cannot be checked: the number of patients of a hospital."""
-    if one.result.private_data:
-        said = claimed_in(one.result).items()
+    if one.private_data:
+        said = claimed_in(one).items()
         many = [f"{guarantee.patients}{_place(at)}" for at, guarantee in said if _counts(one, at)]
         yield f"the number of patients ({', '.join(many)}), which only their hospital knows"
 
 
-def of_plan(one: Published, phantoms: Inputs, cache: Path) -> Iterator[str]:
+def of_plan(one: Claim, phantoms: Phantoms, cache: Path) -> Iterator[str]:
     """Yield a fault if the claimed mechanism is not the one that the settings give.
 
     Args:
-        one: The published result.
-        phantoms: The embedded phantoms of its version.
+        one: The claim.
+        phantoms: Returns the embedded phantoms of its version.
         cache: The cache folder, where plans are remembered.
 
     Raises:
@@ -86,9 +124,13 @@ def of_plan(one: Published, phantoms: Inputs, cache: Path) -> Iterator[str]:
         yield f"its settings give no plan ({str(error).rstrip('.') or type(error).__name__})"
 
 
-def of_mechanisms(one: Published) -> Iterator[str]:
-    """Yield a fault for every ε that does not follow from the mechanism's numbers."""
-    for at, guarantee in claimed_in(one.result).items():
+def of_mechanisms(claimed: Mapping[str, Guarantee]) -> Iterator[str]:
+    """Yield a fault for every ε that does not follow from the mechanism's numbers.
+
+    Args:
+        claimed: What ``claimed_in`` returns.
+    """
+    for at, guarantee in claimed.items():
         try:
             again = recomputed_once(replace(guarantee, target_epsilon=0.0, seeded=False))
         except (ValueError, ArithmeticError) as error:
@@ -97,23 +139,23 @@ def of_mechanisms(one: Published) -> Iterator[str]:
             yield from _of_spent(guarantee, again, _place(at))
 
 
-def claimed_in(result: Result) -> dict[str, Guarantee]:
+def claimed_in(one: Claim) -> dict[str, Guarantee]:
     """Return the guarantees by where they hold: everywhere (``WHOLE``), and at each site."""
-    return {WHOLE: result.guarantee, **result.guarantees}
+    return {WHOLE: one.guarantee, **one.guarantees}
 
 
 def _place(at: str) -> str:
     return f" at {at}" if at else ""
 
 
-def _counts(one: Published, at: str) -> bool:
+def _counts(one: Claim, at: str) -> bool:
     """Whether a guarantee's N is a count of its own; the whole's is one of the sites'."""
-    return at != WHOLE or not one.result.sites
+    return at != WHOLE or not one.sites
 
 
-def _of_sites(one: Published) -> Iterator[str]:
+def _of_sites(one: Claim) -> Iterator[str]:
     """Sites are there where the spec has some, each once, under the names that they have."""
-    spec, names = one.spec, [site.site for site in one.result.sites]
+    spec, names = one.spec, [site.site for site in one.sites]
     due = spec.sites if spec.is_federated else 0
     if (spec.sites > 1) is not spec.is_federated:
         yield "its spec has sites without a federation, or a federation without sites"
@@ -132,14 +174,14 @@ def _names_of_sites(spec: RunSpec, claimed: Sequence[str]) -> set[str]:
     return {f"site-{number}" for number in range(1, spec.sites + 1)}
 
 
-def _of_patients(one: Published, phantoms: Inputs) -> Iterator[str]:
+def _of_patients(one: Claim, phantoms: Phantoms) -> Iterator[str]:
     """N of the phantoms is counted; δ must be lawful for all of them, or for those claimed."""
-    spec, said = one.spec, claimed_in(one.result)
+    spec, said = one.spec, claimed_in(one)
     everyone = sum(guarantee.patients for at, guarantee in said.items() if _counts(one, at))
-    if not one.result.private_data:
-        everyone = len(phantoms.train)
+    if not one.private_data:
+        everyone = len(phantoms().train)
         try:
-            due = _counted(spec, phantoms)
+            due = _counted(spec, phantoms())
         except (UsageError, LookupError, ValueError, ArithmeticError) as error:
             yield f"the phantoms cannot be split as it says: {str(error).rstrip('.')}"
             due = {}
@@ -193,11 +235,11 @@ def _of_spec(said: Guarantee, spec: RunSpec, at: str) -> Iterator[str]:
         yield f"the guarantee{at} has more lost steps than it can have"
 
 
-def _of_planned(one: Published, phantoms: Inputs, cache: Path) -> Iterator[str]:
-    spec, claimed = one.spec, claimed_in(one.result)
+def _of_planned(one: Claim, phantoms: Phantoms, cache: Path) -> Iterator[str]:
+    spec, claimed = one.spec, claimed_in(one)
     due = {at: said.patients for at, said in claimed.items() if _counts(one, at)}
-    if not one.result.private_data:
-        due = _counted(spec, phantoms)
+    if not one.private_data:
+        due = _counted(spec, phantoms())
     whole = sum(due.values())
     for at, patients in due.items():
         if at not in claimed:

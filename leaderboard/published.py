@@ -7,9 +7,7 @@ path. ``verification`` checks whether what it claims adds up.
 from __future__ import annotations
 
 import base64
-import io
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,7 +20,8 @@ from benchmark.core.parsers import json_in
 from benchmark.results.disclosure import coarse
 from benchmark.results.result import OF_MAIN, Result, carried_over
 from benchmark.results.spec import RunSpec
-from leaderboard.schema import FORMAT, schema
+from leaderboard.pictures import check_png
+from leaderboard.schema import FORMAT, check, schema
 
 BEFORE = 1
 """The earlier format, with distances beside the test sets and exact durations."""
@@ -130,7 +129,7 @@ def _as_now(said: Any) -> Any:
 
 def _check(said: Any) -> None:
     """Refuses what breaks the schema, or tests other sets than its spec names."""
-    _check_schema(said)
+    check(said, _validator())
     named, tests = said["result"]["spec"]["test_data"], said["result"]["test_sets"]
     names = [tested["name"] for tested in tests]
     if len({*names}) < len(names) or not {*names} <= {*named}:
@@ -143,15 +142,6 @@ def _check(said: Any) -> None:
             raise ValueError("its distances are not those to its main test set")
 
 
-def _check_schema(said: Any) -> None:
-    error = next(iter(_validator().iter_errors(said)), None)
-    if error is not None:
-        where = "/".join(map(str, error.instance_path)) or "the file"
-        law = type(error.kind).__name__
-        wrong = error.message if law == "Required" else f"it breaks `{law}`"
-        raise ValueError(f"at {where[:80]!r}, {wrong}")
-
-
 @cache
 def _validator() -> Any:
     from jsonschema_rs import Draft202012Validator
@@ -159,34 +149,11 @@ def _validator() -> Any:
     return Draft202012Validator(schema())
 
 
-PNG = b"\x89PNG\r\n\x1a\n"
-PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
-"""The chunks of a PNG file that make up the picture. The others are text, times and the like."""
-
-
 def _picture(name: str, text: str) -> bytes:
     """The PNG file, which is one, and none that grows beyond all measure."""
-    from PIL import Image
-
     png = base64.b64decode(text, validate=True)
     try:
-        with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
-            fits = max(picture.size) <= SIDE
-            if fits:
-                picture.load()
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"the picture {name} is no PNG file") from error
-    if not fits:
-        raise ValueError(f"the picture {name} is larger than {SIDE} pixels")
-    if not {*_chunks(png)} <= PIXELS:
-        raise ValueError(f"the picture {name} holds more than pixels")
+        check_png(png, most=SIDE)
+    except ValueError as error:
+        raise ValueError(f"the picture {name} {error}") from error
     return png
-
-
-def _chunks(png: bytes) -> Iterator[bytes]:
-    """The kinds of a PNG file's parts, and of what is behind its end."""
-    place = len(PNG)
-    while place < len(png):
-        (length,) = struct.unpack(">I", png[place : place + 4].rjust(4, b"\0"))
-        yield png[place + 4 : place + 8]
-        place += length + 12

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,10 @@ def schema() -> dict[str, Any]:
     """Return the schema of one published file."""
     result = Result.model_json_schema()
     types = result.pop("$defs")
-    for name, kept in KEPT.items():
-        for field in kept:
-            del types[name]["properties"][field]
+    without_kept(types)
     for unused in ("OwnPatients", "OwnResult"):
         types.pop(unused, None)
-    made: dict[str, Any] = _without_titles(
+    made: dict[str, Any] = without_titles(
         {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "type": "object",
@@ -69,14 +68,43 @@ def schema() -> dict[str, Any]:
     return {"title": "A published result of AngioBench", **made}
 
 
-def _without_titles(said: Any) -> Any:
-    """Without what Pydantic repeats of the names, and of docstrings."""
+def without_kept(types: Mapping[str, Any]) -> None:
+    """Remove the fields that stay with their owner from the types of a schema, in place.
+
+    Args:
+        types: The ``$defs`` that Pydantic made.
+    """
+    for name, kept in KEPT.items():
+        for field in kept:
+            del types[name]["properties"][field]
+
+
+def check(said: Any, validator: Any) -> None:
+    """Refuse content that breaks a schema.
+
+    Args:
+        said: The content of a JSON file.
+        validator: A validator of ``jsonschema_rs``.
+
+    Raises:
+        ValueError: With the place and the rule, and nothing of the content but names.
+    """
+    error = next(iter(validator.iter_errors(said)), None)
+    if error is not None:
+        where = "/".join(map(str, error.instance_path)) or "the file"
+        law = type(error.kind).__name__
+        wrong = error.message if law == "Required" else f"it breaks `{law}`"
+        raise ValueError(f"at {where[:80]!r}, {wrong}")
+
+
+def without_titles(said: Any) -> Any:
+    """Remove from a schema what Pydantic repeats of the names, and of docstrings."""
     if isinstance(said, list):
-        return [_without_titles(one) for one in said]
+        return [without_titles(one) for one in said]
     if not isinstance(said, dict):
         return said
     return {
-        name: _without_titles(one)
+        name: without_titles(one)
         for name, one in said.items()
         if name not in REPEATED or isinstance(one, dict)  # a field may be called so
     }

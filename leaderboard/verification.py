@@ -27,7 +27,13 @@ from benchmark.results.spec import VALIDATION, RunSpec
 from benchmark.results.tuned_settings import NOT_ACCOUNTED, PRIVATE
 from benchmark.sweep.inputs import COST_OF_SKIPPING, Inputs, Progress, gather
 from benchmark.sweep.plan_cache import same
-from leaderboard.guarantees import of_guarantees, of_mechanisms, of_plan, unknown_patients
+from leaderboard.guarantees import (
+    claimed_in,
+    of_guarantees,
+    of_mechanisms,
+    of_plan,
+    unknown_patients,
+)
 from leaderboard.published import Published, Verdict
 from leaderboard.sharing import samples_may_leave
 from leaderboard.versions import class_of
@@ -107,7 +113,7 @@ def verified(one: Published, phantoms: Inputs, cache: Path) -> Verdict:
     unchecked: list[str] = []
     if one.result.private_data:
         faults += _of_privacy(one)
-        unchecked += unknown_patients(one)
+        unchecked += unknown_patients(one.result)
         unchecked += [
             f"over how many patients its means on {test.name} are, as it does not say"
             for test in one.result.test_sets
@@ -116,12 +122,12 @@ def verified(one: Published, phantoms: Inputs, cache: Path) -> Verdict:
         unchecked.append("the intervals, as scores of single patients do not leave a hospital")
     else:
         faults += _of_scores(one, phantoms)
-    faults += [*of_guarantees(one, phantoms), *_of_distances(one)]
+    faults += [*of_guarantees(one.result, lambda: phantoms), *_of_distances(one)]
     try:
-        other = [*of_plan(one, phantoms, cache)]
+        other = [*of_plan(one.result, lambda: phantoms, cache)]
     except BenchError as error:
         unchecked.append(f"the plan, as {error}".rstrip("."))
-        other = [*of_mechanisms(one)]
+        other = [*of_mechanisms(claimed_in(one.result))]
     return Verdict([*faults, *other], unchecked)
 
 

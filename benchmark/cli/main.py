@@ -27,6 +27,7 @@ from benchmark.cli import (
     score,
     tune,
     ui,
+    verify_release,
     weights,
 )
 from benchmark.core.bounds import shortened
@@ -68,6 +69,7 @@ for command in (
     score.score,
     tune.tune,
     ui.ui,
+    verify_release.verify_release,
     weights.weights,
 ):
     bench.add_command(command)

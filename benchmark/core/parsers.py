@@ -72,12 +72,31 @@ def _finite(text: str) -> float:
     return value
 
 
+def bytes_in(file: Path, *, most: int) -> bytes:
+    """Read a file of a bounded size.
+
+    Args:
+        file: A regular file.
+        most: Its largest size, in bytes.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is too large, or no regular file.
+    """
+    _check_file(file, most)
+    return file.read_bytes()
+
+
 def _text_in(file: Path, most: int) -> str:
+    _check_file(file, most)
+    return file.read_text(encoding="utf-8-sig")
+
+
+def _check_file(file: Path, most: int) -> None:
     if not (stat.S_ISREG(file.stat().st_mode) or file.is_dir()):
         raise ValueError("it is no regular file")
     if (size := file.stat().st_size) > most:
         raise ValueError(f"it has {size:,} bytes, and more than {most:,} are not read")
-    return file.read_text(encoding="utf-8-sig")
 
 
 def _no_constant(name: str) -> NoReturn:

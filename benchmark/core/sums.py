@@ -3,22 +3,72 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from benchmark.core.parsers import LARGEST, bytes_in
+
 SUMS = "SHA256SUMS"
+LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 _held: set[tuple[object, ...]] = set()
 """Folders that this process has checked, with the state of their files."""
 
 
-def write_sums(folder: Path) -> None:
+def write_sums(folder: Path, *, note: str = "", but: Collection[str] = ()) -> None:
     """Write the checksums of all files in a folder and below into its ``SHA256SUMS``.
 
     Args:
         folder: The folder that holds the files.
+        note: A comment for the first line; none if empty.
+        but: The names of files that are left out.
     """
-    lines = [f"{sum_of(folder / name)}  {name}" for name in _names(folder)]
-    (folder / SUMS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    digests = {name: sum_of(folder / name) for name in _names(folder) if name not in but}
+    (folder / SUMS).write_text(sums_text(digests, note=note), encoding="utf-8")
+
+
+def sums_text(digests: Mapping[str, str], *, note: str = "") -> str:
+    """Write checksums as ``sha256sum`` does, sorted by name.
+
+    Args:
+        digests: The SHA-256 of each file in hex, by its name in the folder.
+        note: A comment for the first line, which ``sha256sum --check`` passes over; none if empty.
+
+    Examples:
+        >>> sums_text({"b": "00", "a": "11"}, note="two files").splitlines()
+        ['# two files', '11  a', '00  b']
+    """
+    lines = [f"# {note}"] if note else []
+    lines += [f"{digest}  {name}" for name, digest in sorted(digests.items())]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def read_sums(file: Path, *, most: int = LARGEST) -> dict[str, str]:
+    """Read checksums that ``write_sums`` wrote.
+
+    Args:
+        file: The ``SHA256SUMS``.
+        most: Its largest size, in bytes.
+
+    Returns:
+        The SHA-256 of each file in hex, by its name. A name may be anything.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If a line is no checksum, or names a file again.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(bytes_in(file, most=most).decode("utf-8").split("\n"), 1):
+        if not line or line.startswith("#"):
+            continue
+        said = LINE.fullmatch(line)
+        if said is None:
+            raise ValueError(f"line {number} is no checksum")
+        if said[2] in found:
+            raise ValueError(f"line {number} names a file again")
+        found[said[2]] = said[1]
+    return found
 
 
 def sums_hold(folder: Path) -> bool:
@@ -36,10 +86,9 @@ def sums_hold(folder: Path) -> bool:
         state = _state(folder)
         if state in _held:
             return True
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-        said = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+        said = read_sums(folder / SUMS)
         found = said == {name: sum_of(folder / name) for name in _names(folder)}
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):
         return False
     if found:
         _held.add(state)

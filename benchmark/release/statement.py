@@ -261,6 +261,11 @@ class Statement(Form):
         return {one.site: one.guarantee for one in self.sites}
 
     @property
+    def private_data(self) -> bool:
+        """Whether the generator was fitted on real patients."""
+        return not self.phantoms
+
+    @property
     def is_private(self) -> bool:
         """Whether a guarantee is claimed."""
         return self.claim == "private"

@@ -1,0 +1,153 @@
+"""The descriptions of a received release: they say what its statement says, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+from benchmark.core.parsers import json_in
+from benchmark.release.checks.files import Received
+from benchmark.release.checks.layout import (
+    DESCRIPTIONS,
+    NNUNET,
+    consent_name,
+    is_optional,
+    largest,
+    names_of,
+)
+from benchmark.release.checks.stamps import stamp_of
+from benchmark.release.seals import NOT_PRIVATE, combined
+from benchmark.release.statement import (
+    DOSSIER,
+    DOSSIER_PDF,
+    LICENCE,
+    README,
+    SHEET,
+    WEIGHTS,
+    Statement,
+)
+from benchmark.results.provenance import UNKNOWN, suite
+from leaderboard.pictures import check_png
+
+MARKED = (README, LICENCE, DOSSIER, *DESCRIPTIONS)
+"""What must say that a release is not private, where it is not."""
+
+SIDE_PIXELS = 20_000
+PNG_KEY = b"Description"
+
+
+def of_descriptions(files: Received, said: Statement) -> Iterator[str]:
+    """Yield faults of the descriptions, the consents and the generator's weights.
+
+    Args:
+        files: What was received.
+        said: Its statement.
+    """
+    yield from _of_json(files, said)
+    yield from _of_marks(files, said)
+    yield from _of_pictures(files, said)
+    yield from _of_consents(files, said)
+    weights = {
+        name.removeprefix(f"{WEIGHTS}/"): digest
+        for name, digest in files.digests.items()
+        if is_optional(name)
+    }
+    if weights and combined(weights) != said.samples.generator:
+        yield "its generator is not the one that its statement names"
+
+
+def of_dossier(files: Received, said: Statement) -> tuple[list[str], list[str]]:
+    """Make the dossier again from the statement, and compare.
+
+    Args:
+        files: What was received.
+        said: Its statement.
+
+    Returns:
+        Faults, and what could not be checked.
+    """
+    if not files.has(SHEET, DOSSIER, DOSSIER_PDF):
+        return [], []  # what is missing is a fault already
+    if not _is_of_this_suite(said):
+        return [], [f"the dossier, as it is by another version ({said.suite.version})"]
+    try:
+        again = remade(said, files.content(SHEET))
+    except Exception as error:  # the statement and the sheet are a stranger's
+        return [f"its statement gives no dossier ({type(error).__name__})"], []
+    faults = [
+        f"{name} is not what the statement gives"
+        for name, content in again.items()
+        if files.content(name) != content
+    ]
+    return faults, []
+
+
+def remade(said: Statement, sheet: bytes) -> Mapping[str, bytes]:
+    """Return the dossier that this suite makes, by the names of its files.
+
+    Args:
+        said: The statement.
+        sheet: The contact sheet's PNG.
+    """
+    html = _maker("benchmark.release.dossier", "dossier_html")
+    pdf = _maker("benchmark.release.dossier_pdf", "dossier_pdf")
+    return {DOSSIER: html(said, sheet).encode(), DOSSIER_PDF: pdf(said, sheet)}
+
+
+def _maker(module: str, name: str) -> Callable[[Statement, bytes], Any]:
+    made: Callable[[Statement, bytes], Any] = getattr(import_module(module), name)
+    return made
+
+
+def _is_of_this_suite(said: Statement) -> bool:
+    """Whether the same version made it, as far as both know their commit."""
+    ours = suite()
+    commits = {ours["commit"], said.suite.commit} - {UNKNOWN}
+    return said.suite.version == ours["version"] and len(commits) < 2
+
+
+def _of_json(files: Received, said: Statement) -> Iterator[str]:
+    consents = (consent_name(one.site) for one in said.sites)
+    for name in (*DESCRIPTIONS, *consents):
+        if not files.has(name):
+            continue
+        try:
+            content = json_in(files.folder / name, most=largest(name) or 0)
+        except ValueError as error:
+            yield f"{name} cannot be read: {str(error)[:200]}"
+            continue
+        if not isinstance(content, dict):
+            yield f"{name} is no JSON object"
+        elif name == NNUNET and content.get("numTraining") != said.samples.volumes:
+            yield f"{NNUNET} is of another number of volumes than the statement"
+
+
+def _of_marks(files: Received, said: Statement) -> Iterator[str]:
+    """Nobody can take one file and not know."""
+    for name in MARKED if not said.is_private else ():
+        if files.has(name) and NOT_PRIVATE.encode() not in files.content(name):
+            yield f"{name} does not say that the release is {NOT_PRIVATE}"
+
+
+def _of_pictures(files: Received, said: Statement) -> Iterator[str]:
+    words = PNG_KEY + b"\0" + stamp_of(said).encode()
+    volumes = range(1, min(said.samples.volumes, len(files.digests)) + 1)
+    for name in (SHEET, *(names_of(said.samples, number).preview for number in volumes)):
+        if not files.has(name):
+            continue
+        try:
+            check_png(files.content(name), most=SIDE_PIXELS, text=words)
+        except ValueError as error:
+            yield f"{name} {error}"
+
+
+def _of_consents(files: Received, said: Statement) -> Iterator[str]:
+    """Every site agreed to this release, each once."""
+    names = [one.site for one in said.sites]
+    if len({*names}) < len(names):
+        yield "it names a site twice"
+    for one in said.sites:
+        name = consent_name(one.site)
+        if files.has(name) and files.digests[name] != one.consent:
+            yield f"{name} is not the consent that its statement names"

@@ -1,0 +1,144 @@
+"""The laws of what a release promises: those of any result, and those of a release alone.
+
+What a machine can compute from a statement is computed. That an audit, a search for copies and a
+replay were made, and what a ledger holds, only whoever has the patients can see: it must be there,
+favourable and free of contradictions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmark.core.errors import BenchError
+from benchmark.release.statement import AuditRecord, Statement
+from benchmark.results.tuned_settings import NOT_ACCOUNTED, PRIVATE
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.plan_cache import same
+from leaderboard.guarantees import (
+    claimed_in,
+    of_guarantees,
+    of_mechanisms,
+    of_plan,
+    unknown_patients,
+)
+
+Phantoms = Callable[[], Inputs]
+"""A function that returns the embedded phantoms. It is called for a release of phantoms alone."""
+
+HEARSAY = (
+    "that the attack, the search for copies, the replay and the ledger were as it says, which only "
+    "whoever has the patients can repeat"
+)
+
+
+def of_claim(said: Statement, phantoms: Phantoms) -> Iterator[str]:
+    """Yield faults that show without planning anything.
+
+    Args:
+        said: The statement.
+        phantoms: Returns the embedded phantoms.
+    """
+    if said.run != said.spec.key:
+        yield f"its run is {said.run}, and its spec's key is {said.spec.key}"
+    if said.phantoms:
+        made = phantoms()
+        if (said.spec.data, said.spec.test_data) != (made.data, made.test_data):
+            yield "it says that its data are the embedded phantoms, and their digests are others"
+    yield from of_guarantees(said, phantoms)
+    if said.is_private:
+        yield from _of_private(said)
+
+
+def of_epsilons(said: Statement, phantoms: Phantoms, cache: Path) -> tuple[list[str], list[str]]:
+    """Plan the fit again from its settings, and compute every ε from its mechanism's numbers.
+
+    Args:
+        said: The statement.
+        phantoms: Returns the embedded phantoms.
+        cache: The cache folder, where plans are remembered.
+
+    Returns:
+        Faults, and what could not be checked.
+    """
+    faults, unchecked = [*of_mechanisms(claimed_in(said))], [*unknown_patients(said)]
+    try:
+        faults += of_plan(said, phantoms, cache)
+    except BenchError as error:
+        unchecked.append(f"the plan, as {error}".rstrip("."))
+        if said.is_private and not _reads_patients(said):
+            faults.append(
+                "it says that its generator reads no patient, and that generator is not installed"
+            )
+    return faults, unchecked
+
+
+def hearsay(said: Statement) -> Iterator[str]:
+    """Yield what of the statement is its owner's word alone.
+
+    Args:
+        said: The statement.
+    """
+    if said.private_data and _reads_patients(said):
+        yield HEARSAY
+
+
+def _reads_patients(said: Statement) -> bool:
+    """Whether the fit spent anything: free generators have ε = 0, and nothing to attack."""
+    return said.guarantee.epsilon > 0
+
+
+def _of_private(said: Statement) -> Iterator[str]:
+    """What must hold for any guarantee to be claimed."""
+    if not all(math.isfinite(one.epsilon) for one in claimed_in(said).values()):
+        yield "it claims to be private, and its ε is infinite"
+    if not _reads_patients(said):
+        return
+    if said.spec.noise != "system" or any(one.seeded for one in claimed_in(said).values()):
+        yield "it claims to be private, and its noise was seeded"
+    yield from _of_selection(said)
+    yield from _of_audit(said)
+    yield from _of_copies(said)
+    if said.replay is None or not (said.replay.held and said.replay.laws):
+        yield "it claims to be private, and its generator was not shown to keep the laws by replay"
+    if said.private_data and (said.ledger is None or not said.ledger.entries):
+        yield "it claims to be private, and no ledger was charged"
+    if said.ledger and not said.ledger.before <= said.ledger.after < math.inf:
+        yield "its ledger has less after the fit than before, or no finite ε"
+
+
+def _of_selection(said: Statement) -> Iterator[str]:
+    """Choosing is spending."""
+    tuned = said.spec.tuned
+    if tuned and (tuned.on == PRIVATE or tuned.selection == NOT_ACCOUNTED):
+        yield "it claims to be private, and its settings were chosen by looking at patients"
+
+
+def _of_audit(said: Statement) -> Iterator[str]:
+    """An attack on this claim was made, and refuted nothing."""
+    audit = said.audit
+    if audit is None:
+        yield "it claims to be private, and nobody attacked it"
+    elif audit.refuted or (audit.proven or 0.0) > audit.claim:
+        yield "it claims to be private, and its own audit refutes it"
+    elif not _is_attacked(said, audit):
+        yield f"its audit attacks ε = {audit.claim:g}, which is not what it claims"
+
+
+def _is_attacked(said: Statement, audit: AuditRecord) -> bool:
+    """Whether an audit's claim is the ε of its unit, or twice it for an exchange of two units."""
+    held = said.guarantee
+    epsilon = held.epsilon_patch if audit.unit == "patch" else held.epsilon_patient
+    return epsilon is not None and any(same(audit.claim, k * epsilon) for k in (1, 2))
+
+
+def _of_copies(said: Statement) -> Iterator[str]:
+    """Every released patch was compared with every fitted patient's."""
+    found = said.nearest_real
+    if found is None or not found.passed:
+        yield "it claims to be private, and was not found to be free of copies of patients"
+        return
+    fitted = sum(one.guarantee.patients for one in said.sites) or said.guarantee.patients
+    if found.samples < said.samples.n or found.fitted < fitted:
+        yield "its search for copies did not compare all patches with all fitted patients"

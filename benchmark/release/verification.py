@@ -1,0 +1,177 @@
+"""The receiver's check of a release: nothing in the folder is trusted, and all is compared.
+
+First come names, sizes and checksums, then the statement's form, then everything that follows from
+it: volumes, descriptions, pictures, consents, and the guarantees. What is expensive comes last, and
+only if nothing was found before. A folder from a stranger can cost time in proportion to its size,
+and no more memory than a few of its files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.core.editions import edition_of
+from benchmark.core.editions import found as edition
+from benchmark.core.errors import UsageError
+from benchmark.core.files import plain
+from benchmark.core.folders import cache_folder, state_folder
+from benchmark.core.parsers import json_in
+from benchmark.core.sums import SUMS
+from benchmark.release.checks.descriptions import of_descriptions, of_dossier
+from benchmark.release.checks.files import Received, of_names, of_sums, received
+from benchmark.release.checks.layout import largest
+from benchmark.release.checks.promises import hearsay, of_claim, of_epsilons
+from benchmark.release.checks.volumes import of_samples, of_volumes
+from benchmark.release.schema import check_statement
+from benchmark.release.seals import (
+    PUBLIC_KEY,
+    SIGNATURE,
+    fingerprint,
+    is_signed_by,
+    pem_of,
+    public_key_in,
+)
+from benchmark.release.statement import STATEMENT, Statement
+from benchmark.release.verdict import Signer, Verdict
+from benchmark.sweep.inputs import Inputs, Progress
+from leaderboard.verification import phantoms_of
+
+Phantoms = Callable[[int], Inputs]
+"""A function that returns the embedded phantoms of a version."""
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Nobody wants to hear."""
+
+
+def verify_release(
+    folder: Path,
+    *,
+    key: Path | None = None,
+    progress: Progress = _silent,
+    phantoms: Phantoms | None = None,
+) -> Verdict:
+    """Check a received release.
+
+    Args:
+        folder: The release.
+        key: The owner's public Ed25519 key in PEM; ``None`` to take the one in the release, which
+            shows an origin only to whoever compares its fingerprint.
+        progress: Called for every stage.
+        phantoms: Returns the embedded phantoms of a version; they are made if ``None``. It is
+            called for a release of phantoms alone.
+
+    Returns:
+        What does not hold, what could not be checked, and whose signature holds.
+
+    Raises:
+        UsageError: If there is no such folder, it is no release, or the key is none.
+        DataError: If it holds more files than a release can.
+        OSError: If it cannot be read.
+    """
+    if not folder.is_dir() or not any((folder / name).is_file() for name in (STATEMENT, SUMS)):
+        raise UsageError(f"{folder}: there is no release; expected a folder with {STATEMENT}.")
+    expected = None if key is None else public_key_in(key)
+    made = phantoms or phantoms_of(cache=cache_folder(), state=state_folder(), progress=progress)
+    files = received(folder, progress)
+    faults = [*files.faults, *of_sums(files)]
+    signer, wrong = _signature(files, expected)
+    faults += wrong
+    statement, fault = _statement(files)
+    unchecked: list[str] = []
+    if statement is None:
+        faults.append(fault)
+    else:
+        found = _of_statement(_Subject(files, statement, made, progress), bool(faults))
+        faults += found[0]
+        unchecked = found[1]
+    return Verdict(
+        faults=tuple(dict.fromkeys(faults)),
+        unchecked=tuple(unchecked),
+        statement=statement,
+        signer=signer,
+        files=len(files.digests),
+    )
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A release whose statement can be read."""
+
+    files: Received
+    statement: Statement
+    made: Phantoms
+    progress: Progress
+
+    def phantoms(self) -> Inputs:
+        """Those of the release's own edition."""
+        return self.made(edition(edition_of(self.statement.spec.protocol)).phantoms)
+
+
+def _of_statement(one: _Subject, has_faults: bool) -> tuple[list[str], list[str]]:
+    """Everything that follows from the statement; what takes long, only where nothing is wrong."""
+    faults = [*_of_parts(one)]
+    unchecked = [*hearsay(one.statement)]
+    if faults or has_faults:
+        return faults, [*unchecked, "the plan and the dossier, as other faults come first"]
+    for found, left in (
+        of_epsilons(one.statement, one.phantoms, cache_folder()),
+        of_dossier(one.files, one.statement),
+    ):
+        faults += found
+        unchecked += left
+    return faults, unchecked
+
+
+def _of_parts(one: _Subject) -> Iterator[str]:
+    yield from of_names(one.files, one.statement)
+    sizes = [*of_samples(one.statement)]
+    yield from sizes or of_volumes(one.files, one.statement, one.progress)
+    yield from of_descriptions(one.files, one.statement)
+    try:
+        yield from of_claim(one.statement, one.phantoms)
+    except UsageError as error:  # an edition that this suite does not know
+        yield str(error).rstrip(".")
+
+
+def _statement(files: Received) -> tuple[Statement | None, str]:
+    """The statement, or why it is none."""
+    if not files.has(STATEMENT):
+        return None, f"it has no {STATEMENT} that can be read"
+    try:
+        said = json_in(files.folder / STATEMENT, most=largest(STATEMENT) or 0)
+        check_statement(said)
+        statement = Statement.read(said)
+        _check_written(said, statement)
+    except (ValueError, RecursionError) as error:
+        return None, f"{STATEMENT} is no statement of a release: {str(error).rstrip('.')[:300]}"
+    return statement, ""
+
+
+def _check_written(said: Any, statement: Statement) -> None:
+    """Refuses what the suite would write otherwise, so that no two readers read it differently."""
+    if plain(statement.as_dict()) != said:
+        raise ValueError("it is not written as the suite writes it")
+
+
+def _signature(files: Received, expected: Any) -> tuple[Signer | None, list[str]]:
+    """Whose signature holds, and what is wrong with it."""
+    there = [name for name in (SIGNATURE, PUBLIC_KEY) if files.has(name)]
+    if not there:
+        return None, [] if expected is None else ["it is not signed, and you expect a signature"]
+    if len(there) < 2 or not files.has(SUMS):
+        return None, [f"it has {there[0]} without the rest of a signature"]
+    try:
+        own = public_key_in(files.folder / PUBLIC_KEY)
+    except UsageError:
+        return None, [f"{PUBLIC_KEY} is no public Ed25519 key"]
+    if files.content(PUBLIC_KEY) != pem_of(own):
+        return None, [f"{PUBLIC_KEY} is not written as the suite writes it"]
+    if expected is not None and expected != own:
+        return None, [f"it is signed by another key, {fingerprint(own)}"]
+    if not is_signed_by(files.folder, own):
+        return None, [f"its signature is not that of its {SUMS}"]
+    return Signer(fingerprint=fingerprint(own), given=expected is not None), []

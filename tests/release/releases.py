@@ -1,0 +1,196 @@
+"""A small release on the disk, as `bench release` would leave it, and ways to change one."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from made import spec as cell
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from statements import statement
+
+from benchmark.core.budget import Guarantee, PublicNumbers
+from benchmark.core.files import plain
+from benchmark.core.registry import generators
+from benchmark.release.checks.descriptions import remade
+from benchmark.release.checks.layout import BIDS, IGNORED, NNUNET, consent_name, names_of
+from benchmark.release.checks.stamps import stamp_of
+from benchmark.release.seals import digest_of, seal
+from benchmark.release.statement import (
+    CROISSANT,
+    DOSSIER,
+    DOSSIER_PDF,
+    LICENCE,
+    README,
+    SHEET,
+    STATEMENT,
+    WEIGHTS,
+    Statement,
+)
+from benchmark.results.provenance import suite
+from benchmark.results.spec import RunSpec
+from benchmark.sweep.sites import Federation, plan_at_site, worst
+
+PATIENTS, PATCHES, PER_VOLUME, SIDE = 17, 7, 4, 32
+ACROSS = {"site-1": 8, "site-2": 5, "site-3": 4}
+PRIVATE_DATA = "f" * 16
+CONSENT = b'{"consent": true}\n'
+
+
+def spec_of(**asked: Any) -> RunSpec:
+    """A cell of dp-simulator on a hospital's data, protected by patient with the system's noise."""
+    said = {"generators": ("dp-simulator",), "epsilons": (2.0,), "unit": "patient", **asked}
+    made = cell(**{"noise": "system", **said})
+    tests = {name: f"{number:016x}" for number, name in enumerate(made.test_data, 900)}
+    return replace(made, data=PRIVATE_DATA, test_data=tests)
+
+
+def plan_of(spec: RunSpec, patients: int = PATIENTS) -> Guarantee:
+    """What the generator itself plans."""
+    kind = generators.get(spec.generator.name)
+    numbers = ("patches_per_patient", "patch_size")
+    public = PublicNumbers(patients=patients, **{n: int(spec.protocol[n]) for n in numbers})
+    made: Guarantee = kind(kind.Params(**spec.generator.settings)).plan(public, spec.budget)
+    return made
+
+
+def released(**changes: Any) -> Statement:
+    """The statement of that cell's release."""
+    spec = changes.pop("spec", None) or spec_of()
+    guarantee = changes.pop("guarantee", None) or plan_of(spec)
+    ours = statement().as_dict()
+    said = {
+        "run": spec.key,
+        "spec": plain(spec.as_dict()),
+        "guarantee": plain(guarantee.as_dict()),
+        "audit": {**ours["audit"], "claim": plain(2 * guarantee.epsilon_patient)},
+        "nearest_real": {**ours["nearest_real"], "samples": PATCHES, "fitted": PATIENTS},
+        "samples": {
+            **ours["samples"],
+            "n": PATCHES,
+            "per_volume": PER_VOLUME,
+            "volumes": 2,
+            "spacing_mm": spec.protocol.get("spacing_mm", 0.0),
+        },
+        "suite": suite(),
+    }
+    return Statement.read(plain({**ours, **said, **changes}))
+
+
+def across_sites(cache: Path) -> Statement:
+    """The same across three sites, each with its consent."""
+    import hashlib
+
+    spec = spec_of(federation=Federation(sites=3, partition="size-skew:8,5,4"))
+    plans = {name: plan_at_site(spec, many, PATIENTS, cache) for name, many in ACROSS.items()}
+    consent = hashlib.sha256(CONSENT).hexdigest()
+    sites = [
+        {"site": name, "guarantee": plain(plan.as_dict()), "consent": consent}
+        for name, plan in plans.items()
+    ]
+    return released(spec=spec, guarantee=worst([*plans.values()]), sites=sites)
+
+
+def changed(said: Statement, change: Callable[[dict[str, Any]], object]) -> Statement:
+    """The statement with something else in its file."""
+    content = json.loads(json.dumps(said.as_dict()))
+    change(content)
+    return Statement.read(content)
+
+
+def stand_in(said: Statement, sheet: bytes) -> Mapping[str, bytes]:
+    """A dossier for tests of everything else."""
+    words = f"{stamp_of(said)} {said.run} {len(sheet)}"
+    return {DOSSIER: f"<p>{words}</p>".encode(), DOSSIER_PDF: f"%PDF {words}".encode()}
+
+
+def write(folder: Path, said: Statement, *, dossier: Any = remade) -> Path:
+    """A whole release, sealed.
+
+    Args:
+        folder: It is made anew.
+        said: Its statement.
+        dossier: Makes the dossier.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    sheet = png_of(stamp_of(said))
+    for name, content in {SHEET: sheet, **dossier(said, sheet), **_texts(said)}.items():
+        put(folder, name, content)
+    rng, samples = np.random.default_rng(0), said.samples
+    for number in range(1, samples.volumes + 1):
+        slices = min(samples.per_volume, samples.n - (number - 1) * samples.per_volume)
+        names, shape = names_of(samples, number), (samples.size, samples.size, slices)
+        image, mask = rng.integers(0, 4096, shape), rng.integers(0, 2, shape)
+        put(folder, names.image, volume_of(image.astype(np.uint16), said))
+        put(folder, names.mask, volume_of(mask.astype(np.uint8), said))
+        put(folder, names.preview, sheet)
+        copied(folder, names.image, names.bids_image)
+        copied(folder, names.mask, names.bids_mask)
+    seal(folder, private=said.is_private)
+    return folder
+
+
+def _texts(said: Statement) -> dict[str, bytes]:
+    words = stamp_of(said)
+    description = {"numTraining": said.samples.volumes, "description": words}
+    return {
+        STATEMENT: text_of(said.as_dict()),
+        NNUNET: text_of(description),
+        BIDS: text_of({"Name": words}),
+        CROISSANT: text_of({"description": words}),
+        IGNORED: b"imagesTr/\n",
+        README: words.encode(),
+        LICENCE: f"CC-BY-4.0, {words}".encode(),
+        **{consent_name(one.site): CONSENT for one in said.sites},
+    }
+
+
+def with_weights(folder: Path, said: Statement) -> Statement:
+    """Adds a generator's files to a release, and names them in its statement."""
+    put(folder, f"{WEIGHTS}/settings.json", b"{}")
+    digest = digest_of(folder / WEIGHTS)
+    named = changed(said, lambda content: content["samples"].update(generator=digest))
+    put(folder, STATEMENT, text_of(named.as_dict()))
+    seal(folder, private=named.is_private)
+    return named
+
+
+def put(folder: Path, name: str, content: bytes) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).unlink(missing_ok=True)  # the other name of the same file keeps its content
+    (folder / name).write_bytes(content)
+
+
+def copied(folder: Path, name: str, copy: str) -> None:
+    (folder / copy).parent.mkdir(parents=True, exist_ok=True)
+    os.link(folder / name, folder / copy)
+
+
+def text_of(said: Any) -> bytes:
+    return json.dumps(plain(said), indent=1).encode()
+
+
+def png_of(words: str, size: tuple[int, int] = (8, 8)) -> bytes:
+    described, packed = PngInfo(), io.BytesIO()
+    described.add_text("Description", words)
+    Image.new("L", size).save(packed, "png", pnginfo=described)
+    return packed.getvalue()
+
+
+def volume_of(stack: Any, said: Statement, *, descrip: str | None = None, mm: float = 0) -> bytes:
+    """A stack as a packed NIfTI file."""
+    mm = mm or said.samples.spacing_mm or 1.0
+    volume = nib.Nifti1Image(stack, np.diag([mm, mm, 10.0, 1.0]))
+    volume.header["descrip"] = (stamp_of(said) if descrip is None else descrip).encode()
+    return gzip.compress(volume.to_bytes(), mtime=0)
