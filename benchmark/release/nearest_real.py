@@ -5,7 +5,8 @@ patches of the fitted patients. Synthetic patches are compared in the same way. 
 where they come much nearer. All limits are fixed here, before anything is looked at:
 
 * at most ``SHARE`` of the synthetic patches may be more alike than ``STRANGERS`` of the held-out
-  patients' patches are, which by chance alone are 1 - ``STRANGERS`` of them;
+  patients' patches are, of which 1 - ``STRANGERS`` are; more is more if an exact binomial test says
+  so at ``MISTAKE``;
 * none may be nearer than half of the least distance (1 - likeness) of any held-out patch.
 
 Likeness is taken in three ways, over all eight orientations: of images, by their correlation; of
@@ -23,15 +24,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.stats import binom
 from torch import Tensor
 
 from benchmark.core.errors import DataError
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 
-STRANGERS, SHARE = 0.99, 0.05
+STRANGERS, SHARE, MISTAKE = 0.99, 0.05, 0.01
 NEAREST = 0.5
 KINDS = ("images", "masks", "both")
+BEYOND, P = "share beyond strangers by", "p by"
 FEWEST_PIXELS = 20
 """Masks with fewer vessel pixels are alike by chance."""
 
@@ -43,7 +46,8 @@ SIDE, CHUNK = 32, 4096
 
 LAWS = (
     f"By images, by vessel masks and by both, at most {SHARE:.0%} of the synthetic patches may be "
-    f"more like a fitted patient's than {STRANGERS:.0%} of the held-out patients' patches are.",
+    f"more like a fitted patient's than {STRANGERS:.0%} of the held-out patients' patches are "
+    f"(exact binomial test, p < {MISTAKE:g}).",
     f"By images and by both, none may be nearer to a fitted patient's than {NEAREST:g} of the "
     "least distance of a held-out patient's patch.",
 )
@@ -105,19 +109,21 @@ def nearness(synthetic: Patches, fitted: Patches, held_out: Patches, *, seed: in
 
 
 def _compared(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> dict[str, float]:
-    """The share of ours beyond the strangers' limit, and the least distances of both."""
+    """The share of ours beyond the strangers' limit, its p-value, and both least distances."""
     ours, theirs = ours[~np.isnan(ours)], theirs[~np.isnan(theirs)]
     if not (len(ours) and len(theirs)):
-        return {"share beyond strangers by": 0.0, "least distance by": 1.0, "of strangers by": 0.0}
+        return {**dict.fromkeys((BEYOND, "of strangers by"), 0.0), P: 1.0, "least distance by": 1.0}
+    beyond = ours > np.quantile(theirs, STRANGERS)
     return {
-        "share beyond strangers by": float((ours > np.quantile(theirs, STRANGERS)).mean()),
+        BEYOND: float(beyond.mean()),
+        P: float(binom.sf(beyond.sum() - 1, len(ours), SHARE)),
         "least distance by": max(0.0, 1 - float(ours.max())),
         "of strangers by": max(0.0, 1 - float(theirs.max())),
     }
 
 
 def _holds(figures: Mapping[str, float]) -> bool:
-    few = all(figures[f"share beyond strangers by {kind}"] <= SHARE for kind in KINDS)
+    few = all(figures[f"{P} {kind}"] >= MISTAKE for kind in KINDS)
     return few and not any(
         figures[f"least distance by {kind}"] < NEAREST * figures[f"of strangers by {kind}"]
         for kind in ("images", "both")
