@@ -88,8 +88,8 @@ def _promise(guarantee: Guarantee, seen: str) -> Iterator[str]:
         yield (
             f"ε = {epsilon_text(epsilon)} at δ = {delta} for "
             f"{REPLACED[unit]}: whoever sees {seen}, and whatever is made of them later, finds "
-            f"no event more than e^ε = {factor_text(epsilon)} times as likely, or as unlikely, as if "
-            f"the data of that {unit} had been blank{but}."
+            f"no event more than e^ε = {factor_text(epsilon)} times as likely, or as unlikely, as "
+            f"if the data of that {unit} had been blank{but}."
         )
         yield (
             f"An attacker who holds it for as likely as not that a certain {unit} was in will be "
