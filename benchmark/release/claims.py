@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from benchmark.core.budget import Unit, delta_text, epsilon_text
+from benchmark.core.budget import Unit, delta_text, epsilon_text, rounded_up
 from benchmark.release.belief import belief_after, curve, odds, percent, references
 from benchmark.release.document import (
     Beside,
@@ -213,7 +213,7 @@ def _kept(statement: Statement, say: Phrases) -> Iterator[str]:
         steps=f"{guarantee.steps:,}",
         unit=unit,
         rate=f"{guarantee.sampling_rate:.4g}",
-        sensitivity=f"{guarantee.sensitivity:.4g}",
+        sensitivity=f"{rounded_up(guarantee.sensitivity, 5):g}",
         sigma=f"{guarantee.noise_multiplier:.4g}",
         accountant=guarantee.accountant,
     )

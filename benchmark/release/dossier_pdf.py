@@ -50,6 +50,7 @@ def dossier_pdf(statement: Statement, sheet: bytes, *, language: str = "en") -> 
     paper = Paper(
         f"{document.title}  ·  {document.subtitle}  ·  {document.footer}", document.warned
     )
+    paper.set_compression(False)  # versions of zlib compress the same to other bytes
     paper.set_title(f"{document.title} – {document.subtitle}")
     paper.set_lang(document.language)
     paper.set_creator(MAKER)

@@ -159,7 +159,8 @@ def _search(searched: NearestRecord, phantoms: bool, say: Phrases) -> Iterator[P
     )
     yield Bullets(tuple(Paragraph(tidy(law)) for law in searched.laws))
     yield _outcome(not searched.passed, say("nearest.failed"), say("nearest.passed"))
-    yield Paragraph(say("nearest.limits"))
+    uncovered = "" if phantoms else say("nearest.uncovered")
+    yield Paragraph(f"{say('nearest.limits')} {uncovered}".strip())
     if searched.disclosed:
         rows = [(_spaced(name), f"{value:.4g}") for name, value in searched.disclosed.items()]
         caption = say("nearest.disclosed_phantoms" if phantoms else "nearest.disclosed")
