@@ -170,8 +170,8 @@ BOMBS: dict[str, Callable[[Path], object]] = {
     "deep json": lambda f: put(f, STATEMENT, b'{"spec":' * 200_000),
     "long number": lambda f: put(f, STATEMENT, b'{"format": 1' + b"0" * 100_000 + b"}"),
     "many sums": lambda f: put(f, SUMS, b"".join(b"%064x  %d\n" % (n, n) for n in range(50_000))),
-    "long line": lambda f: put(f, SUMS, b"0" * (1 << 24)),
-    "no text": lambda f: put(f, SUMS, b"\xff\xfe" * 100),
+    "sums of one line": lambda f: put(f, SUMS, b"0" * (1 << 24)),
+    "sums that are no text": lambda f: put(f, SUMS, b"\xff\xfe" * 100),
     "odd names": lambda f: [put(f, name, b"") for name in ("\n", "\x1b[2J", "ε", "a\u202eb")],
 }
 
