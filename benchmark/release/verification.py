@@ -20,10 +20,11 @@ from benchmark.core.files import plain
 from benchmark.core.folders import cache_folder, state_folder
 from benchmark.core.parsers import json_in
 from benchmark.core.sums import SUMS
-from benchmark.release.checks.descriptions import of_descriptions, of_dossier
+from benchmark.release.checks.descriptions import of_descriptions
 from benchmark.release.checks.files import Received, of_names, of_sums, received
 from benchmark.release.checks.layout import largest
 from benchmark.release.checks.promises import hearsay, of_claim, of_epsilons
+from benchmark.release.checks.remaking import of_remade
 from benchmark.release.checks.volumes import of_samples, of_volumes
 from benchmark.release.schema import check_statement
 from benchmark.release.seals import (
@@ -116,10 +117,13 @@ def _of_statement(one: _Subject, has_faults: bool) -> tuple[list[str], list[str]
     faults = [*_of_parts(one)]
     unchecked = [*hearsay(one.statement)]
     if faults or has_faults:
-        return faults, [*unchecked, "the plan and the dossier, as other faults come first"]
+        return faults, [
+            *unchecked,
+            "the plan, the dossier and the descriptions, as other faults come first",
+        ]
     for found, left in (
         of_epsilons(one.statement, one.phantoms, cache_folder()),
-        of_dossier(one.files, one.statement),
+        of_remade(one.files, one.statement),
     ):
         faults += found
         unchecked += left

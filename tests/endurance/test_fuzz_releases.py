@@ -19,12 +19,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given, seed
 from hypothesis import strategies as st
-from releases import put, released, stand_in, text_of, write
+from releases import made_by_stand_ins, put, released, text_of, write
 from test_fuzz import LONGEST, MANY, SEED, VALUES, damaged, edited
 
 from benchmark.core.memory import memory_limit
 from benchmark.core.sums import SUMS
-from benchmark.release.checks import descriptions
 from benchmark.release.checks.layout import ALWAYS
 from benchmark.release.seals import seal, sign
 from benchmark.release.statement import README, SHEET, STATEMENT
@@ -39,7 +38,7 @@ SEALS = (SUMS, f"{SUMS}.sig", f"{SUMS}.pub")
 @pytest.fixture(autouse=True, scope="module")
 def _dossier() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(descriptions, "remade", stand_in)
+        made_by_stand_ins(patch)
         yield
 
 
@@ -49,7 +48,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("honest")
     pem = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     (base / "key.pem").write_bytes(Ed25519PrivateKey.generate().private_bytes(*pem))
-    folder = write(base / "release", STATED, dossier=stand_in)
+    folder = write(base / "release", STATED)
     sign(folder, base / "key.pem")
     assert code_of(folder) == 0
     return folder
@@ -170,8 +169,8 @@ BOMBS: dict[str, Callable[[Path], object]] = {
     "deep json": lambda f: put(f, STATEMENT, b'{"spec":' * 200_000),
     "long number": lambda f: put(f, STATEMENT, b'{"format": 1' + b"0" * 100_000 + b"}"),
     "many sums": lambda f: put(f, SUMS, b"".join(b"%064x  %d\n" % (n, n) for n in range(50_000))),
-    "long line": lambda f: put(f, SUMS, b"0" * (1 << 24)),
-    "no text": lambda f: put(f, SUMS, b"\xff\xfe" * 100),
+    "sums of one line": lambda f: put(f, SUMS, b"0" * (1 << 24)),
+    "sums that are no text": lambda f: put(f, SUMS, b"\xff\xfe" * 100),
     "odd names": lambda f: [put(f, name, b"") for name in ("\n", "\x1b[2J", "ε", "a\u202eb")],
 }
 

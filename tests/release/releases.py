@@ -14,6 +14,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pytest
 from made import spec as cell
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -22,8 +23,8 @@ from statements import statement
 from benchmark.core.budget import Guarantee, PublicNumbers
 from benchmark.core.files import plain
 from benchmark.core.registry import generators
-from benchmark.release.checks.descriptions import remade
-from benchmark.release.checks.layout import BIDS, IGNORED, NNUNET, consent_name, names_of
+from benchmark.release.checks import remaking
+from benchmark.release.checks.layout import BIDS, IGNORED, NNUNET, SIDECARS, consent_name, names_of
 from benchmark.release.checks.stamps import stamp_of
 from benchmark.release.seals import digest_of, seal
 from benchmark.release.statement import (
@@ -109,23 +110,45 @@ def changed(said: Statement, change: Callable[[dict[str, Any]], object]) -> Stat
 
 
 def stand_in(said: Statement, sheet: bytes) -> Mapping[str, bytes]:
-    """A dossier for tests of everything else."""
+    """A dossier and descriptions for tests of everything else."""
     words = f"{stamp_of(said)} {said.run} {len(sheet)}"
-    return {DOSSIER: f"<p>{words}</p>".encode(), DOSSIER_PDF: f"%PDF {words}".encode()}
+    description = {"numTraining": said.samples.volumes, "description": words}
+    return {
+        DOSSIER: f"<p>{words}</p>".encode(),
+        DOSSIER_PDF: f"%PDF {words}".encode(),
+        NNUNET: text_of(description),
+        BIDS: text_of({"Name": words}),
+        **dict.fromkeys(SIDECARS, text_of({"Description": words})),
+        IGNORED: b"imagesTr/\n",
+        README: words.encode(),
+        LICENCE: f"CC-BY-4.0, {words}".encode(),
+    }
 
 
-def write(folder: Path, said: Statement, *, dossier: Any = remade) -> Path:
+def croissant_stand_in(said: Statement, folder: Path) -> dict[str, Any]:
+    """Its metadata."""
+    return {"description": stamp_of(said)}
+
+
+def made_by_stand_ins(patch: pytest.MonkeyPatch) -> None:
+    """Lets the check make again what ``write`` has written."""
+    patch.setattr(remaking, "remade", stand_in)
+    patch.setattr(remaking, "remade_croissant", croissant_stand_in)
+
+
+def write(folder: Path, said: Statement) -> Path:
     """A whole release, sealed.
 
     Args:
         folder: It is made anew.
         said: Its statement.
-        dossier: Makes the dossier.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    sheet = png_of(stamp_of(said))
-    for name, content in {SHEET: sheet, **dossier(said, sheet), **_texts(said)}.items():
+    sheet, croissant = png_of(stamp_of(said)), text_of(croissant_stand_in(said, folder))
+    consents = {consent_name(one.site): CONSENT for one in said.sites}
+    whole = {STATEMENT: text_of(said.as_dict()), SHEET: sheet, CROISSANT: croissant, **consents}
+    for name, content in {**whole, **stand_in(said, sheet)}.items():
         put(folder, name, content)
     rng, samples = np.random.default_rng(0), said.samples
     for number in range(1, samples.volumes + 1):
@@ -139,21 +162,6 @@ def write(folder: Path, said: Statement, *, dossier: Any = remade) -> Path:
         copied(folder, names.mask, names.bids_mask)
     seal(folder, private=said.is_private)
     return folder
-
-
-def _texts(said: Statement) -> dict[str, bytes]:
-    words = stamp_of(said)
-    description = {"numTraining": said.samples.volumes, "description": words}
-    return {
-        STATEMENT: text_of(said.as_dict()),
-        NNUNET: text_of(description),
-        BIDS: text_of({"Name": words}),
-        CROISSANT: text_of({"description": words}),
-        IGNORED: b"imagesTr/\n",
-        README: words.encode(),
-        LICENCE: f"CC-BY-4.0, {words}".encode(),
-        **{consent_name(one.site): CONSENT for one in said.sites},
-    }
 
 
 def with_weights(folder: Path, said: Statement) -> Statement:

@@ -20,12 +20,12 @@ from made import spec as cell
 from releases import (
     across_sites,
     changed,
+    made_by_stand_ins,
     plan_of,
     png_of,
     put,
     released,
     spec_of,
-    stand_in,
     text_of,
     volume_of,
     with_weights,
@@ -35,7 +35,7 @@ from releases import (
 import angiobench
 from benchmark.core.errors import UsageError
 from benchmark.core.sums import SUMS
-from benchmark.release.checks import descriptions, files
+from benchmark.release.checks import files, remaking
 from benchmark.release.schema import SCHEMA, schema
 from benchmark.release.seals import PUBLIC_KEY, SIGNATURE, pem_of, seal, sign
 from benchmark.release.statement import (
@@ -60,7 +60,7 @@ Said = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def _dossier(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(descriptions, "remade", stand_in)
+    made_by_stand_ins(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def federated(cache: Path) -> Statement:
 
 @pytest.fixture
 def folder(honest: Statement, tmp_path: Path) -> Path:
-    return write(tmp_path / "release", honest, dossier=stand_in)
+    return write(tmp_path / "release", honest)
 
 
 def no_phantoms(version: int) -> Any:
@@ -89,7 +89,7 @@ def checked(folder: Path, **more: Any) -> Verdict:
 def faults(folder: Path, said: Statement | None = None, **more: Any) -> list[str]:
     """What is found in a folder, or in the release of a statement."""
     if said is not None:
-        write(folder, said, dossier=stand_in)
+        write(folder, said)
     return list(checked(folder, **more).faults)
 
 
@@ -127,7 +127,7 @@ def test_a_release_that_says_that_it_is_not_private_holds(tmp_path: Path) -> Non
         audit=None,
         replay=None,
     )
-    found = checked(write(tmp_path / "release", said, dossier=stand_in))
+    found = checked(write(tmp_path / "release", said))
     assert found.faults == ()
     assert any("NOT PRIVATE" in line for line in found.lines())
 
@@ -298,6 +298,8 @@ OF_CONTENTS: dict[str, tuple[Change, str]] = {
     "statement": (lambda f: put(f, STATEMENT, b"{}"), "privacy.json is no statement"),
     "deep statement": (lambda f: put(f, STATEMENT, b"[" * 10**5), "nested too deeply"),
     "dossier": (lambda f: put(f, DOSSIER, b"<p>eps = 0.1</p>"), "dossier.html is not what the"),
+    "readme": (lambda f: put(f, README, b"Private."), "README.md is not what the statement gives"),
+    "croissant": (lambda f: put(f, CROISSANT, b"{}"), "croissant.json is not what the statement"),
     "pdf": (lambda f: put(f, DOSSIER_PDF, b"%PDF"), "dossier.pdf is not what the statement"),
     "sheet": (
         lambda f: put(f, SHEET, png_of("SYNTHETIC eps=1.999 delta=1e-05 unit=patient", (99, 9))),
@@ -337,7 +339,7 @@ def test_every_file_of_a_release_that_is_not_private_says_so(
     honest: Statement, tmp_path: Path, name: str
 ) -> None:
     said = changed(honest, not_private)
-    folder = write(tmp_path / "release", said, dossier=stand_in)
+    folder = write(tmp_path / "release", said)
     seal(folder, private=False)
     assert not says(faults(folder), "NOT PRIVATE")
     text = (folder / name).read_bytes()
@@ -422,7 +424,7 @@ def test_nothing_false_can_be_promised(folder: Path, honest: Statement, lie: str
 def with_all_that_follows(folder: Path, content: Said) -> None:
     """The volumes, pictures and dossier of a changed statement, if it is one."""
     with suppress(ValueError):
-        write(folder, Statement.read(content), dossier=stand_in)
+        write(folder, Statement.read(content))
 
 
 def test_an_unlawful_delta_is_found_though_spec_and_mechanism_agree(tmp_path: Path) -> None:
@@ -468,7 +470,7 @@ def test_of_another_version_the_plan_is_not_checked_and_the_epsilon_is(tmp_path:
     spec = spec_of()
     later = replace(spec, generator=replace(spec.generator, version=99))
     said = released(spec=later, guarantee=plan_of(spec))
-    found = checked(write(tmp_path / "r", said, dossier=stand_in))
+    found = checked(write(tmp_path / "r", said))
     assert found.faults == ()
     assert any(what.startswith("the plan, as dp-simulator is of") for what in found.unchecked)
     less = replace(plan_of(spec), noise_multiplier=1.0)
@@ -525,7 +527,7 @@ def test_nothing_false_can_be_promised_of_a_site(
 
 
 def test_a_site_without_consent_is_found(federated: Statement, tmp_path: Path) -> None:
-    folder = write(tmp_path / "release", federated, dossier=stand_in)
+    folder = write(tmp_path / "release", federated)
     (folder / "consents" / "site-2.json").unlink()
     seal(folder, private=True)
     assert says(faults(folder), "consents/site-2.json is missing")
@@ -554,12 +556,14 @@ def test_an_unknown_edition_is_a_fault(folder: Path, honest: Statement) -> None:
 
 def test_a_dossier_of_another_version_is_not_checked(honest: Statement, tmp_path: Path) -> None:
     said = changed(honest, of("suite", version="9.9.9"))
-    folder = write(tmp_path / "r", said, dossier=stand_in)
+    folder = write(tmp_path / "r", said)
     put(folder, DOSSIER, b"another")
     seal(folder, private=True)
     found = checked(folder)
     assert found.faults == ()
-    assert any("the dossier, as it is by another version (9.9.9)" in w for w in found.unchecked)
+    assert any(
+        "the descriptions, as they are by another version (9.9.9)" in w for w in found.unchecked
+    )
 
 
 def test_a_dossier_that_cannot_be_made_is_a_fault(
@@ -568,8 +572,8 @@ def test_a_dossier_that_cannot_be_made_is_a_fault(
     def fails(said: Statement, sheet: bytes) -> Any:
         raise OverflowError
 
-    monkeypatch.setattr(descriptions, "remade", fails)
-    assert faults(folder) == ["its statement gives no dossier (OverflowError)"]
+    monkeypatch.setattr(remaking, "remade", fails)
+    assert faults(folder) == ["its statement gives no dossier or description (OverflowError)"]
 
 
 @pytest.fixture
@@ -633,7 +637,7 @@ def test_the_command_says_what_holds_and_its_exit_code_too(folder: Path, tmp_pat
     done = in_process("verify-release", str(folder), cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "It promises: ε = 1.999 for one patient, at δ = 1e-05." in done.stdout
-    assert "The release holds: 21 files" in done.stdout
+    assert "The release holds: 23 files" in done.stdout
     put(folder, README, b"x")
     done = in_process("verify-release", str(folder), cwd=tmp_path)
     assert done.returncode == 1

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
-from typing import Any
+from collections.abc import Iterator
 
 from benchmark.core.parsers import json_in
 from benchmark.release.checks.files import Received
@@ -20,14 +18,12 @@ from benchmark.release.checks.stamps import stamp_of
 from benchmark.release.seals import NOT_PRIVATE, combined
 from benchmark.release.statement import (
     DOSSIER,
-    DOSSIER_PDF,
     LICENCE,
     README,
     SHEET,
     WEIGHTS,
     Statement,
 )
-from benchmark.results.provenance import UNKNOWN, suite
 from leaderboard.pictures import check_png
 
 MARKED = (README, LICENCE, DOSSIER, *DESCRIPTIONS)
@@ -55,56 +51,6 @@ def of_descriptions(files: Received, said: Statement) -> Iterator[str]:
     }
     if weights and combined(weights) != said.samples.generator:
         yield "its generator is not the one that its statement names"
-
-
-def of_dossier(files: Received, said: Statement) -> tuple[list[str], list[str]]:
-    """Make the dossier again from the statement, and compare.
-
-    Args:
-        files: What was received.
-        said: Its statement.
-
-    Returns:
-        Faults, and what could not be checked.
-    """
-    if not files.has(SHEET, DOSSIER, DOSSIER_PDF):
-        return [], []  # what is missing is a fault already
-    if not _is_of_this_suite(said):
-        return [], [f"the dossier, as it is by another version ({said.suite.version})"]
-    try:
-        again = remade(said, files.content(SHEET))
-    except Exception as error:  # the statement and the sheet are a stranger's
-        return [f"its statement gives no dossier ({type(error).__name__})"], []
-    faults = [
-        f"{name} is not what the statement gives"
-        for name, content in again.items()
-        if files.content(name) != content
-    ]
-    return faults, []
-
-
-def remade(said: Statement, sheet: bytes) -> Mapping[str, bytes]:
-    """Return the dossier that this suite makes, by the names of its files.
-
-    Args:
-        said: The statement.
-        sheet: The contact sheet's PNG.
-    """
-    html = _maker("benchmark.release.dossier", "dossier_html")
-    pdf = _maker("benchmark.release.dossier_pdf", "dossier_pdf")
-    return {DOSSIER: html(said, sheet).encode(), DOSSIER_PDF: pdf(said, sheet)}
-
-
-def _maker(module: str, name: str) -> Callable[[Statement, bytes], Any]:
-    made: Callable[[Statement, bytes], Any] = getattr(import_module(module), name)
-    return made
-
-
-def _is_of_this_suite(said: Statement) -> bool:
-    """Whether the same version made it, as far as both know their commit."""
-    ours = suite()
-    commits = {ours["commit"], said.suite.commit} - {UNKNOWN}
-    return said.suite.version == ours["version"] and len(commits) < 2
 
 
 def _of_json(files: Received, said: Statement) -> Iterator[str]:

@@ -28,7 +28,13 @@ from benchmark.release.statement import (
 )
 
 NNUNET, BIDS, IGNORED = "dataset.json", "dataset_description.json", ".bidsignore"
-DESCRIPTIONS = (NNUNET, BIDS, CROISSANT)
+SIDECARS = ("desc-synthetic_angio.json", "desc-vessels_mask.json")
+DESCRIPTIONS = (NNUNET, BIDS, *SIDECARS, CROISSANT)
+"""The files in JSON that describe the data."""
+
+TEXTS = (NNUNET, BIDS, *SIDECARS, IGNORED, README, LICENCE)
+"""The files that are made of the statement alone."""
+
 ALWAYS = (STATEMENT, *DESCRIPTIONS, IGNORED, README, LICENCE, SHEET, DOSSIER, DOSSIER_PDF)
 """The files that every release has, beside its volumes and its checksums."""
 
@@ -44,7 +50,7 @@ LARGEST = {
     re.escape(PUBLIC_KEY): LARGEST_KEY,
     re.escape(STATEMENT): 16 * MIB,
     re.escape(CROISSANT): 64 * MIB,
-    "|".join(map(re.escape, (NNUNET, BIDS, IGNORED, README, LICENCE))): 4 * MIB,
+    "|".join(map(re.escape, TEXTS)): 4 * MIB,
     "|".join(map(re.escape, (DOSSIER, DOSSIER_PDF))): 64 * MIB,
     re.escape(SHEET): 64 * MIB,
     rf"previews/synthetic-{_NUMBER}\.png": 64 * MIB,
