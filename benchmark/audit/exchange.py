@@ -32,8 +32,7 @@ from benchmark.audit.judgement import (
     fewest_guesses,
     judge,
 )
-from benchmark.audit.membership import MISTAKE, MOST, RECORDS, SCORES, of_patients
-from benchmark.core.budget import Guarantee
+from benchmark.audit.membership import MOST, RECORDS, SCORES, of_patients
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 
@@ -102,24 +101,26 @@ def pairs_of_patients(fitted: Patches, others: Patches, *, seed: int) -> Pairs:
     return _ordered(fitted, others, rows(mine, pairs[:, 0]), rows(theirs, pairs[:, 1]), rng)
 
 
-def judged_pairs(pairs: Pairs, scores: Mapping[str, Distances], planned: Guarantee) -> Judgement:
-    """Judge a guarantee's claim for its own unit by guesses on pairs.
+def judged_pairs(
+    pairs: Pairs, scores: Mapping[str, Distances], claim: Claim, *, mistake: float
+) -> Judgement:
+    """Judge a claim by guesses on pairs.
 
     Args:
         pairs: The pairs, at least one.
         scores: The distances of their records from the nearest synthetic patch, by kind.
-        planned: The guarantee.
+        claim: The claim for zeroing out one unit.
+        mistake: The largest probability that a true claim is refuted.
     """
-    many = len(pairs.first_in)
-    claim = Claim.of(planned).exchanged
+    many, exchanged = len(pairs.first_in), claim.exchanged
     nearer = {name: _first_is_nearer(scores[name], many, pairs.each) for name in SCORES}
-    counts = _numbers_of_guesses(many, claim)
+    counts = _numbers_of_guesses(many, exchanged, mistake)
     rules: dict[str, Guesses] = {
         f"the {k} clearest pairs by {name}": _clearest(nearer[name], k)
         for name in SCORES
         for k in counts
     }
-    return judge(claim, rules, pairs.first_in, mistake=MISTAKE)
+    return judge(exchanged, rules, pairs.first_in, mistake=mistake)
 
 
 def _first_is_nearer(distances: Distances, pairs: int, each: int) -> Distances:
@@ -128,9 +129,9 @@ def _first_is_nearer(distances: Distances, pairs: int, each: int) -> Distances:
     return np.asarray(second - first)
 
 
-def _numbers_of_guesses(pairs: int, claim: Claim) -> list[int]:
+def _numbers_of_guesses(pairs: int, claim: Claim, mistake: float) -> list[int]:
     """How many of the clearest pairs are guessed on, fixed by public numbers alone."""
-    fewest = fewest_guesses(pairs, claim, mistake=MISTAKE / (COUNTS * len(SCORES)))
+    fewest = fewest_guesses(pairs, claim, mistake=mistake / (COUNTS * len(SCORES)))
     start = min(pairs, int(np.ceil(SPARE * fewest)))
     return sorted({round(k) for k in np.geomspace(start, pairs, COUNTS)})
 

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from benchmark.audit.bound import chance, lower_bound
 from benchmark.audit.judgement import Claim
-from benchmark.audit.membership import MISTAKE
+from benchmark.audit.membership import MISTAKE, mistake_of
 from benchmark.core.budget import Guarantee, Unit
 from benchmark.core.errors import DataError
 from benchmark.core.forms import Count, Key, Many, Name, Words, at_most, named
@@ -40,34 +40,18 @@ class Attempted(Form):
         return self
 
 
-class FitAudit(Form):
-    """The counts of an attack on one fit.
+class FitTest(Form):
+    """The counts of a test of one claim: of the fit's own unit, or of a patch.
 
     Attributes:
-        format: The version of this form.
-        run: The key of the run.
-        method: ``canaries`` or ``membership``.
         unit: What was guessed.
         candidates: The number of coins, m.
-        samples: How many synthetic patches the attacker saw; 0 for canaries, whose auditor sees the
-            private steps themselves.
         attempts: The rules; for canaries, one.
-        laws: The exact laws that were measured on the fit; none for membership inference.
-        broken: Those that do not hold, with a sentence each.
-        generator: SHA-256 over the files of the generator that drew the samples; ``None`` for
-            canaries, whose file is sealed with the run.
     """
 
-    format: Literal[1]
-    run: Key
-    method: Literal["canaries", "membership"]
     unit: Unit
     candidates: Many
-    samples: Count = 0
     attempts: Annotated[tuple[Attempted, ...], at_most(20, at_least=1)]
-    laws: Annotated[tuple[Name, ...], at_most(20)] = ()
-    broken: Annotated[Mapping[Name, Words], named(20)] = {}
-    generator: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
@@ -77,56 +61,102 @@ class FitAudit(Form):
             raise ValueError("there are more guesses than candidates")
         return self
 
-    def verdict(self, guarantee: Guarantee) -> FitVerdict:
-        """Compute what the guesses prove against the fit's own guarantee.
+    def verdict(self, claim: Claim, mistake: float) -> FitVerdict:
+        """Compute what the guesses prove against a claim.
+
+        Args:
+            claim: The claim.
+            mistake: The largest probability that a true claim is refuted, over all attempts.
+        """
+        each, m, delta = mistake / len(self.attempts), self.candidates, claim.delta
+        at_most = [
+            chance(canaries=m, guesses=r, right=v, epsilon=claim.epsilon, delta=delta)
+            for r, v in ((one.guesses, one.right) for one in self.attempts)
+        ]
+
+        def bound(guesses: int, right: int) -> float:
+            return lower_bound(
+                canaries=m, guesses=guesses, right=right, delta=delta, confidence=1 - each
+            )
+
+        return FitVerdict(
+            claim=claim,
+            candidates=self.candidates,
+            proven=max(bound(one.guesses, one.right) for one in self.attempts),
+            provable=max(bound(one.guesses, one.guesses) for one in self.attempts),
+            confidence=1 - mistake,
+            refuted=min(at_most) < each,
+        )
+
+
+class FitAudit(Form):
+    """The counts of an attack on one fit.
+
+    Attributes:
+        format: The version of this form.
+        run: The key of the run.
+        method: ``canaries`` or ``membership``.
+        samples: How many synthetic patches the attacker saw; 0 for canaries, whose auditor sees the
+            private steps themselves.
+        tests: That of the fit's own unit first.
+        laws: The exact laws that were measured on the fit; none for membership inference.
+        broken: Those that do not hold, with a sentence each.
+        generator: SHA-256 over the files of the generator that drew the samples; ``None`` for
+            canaries, whose file is sealed with the run.
+    """
+
+    format: Literal[1]
+    run: Key
+    method: Literal["canaries", "membership"]
+    samples: Count = 0
+    tests: Annotated[tuple[FitTest, ...], at_most(2, at_least=1)]
+    laws: Annotated[tuple[Name, ...], at_most(20)] = ()
+    broken: Annotated[Mapping[Name, Words], named(20)] = {}
+    generator: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+    @model_validator(mode="after")
+    def _attacks_something(self) -> Self:
+        if not self.tests:
+            raise ValueError("nothing was tested")
+        return self
+
+    def verdicts(self, guarantee: Guarantee) -> list[FitVerdict]:
+        """Compute what each test proves against the fit's own guarantee.
 
         Args:
             guarantee: The guarantee of the fit.
         """
-        claim = Claim.of(guarantee)
-        claim = claim if self.method == "canaries" else claim.exchanged
-        mistake = MISTAKE / len(self.attempts)
-        refuted = any(self._chance(one, claim) < mistake for one in self.attempts)
-        return FitVerdict(
-            claim=claim,
-            proven=max(self._bound(one.guesses, one.right, claim) for one in self.attempts),
-            provable=max(self._bound(one.guesses, one.guesses, claim) for one in self.attempts),
-            confidence=1 - MISTAKE,
-            refuted=refuted or bool(self.broken),
-        )
+        return [
+            test.verdict(self._claim(test, guarantee), self._mistake(test)) for test in self.tests
+        ]
 
-    def _chance(self, one: Attempted, claim: Claim) -> float:
-        """How likely so many right guesses are if the claim is true, at most."""
-        return chance(
-            canaries=self.candidates,
-            guesses=one.guesses,
-            right=one.right,
-            epsilon=claim.epsilon,
-            delta=claim.delta,
-        )
+    def refutes(self, guarantee: Guarantee) -> bool:
+        """Tell whether a claim of a fit's guarantee is refuted, or an exact law is broken."""
+        return bool(self.broken) or any(one.refuted for one in self.verdicts(guarantee))
 
-    def _bound(self, guesses: int, right: int, claim: Claim) -> float:
-        return lower_bound(
-            canaries=self.candidates,
-            guesses=guesses,
-            right=right,
-            delta=claim.delta,
-            confidence=1 - MISTAKE / len(self.attempts),
-        )
+    def _claim(self, test: FitTest, guarantee: Guarantee) -> Claim:
+        of_a_patch = test.unit == "patch"
+        claim = Claim.of_a_patch(guarantee) if of_a_patch else Claim.of(guarantee)
+        return claim if self.method == "canaries" else claim.exchanged
+
+    def _mistake(self, test: FitTest) -> float:
+        return MISTAKE if len(self.tests) == 1 else mistake_of(test.unit, self.tests[0].unit)
 
 
 class FitVerdict(NamedTuple):
-    """What an attack on one fit proves.
+    """What the test of one claim proves.
 
     Attributes:
         claim: What was tested.
+        candidates: The number of coins.
         proven: The largest ε that is refuted, at least 0.
         provable: The largest that could have been.
         confidence: Of the verdict.
-        refuted: Whether the claim is refuted, or an exact law is broken.
+        refuted: Whether the claim is refuted.
     """
 
     claim: Claim
+    candidates: int
     proven: float
     provable: float
     confidence: float

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from benchmark.audit.canaries import CanaryTrial, trial, unreadable, verdict_of, with_canaries
 from benchmark.audit.measuring import measured
-from benchmark.audit.own_fit import FORMAT, Attempted, FitAudit
+from benchmark.audit.own_fit import FORMAT, Attempted, FitAudit, FitTest
 from benchmark.audit.watching import Watch
 from benchmark.core.budget import Guarantee, PublicNumbers
 from benchmark.core.errors import PlugInError
@@ -84,9 +84,13 @@ class Planted:
             format=FORMAT,
             run=self._spec.key,
             method="canaries",
-            unit=self._spec.unit,
-            candidates=said.canaries,
-            attempts=(Attempted(guesses=said.guesses, right=said.right),),
+            tests=(
+                FitTest(
+                    unit=self._spec.unit,
+                    candidates=said.canaries,
+                    attempts=(Attempted(guesses=said.guesses, right=said.right),),
+                ),
+            ),
             laws=tuple(sorted(self._broken)),
             broken={law: why for law, why in self._broken.items() if why},
         )

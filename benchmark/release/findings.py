@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmark.audit.own_fit import FitAudit, audits_of
-from benchmark.audit.own_samples import audit_by_samples
+from benchmark.audit.own_fit import FitAudit, FitVerdict, audits_of
+from benchmark.audit.own_samples import Known, audit_by_samples
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.core.files import write_json
@@ -19,6 +20,7 @@ from benchmark.release.nearest_real import LAWS, nearness
 from benchmark.release.source import Cohort, Source
 from benchmark.release.statement import (
     AuditRecord,
+    AuditTest,
     LedgerEntry,
     LedgerRecord,
     NearestRecord,
@@ -48,12 +50,10 @@ def audited(source: Source, cohort: Cohort, progress: Progress = silent) -> list
     ]
     if kept:
         return kept
-    guarantee = source.result.guarantee
     found = audit_by_samples(
         source.generator,
-        cohort.fitted,
-        cohort.unfitted if guarantee.unit == "patch" else cohort.held_out,
-        guarantee,
+        Known(fitted=cohort.fitted, unfitted=cohort.unfitted, held_out=cohort.held_out),
+        source.result.guarantee,
         run=source.result.run_key,
         seed=source.result.spec.seed,
         progress=progress,
@@ -79,20 +79,27 @@ def audit_record(
         disclose: Whether what was measured on patients may be said. What was measured on canaries
             concerns nobody, and always may.
     """
-    verdicts = [one.verdict(guarantee) for one in audits]
-    first, verdict = audits[0], verdicts[0]
+    first = audits[0]
+    own, *others = first.verdicts(guarantee)
     shown = disclose or first.method == "canaries"
     return AuditRecord(
         method=first.method,
-        unit=first.unit,
-        refuted=any(one.refuted for one in verdicts),
-        candidates=first.candidates,
+        refuted=any(one.refutes(guarantee) for one in audits),
         samples=first.samples,
-        claim=verdict.claim.epsilon,
-        provable=verdict.provable,
-        confidence=verdict.confidence,
-        proven=verdict.proven if shown else None,
+        **_said(own, shown=shown),
+        further=tuple(AuditTest(**_said(one, shown=shown)) for one in others),
     )
+
+
+def _said(verdict: FitVerdict, *, shown: bool) -> dict[str, Any]:
+    return {
+        "unit": verdict.claim.unit,
+        "candidates": verdict.candidates,
+        "claim": verdict.claim.epsilon,
+        "provable": verdict.provable,
+        "confidence": verdict.confidence,
+        "proven": verdict.proven if shown else None,
+    }
 
 
 def nearest_record(cohort: Cohort, synthetic: Patches, *, disclose: bool) -> NearestRecord:

@@ -97,16 +97,12 @@ class LedgerRecord(Form):
     delta: Probability
 
 
-class AuditRecord(Form):
-    """The attack on this very fit.
+class AuditTest(Form):
+    """A test of one claim.
 
     Attributes:
-        method: ``canaries`` that were planted at fit time, or ``membership`` inference from
-            synthetic patches of this generator.
         unit: What was guessed: patches or patients.
-        refuted: Whether the claim was refuted.
         candidates: How many coins were guessed.
-        samples: How many synthetic patches the attacker saw.
         claim: The ε that the attack tests: that of the unit, or twice it where one unit was
             exchanged for another.
         provable: The largest ε that so many candidates can refute.
@@ -115,15 +111,30 @@ class AuditRecord(Form):
             patients and is not disclosed.
     """
 
-    method: Literal["canaries", "membership"]
     unit: Unit
-    refuted: bool
     candidates: Count
-    samples: Count
     claim: Positive
     provable: Positive
     confidence: Share
     proven: Positive | None = None
+
+
+class AuditRecord(AuditTest):
+    """The attack on this very fit; its own fields are those of the test of the fit's unit.
+
+    Attributes:
+        method: ``canaries`` that were planted at fit time, or ``membership`` inference from
+            synthetic patches of this generator.
+        refuted: Whether any claim was refuted.
+        samples: How many synthetic patches the attacker saw; 0 for canaries, whose auditor sees the
+            private steps themselves.
+        further: Tests of other units' claims that follow from the guarantee.
+    """
+
+    method: Literal["canaries", "membership"]
+    refuted: bool
+    samples: Count
+    further: Annotated[tuple[AuditTest, ...], at_most(2)] = ()
 
 
 class NearestRecord(Form):

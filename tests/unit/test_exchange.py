@@ -8,8 +8,8 @@ import pytest
 
 from benchmark.audit.exchange import judged_pairs, pairs_of_patches, pairs_of_patients
 from benchmark.audit.judgement import Claim
-from benchmark.audit.own_fit import Attempted, FitAudit, audits_of
-from benchmark.audit.own_samples import audit_by_samples
+from benchmark.audit.own_fit import Attempted, FitAudit, FitTest, audits_of
+from benchmark.audit.own_samples import Known, audit_by_samples
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import DataError
 from benchmark.core.files import write_json
@@ -59,7 +59,8 @@ def attacked(kind: type[DpSimulator], unit: str, epsilon: float, seed: int = 0) 
         planned,
         FitContext(seed=seed, noise=SeededNoise(seed, "x"), charge=lambda _: None),
     )
-    found = audit_by_samples(made, fitted, cut(100 + seed), planned, run=RUN, seed=seed)
+    known = Known(fitted=fitted, unfitted=cut(100 + seed), held_out=cut(200 + seed))
+    found = audit_by_samples(made, known, planned, run=RUN, seed=seed)
     assert found is not None
     return found
 
@@ -72,15 +73,19 @@ def planned(unit: str, epsilon: float) -> Guarantee:
 
 @pytest.mark.parametrize("unit", ["patch", "patient"])
 def test_a_generator_that_keeps_what_it_saw_is_refuted(unit: str) -> None:
-    verdict = attacked(Keeper, unit, 0.5).verdict(planned(unit, 0.5))
+    found = attacked(Keeper, unit, 0.5)
+    verdict, *others = found.verdicts(planned(unit, 0.5))
+    assert verdict.claim.unit == unit
+    assert len(others) == (unit == "patient")
     assert verdict.refuted
     assert verdict.proven > verdict.claim.epsilon
+    assert found.refutes(planned(unit, 0.5))
 
 
 @pytest.mark.parametrize("unit", ["patch", "patient"])
 def test_an_honest_generator_is_not(unit: str) -> None:
     for seed in range(3):
-        assert not attacked(DpSimulator, unit, 0.5, seed).verdict(planned(unit, 0.5)).refuted
+        assert not attacked(DpSimulator, unit, 0.5, seed).refutes(planned(unit, 0.5))
 
 
 def test_of_each_pair_one_unit_was_fitted_and_which_is_a_fair_coin() -> None:
@@ -119,12 +124,15 @@ def test_a_patch_that_was_fitted_is_never_taken_for_another() -> None:
 
 def test_guesses_without_knowledge_refute_no_claim() -> None:
     """Scores of noise: 400 attacks at the smallest claim, of which 5 % may be wrong."""
-    pairs, said = pairs_of_patches(cut(0), cut(1), seed=0), planned("patch", 0.05)
+    pairs = pairs_of_patches(cut(0), cut(1), seed=0)
+    said = Claim("patch", 0.05, 1e-5)
     rng, wrong = np.random.default_rng(0), 0
     for _ in range(400):
         scores = {kind: rng.random(len(pairs.records)) for kind in ("images", "masks")}
         coins = rng.random(len(pairs.first_in)) < 0.5
-        wrong += judged_pairs(replace(pairs, first_in=coins), scores, said).contradicts
+        wrong += judged_pairs(
+            replace(pairs, first_in=coins), scores, said, mistake=0.05
+        ).contradicts
     assert wrong <= 400 * 0.05 + 10
 
 
@@ -140,17 +148,16 @@ def test_an_edited_audit_is_refused(tmp_path: Path) -> None:
         format=1,
         run=RUN,
         method="membership",
-        unit="patch",
-        candidates=10,
-        attempts=(Attempted(guesses=4, right=4),),
+        tests=(FitTest(unit="patch", candidates=10, attempts=(Attempted(guesses=4, right=4),)),),
     ).as_dict()
     write_json(folder / AUDIT, counts)
     assert audits_of(folder)[0].as_dict() == counts
     for change in (
-        {"candidates": 3},
+        {"tests": [{**counts["tests"][0], "candidates": 3}]},
         {"run": "ba9876543210"},
-        {"attempts": [{"guesses": 4, "right": 5}]},
-        {"attempts": []},
+        {"tests": [{**counts["tests"][0], "attempts": [{"guesses": 4, "right": 5}]}]},
+        {"tests": [{**counts["tests"][0], "attempts": []}]},
+        {"tests": []},
         {"more": 1},
     ):
         write_json(folder / AUDIT, {**counts, **change})
