@@ -55,13 +55,16 @@ class Pairs:
     first_in: NDArray[np.bool_]
 
 
-def pairs_of_patches(fitted: Patches, others: Patches, *, seed: int) -> Pairs:
+def pairs_of_patches(
+    fitted: Patches, others: Patches, *, seed: int, most: int = MOST // 2
+) -> Pairs:
     """Pair fitted patches with others of the same patients.
 
     Args:
         fitted: The patches of the fit.
         others: Patches of the same patients in the same order, cut with another seed.
         seed: Decides pairs and orders.
+        most: The most pairs.
 
     Raises:
         ValueError: If the patches name no patients.
@@ -74,7 +77,7 @@ def pairs_of_patches(fitted: Patches, others: Patches, *, seed: int) -> Pairs:
         for kind in np.intersect1d(mine, theirs[new])
     ]
     found = np.concatenate([*pairs, np.empty((0, 2), np.int64)])
-    found = rng.permutation(found)[: MOST // 2]
+    found = rng.permutation(found)[:most]
     return _ordered(fitted, others, found[:, :1], found[:, 1:], rng)
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.audit.exchange import Pairs, judged_pairs, pairs_of_patches, pairs_of_patients
-from benchmark.audit.judgement import Claim
-from benchmark.audit.membership import MISTAKE, Nearest, mistake_of
+from benchmark.audit.judgement import COUNTS, Claim, number_of_candidates
+from benchmark.audit.membership import MISTAKE, MOST, SCORES, Nearest, mistake_of
 from benchmark.audit.own_fit import FORMAT, Attempted, FitAudit, FitTest
 from benchmark.core.budget import Guarantee
 from benchmark.core.generator import Generator, Progress, drawn, silent
@@ -93,9 +93,12 @@ def _games(known: Known, guarantee: Guarantee, seed: int) -> Iterator[tuple[Clai
         patients = pairs_of_patients(known.fitted, known.held_out, seed=seed)
         if len(patients.first_in):
             yield Claim.of(guarantee), patients
-    patches = pairs_of_patches(known.fitted, known.unfitted, seed=seed)
+    claim = Claim.of_a_patch(guarantee)
+    mistake = mistake_of("patch", guarantee.unit) / (COUNTS * len(SCORES))
+    most = number_of_candidates(MOST // 2, claim.exchanged, mistake=mistake)
+    patches = pairs_of_patches(known.fitted, known.unfitted, seed=seed, most=most)
     if len(patches.first_in):
-        yield Claim.of_a_patch(guarantee), patches
+        yield claim, patches
 
 
 def _mistake(claim: Claim, guarantee: Guarantee, tests: int) -> float:

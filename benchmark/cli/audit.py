@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli import option
+from benchmark.cli.audit_of_run import audit_run
 from benchmark.core.budget import delta_text, epsilon_text, parse_epsilon, proven_text
 from benchmark.core.errors import UsageError
 from benchmark.core.names import unknown
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--generator", metavar="NAME", help="A private generator, or segmenter.")
+@click.option("--epsilon", metavar="E", help="The ε that the fit claims.")
 @click.option(
-    "--generator", required=True, metavar="NAME", help="A private generator, or segmenter."
+    "--run",
+    metavar="RUN",
+    help="Attack the fit that a run keeps, by its patches, and fit nothing; with --data alone.",
 )
-@click.option("--epsilon", required=True, metavar="E", help="The ε that the fit claims.")
 @option.unit("What ε is said to protect.")
 @click.option(
     "--canaries",
@@ -59,6 +63,13 @@ def audit(**options: Any) -> int:
     Patches are held out of the fit and canaries are put in. What is proven follows from how many of
     them are guessed right. The exact laws of the fit's private steps are measured too.
     """
+    if options["run"] is not None:
+        return audit_run(options)
+    if options["generator"] is None or options["epsilon"] is None:
+        raise UsageError(
+            "Expected --generator and --epsilon, for a fit to attack, or --run, for one that is "
+            "there."
+        )
     import torch
     from rich.progress import Progress
 
