@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from angiobench.packages import check_packages
 
 if TYPE_CHECKING:
-    from angiobench.examining import audit, inspect, plan, verify_release
+    from angiobench.examining import audit, inspect, plan
+    from angiobench.releasing import release, verify_release
     from angiobench.results import Answer, Results, load_results
     from angiobench.running import Sweep, run
     from benchmark.core.budget import Budget, Guarantee, PublicNumbers
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from benchmark.core.settings import Settings, Tuned
 
 _HOMES = {
-    "angiobench.examining": ("audit", "inspect", "plan", "verify_release"),
+    "angiobench.examining": ("audit", "inspect", "plan"),
+    "angiobench.releasing": ("release", "verify_release"),
     "angiobench.results": ("Answer", "Results", "load_results"),
     "angiobench.running": ("Sweep", "run"),
     "benchmark.core.budget": ("Budget", "Guarantee", "PublicNumbers"),
@@ -68,6 +70,7 @@ __all__ = [
     "inspect",
     "load_results",
     "plan",
+    "release",
     "run",
     "verify_release",
 ]

@@ -17,7 +17,6 @@ from benchmark.sweep.feasibility import Prospect, prospects, with_preset
 
 if TYPE_CHECKING:
     from benchmark.audit.report import AuditReport as Audited
-    from benchmark.release.verdict import Verdict
 
 
 def plan(
@@ -124,21 +123,3 @@ def audit(
     )
     with one_thread():
         return run_audit(asked, subject, inputs, cache=cache, state=state, progress=lambda *_: None)
-
-
-def verify_release(folder: str | Path, *, key: str | Path | None = None) -> Verdict:
-    """Check a released data set that you received. Nothing in it is trusted.
-
-    Args:
-        folder: The release.
-        key: The owner's public Ed25519 key in PEM; ``None`` to take the one in the release.
-
-    Returns:
-        What does not hold (``faults``), what could not be checked, and whose signature holds.
-
-    Raises:
-        BenchError: If there is no such folder, it is no release, or the key is none.
-    """
-    from benchmark.release.verification import verify_release as verified
-
-    return verified(Path(folder), key=None if key is None else Path(key))

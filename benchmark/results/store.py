@@ -101,22 +101,30 @@ def find(run: str, out: Path) -> Path:
 
 
 def found(run: str, out: Path) -> tuple[Path, Result]:
-    """Find the folder and the result of a finished run by its path or its key.
+    """Find the folder and the result of a finished run by its path, its key or its generator.
 
     Args:
-        run: The path or the key.
+        run: The path; the key; or the name of a generator that has one finished run.
         out: The store's folder.
 
     Raises:
         UsageError: If there is none.
         DataError: If its result is damaged.
     """
-    folders = [Path(run), *out.glob(f"*/{run}")] if "/" not in run else [Path(run)]
+    folders = [Path(run)]
+    if "/" not in run:
+        folders += [*out.glob(f"*/{run}"), *_only_one(out / folder_name(run))]
     for folder in (folder.resolve() for folder in folders):
         if (result := read_result(folder)) is not None:
             return folder, result
     known = ", ".join(sorted(file.parent.name for file in out.glob(f"*/*/{RESULT}"))) or "none"
     raise UsageError(f"{run}: there is no finished run of this name; {out} has: {known}.")
+
+
+def _only_one(generator: Path) -> list[Path]:
+    """The folder of a generator's only finished run; nothing where there are several."""
+    folders = [file.parent for file in generator.glob(f"*/{RESULT}")]
+    return folders if len(folders) == 1 else []
 
 
 def read_result(folder: Path) -> Result | None:
