@@ -86,6 +86,12 @@ def write_tiny_cohort(root: Path, splits: Sequence[str] = SPLITS) -> Path:
 
 
 @pytest.fixture(scope="session")
+def write_cohort() -> Callable[[Path, Sequence[str]], Path]:
+    """Writes a tiny cohort with these splits, one for each patient."""
+    return write_tiny_cohort
+
+
+@pytest.fixture(scope="session")
 def write_tiny_phantoms() -> Callable[[Path], None]:
     """Writes what can stand for the embedded cohort, with its shifted patients."""
 

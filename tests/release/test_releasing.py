@@ -4,13 +4,12 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command import UNTRACKED, UNTRAINED, bench, plug_in
-from conftest import write_tiny_cohort
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from statements import guarantee, statement
@@ -30,13 +29,14 @@ SPLITS = ("train",) * 10 + ("val",) * 2 + ("test",) * 6
 RUN = ["--epsilon", "5", "--unit", "patient", "--data", "cohort", "--no-bookends"]
 RUN += [*UNTRAINED, *UNTRACKED]
 SMALL = ["--licence", "CC-BY-4.0", "--n", "40", "--per-volume", "20"]
+Writer = Callable[[Path, Sequence[str]], Path]
 DOCS = Path(__file__).parents[2] / "docs" / "release.md"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, write_cohort: Writer) -> Path:
     folder = tmp_path_factory.mktemp("release")
-    write_tiny_cohort(folder / "cohort", SPLITS)
+    write_cohort(folder / "cohort", SPLITS)
     return folder
 
 
@@ -75,11 +75,11 @@ def said_in(folder: Path) -> Statement:
 
 
 def test_the_commands_of_the_docs_lead_to_a_verified_release(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_cohort: Writer
 ) -> None:
     """As they stand in the docs, but for the smaller sizes that a test can wait for."""
     monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
-    write_tiny_cohort(tmp_path / "COHORT", SPLITS)
+    write_cohort(tmp_path / "COHORT", SPLITS)
     block = re.search(r"```console\n(.+?)```", DOCS.read_text(), re.DOTALL)
     assert block
     lines = [line.removeprefix("$ bench ") for line in block[1].strip().splitlines()]
@@ -168,14 +168,14 @@ def test_weights_and_a_signature_leave_only_if_they_are_asked_for(
 
 
 def test_canaries_audit_the_very_fit_and_none_is_released(home: Path) -> None:
-    run = ["run", "--generator", "private-selection", "--canaries", "24", *RUN]
+    run = ["run", "--generator", "dp-merf", "--canaries", "24", *RUN]
     assert bench(*run, cwd=home).returncode == 0
-    (folder,) = (home / "runs" / "private-selection").iterdir()
+    (folder,) = (home / "runs" / "dp-merf").iterdir()
     counts = FitAudit.model_validate(read_json(folder / CANARIES))
     assert counts.tests[0].candidates == 24
     assert counts.laws
     assert not counts.broken
-    done = released_to("audited", home, run="private-selection")
+    done = released_to("audited", home, run="dp-merf")
     assert done.returncode == 0, done.stderr
     said = said_in(home / "audited")
     assert said.audit
@@ -187,8 +187,10 @@ def test_canaries_audit_the_very_fit_and_none_is_released(home: Path) -> None:
     shutil.rmtree(folder.parent)
 
 
-def test_nothing_is_released_from_another_cohort_or_none(home: Path, fitted: Path) -> None:
-    write_tiny_cohort(home / "other", SPLITS[1:])
+def test_nothing_is_released_from_another_cohort_or_none(
+    home: Path, fitted: Path, write_cohort: Writer
+) -> None:
+    write_cohort(home / "other", SPLITS[1:])
     said = refused(home, "dp-simulator", *SMALL, "--data", "other")
     assert "this is not the cohort of the run" in said
     assert "name the cohort that it was fitted on with --data" in refused(
@@ -239,28 +241,11 @@ def damage(ledger: Path) -> None:
 
 def test_an_audit_that_refutes_stops_a_release(home: Path, fitted: Path) -> None:
     kept = (fitted / AUDIT).read_bytes() if (fitted / AUDIT).exists() else None
-    sure = FitAudit(
-        format=1,
-        run=fitted.name,
-        method="membership",
-        samples=8192,
-        tests=(
-            FitTest(
-                unit="patient",
-                candidates=400,
-                attempts=(Attempted(guesses=400, right=400),),
-            ),
-        ),
-        generator=sum_of_files(fitted / GENERATOR),
+    counts = FitTest(
+        unit="patient", candidates=1000, attempts=(Attempted(guesses=1000, right=1000),)
     )
-    write_json(
-        fitted / AUDIT,
-        sure.but(
-            tests=(
-                sure.tests[0].but(candidates=4000, attempts=(Attempted(guesses=2000, right=2000),)),
-            )
-        ).as_dict(),
-    )
+    sure = FitAudit(format=1, run=fitted.name, method="canaries", tests=(counts,))
+    write_json(fitted / AUDIT, sure.as_dict())
     try:
         said = refused(home, "dp-simulator", *SMALL, "--data", "cohort")
         assert "The audit refutes the claim" in said
