@@ -554,11 +554,15 @@ def test_of_phantoms_their_number_and_their_digest_are_known(tmp_path: Path) -> 
     assert says(faults(tmp_path / "r", own, **known), "and their digests are others")
 
 
-def test_an_unknown_edition_is_a_fault(folder: Path, honest: Statement) -> None:
-    content = honest.as_dict()
-    content["spec"]["protocol"]["edition"] = "1999-1"
-    put(folder, STATEMENT, text_of(content))
-    assert says(faults(folder), "privacy.json is no statement")
+def test_rules_that_no_run_can_have_are_a_fault(folder: Path, honest: Statement) -> None:
+    for rules, words in (
+        ({"edition": "1999-1"}, "privacy.json is no statement"),
+        ({"spacing_mm": 0.05}, "Expected protocol.spacing_mm to be 0"),
+    ):
+        content = json.loads(text_of(honest.as_dict()))
+        content["spec"]["protocol"].update(rules)
+        put(folder, STATEMENT, text_of(content))
+        assert says(faults(folder), words)
 
 
 # --- The dossier, the signature and the commands --------------------------------------------------
