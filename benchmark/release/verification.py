@@ -132,12 +132,12 @@ def _of_statement(one: _Subject, has_faults: bool) -> tuple[list[str], list[str]
 
 def _of_parts(one: _Subject) -> Iterator[str]:
     yield from of_names(one.files, one.statement)
-    sizes = [*of_samples(one.statement)]
-    yield from sizes or of_volumes(one.files, one.statement, one.progress)
-    yield from of_descriptions(one.files, one.statement)
     try:
+        sizes = [*of_samples(one.statement)]
+        yield from sizes or of_volumes(one.files, one.statement, one.progress)
+        yield from of_descriptions(one.files, one.statement)
         yield from of_claim(one.statement, one.phantoms)
-    except UsageError as error:  # an edition that this suite does not know
+    except UsageError as error:  # the run's rules are none that this suite knows
         yield str(error).rstrip(".")
 
 

@@ -113,6 +113,12 @@ def test_a_release_with_its_generator_holds(folder: Path, honest: Statement) -> 
     assert not says(faults(folder), "generator")
 
 
+def test_weights_that_are_listed_are_there(folder: Path, honest: Statement) -> None:
+    with_weights(folder, honest)
+    shutil.rmtree(folder / "generator")
+    assert says(faults(folder), "generator/settings.json is missing")
+
+
 def not_private(said: Said) -> None:
     said.update(claim="not private", reasons=["the noise was seeded"])
 
@@ -401,6 +407,10 @@ PROMISES: dict[str, tuple[Callable[[Said], object], str]] = {
     "patches in volumes": (of("samples", n=8), "has the shape (32, 32, 3), and not (32, 32, 4)"),
     "patch size": (of("samples", size=16), "have not the size or the spacing"),
     "spacing": (of("samples", spacing_mm=0.5), "have not the size or the spacing"),
+    "huge patches": (
+        lambda c: [c["samples"].update(size=2048), c["spec"]["protocol"].update(patch_size=2048)],
+        "it has volumes of more than 1024 pixels",
+    ),
     "billions": (of("samples", n=10**7, per_volume=1, volumes=10**7), "10000000 volumes"),
     "without a field": (lambda c: c["spec"].pop("sites"), "not written as the suite writes it"),
     "free text": (of(mechanism="x" * 101), "at 'mechanism'"),
@@ -544,11 +554,15 @@ def test_of_phantoms_their_number_and_their_digest_are_known(tmp_path: Path) -> 
     assert says(faults(tmp_path / "r", own, **known), "and their digests are others")
 
 
-def test_an_unknown_edition_is_a_fault(folder: Path, honest: Statement) -> None:
-    content = honest.as_dict()
-    content["spec"]["protocol"]["edition"] = "1999-1"
-    put(folder, STATEMENT, text_of(content))
-    assert says(faults(folder), "privacy.json is no statement")
+def test_rules_that_no_run_can_have_are_a_fault(folder: Path, honest: Statement) -> None:
+    for rules, words in (
+        ({"edition": "1999-1"}, "privacy.json is no statement"),
+        ({"spacing_mm": 0.05}, "Expected protocol.spacing_mm to be 0"),
+    ):
+        content = json.loads(text_of(honest.as_dict()))
+        content["spec"]["protocol"].update(rules)
+        put(folder, STATEMENT, text_of(content))
+        assert says(faults(folder), words)
 
 
 # --- The dossier, the signature and the commands --------------------------------------------------
