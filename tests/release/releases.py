@@ -38,6 +38,8 @@ from benchmark.release.statement import (
     WEIGHTS,
     Statement,
 )
+from benchmark.release.verdict import Verdict
+from benchmark.release.verification import verify_release
 from benchmark.results.provenance import suite
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.sites import Federation, plan_at_site, worst
@@ -45,6 +47,10 @@ from benchmark.sweep.sites import Federation, plan_at_site, worst
 PATIENTS, PATCHES, PER_VOLUME, SIDE = 17, 7, 4, 32
 ACROSS = {"site-1": 8, "site-2": 5, "site-3": 4}
 PRIVATE_DATA = "f" * 16
+Change = Callable[[Path], object]
+Said = dict[str, Any]
+IMAGE, MASK = "imagesTr/synthetic-0001_0000.nii.gz", "labelsTr/synthetic-0001.nii.gz"
+COPY = "sub-0001/anat/sub-0001_desc-synthetic_angio.nii.gz"
 CONSENT = b'{"consent": true}\n'
 
 
@@ -202,3 +208,38 @@ def volume_of(stack: Any, said: Statement, *, descrip: str | None = None, mm: fl
     volume = nib.Nifti1Image(stack, np.diag([mm, mm, 10.0, 1.0]))
     volume.header["descrip"] = (stamp_of(said) if descrip is None else descrip).encode()
     return gzip.compress(volume.to_bytes(), mtime=0)
+
+
+def no_phantoms(version: int) -> Any:
+    raise AssertionError("Nobody needs phantoms for a release of patients.")
+
+
+def checked(folder: Path, **more: Any) -> Verdict:
+    return verify_release(folder, **{"phantoms": no_phantoms, **more})
+
+
+def faults(folder: Path, said: Statement | None = None, **more: Any) -> list[str]:
+    """What is found in a folder, or in the release of a statement."""
+    if said is not None:
+        write(folder, said)
+    return list(checked(folder, **more).faults)
+
+
+def says(found: list[str], words: str) -> bool:
+    return any(words in fault for fault in found)
+
+
+def edited(name: str) -> Change:
+    def change(folder: Path) -> None:
+        put(folder, name, (folder / name).read_bytes() + b" ")
+
+    return change
+
+
+def of(*way: str, **said: Any) -> Callable[[Said], None]:
+    def change(content: Said) -> None:
+        for step in way:
+            content = content[step]
+        content.update(said)
+
+    return change
