@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from benchmark.audit.planting import public_with_canaries
 from benchmark.core.budget import RELATION, Guarantee, PublicNumbers
 from benchmark.core.errors import BenchError, UsageError
 from benchmark.core.federation import federated
@@ -206,7 +207,8 @@ def _counted(spec: RunSpec, phantoms: Inputs) -> dict[str, int]:
     if spec.is_federated:
         groups = split(partition_of(spec), phantoms)
         return {site: len(mine.train) for site, mine in groups.items()}
-    return {WHOLE: len(inputs_of(spec, phantoms).train)}
+    known = _public(spec, len(inputs_of(spec, phantoms).train))
+    return {WHOLE: public_with_canaries(spec, known).patients}
 
 
 def _public(spec: RunSpec, patients: int) -> PublicNumbers:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +68,15 @@ def schema() -> dict[str, Any]:
     return {"title": "A published result of AngioBench", **made}
 
 
-def without_kept(types: Mapping[str, Any]) -> None:
+def without_kept(types: Mapping[str, Any], kept: Mapping[str, Sequence[str]] = KEPT) -> None:
     """Remove the fields that stay with their owner from the types of a schema, in place.
 
     Args:
         types: The ``$defs`` that Pydantic made.
+        kept: The fields by their type.
     """
-    for name, kept in KEPT.items():
-        for field in kept:
+    for name, fields in kept.items():
+        for field in fields:
             del types[name]["properties"][field]
 
 

@@ -32,6 +32,19 @@ def public_with_canaries(spec: RunSpec, public: PublicNumbers) -> PublicNumbers:
     return with_canaries(public, spec.unit, spec.canaries) if spec.canaries else public
 
 
+def people_in(spec: RunSpec, guarantee: Guarantee) -> int:
+    """Count the patients of a fit: the slots of its canaries are nobody's.
+
+    Args:
+        spec: The run.
+        guarantee: Of the fit, or of one of its sites.
+    """
+    alone = PublicNumbers(
+        patients=0, patches_per_patient=guarantee.patches_per_patient, patch_size=1
+    )
+    return guarantee.patients - public_with_canaries(spec, alone).patients
+
+
 class Planted:
     """A run's canaries among its patches, and what the auditor hears of them.
 

@@ -14,16 +14,16 @@ from benchmark.data.layouts.bids_description import IGNORED
 from benchmark.data.layouts.listing import stem
 from benchmark.release.descriptions import SUITE, acknowledgement
 from benchmark.release.licences import find_licence
-from benchmark.release.responsible import responsible_use
-from benchmark.release.statement import CROISSANT, README, Samples, Statement
-from benchmark.release.volumes import (
+from benchmark.release.naming import (
     ENDING,
     IMAGES,
     MASKS,
     PREVIEWS,
-    VolumeFiles,
-    volume_files,
+    VolumeNames,
+    volume_names,
 )
+from benchmark.release.responsible import responsible_use
+from benchmark.release.statement import CROISSANT, README, Samples, Statement
 from benchmark.release.wording import contents, promise, stamp, title
 
 VERSIONS = ("http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0")
@@ -154,16 +154,16 @@ def _volumes(samples: Samples) -> dict[str, Any]:
             _field("mask", "The file of its vessel masks."),
             _field("preview", "The picture of both."),
         ],
-        "data": [_record(files) for files in volume_files(samples)],
+        "data": [_record(files) for files in volume_names(samples)],
     }
 
 
-def _record(files: VolumeFiles) -> dict[str, str]:
+def _record(files: VolumeNames) -> dict[str, str]:
     return {
-        f"{VOLUMES}/volume": stem(files.mask),
-        f"{VOLUMES}/image": files.image.as_posix(),
-        f"{VOLUMES}/mask": files.mask.as_posix(),
-        f"{VOLUMES}/preview": files.preview.as_posix(),
+        f"{VOLUMES}/volume": stem(Path(files.mask)),
+        f"{VOLUMES}/image": files.image,
+        f"{VOLUMES}/mask": files.mask,
+        f"{VOLUMES}/preview": files.preview,
     }
 
 

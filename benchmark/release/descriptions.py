@@ -14,6 +14,15 @@ from benchmark.data.layouts.bids_description import DESCRIPTION, IGNORED
 from benchmark.data.layouts.description import DATASET
 from benchmark.data.layouts.stacks import STACKS, VOLUMES_ARE
 from benchmark.release.licences import find_licence
+from benchmark.release.naming import (
+    ENDING,
+    IMAGE_NAME,
+    IMAGES,
+    MASK_NAME,
+    MASKS,
+    PREVIEWS,
+    volume_names,
+)
 from benchmark.release.readme import readme
 from benchmark.release.statement import (
     CONSENTS,
@@ -26,15 +35,6 @@ from benchmark.release.statement import (
     STATEMENT,
     WEIGHTS,
     Statement,
-)
-from benchmark.release.volumes import (
-    ENDING,
-    IMAGE_NAME,
-    IMAGES,
-    MASK_NAME,
-    MASKS,
-    PREVIEWS,
-    volume_files,
 )
 from benchmark.release.wording import contents, promise, stamp, title
 
@@ -90,7 +90,7 @@ def _description(statement: Statement) -> str:
 
 def _nnunet(statement: Statement) -> dict[str, Any]:
     """Form 2, and form 1's list of cases, which MONAI's ``load_decathlon_datalist`` reads."""
-    files = volume_files(statement.samples)
+    files = volume_names(statement.samples)
     return {
         "name": title(statement),
         "description": _description(statement),
@@ -102,9 +102,7 @@ def _nnunet(statement: Statement) -> dict[str, Any]:
         "numTraining": len(files),
         "file_ending": ENDING,
         VOLUMES_ARE: STACKS,
-        "training": [
-            {"image": one.image.as_posix(), "label": one.mask.as_posix()} for one in files
-        ],
+        "training": [{"image": one.image, "label": one.mask} for one in files],
     }
 
 

@@ -39,7 +39,7 @@ FEWEST_PIXELS = 20
 """Masks with fewer vessel pixels are alike by chance."""
 
 MOST = 2000
-"""How many patches of each group are compared. The fitted patients' are all looked at."""
+"""How many held-out patches are compared. All synthetic and all fitted ones are."""
 
 SIDE, CHUNK = 32, 4096
 """Larger patches are averaged to this side; so many fitted patches are compared at a time."""
@@ -88,7 +88,7 @@ def nearness(synthetic: Patches, fitted: Patches, held_out: Patches, *, seed: in
         synthetic: The patches to be released.
         fitted: The fitted patients' patches.
         held_out: Held-out patients' patches, cut in the same way.
-        seed: Chooses the patches that are compared where there are many.
+        seed: Chooses the held-out patches that are compared where there are many.
 
     Raises:
         DataError: If there is no held-out patch.
@@ -98,14 +98,13 @@ def nearness(synthetic: Patches, fitted: Patches, held_out: Patches, *, seed: in
             "There is no held-out patient, so nobody knows how near strangers come; give some "
             "patients of the cohort the split test in participants.tsv."
         )
-    drawn, strangers = (_some(patches, seed) for patches in (synthetic, held_out))
-    ours, theirs = likeness(drawn, fitted), likeness(strangers, fitted)
+    ours, theirs = likeness(synthetic, fitted), likeness(_some(held_out, seed), fitted)
     figures = {
         f"{name} {kind}": value
         for kind in KINDS
         for name, value in _compared(getattr(ours, kind), getattr(theirs, kind)).items()
     }
-    return Nearness(_holds(figures), len(drawn), figures)
+    return Nearness(_holds(figures), len(synthetic), figures)
 
 
 def _compared(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> dict[str, float]:

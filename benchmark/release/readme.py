@@ -5,8 +5,9 @@ from __future__ import annotations
 from string import Template
 
 from benchmark.release.licences import find_licence
+from benchmark.release.naming import volume_names
 from benchmark.release.statement import Statement
-from benchmark.release.volumes import WHITE, volume_files
+from benchmark.release.volumes import WHITE
 from benchmark.release.wording import contents, promise, stamp, title
 
 _TEXT = Template(
@@ -100,7 +101,7 @@ def readme(statement: Statement) -> str:
     Raises:
         UsageError: For a licence that is not known.
     """
-    first, licence = volume_files(statement.samples)[0], find_licence(statement.licence)
+    first, licence = volume_names(statement.samples)[0], find_licence(statement.licence)
     return _TEXT.substitute(
         title=title(statement),
         stamp=stamp(statement),
@@ -111,6 +112,6 @@ def readme(statement: Statement) -> str:
         created=statement.created,
         promise=promise(statement),
         white=WHITE,
-        image=first.image.as_posix(),
-        mask=first.mask.as_posix(),
+        image=first.image,
+        mask=first.mask,
     )

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from benchmark.audit.canaries import with_canaries
-from benchmark.core.budget import Guarantee, PublicNumbers, epsilon_text
+from benchmark.audit.planting import people_in
+from benchmark.core.budget import Guarantee, epsilon_text
 from benchmark.core.registry import class_of
 from benchmark.release.source import Source
 from benchmark.release.statement import AuditRecord, NearestRecord, ReplayRecord
 from benchmark.results.disclosure import FEWEST
-from benchmark.results.spec import RunSpec
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 
 
@@ -66,7 +65,7 @@ def of_the_run(source: Source) -> Iterator[str]:
                 f"The noise{where} was drawn without a grid, and its low bits tell patients apart "
                 "at any ε; run it again with this version."
             )
-        many = _patients(said, spec)
+        many = people_in(spec, said)
         if said.epsilon and source.result.private_data and many < FEWEST:
             yield (
                 f"The generator was fitted on {many} patients{where}; at least {FEWEST} are "
@@ -105,11 +104,3 @@ def of_the_evidence(
 def _has_float_fault(guarantee: Guarantee) -> bool:
     noised = 0 < guarantee.epsilon < math.inf and not guarantee.is_pure
     return noised and not guarantee.grid
-
-
-def _patients(guarantee: Guarantee, spec: RunSpec) -> int:
-    """How many people were fitted on: the slots of canaries are nobody's."""
-    alone = PublicNumbers(
-        patients=0, patches_per_patient=guarantee.patches_per_patient, patch_size=1
-    )
-    return guarantee.patients - with_canaries(alone, spec.unit, spec.canaries).patients

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from benchmark.core.errors import UsageError
 from benchmark.core.parsers import bytes_in
 from benchmark.core.sums import SUMS, sum_of, sums_text, write_sums
+from benchmark.release.wording import NOT_PRIVATE
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -26,8 +27,6 @@ SIGNATURE, PUBLIC_KEY = f"{SUMS}.sig", f"{SUMS}.pub"
 UNLISTED = (SUMS, SIGNATURE, PUBLIC_KEY)
 """The files that have no checksum: they are made after it, or of it."""
 
-NOT_PRIVATE = "NOT PRIVATE"
-"""What every description in a release without a guarantee says, in these letters."""
 
 NOTE = f"{NOT_PRIVATE}: nothing is promised to the patients behind these files."
 SIGNATURE_BYTES, LARGEST_KEY = 64, 10_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,10 +15,10 @@ from benchmark.core.errors import DataError, UsageError
 from benchmark.core.generator import Generator
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.core.sums import sum_of
 from benchmark.data.cohort import Patient
 from benchmark.data.patching import cached
 from benchmark.data.reading import Reading
+from benchmark.release.seals import digest_of
 from benchmark.results.result import Result
 from benchmark.results.store import GENERATOR, check_files, found
 from benchmark.sweep.inputs import Inputs, Progress, gather
@@ -53,7 +52,7 @@ class Source:
     @cached_property
     def generator_sum(self) -> str:
         """SHA-256 over the names and digests of the generator's files."""
-        return sum_of_files(self.folder / GENERATOR)
+        return digest_of(self.folder / GENERATOR)
 
     @property
     def is_free(self) -> bool:
@@ -90,17 +89,6 @@ def source_of(run: str, out: Path) -> Source:
             "only under a finite ε with the system's noise; run it so, and release that run."
         )
     return Source(folder=folder, result=result)
-
-
-def sum_of_files(folder: Path) -> str:
-    """Return SHA-256 over the names and digests of a folder's files.
-
-    Args:
-        folder: The folder; what lies in folders below it does not count.
-    """
-    files = sorted(file for file in folder.glob("*") if file.is_file())
-    lines = [f"{sum_of(file)}  {file.name}\n" for file in files]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

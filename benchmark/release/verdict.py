@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmark.core.budget import delta_text, epsilon_text
-from benchmark.release.seals import NOT_PRIVATE
 from benchmark.release.statement import Statement
+from benchmark.release.wording import NOT_PRIVATE
 
 SHOWN = 50
 """Faults that are printed; a folder may have one for every file."""

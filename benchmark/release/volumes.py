@@ -13,56 +13,21 @@ import math
 import os
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.patches import Patches
+from benchmark.release.naming import VolumeNames, volume_names
 from benchmark.release.pictures import contact_sheet, preview
 from benchmark.release.statement import SHEET, Samples, Statement
 from benchmark.release.wording import pixel_mm, stamp
-
-IMAGES, MASKS, PREVIEWS = "imagesTr", "labelsTr", "previews"
-CHANNEL = "_0000"
-ENDING = ".nii.gz"
-IMAGE_NAME, MASK_NAME = "desc-synthetic_angio", "desc-vessels_mask"
-"""What BIDS names end with, before the ending."""
 
 WHITE = 4095
 """The value of 1; that of -1 is 0. Scanners store 12 bits, too."""
 
 SLICE_MM = 10.0
-DIGITS = 4
-
-
-class VolumeFiles(NamedTuple):
-    """The files of one volume, relative to the release's folder.
-
-    Attributes:
-        image: nnU-Net's image.
-        mask: nnU-Net's mask.
-        bids_image: The image under its BIDS name.
-        bids_mask: The mask under its BIDS name.
-        preview: The picture.
-    """
-
-    image: Path
-    mask: Path
-    bids_image: Path
-    bids_mask: Path
-    preview: Path
-
-
-def volume_files(samples: Samples) -> list[VolumeFiles]:
-    """Name the files of all volumes, in the order of their patches.
-
-    Args:
-        samples: What the volumes hold.
-    """
-    digits = max(DIGITS, len(str(samples.volumes)))
-    return [_named(f"{number:0{digits}d}") for number in range(1, samples.volumes + 1)]
 
 
 def write_data(folder: Path, patches: Patches, statement: Statement) -> None:
@@ -81,7 +46,7 @@ def write_data(folder: Path, patches: Patches, statement: Statement) -> None:
     """
     samples, text = statement.samples, stamp(statement)
     _check(patches, samples)
-    for number, files in enumerate(volume_files(samples)):
+    for number, files in enumerate(volume_names(samples)):
         rows = slice(number * samples.per_volume, (number + 1) * samples.per_volume)
         held = Patches(images=patches.images[rows], masks=patches.masks[rows])
         _write(folder, files, held, mm=pixel_mm(samples), text=text)
@@ -91,18 +56,6 @@ def write_data(folder: Path, patches: Patches, statement: Statement) -> None:
 def stored(images: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Round intensities in [-1, 1] to whole numbers from 0 to ``WHITE``."""
     return np.rint((images.astype(np.float64) + 1) / 2 * WHITE).astype(np.uint16)
-
-
-def _named(number: str) -> VolumeFiles:
-    case, subject = f"synthetic-{number}", f"sub-{number}"
-    anatomy = Path(subject) / "anat"
-    return VolumeFiles(
-        image=Path(IMAGES) / f"{case}{CHANNEL}{ENDING}",
-        mask=Path(MASKS) / f"{case}{ENDING}",
-        bids_image=anatomy / f"{subject}_{IMAGE_NAME}{ENDING}",
-        bids_mask=anatomy / f"{subject}_{MASK_NAME}{ENDING}",
-        preview=Path(PREVIEWS) / f"{case}.png",
-    )
 
 
 def _check(patches: Patches, samples: Samples) -> None:
@@ -120,7 +73,7 @@ def _check(patches: Patches, samples: Samples) -> None:
         )
 
 
-def _write(folder: Path, files: VolumeFiles, patches: Patches, *, mm: float, text: str) -> None:
+def _write(folder: Path, files: VolumeNames, patches: Patches, *, mm: float, text: str) -> None:
     """One volume's files. A BIDS name is a second name of the same file."""
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)

@@ -24,8 +24,8 @@ from benchmark.core.budget import Guarantee, PublicNumbers
 from benchmark.core.files import plain
 from benchmark.core.registry import generators
 from benchmark.release.checks import remaking
-from benchmark.release.checks.layout import BIDS, IGNORED, NNUNET, SIDECARS, consent_name, names_of
-from benchmark.release.checks.stamps import stamp_of
+from benchmark.release.checks.layout import BIDS, IGNORED, NNUNET, SIDECARS, consent_name
+from benchmark.release.naming import names_of
 from benchmark.release.seals import digest_of, seal
 from benchmark.release.statement import (
     CROISSANT,
@@ -40,6 +40,7 @@ from benchmark.release.statement import (
 )
 from benchmark.release.verdict import Verdict
 from benchmark.release.verification import verify_release
+from benchmark.release.wording import stamp
 from benchmark.results.provenance import suite
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.sites import Federation, plan_at_site, worst
@@ -117,7 +118,7 @@ def changed(said: Statement, change: Callable[[dict[str, Any]], object]) -> Stat
 
 def stand_in(said: Statement, sheet: bytes) -> Mapping[str, bytes]:
     """A dossier and descriptions for tests of everything else."""
-    words = f"{stamp_of(said)} {said.run} {len(sheet)}"
+    words = f"{stamp(said)} {said.run} {len(sheet)}"
     description = {"numTraining": said.samples.volumes, "description": words}
     return {
         DOSSIER: f"<p>{words}</p>".encode(),
@@ -133,7 +134,7 @@ def stand_in(said: Statement, sheet: bytes) -> Mapping[str, bytes]:
 
 def croissant_stand_in(said: Statement, folder: Path) -> dict[str, Any]:
     """Its metadata."""
-    return {"description": stamp_of(said)}
+    return {"description": stamp(said)}
 
 
 def made_by_stand_ins(patch: pytest.MonkeyPatch) -> None:
@@ -151,7 +152,7 @@ def write(folder: Path, said: Statement) -> Path:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    sheet, croissant = png_of(stamp_of(said)), text_of(croissant_stand_in(said, folder))
+    sheet, croissant = png_of(stamp(said)), text_of(croissant_stand_in(said, folder))
     consents = {consent_name(one.site): CONSENT for one in said.sites}
     whole = {STATEMENT: text_of(said.as_dict()), SHEET: sheet, CROISSANT: croissant, **consents}
     for name, content in {**whole, **stand_in(said, sheet)}.items():
@@ -206,7 +207,7 @@ def volume_of(stack: Any, said: Statement, *, descrip: str | None = None, mm: fl
     """A stack as a packed NIfTI file."""
     mm = mm or said.samples.spacing_mm or 1.0
     volume = nib.Nifti1Image(stack, np.diag([mm, mm, 10.0, 1.0]))
-    volume.header["descrip"] = (stamp_of(said) if descrip is None else descrip).encode()
+    volume.header["descrip"] = (stamp(said) if descrip is None else descrip).encode()
     return gzip.compress(volume.to_bytes(), mtime=0)
 
 

@@ -20,7 +20,8 @@ from benchmark.core.folders import state_folder
 from benchmark.core.sums import SUMS, sum_of
 from benchmark.privacy.ledger.ledger import ledger_in
 from benchmark.release.refusals import not_private, of_the_run
-from benchmark.release.source import Source, sum_of_files
+from benchmark.release.seals import digest_of
+from benchmark.release.source import Source
 from benchmark.release.statement import Statement
 from benchmark.results.spec import PlugIn, TunedBy
 from benchmark.results.store import AUDIT, CANARIES, GENERATOR, read_result
@@ -99,7 +100,7 @@ def test_a_release_says_what_the_run_gave(released: Path, fitted: Path) -> None:
     assert said.spec == result.spec
     assert said.is_private
     assert (said.samples.n, said.samples.volumes) == (40, 2)
-    assert said.samples.generator == sum_of_files(fitted / GENERATOR)
+    assert said.samples.generator == digest_of(fitted / GENERATOR)
     assert said.nearest_real
     assert said.nearest_real.disclosed is None
     assert said.audit
@@ -161,7 +162,7 @@ def test_weights_and_a_signature_leave_only_if_they_are_asked_for(
     checked = bench("verify-release", "signed", cwd=home)
     assert checked.returncode == 0, checked.stdout
     assert printed in checked.stdout
-    assert sum_of_files(home / "signed" / "generator") == sum_of_files(fitted / GENERATOR)
+    assert digest_of(home / "signed" / "generator") == digest_of(fitted / GENERATOR)
     assert not {"generator", "SHA256SUMS.sig"} & {file.name for file in released.iterdir()}
     shutil.rmtree(home / "signed")
     (home / "key.pem").unlink()

@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.serialization import (
 from benchmark.core.errors import UsageError
 from benchmark.core.sums import SUMS, read_sums
 from benchmark.release.seals import (
-    NOT_PRIVATE,
     PUBLIC_KEY,
     SIGNATURE,
     digest_of,
@@ -28,6 +27,7 @@ from benchmark.release.seals import (
     seal,
     sign,
 )
+from benchmark.release.wording import NOT_PRIVATE
 
 GNU = shutil.which("sha256sum")
 

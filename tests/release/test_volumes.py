@@ -12,8 +12,9 @@ from release_folders import NOT_PRIVATE, drawn, statement_of, write_release
 from statements import guarantee
 
 from benchmark.core.patches import Patches
+from benchmark.release.naming import volume_names
 from benchmark.release.pictures import LINE_PIXELS, SHOWN, contact_sheet, preview
-from benchmark.release.volumes import SLICE_MM, WHITE, volume_files, write_data
+from benchmark.release.volumes import SLICE_MM, WHITE, write_data
 from benchmark.release.wording import pixel_mm, stamp
 
 DESCRIP_BYTES = 79
@@ -22,7 +23,7 @@ DESCRIP_BYTES = 79
 def read_back(folder: Path, said) -> Patches:
     """The patches of all volumes, as a user of nibabel gets them."""
     images, masks = [], []
-    for files in volume_files(said.samples):
+    for files in volume_names(said.samples):
         stack = nib.load(folder / files.image).get_fdata() / WHITE * 2 - 1
         images.append(np.moveaxis(stack, 2, 0)[:, None])
         masks.append(np.moveaxis(np.asarray(nib.load(folder / files.mask).dataobj), 2, 0)[:, None])
@@ -39,12 +40,12 @@ def test_the_volumes_hold_the_patches_to_a_grey_level(
     found = read_back(tmp_path, said)
     assert np.abs(found.images - patches.images).max() <= 1 / WHITE
     assert np.array_equal(found.masks, patches.masks)
-    assert nib.load(tmp_path / volume_files(said.samples)[-1].image).shape == (32, 32, last)
+    assert nib.load(tmp_path / volume_names(said.samples)[-1].image).shape == (32, 32, last)
 
 
 def test_a_volume_has_twelve_bits_the_spacing_and_slices_far_apart(tmp_path: Path) -> None:
     said = write_release(tmp_path, drawn(3), spacing_mm=0.6)
-    files = volume_files(said.samples)[0]
+    files = volume_names(said.samples)[0]
     image, mask = nib.load(tmp_path / files.image), nib.load(tmp_path / files.mask)
     assert (image.get_data_dtype(), mask.get_data_dtype()) == (np.uint16, np.uint8)
     for one in (image, mask):
@@ -56,7 +57,7 @@ def test_a_volume_has_twelve_bits_the_spacing_and_slices_far_apart(tmp_path: Pat
 def test_a_pixel_size_that_is_not_defined_is_one_in_the_header_and_said(tmp_path: Path) -> None:
     said = write_release(tmp_path, drawn(3), spacing_mm=0.0)
     assert pixel_mm(said.samples) == 1.0
-    image = nib.load(tmp_path / volume_files(said.samples)[0].image)
+    image = nib.load(tmp_path / volume_names(said.samples)[0].image)
     assert image.header.get_zooms()[:2] == (1.0, 1.0)
     for name in ("README.md", "dataset.json", "croissant.json", "dataset_description.json"):
         assert "The pixel size is not defined" in (tmp_path / name).read_text(), name
@@ -85,7 +86,7 @@ def test_no_packed_file_holds_a_time_or_a_name(tmp_path: Path) -> None:
 def test_a_bids_name_is_the_same_file_and_a_copy_where_links_are_not_possible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = volume_files(write_release(tmp_path / "linked", drawn(3)).samples)[0]
+    files = volume_names(write_release(tmp_path / "linked", drawn(3)).samples)[0]
     assert (tmp_path / "linked" / files.image).samefile(tmp_path / "linked" / files.bids_image)
 
     def refused(*_: object) -> None:

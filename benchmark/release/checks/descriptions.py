@@ -12,10 +12,9 @@ from benchmark.release.checks.layout import (
     consent_name,
     is_optional,
     largest,
-    names_of,
 )
-from benchmark.release.checks.stamps import stamp_of
-from benchmark.release.seals import NOT_PRIVATE, combined
+from benchmark.release.naming import names_of
+from benchmark.release.seals import combined
 from benchmark.release.statement import (
     DOSSIER,
     LICENCE,
@@ -24,6 +23,7 @@ from benchmark.release.statement import (
     WEIGHTS,
     Statement,
 )
+from benchmark.release.wording import NOT_PRIVATE, stamp
 from leaderboard.pictures import check_png
 
 MARKED = (README, LICENCE, DOSSIER, *DESCRIPTIONS)
@@ -77,7 +77,7 @@ def _of_marks(files: Received, said: Statement) -> Iterator[str]:
 
 
 def _of_pictures(files: Received, said: Statement) -> Iterator[str]:
-    words = PNG_KEY + b"\0" + stamp_of(said).encode()
+    words = PNG_KEY + b"\0" + stamp(said).encode()
     volumes = range(1, min(said.samples.volumes, len(files.digests)) + 1)
     for name in (SHEET, *(names_of(said.samples, number).preview for number in volumes)):
         if not files.has(name):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple
 
 from benchmark.core.addresses import folder_name
 from benchmark.core.sums import SUMS
+from benchmark.release.naming import names_of
 from benchmark.release.seals import LARGEST_KEY, PUBLIC_KEY, SIGNATURE, SIGNATURE_BYTES
 from benchmark.release.statement import (
     CONSENTS,
@@ -39,9 +39,6 @@ ALWAYS = (STATEMENT, *DESCRIPTIONS, IGNORED, README, LICENCE, SHEET, DOSSIER, DO
 """The files that every release has, beside its volumes and its checksums."""
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-DIGITS = 4
-"""The fewest digits of a volume's number in its name."""
-
 _PART = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
 _NUMBER = r"\d{4,7}"
 LARGEST = {
@@ -64,24 +61,6 @@ LARGEST = {
 _FORMS = [(re.compile(form, re.ASCII), most) for form, most in LARGEST.items()]
 
 
-class VolumeNames(NamedTuple):
-    """The files of one volume.
-
-    Attributes:
-        image: nnU-Net's.
-        mask: nnU-Net's.
-        bids_image: The same file under its BIDS name.
-        bids_mask: The same.
-        preview: The picture.
-    """
-
-    image: str
-    mask: str
-    bids_image: str
-    bids_mask: str
-    preview: str
-
-
 def largest(name: str) -> int | None:
     """Return the most bytes of a release's file; ``None`` if no release has one of that name.
 
@@ -98,25 +77,6 @@ def largest(name: str) -> int | None:
 def volumes_of(samples: Samples) -> int:
     """Return how many volumes hold so many patches."""
     return math.ceil(samples.n / samples.per_volume)
-
-
-def names_of(samples: Samples, number: int) -> VolumeNames:
-    """Name the files of a volume.
-
-    Args:
-        samples: What the volumes hold.
-        number: The volume's, from 1.
-    """
-    digits = max(DIGITS, len(str(samples.volumes)))
-    said = f"{number:0{digits}d}"
-    anatomy = f"sub-{said}/anat/sub-{said}_desc"
-    return VolumeNames(
-        image=f"imagesTr/synthetic-{said}_0000.nii.gz",
-        mask=f"labelsTr/synthetic-{said}.nii.gz",
-        bids_image=f"{anatomy}-synthetic_angio.nii.gz",
-        bids_mask=f"{anatomy}-vessels_mask.nii.gz",
-        preview=f"previews/synthetic-{said}.png",
-    )
 
 
 def consent_name(site: str) -> str:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmark.audit.planting import people_in
 from benchmark.core.errors import BenchError
 from benchmark.release.statement import AuditRecord, Statement
 from benchmark.results.tuned_settings import NOT_ACCOUNTED, PRIVATE
@@ -139,6 +140,7 @@ def _of_copies(said: Statement) -> Iterator[str]:
     if found is None or not found.passed:
         yield "it claims to be private, and was not found to be free of copies of patients"
         return
-    fitted = sum(one.guarantee.patients for one in said.sites) or said.guarantee.patients
+    held = [*said.guarantees.values()] or [said.guarantee]
+    fitted = sum(people_in(said.spec, one) for one in held)
     if found.samples < said.samples.n or found.fitted < fitted:
         yield "its search for copies did not compare all patches with all fitted patients"

@@ -18,9 +18,10 @@ import numpy as np
 
 from benchmark.core.protocol import NATIVE, spacing_of
 from benchmark.release.checks.files import Received
-from benchmark.release.checks.layout import names_of, volumes_of
-from benchmark.release.checks.stamps import stamp_of
+from benchmark.release.checks.layout import volumes_of
+from benchmark.release.naming import names_of
 from benchmark.release.statement import Samples, Statement
+from benchmark.release.wording import stamp
 from benchmark.sweep.inputs import Progress
 
 WHITE = 4095
@@ -79,11 +80,11 @@ def of_volumes(files: Received, statement: Statement, progress: Progress) -> Ite
         statement: The release's, of which ``of_samples`` found nothing.
         progress: Called for every volume.
     """
-    samples, stamp = statement.samples, stamp_of(statement)
+    samples, words = statement.samples, stamp(statement)
     whole = volumes_of(samples)
     for number in range(1, min(whole, len(files.digests)) + 1):
         names = names_of(samples, number)
-        image, mask = _due(samples, number, stamp)
+        image, mask = _due(samples, number, words)
         for name, due in ((names.image, image), (names.mask, mask)):
             if files.has(name) and (fault := fault_of(files.folder / name, due)):
                 yield f"{name} {fault}"
@@ -108,7 +109,7 @@ def fault_of(file: Path, due: Due) -> str:
         return "is damaged, or no gzip file"
 
 
-def _due(samples: Samples, number: int, stamp: str) -> tuple[Due, Due]:
+def _due(samples: Samples, number: int, words: str) -> tuple[Due, Due]:
     """What the image and the mask of a volume must hold."""
     slices = min(samples.per_volume, samples.n - (number - 1) * samples.per_volume)
     image = Due(
@@ -116,7 +117,7 @@ def _due(samples: Samples, number: int, stamp: str) -> tuple[Due, Due]:
         dtype="uint16",
         most=WHITE,
         mm=UNDEFINED_MM if samples.spacing_mm == NATIVE else samples.spacing_mm,
-        stamp=stamp,
+        stamp=words,
     )
     return image, image._replace(dtype="uint8", most=1)
 
