@@ -25,11 +25,14 @@ from benchmark.core.protocol import spacing_of
 from benchmark.core.sums import SUMS, sum_of
 from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.privacy.ledger.ledger import ledger_in
+from benchmark.release.checks.remaking import DRAWING
 from benchmark.release.consent import consents_of, site_records, today
-from benchmark.release.croissant import croissant
-from benchmark.release.descriptions import write_descriptions
-from benchmark.release.dossier import dossier_html
-from benchmark.release.dossier_pdf import dossier_pdf
+from benchmark.release.contents.croissant import croissant
+from benchmark.release.contents.descriptions import write_descriptions
+from benchmark.release.contents.licences import find_licence
+from benchmark.release.contents.volumes import write_data
+from benchmark.release.dossier.page import dossier_html
+from benchmark.release.dossier.pdf import dossier_pdf
 from benchmark.release.findings import (
     audit_record,
     audited,
@@ -37,7 +40,6 @@ from benchmark.release.findings import (
     nearest_record,
     replayed,
 )
-from benchmark.release.licences import find_licence
 from benchmark.release.refusals import not_private, of_the_evidence, of_the_run
 from benchmark.release.seals import seal, sign
 from benchmark.release.source import Cohort, Source, cohort_of, source_of
@@ -54,14 +56,16 @@ from benchmark.release.statement import (
 )
 from benchmark.release.utility import utility_of
 from benchmark.release.verification import verify_release
-from benchmark.release.volumes import write_data
 from benchmark.release.without_canaries import without_canaries
 from benchmark.results.provenance import suite
 from benchmark.results.store import GENERATOR
 from benchmark.sweep.inputs import Progress
 
 FORMAT, PER_VOLUME, PATCHES = 1, 100, 2000
-LIBRARIES = ("angiobench", "numpy", "torch", "dp-accounting", "opacus")
+LIBRARIES = (
+    *("angiobench", "numpy", "torch", "dp-accounting", "opacus"),
+    *DRAWING,
+)
 PARTIAL = ".partial-release-"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from dossiers import KINDS, sheet
 
-from benchmark.release.dossier import dossier_html
+from benchmark.release.dossier.page import dossier_html
 
 pytestmark = pytest.mark.browser
 

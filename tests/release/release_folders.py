@@ -11,10 +11,10 @@ from statements import SUM, statement
 from benchmark.core.files import write_json
 from benchmark.core.patches import Patches
 from benchmark.core.sums import write_sums
-from benchmark.release.croissant import croissant
-from benchmark.release.descriptions import write_descriptions
+from benchmark.release.contents.croissant import croissant
+from benchmark.release.contents.descriptions import write_descriptions
+from benchmark.release.contents.volumes import write_data
 from benchmark.release.statement import CROISSANT, STATEMENT, Statement
-from benchmark.release.volumes import write_data
 from generators.simulator import Simulator, SimulatorParams
 
 NOT_PRIVATE = {"claim": "not private", "reasons": ("The noise was seeded.",)}

@@ -81,7 +81,13 @@ def released(**changes: Any) -> Statement:
         "run": spec.key,
         "spec": plain(spec.as_dict()),
         "guarantee": plain(guarantee.as_dict()),
-        "audit": {**ours["audit"], "claim": plain(2 * guarantee.epsilon_patient)},
+        "audit": {
+            **ours["audit"],
+            "claim": plain(2 * guarantee.epsilon_patient),
+            "further": [
+                {**ours["audit"]["further"][0], "claim": plain(2 * guarantee.epsilon_patch)}
+            ],
+        },
         "nearest_real": {**ours["nearest_real"], "samples": PATCHES, "fitted": PATIENTS},
         "samples": {
             **ours["samples"],

@@ -87,7 +87,16 @@ def statement(**changes: Any) -> Statement:
             "samples": 8192,
             "claim": 3.9998,
             "provable": 1.4,
-            "confidence": 0.95,
+            "confidence": 0.96,
+            "further": [
+                {
+                    "unit": "patch",
+                    "candidates": 1000,
+                    "claim": 3.9998,
+                    "provable": 2.5,
+                    "confidence": 0.99,
+                }
+            ],
         },
         "nearest_real": {
             "passed": True,

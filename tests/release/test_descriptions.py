@@ -12,9 +12,9 @@ from release_folders import NOT_PRIVATE, drawn, statement_of, write_release
 from statements import guarantee
 
 from benchmark.core.errors import UsageError
-from benchmark.release.descriptions import write_descriptions
-from benchmark.release.licences import LICENCES, find_licence
-from benchmark.release.volumes import WHITE
+from benchmark.release.contents.descriptions import write_descriptions
+from benchmark.release.contents.licences import LICENCES, find_licence
+from benchmark.release.contents.volumes import WHITE
 from benchmark.release.wording import contents, promise
 
 KEYS = ("image", "label")

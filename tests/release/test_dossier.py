@@ -21,12 +21,12 @@ from statements import statement
 
 from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.core.errors import UsageError
-from benchmark.release.belief import Curve, belief_after, curve, percent, references
-from benchmark.release.dossier import document_of, dossier_html
-from benchmark.release.dossier_pdf import dossier_pdf
-from benchmark.release.phrases import TEXTS, Phrases, languages
+from benchmark.release.dossier.belief import Curve, belief_after, curve, percent, references
+from benchmark.release.dossier.page import document_of, dossier_html
+from benchmark.release.dossier.pdf import dossier_pdf
+from benchmark.release.dossier.phrases import TEXTS, Phrases, languages
+from benchmark.release.dossier.worth import compared
 from benchmark.release.statement import Statement, UtilityRow
-from benchmark.release.worth import compared
 
 SAY = Phrases.of("en")
 FOOT = r"Privacy dossier · Release .{,90} page \d of \d$"
@@ -103,8 +103,10 @@ def test_every_number_that_matters_is_told(kind: str) -> None:
     if one.ledger:
         due += [epsilon_text(one.ledger.after), one.ledger.entries[0].hash[:12]]
     if one.audit:
-        due += [f"{one.audit.candidates:,}", f"{one.audit.samples:,}", f"{one.audit.provable:.2f}"]
-        due += [epsilon_text(one.audit.claim)]
+        for test in (one.audit, *one.audit.further):
+            due += [f"{test.candidates:,}", f"{test.provable:.2f}", epsilon_text(test.claim)]
+        if one.audit.method == "membership":
+            due += [f"{one.audit.samples:,}"]
     for site in one.sites:
         due += [site.site, epsilon_text(site.guarantee.epsilon_patient), site.consent[:12]]
     for scored in one.utility:
@@ -122,8 +124,8 @@ def test_a_dossier_has_at_most_four_pages(kind: str) -> None:
 
 def test_the_same_release_has_the_same_dossier_in_another_process() -> None:
     command = (
-        "import hashlib; from dossiers import *; from benchmark.release.dossier import *;"
-        "from benchmark.release.dossier_pdf import *; one, image = KINDS['disclosed'], sheet();"
+        "import hashlib; from dossiers import *; from benchmark.release.dossier.page import *;"
+        "from benchmark.release.dossier.pdf import *; one, image = KINDS['disclosed'], sheet();"
         "both = dossier_html(one, image).encode() + dossier_pdf(one, image);"
         "print(hashlib.sha256(both).hexdigest())"
     )

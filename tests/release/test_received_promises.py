@@ -39,16 +39,26 @@ def without(name: str) -> Callable[[Said], None]:
     return lambda content: content.update({name: None})
 
 
+def of_further(**changes: object) -> Callable[[Said], None]:
+    return lambda content: content["audit"]["further"][0].update(changes)
+
+
 PROMISES: dict[str, tuple[Callable[[Said], object], str]] = {
     "run": (of(run="0" * 12), "its run is 000000000000, and its spec's key is"),
     "ε": (
         lambda c: [
             c["guarantee"].update(epsilon=1.0, epsilon_patient=1.0),
-            c["audit"].update(claim=2.0),
+            c["audit"].update(claim=2.0, further=[]),
         ],
         "epsilon is 1.0, and its mechanism's",
     ),
-    "ε of a patch": (of("guarantee", epsilon_patch=0.1), "epsilon_patch is 0.1"),
+    "ε of a patch": (
+        lambda c: [
+            c["guarantee"].update(epsilon_patch=0.1),
+            c["audit"].update(further=[]),
+        ],
+        "epsilon_patch is 0.1",
+    ),
     "σ": (of("guarantee", noise_multiplier=1.0), "its mechanism's numbers give"),
     "σ and steps": (of("guarantee", clip_norm=1.0, sensitivity=1.0), "is not the one that its se"),
     "relation": (of("guarantee", relation="add-one"), "is for other neighbours than zero-out"),
@@ -60,6 +70,8 @@ PROMISES: dict[str, tuple[Callable[[Said], object], str]] = {
     "refuted": (of("audit", refuted=True), "its own audit refutes it"),
     "proven": (of("audit", proven=50.0), "its own audit refutes it"),
     "another attack": (of("audit", claim=99.0), "its audit attacks ε = 99"),
+    "another further attack": (of_further(claim=98.0), "its audit attacks ε = 98"),
+    "further proven": (of_further(proven=50.0), "its own audit refutes it"),
     "not searched": (without("nearest_real"), "free of copies of patients"),
     "copies": (of("nearest_real", passed=False), "free of copies of patients"),
     "few patches": (of("nearest_real", samples=6), "did not compare all patches"),

@@ -12,9 +12,9 @@ from release_folders import NOT_PRIVATE, drawn, statement_of, write_release
 from statements import guarantee
 
 from benchmark.core.patches import Patches
+from benchmark.release.contents.pictures import LINE_PIXELS, SHOWN, contact_sheet, preview
+from benchmark.release.contents.volumes import SLICE_MM, WHITE, write_data
 from benchmark.release.naming import volume_names
-from benchmark.release.pictures import LINE_PIXELS, SHOWN, contact_sheet, preview
-from benchmark.release.volumes import SLICE_MM, WHITE, write_data
 from benchmark.release.wording import pixel_mm, stamp
 
 DESCRIP_BYTES = 79

@@ -14,11 +14,11 @@ from benchmark.release.seals import seal
 from benchmark.release.statement import CROISSANT, DOSSIER, DOSSIER_PDF, SHEET, STATEMENT
 from benchmark.release.verification import verify_release
 
-volumes: Any = pytest.importorskip("benchmark.release.volumes")
-descriptions: Any = pytest.importorskip("benchmark.release.descriptions")
-metadata: Any = pytest.importorskip("benchmark.release.croissant")
-dossier: Any = pytest.importorskip("benchmark.release.dossier")
-dossier_pdf: Any = pytest.importorskip("benchmark.release.dossier_pdf")
+volumes: Any = pytest.importorskip("benchmark.release.contents.volumes")
+descriptions: Any = pytest.importorskip("benchmark.release.contents.descriptions")
+metadata: Any = pytest.importorskip("benchmark.release.contents.croissant")
+dossier: Any = pytest.importorskip("benchmark.release.dossier.page")
+dossier_pdf: Any = pytest.importorskip("benchmark.release.dossier.pdf")
 
 SAID = released()
 

@@ -11,9 +11,10 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmark.audit.judgement import Claim
 from benchmark.audit.planting import people_in
 from benchmark.core.errors import BenchError
-from benchmark.release.statement import AuditRecord, Statement
+from benchmark.release.statement import AuditTest, Statement
 from benchmark.results.tuned_settings import NOT_ACCOUNTED, PRIVATE
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cache import same
@@ -121,17 +122,22 @@ def _of_audit(said: Statement) -> Iterator[str]:
     audit = said.audit
     if audit is None:
         yield "it claims to be private, and nobody attacked it"
-    elif audit.refuted or (audit.proven or 0.0) > audit.claim:
+        return
+    tests = (audit, *audit.further)
+    if audit.refuted or any((one.proven or 0.0) > one.claim for one in tests):
         yield "it claims to be private, and its own audit refutes it"
-    elif not _is_attacked(said, audit):
-        yield f"its audit attacks ε = {audit.claim:g}, which is not what it claims"
+    for one in tests:
+        if not _is_attacked(said, one):
+            yield f"its audit attacks ε = {one.claim:g}, which is not what it claims"
 
 
-def _is_attacked(said: Statement, audit: AuditRecord) -> bool:
-    """Whether an audit's claim is the ε of its unit, or twice it for an exchange of two units."""
+def _is_attacked(said: Statement, test: AuditTest) -> bool:
+    """Whether a test's claim is the ε of its unit, or twice it for an exchange of two units."""
     held = said.guarantee
-    epsilon = held.epsilon_patch if audit.unit == "patch" else held.epsilon_patient
-    return epsilon is not None and any(same(audit.claim, k * epsilon) for k in (1, 2))
+    claim = Claim.of_a_patch(held) if test.unit == "patch" else Claim.of(held)
+    if test.unit != claim.unit:
+        return False
+    return any(same(test.claim, k * claim.epsilon) for k in (1, 2))
 
 
 def _of_copies(said: Statement) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +19,9 @@ from benchmark.release.checks.layout import TEXTS
 from benchmark.release.seals import UNLISTED
 from benchmark.release.statement import CROISSANT, DOSSIER, DOSSIER_PDF, SHEET, Statement
 from benchmark.results.provenance import UNKNOWN, suite
+
+DRAWING = ("fpdf2", "fonttools", "matplotlib", "pillow", "jinja2")
+"""The libraries that decide the bytes of pages: the writers, and the fonts."""
 
 
 def of_remade(files: Received, said: Statement) -> tuple[list[str], list[str]]:
@@ -33,6 +37,8 @@ def of_remade(files: Received, said: Statement) -> tuple[list[str], list[str]]:
     if not _is_of_this_suite(said):
         by = f"as they are by another version ({said.suite.version})"
         return [], [f"the dossier and the descriptions, {by}"]
+    if other := [name for name in DRAWING if said.versions.get(name) not in (None, version(name))]:
+        return [], [f"the dossier and the descriptions, as {', '.join(other)} differs here"]
     try:
         return [*_differences(files, said)], []
     except Exception as error:  # the statement and the sheet are a stranger's
@@ -46,9 +52,9 @@ def remade(said: Statement, sheet: bytes) -> Mapping[str, bytes]:
         said: The statement.
         sheet: The contact sheet's PNG.
     """
-    html = _maker("benchmark.release.dossier", "dossier_html")
-    pdf = _maker("benchmark.release.dossier_pdf", "dossier_pdf")
-    describe = _maker("benchmark.release.descriptions", "write_descriptions")
+    html = _maker("benchmark.release.dossier.page", "dossier_html")
+    pdf = _maker("benchmark.release.dossier.pdf", "dossier_pdf")
+    describe = _maker("benchmark.release.contents.descriptions", "write_descriptions")
     with TemporaryDirectory() as made:
         describe(Path(made), said)
         texts = {name: (Path(made) / name).read_bytes() for name in TEXTS}
@@ -62,7 +68,7 @@ def remade_croissant(said: Statement, folder: Path) -> dict[str, Any]:
         said: The statement.
         folder: The release, whose checksums they hold.
     """
-    made: dict[str, Any] = _maker("benchmark.release.croissant", "croissant")(said, folder)
+    made: dict[str, Any] = _maker("benchmark.release.contents.croissant", "croissant")(said, folder)
     listed = [one for one in made["distribution"] if one.get("name") not in UNLISTED]
     return {**made, "distribution": listed}
 

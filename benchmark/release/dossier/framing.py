@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmark.release.document import Blank, Bullets, Paragraph, Section, Table, Tone
-from benchmark.release.phrases import Phrases, number
+from benchmark.release.dossier.document import Blank, Bullets, Paragraph, Section, Table, Tone
+from benchmark.release.dossier.phrases import Phrases, number
 from benchmark.release.statement import STATEMENT, Statement
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 

@@ -15,9 +15,9 @@ from fpdf import FPDF
 from fpdf.enums import MethodReturnValue
 from PIL import Image
 
-from benchmark.release.belief import Curve
-from benchmark.release.chart import TICKS
-from benchmark.release.document import Picture, Table, Tone, Warned
+from benchmark.release.dossier.belief import Curve
+from benchmark.release.dossier.chart import TICKS
+from benchmark.release.dossier.document import Picture, Table, Tone, Warned
 
 Colour = tuple[int, int, int]
 FRONT, SOFT, LINE = (27, 31, 36), (87, 96, 106), (208, 215, 222)

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.patches import Patches
+from benchmark.release.contents.pictures import contact_sheet, preview
 from benchmark.release.naming import VolumeNames, volume_names
-from benchmark.release.pictures import contact_sheet, preview
 from benchmark.release.statement import SHEET, Samples, Statement
 from benchmark.release.wording import pixel_mm, stamp
 

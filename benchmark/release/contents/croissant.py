@@ -12,8 +12,9 @@ from typing import Any
 from benchmark.core.sums import SUMS
 from benchmark.data.layouts.bids_description import IGNORED
 from benchmark.data.layouts.listing import stem
-from benchmark.release.descriptions import SUITE, acknowledgement
-from benchmark.release.licences import find_licence
+from benchmark.release.contents.descriptions import SUITE, acknowledgement
+from benchmark.release.contents.licences import find_licence
+from benchmark.release.contents.responsible import responsible_use
 from benchmark.release.naming import (
     ENDING,
     IMAGES,
@@ -22,7 +23,6 @@ from benchmark.release.naming import (
     VolumeNames,
     volume_names,
 )
-from benchmark.release.responsible import responsible_use
 from benchmark.release.statement import CROISSANT, README, Samples, Statement
 from benchmark.release.wording import contents, promise, stamp, title
 

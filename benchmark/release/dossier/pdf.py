@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from benchmark.release.document import (
+from benchmark.release.dossier.document import (
     Beside,
     Blank,
     Bullets,
@@ -16,9 +16,9 @@ from benchmark.release.document import (
     Single,
     Table,
 )
-from benchmark.release.dossier import document_of
-from benchmark.release.paper import BLUE, BODY, CHART, LINE, SMALL, SOFT, TONES, Paper
-from benchmark.release.phrases import Phrases
+from benchmark.release.dossier.page import document_of
+from benchmark.release.dossier.paper import BLUE, BODY, CHART, LINE, SMALL, SOFT, TONES, Paper
+from benchmark.release.dossier.phrases import Phrases
 from benchmark.release.statement import Statement
 
 MAKER = "AngioBench"

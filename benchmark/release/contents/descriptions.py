@@ -13,7 +13,8 @@ from benchmark.core.sums import SUMS
 from benchmark.data.layouts.bids_description import DESCRIPTION, IGNORED
 from benchmark.data.layouts.description import DATASET
 from benchmark.data.layouts.stacks import STACKS, VOLUMES_ARE
-from benchmark.release.licences import find_licence
+from benchmark.release.contents.licences import find_licence
+from benchmark.release.contents.readme import readme
 from benchmark.release.naming import (
     ENDING,
     IMAGE_NAME,
@@ -23,7 +24,6 @@ from benchmark.release.naming import (
     PREVIEWS,
     volume_names,
 )
-from benchmark.release.readme import readme
 from benchmark.release.statement import (
     CONSENTS,
     CROISSANT,

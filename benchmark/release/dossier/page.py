@@ -13,14 +13,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from benchmark.release.chart import svg
-from benchmark.release.claims import folder, opening, people, promise, warning
-from benchmark.release.document import Document
-from benchmark.release.evidence import audit, ledger, nearest, replay
-from benchmark.release.framing import approval, citation, limits, standards
-from benchmark.release.phrases import SECTIONS, Phrases
+from benchmark.release.dossier.chart import svg
+from benchmark.release.dossier.claims import folder, opening, people, promise, warning
+from benchmark.release.dossier.document import Document
+from benchmark.release.dossier.evidence import audit, ledger, nearest, replay
+from benchmark.release.dossier.framing import approval, citation, limits, standards
+from benchmark.release.dossier.phrases import SECTIONS, Phrases
+from benchmark.release.dossier.worth import utility
 from benchmark.release.statement import Statement
-from benchmark.release.worth import utility
 
 HERE = Path(__file__).parent
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from string import Template
 
-from benchmark.release.licences import find_licence
+from benchmark.release.contents.licences import find_licence
+from benchmark.release.contents.volumes import WHITE
 from benchmark.release.naming import volume_names
 from benchmark.release.statement import Statement
-from benchmark.release.volumes import WHITE
 from benchmark.release.wording import contents, promise, stamp, title
 
 _TEXT = Template(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from benchmark.release.contents.volumes import WHITE
 from benchmark.release.statement import Statement
-from benchmark.release.volumes import WHITE
 from benchmark.release.wording import INDEPENDENT, promise
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from benchmark.release.belief import Curve
-from benchmark.release.document import Picture
+from benchmark.release.dossier.belief import Curve
+from benchmark.release.dossier.document import Picture
 
 WIDTH, HEIGHT = 420.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 12.0, 10.0, 48.0

@@ -6,12 +6,21 @@ from collections.abc import Iterator, Sequence
 
 from benchmark.core.bounds import shortened
 from benchmark.core.budget import delta_text, epsilon_text, proven_text
-from benchmark.release.claims import unit_name
-from benchmark.release.document import Beside, Bullets, Paragraph, Part, Section, Single, Table
-from benchmark.release.phrases import Phrases, number, tidy
+from benchmark.release.dossier.claims import unit_name
+from benchmark.release.dossier.document import (
+    Beside,
+    Bullets,
+    Paragraph,
+    Part,
+    Section,
+    Single,
+    Table,
+)
+from benchmark.release.dossier.phrases import Phrases, number, tidy
 from benchmark.release.statement import (
     STATEMENT,
     AuditRecord,
+    AuditTest,
     LedgerRecord,
     NearestRecord,
     SiteRecord,
@@ -126,18 +135,27 @@ def _attack(tried: AuditRecord, statement: Statement, say: Phrases) -> Iterator[
     own = guarantee.epsilon_patient if tried.unit == "patient" else guarantee.epsilon_patch
     if own and tried.claim > DOUBLED * own:
         yield say("audit.exchanged", unit=unit_name(tried.unit, say))
+    if tried.further:
+        yield say("audit.further")
 
 
 def _attack_table(tried: AuditRecord, say: Phrases) -> Table:
-    proven = say("audit.hidden") if tried.proven is None else proven_text(tried.proven)
-    told = {
-        "claim": epsilon_text(tried.claim),
-        "provable": proven_text(tried.provable),
+    told = [_tested(one, say) for one in (tried, *tried.further)]
+    head = tuple(say(f"audit.{name}") for name in told[0])
+    rows = tuple(tuple(row.values()) for row in told)
+    return Table(say("audit.caption"), head, rows, (2, 3, 4, 3, 2))
+
+
+def _tested(one: AuditTest, say: Phrases) -> dict[str, str]:
+    """A row of the table, by its columns."""
+    proven = say("audit.hidden") if one.proven is None else proven_text(one.proven)
+    return {
+        "guessed": f"{one.candidates:,} × {unit_name(one.unit, say)}",
+        "claim": epsilon_text(one.claim),
+        "provable": proven_text(one.provable),
         "proven": proven,
-        "confidence": f"{100 * tried.confidence:g} %",
+        "confidence": f"{100 * one.confidence:g} %",
     }
-    head = tuple(say(f"audit.{name}") for name in told)
-    return Table(say("audit.caption"), head, (tuple(told.values()),), (3, 4, 3, 2))
 
 
 def _strength(tried: AuditRecord, is_private: bool, say: Phrases) -> Iterator[str]:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 
 from benchmark.core.budget import Unit, delta_text, epsilon_text, rounded_up
-from benchmark.release.belief import belief_after, curve, odds, percent, references
-from benchmark.release.document import (
+from benchmark.release.dossier.belief import belief_after, curve, odds, percent, references
+from benchmark.release.dossier.document import (
     Beside,
     Bullets,
     Paragraph,
@@ -19,7 +19,7 @@ from benchmark.release.document import (
     Tone,
     Warned,
 )
-from benchmark.release.phrases import Phrases, number, tidy
+from benchmark.release.dossier.phrases import Phrases, number, tidy
 from benchmark.release.statement import Statement
 from benchmark.results.explanation import MEANINGFUL, factor_text
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from benchmark.core.budget import epsilon_text
-from benchmark.release.claims import unit_name
-from benchmark.release.document import Paragraph, Section, Table
-from benchmark.release.phrases import Phrases, number, tidy
+from benchmark.release.dossier.claims import unit_name
+from benchmark.release.dossier.document import Paragraph, Section, Table
+from benchmark.release.dossier.phrases import Phrases, number, tidy
 from benchmark.release.statement import Statement, UtilityRow
 from benchmark.results.scored import ShareMean
 

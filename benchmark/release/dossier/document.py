@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark.release.belief import Curve
+from benchmark.release.dossier.belief import Curve
 
 Tone = Literal["plain", "soft", "good", "loud"]
 """How a paragraph is set: ``good`` for what holds, ``loud`` for what a reader may not miss."""

@@ -1,0 +1,1 @@
+"""What a release folder holds: volumes, pictures, descriptions, metadata and the licence."""
