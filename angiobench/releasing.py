@@ -50,9 +50,10 @@ def release(
         BenchError: With every reason why nothing of the run may leave, or for wrong usage.
     """
     from benchmark.release import making
+    from benchmark.release.request import ReleaseRequest
     from benchmark.sweep.executors.task import one_thread
 
-    asked = making.ReleaseRequest(
+    asked = ReleaseRequest(
         run=str(run),
         out=Path(out),
         store=Path(store),

@@ -89,10 +89,11 @@ def release(**options: Any) -> None:
 
     from benchmark.core.folders import cache_folder, state_folder
     from benchmark.release import making
+    from benchmark.release.request import ReleaseRequest
     from benchmark.terminal.console import Console
 
     torch.set_num_threads(1)
-    asked = making.ReleaseRequest(
+    asked = ReleaseRequest(
         reading=option.reading_of(options),
         jobs=os.cpu_count() or 1,
         **{name: value for name, value in options.items() if name not in option.OF_READING},

@@ -71,7 +71,7 @@ def sign(folder: Path, key: Path) -> str:
     Raises:
         UsageError: If the key cannot be used, or nothing is sealed.
     """
-    private = _private_key(key)
+    private = private_key_in(key)
     try:
         sealed = (folder / SUMS).read_bytes()
     except OSError as error:
@@ -163,7 +163,15 @@ def combined(digests: dict[str, str]) -> str:
     return hashlib.sha256(sums_text(digests).encode()).hexdigest()
 
 
-def _private_key(file: Path) -> Ed25519PrivateKey:
+def private_key_in(file: Path) -> Ed25519PrivateKey:
+    """Read a private Ed25519 key.
+
+    Args:
+        file: In PEM, not encrypted.
+
+    Raises:
+        UsageError: If it is none, is encrypted, or cannot be read.
+    """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key

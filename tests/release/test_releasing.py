@@ -421,13 +421,17 @@ def test_a_release_of_two_sites_needs_the_consent_of_both(home: Path) -> None:
 
 
 def test_a_killed_release_leaves_nothing_that_counts(home: Path, fitted: Path) -> None:
-    rest = home / ".partial-release-late-x1"
-    rest.mkdir()
-    (rest / "privacy.json").write_text("{}")
+    rest = home / ".partial-release-999999999-x1"  # no process has this number
+    theirs = home / ".partial-release-1-x1"
+    for folder in (rest, theirs):
+        folder.mkdir()
+        (folder / "privacy.json").write_text("{}")
     done = released_to("late", home)
     assert done.returncode == 0, done.stderr
     assert not rest.exists()
-    shutil.rmtree(home / "late")
+    assert theirs.exists(), "of a process that is at work"
+    for made in ("late", theirs.name):
+        shutil.rmtree(home / made)
 
 
 def test_a_guarantee_of_a_statement_is_one(released: Path) -> None:

@@ -87,6 +87,8 @@ def _limits(statement: Statement, say: Phrases) -> Iterator[tuple[str, Tone]]:
     if guarantee.interruptions:
         times, steps = f"{guarantee.interruptions:,}", f"{guarantee.lost_steps:,}"
         yield say("limits.interrupted", times=times, steps=steps), "plain"
+    if statement.nearest_real and not statement.phantoms:
+        yield say("limits.conditional"), "plain"
     for key in ("code", "use", "transfer", "copies"):
         yield say(f"limits.{key}"), "plain"
 

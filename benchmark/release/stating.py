@@ -1,0 +1,153 @@
+"""From a run to the statement of its release: what is measured, and what is said of it."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.errors import UsageError
+from benchmark.core.patches import Patches
+from benchmark.core.protocol import spacing_of
+from benchmark.release.checks.remaking import DRAWING
+from benchmark.release.consent import site_records, today
+from benchmark.release.findings import audit_record, audited, nearest_record, replayed
+from benchmark.release.refusals import of_the_evidence
+from benchmark.release.request import ReleaseRequest
+from benchmark.release.source import Cohort, Source
+from benchmark.release.statement import LedgerRecord, Samples, Statement
+from benchmark.release.utility import utility_of
+from benchmark.results.provenance import suite
+from benchmark.sweep.inputs import Progress
+
+FORMAT = 1
+LIBRARIES = (
+    *("angiobench", "numpy", "torch", "dp-accounting", "opacus"),
+    *DRAWING,
+)
+"""The libraries that decide the bits of patches, guarantees and pages."""
+
+
+def statement_of(
+    source: Source,
+    cohort: Cohort | None,
+    patches: Patches,
+    asked: ReleaseRequest,
+    *,
+    reasons: Sequence[str],
+    consents: Mapping[str, Path],
+    ledger: LedgerRecord | None,
+    progress: Progress,
+) -> Statement:
+    """Measure what a release needs, and state it.
+
+    Args:
+        source: The run.
+        cohort: Its patients; ``None`` where no patient was looked at.
+        patches: The patches to be released.
+        asked: What the owner asks for.
+        reasons: Why no ε can be claimed; none where one can.
+        consents: The consent of each site.
+        ledger: What the ledger says.
+        progress: Called for every stage.
+
+    Raises:
+        UsageError: If what is measured speaks against the release.
+    """
+    claims = {
+        "reasons": tuple(reasons),
+        "claim": "not private" if reasons else "private",
+        "sites": site_records(source, consents),
+        "ledger": ledger,
+        **_measured(source, cohort, patches, asked, private=not reasons, progress=progress),
+    }
+    return _stated(source, patches, asked, claims)
+
+
+def refuse(reasons: Sequence[str]) -> None:
+    """Refuse a release for some reasons, if there are any.
+
+    Raises:
+        UsageError: With all of them.
+    """
+    if reasons:
+        raise UsageError("Nothing is released. " + " ".join(reasons))
+
+
+def _measured(
+    source: Source,
+    cohort: Cohort | None,
+    patches: Patches,
+    asked: ReleaseRequest,
+    *,
+    private: bool,
+    progress: Progress,
+) -> dict[str, Any]:
+    """What is measured for the release, and stops it if it must."""
+    if cohort is None:
+        return {}
+    shown = asked.disclose or not source.result.private_data
+    progress("Searching for copies", 0, 1)
+    nearest = nearest_record(cohort, patches, disclose=shown)
+    if not private:
+        refuse([*of_the_evidence(None, nearest, None)])
+        return {"nearest_real": nearest}
+    progress("Replaying the fit", 0, 1)
+    replay = replayed(source)
+    progress("Attacking the fit", 0, 1)
+    guarantee = source.result.guarantee
+    audit = audit_record(audited(source, cohort), guarantee, disclose=shown)
+    refuse([*of_the_evidence(audit, nearest, replay)])
+    return {"audit": audit, "nearest_real": nearest, "replay": replay}
+
+
+def _stated(
+    source: Source, patches: Patches, asked: ReleaseRequest, claims: dict[str, Any]
+) -> Statement:
+    result = source.result
+    said = {
+        "format": FORMAT,
+        "phantoms": not result.private_data,
+        "run": result.run_key,
+        "spec": result.spec,
+        "guarantee": result.guarantee,
+        "mechanism": mechanism_of(result.guarantee),
+        "samples": Samples(
+            n=len(patches),
+            seed=asked.seed,
+            size=patches.size,
+            spacing_mm=spacing_of(result.spec.protocol),
+            per_volume=asked.per_volume,
+            volumes=math.ceil(len(patches) / asked.per_volume),
+            generator=source.generator_sum,
+        ),
+        "utility": utility_of(result, asked.store),
+        "suite": suite(),
+        "versions": {"python": platform.python_version(), **{n: version(n) for n in LIBRARIES}},
+        "licence": asked.licence,
+        "created": today(),
+        **claims,
+    }
+    given = {name: value for name, value in said.items() if value not in (None, ())}
+    return Statement.read(given)
+
+
+def mechanism_of(guarantee: Guarantee) -> str:
+    """Name the mechanism of a guarantee.
+
+    Args:
+        guarantee: The guarantee.
+    """
+    if guarantee.epsilon == 0:
+        return "none: no patient was looked at"
+    if math.isinf(guarantee.epsilon):
+        return "none: nothing is noised"
+    if guarantee.is_pure:
+        return "permute-and-flip choice among public candidates"
+    if guarantee.sampling_rate == 1:
+        return "discrete Gaussian noise on sums over all units"
+    return "discrete Gaussian noise on sums of clipped gradients of Poisson-drawn units"
