@@ -32,10 +32,11 @@ from federation.job import Job, lawful
 from federation.messages import Hello
 from federation.strategy import Member, Round, Rules, greet, train
 
-RESULT, ERROR, CHECKPOINT, GENERATOR = (
+RESULT, ERROR, CHECKPOINT, ROUNDS, GENERATOR = (
     "federation.json",
     "error.txt",
     "checkpoint.safetensors",
+    "rounds.json",
     "generator",
 )
 
@@ -84,15 +85,42 @@ def is_done(folder: Path) -> bool:
 
 
 def _fit(grid: Grid, job: Job, rules: Rules, facts: Mapping[int, Hello], folder: Path) -> None:
-    turns: list[Round] = []
-    rules = replace(rules, checkpoint=_kept_in(folder), done=turns.append)
+    turns = Turns(folder / ROUNDS)
+    rules = replace(rules, checkpoint=_kept_in(folder), done=turns.add)
     state, members = train(grid, job, rules, facts)
     generator = job.made()
     generator.close(state, job.patch_size)
     (folder / GENERATOR).mkdir(exist_ok=True)
     generator.save(folder / GENERATOR)
-    _leave(folder, job, members, turns)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    _leave(folder, job, members, turns.all())
+    for name in (CHECKPOINT, ROUNDS):
+        (folder / name).unlink(missing_ok=True)
+
+
+class Turns:
+    """What is said of every round of the whole fit, also of those before a kill.
+
+    Args:
+        file: Where it is kept. A round that is done again after a kill replaces itself.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._said: dict[str, Any] = read_json(file)
+
+    def add(self, turn: Round) -> None:
+        """Keep what is public of a finished round, with coarse seconds."""
+        self._said[str(turn.number)] = {
+            "number": turn.number,
+            "seconds": coarse(turn.seconds),
+            "sent": turn.sent,
+            "received": turn.received,
+        }
+        write_json(self._file, self._said)
+
+    def all(self) -> list[Any]:
+        """Return the rounds in their order."""
+        return [self._said[number] for number in sorted(self._said, key=int)]
 
 
 def job_of(config: Mapping[str, Any], *, patients: int) -> Job:
@@ -174,7 +202,7 @@ def _epsilon(guarantee: Any) -> float:
     return float(guarantee.epsilon)
 
 
-def _leave(folder: Path, job: Job, members: Sequence[Member], turns: Sequence[Round]) -> None:
+def _leave(folder: Path, job: Job, members: Sequence[Member], turns: Sequence[Any]) -> None:
     """What was done, at what cost to whom; all of it public, and seconds coarse."""
     said = [m.guarantee for m in members]
     write_json(
@@ -194,14 +222,6 @@ def _leave(folder: Path, job: Job, members: Sequence[Member], turns: Sequence[Ro
                 }
                 for m in members
             ],
-            "rounds": [
-                {
-                    "number": turn.number,
-                    "seconds": coarse(turn.seconds),
-                    "sent": turn.sent,
-                    "received": turn.received,
-                }
-                for turn in turns
-            ],
+            "rounds": turns,
         },
     )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ import torch
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.federation import Arrays, SiteSide
-from benchmark.core.files import held, write_text
+from benchmark.core.files import held, read_json, write_json, write_text
 from benchmark.core.generator import FitContext, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.protocol import Recipe
@@ -41,7 +42,9 @@ from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from federation.job import Job
 
 LOG = logging.getLogger("federation")
-REPLY, WITHOUT = "reply.safetensors", "without-patches.txt"
+REPLY, WITHOUT, CHARGE = "reply.safetensors", "without-patches.txt", "charge.json"
+CLAIM = "claim"
+"""A name of one payment, by which its entry is found after a kill."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,16 +194,35 @@ class Site:
                 "have answered; begin anew, without the checkpoint at the server."
             )
         anew = not seeded and number <= last
-        entry = kept.facts["entry"] if kept and self._is_paid(kept) and not anew else None
-        if entry is None:
-            self._check_cap()
-            entry = self._ledger.charge(self._spending, in_all=self.post.remote)
-            self._keep(record, number - 1, {}, {"entry": entry, "order": ""})
-        self._entry = entry
+        if kept:
+            self._claim_file.unlink(missing_ok=True)
+        if kept and self._is_paid(kept) and not anew:
+            paid = {"entry": kept.facts["entry"], CLAIM: kept.facts.get(CLAIM, "")}
+        else:
+            paid = self._pay()
+            self._keep(record, number - 1, {}, {**paid, "order": ""})
+            self._claim_file.unlink()
+        self._entry = paid["entry"]
         reply = self._side.compute(number, state, self.context(number))
         if not seeded:
-            self._keep(record, number, reply, {"entry": entry, "order": order})
+            self._keep(record, number, reply, {**paid, "order": order})
         return reply
+
+    def _pay(self) -> dict[str, Any]:
+        """Enter the run into the ledger, under a claim that is noted first.
+
+        A kill after the entry and before the record of it has let nothing leave. So the entry that
+        the claim finds still pays. Once there is a record, the claim is removed.
+        """
+        claim = str(read_json(self._claim_file).get(CLAIM, ""))
+        entry = self._ledger.entry_for(replace(self._spending, claim=claim))
+        if entry is None:
+            claim = secrets.token_hex(16)
+            write_json(self._claim_file, {CLAIM: claim})
+            self._check_cap()
+            spending = replace(self._spending, claim=claim)
+            entry = self._ledger.charge(spending, in_all=self.post.remote)
+        return {"entry": entry, CLAIM: claim}
 
     def context(self, number: int) -> FitContext:
         """Return the seed and the noise of one round of this site; no other round has the same."""
@@ -235,9 +257,14 @@ class Site:
     def _is_paid(self, kept: State | None) -> bool:
         """Whether an entry of the ledger is for this run's guarantee and these patients."""
         entry = kept.facts["entry"] if kept else None
-        return entry is not None and (
-            entry == self._entry or self._ledger.pays_for(entry, self._spending)
-        )
+        if not kept or entry is None:
+            return False
+        spending = replace(self._spending, claim=str(kept.facts.get(CLAIM, "")))
+        return bool(entry == self._entry) or self._ledger.pays_for(entry, spending)
+
+    @property
+    def _claim_file(self) -> Path:
+        return self.post.folder / CHARGE
 
     @property
     def _ledger(self) -> Ledger:

@@ -86,7 +86,8 @@ def test_a_server_that_fails_says_where_and_goes_on_to_the_same_model(
     assert not list(out.glob("*/federation.json"))
     serve(posts, out)
     (result,) = out.glob("*/federation.json")
-    assert [turn["number"] for turn in read_json(result)["rounds"]] == [2, 3]
+    assert [turn["number"] for turn in read_json(result)["rounds"]] == [1, 2, 3]
+    assert not (result.parent / "rounds.json").exists()
     assert weights(out) == weights(tmp_path / "whole")
     assert not (out / "error.txt").exists()
 

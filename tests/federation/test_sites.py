@@ -186,6 +186,25 @@ def test_a_kill_before_the_first_answer_costs_no_second_entry(
     assert answered(posts[0], job, 0.5) == 1
 
 
+def test_a_kill_between_the_entry_and_its_record_costs_no_second_entry(
+    posts: list[Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(noise="system")
+    with monkeypatch.context() as patch:
+        patch.setattr(Site, "_keep", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            answered(posts[0], job, 0.5)
+    assert len(ledger(posts[0]).entries()) == 1
+    assert answered(posts[0], job, 0.5) == 1
+    assert not (posts[0].folder / "charge.json").exists()
+    other = replace(job, seed=1, run="f" * 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(Site, "_keep", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            answered(posts[0], other, 0.5)
+    assert answered(posts[0], replace(other, run="e" * 12), 0.5) == 3, "a claim is of one run"
+
+
 def test_consent_is_refused_where_the_ledger_has_no_room(posts: list[Post]) -> None:
     job = job_of(unit="patient", noise="system")
     assert Site(posts[0], job, 0.5).consent().epsilon <= 5
