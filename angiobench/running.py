@@ -69,6 +69,8 @@ class Sweep:
         design: How sites train together; empty for the generator's first design.
         baselines: Whether each site alone, and all patients pooled, run too.
         backend: Where sites run: ``in-process`` or ``ray``.
+        ray: The address of the Ray cluster for ``backend="ray"``, or ``auto``; ``None`` for one
+            of the sweep's own.
         site_timeout: How long a site may take for a round, in seconds.
         jobs: Cells at a time; 0 for this very process, ``None`` for the number of cores.
         cell_timeout: Seconds after which a cell's process is ended, and the cell has failed.
@@ -107,6 +109,7 @@ class Sweep:
     design: str = ""
     baselines: bool = False
     backend: str = "in-process"
+    ray: str | None = None
     site_timeout: float = 600.0
     jobs: int | None = None
     cell_timeout: float | None = None
@@ -137,6 +140,7 @@ class Sweep:
                 fid_weights=self.fid_weights,
                 device=self.device,
                 backend=self.backend,
+                ray=self.ray,
                 site_timeout_s=self.site_timeout,
                 cell_timeout_s=self.cell_timeout,
                 cell_memory_gib=self.cell_memory,

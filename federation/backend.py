@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
+import socket
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from benchmark.core.bounds import shortened
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays
 from federation.client_app import client_app
@@ -21,7 +25,10 @@ from federation.job import Job
 from federation.sites import Post
 from federation.strategy import FederationError, Member, Rules, train
 
-IN_PROCESS, RAY = "in-process", "ray"
+IN_PROCESS, RAY = BACKENDS = "in-process", "ray"
+OWN_CLUSTER, AUTO = "local", "auto"
+CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108  (where `ray start` writes it)
+PATIENCE_S = 20.0
 SERVER = 1
 
 Trained = tuple[Arrays, list[Member]]
@@ -42,33 +49,73 @@ def quiet() -> None:
     logging.getLogger("flwr").setLevel(logging.ERROR)
 
 
-def simulate(backend: str, job: Job, posts: Sequence[Post], rules: Rules) -> Trained:
-    """Run a federated fit whose sites are all on this machine.
+def simulate(
+    backend: str, job: Job, posts: Sequence[Post], rules: Rules, *, cluster: str | None = None
+) -> Trained:
+    """Run a federated fit whose sites are simulated.
 
     Args:
         backend: ``in-process`` or ``ray``.
         job: What server and sites agree on.
         posts: Where each site works.
         rules: How the server proceeds.
+        cluster: The address of Ray's cluster, as ``cluster_at`` returns it; ``None`` for one of our
+            own on this machine, whatever ``RAY_ADDRESS`` names.
 
     Returns:
         The last state, and the sites.
 
     Raises:
-        UsageError: For an unknown backend.
+        UsageError: For an unknown backend, or a cluster that cannot be reached.
         FederationError: If it stopped.
     """
     if backend not in BACKENDS:
         raise UsageError(f"Expected a backend of {', '.join(BACKENDS)}; got {backend!r}.")
     quiet()
-    return BACKENDS[backend](job, posts, rules)
-
-
-def _in_process(job: Job, posts: Sequence[Post], rules: Rules) -> Trained:
+    if backend == RAY:
+        return _ray(job, posts, rules, cluster_at(cluster) if cluster else OWN_CLUSTER)
     return train(OneProcess(posts_app(posts), len(posts)), job, rules)
 
 
-def _ray(job: Job, posts: Sequence[Post], rules: Rules) -> Trained:
+def cluster_at(address: str) -> str:
+    """Find Ray's cluster, and refuse one that does not answer. Ray itself would wait for minutes.
+
+    Args:
+        address: ``HOST:PORT``; or ``auto`` for the one that ``RAY_ADDRESS`` names, or else the one
+            that ``ray start`` began on this machine.
+
+    Returns:
+        ``HOST:PORT``.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    found = _named_cluster() if address == AUTO else address
+    host, colon, port = found.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 2**16):
+        raise UsageError(
+            f"Expected --ray HOST:PORT or auto, got {shortened(repr(address))}; `ray start --head` "
+            "prints the address of the cluster that it starts."
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=PATIENCE_S).close()
+    except OSError as error:
+        raise UsageError(
+            f"Ray's cluster {found} cannot be reached ({error.strerror or error}); start one with "
+            "`ray start --head`, or leave --ray out for one of our own."
+        ) from error
+    return found
+
+
+def _named_cluster() -> str:
+    named = os.environ.get("RAY_ADDRESS", "")
+    if named in ("", AUTO):
+        with contextlib.suppress(OSError):
+            named = CURRENT.read_text(encoding="ascii").strip()
+    return named or "no cluster"
+
+
+def _ray(job: Job, posts: Sequence[Post], rules: Rules, address: str) -> Trained:
     from flwr.simulation import run_simulation
 
     found: list[Trained] = []
@@ -91,7 +138,7 @@ def _ray(job: Job, posts: Sequence[Post], rules: Rules) -> Trained:
             backend_config={
                 "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
                 "init_args": {
-                    "address": "local",  # never a cluster that RAY_ADDRESS happens to name
+                    "address": address,
                     "log_to_driver": False,
                     "logging_level": "error",
                     "include_dashboard": False,
@@ -103,12 +150,6 @@ def _ray(job: Job, posts: Sequence[Post], rules: Rules) -> Trained:
     if not found:
         raise FederationError("Flower's simulation ended without a result.")
     return found[0]
-
-
-BACKENDS: Mapping[str, Callable[[Job, Sequence[Post], Rules], Trained]] = {
-    IN_PROCESS: _in_process,
-    RAY: _ray,
-}
 
 
 def posts_app(posts: Sequence[Post]) -> ClientApp:

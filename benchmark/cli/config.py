@@ -22,7 +22,7 @@ SETTINGS = "settings"
 """The parameter of ``--set``."""
 
 OF_THE_MACHINE = (
-    *("jobs", "device", "backend", "site_timeout", "tracking_uri"),
+    *("jobs", "device", "backend", "ray", "site_timeout", "tracking_uri"),
     *("cell_timeout", "cell_memory"),
 )
 """Parameters that decide no result; whoever repeats a sweep chooses them anew."""

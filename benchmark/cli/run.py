@@ -139,6 +139,12 @@ if TYPE_CHECKING:
     help="Where the sites of a simulation run.",
 )
 @click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="With --backend ray: join this cluster, as HOST:PORT, or `auto`.  [default: a cluster of "
+    "its own]",
+)
+@click.option(
     "--site-timeout",
     type=click.FloatRange(min=0, min_open=True),
     default=600.0,

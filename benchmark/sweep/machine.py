@@ -17,6 +17,8 @@ class Machine:
             usual places; afterwards it means that there are none.
         device: A torch device's name.
         backend: Where the sites of federated cells run: ``in-process`` or ``ray``.
+        ray: The address of the Ray cluster that such sites join, or ``auto``; ``None`` for one of
+            their own.
         site_timeout_s: How long a site may take for an answer.
         cell_timeout_s: How long a cell's process may take; ``None`` for as long as it likes.
         cell_memory_gib: How much memory it may hold; ``None`` for as much as there is.
@@ -27,6 +29,7 @@ class Machine:
     fid_weights: Path | None = None
     device: str = "cpu"
     backend: str = "in-process"
+    ray: str | None = None
     site_timeout_s: float = 600.0
     cell_timeout_s: float | None = None
     cell_memory_gib: float | None = None

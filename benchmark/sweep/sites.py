@@ -304,7 +304,9 @@ def fit_across_sites(
         done=finished,
         device=bench.machine.device,
     )
-    state, members = simulate(bench.machine.backend, job, everyone, rules)
+    state, members = simulate(
+        bench.machine.backend, job, everyone, rules, cluster=bench.machine.ray
+    )
     generator.close(state, job.patch_size)
     return generator, {member.facts.site: member.guarantee for member in members}
 

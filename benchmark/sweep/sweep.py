@@ -199,11 +199,21 @@ def _check(workspace: Workspace) -> None:
     ledger_in(workspace.machine.state).cap()  # one that cannot be used stops everything
     check_device(workspace.machine.device)
     machine = workspace.machine
+    if machine.ray is not None:
+        _check_cluster(machine.backend, machine.ray)
     if not workspace.jobs and (machine.cell_timeout_s or machine.cell_memory_gib):
         raise UsageError(
             "--cell-timeout and --cell-memory end a cell's own process, and with --jobs 0 cells "
             "have none; ask for --jobs 1."
         )
+
+
+def _check_cluster(backend: str, address: str) -> None:
+    from federation.backend import RAY, cluster_at
+
+    if backend != RAY:
+        raise UsageError(f"--ray needs --backend {RAY}, got {backend!r}; leave one of them out.")
+    cluster_at(address)
 
 
 def _run(ready: Prepared, tracker: Tracker, sweep: _Sweep) -> list[Outcome]:

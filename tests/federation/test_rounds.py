@@ -1,7 +1,11 @@
 """The server's rounds: exact where all goes well, and a sentence where anything does not."""
 
 import os
+import re
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -20,7 +24,7 @@ from benchmark.core.federation import Arrays
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.dpsgd.sampling import PoissonSampler
 from federation import messages
-from federation.backend import OneProcess, posts_app, simulate
+from federation.backend import OneProcess, cluster_at, posts_app, simulate
 from federation.client_app import client_app
 from federation.job import Job, versions
 from federation.sites import Post, Site, digest
@@ -232,6 +236,49 @@ def test_a_site_that_is_late_is_waited_for_no_longer(
     with pytest.raises(FederationError, match="Site a, round 2: it did not answer within 2 s"):
         train(grid, job_of(), Rules(sites=2, timeout_s=2))
     assert time.monotonic() - start < 25
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("nowhere", "Expected --ray HOST:PORT or auto"),
+        (":1", "Expected --ray HOST:PORT or auto"),
+        ("host:99999", "Expected --ray HOST:PORT or auto"),
+        ("127.0.0.1:1", "Ray's cluster 127.0.0.1:1 cannot be reached"),
+        ("auto", "Ray's cluster 127.0.0.1:2 cannot be reached"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_named_at_once(
+    address: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:2")
+    start = time.monotonic()
+    with pytest.raises(UsageError, match=re.escape(words)):
+        cluster_at(address)
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.slow
+def test_sites_join_the_cluster_that_is_named_and_no_other(
+    more_posts: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, ray = free_port(), Path(sys.executable).with_name("ray")
+    begin_ray = ["start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([ray, *begin_ray], check=True, capture_output=True, env=environment)
+    try:
+        named = f"127.0.0.1:{port}"
+        rules = Rules(sites=2, timeout_s=120)
+        joined, _ = simulate("ray", job_of(), more_posts("joined"), rules, cluster=named)
+        assert digest(joined) == digest(run(job_of(), more_posts("whole")))
+    finally:
+        subprocess.run([ray, "stop", "--force"], check=False, capture_output=True)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def test_a_ray_site_that_dies_in_a_round_stops_the_run_and_it_goes_on(
