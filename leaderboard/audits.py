@@ -17,10 +17,10 @@ from typing import Any
 
 from benchmark.audit import laws, release_laws
 from benchmark.audit.bound import CONFIDENCE, chance, lower_bound
-from benchmark.audit.canaries import with_canaries
 from benchmark.audit.judgement import Claim
 from benchmark.audit.membership import mistake_of
 from benchmark.audit.report import budget_for, rules_of
+from benchmark.audit.slots import with_canaries
 from benchmark.core.budget import Guarantee, PublicNumbers, epsilon_text, proven_text
 from benchmark.core.editions import edition_of
 from benchmark.core.editions import found as edition
@@ -120,9 +120,9 @@ def read_audits(folder: Path, phantoms: Phantoms) -> tuple[list[Audited], dict[P
 def with_audits(entries: Iterable[Entry], audits: Sequence[Audited]) -> list[Entry]:
     """Return the cells, each with the words of the audit that belongs to it.
 
-    Published cells that do not add up get none.
+    Published cells that do not add up get none. Those that were audited themselves keep that.
     """
-    return [replace(entry, audit=_words_of(entry, audits)) for entry in entries]
+    return [replace(entry, audit=_words_of(entry, audits) or entry.audit) for entry in entries]
 
 
 def _words_of(entry: Entry, audits: Sequence[Audited]) -> str:

@@ -15,6 +15,8 @@ from benchmark.core.parsers import json_in
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec, spec_from
 from benchmark.results.store import (
+    AUDIT,
+    CANARIES,
     CURVES,
     ERROR,
     NEIGHBOURS,
@@ -32,6 +34,7 @@ Check = Callable[[Published], Verdict]
 Curves = Mapping[str, Sequence[tuple[int, float]]]
 PICTURES = {"samples": SAMPLES, "neighbours": NEIGHBOURS}
 OUTDATED = "Computed by an earlier version of the suite, whose results mean something else."
+WAYS = {"canaries": "canaries planted in it", "membership": "membership inference"}
 POINTS = 60
 """About how many points of a curve are kept."""
 
@@ -189,13 +192,32 @@ def entry_of(folder: Path) -> Entry | None:
         check_files(folder)
         files = {name: folder / file for name, file in PICTURES.items()}
         pictures = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
-        curves = thinned(_points(folder / CURVES))
-        return Entry(spec=spec, status="done", result=result, curves=curves, pictures=pictures)
+        return Entry(
+            spec=spec,
+            status="done",
+            result=result,
+            curves=thinned(_points(folder / CURVES)),
+            pictures=pictures,
+            audit=_audit_of(folder, result),
+        )
     error = folder / ERROR
     if error.is_file():
         last = error.read_text(encoding="utf-8").strip().splitlines()[-1:]
         return Entry(spec=spec, status="failed", reason="".join(last))
     return Entry(spec=spec, status="missing")
+
+
+def _audit_of(folder: Path, result: Result) -> str:
+    """What the audits of this very fit say, without a figure; empty without any."""
+    if not any((folder / name).exists() for name in (CANARIES, AUDIT)):
+        return ""
+    from benchmark.audit.own_fit import audits_of
+
+    found = audits_of(folder)
+    if any(one.refutes(result.guarantee) for one in found):
+        return ""
+    by = " and ".join(WAYS[one.method] for one in found)
+    return f"This very fit was attacked by {by}, which did not refute its claim."
 
 
 def _published(file: Path, check: Check | None) -> Entry:

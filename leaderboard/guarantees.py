@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmark.audit.planting import public_with_canaries
+from benchmark.audit.slots import public_with_canaries
 from benchmark.core.budget import RELATION, Guarantee, PublicNumbers
 from benchmark.core.errors import BenchError, UsageError
 from benchmark.core.federation import federated

@@ -23,7 +23,7 @@ OTHER_VERSIONS = (
 BADGES = {
     AUDITED: (
         "audited: an audit of the same generator, version, settings, unit and ε, whose numbers add "
-        "up, did not refute the claim."
+        "up, or of this very fit, did not refute the claim."
     ),
     REPLAYED: "replayed: whoever built this page computed it again, and every score is the same.",
 }

@@ -55,6 +55,7 @@ def shared(entry: Entry, *, phantoms: bool, for_owner: bool = False) -> Entry:
     return replace(
         entry,
         result=without_patients(result, for_owner=for_owner),
+        audit=entry.audit if for_owner else "",
         curves={},
         pictures={name: png for name, png in entry.pictures.items() if name in pictures},
     )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.audit.bound import best_number_of_guesses, largest_bound, lower_bound
+from benchmark.audit.slots import to_a_host, with_canaries
 from benchmark.audit.watching import Watch, blamed
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import PlugInError
@@ -127,7 +128,7 @@ def trial(known: Patches, unit: Unit, *, canaries: int, seed: int) -> CanaryTria
         patch_size=known.size,
     )
     public = with_canaries(declared, unit, canaries)
-    hosts = np.arange(canaries) // _to_a_host(declared, unit)
+    hosts = np.arange(canaries) // to_a_host(declared, unit)
     each = min(COPIES, declared.patches_per_patient) if unit == "patient" else 1
     owner = known.patients + np.repeat(hosts[included], each)
     patches = Patches(
@@ -156,23 +157,6 @@ def canaries_of(seed: int, canaries: int, size: int) -> Patches:
     """
     images, masks = _drawn(canaries, size, np.random.default_rng(stream(seed, "canaries")))
     return Patches(images=images, masks=masks)
-
-
-def with_canaries(declared: PublicNumbers, unit: Unit, canaries: int) -> PublicNumbers:
-    """Return the public numbers of patches with slots for canaries.
-
-    Args:
-        declared: The public numbers without canaries.
-        unit: What a canary is.
-        canaries: m.
-    """
-    hosts = -(-canaries // _to_a_host(declared, unit))
-    return replace(declared, patients=declared.patients + hosts)
-
-
-def _to_a_host(declared: PublicNumbers, unit: Unit) -> int:
-    """How many canaries a made-up patient has."""
-    return 1 if unit == "patient" else declared.patches_per_patient
 
 
 def audit(

@@ -9,40 +9,17 @@ canaries are nobody's data.
 
 from __future__ import annotations
 
-from benchmark.audit.canaries import CanaryTrial, trial, unreadable, verdict_of, with_canaries
+from benchmark.audit.canaries import CanaryTrial, trial, unreadable, verdict_of
 from benchmark.audit.measuring import measured
 from benchmark.audit.own_fit import FORMAT, Attempted, FitAudit, FitTest
 from benchmark.audit.watching import Watch
-from benchmark.core.budget import Guarantee, PublicNumbers
+from benchmark.core.budget import Guarantee
 from benchmark.core.errors import PlugInError
 from benchmark.core.generator import Generator
 from benchmark.core.patches import Patches
 from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.core.workings import Shown
 from benchmark.results.spec import RunSpec
-
-
-def public_with_canaries(spec: RunSpec, public: PublicNumbers) -> PublicNumbers:
-    """Return the public numbers of a run's fit, with slots for its canaries if it has any.
-
-    Args:
-        spec: The run.
-        public: The numbers of its patients.
-    """
-    return with_canaries(public, spec.unit, spec.canaries) if spec.canaries else public
-
-
-def people_in(spec: RunSpec, guarantee: Guarantee) -> int:
-    """Count the patients of a fit: the slots of its canaries are nobody's.
-
-    Args:
-        spec: The run.
-        guarantee: Of the fit, or of one of its sites.
-    """
-    alone = PublicNumbers(
-        patients=0, patches_per_patient=guarantee.patches_per_patient, patch_size=1
-    )
-    return guarantee.patients - public_with_canaries(spec, alone).patients
 
 
 class Planted:

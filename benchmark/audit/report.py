@@ -14,7 +14,6 @@ from benchmark.audit.canaries import (
     attack,
     trial,
     unreadable,
-    with_canaries,
 )
 from benchmark.audit.judgement import Judgement
 from benchmark.audit.measuring import measured
@@ -27,6 +26,7 @@ from benchmark.audit.membership import (
     judged,
     records_of,
 )
+from benchmark.audit.slots import with_canaries
 from benchmark.audit.watching import blamed, in_a_line
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit, epsilon_text
 from benchmark.core.editions import DEFAULT, PROTOCOL, preset_in

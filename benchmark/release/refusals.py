@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from benchmark.audit.planting import people_in
+from benchmark.audit.slots import people_in
 from benchmark.core.budget import Guarantee, epsilon_text
 from benchmark.core.registry import class_of
 from benchmark.release.source import Source

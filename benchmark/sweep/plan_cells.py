@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.audit.planting import public_with_canaries
+from benchmark.audit.slots import public_with_canaries
 from benchmark.core.budget import Guarantee
 from benchmark.core.federation import federated
 from benchmark.core.generator import Generator

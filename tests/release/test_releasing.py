@@ -25,6 +25,10 @@ from benchmark.release.source import Source
 from benchmark.release.statement import Statement
 from benchmark.results.spec import PlugIn, TunedBy
 from benchmark.results.store import AUDIT, CANARIES, GENERATOR, read_result
+from leaderboard.board import tables_of
+from leaderboard.entries import entries_of
+from leaderboard.rows import AUDITED
+from leaderboard.sharing import shared
 
 SPLITS = ("train",) * 10 + ("val",) * 2 + ("test",) * 6
 RUN = ["--epsilon", "5", "--unit", "patient", "--data", "cohort", "--no-bookends"]
@@ -182,6 +186,14 @@ def test_canaries_audit_the_very_fit_and_none_is_released(home: Path) -> None:
     assert said.audit
     assert (said.audit.method, said.audit.candidates) == ("canaries", 24)
     assert said.audit.proven is not None, "canaries are nobody's data"
+    (own,) = (one for one in entries_of([home / "runs"]) if one.spec.canaries)
+    assert own.audit == (
+        "This very fit was attacked by canaries planted in it, which did not refute its claim."
+    )
+    assert not shared(own, phantoms=False).audit, "of patients it stays with their owner"
+    assert AUDITED in [
+        badge for t in tables_of([own], for_owner=True) for row in t.rows for badge in row.badges
+    ]
     assert said.guarantee.patients == 10 + 24
     assert said.spec.canaries == 24
     shutil.rmtree(home / "audited")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmark.audit.judgement import Claim
-from benchmark.audit.planting import people_in
+from benchmark.audit.slots import people_in
 from benchmark.core.errors import BenchError
 from benchmark.release.statement import AuditTest, Statement
 from benchmark.results.tuned_settings import NOT_ACCOUNTED, PRIVATE
