@@ -84,7 +84,7 @@ def test_a_generator_that_keeps_what_it_saw_is_refuted(unit: str) -> None:
 
 @pytest.mark.parametrize("unit", ["patch", "patient"])
 def test_an_honest_generator_is_not(unit: str) -> None:
-    for seed in range(3):
+    for seed in range(2):
         assert not attacked(DpSimulator, unit, 0.5, seed).refutes(planned(unit, 0.5))
 
 

@@ -17,6 +17,7 @@ from benchmark.core.names import unknown
 from benchmark.data.cohort import Cohort, Patient, with_splits
 from benchmark.data.layouts.bids_description import passes_over
 from benchmark.data.layouts.listing import Listing, counted
+from benchmark.data.layouts.stacks import STACKS_ARE_BRAIN
 from benchmark.data.layouts.table import ParticipantsTable
 
 _NOT_LAYOUTS = {
@@ -74,7 +75,7 @@ def list_patients(
     listing = get(layout).find(root, acquisition)
     if not listing.patients and not listing.faults:
         raise DataError(f"{root}: the layout {layout!r} finds no patient in this folder.")
-    return _confined(root, _once(_tabled(root, listing)))
+    return _told(root, _confined(root, _once(_tabled(root, listing))))
 
 
 def read_cohort(
@@ -155,6 +156,13 @@ def _once(listing: Listing) -> Listing:
     ]
     kept = [found[0] for found in by_id.values() if len(found) == 1]
     return replace(listing, patients=kept, faults=[*listing.faults, *faults])
+
+
+def _told(root: Path, listing: Listing) -> Listing:
+    """Says so where a description turns the search for a brain off, as a wrong one would."""
+    if any(patient.is_stack for patient in listing.patients):
+        listing.notes.append(f"{root}: {STACKS_ARE_BRAIN}")
+    return listing
 
 
 def _confined(root: Path, listing: Listing) -> Listing:

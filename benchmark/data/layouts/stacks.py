@@ -11,6 +11,9 @@ from typing import Any
 
 VOLUMES_ARE = "volumes_are"
 STACKS = "stacks of patches"
+STACKS_ARE_BRAIN = (
+    "the description says that its volumes are stacks of patches, so all of each counts as brain."
+)
 
 
 def are_stacks(said: Mapping[str, Any]) -> bool:
