@@ -446,6 +446,23 @@ def test_a_killed_release_leaves_nothing_that_counts(home: Path, fitted: Path) -
         shutil.rmtree(home / made)
 
 
+def test_a_kill_between_the_ledger_and_the_folder_is_made_good_by_the_same_command(
+    home: Path, fitted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["--seed", "5"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert released_to("cut", home, *arguments).returncode == 130
+    entries = ledger_in(state_folder()).entries()
+    assert entries[-1].said["kind"] == "release"
+    assert not (home / "cut").exists()
+    assert not [*home.glob(".partial-release-*")]
+    assert released_to("cut", home, *arguments).returncode == 0
+    assert entries[-1].said["sums"] == sum_of(home / "cut" / SUMS)
+    assert ledger_in(state_folder()).entries() == entries, "what left is noted once"
+    shutil.rmtree(home / "cut")
+
+
 def test_a_guarantee_of_a_statement_is_one(released: Path) -> None:
     """The stand-ins of other tests have the fields of real ones."""
     assert statement().as_dict().keys() <= said_in(released).as_dict().keys() | {"reasons"}
