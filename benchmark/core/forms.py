@@ -22,6 +22,9 @@ def _text(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern})
 
 
+StudyName = Annotated[str, _text(r"^[\w][\w .,+()=-]{0,99}$")]
+"""The name of a study of ``bench tune``, such as ``dp-merf ε=2 patch d14a166c``."""
+
 Name = Annotated[str, _text(_NAME)]
 """The name of a patient, a site, a test set or a setting."""
 

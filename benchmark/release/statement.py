@@ -84,9 +84,12 @@ class LedgerEntry(Form):
 class LedgerRecord(Form):
     """The ledger that was charged for the fit.
 
+    Who was in which earlier fit is a patient's own affair. So both totals are those of a patient
+    who was in every private fit of the ledger, which bound what any patient has spent.
+
     Attributes:
         entries: The entries of this fit.
-        before: What the worst of the fit's patients had spent before it, as ε of a patient.
+        before: The total of all private fits before this one, as ε of a patient.
         after: The same with this fit and all others up to the release.
         delta: The δ of both.
     """
@@ -219,6 +222,7 @@ class Statement(Form):
         replay: ``None`` where nothing is private.
         samples: What the volumes hold.
         utility: Dice beside real patches and free methods.
+        cost_of_skipping: What leaving patients out for their files means; ``None`` if nobody was.
         suite: The suite that made the release.
         versions: Of the libraries that decide its bits.
         licence: The licence of the data.
@@ -240,6 +244,7 @@ class Statement(Form):
     replay: ReplayRecord | None = None
     samples: Samples
     utility: Annotated[tuple[UtilityRow, ...], at_most(100)] = ()
+    cost_of_skipping: Words | None = None
     suite: Suite
     versions: Annotated[Mapping[Name, Version], named(20)]
     licence: Licence

@@ -24,6 +24,7 @@ from benchmark.core.forms import (
     Positive,
     Probability,
     Sites,
+    StudyName,
     Values,
     WeightsDigest,
     named,
@@ -113,7 +114,7 @@ class TunedBy:
     __pydantic_config__ = STRICT
 
     epsilon: Positive
-    study: Name
+    study: StudyName
     on: Literal["phantom", "private"]
     selection: Literal["free of private data", "not accounted"]
     trial: bool = False
