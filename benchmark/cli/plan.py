@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from benchmark.sweep.feasibility import Prospect
     from benchmark.sweep.request import Request
 
+PARTITIONS = ("equal", "size-skew", "dirichlet")
+"""The partitions that say how many patients a site has before there is a cohort."""
+
 
 @click.command()
 @click.option(
@@ -126,7 +129,7 @@ def plan(**options: Any) -> int:
 
 def _sizes(options: Mapping[str, Any]) -> list[int]:
     """The number of patients of each site; none without sites."""
-    from benchmark.core.bounds import SITES, within
+    from benchmark.core.bounds import SITES, shortened, within
     from benchmark.core.errors import UsageError
     from federation.partition import Partition
 
@@ -136,6 +139,11 @@ def _sizes(options: Mapping[str, Any]) -> list[int]:
             raise UsageError(f"--partition {how} needs --sites.")
         return []
     within("--sites", sites, (2, SITES[1]))
+    if how is not None and how.partition(":")[0] not in PARTITIONS:
+        raise UsageError(
+            "Expected --partition to be equal, size-skew:A,B[,…] or dirichlet:ALPHA, as there is "
+            f"no cohort yet; got {shortened(repr(how))}."
+        )
     text = f"size-skew:{','.join(sites * '1')}" if how in (None, "equal") else how
     return Partition(text=text, sites=sites).sizes(options["patients"])
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.core.budget import Unit
+from benchmark.core.budget import Guarantee, Unit
 from benchmark.core.errors import BenchError
 from benchmark.core.registry import generators
 from benchmark.privacy.accounting.coalitions import Seen, local_view
@@ -70,7 +70,7 @@ def observed_in(result: Result) -> Observed | None:
         epsilon=result.spec.epsilon,
         delta=result.guarantee.delta,
         way=LOCAL,
-        seen=local_view(sites, only_sums=_adds_sums(result.spec.generator)),
+        seen=_seen(result.spec.generator, sites),
     )
 
 
@@ -84,6 +84,14 @@ def observed(outcomes: Sequence[Outcome], store: Store) -> list[Observed]:
     results = (store.result(outcome.spec) for outcome in outcomes if outcome.spec.is_federated)
     found = [observed_in(result) for result in results if result is not None]
     return [*dict.fromkeys(one for one in found if one is not None)]
+
+
+def _seen(plug_in: PlugIn, sites: Sequence[Guarantee]) -> Seen:
+    """By the sum of all noise, if it counts; else, or by numbers of no mechanism, by the target."""
+    try:
+        return local_view(sites, only_sums=_adds_sums(plug_in))
+    except (BenchError, ValueError, ArithmeticError):  # a file from elsewhere may hold anything
+        return local_view(sites, only_sums=False)
 
 
 def _adds_sums(plug_in: PlugIn) -> bool:

@@ -119,8 +119,8 @@ def test_where_no_generator_can_be_trained_across_sites_it_is_said(tmp_path: Pat
         (["--sites", "42"], "41 patients cannot be split over 42 sites; every site needs one."),
         (["--sites", "3", "--partition", "size-skew:2,0,1"], "expected numbers above 0"),
         (["--sites", "3", "--partition", "size-skew:2,1"], "one for each of the 3 sites"),
-        (["--sites", "3", "--partition", "site"], "--partition site needs a cohort"),
-        (["--sites", "3", "--partition", "equl"], "Expected --partition to be one of"),
+        (["--sites", "3", "--partition", "site"], "as there is no cohort yet; got 'site'."),
+        (["--sites", "3", "--partition", "equl"], "Expected --partition to be equal, size-skew:"),
         (["--partition", "equal"], "--partition equal needs --sites."),
     ],
 )

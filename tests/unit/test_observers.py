@@ -1,5 +1,7 @@
 """Who could see what of a result: from its own guarantees, and never less than is known."""
 
+import math
+import time
 from dataclasses import replace
 
 import pytest
@@ -47,6 +49,33 @@ def test_of_an_unknown_generator_no_less_than_the_target_is_said() -> None:
     found = observed_in(result("from-elsewhere", 1))
     assert found is not None
     assert found.seen.outsider == SITE.epsilon
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"sensitivity": 0.0},
+        {"clip_norm": math.inf, "sensitivity": math.inf},
+        {"accountant": "mine"},
+        {"noise_multiplier": 1e300},
+    ],
+)
+def test_numbers_of_no_mechanism_are_told_no_less_than_they_claim(odd: dict) -> None:
+    sites = tuple(SiteResult(site=f"s{k}", guarantee=replace(SITE, **odd)) for k in range(3))
+    found = observed_in(result().but(sites=sites))
+    assert found is not None
+    assert found.seen.server == SITE.epsilon
+    assert found.seen.outsider <= SITE.epsilon
+
+
+def test_ten_thousand_sites_of_a_file_from_elsewhere_are_soon_told_of() -> None:
+    sites = tuple(
+        SiteResult(site=f"s{k}", guarantee=replace(SITE, patients=k + 1)) for k in range(10_000)
+    )
+    made = result().but(sites=sites)
+    began = time.process_time()
+    assert observed_in(made) is not None
+    assert time.process_time() - began < 10
 
 
 def test_a_pooled_or_unprivate_fit_has_no_observers() -> None:

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from benchmark.core.budget import ROUNDING_SHARE, Guarantee
 from benchmark.core.errors import UsageError
@@ -43,6 +43,9 @@ from benchmark.privacy.accounting.subsampled_gaussian import account
 
 _DOWN = 1 - 1e-12
 """Rounds a noise multiplier down, by more than its float arithmetic can be wrong."""
+
+_LARGEST = 700.0
+"""An ε whose exponential is a float."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +130,8 @@ def local_view(sites: Sequence[Guarantee], *, only_sums: bool) -> Seen:
     target = max(one.epsilon for one in sites)
     outsider = one_site = target
     if only_sums and all(map(has_sums, sites)):
-        outsider = max(_in_sum(sites, j, 0) for j in _unlike(sites))
-        one_site = max(_in_sum(sites, j, 1) for j in _unlike(sites))
+        outsider = min(target, _in_sum(sites, 0))
+        one_site = min(target, _in_sum(sites, 1))
     return Seen(
         outsider=min(outsider, one_site),
         one_site=one_site,
@@ -182,25 +185,33 @@ def _weight(site: Guarantee, whole: int) -> float:
     return enlarged / (site.sampling_rate * whole)
 
 
-def _in_sum(sites: Sequence[Guarantee], victim: int, colluders: int) -> float:
-    """ε of a site's patients in the weighted sum, without the largest noise of some others."""
-    mine, whole = sites[victim], sum(one.units for one in sites)
-    others = sorted(_deviation(one, whole) for k, one in enumerate(sites) if k != victim)
-    left = others[: len(others) - colluders]
-    noise = math.hypot(_deviation(mine, whole), *left) / _weight(mine, whole)
-    return min(mine.epsilon, _at(mine, noise / mine.noise_multiplier))
+def _in_sum(sites: Sequence[Guarantee], colluders: int) -> float:
+    """ε of the worst-off site in the weighted sum, without the noise of none or one of the others.
 
-
-def _unlike(sites: Sequence[Guarantee]) -> list[int]:
-    """One site of each kind, as sites of the same numbers fare alike."""
-    return [*{one: number for number, one in enumerate(sites)}.values()]
+    The colluder is the other site with the largest noise. Of the sites that differ in noise alone,
+    the one with the least counts.
+    """
+    whole = sum(one.units for one in sites)
+    deviations = [_deviation(one, whole) for one in sites]
+    first, second = sorted(range(len(sites)), key=lambda k: -deviations[k])[:2]
+    without = {
+        gone: math.hypot(*(noise for k, noise in enumerate(deviations) if k != gone))
+        for gone in (None, first, second)
+    }
+    least: dict[tuple[object, ...], tuple[float, Guarantee]] = {}
+    for number, site in enumerate(sites):
+        gone = (second if number == first else first) if colluders else None
+        noise = without[gone] / _weight(site, whole)
+        kind = site.sampling_rate, site.steps, site.accounted_delta, site.accountant, site.distance
+        if kind not in least or noise < least[kind][0]:
+            least[kind] = noise, site
+    return max(_at(site, noise / site.noise_multiplier) for noise, site in least.values())
 
 
 def _at(fit: Guarantee, share: float) -> float:
     """ε of a fit with a share of its noise; infinite where the noise's law cannot be proven."""
-    with_less = replace(fit, noise_multiplier=fit.noise_multiplier * share * _DOWN)
     spent = account(
-        noise_multiplier=with_less.noise_multiplier,
+        noise_multiplier=fit.noise_multiplier * share * _DOWN,
         sampling_rate=fit.sampling_rate,
         steps=fit.steps,
         delta=fit.accounted_delta,
@@ -208,7 +219,7 @@ def _at(fit: Guarantee, share: float) -> float:
     ).epsilon
     distance = fit.distance * max(1.0, share**-4)
     reserved = ROUNDING_SHARE * fit.delta
-    if distance and (spent > 700 or (1 + math.exp(spent)) * distance > reserved):
+    if distance and (spent > _LARGEST or (1 + math.exp(spent)) * distance > reserved):
         return math.inf
     return spent
 
