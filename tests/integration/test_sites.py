@@ -1,6 +1,7 @@
 """The real command with sites: what a federated sweep leaves, and what happens if one fails."""
 
 import csv
+import json
 import os
 import re
 import signal
@@ -82,6 +83,8 @@ def test_every_sites_epsilon_can_be_recomputed_and_the_largest_is_the_results(sw
     explained = bench("explain", private["run_key"], cwd=swept).stdout
     assert "And at each site?" in explained
     assert "Who could see what?" in explained
+    observers = json.loads(bench("explain", private["run_key"], "--json", cwd=swept).stdout)
+    assert {*observers["observers"].values()} == {private["guarantee"]["epsilon"]}
     assert f"server + all other sites: ε = {epsilon_text(private['guarantee']['epsilon'])}" in (
         explained
     )

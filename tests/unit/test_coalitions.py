@@ -179,6 +179,15 @@ def test_noise_whose_law_cannot_be_proven_gives_no_bound() -> None:
     assert secure_view(far, 50, 1).all_others == math.inf
 
 
+def test_a_smaller_noise_lies_further_from_its_law() -> None:
+    """Half of the variance: four times as far, which the reserved share of δ does not cover."""
+    far = replace(RELEASE, distance=2.5e-10)
+    known = closed_form(math.sqrt(2) / RELEASE.noise_multiplier, RELEASE.delta)
+    assert (1 + math.exp(known)) * far.distance < 2**-10 * RELEASE.delta
+    assert secure_view(far, 3, 1).all_others == math.inf
+    assert secure_view(far, 3, 1).server_and_site == RELEASE.epsilon
+
+
 def test_a_fit_without_gaussian_noise_has_no_secure_sums() -> None:
     choice = replace(RELEASE, accountant="permute-and-flip")
     with pytest.raises(UsageError, match="Secure sums need Gaussian noise"):
