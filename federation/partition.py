@@ -55,14 +55,34 @@ class Partition:
         """
         if self.text == "site":
             return self._own_sites(patients)
-        if len(patients) < self.sites:
-            raise UsageError(
-                f"{len(patients)} patients cannot be split over {self.sites} sites; every site "
-                "needs one."
-            )
+        self._check_enough(len(patients))
         if self.text == "scanner":
             return self._scanners(patients)
         return self._shuffled(patients, least=1)
+
+    def sizes(self, patients: int) -> list[int]:
+        """Return how many patients each site has, where a number of patients is split by shares.
+
+        Args:
+            patients: How many there are.
+
+        Raises:
+            UsageError: If there are fewer than sites, or their own sites or scanners decide.
+        """
+        if self.text in _LIKENESS:
+            raise UsageError(
+                f"--partition {self.text} needs a cohort; before there is one, ask for shares, as "
+                f"size-skew:{','.join('1' * min(self.sites, 3))}."
+            )
+        self._check_enough(patients)
+        return _sizes(self._shares(), patients, least=1)
+
+    def _check_enough(self, patients: int) -> None:
+        if patients < self.sites:
+            raise UsageError(
+                f"{patients} patients cannot be split over {self.sites} sites; every site needs "
+                "one."
+            )
 
     def held_out(
         self, train: Sequence[Patient], others: Sequence[Patient]

@@ -109,6 +109,7 @@ class DpSimulator(ReleasingGenerator):
     version: ClassVar[int] = 3
     is_private: ClassVar[bool] = True
     designs: ClassVar[Mapping[str, str]] = DESIGNS
+    adds_sums: ClassVar[bool] = True
     citation: ClassVar[str] = "This suite; Balle and Wang (2018), arXiv:1805.06530"
     Params: ClassVar[type[Settings]] = DpSimulatorParams
     presets: ClassVar[Mapping[str, Settings]] = {

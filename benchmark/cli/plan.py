@@ -12,7 +12,12 @@ from benchmark.cli.option import names, settings_of
 from benchmark.core.bounds import PATIENTS, SEEDS
 
 if TYPE_CHECKING:
+    from benchmark.sweep.consortium import Consortium
+    from benchmark.sweep.feasibility import Prospect
     from benchmark.sweep.request import Request
+
+PARTITIONS = ("equal", "size-skew", "dirichlet")
+"""The partitions that say how many patients a site has before there is a cohort."""
 
 
 @click.command()
@@ -54,6 +59,19 @@ if TYPE_CHECKING:
     metavar="P",
     help="How many patients there would be to test on; the embedded cohort has 20.",
 )
+@click.option(
+    "--sites",
+    type=int,
+    metavar="N",
+    help="Also plan fits across N sites: the noise of each way of adding up, who could see what, "
+    "and a recommendation.",
+)
+@click.option(
+    "--partition",
+    metavar="HOW",
+    help="With --sites, how many patients each site has: equal, size-skew:A,B[,…] or "
+    "dirichlet:ALPHA.  [default: equal]",
+)
 @option.preset
 @option.protocol
 @option.overrides("Overrides a setting, as `dp-wgan.batch=128`.")
@@ -66,30 +84,68 @@ def plan(**options: Any) -> int:
     real fits do worse. Up to 0.1 is workable, above 2.5 hopeless, between them doubtful. These
     limits come from a few measured cases (docs/privacy.md) and promise nothing.
 
-    Below the table is the smallest difference in Dice that this number of seeds and test patients
+    With `--sites` there are two more tables. The first has the noise of three ways of adding up:
+    local noise (each site reaches ε by itself, as in `bench run --sites`), secure sums (the sites
+    share the noise, so that ε holds against the server and one curious site), and all patients
+    pooled. The second has the ε that an outsider, the server, and sites that collude would face.
+
+    Below the tables is the smallest difference in Dice that this number of seeds and test patients
     can show, and how many seeds would show 0.03. Both are for one pair of rows, two-sided at 5 %,
     with a power of 0.8. They are estimated from phantoms of the board's protocol; other data may
     differ.
     """
     from benchmark.core.folders import cache_folder, check_writable
     from benchmark.results.resolution import resolution
+    from benchmark.sweep.consortium import consortia, recommendations
     from benchmark.sweep.feasibility import prospects
     from benchmark.terminal.console import Console
+    from benchmark.terminal.consortium import noise_table, observers_table
     from benchmark.terminal.prospects import prospects_table
 
+    sizes = _sizes(options)
     check_writable(cache_folder())
-    console, request = Console(), _request(options)
+    console, request, cache = Console(), _request(options), cache_folder()
     listener = console.listener()
     with console:
-        found = prospects(request, options["patients"], cache_folder(), listener.preparing)
+        found = prospects(request, options["patients"], cache, listener.preparing)
+        together = consortia(request, found, sizes, cache, listener.preparing) if sizes else []
     console.show(prospects_table(found))
+    if seen := [row for one in together for row in one.observed]:
+        console.show(noise_table(together, sizes))
+        console.show(observers_table(seen))
+    elif sizes:
+        listener.news("No generator here has a finite ε and can be trained across sites.")
+    for sentence in recommendations(together):
+        listener.news(sentence)
     seeds, tested = options["seeds"], options["test_patients"]
     for sentence in resolution(request.generators, request.unit, seeds, tested):
         listener.news(sentence)
-    failed = [one for one in found if one.reason]
+    plans: list[Prospect | Consortium] = [*found, *together]
+    failed = [one for one in plans if one.reason]
     for one in failed:
         listener.warning(f"{one.generator}, ε = {one.epsilon:g}: {one.reason}")
     return 1 if failed else 0
+
+
+def _sizes(options: Mapping[str, Any]) -> list[int]:
+    """The number of patients of each site; none without sites."""
+    from benchmark.core.bounds import SITES, shortened, within
+    from benchmark.core.errors import UsageError
+    from federation.partition import Partition
+
+    sites, how = options["sites"], options["partition"]
+    if sites is None:
+        if how is not None:
+            raise UsageError(f"--partition {how} needs --sites.")
+        return []
+    within("--sites", sites, (2, SITES[1]))
+    if how is not None and how.partition(":")[0] not in PARTITIONS:
+        raise UsageError(
+            "Expected --partition to be equal, size-skew:A,B[,…] or dirichlet:ALPHA, as there is "
+            f"no cohort yet; got {shortened(repr(how))}."
+        )
+    text = f"size-skew:{','.join(sites * '1')}" if how in (None, "equal") else how
+    return Partition(text=text, sites=sites).sizes(options["patients"])
 
 
 def _request(options: Mapping[str, Any]) -> Request:

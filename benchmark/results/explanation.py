@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from benchmark.core.budget import Guarantee, delta_text, epsilon_text, rounded_up
 from benchmark.results.disclosure import SCORES_RULE
+from benchmark.results.observers import Observed, by_observer, observed_in
 from benchmark.results.result import Result
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 
@@ -43,6 +44,7 @@ def explained(result: Result) -> dict[str, list[str]]:
         "What is promised?": _promise(guarantee, _seen(result)),
         "And for a whole patient?": _patient(guarantee),
         **({"And at each site?": _sites(result.guarantees)} if result.sites else {}),
+        **({"Who could see what?": _observers(seen)} if (seen := observed_in(result)) else {}),
         "What does it rest on?": _mechanism(guarantee),
         "Is it a release?": _release(guarantee, result),
         **({"And the own patients?": _own(result)} if result.spec.own else {}),
@@ -158,6 +160,22 @@ def _sites(sites: Mapping[str, Guarantee]) -> Iterator[str]:
         + ". It holds against the server and the other sites too, which see all that a site sends. "
         "Whoever is a patient of two sites has paid at both."
     )
+
+
+def _observers(found: Observed) -> Iterator[str]:
+    said = "; ".join(
+        f"{who}: ε = {epsilon_text(epsilon)}" for who, epsilon in by_observer(found.seen).items()
+    )
+    yield (
+        f"Each site added {found.way}. Upper bounds for a {found.unit} at δ = "
+        f"{delta_text(found.delta)}, of the worst-off site, if all follow the protocol: {said}."
+    )
+    yield "The result's own ε holds against the server and the other sites, also all together."
+    if found.seen.outsider < found.seen.server:
+        yield (
+            "The smaller bounds hold for replies that are added exactly. The fit added "
+            "floating-point numbers, so claim no less than the server's ε."
+        )
 
 
 def _mechanism(guarantee: Guarantee) -> Iterator[str]:

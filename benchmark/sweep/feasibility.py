@@ -86,7 +86,7 @@ def prospects(request: Request, patients: int, cache: Path, preparing: Preparing
         UsageError: For a name, a setting or a δ that is not allowed.
     """
     check_settings(request)
-    public = _public(request, patients)
+    public = public_numbers(request, patients)
     delta = delta_of(request, public.units(request.unit))
     asked = [
         (name, Budget(epsilon=epsilon, delta=delta, unit=request.unit))
@@ -160,7 +160,13 @@ def _planned(
     return plan, generator.noised_numbers(public)
 
 
-def _public(request: Request, patients: int) -> PublicNumbers:
+def public_numbers(request: Request, patients: int) -> PublicNumbers:
+    """Return what a request and a number of patients declare.
+
+    Args:
+        request: As for a sweep.
+        patients: The public number of patients.
+    """
     recipe = protocol_recipe(protocol_of(request).as_dict())
     return PublicNumbers(
         patients=patients, patches_per_patient=recipe.per_patient, patch_size=recipe.size

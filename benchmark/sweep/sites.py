@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.core.addresses import folder_name
-from benchmark.core.budget import Budget, Guarantee
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.federation import FederatedGenerator, Schedule
 from benchmark.core.generator import Generator
 from benchmark.core.protocol import spacing_of
@@ -204,18 +204,40 @@ def plan_at_site(spec: RunSpec, patients: int, whole: int, cache: Path) -> Guara
     Raises:
         UsageError: If it cannot honour the budget.
     """
-    job = job_of(spec)
-    share = patients / whole
-    generator = job.made().at_site(share)
-    how = {"schedule": asdict(job.schedule), "share": share}
-    settings = {**generator.params.as_dict(), **how}
-    plug_in = PlugIn(name=job.generator, version=job.version, settings=settings)
+    job, share = job_of(spec), patients / whole
     public = job.public(patients)
+    return planned_site(job.made(), job.schedule, public, share, job.budget(), cache)
+
+
+def planned_site(
+    generator: FederatedGenerator,
+    schedule: Schedule,
+    public: PublicNumbers,
+    share: float,
+    budget: Budget,
+    cache: Path,
+) -> Guarantee:
+    """Plan one site's part of a fit of a generator, from public numbers.
+
+    Args:
+        generator: As it is for all patients.
+        schedule: The rounds and steps.
+        public: The site's own numbers.
+        share: The site's share of all patients.
+        budget: What may be spent.
+        cache: The cache folder, where plans are remembered.
+
+    Raises:
+        UsageError: If it cannot honour the budget.
+    """
+    mine = generator.at_site(share)
+    settings = {**mine.params.as_dict(), "schedule": asdict(schedule), "share": share}
+    plug_in = PlugIn(name=generator.name, version=generator.version, settings=settings)
 
     def plan(asked: Budget) -> Guarantee:
-        return generator.plan_at_site(public, asked, job.schedule)
+        return mine.plan_at_site(public, asked, schedule)
 
-    return planned(plug_in, generator, public, job.budget(), cache, plan)
+    return planned(plug_in, mine, public, budget, cache, plan)
 
 
 def worst(guarantees: Sequence[Guarantee]) -> Guarantee:

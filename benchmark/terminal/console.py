@@ -18,6 +18,7 @@ from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.metrics.weights import missing_reason
 from benchmark.results.composed import Together, together
 from benchmark.results.matrix import MATRIX, Square
+from benchmark.results.observers import observed
 from benchmark.results.outcome import Outcome
 from benchmark.results.own_curve import OWN_CURVE
 from benchmark.results.spec import RunSpec
@@ -92,6 +93,7 @@ class Console:
             finished: The sweep.
             out: The folder of its results.
         """
+        from benchmark.terminal.consortium import observers_table
         from benchmark.terminal.figures import (
             HEAT_MAP,
             PATCHES,
@@ -116,6 +118,8 @@ class Console:
         self.say_together(together(outcomes, Store(out)))
         if matrix:
             self._out.print(matrix_table(matrix))
+        if seen := observed(outcomes, Store(out)):
+            self._out.print(observers_table(seen, of_run=True))
         if own:
             drew.append(drawn(lambda: draw_own(own, out / CURVE)))
             self._out.print(own_table(own))

@@ -83,3 +83,52 @@ def test_a_generator_that_has_no_plan_fails_alone(tmp_path: Path) -> None:
     assert "failed" in done.stdout
     assert "wgan, ε = inf: wgan with levels=3 makes patches whose side is a" in done.stdout
     assert " real " in done.stdout
+
+
+def test_a_plan_across_sites_says_the_noise_and_who_could_see_what(tmp_path: Path) -> None:
+    asked = ["--epsilon", "2", "--sites", "3", "--generator", "dp-simulator,simulator"]
+    done = bench(*PLAN, *asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "×1.73, 0.12, doubtful  ×1.22, 0.084, workable  ×1.00, 0.069, workable" in done.stdout
+    rows = [line.split() for line in done.stdout.splitlines() if "secure sums, t = 1  " in line]
+    assert [row[-5:] for row in rows[1:]] == [["1.596", "1.999", "1.596", "1.999", "2.952"]]
+    said = " ".join(done.stdout.split())
+    assert "3 sites of 14, 14, 13 patients." in said
+    assert "Recommended at ε = 2: dp-simulator with secure sums sized for one curious site" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_plan_without_sites_says_nothing_of_them(tmp_path: Path) -> None:
+    done = bench(*PLAN, "--epsilon", "2", "--generator", "dp-simulator", cwd=tmp_path)
+    assert "secure sums" not in done.stdout
+    assert "Recommended" not in done.stdout
+
+
+def test_where_no_generator_can_be_trained_across_sites_it_is_said(tmp_path: Path) -> None:
+    asked = ["--epsilon", "2", "--sites", "3", "--generator", "wgan,real"]
+    done = bench(*PLAN, *asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "No generator here has a finite ε and can be trained across sites." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "law"),
+    [
+        (["--sites", "1"], "Expected --sites in [2, 1000], got 1."),
+        (["--sites", "1000000000"], "Expected --sites in [2, 1000], got 1000000000."),
+        (["--sites", "42"], "41 patients cannot be split over 42 sites; every site needs one."),
+        (["--sites", "3", "--partition", "size-skew:2,0,1"], "expected numbers above 0"),
+        (["--sites", "3", "--partition", "size-skew:2,1"], "one for each of the 3 sites"),
+        (["--sites", "3", "--partition", "site"], "as there is no cohort yet; got 'site'."),
+        (["--sites", "3", "--partition", "equl"], "Expected --partition to be equal, size-skew:"),
+        (["--partition", "equal"], "--partition equal needs --sites."),
+    ],
+)
+def test_sites_that_cannot_be_meant_are_refused_in_one_sentence(
+    options: list[str], law: str, tmp_path: Path
+) -> None:
+    done = bench(*PLAN, "--epsilon", "2", *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert law in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""

@@ -1,6 +1,7 @@
 """The real command with sites: what a federated sweep leaves, and what happens if one fails."""
 
 import csv
+import json
 import os
 import re
 import signal
@@ -24,7 +25,7 @@ from command import (
     wait_for,
 )
 
-from benchmark.core.budget import Guarantee
+from benchmark.core.budget import Guarantee, epsilon_text
 from benchmark.privacy.accounting.subsampled_gaussian import epsilon_spent
 from benchmark.results.bookends import METHODS
 
@@ -39,6 +40,9 @@ def swept(module_cohort: Path) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"dp-wgan +5 +all sites, federated +0\.\d+ +0\.\d+", done.stdout)
     assert "Composed over the 4 private fits" in done.stdout
+    assert "server + all other sites" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert "A federated result's own ε holds against the server and the other sites." in said
     return module_cohort.parent
 
 
@@ -76,7 +80,14 @@ def test_every_sites_epsilon_can_be_recomputed_and_the_largest_is_the_results(sw
         )
     for kind in ("epsilon", "epsilon_patch", "epsilon_patient"):
         assert private["guarantee"][kind] == max(g[kind] for g in said.values())
-    assert "And at each site?" in bench("explain", private["run_key"], cwd=swept).stdout
+    explained = bench("explain", private["run_key"], cwd=swept).stdout
+    assert "And at each site?" in explained
+    assert "Who could see what?" in explained
+    observers = json.loads(bench("explain", private["run_key"], "--json", cwd=swept).stdout)
+    assert {*observers["observers"].values()} == {private["guarantee"]["epsilon"]}
+    assert f"server + all other sites: ε = {epsilon_text(private['guarantee']['epsilon'])}" in (
+        explained
+    )
 
 
 def test_each_site_charges_its_own_patients(swept: Path) -> None:

@@ -1,0 +1,103 @@
+"""Who could see what of a federated fit: the ε of each observer, by its own guarantees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmark.core.budget import Guarantee, Unit
+from benchmark.core.errors import BenchError
+from benchmark.core.registry import generators
+from benchmark.privacy.accounting.coalitions import Seen, local_view
+from benchmark.results.outcome import Outcome
+from benchmark.results.result import Result
+from benchmark.results.spec import PlugIn
+from benchmark.results.store import Store
+
+LOCAL = "local noise"
+OUTSIDER, ONE_SITE, SERVER = "outsider", "one site", "server"
+SERVER_AND_SITE, ALL_OTHERS = "server + 1 site", "server + all other sites"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What the observers of one fit, or of one planned fit, could see.
+
+    Attributes:
+        generator: Its name.
+        unit: What ε protects.
+        epsilon: The ε asked for.
+        delta: δ.
+        way: How the sites add up.
+        seen: The ε of each observer, for the patients of the worst-off site.
+    """
+
+    generator: str
+    unit: Unit
+    epsilon: float
+    delta: float
+    way: str
+    seen: Seen
+
+
+def by_observer(seen: Seen) -> dict[str, float]:
+    """Return ε by the observer's name, the weakest first."""
+    return {
+        OUTSIDER: seen.outsider,
+        ONE_SITE: seen.one_site,
+        SERVER: seen.server,
+        SERVER_AND_SITE: seen.server_and_site,
+        ALL_OTHERS: seen.all_others,
+    }
+
+
+def observed_in(result: Result) -> Observed | None:
+    """Return what the observers of a federated fit with a finite ε could see.
+
+    Args:
+        result: The result of any cell.
+
+    Returns:
+        Their ε; ``None`` for a fit of another kind.
+    """
+    sites = [*result.guarantees.values()]
+    if len(sites) < 2 or not 0 < result.guarantee.epsilon < math.inf:
+        return None
+    return Observed(
+        generator=result.spec.generator.name,
+        unit=result.guarantee.unit,
+        epsilon=result.spec.epsilon,
+        delta=result.guarantee.delta,
+        way=LOCAL,
+        seen=_seen(result.spec.generator, sites),
+    )
+
+
+def observed(outcomes: Sequence[Outcome], store: Store) -> list[Observed]:
+    """Return what the observers of a sweep's federated fits could see, those that are alike once.
+
+    Args:
+        outcomes: The sweep's cells.
+        store: Where their results are.
+    """
+    results = (store.result(outcome.spec) for outcome in outcomes if outcome.spec.is_federated)
+    found = [observed_in(result) for result in results if result is not None]
+    return [*dict.fromkeys(one for one in found if one is not None)]
+
+
+def _seen(plug_in: PlugIn, sites: Sequence[Guarantee]) -> Seen:
+    """By the sum of all noise, if it counts; else, or by numbers of no mechanism, by the target."""
+    try:
+        return local_view(sites, only_sums=_adds_sums(plug_in))
+    except (BenchError, ValueError, ArithmeticError):  # a file from elsewhere may hold anything
+        return local_view(sites, only_sums=False)
+
+
+def _adds_sums(plug_in: PlugIn) -> bool:
+    """Whether this very version is installed here, and says so of itself."""
+    try:
+        kind = generators.get(plug_in.name)
+    except BenchError:
+        return False
+    return kind.version == plug_in.version and getattr(kind, "adds_sums", False) is True

@@ -1,0 +1,101 @@
+"""Who could see what of a result: from its own guarantees, and never less than is known."""
+
+import math
+import time
+from dataclasses import replace
+
+import pytest
+from cells import SPEC
+from scored import result_of
+
+from benchmark.core.budget import Budget, PublicNumbers
+from benchmark.core.registry import generators
+from benchmark.privacy.accounting.coalitions import local_view
+from benchmark.privacy.mechanisms.release import plan_releases
+from benchmark.results.explanation import explain
+from benchmark.results.observers import observed_in
+from benchmark.results.result import Result, SiteResult
+from benchmark.results.spec import PlugIn
+from benchmark.terminal.consortium import observers_table
+
+PUBLIC = PublicNumbers(patients=14, patches_per_patient=10, patch_size=32)
+SITE = plan_releases(PUBLIC, Budget(epsilon=2.0, delta=1e-5, unit="patient"), clip_norm=1.0)
+
+
+def result(name: str = "dp-simulator", version: int | None = None, sites: int = 3) -> Result:
+    version = version or generators.get(name).version
+    spec = replace(SPEC, generator=PlugIn(name=name, version=version, settings={}), epsilon=2.0)
+    held = tuple(SiteResult(site=f"s{k}", guarantee=SITE) for k in range(sites))
+    return result_of(spec, guarantee=SITE, sites=held)
+
+
+def test_what_a_federated_result_shows_follows_from_its_sites() -> None:
+    found = observed_in(result())
+    assert found is not None
+    assert found.seen == local_view([SITE] * 3, only_sums=True)
+    assert (found.unit, found.delta, found.epsilon) == ("patient", 1e-5, 2.0)
+
+
+@pytest.mark.parametrize(("name", "version"), [("dp-wgan", None), ("dp-simulator", 999)])
+def test_of_what_does_not_say_that_it_adds_sums_an_outsider_sees_as_much_as_the_server(
+    name: str, version: int | None
+) -> None:
+    found = observed_in(result(name, version))
+    assert found is not None
+    assert {*vars(found.seen).values()} == {SITE.epsilon}
+
+
+def test_of_an_unknown_generator_no_less_than_the_target_is_said() -> None:
+    found = observed_in(result("from-elsewhere", 1))
+    assert found is not None
+    assert found.seen.outsider == SITE.epsilon
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"sensitivity": 0.0},
+        {"clip_norm": math.inf, "sensitivity": math.inf},
+        {"accountant": "mine"},
+        {"noise_multiplier": 1e300},
+    ],
+)
+def test_numbers_of_no_mechanism_are_told_no_less_than_they_claim(odd: dict) -> None:
+    sites = tuple(SiteResult(site=f"s{k}", guarantee=replace(SITE, **odd)) for k in range(3))
+    found = observed_in(result().but(sites=sites))
+    assert found is not None
+    assert found.seen.server == SITE.epsilon
+    assert found.seen.outsider <= SITE.epsilon
+
+
+def test_ten_thousand_sites_of_a_file_from_elsewhere_are_soon_told_of() -> None:
+    sites = tuple(
+        SiteResult(site=f"s{k}", guarantee=replace(SITE, patients=k + 1)) for k in range(10_000)
+    )
+    made = result().but(sites=sites)
+    began = time.process_time()
+    assert observed_in(made) is not None
+    assert time.process_time() - began < 10
+
+
+def test_a_pooled_or_unprivate_fit_has_no_observers() -> None:
+    assert observed_in(result(sites=0)) is None
+    assert observed_in(result().but(guarantee=replace(SITE, epsilon=0.0))) is None
+
+
+def test_the_words_name_each_observer_and_whom_the_result_holds_against() -> None:
+    said = explain(result())
+    assert "Who could see what?\nEach site added local noise." in said
+    assert "outsider: ε = 1.088; one site: ε = 1.361; server: ε = 1.999" in said
+    assert "The result's own ε holds against the server and the other sites" in said
+    assert "claim no less than the server's ε" in said
+    assert "claim no less" not in explain(result("dp-wgan"))
+    assert "Who could see what?" not in explain(result(sites=0))
+
+
+def test_the_table_of_a_run_joins_what_is_alike_and_says_whom_it_holds_against() -> None:
+    found = [observed_in(result(name)) for name in ("dp-simulator", "dp-merf", "dp-wgan")]
+    table = observers_table([one for one in found if one], of_run=True)
+    assert [*table.columns[0].cells] == ["dp-simulator, dp-merf", "dp-wgan"]
+    assert "holds against the server and the other sites" in str(table.caption)
+    assert "added exactly" in str(table.caption)
