@@ -12,6 +12,7 @@ from benchmark.core.addresses import folder_name
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.files import read_json
 from benchmark.core.parsers import json_in
+from benchmark.core.sums import sum_of_folder
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec, spec_from
 from benchmark.results.store import (
@@ -19,6 +20,7 @@ from benchmark.results.store import (
     CANARIES,
     CURVES,
     ERROR,
+    GENERATOR,
     NEIGHBOURS,
     SAMPLES,
     SPEC,
@@ -211,10 +213,14 @@ def _audit_of(folder: Path, result: Result) -> str:
     """What the audits of this very fit say, without a figure; empty without any."""
     if not any((folder / name).exists() for name in (CANARIES, AUDIT)):
         return ""
-    from benchmark.audit.own_fit import audits_of
+    from benchmark.audit.own_fit import planted_audit, sampled_audit
 
-    found = audits_of(folder)
-    if any(one.refutes(result.guarantee) for one in found):
+    tried = (
+        planted_audit(folder, result.spec.canaries),
+        sampled_audit(folder, sum_of_folder(folder / GENERATOR)),
+    )
+    found = [one for one in tried if one is not None]
+    if not found or any(one.refutes(result.guarantee) for one in found):
         return ""
     by = " and ".join(WAYS[one.method] for one in found)
     return f"This very fit was attacked by {by}, which did not refute its claim."

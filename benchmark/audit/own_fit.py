@@ -18,11 +18,12 @@ from benchmark.audit.judgement import Claim
 from benchmark.audit.membership import MISTAKE, mistake_of
 from benchmark.core.budget import Guarantee, Unit
 from benchmark.core.errors import DataError
+from benchmark.core.files import read_json
 from benchmark.core.forms import Count, Key, Many, Name, Words, at_most, named
 from benchmark.core.parsers import json_in
 from benchmark.results.form import Form
 from benchmark.results.spec import first_fault
-from benchmark.results.store import AUDIT, CANARIES
+from benchmark.results.store import AUDIT, CANARIES, RESULT, SEAL, check_files
 
 FORMAT: Literal[1] = 1
 
@@ -163,17 +164,51 @@ class FitVerdict(NamedTuple):
     refuted: bool
 
 
-def audits_of(folder: Path) -> list[FitAudit]:
-    """Read the audits of the fit in a run's folder, that with canaries first.
+def planted_audit(folder: Path, canaries: int) -> FitAudit | None:
+    """Read the audit by canaries that a finished run wrote and sealed.
 
     Args:
         folder: The run's folder.
+        canaries: How many the run's spec says were planted.
+
+    Returns:
+        The audit; ``None`` where none were planted, or a kill kept them from being seen.
 
     Raises:
-        DataError: If a file is damaged, or is of another run.
+        DataError: If the file is gone, was edited, or is not of this run.
     """
-    files = [folder / name for name in (CANARIES, AUDIT)]
-    return [_read(file) for file in files if file.exists()]
+    seal = read_json(folder / RESULT).get(SEAL, {})
+    if not canaries or CANARIES not in seal.get("files", {}):
+        return None
+    file = folder / CANARIES
+    if not file.exists():
+        raise DataError(f"{file} is gone, and the run wrote it; put it back from a copy.")
+    check_files(folder)
+    found = _read(file)
+    if found.method != "canaries" or found.tests[0].candidates != canaries:
+        raise DataError(
+            f"{file}: this is no audit by {canaries} canaries; put it back from a copy."
+        )
+    return found
+
+
+def sampled_audit(folder: Path, generator: str) -> FitAudit | None:
+    """Read the audit by what a run's generator draws.
+
+    Args:
+        folder: The run's folder.
+        generator: SHA-256 over the generator's files.
+
+    Returns:
+        The audit; ``None`` if there is none of this generator.
+
+    Raises:
+        DataError: If the file is damaged, or is not of this run.
+    """
+    file = folder / AUDIT
+    found = _read(file) if file.exists() else None
+    mine = found and (found.method, found.generator) == ("membership", generator)
+    return found if mine else None
 
 
 def _read(file: Path) -> FitAudit:

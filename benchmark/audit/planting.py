@@ -45,7 +45,7 @@ class Planted:
                 f"{fitted.name} {unseen}, so it can have no canaries; leave --canaries out, and "
                 "audit the run by what it draws (`bench audit --run`)."
             )
-        self._spec, self._name = spec, fitted.name
+        self._spec = spec
         self._among: CanaryTrial = trial(known, spec.unit, canaries=spec.canaries, seed=spec.seed)
         self._broken: dict[str, str] = {}
         self.patches = self._among.patches
@@ -55,7 +55,7 @@ class Planted:
         for law, why in measured(shown).items():
             self._broken[law] = self._broken.get(law) or why
 
-    def counts(self, guarantee: Guarantee) -> FitAudit:
+    def counts(self, guarantee: Guarantee) -> FitAudit | None:
         """Guess which canaries were in, now that the fit has ended.
 
         A fit that was interrupted is guessed on by the steps of its last process alone. That is
@@ -64,11 +64,12 @@ class Planted:
         Args:
             guarantee: The plan of the fit.
 
-        Raises:
-            PlugInError: If the fit used nothing of what it showed.
+        Returns:
+            The counts; ``None`` where this process took no private step, as after a kill behind the
+            last one.
         """
         if self.watch.unseen:
-            raise PlugInError(f"{self._name} {self.watch.unseen}, so its canaries were not seen.")
+            return None
         said = verdict_of(self.watch, guarantee, self._among.included)
         return FitAudit(
             format=FORMAT,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmark.core.budget import Guarantee
 
 STORE = Path("runs")
-KEEP = "The figures were measured on your patients, outside of any guarantee: keep them."
+KEEP = "What pairs showed was measured on your patients, outside of any guarantee: keep it."
 
 
 def audit_run(options: Mapping[str, Any]) -> int:
@@ -55,7 +55,7 @@ def audit_run(options: Mapping[str, Any]) -> int:
     for one in found:
         for line in _words(one, guarantee):
             click.echo(line)
-    if source.result.private_data:
+    if source.result.private_data and any(one.method == "membership" for one in found):
         click.echo(KEEP)
     return 1 if any(one.refutes(guarantee) for one in found) else 0
 

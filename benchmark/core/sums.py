@@ -105,6 +105,25 @@ def _names(folder: Path) -> list[str]:
     return sorted(name for file in files if (name := str(file.relative_to(folder))) != SUMS)
 
 
+def sum_of_folder(folder: Path) -> str:
+    """Return one SHA-256 over all files of a folder: that of their ``sha256sum`` lines.
+
+    Args:
+        folder: Such as a generator's.
+    """
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return sum_of_sums({file.relative_to(folder).as_posix(): sum_of(file) for file in files})
+
+
+def sum_of_sums(digests: Mapping[str, str]) -> str:
+    """Return the SHA-256 of the ``sha256sum`` lines of some files, sorted by name.
+
+    Args:
+        digests: The SHA-256 of each file in hex, by its name.
+    """
+    return hashlib.sha256(sums_text(digests).encode()).hexdigest()
+
+
 def sum_of(file: Path) -> str:
     """Return a file's SHA-256, in hex."""
     with file.open("rb") as content:

@@ -6,17 +6,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.audit.own_fit import FitAudit, FitVerdict, audits_of
+import numpy as np
+
+from benchmark.audit.own_fit import FitAudit, FitVerdict, planted_audit
 from benchmark.audit.own_samples import Known, audit_by_samples
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.core.files import write_json
-from benchmark.core.generator import Progress, silent
+from benchmark.core.generator import Generator, Progress, drawn, silent
 from benchmark.core.laws import LawBrokenError
 from benchmark.core.patches import Patches
+from benchmark.core.seeds import stream
 from benchmark.privacy.conformance import Subject, is_post_processing_but_for_its_mechanisms
 from benchmark.privacy.ledger.ledger import DELTA, ledger_in
-from benchmark.release.nearest_real import LAWS, nearness
+from benchmark.release.nearest_real import LAWS, LEAST, nearness
 from benchmark.release.source import Cohort, Source
 from benchmark.release.statement import (
     AuditRecord,
@@ -34,22 +37,29 @@ DIGITS = 3
 
 
 def audited(source: Source, cohort: Cohort, progress: Progress = silent) -> list[FitAudit]:
-    """Return the audits of a run's fit, after making the one by its samples if there is none.
+    """Attack a run's fit by what its generator draws, beside the canaries that it planted.
+
+    The attack is made anew, whatever a file says of an earlier one.
 
     Args:
         source: The run.
         cohort: Its patients.
         progress: Called while synthetic patches are drawn and compared.
 
+    Returns:
+        The audits, that by canaries first if the run planted some.
+
     Raises:
-        UsageError: If nobody can be guessed on.
-        DataError: If the file of an audit is damaged.
+        UsageError: If nobody can be guessed on, or canaries were planted and not seen.
+        DataError: If the file of the canaries is gone or damaged.
     """
-    kept = [
-        one for one in audits_of(source.folder) if one.generator in (None, source.generator_sum)
-    ]
-    if kept:
-        return kept
+    canaries = source.result.spec.canaries
+    planted = planted_audit(source.folder, canaries)
+    if canaries and planted is None:
+        raise UsageError(
+            f"{source.folder}: a kill kept the {canaries} canaries of this run from being seen; "
+            "fit it anew, with another --first-seed."
+        )
     found = audit_by_samples(
         source.generator,
         Known(fitted=cohort.fitted, unfitted=cohort.unfitted, held_out=cohort.held_out),
@@ -58,14 +68,15 @@ def audited(source: Source, cohort: Cohort, progress: Progress = silent) -> list
         seed=source.result.spec.seed,
         progress=progress,
     )
-    if found is None:
+    if found is None and planted is None:
         raise UsageError(
             f"{source.folder}: there is nobody to guess on, so the fit cannot be audited; give "
             "some patients of the cohort the split test, or plant canaries (bench run --canaries)."
         )
-    found = found.but(generator=source.generator_sum)
-    write_json(source.folder / AUDIT, found.as_dict())
-    return [found]
+    if found is not None:
+        found = found.but(generator=source.generator_sum)
+        write_json(source.folder / AUDIT, found.as_dict())
+    return [one for one in (planted, found) if one is not None]
 
 
 def audit_record(
@@ -102,18 +113,23 @@ def _said(verdict: FitVerdict, *, shown: bool) -> dict[str, Any]:
     }
 
 
-def nearest_record(cohort: Cohort, synthetic: Patches, *, disclose: bool) -> NearestRecord:
+def nearest_record(
+    cohort: Cohort, generator: Generator, synthetic: Patches, *, disclose: bool
+) -> NearestRecord:
     """Search synthetic patches for copies of patients, and return what may be said of it.
 
     Args:
         cohort: The patients.
+        generator: What drew the patches. Further draws are searched where few are released.
         synthetic: The patches to be released.
         disclose: Whether the figures may be said, which no ε covers.
 
     Raises:
         DataError: If there is no held-out patient.
     """
-    found = nearness(synthetic, cohort.fitted, cohort.held_out, seed=cohort.result.spec.seed)
+    seed = cohort.result.spec.seed
+    searched = _with_more(synthetic, generator, seed)
+    found = nearness(searched, cohort.fitted, cohort.held_out, seed=seed)
     figures = {name: round(value, DIGITS) for name, value in found.figures.items()}
     return NearestRecord(
         passed=found.passed,
@@ -122,6 +138,18 @@ def nearest_record(cohort: Cohort, synthetic: Patches, *, disclose: bool) -> Nea
         held_out=len(cohort.held_out_patients),
         laws=LAWS,
         disclosed=figures if disclose else None,
+    )
+
+
+def _with_more(synthetic: Patches, generator: Generator, seed: int) -> Patches:
+    """The patches, and so many others that a share of them means something."""
+    missing = LEAST - len(synthetic)
+    if missing <= 0:
+        return synthetic
+    more = drawn(generator, missing, seed=stream(seed, "searched"), size=synthetic.size)
+    return Patches(
+        images=np.concatenate([synthetic.images, more.images]),
+        masks=np.concatenate([synthetic.masks, more.masks]),
     )
 
 
@@ -172,10 +200,9 @@ def ledger_record(source: Source, state: Path) -> LedgerRecord | None:
             f"{result.run_key} has spent; release it on the machine that fitted it, with its "
             "state folder (ANGIOBENCH_STATE)."
         )
-    patients = {patient for entry in entries for patient in entry.said["patients"]}
     return LedgerRecord(
         entries=tuple(LedgerEntry(number=one.number, hash=one.hash) for one in entries),
-        before=ledger.worst(patients, before=min(entry.number for entry in entries)),
-        after=ledger.worst(patients),
+        before=ledger.in_every_fit(before=min(entry.number for entry in entries)),
+        after=ledger.in_every_fit(),
         delta=DELTA,
     )

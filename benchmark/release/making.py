@@ -7,8 +7,10 @@ has its checksums. Until then it is a hidden neighbour, which a later release re
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ from pathlib import Path
 from benchmark.core.directory import kept_directory
 from benchmark.core.errors import UsageError
 from benchmark.core.files import write_json
+from benchmark.core.folders import check_writable
 from benchmark.core.generator import drawn
 from benchmark.core.patches import Patches
 from benchmark.core.sums import SUMS, sum_of
@@ -52,6 +55,8 @@ from benchmark.results.store import GENERATOR
 from benchmark.sweep.inputs import Progress
 
 PARTIAL = ".partial-release-"
+LEFT = re.compile(rf"{re.escape(PARTIAL)}(?P<host>[0-9a-f]+)-(?P<maker>\d+)-[a-z0-9_]{{8}}")
+"""The name of a release that is being written: where, by which process, and mkdtemp's own part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +93,10 @@ def release(asked: ReleaseRequest, *, cache: Path, state: Path, progress: Progre
     find_licence(asked.licence)
     if asked.sign:
         private_key_in(asked.sign)
-    if asked.out.exists():
+    if os.path.lexists(asked.out):
         raise UsageError(f"{asked.out} is there already; name another folder with --out.")
+    asked.out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    check_writable(asked.out)
     source = source_of(asked.run, asked.store)
     reasons = _check(source, asked)
     consents = consents_of(source, asked.consents)
@@ -127,7 +134,7 @@ def _check(source: Source, asked: ReleaseRequest) -> list[str]:
         Why no ε can be claimed, where the owner releases it all the same.
     """
     waived, fatal = [*not_private(source)], [*of_the_run(source)]
-    if waived and not asked.not_private:
+    if waived and (source.result.private_data or not asked.not_private):
         fatal = [*waived, *fatal]
     if asked.not_private and not waived:
         raise UsageError(
@@ -156,9 +163,8 @@ def _put(
 ) -> Released:
     """Writes the folder beside its place, checks it as a receiver would, and moves it there."""
     parent = asked.out.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
     _sweep(parent)
-    partial = Path(tempfile.mkdtemp(dir=parent, prefix=f"{PARTIAL}{os.getpid()}-"))
+    partial = Path(tempfile.mkdtemp(dir=parent, prefix=f"{PARTIAL}{_host()}-{os.getpid()}-"))
     try:
         progress("Writing files", 0, 1)
         _write(partial, source, patches, statement, consents, weights=asked.weights)
@@ -181,11 +187,16 @@ def _put(
 
 
 def _sweep(parent: Path) -> None:
-    """Removes what releases left that were killed."""
-    for rest in parent.glob(f"{PARTIAL}*"):
-        maker = rest.name.removeprefix(PARTIAL).partition("-")[0]
-        if not Path("/proc", maker).exists():
+    """Removes what releases of this machine left that were killed."""
+    for rest in parent.iterdir():
+        made = LEFT.fullmatch(rest.name)
+        if made and made["host"] == _host() and not Path("/proc", made["maker"]).exists():
             shutil.rmtree(rest, ignore_errors=True)
+
+
+def _host() -> str:
+    """This machine and this container: a process's number means something in them alone."""
+    return f"{Path('/proc/self/ns/pid').stat().st_ino:x}{uuid.getnode():x}"
 
 
 def _write(

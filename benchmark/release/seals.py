@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.core.errors import UsageError
 from benchmark.core.parsers import bytes_in
-from benchmark.core.sums import SUMS, sum_of, sums_text, write_sums
+from benchmark.core.sums import SUMS, write_sums
 from benchmark.release.wording import NOT_PRIVATE
 
 if TYPE_CHECKING:
@@ -142,25 +142,6 @@ def public_key_in(file: Path) -> Ed25519PublicKey:
             f"{file} is no public Ed25519 key in PEM; take the {PUBLIC_KEY} that the owner gave."
         )
     return found
-
-
-def digest_of(folder: Path) -> str:
-    """Return one SHA-256 over all files of a folder: that of their ``sha256sum`` lines.
-
-    Args:
-        folder: Such as a generator's.
-    """
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return combined({file.relative_to(folder).as_posix(): sum_of(file) for file in files})
-
-
-def combined(digests: dict[str, str]) -> str:
-    """Return the SHA-256 of the ``sha256sum`` lines of some files, sorted by name.
-
-    Args:
-        digests: The SHA-256 of each file in hex, by its name.
-    """
-    return hashlib.sha256(sums_text(digests).encode()).hexdigest()
 
 
 def private_key_in(file: Path) -> Ed25519PrivateKey:

@@ -15,10 +15,10 @@ from benchmark.core.errors import DataError, UsageError
 from benchmark.core.generator import Generator
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
+from benchmark.core.sums import sum_of_folder
 from benchmark.data.cohort import Patient
 from benchmark.data.patching import cached
 from benchmark.data.reading import Reading
-from benchmark.release.seals import digest_of
 from benchmark.results.result import Result
 from benchmark.results.store import GENERATOR, check_files, found
 from benchmark.sweep.inputs import Inputs, Progress, gather
@@ -52,7 +52,7 @@ class Source:
     @cached_property
     def generator_sum(self) -> str:
         """SHA-256 over the names and digests of the generator's files."""
-        return digest_of(self.folder / GENERATOR)
+        return sum_of_folder(self.folder / GENERATOR)
 
     @property
     def is_free(self) -> bool:

@@ -92,7 +92,7 @@ def _measured(
         return {}
     shown = asked.disclose or not source.result.private_data
     progress("Searching for copies", 0, 1)
-    nearest = nearest_record(cohort, patches, disclose=shown)
+    nearest = nearest_record(cohort, source.generator, patches, disclose=shown)
     if not private:
         refuse([*of_the_evidence(None, nearest, None)])
         return {"nearest_real": nearest}
@@ -126,6 +126,7 @@ def _stated(
             generator=source.generator_sum,
         ),
         "utility": utility_of(result, asked.store),
+        "cost_of_skipping": result.cost_of_skipping,
         "suite": suite(),
         "versions": {"python": platform.python_version(), **{n: version(n) for n in LIBRARIES}},
         "licence": asked.licence,

@@ -50,7 +50,7 @@ def promise(statement: Statement) -> str:
     said = _guarantee(statement) if statement.is_private else _none(statement)
     if statement.phantoms:
         said += " The patients of the fit are simulated, so no person's data were read."
-    return said
+    return " ".join([said, *([statement.cost_of_skipping] if statement.cost_of_skipping else [])])
 
 
 def _guarantee(statement: Statement) -> str:

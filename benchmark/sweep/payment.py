@@ -21,7 +21,7 @@ from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.ledger.ledger import Spending, ledger_in
 from benchmark.results.spec import VALIDATION, RunSpec
-from benchmark.results.store import CHARGE, CHECKPOINT
+from benchmark.results.store import CANARIES, CHARGE, CHECKPOINT
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.sites import inputs_of, partition_of, site_plans, split
 
@@ -59,7 +59,8 @@ def begun(
         UsageError: If a copy of the folder is being fitted, under the same entry.
     """
     if not is_paid(spec, planned, inputs, folder=folder, state=state):
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+        for name in (CHECKPOINT, CANARIES):  # of an earlier fit
+            (folder / name).unlink(missing_ok=True)
         write_json(folder / CHARGE, {CLAIM: secrets.token_hex(16)})
     counted = places_of(spec, planned, folder, state)[2]
     with locked(counted.with_suffix(".lock")) as mine:

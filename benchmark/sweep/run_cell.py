@@ -241,8 +241,8 @@ def _fit(
             else:
                 spent = fitted.fit(patches, planned, context)
         check_charged(fitted, charged, spent, charge)
-        if planted:
-            write_json(bench.folder / CANARIES, planted.counts(planned).as_dict())
+        if planted and (counts := planted.counts(planned)):
+            write_json(bench.folder / CANARIES, counts.as_dict())
     return fitted, spent
 
 

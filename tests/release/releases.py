@@ -23,10 +23,11 @@ from statements import statement
 from benchmark.core.budget import Guarantee, PublicNumbers
 from benchmark.core.files import plain
 from benchmark.core.registry import generators
+from benchmark.core.sums import sum_of_folder
 from benchmark.release.checks import remaking
 from benchmark.release.checks.layout import BIDS, IGNORED, NNUNET, SIDECARS, consent_name
 from benchmark.release.naming import names_of
-from benchmark.release.seals import digest_of, seal
+from benchmark.release.seals import seal
 from benchmark.release.statement import (
     CROISSANT,
     DOSSIER,
@@ -180,7 +181,7 @@ def write(folder: Path, said: Statement) -> Path:
 def with_weights(folder: Path, said: Statement) -> Statement:
     """Adds a generator's files to a release, and names them in its statement."""
     put(folder, f"{WEIGHTS}/settings.json", b"{}")
-    digest = digest_of(folder / WEIGHTS)
+    digest = sum_of_folder(folder / WEIGHTS)
     named = changed(said, lambda content: content["samples"].update(generator=digest))
     put(folder, STATEMENT, text_of(named.as_dict()))
     seal(folder, private=named.is_private)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from benchmark.core.errors import DataError
 from benchmark.core.patches import Patches
-from benchmark.release.nearest_real import likeness, nearness
+from benchmark.release.nearest_real import LARGE_PIXELS, likeness, nearness
 
 SIZE = 24
 
@@ -69,6 +70,35 @@ def test_copied_vessels_under_other_textures_are_found() -> None:
     found = nearness(mixed(some(STRANGERS, slice(200)), drawn), FITTED, HELD_OUT, seed=0)
     assert not found.passed
     assert found.figures["share beyond strangers by masks"] > 0.1
+
+
+def test_few_copied_vessel_trees_under_other_textures_are_found() -> None:
+    large = FITTED.masks.sum((1, 2, 3)) >= LARGE_PIXELS
+    copied = some(FITTED, np.flatnonzero(large)[:3])
+    drawn = Patches(images=people(3, 5).images, masks=copied.masks)
+    found = nearness(mixed(some(STRANGERS, slice(297)), drawn), FITTED, HELD_OUT, seed=0)
+    assert found.figures["copies by masks"] >= 1
+    assert not found.passed
+
+
+def test_who_is_smooth_is_like_everybody_and_copied_nobody() -> None:
+    smooth = Patches(images=gaussian_filter(STRANGERS.images, (0, 0, 2, 2)), masks=STRANGERS.masks)
+    found = nearness(smooth, FITTED, HELD_OUT, seed=0)
+    assert found.passed, found.figures
+
+
+def test_large_patches_are_compared_as_small_ones_are() -> None:
+    def larger(patches: Patches) -> Patches:
+        images, masks = (
+            np.kron(a, np.ones((1, 1, 4, 4), a.dtype)) for a in (patches.images, patches.masks)
+        )
+        return Patches(images=images, masks=masks)
+
+    found = likeness(larger(some(STRANGERS, slice(20))), larger(some(STRANGERS, slice(40))))
+    assert found.masks[~np.isnan(found.masks)].min() == pytest.approx(1)
+    copies = mixed(some(STRANGERS, slice(99)), some(FITTED, [7]))
+    many = [larger(some(one, slice(300))) for one in (FITTED, HELD_OUT)]
+    assert not nearness(larger(copies), *many, seed=0).passed
 
 
 def test_noisy_copies_in_number_are_found() -> None:

@@ -17,10 +17,10 @@ from statements import guarantee, statement
 from benchmark.audit.own_fit import Attempted, FitAudit, FitTest
 from benchmark.core.files import read_json, write_json
 from benchmark.core.folders import state_folder
-from benchmark.core.sums import SUMS, sum_of
+from benchmark.core.sums import SUMS, sum_of, sum_of_folder
 from benchmark.privacy.ledger.ledger import ledger_in
+from benchmark.release.making import _host
 from benchmark.release.refusals import not_private, of_the_run
-from benchmark.release.seals import digest_of
 from benchmark.release.source import Source
 from benchmark.release.statement import Statement
 from benchmark.results.spec import PlugIn, TunedBy
@@ -104,7 +104,7 @@ def test_a_release_says_what_the_run_gave(released: Path, fitted: Path) -> None:
     assert said.spec == result.spec
     assert said.is_private
     assert (said.samples.n, said.samples.volumes) == (40, 2)
-    assert said.samples.generator == digest_of(fitted / GENERATOR)
+    assert said.samples.generator == sum_of_folder(fitted / GENERATOR)
     assert said.nearest_real
     assert said.nearest_real.disclosed is None
     assert said.audit
@@ -166,7 +166,7 @@ def test_weights_and_a_signature_leave_only_if_they_are_asked_for(
     checked = bench("verify-release", "signed", cwd=home)
     assert checked.returncode == 0, checked.stdout
     assert printed in checked.stdout
-    assert digest_of(home / "signed" / "generator") == digest_of(fitted / GENERATOR)
+    assert sum_of_folder(home / "signed" / "generator") == sum_of_folder(fitted / GENERATOR)
     assert not {"generator", "SHA256SUMS.sig"} & {file.name for file in released.iterdir()}
     shutil.rmtree(home / "signed")
     (home / "key.pem").unlink()
@@ -433,17 +433,20 @@ def test_a_release_of_two_sites_needs_the_consent_of_both(home: Path) -> None:
 
 
 def test_a_killed_release_leaves_nothing_that_counts(home: Path, fitted: Path) -> None:
-    rest = home / ".partial-release-999999999-x1"  # no process has this number
-    theirs = home / ".partial-release-1-x1"
-    for folder in (rest, theirs):
+    dead, alive = 999999999, 1
+    rest = home / f".partial-release-{_host()}-{dead}-abcdefgh"
+    theirs = home / f".partial-release-{_host()}-{alive}-abcdefgh"
+    others = [home / f".partial-release-{name}" for name in ("notes", f"ab-{dead}-abcdefgh")]
+    for folder in (rest, theirs, *others):
         folder.mkdir()
         (folder / "privacy.json").write_text("{}")
     done = released_to("late", home)
     assert done.returncode == 0, done.stderr
     assert not rest.exists()
     assert theirs.exists(), "of a process that is at work"
-    for made in ("late", theirs.name):
-        shutil.rmtree(home / made)
+    assert all(other.exists() for other in others), "of somebody else, or of another machine"
+    for made in (home / "late", theirs, *others):
+        shutil.rmtree(made)
 
 
 def test_a_kill_between_the_ledger_and_the_folder_is_made_good_by_the_same_command(

@@ -16,11 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from benchmark.core.errors import UsageError
-from benchmark.core.sums import SUMS, read_sums
+from benchmark.core.sums import SUMS, read_sums, sum_of_folder
 from benchmark.release.seals import (
     PUBLIC_KEY,
     SIGNATURE,
-    digest_of,
     fingerprint,
     is_signed_by,
     public_key_in,
@@ -125,11 +124,11 @@ def test_what_is_not_sealed_is_not_signed(folder: Path, key: Path) -> None:
 
 
 def test_the_digest_of_a_folder_tells_names_and_contents(folder: Path) -> None:
-    before = digest_of(folder)
+    before = sum_of_folder(folder)
     (folder / ".hidden").rename(folder / "hidden")
-    renamed = digest_of(folder)
+    renamed = sum_of_folder(folder)
     (folder / "hidden").write_text("two")
-    assert len({before, renamed, digest_of(folder)}) == 3
+    assert len({before, renamed, sum_of_folder(folder)}) == 3
 
 
 @pytest.mark.parametrize(

@@ -255,21 +255,20 @@ class Ledger:
             if entry.said.get("private") and _is_fit_of(entry.said, {run})
         ]
 
-    def worst(self, patients: Collection[str], *, before: int | None = None) -> float:
-        """Compose what the worst of some patients has paid, as ε of a patient at ``DELTA``.
+    def in_every_fit(self, *, before: int | None = None) -> float:
+        """Compose what a patient has paid who was in every private fit, as ε at ``DELTA``.
+
+        No patient has paid more, and it does not depend on who was in which fit.
 
         Args:
-            patients: Their identities.
             before: Only entries with smaller numbers count; ``None`` for all.
         """
-        with self._chain.reading() as pages:
-            said = {e.number: e.said for e in pages.entries() if e.said.get("private")}
-            found = before_and_now(pages.patients(), pages.numbers_of, [patients])
-        paid = (
-            [one for one in history if one[0] in said and (before is None or one[0] < before)]
-            for history, _ in found
-        )
-        return max((_paid(owed(tuple(history), said)) for history in paid), default=0.0)
+        fits = [
+            Guarantee.from_dict(entry.said["guarantee"])
+            for entry in self.entries()
+            if entry.said.get("private") and (before is None or entry.number < before)
+        ]
+        return _paid(fits) if fits else 0.0
 
     def enter_release(self, run: str, *, sums: str, patches: int, licence: str) -> int:
         """Note durably that data of a run leave. It costs nobody anything.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmark.core.parsers import json_in
+from benchmark.core.sums import sum_of_sums
 from benchmark.release.checks.files import Received
 from benchmark.release.checks.layout import (
     DESCRIPTIONS,
@@ -14,7 +15,6 @@ from benchmark.release.checks.layout import (
     largest,
 )
 from benchmark.release.naming import names_of
-from benchmark.release.seals import combined
 from benchmark.release.statement import (
     DOSSIER,
     LICENCE,
@@ -49,7 +49,7 @@ def of_descriptions(files: Received, said: Statement) -> Iterator[str]:
         for name, digest in files.digests.items()
         if is_optional(name)
     }
-    if weights and combined(weights) != said.samples.generator:
+    if weights and sum_of_sums(weights) != said.samples.generator:
         yield "its generator is not the one that its statement names"
 
 

@@ -58,7 +58,7 @@ def audit(statement: Statement, say: Phrases) -> Section:
         parts = (
             Paragraph(" ".join(_attack(tried, statement, say))),
             _attack_table(tried, say),
-            _outcome(tried.refuted, say("audit.refuted"), say("audit.passed")),
+            _verdict(tried, say),
             Paragraph(" ".join(_strength(tried, statement.is_private, say))),
         )
     return Section("audit", number("audit"), say("audit.title"), parts)
@@ -78,8 +78,7 @@ def replay(statement: Statement, say: Phrases) -> Section:
     measured = statement.replay
     parts: tuple[Part, ...] = (Paragraph(say("replay.nobody")),)
     if measured is not None:
-        laws = ", ".join(_spaced(law) for law in measured.laws)
-        failed, held = say("replay.failed", laws=laws), say("replay.held", laws=laws)
+        failed, held = say("replay.failed"), say("replay.held")
         parts = (Paragraph(say("replay.words")), _outcome(not measured.held, failed, held))
     return Section("replay", number("replay"), say("replay.title"), parts)
 
@@ -184,6 +183,13 @@ def _search(searched: NearestRecord, phantoms: bool, say: Phrases) -> Iterator[P
         caption = say("nearest.disclosed_phantoms" if phantoms else "nearest.disclosed")
         head = say("nearest.figure"), say("nearest.value")
         yield Table(caption, head, tuple(rows), (3, 1))
+
+
+def _verdict(tried: AuditRecord, say: Phrases) -> Paragraph:
+    """Say whether the claim stands, and whether the attack could have told."""
+    if not tried.refuted and all(one.provable < one.claim for one in (tried, *tried.further)):
+        return Paragraph(say("audit.powerless"), "plain")
+    return _outcome(tried.refuted, say("audit.refuted"), say("audit.passed"))
 
 
 def _outcome(is_bad: bool, bad: str, good: str) -> Paragraph:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmark.release.dossier.document import Blank, Bullets, Paragraph, Section, Table, Tone
-from benchmark.release.dossier.phrases import Phrases, number
+from benchmark.release.dossier.phrases import Phrases, number, tidy
 from benchmark.release.statement import STATEMENT, Statement
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 
@@ -87,6 +87,8 @@ def _limits(statement: Statement, say: Phrases) -> Iterator[tuple[str, Tone]]:
     if guarantee.interruptions:
         times, steps = f"{guarantee.interruptions:,}", f"{guarantee.lost_steps:,}"
         yield say("limits.interrupted", times=times, steps=steps), "plain"
+    if statement.cost_of_skipping:
+        yield say("limits.skipped", words=tidy(statement.cost_of_skipping)), "loud"
     if statement.nearest_real and not statement.phantoms:
         yield say("limits.conditional"), "plain"
     for key in ("code", "use", "transfer", "copies"):
