@@ -218,6 +218,12 @@ def test_the_replay_law_sees_a_sites_patches(monkeypatch: pytest.MonkeyPatch) ->
         is_post_processing_but_for_its_mechanisms(at_sites(KeepsPatches)[0])
 
 
+@pytest.mark.parametrize("law", generators.checks.LAWS)
+def test_a_mixture_is_a_generator_that_keeps_every_law(law: str) -> None:
+    """A release of one is checked by them, too."""
+    generators.checks.LAWS[law](mixture_of(DpSimulator, 16))
+
+
 class PlansOtherwise(DpSimulator):
     def plan(self, public, budget):
         planned = super().plan(public, budget)
