@@ -138,6 +138,18 @@ def test_sites_with_the_same_patients_send_different_patches(posts: list[Post]) 
     assert not np.array_equal(one["images"], other["images"])
 
 
+def test_sites_whose_fits_end_alike_send_different_patches_all_the_same() -> None:
+    made = mixture_of(PrivateSelection, 8)(PrivateSelection.smoke)
+    planned = made.plan(generators.checks.PUBLIC, generators.checks.budget_of(PrivateSelection))
+    one, other = (
+        made.site_side(generators.checks.patches(), planned, ONCE).compute(
+            1, {}, replace(context_of(lambda charged: None), seed=seed)
+        )
+        for seed in (0, 1)
+    )
+    assert not np.array_equal(one["masks"], other["masks"])
+
+
 def test_a_site_that_restarts_sends_its_stored_reply_and_pays_no_second_time(
     posts: list[Post], monkeypatch: pytest.MonkeyPatch
 ) -> None:
