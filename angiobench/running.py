@@ -66,7 +66,7 @@ class Sweep:
         partition: How patients are assigned to sites.
         rounds: Of a federated fit; ``None`` for the settings' number.
         local_steps: Private steps of a site in a round; ``None`` for the settings' number.
-        design: How sites train together; empty for the generator's first design.
+        design: How sites train together, as ``mixture``; empty for the generator's first design.
         baselines: Whether each site alone, and all patients pooled, run too.
         backend: Where sites run: ``in-process`` or ``ray``.
         ray: The address of the Ray cluster for ``backend="ray"``, or ``auto``; ``None`` for one

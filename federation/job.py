@@ -12,8 +12,9 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from benchmark.core.budget import UNITS, Budget, PublicNumbers, Unit
+from benchmark.core.designs import federated
 from benchmark.core.errors import UsageError
-from benchmark.core.federation import FederatedGenerator, Schedule, federated
+from benchmark.core.federation import FederatedGenerator, Schedule
 from benchmark.core.files import plain
 from benchmark.core.protocol import NATIVE
 from benchmark.core.registry import generators
@@ -138,7 +139,7 @@ class Job:
         """Make the generator with its settings.
 
         Raises:
-            UsageError: If it is not installed, is another version, or cannot be federated.
+            UsageError: If it is not installed, is another version, or cannot be trained so.
         """
         kind = generators.get(self.generator)
         if kind.version != self.version:
@@ -149,7 +150,7 @@ class Job:
         other = sorted(set(self.settings) - set(kind.Params.ranges()))
         if other:
             raise UsageError(f"{self.generator} has no settings called {', '.join(other)}.")
-        return federated(kind(kind.Params(**self.settings)))
+        return federated(kind, self.schedule.design)(kind.Params(**self.settings))
 
     def budget(self) -> Budget:
         """Return the privacy loss that the fit may cause each site's patients."""

@@ -21,8 +21,8 @@ from flwr.serverapp import Grid, ServerApp
 
 from benchmark.core.budget import parse_epsilon
 from benchmark.core.coarse import coarse
+from benchmark.core.designs import federated
 from benchmark.core.errors import UsageError
-from benchmark.core.federation import federated
 from benchmark.core.files import held, read_json, write_json, write_text
 from benchmark.core.names import unknown
 from benchmark.core.registry import generators
@@ -137,7 +137,9 @@ def job_of(config: Mapping[str, Any], *, patients: int) -> Job:
     kind = generators.get(name)
     if preset not in kind.presets:
         raise UsageError(unknown("preset", preset, list(kind.presets)))
-    generator = federated(kind(kind.presets[preset].with_texts(_texts(str(config["settings"])))))
+    design = str(config["design"])
+    trained = federated(kind, design)
+    generator = trained(kind.presets[preset].with_texts(_texts(str(config["settings"]))))
     unit = lawful("unit", config["unit"])
     each = lawful("patches_per_patient", config["patches-per-patient"])
     return Job.of(
@@ -154,7 +156,7 @@ def job_of(config: Mapping[str, Any], *, patients: int) -> Job:
         seed=config["seed"],
         noise=config["noise"],
         schedule=generator.schedule(
-            design=str(config["design"]) or next(iter(generator.designs)),
+            design=design or next(iter(generator.designs)),
             rounds=_if_said("rounds", config["rounds"]),
             local_steps=_if_said("local_steps", config["local-steps"]),
         ),

@@ -144,9 +144,10 @@ def _round(
     asked = {m.node: messages.order(job, m.share, number, sent) for m in members}
     names = {m.node: m.facts.site for m in members}
     answers = _ask(grid, messages.ROUND, asked, names, rules.timeout_s, f"round {number}")
-    expected, replies = side.returned(state), []
+    replies = []
     for member in members:
         try:
+            expected = side.returned(state, member.share)
             replies.append(messages.reply_of(answers[member.node], number, expected))
         except messages.ReplyError as error:
             raise _stopped(member.facts.site, f"round {number}", str(error)) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from typing import Any
 import numpy as np
 
 from benchmark.core.budget import UNITS, Budget, Guarantee, PublicNumbers, Unit
+from benchmark.core.designs import designs_of, federated, mixture_of, why_not_mixed
 from benchmark.core.errors import NotFittedError, UsageError
 from benchmark.core.federation import Arrays, FederatedGenerator
 from benchmark.core.generator import FitContext, Generator
 from benchmark.core.laws import LawBrokenError, hold
 from benchmark.core.mechanism import Noise
+from benchmark.core.mixture import MIXTURE, Mixture
 from benchmark.core.patches import Patches
 from benchmark.privacy import conformance
 from benchmark.privacy.conformance import Heard, Subject
@@ -28,6 +31,12 @@ from benchmark.privacy.randomness import SeededNoise
 
 PUBLIC = PublicNumbers(patients=6, patches_per_patient=8, patch_size=32)
 FINITE_EPSILON = 5.0
+FEW = 12
+"""How many patches the sites of a tested mixture send together."""
+
+ALIKE = ("unit", "delta", "patients", "patches_per_patient", "sampling_rate", "steps", "relation")
+"""The fields that a plan has at every ε; a server holds a site's consent to them."""
+
 WEIGHT_FILES = {".json", ".safetensors"}
 
 Law = Callable[[type[Generator]], None]
@@ -177,10 +186,32 @@ def trains_across_sites_if_it_says_so(kind: type[Generator]) -> None:
         hold(_same(one.sample(8, seed=1), two.sample(8, seed=1)), f"{design} repeats")
 
 
+def can_be_mixed_across_sites(kind: type[Generator]) -> None:
+    """Check the design ``mixture``, which every generator of patients has.
+
+    The plan must be the same at every ε, but for the noise and its cost. The pool must repeat,
+    hold other patches of each site, and be the same after loading.
+    """
+    if why_not_mixed(kind):
+        return
+    mixed = mixture_of(kind, FEW)
+    one, two = _across_sites(mixed, MIXTURE), _across_sites(mixed, MIXTURE)
+    pool = one.sample(FEW, seed=1)
+    hold(_same(pool, two.sample(FEW, seed=1)), "a mixture repeats")
+    images = [image.tobytes() for image in pool.images]
+    hold(len({*images}) > FEW / 2, "sites draw patches of their own")
+    with tempfile.TemporaryDirectory() as name:
+        one.save(Path(name))
+        loaded = mixed.load(Path(name))
+    hold(_same(pool, loaded.sample(FEW, seed=1)), "loading changes nothing")
+
+
 def subjects(kind: type[Generator]) -> Iterator[Subject]:
     """Yield a private generator's fits for both units, and its sites' sides in every design."""
     if not (kind.is_private and kind.needs_data):
         return
+    if issubclass(kind, Mixture):
+        kind = mixture_of(kind.alone, FEW)
     for unit in UNITS:
         planned = kind(kind.smoke).plan(PUBLIC, budget_of(kind, unit))
         yield Subject(
@@ -189,8 +220,8 @@ def subjects(kind: type[Generator]) -> Iterator[Subject]:
             patches=patches(),
             leaves=partial(_left_by_a_fit, kind, planned),
         )
-        if issubclass(kind, FederatedGenerator):
-            yield from (_site_subject(kind, design, unit) for design in kind.designs)
+        for design in designs_of(kind):
+            yield _site_subject(_at_sites(kind, design), design, unit)
 
 
 def _left_by_a_fit(
@@ -212,7 +243,8 @@ def _left_by_a_fit(
 
 def _site_subject(kind: type[FederatedGenerator], design: str, unit: Unit) -> Subject:
     made = kind(kind.smoke)
-    schedule, site = made.schedule(design=design, rounds=2, local_steps=1), made.at_site(1 / 2)
+    schedule = made.schedule(design=design, rounds=_rounds(design), local_steps=1)
+    site = made.at_site(1 / 2)
     planned = site.plan_at_site(PUBLIC, budget_of(kind, unit), schedule)
 
     def leaves(data: Patches, noise: Noise) -> dict[str, bytes]:
@@ -246,13 +278,16 @@ def _of_every_subject(law: Callable[[Subject], None]) -> Law:
 
 
 def _across_sites(kind: type[FederatedGenerator], design: str) -> FederatedGenerator:
-    """Two rounds of two sites."""
-    made, budget = kind(kind.smoke), budget_of(kind)
-    schedule = made.schedule(design=design, rounds=2, local_steps=1)
-    hold(schedule.steps == 2, "a schedule has the rounds and steps that were asked for")
+    """Two rounds of two sites; one of a mixture, which has no more."""
+    made, budget, rounds = kind(kind.smoke), budget_of(kind), _rounds(design)
+    schedule = made.schedule(design=design, rounds=rounds, local_steps=1)
+    hold(schedule.steps == rounds, "a schedule has the rounds and steps that were asked for")
     site = made.at_site(1 / 2)
     planned = site.plan_at_site(PUBLIC, budget, schedule)
     hold(planned.epsilon <= budget.epsilon, "a site's planned ε is within the target")
+    free = site.plan_at_site(PUBLIC, replace(budget, epsilon=math.inf), schedule)
+    other = [name for name in ALIKE if getattr(planned, name) != getattr(free, name)]
+    hold(not other, f"at ε = ∞ a plan differs in noise and cost alone, not in {', '.join(other)}")
     server = made.server_side(PUBLIC.patch_size, schedule, _context())
     state = server.begin()
     for number in range(1, schedule.rounds + 1):
@@ -263,10 +298,20 @@ def _across_sites(kind: type[FederatedGenerator], design: str) -> FederatedGener
             mine = FitContext(seed=index, noise=noise, charge=lambda charged: None)
             replies.append(side.compute(number, server.sent(state), mine))
         for reply in replies:
-            hold(_looks(reply) == _looks(server.returned(state)), "replies are as announced")
+            hold(_looks(reply) == _looks(server.returned(state, 1 / 2)), "replies are as announced")
         state = server.combine(number, state, replies, [1 / 2, 1 / 2])
     made.close(state, PUBLIC.patch_size)
     return made
+
+
+def _at_sites(kind: type[Generator], design: str) -> type[FederatedGenerator]:
+    """The class that sites train; the pool of a mixture is small."""
+    trained = federated(kind, design)
+    return mixture_of(trained.alone, FEW) if issubclass(trained, Mixture) else trained
+
+
+def _rounds(design: str) -> int:
+    return 1 if design == MIXTURE else 2
 
 
 LAWS: dict[str, Law] = {
@@ -282,6 +327,7 @@ LAWS: dict[str, Law] = {
         survives_saving,
         is_blind_if_it_says_so,
         trains_across_sites_if_it_says_so,
+        can_be_mixed_across_sites,
         *map(_of_every_subject, conformance.LAWS.values()),
     )
 }

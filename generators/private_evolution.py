@@ -287,7 +287,7 @@ class VoteServer:
         """Return the seed and the candidates."""
         return {"seed": state["seed"], "logits": state["logits"]}
 
-    def returned(self, state: Arrays) -> Arrays:
+    def returned(self, state: Arrays, share: float) -> Arrays:
         """Return arrays with the names, shapes and types of a reply."""
         return {"votes": np.zeros(len(state["logits"])), "deviation": np.zeros(1)}
 

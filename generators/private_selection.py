@@ -273,7 +273,7 @@ class PluralityServer:
         """Return the votes so far, on which no site's choice depends."""
         return state
 
-    def returned(self, state: Arrays) -> Arrays:
+    def returned(self, state: Arrays, share: float) -> Arrays:
         """Return arrays with the names, shapes and types of a reply."""
         return {"chosen": np.zeros(1, np.int64)}
 

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from benchmark.audit.slots import public_with_canaries
 from benchmark.core.budget import RELATION, Guarantee, PublicNumbers
+from benchmark.core.designs import federated
 from benchmark.core.errors import BenchError, UsageError
-from benchmark.core.federation import federated
 from benchmark.privacy.accounting.units import check_delta
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.inputs import Inputs
@@ -257,13 +257,14 @@ def _of_planned(one: Claim, phantoms: Phantoms, cache: Path) -> Iterator[str]:
 
 def _planned(spec: RunSpec, patients: int, whole: int, cache: Path) -> Guarantee:
     kind = class_of(spec.registry, spec.generator.name)
-    made = kind(kind.Params(**spec.generator.settings))
+    params = kind.Params(**spec.generator.settings)
     if spec.is_federated:
         schedule = schedule_of(spec)
-        federated(made).schedule(
+        federated(kind, schedule.design)(params).schedule(
             design=schedule.design, rounds=schedule.rounds, local_steps=schedule.local_steps
         )
         return plan_at_site(spec, patients, whole, cache)
+    made = kind(params)
     return planned(spec.generator, made, _public(spec, patients), spec.budget, cache)
 
 

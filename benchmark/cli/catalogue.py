@@ -50,6 +50,7 @@ def show(name: str, preset: str, protocol: str, tuned: bool, unit: Unit, out: Pa
     """
     import inspect
 
+    from benchmark.core.designs import designs_of
     from benchmark.core.editions import PROTOCOL, preset_in
     from benchmark.core.names import unknown
     from benchmark.core.protocol import PROTOCOLS, Protocol
@@ -70,7 +71,7 @@ def show(name: str, preset: str, protocol: str, tuned: bool, unit: Unit, out: Pa
         kind = registry.get(name)
         click.echo(f"{name} (version {kind.version}): {inspect.getdoc(kind)}")
         click.echo(f"Source: {kind.citation}")
-        for design, line in getattr(kind, "designs", {}).items():
+        for design, line in (designs_of(kind) if registry is generators else {}).items():
             click.echo(f"Across sites: --design {design}: {line}")
         _settings(name, kind.presets, preset, protocol)
         if tuned:

@@ -126,7 +126,9 @@ if TYPE_CHECKING:
     "--design",
     default="",
     metavar="NAME",
-    help="How sites train together: averaged-critics or fedgan.  [default: the generator's first]",
+    help="How sites train together: averaged-critics, fedgan, …, or mixture for every generator: "
+    "each site fits alone and sends synthetic patches once. `bench show NAME` lists those of a "
+    "generator.  [default: its first]",
 )
 @click.option(
     "--baselines", is_flag=True, help="Also run each site alone, and all patients pooled."

@@ -18,7 +18,6 @@ from typing import Any, ClassVar, Protocol, Self
 from numpy.typing import NDArray
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
-from benchmark.core.errors import UsageError
 from benchmark.core.generator import FitContext, Generator
 from benchmark.core.patches import Patches
 from benchmark.core.settings import Settings
@@ -77,8 +76,13 @@ class ServerSide(Protocol):
     def sent(self, state: Arrays) -> Arrays:
         """Return the part of a state that sites need; it is sent to every site."""
 
-    def returned(self, state: Arrays) -> Arrays:
-        """Return arrays with the names, shapes and types that every reply must have."""
+    def returned(self, state: Arrays, share: float) -> Arrays:
+        """Return arrays with the names, shapes and types that a site's reply must have.
+
+        Args:
+            state: The state before the round.
+            share: The site's public share of all patients.
+        """
 
     def combine(
         self, number: int, state: Arrays, replies: Sequence[Arrays], weights: Sequence[float]
@@ -101,11 +105,11 @@ class FederatedGenerator(Generator):
 
     Attributes:
         params: Its settings.
-        designs: The ways in which sites can train it: each name with one line that describes it.
-            The first is the default of ``--design``.
-        adds_sums: Whether, in every design, a site's reply is a noised sum over its public divisor,
-            and all that the server makes of the replies follows from their weighted sum. So who
-            does not see the replies sees the noise of all sites together.
+        designs: The ways of its own in which sites can train it: each name with one line that
+            describes it. The first is the default of ``--design``. ``designs_of`` adds ``mixture``.
+        adds_sums: Whether, in every design of its own, a site's reply is a noised sum over its
+            public divisor, and all that the server makes of the replies follows from their weighted
+            sum. So who does not see the replies sees the noise of all sites together.
     """
 
     designs: ClassVar[Mapping[str, str]]
@@ -182,23 +186,3 @@ class FederatedGenerator(Generator):
             state: What the last ``combine`` returned.
             size: The side of a patch, in pixels.
         """
-
-
-def federated(generator: Generator) -> FederatedGenerator:
-    """Check that sites can train a generator together, and return it with that type.
-
-    Args:
-        generator: Any generator.
-
-    Returns:
-        The same object.
-
-    Raises:
-        UsageError: If sites cannot train it.
-    """
-    if isinstance(generator, FederatedGenerator):
-        return generator
-    raise UsageError(
-        f"{generator.name} cannot be trained across sites: it does not say what a site computes "
-        "(FederatedGenerator in benchmark/core/federation.py); leave --sites out."
-    )

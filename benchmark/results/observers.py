@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from benchmark.core.budget import Guarantee, Unit
 from benchmark.core.errors import BenchError
+from benchmark.core.mixture import MIXTURE
 from benchmark.core.registry import generators
 from benchmark.privacy.accounting.coalitions import Seen, local_view
 from benchmark.results.outcome import Outcome
 from benchmark.results.result import Result
-from benchmark.results.spec import PlugIn
+from benchmark.results.spec import AcrossSites, RunSpec
 from benchmark.results.store import Store
 
 LOCAL = "local noise"
@@ -70,7 +71,7 @@ def observed_in(result: Result) -> Observed | None:
         epsilon=result.spec.epsilon,
         delta=result.guarantee.delta,
         way=LOCAL,
-        seen=_seen(result.spec.generator, sites),
+        seen=_seen(result.spec, sites),
     )
 
 
@@ -86,16 +87,22 @@ def observed(outcomes: Sequence[Outcome], store: Store) -> list[Observed]:
     return [*dict.fromkeys(one for one in found if one is not None)]
 
 
-def _seen(plug_in: PlugIn, sites: Sequence[Guarantee]) -> Seen:
+def _seen(spec: RunSpec, sites: Sequence[Guarantee]) -> Seen:
     """By the sum of all noise, if it counts; else, or by numbers of no mechanism, by the target."""
     try:
-        return local_view(sites, only_sums=_adds_sums(plug_in))
+        return local_view(sites, only_sums=_adds_sums(spec))
     except (BenchError, ValueError, ArithmeticError):  # a file from elsewhere may hold anything
         return local_view(sites, only_sums=False)
 
 
-def _adds_sums(plug_in: PlugIn) -> bool:
-    """Whether this very version is installed here, and says so of itself."""
+def _adds_sums(spec: RunSpec) -> bool:
+    """Whether this very version is installed here, and says so of the design.
+
+    Sites that send synthetic patches send no sums, whatever the generator.
+    """
+    plug_in, how = spec.generator, spec.federation
+    if isinstance(how, AcrossSites) and how.design == MIXTURE:
+        return False
     try:
         kind = generators.get(plug_in.name)
     except BenchError:

@@ -23,6 +23,7 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import UsageError
 from benchmark.core.files import write_json
 from benchmark.core.generator import Generator
+from benchmark.core.mixture import Mixture
 from benchmark.core.parsers import json_in
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
 from benchmark.privacy.mechanisms.poisson_gaussian import provable_epsilon, recomputed
@@ -152,7 +153,8 @@ def _digest(key: str, plan: Guarantee) -> str:
 def _rules(kind: type) -> str:
     """A digest of the accounting's source, of the plug-in's, and of the libraries' versions."""
     ours = [file for folder in benchmark.privacy.__path__ for file in Path(folder).glob("*.py")]
-    theirs = [Path(inspect.getfile(base)) for base in kind.__mro__[:-1] if base.__module__ != "abc"]
+    bases = [*kind.__mro__, *(kind.alone.__mro__ if issubclass(kind, Mixture) else ())]
+    theirs = [Path(inspect.getfile(b)) for b in bases if b.__module__ not in ("abc", "builtins")]
     digest = hashlib.sha256(",".join(version(name) for name in LIBRARIES).encode())
     for file in sorted({*ours, *theirs}):
         digest.update(file.read_bytes())

@@ -10,7 +10,6 @@ from typing import Any
 
 from benchmark.audit.slots import public_with_canaries
 from benchmark.core.budget import Guarantee
-from benchmark.core.federation import federated
 from benchmark.core.generator import Generator
 from benchmark.core.registry import class_of, generators, registry_of, segmenters
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
@@ -188,8 +187,9 @@ def _with_tuned(spec: RunSpec, request: Request) -> RunSpec:
 
 def _across_sites(pooled: RunSpec, how: Federation, inputs: Inputs) -> Iterator[RunSpec]:
     """The federated cell, and what it is compared with."""
-    made = federated(make(generators, pooled.generator))
-    yield replace(pooled, sites=how.sites, federation=how.of(made))
+    kind = generators.get(pooled.generator.name)
+    across = how.of(kind, pooled.generator.settings)
+    yield replace(pooled, sites=how.sites, federation=across)
     if how.baselines:
         yield pooled
         for site in split(Partition(text=how.partition, sites=how.sites), inputs):

@@ -21,7 +21,6 @@ from benchmark.core.bounds import (
 from benchmark.core.budget import Unit
 from benchmark.core.editions import DEFAULT, PROTOCOL, found, preset_in
 from benchmark.core.errors import UsageError
-from benchmark.core.federation import federated
 from benchmark.core.names import unknown
 from benchmark.core.protocol import NATIVE, PROTOCOLS, spacing_of
 from benchmark.core.registry import Registry, class_of, generators, registry_of, segmenters
@@ -282,4 +281,4 @@ def _check_federation(request: Request) -> None:
             continue
         kind = class_of(generators, name)
         if kind is not None:
-            how.of(federated(make(generators, plug_in_of(generators, name, request))))
+            how.of(kind, plug_in_of(generators, name, request).settings)

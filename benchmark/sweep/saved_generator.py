@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.designs import federated
 from benchmark.core.editions import PROTOCOL, preset_in
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.files import read_json
@@ -54,6 +55,9 @@ def released(run: Path) -> Generator:
     check_files(run, below=GENERATOR)
     kind = generators.get(str(name))
     try:
+        across = said.get("schedule") or said.get("federation") or {}
+        if "design" in across:
+            kind = federated(kind, str(across["design"]))
         loaded: Generator = kind.load(run / GENERATOR)
     except MemoryError:
         raise

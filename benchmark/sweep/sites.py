@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.core.addresses import folder_name
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.designs import federated
 from benchmark.core.federation import FederatedGenerator, Schedule
 from benchmark.core.generator import Generator
 from benchmark.core.protocol import spacing_of
@@ -36,7 +37,7 @@ class Federation:
     Attributes:
         sites: How many sites; 1 for no federation.
         partition: How patients are assigned to sites.
-        design: A name among the generator's designs; its first if empty.
+        design: A name among the generator's designs; each generator's first if empty.
         rounds: How many; by the settings if ``None``.
         local_steps: Private steps of a site in a round; by the settings if ``None``.
         baselines: Whether each site alone, and all patients pooled, are run too.
@@ -54,12 +55,18 @@ class Federation:
         """Whether there are several sites."""
         return self.sites > 1
 
-    def of(self, generator: FederatedGenerator) -> AcrossSites:
+    def of(self, kind: type[Generator], settings: Mapping[str, Any]) -> AcrossSites:
         """Return the part of a federated cell's spec for a generator.
 
+        Args:
+            kind: The generator's class.
+            settings: Its settings.
+
         Raises:
-            UsageError: For an unknown design, or steps that the design cannot take.
+            UsageError: If sites cannot train it, or for an unknown design, or steps that the
+                design cannot take.
         """
+        generator = federated(kind, self.design)(kind.Params(**settings))
         design = self.design or next(iter(generator.designs))
         schedule = generator.schedule(
             design=design, rounds=self.rounds, local_steps=self.local_steps

@@ -122,7 +122,7 @@ class WganServer:
             return only(state, *CRITIC, *GENERATOR)
         return only(state, *CRITIC, "generator.")
 
-    def returned(self, state: Arrays) -> Arrays:
+    def returned(self, state: Arrays, share: float) -> Arrays:
         """Return the arrays that sites train."""
         return only(state, *CRITIC, *(GENERATOR if self.schedule.design == FEDGAN else ()))
 

@@ -71,7 +71,7 @@ class MeanServer:
         """Return the seed."""
         return {"seed": state["seed"]}
 
-    def returned(self, state: Arrays) -> Arrays:
+    def returned(self, state: Arrays, share: float) -> Arrays:
         """Return arrays with the names, shapes and types of a reply."""
         return {**self._nothing(), "deviation": np.zeros(1)}
 

@@ -280,8 +280,46 @@ def test_a_bookend_that_is_asked_for_across_sites_says_that_it_is_not(
     assert [result["spec"]["sites"] for result in results(tmp_path)] == [1]
 
 
+BAND = Path("docs/examples/private-band/private_band.py")
+"""A plug-in that says nothing of sites, as most of others."""
+
+
+def test_a_plug_in_that_says_nothing_of_sites_is_mixed(
+    module_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
+    code = BAND.read_text().replace('"private-band"', '"band"')
+    path = plug_in(tmp_path, "generators", "band", "PrivateBand", code)
+    asked = ["run", "--generator", "band", "--data", str(module_cohort), "--sites", "2"]
+    asked += [*UNTRAINED, *UNTRACKED, "--epsilon", "5", "--unit", "patient", "--no-bookends"]
+    done = bench(*asked, "--baselines", cwd=tmp_path, path=path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (together,) = federated(tmp_path)
+    assert together["spec"]["federation"]["design"] == "mixture"
+    said = {one["site"]: one["guarantee"] for one in together["sites"]}
+    alone = {
+        result["spec"]["federation"]["alone"]: result["guarantee"]
+        for result in results(tmp_path)
+        if "alone" in (result["spec"]["federation"] or {})
+    }
+    for site in "ab":
+        for number in ("epsilon", "noise_multiplier", "patients", "steps"):
+            assert said[site][number] == alone[site][number], "as a fit of that site alone"
+    assert together["guarantee"]["epsilon"] == max(one["epsilon"] for one in said.values()) <= 5
+    assert together["rounds"]["rounds"] == 1
+    shown = bench("ledger", "show", cwd=tmp_path).stdout
+    assert shown.count(together["run_key"]) == 2, "each site once"
+    (folder,) = (f.parent for f in tmp_path.glob(f"runs/*/*{together['run_key']}*/result.json"))
+    scored = bench(
+        "score", str(folder), "--data", str(module_cohort), *UNTRAINED[-2:], cwd=tmp_path, path=path
+    )
+    assert scored.returncode == 0, scored.stdout + scored.stderr
+    again = bench(*asked, "--baselines", cwd=tmp_path, path=path)
+    assert "4 cells, 4 of them done before" in again.stdout
+
+
 PLAIN = '''
-"""A generator that says nothing of sites."""
+"""A generator that reads no patient, and so has nothing to train at sites."""
 from generators.simulator import Simulator
 
 class Plain(Simulator):
@@ -298,6 +336,7 @@ class Plain(Simulator):
         (["--sites", "2", "--partition", "size-skew:1"], "one for each of the 2 sites"),
         (["--sites", "4", "--partition", "scanner"], "3 patients cannot be split over 4 sites"),
         (["--sites", "2", "--design", "gossip"], "No design is called 'gossip'"),
+        (["--sites", "2", "--design", "mixture", "--rounds", "3"], "fits once, in one round"),
         (["--rounds", "3"], "need --sites"),
     ],
 )

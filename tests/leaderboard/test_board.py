@@ -328,6 +328,7 @@ def test_numbers_that_do_not_add_up_are_shown_and_ranked_against_nothing(cache: 
         {"generators": ("simulator",), "epsilons": (math.inf,)},
         {"generators": ("dp-segmenter",), "settings": {"dp-segmenter": {"clip_norm": "0.5"}}},
         {"federation": Federation(sites=3, rounds=5)},
+        {"federation": Federation(sites=3, design="mixture")},
     ],
 )
 def test_the_command_of_a_row_computes_the_same_cell(asked: dict, cache: Path) -> None:

@@ -247,6 +247,15 @@ def test_a_schedule_that_the_generator_has_not_is_refused(
     assert any("its settings give no plan" in said for said in found), found
 
 
+def test_a_mixture_of_many_rounds_is_refused(cache: Path, tmp_path: Path) -> None:
+    """Every round would be a fit, and one is accounted."""
+    mixed = published(entry(spec(**PATIENT, federation=replace(SPLIT, design="mixture")), cache))
+    assert not faults(mixed, cache, tmp_path)
+    how = replace(mixed.spec.federation, rounds=3)
+    found = faults(forged(mixed, replace(mixed.spec, federation=how)), cache, tmp_path)
+    assert any("a site fits once, in one round" in said for said in found), found
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_of_private_data_the_numbers_of_patients_are_listed_as_unchecked(
     several: bool, cache: Path, tmp_path: Path

@@ -68,6 +68,7 @@ def at(path: str, value: Any) -> Callable[[Said], None]:
         {"generators": ("simulator",), "epsilons": (math.inf,)},
         {"generators": ("real",), "epsilons": (math.inf,)},
         {"federation": Federation(sites=3)},
+        {"federation": Federation(sites=3, design="mixture"), "unit": "patient"},
         {"settings": {"dp-wgan": {"accountant": "rdp"}}},
     ],
 )

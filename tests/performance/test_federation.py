@@ -134,8 +134,8 @@ def test_a_message_to_a_site_and_back(benchmark) -> None:
     def there_and_back() -> int:
         content = messages.order(job, 1.0, 1, side.sent(state))
         arrays = messages.unpacked(content.array_records[messages.STATE])
-        reply = messages.order_reply(1, {name: arrays[name] for name in side.returned(state)})
+        reply = messages.order_reply(1, {name: arrays[name] for name in side.returned(state, 1.0)})
         return len(messages.unpacked(reply.array_records[messages.STATE]))
 
-    assert benchmark(there_and_back) == len(side.returned(state))
+    assert benchmark(there_and_back) == len(side.returned(state, 1.0))
     benchmark.extra_info["bytes sent"] = sum(a.nbytes for a in side.sent(state).values())

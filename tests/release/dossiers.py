@@ -11,6 +11,7 @@ from statements import guarantee, spec, statement
 from benchmark.release.statement import Statement
 from benchmark.results.spec import TunedBy
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
+from benchmark.sweep.inputs import COST_OF_SKIPPING
 
 HOSTILE = "<script>alert(1)</script> [/] {n} \x1b[31m"
 REASONS = (
@@ -119,6 +120,7 @@ KINDS = {
     "free": free(),
     "refuted": refuted(),
     "tuned": tuned(),
+    "skipped": statement(cost_of_skipping=COST_OF_SKIPPING.format(17)),
     "unscored": statement(
         utility=[row("real", math.inf, 0.8)],
         samples=statement().samples.but(spacing_mm=0.0).as_dict(),

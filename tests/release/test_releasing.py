@@ -24,7 +24,7 @@ from benchmark.release.refusals import not_private, of_the_run
 from benchmark.release.source import Source
 from benchmark.release.statement import Statement
 from benchmark.results.spec import PlugIn, TunedBy
-from benchmark.results.store import AUDIT, CANARIES, GENERATOR, read_result
+from benchmark.results.store import AUDIT, CANARIES, GENERATOR, read_result, write_result
 from leaderboard.board import tables_of
 from leaderboard.entries import entries_of
 from leaderboard.rows import AUDITED
@@ -69,6 +69,8 @@ def refused(home: Path, *arguments: str) -> str:
     """What a refusal says; it leaves nothing behind."""
     before = sorted(file.name for file in home.iterdir())
     done = bench("release", *arguments, "--out", "refused", cwd=home)
+    if (home / "refused").exists():
+        shutil.rmtree(home / "refused")  # no other test should stumble over it
     assert done.returncode == 2, done.stdout + done.stderr
     assert sorted(file.name for file in home.iterdir()) == before
     assert "Traceback" not in done.stderr
@@ -188,7 +190,8 @@ def test_canaries_audit_the_very_fit_and_none_is_released(home: Path) -> None:
     assert said.audit.proven is not None, "canaries are nobody's data"
     (own,) = (one for one in entries_of([home / "runs"]) if one.spec.canaries)
     assert own.audit == (
-        "This very fit was attacked by canaries planted in it, which did not refute its claim."
+        "This very fit was attacked by canaries planted in it and membership inference, which did "
+        "not refute its claim."
     )
     assert not shared(own, phantoms=False).audit, "of patients it stays with their owner"
     assert AUDITED in [
@@ -197,6 +200,16 @@ def test_canaries_audit_the_very_fit_and_none_is_released(home: Path) -> None:
     assert said.guarantee.patients == 10 + 24
     assert said.spec.canaries == 24
     shutil.rmtree(home / "audited")
+    arguments = ["dp-merf", *SMALL, "--data", "cohort"]
+    broken = counts.but(broken={"the_divisor_is_public": "it is not"})
+    write_json(folder / CANARIES, broken.as_dict())
+    assert "this is not what the run wrote" in refused(home, *arguments)
+    write_result(folder, read_result(folder))
+    assert "The audit refutes the claim" in refused(home, *arguments)
+    (folder / CANARIES).unlink()
+    assert "is gone, and the run wrote it" in refused(home, *arguments)
+    write_result(folder, read_result(folder))
+    assert "a kill kept the 24 canaries of this run from being seen" in refused(home, *arguments)
     shutil.rmtree(folder.parent)
 
 
@@ -252,20 +265,25 @@ def damage(ledger: Path) -> None:
         file.execute("UPDATE entries SET entry = ? WHERE number = 1", (changed,))
 
 
-def test_an_audit_that_refutes_stops_a_release(home: Path, fitted: Path) -> None:
-    kept = (fitted / AUDIT).read_bytes() if (fitted / AUDIT).exists() else None
-    counts = FitTest(
-        unit="patient", candidates=1000, attempts=(Attempted(guesses=1000, right=1000),)
+def test_nobody_can_write_an_audit_by_hand(home: Path, fitted: Path) -> None:
+    """A file of canaries that were never planted, or of another generator, is not looked at."""
+    made = FitAudit(
+        format=1,
+        run=fitted.name,
+        method="canaries",
+        tests=(
+            FitTest(unit="patient", candidates=64, attempts=(Attempted(guesses=64, right=30),)),
+        ),
     )
-    sure = FitAudit(format=1, run=fitted.name, method="canaries", tests=(counts,))
-    write_json(fitted / AUDIT, sure.as_dict())
-    try:
-        said = refused(home, "dp-simulator", *SMALL, "--data", "cohort")
-        assert "The audit refutes the claim" in said
-    finally:
-        (fitted / AUDIT).unlink()
-        if kept:
-            (fitted / AUDIT).write_bytes(kept)
+    for name in (CANARIES, AUDIT):
+        write_json(fitted / name, made.as_dict())
+    done = released_to("own", home)
+    assert done.returncode == 0, done.stderr
+    said = said_in(home / "own").audit
+    assert said
+    assert (said.method, said.candidates) == ("membership", 8)
+    (fitted / CANARIES).unlink()
+    shutil.rmtree(home / "own")
 
 
 KEEPER = '''
@@ -354,6 +372,47 @@ def test_another_version_of_the_generator_is_refused(fitted: Path) -> None:
     older = replace(spec, generator=replace(spec.generator, version=1))
     (said,) = of_the_run(result_of(fitted, spec=older))
     assert "was of version 1" in said
+
+
+def test_of_patients_nothing_leaves_without_a_guarantee(
+    home: Path, fitted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stands in the way of an ε, ``--not-private`` is for phantoms alone."""
+    tuned = TunedBy(epsilon=5.0, study="s1", on="private", selection="not accounted")
+    source = result_of(fitted)
+    spec = replace(source.result.spec, tuned=tuned)
+    monkeypatch.setattr(
+        "benchmark.release.making.source_of", lambda *_: result_of(fitted, spec=spec)
+    )
+    said = refused(home, "dp-simulator", *SMALL, "--data", "cohort", "--not-private")
+    assert "selection is not accounted for" in said
+
+
+def test_settings_that_were_tuned_on_phantoms_may_be_released(home: Path) -> None:
+    run = ["run", "--generator", "dp-merf", *RUN, "--protocol", "2026-1", "--tuned"]
+    run[run.index("--unit") + 1] = "patch"
+    done = bench(*run, cwd=home)
+    assert done.returncode == 0, done.stderr
+    made = released_to("tuned", home, run="dp-merf")
+    assert made.returncode == 0, made.stderr
+    assert said_in(home / "tuned").spec.tuned
+    for rest in (home / "tuned", home / "runs" / "dp-merf"):
+        shutil.rmtree(rest)
+
+
+def test_leaving_patients_out_is_said_where_it_is_promised(
+    home: Path, tmp_path: Path, write_cohort: Writer
+) -> None:
+    cohort = write_cohort(tmp_path / "cohort", SPLITS)
+    (cohort / "sub-03" / "anat" / "sub-03_angio.nii.gz").write_bytes(b"damaged")
+    run = ["run", "--generator", "dp-simulator", *RUN, "--skip-bad"]
+    done = bench(*run, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    made = released_to("skipped", tmp_path, "--skip-bad")
+    assert made.returncode == 0, made.stderr
+    for name in ("privacy.json", "README.md", "dossier.html"):
+        text = " ".join((tmp_path / "skipped" / name).read_text().split())
+        assert "it tells that somebody was left out: no ε covers that" in text
 
 
 def test_too_few_patients_are_refused_and_canaries_count_for_nobody(fitted: Path) -> None:

@@ -15,7 +15,7 @@ from benchmark.privacy.mechanisms.release import plan_releases
 from benchmark.results.explanation import explain
 from benchmark.results.observers import observed_in
 from benchmark.results.result import Result, SiteResult
-from benchmark.results.spec import PlugIn
+from benchmark.results.spec import AcrossSites, PlugIn
 from benchmark.terminal.consortium import observers_table
 
 PUBLIC = PublicNumbers(patients=14, patches_per_patient=10, patch_size=32)
@@ -41,6 +41,14 @@ def test_of_what_does_not_say_that_it_adds_sums_an_outsider_sees_as_much_as_the_
     name: str, version: int | None
 ) -> None:
     found = observed_in(result(name, version))
+    assert found is not None
+    assert {*vars(found.seen).values()} == {SITE.epsilon}
+
+
+def test_of_a_mixture_an_outsider_sees_as_much_as_the_server() -> None:
+    one = result()
+    how = AcrossSites(partition="site", design="mixture", rounds=1, local_steps=1)
+    found = observed_in(one.but(spec=replace(one.spec, federation=how)))
     assert found is not None
     assert {*vars(found.seen).values()} == {SITE.epsilon}
 
