@@ -22,7 +22,7 @@ def _text(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern})
 
 
-StudyName = Annotated[str, _text(r"^[\w][\w .,+()=-]{0,99}$")]
+StudyName = Annotated[str, _text(r"^[\w][\wε .,+()=-]{0,99}$")]
 """The name of a study of ``bench tune``, such as ``dp-merf ε=2 patch d14a166c``."""
 
 Name = Annotated[str, _text(_NAME)]

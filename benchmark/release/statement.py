@@ -48,6 +48,11 @@ Sum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z.!+_-]{1,60}$")]
+SiteName = Annotated[
+    str, WithJsonSchema({"type": "string", "pattern": r"^[^\x00-\x1f\x7f]{1,100}$"})
+]
+"""A site as its owner calls it, in any script."""
+
 Licence = Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]{1,60}$")]
 """An identifier of the SPDX list, such as ``CC-BY-4.0``."""
 
@@ -176,7 +181,7 @@ class ReplayRecord(Form):
 class SiteRecord(Form):
     """One site of a federated fit: what it spent, and its consent to this release."""
 
-    site: Name
+    site: SiteName
     guarantee: Guaranteed
     consent: Sum
 
