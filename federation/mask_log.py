@@ -132,8 +132,9 @@ class _Journal:
         )
 
     def append(self, line: Line) -> None:
-        """Add a line, and sync it and its folder."""
+        """Add a line and sync it; sync the folder too when the file is new."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        is_new = not self._path.exists()
         end = len(self._whole())
         opened = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         with os.fdopen(opened, "wb") as file:
@@ -142,7 +143,8 @@ class _Journal:
             file.write((json.dumps(line) + "\n").encode())
             file.flush()
             os.fsync(file.fileno())
-        sync_folder(self._path.parent)
+        if is_new:
+            sync_folder(self._path.parent)
 
     def _whole(self) -> bytes:
         """All up to the last line's end."""
