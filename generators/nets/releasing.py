@@ -13,6 +13,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.federation import FederatedGenerator, Schedule
 from benchmark.core.names import unknown
 from benchmark.privacy.mechanisms.release import plan_releases
+from benchmark.privacy.mechanisms.shared_noise import SharedPlan, Sharing, plan_shared_releases
 
 
 class ReleasingGenerator(FederatedGenerator):
@@ -66,6 +67,36 @@ class ReleasingGenerator(FederatedGenerator):
     def plan_at_site(self, public: PublicNumbers, budget: Budget, schedule: Schedule) -> Guarantee:
         """Plan one release in each round."""
         return self._planned(public, budget, schedule.steps)
+
+    def plan_in_shares(
+        self, public: PublicNumbers, budget: Budget, schedule: Schedule, sharing: Sharing
+    ) -> SharedPlan:
+        """Plan one release in each round over all sites' patients, whose noise sites share.
+
+        Args:
+            public: The numbers of all sites' patients together.
+            budget: The finite ε, δ and unit that are asked for.
+            schedule: The rounds.
+            sharing: The numbers of sites and of curious ones.
+
+        Returns:
+            What every site charges, draws its noise by, and may claim.
+
+        Raises:
+            UsageError: If the budget cannot be honoured, or what sites send cannot be added.
+        """
+        if self._planned(public, budget, schedule.steps).is_pure:
+            raise UsageError(
+                f"{self.name} {self.each_round} in a round, and private choices of sites cannot be "
+                "added; leave secure sums out."
+            )
+        return plan_shared_releases(
+            public,
+            budget,
+            clip_norm=self.clip_norm,
+            releases=schedule.steps,
+            sharing=sharing,
+        )
 
     def _planned(self, public: PublicNumbers, budget: Budget, releases: int) -> Guarantee:
         self.check_size(public.patch_size)

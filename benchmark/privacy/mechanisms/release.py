@@ -56,7 +56,12 @@ def grid_of(noise_multiplier: float, clip_norm: float, numbers: int = LONGEST) -
 
 
 def plan_releases(
-    public: PublicNumbers, budget: Budget, *, clip_norm: float, releases: int = 1
+    public: PublicNumbers,
+    budget: Budget,
+    *,
+    clip_norm: float,
+    releases: int = 1,
+    shares: int = 1,
 ) -> Guarantee:
     """Calibrate noised means for a budget; at ε = ∞ they are unclipped and without noise.
 
@@ -68,6 +73,8 @@ def plan_releases(
         clip_norm: C, above 0: the longest vector that one unit contributes. Longer ones are cut to
             that length.
         releases: T, how many means the fit takes; at least 1. They are composed.
+        shares: In how many parts the noise is drawn (``shared_noise``). The distance of the drawn
+            noise from its law is counted for each.
 
     Returns:
         The guarantee that ``Release`` runs under. Its ε never exceeds the budget's.
@@ -85,7 +92,7 @@ def plan_releases(
         epsilon=budget.epsilon,
         clip_norm=clip_norm,
         accountant="gaussian",
-        numbers=LONGEST,
+        numbers=LONGEST * shares,
         grid_of=grid_of,
     )
 
