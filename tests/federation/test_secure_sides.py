@@ -97,7 +97,7 @@ def fitted(
         for index, (side, session) in enumerate(zip(sides, sessions, strict=True)):
             sums = side.compute(number, sent, context_of(noises[index], seed=index))
             replies.append(session.mask(number, digest(sent), sums))
-        expected = server.returned(state)
+        expected = server.returned(state, 1 / 3)
         for reply in replies:
             assert looks(reply) == looks(expected)
         state = server.combine(number, state, replies, [1 / 2, 1 / 3, 1 / 6])
@@ -157,7 +157,7 @@ def test_the_server_reckons_with_the_noise_of_all_shares(kind: type[FederatedGen
     schedule = schedule_of(generator, plan.guarantee.steps)
     server = SummingServer(generator, plan, schedule, PUBLIC.patch_size, context_of(NoNoise(0)))
     state = server.begin()
-    lengths = [len(one) for one in server.returned(state).values()]
+    lengths = [len(one) for one in server.returned(state, 1 / 3).values()]
     zeros = [{f"sum {k + 1}": np.zeros(n, np.uint64) for k, n in enumerate(lengths)}] * SITES
     seen = []
     combine = server._inner.combine
@@ -274,7 +274,7 @@ def test_a_missing_site_and_another_number_of_sums_are_refused() -> None:
     schedule = schedule_of(generator)
     server = SummingServer(generator, plan, schedule, PUBLIC.patch_size, context_of(NoNoise(0)))
     state = server.begin()
-    good = dict(server.returned(state))
+    good = dict(server.returned(state, 1 / 3))
     with pytest.raises(UsageError, match="sums of 3 sites, got 2"):
         server.combine(1, state, [good] * 2, [1 / 2] * 2)
     with pytest.raises(UsageError, match="more sums"):
