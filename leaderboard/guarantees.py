@@ -9,6 +9,7 @@ hospital knows the numbers of patients, so they are listed as unchecked.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +115,7 @@ def of_plan(one: Claim, phantoms: Phantoms, cache: Path) -> Iterator[str]:
 
     Raises:
         BenchError: If no such generator, or another version of it, is installed.
+        OSError: If the cache folder cannot be used.
     """
     spec = one.spec
     version = class_of(spec.registry, spec.generator.name).version
@@ -121,8 +123,25 @@ def of_plan(one: Claim, phantoms: Phantoms, cache: Path) -> Iterator[str]:
         raise BenchError(f"{spec.generator.name} is of version {version} here")
     try:
         yield from _of_planned(one, phantoms, cache)
+    except OSError as error:
+        if is_within(error, cache):  # no fault of the settings
+            raise
+        yield f"its settings give no plan ({error.strerror or type(error).__name__})"
     except Exception as error:  # settings are a stranger's, and a plug-in may raise anything
         yield f"its settings give no plan ({str(error).rstrip('.') or type(error).__name__})"
+
+
+def is_within(error: OSError, *folders: Path) -> bool:
+    """Tell whether an error is of a file in one of some folders, or of a folder itself.
+
+    Args:
+        error: The error.
+        folders: Such as the cache folder.
+    """
+    file = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+    return file is not None and any(
+        one == file or one in file.parents or file in one.parents for one in folders
+    )
 
 
 def of_mechanisms(claimed: Mapping[str, Guarantee]) -> Iterator[str]:

@@ -32,7 +32,8 @@ class Verdict:
 
     Attributes:
         faults: What does not hold, a sentence each.
-        unchecked: What could not be checked.
+        unchecked: What nobody but the owner can check.
+        unmade: What could not be compared, as another version made it.
         statement: What the release says of itself; ``None`` if that cannot be read.
         signer: Whose signature holds; ``None`` where none does.
         files: How many files it has.
@@ -40,14 +41,20 @@ class Verdict:
 
     faults: tuple[str, ...]
     unchecked: tuple[str, ...]
+    unmade: tuple[str, ...] = ()
     statement: Statement | None
     signer: Signer | None
     files: int
 
     @property
     def holds(self) -> bool:
-        """Whether there is no fault."""
-        return not self.faults
+        """Whether there is no fault, and all that can be compared was."""
+        return not self.faults and not self.unmade
+
+    @property
+    def holds_in_part(self) -> bool:
+        """Whether there is no fault, and something of another version was not compared."""
+        return not self.faults and bool(self.unmade)
 
     def lines(self) -> Iterator[str]:
         """Yield the summary, line by line."""
@@ -55,15 +62,22 @@ class Verdict:
             yield _contents(self.statement)
             yield f"It promises: {_promise(self.statement)}"
         yield _signature(self)
-        yield from (f"Not checked: {what}." for what in self.unchecked)
+        yield from (f"Not checked: {what}." for what in (*self.unchecked, *self.unmade))
         yield from (f"Fault: {fault}." for fault in self.faults[:SHOWN])
         if len(self.faults) > SHOWN:
             yield f"And {len(self.faults) - SHOWN} faults more."
-        yield (
-            f"The release holds: {self.files} files, and every law that could be checked."
-            if self.holds
-            else f"The release does not hold: {len(self.faults)} faults. Do not rely on it."
+        yield _last(self)
+
+
+def _last(verdict: Verdict) -> str:
+    if verdict.holds:
+        return f"The release holds: {verdict.files} files, and every law that could be checked."
+    if verdict.holds_in_part:
+        return (
+            f"The release holds in part: {verdict.files} files, without {'; '.join(verdict.unmade)}"
+            ". Check it with the version that made it, or accept that with --other-version."
         )
+    return f"The release does not hold: {len(verdict.faults)} faults. Do not rely on it."
 
 
 def _contents(said: Statement) -> str:

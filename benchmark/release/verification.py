@@ -9,7 +9,8 @@ and no more memory than a few of its files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from benchmark.core.editions import edition_of
 from benchmark.core.editions import found as edition
 from benchmark.core.errors import UsageError
 from benchmark.core.files import plain
-from benchmark.core.folders import cache_folder, state_folder
+from benchmark.core.folders import cache_folder, check_places, state_folder
 from benchmark.core.parsers import json_in
 from benchmark.core.sums import SUMS
 from benchmark.release.checks.descriptions import of_descriptions
 from benchmark.release.checks.files import Received, of_names, of_sums, received
 from benchmark.release.checks.layout import largest
+from benchmark.release.checks.pictures import of_pictures
 from benchmark.release.checks.promises import hearsay, of_claim, of_epsilons
 from benchmark.release.checks.remaking import of_remade
 from benchmark.release.checks.volumes import of_samples, of_volumes
@@ -36,8 +38,10 @@ from benchmark.release.seals import (
     public_key_in,
 )
 from benchmark.release.statement import STATEMENT, Statement
+from benchmark.release.stating import mechanism_of
 from benchmark.release.verdict import Signer, Verdict
 from benchmark.sweep.inputs import Inputs, Progress
+from leaderboard.guarantees import is_within
 from leaderboard.verification import phantoms_of
 
 Phantoms = Callable[[int], Inputs]
@@ -66,32 +70,36 @@ def verify_release(
             called for a release of phantoms alone.
 
     Returns:
-        What does not hold, what could not be checked, and whose signature holds.
+        What does not hold, what could not be checked or compared, and whose signature holds.
 
     Raises:
-        UsageError: If there is no such folder, it is no release, or the key is none.
+        UsageError: If there is no such folder, it is no release, the key is none, or this
+            machine's own cache or state cannot be used.
         DataError: If it holds more files than a release can.
         OSError: If it cannot be read.
     """
     if not folder.is_dir() or not any((folder / name).is_file() for name in (STATEMENT, SUMS)):
         raise UsageError(f"{folder}: there is no release; expected a folder with {STATEMENT}.")
     expected = None if key is None else public_key_in(key)
-    made = phantoms or phantoms_of(cache=cache_folder(), state=state_folder(), progress=progress)
+    cache, state = cache_folder(), state_folder()
+    made = phantoms or phantoms_of(cache=cache, state=state, progress=progress)
     files = received(folder, progress)
     faults = [*files.faults, *of_sums(files)]
     signer, wrong = _signature(files, expected)
     faults += wrong
     statement, fault = _statement(files)
-    unchecked: list[str] = []
+    found = _Found(faults)
     if statement is None:
-        faults.append(fault)
+        found.faults.append(fault)
     else:
-        found = _of_statement(_Subject(files, statement, made, progress), bool(faults))
-        faults += found[0]
-        unchecked = found[1]
+        if statement.phantoms and phantoms is None:
+            check_places(cache, state)
+        with _own_folders(cache, state):
+            _of_statement(_Subject(files, statement, made, progress), found)
     return Verdict(
-        faults=tuple(dict.fromkeys(faults)),
-        unchecked=tuple(unchecked),
+        faults=tuple(dict.fromkeys(found.faults)),
+        unchecked=tuple(found.unchecked),
+        unmade=tuple(found.unmade),
         statement=statement,
         signer=signer,
         files=len(files.digests),
@@ -112,33 +120,67 @@ class _Subject:
         return self.made(edition(edition_of(self.statement.spec.protocol)).phantoms)
 
 
-def _of_statement(one: _Subject, has_faults: bool) -> tuple[list[str], list[str]]:
+@dataclass
+class _Found:
+    """What was found; see ``Verdict``."""
+
+    faults: list[str]
+    unchecked: list[str] = field(default_factory=list)
+    unmade: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def _own_folders(cache: Path, state: Path) -> Iterator[None]:
+    """Tells the receiver's own folders from those of the release."""
+    variables = {"ANGIOBENCH_CACHE": cache, "ANGIOBENCH_STATE": state}
+    try:
+        yield
+    except OSError as error:
+        for variable, folder in variables.items():
+            if is_within(error, folder):
+                raise UsageError(
+                    f"{folder}: this machine's own folder cannot be used ({error.strerror}); name "
+                    f"another by {variable}."
+                ) from error
+        raise
+
+
+def _of_statement(one: _Subject, found: _Found) -> None:
     """Everything that follows from the statement; what takes long, only where nothing is wrong."""
-    faults = [*_of_parts(one)]
-    unchecked = [*hearsay(one.statement)]
-    if faults or has_faults:
-        return faults, [
-            *unchecked,
-            "the plan, the dossier and the descriptions, as other faults come first",
-        ]
-    for found, left in (
-        of_epsilons(one.statement, one.phantoms, cache_folder()),
+    _of_parts(one, found)
+    found.unchecked += hearsay(one.statement)
+    if found.faults:
+        found.unchecked.append(
+            "the plan, the pictures, the dossier and the descriptions, as other faults come first"
+        )
+        return
+    faults, unchecked = of_epsilons(one.statement, one.phantoms, cache_folder())
+    found.faults += faults
+    found.unchecked += unchecked
+    for faults, unmade in (
+        of_pictures(one.files, one.statement, one.progress),
         of_remade(one.files, one.statement),
     ):
-        faults += found
-        unchecked += left
-    return faults, unchecked
+        found.faults += faults
+        found.unmade += unmade
 
 
-def _of_parts(one: _Subject) -> Iterator[str]:
-    yield from of_names(one.files, one.statement)
+def _of_parts(one: _Subject, found: _Found) -> None:
+    said = one.statement
+    found.faults += of_names(one.files, said)
     try:
-        sizes = [*of_samples(one.statement)]
-        yield from sizes or of_volumes(one.files, one.statement, one.progress)
-        yield from of_descriptions(one.files, one.statement)
-        yield from of_claim(one.statement, one.phantoms)
+        sizes = [*of_samples(said)]
+        found.faults += sizes
+        if not sizes:
+            faults, unmade = of_volumes(one.files, said, one.progress)
+            found.faults += faults
+            found.unmade += unmade
+        found.faults += of_descriptions(one.files, said)
+        found.faults += of_claim(said, one.phantoms)
+        if said.mechanism != mechanism_of(said.guarantee):
+            found.faults.append("its mechanism is not the one that its guarantee has")
     except UsageError as error:  # the run's rules are none that this suite knows
-        yield str(error).rstrip(".")
+        found.faults.append(str(error).rstrip("."))
 
 
 def _statement(files: Received) -> tuple[Statement | None, str]:

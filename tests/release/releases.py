@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pytest
 from made import spec as cell
@@ -22,11 +19,12 @@ from statements import statement
 
 from benchmark.core.budget import Guarantee, PublicNumbers
 from benchmark.core.files import plain
+from benchmark.core.patches import Patches
 from benchmark.core.registry import generators
 from benchmark.core.sums import sum_of_folder
 from benchmark.release.checks import remaking
 from benchmark.release.checks.layout import BIDS, IGNORED, NNUNET, SIDECARS, consent_name
-from benchmark.release.naming import names_of
+from benchmark.release.contents.volumes import WHITE, header_of, packer, unstored, write_data
 from benchmark.release.seals import seal
 from benchmark.release.statement import (
     CROISSANT,
@@ -39,9 +37,10 @@ from benchmark.release.statement import (
     WEIGHTS,
     Statement,
 )
+from benchmark.release.stating import mechanism_of
 from benchmark.release.verdict import Verdict
 from benchmark.release.verification import verify_release
-from benchmark.release.wording import stamp
+from benchmark.release.wording import pixel_mm, stamp
 from benchmark.results.provenance import suite
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.sites import Federation, plan_at_site, worst
@@ -97,9 +96,18 @@ def released(**changes: Any) -> Statement:
             "volumes": 2,
             "spacing_mm": spec.protocol.get("spacing_mm", 0.0),
         },
+        "mechanism": mechanism_of(guarantee),
+        "utility": utility_of(ours["utility"], spec.generator.name, guarantee),
         "suite": suite(),
     }
     return Statement.read(plain({**ours, **said, **changes}))
+
+
+def utility_of(rows: list[Said], name: str, guarantee: Guarantee) -> list[Said]:
+    """The rows of a statement, the first of which is that of its own fit."""
+    own, *others = rows
+    own = {**own, "generator": name, "epsilon": plain(guarantee.epsilon), "is_released": True}
+    return [own, *(row for row in others if row["generator"] != name)]
 
 
 def across_sites(cache: Path) -> Statement:
@@ -159,23 +167,22 @@ def write(folder: Path, said: Statement) -> Path:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    sheet, croissant = png_of(stamp(said)), text_of(croissant_stand_in(said, folder))
+    write_data(folder, patches_of(said), said)
+    sheet, croissant = (folder / SHEET).read_bytes(), text_of(croissant_stand_in(said, folder))
     consents = {consent_name(one.site): CONSENT for one in said.sites}
-    whole = {STATEMENT: text_of(said.as_dict()), SHEET: sheet, CROISSANT: croissant, **consents}
+    whole = {STATEMENT: text_of(said.as_dict()), CROISSANT: croissant, **consents}
     for name, content in {**whole, **stand_in(said, sheet)}.items():
         put(folder, name, content)
-    rng, samples = np.random.default_rng(0), said.samples
-    for number in range(1, samples.volumes + 1):
-        slices = min(samples.per_volume, samples.n - (number - 1) * samples.per_volume)
-        names, shape = names_of(samples, number), (samples.size, samples.size, slices)
-        image, mask = rng.integers(0, 4096, shape), rng.integers(0, 2, shape)
-        put(folder, names.image, volume_of(image.astype(np.uint16), said))
-        put(folder, names.mask, volume_of(mask.astype(np.uint8), said))
-        put(folder, names.preview, sheet)
-        copied(folder, names.image, names.bids_image)
-        copied(folder, names.mask, names.bids_mask)
     seal(folder, private=said.is_private)
     return folder
+
+
+def patches_of(said: Statement) -> Patches:
+    """As many patches as a statement has."""
+    rng, shape = np.random.default_rng(0), (said.samples.n, 1, said.samples.size, said.samples.size)
+    images = rng.integers(0, WHITE + 1, shape)
+    masks = rng.integers(0, 2, shape)
+    return Patches(images=unstored(images.astype(np.uint16)), masks=masks.astype(np.uint8))
 
 
 def with_weights(folder: Path, said: Statement) -> Statement:
@@ -194,11 +201,6 @@ def put(folder: Path, name: str, content: bytes) -> None:
     (folder / name).write_bytes(content)
 
 
-def copied(folder: Path, name: str, copy: str) -> None:
-    (folder / copy).parent.mkdir(parents=True, exist_ok=True)
-    os.link(folder / name, folder / copy)
-
-
 def text_of(said: Any) -> bytes:
     return json.dumps(plain(said), indent=1).encode()
 
@@ -212,10 +214,13 @@ def png_of(words: str, size: tuple[int, int] = (8, 8)) -> bytes:
 
 def volume_of(stack: Any, said: Statement, *, descrip: str | None = None, mm: float = 0) -> bytes:
     """A stack as a packed NIfTI file."""
-    mm = mm or said.samples.spacing_mm or 1.0
-    volume = nib.Nifti1Image(stack, np.diag([mm, mm, 10.0, 1.0]))
-    volume.header["descrip"] = (stamp(said) if descrip is None else descrip).encode()
-    return gzip.compress(volume.to_bytes(), mtime=0)
+    mm = mm or pixel_mm(said.samples)
+    words = stamp(said) if descrip is None else descrip
+    made = io.BytesIO()
+    with packer(made) as file:
+        file.write(header_of(stack.shape, stack.dtype.name, mm=mm, text=words))
+        file.write(stack.tobytes(order="F"))
+    return made.getvalue()
 
 
 def no_phantoms(version: int) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 from benchmark.core.budget import Guarantee
+from benchmark.release.nearest_real import LAWS
 from benchmark.release.statement import Statement
 from benchmark.results.spec import PlugIn, RunSpec
 
@@ -72,7 +74,7 @@ def statement(**changes: Any) -> Statement:
         "run": cell.key,
         "spec": cell,
         "guarantee": guarantee(),
-        "mechanism": "discrete Gaussian noise on one sum",
+        "mechanism": "discrete Gaussian noise on sums over all units",
         "ledger": {
             "entries": [{"number": 3, "hash": SUM}],
             "before": 0.0,
@@ -83,17 +85,17 @@ def statement(**changes: Any) -> Statement:
             "method": "membership",
             "unit": "patient",
             "refuted": False,
-            "candidates": 12,
+            "candidates": 8,
             "samples": 8192,
             "claim": 3.9998,
-            "provable": 1.4,
+            "provable": 0.6,
             "confidence": 0.96,
             "further": [
                 {
                     "unit": "patch",
                     "candidates": 1000,
                     "claim": 3.9998,
-                    "provable": 2.5,
+                    "provable": 1.8,
                     "confidence": 0.99,
                 }
             ],
@@ -103,7 +105,7 @@ def statement(**changes: Any) -> Statement:
             "samples": 200,
             "fitted": 17,
             "held_out": 8,
-            "laws": ["No synthetic patch is nearer than half of the least distance of strangers."],
+            "laws": LAWS,
         },
         "replay": {"held": True, "laws": ["is_post_processing_but_for_its_mechanisms"]},
         "samples": {
@@ -133,7 +135,7 @@ def statement(**changes: Any) -> Statement:
             )
         ],
         "suite": {"version": "0.1.0", "commit": "unknown"},
-        "versions": {"python": "3.11.7", "torch": "2.13.0", "numpy": "2.3.5"},
+        "versions": {"python": platform.python_version(), "torch": "2.13.0", "numpy": "2.3.5"},
         "licence": "CC-BY-4.0",
         "created": "2026-11-30",
     }

@@ -1,6 +1,7 @@
 """What is sealed anew must still hold what the statement says: each law on its own."""
 
 import gzip
+import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,42 @@ def bomb(folder: Path) -> None:
     put(folder, MASK, gzip.compress(start + bytes(1 << 28)))
 
 
+def both(made: Callable[[bytes], bytes]) -> Change:
+    """An image under both its names, made anew from what its file holds."""
+
+    def change(folder: Path) -> None:
+        content = made(gzip.decompress((folder / IMAGE).read_bytes()))
+        put(folder, IMAGE, content)
+        put(folder, COPY, content)
+
+    return change
+
+
+def repacked(content: bytes, level: int = 6, **more: Any) -> bytes:
+    made = io.BytesIO()
+    with gzip.GzipFile(fileobj=made, mode="wb", compresslevel=level, **more) as file:
+        file.write(content)
+    return made.getvalue()
+
+
+def in_header(place: int, value: bytes) -> Change:
+    def made(content: bytes) -> bytes:
+        return repacked(
+            content[:place] + value + content[place + len(value) :], filename="", mtime=0
+        )
+
+    return both(made)
+
+
+def of_a_patient(content: bytes) -> bytes:
+    """The same file with other voxels in its first slice."""
+    slice_ = np.arange(32 * 32, dtype=np.uint16).tobytes()
+    return repacked(content[:352] + slice_ + content[352 + len(slice_) :], filename="", mtime=0)
+
+
+WORDS = "SYNTHETIC eps=1.999 delta=1e-05 unit=patient"
+ANOTHER = "has another header than the suite writes"
+IN_FRAME = "has a time, a name or a comment in its gzip frame"
 SAME_BYTES = f"{COPY} has other bytes than {IMAGE}"
 OF_CONTENTS: dict[str, tuple[Change, str]] = {
     "shape": (volume(IMAGE, stack("uint16", (32, 32, 5))), "has the shape (32, 32, 5)"),
@@ -102,6 +139,29 @@ OF_CONTENTS: dict[str, tuple[Change, str]] = {
     "longer": (packed(IMAGE, lambda c: c.append(0)), "holds more than its voxels"),
     "no gzip": (lambda f: put(f, IMAGE, bytes(999)), "is damaged, or no gzip file"),
     "bomb": (bomb, "holds more than its voxels"),
+    "auxiliary file": (in_header(228, b"Mueller, 1961"), ANOTHER),
+    "affine": (in_header(280 + 12, np.float32(7).tobytes()), ANOTHER),
+    "time of a slice": (in_header(92, np.float32(1961).tobytes()), ANOTHER),
+    "file's name": (both(lambda c: repacked(c, filename="sub-07.nii", mtime=0)), IN_FRAME),
+    "file's time": (both(lambda c: repacked(c, filename="", mtime=1961)), IN_FRAME),
+    "second member": (
+        both(lambda c: repacked(c, filename="", mtime=0) + gzip.compress(b"Mueller")),
+        "holds more than its voxels",
+    ),
+    "empty member": (
+        both(lambda c: repacked(c, filename="", mtime=0) + gzip.compress(b"")),
+        "holds more than its voxels",
+    ),
+    "packed otherwise": (
+        both(lambda c: repacked(c, 5, filename="", mtime=0)),
+        "is not packed as the suite packs its voxels",
+    ),
+    "a patient's slice": (both(of_a_patient), "synthetic-0001.png is not the picture of its vol"),
+    "a patient's slice, in the sheet": (both(of_a_patient), "sheet.png is not the picture of the"),
+    "another preview": (
+        lambda f: put(f, "previews/synthetic-0002.png", png_of(WORDS)),
+        "synthetic-0002.png is not the picture of its volume",
+    ),
     "another copy": (volume(COPY, stack("uint16")), SAME_BYTES),
     "no copy": (lambda f: (f / COPY).unlink(), f"{COPY} is missing"),
     "another volume": (
@@ -143,7 +203,7 @@ OF_CONTENTS: dict[str, tuple[Change, str]] = {
     "croissant": (lambda f: put(f, CROISSANT, b"{}"), "croissant.json is not what the statement"),
     "pdf": (lambda f: put(f, DOSSIER_PDF, b"%PDF"), "dossier.pdf is not what the statement"),
     "sheet": (
-        lambda f: put(f, SHEET, png_of("SYNTHETIC eps=1.999 delta=1e-05 unit=patient", (99, 9))),
+        lambda f: put(f, SHEET, png_of(WORDS, (99, 9))),
         "dossier.html is not what the statement gives",
     ),
 }

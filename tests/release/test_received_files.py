@@ -50,6 +50,11 @@ OF_FILES: dict[str, tuple[Change, str]] = {
     "link": (link, "'README.md' is a link"),
     "linked folder": (lambda f: (f / "consents").symlink_to("/"), "'consents' is a link"),
     "pipe": (lambda f: os.mkfifo(f / "croissant.txt"), "is no regular file"),
+    "macOS": (lambda f: put(f, "imagesTr/.DS_Store", b"x"), "harmless leftover; delete it"),
+    "Windows": (lambda f: put(f, "Thumbs.db", b"x"), "'Thumbs.db' is a file manager's harmless"),
+    "unpacked": (lambda f: put(f, "__MACOSX/._x", b"x"), "'__MACOSX' is a file manager's harmless"),
+    "double": (lambda f: put(f, "._README.md", b"x"), "'._README.md' is a file manager's harml"),
+    "linked leftover": (lambda f: (f / ".DS_Store").symlink_to("/"), "'.DS_Store' is a link"),
     "terminal": (lambda f: put(f, "\x1b[2J", b""), r"'\x1b[2J' is no file"),
     "no text": (lambda f: put(f, os.fsdecode(b"\xff"), b""), r"'\udcff' is no file"),
     "outside": (listed(f"{'a' * 64}  ../x"), "lists '../x', which no release has"),
@@ -67,6 +72,12 @@ def test_no_file_is_changed_missing_foreign_or_more(folder: Path, damage: str) -
     change(folder)
     found = faults(folder)
     assert says(found, words), found
+
+
+def test_a_leftover_of_a_file_manager_is_one_fault(folder: Path) -> None:
+    for name in ("._a", "b/._c"):
+        put(folder, f"__MACOSX/{name}", b"x")
+    assert faults(folder) == ["'__MACOSX' is a file manager's harmless leftover; delete it"]
 
 
 def test_a_file_has_a_largest_size(folder: Path) -> None:

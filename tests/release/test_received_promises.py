@@ -25,12 +25,17 @@ from releases import (
     write,
 )
 
+from benchmark.audit.bound import lower_bound
+from benchmark.audit.judgement import Claim
+from benchmark.core.files import plain
+from benchmark.release.checks.evidence import MARGIN, largest_provable
 from benchmark.release.seals import seal
 from benchmark.release.statement import (
     STATEMENT,
     Statement,
 )
 from benchmark.results.spec import TunedBy
+from benchmark.sweep.inputs import COST_OF_SKIPPING
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
@@ -43,19 +48,24 @@ def of_further(**changes: object) -> Callable[[Said], None]:
     return lambda content: content["audit"]["further"][0].update(changes)
 
 
+def of_row(number: int = 0, **changes: object) -> Callable[[Said], None]:
+    return lambda content: content["utility"][number].update(changes)
+
+
 PROMISES: dict[str, tuple[Callable[[Said], object], str]] = {
     "run": (of(run="0" * 12), "its run is 000000000000, and its spec's key is"),
     "ε": (
         lambda c: [
             c["guarantee"].update(epsilon=1.0, epsilon_patient=1.0),
-            c["audit"].update(claim=2.0, further=[]),
+            c["audit"].update(claim=2.0, confidence=0.95, further=[]),
+            c["utility"][0].update(epsilon=1.0),
         ],
         "epsilon is 1.0, and its mechanism's",
     ),
     "ε of a patch": (
         lambda c: [
             c["guarantee"].update(epsilon_patch=0.1),
-            c["audit"].update(further=[]),
+            c["audit"].update(confidence=0.95, further=[]),
         ],
         "epsilon_patch is 0.1",
     ),
@@ -82,13 +92,44 @@ PROMISES: dict[str, tuple[Callable[[Said], object], str]] = {
     "no ledger": (without("ledger"), "no ledger was charged"),
     "no entries": (of("ledger", entries=[]), "no ledger was charged"),
     "refunded": (of("ledger", before=3.0, after=2.0), "less after the fit than before"),
+    "mechanism": (of(mechanism="perfect anonymisation"), "its mechanism is not the one"),
+    "limits": (of("nearest_real", laws=["Ten radiologists found no copy."]), "the limits of its"),
+    "figures": (of("nearest_real", disclosed={"sub-07 Mueller": 1.0}), "the figures of its search"),
+    "replay of anything": (of("replay", laws=["anything at all"]), "the laws of its replay"),
+    "a million": (
+        of("audit", candidates=1_000_000),
+        "has 1,000,000 candidates, and can have 1 to 8",
+    ),
+    "a million patches": (
+        of_further(candidates=10**6),
+        "1,000,000 candidates, and can have 1 to 2",
+    ),
+    "provable": (of("audit", provable=0.8), "can prove ε = 0.699 at most, and says 0.8"),
+    "provable of a patch": (of_further(provable=40.0), "can prove ε = 1.83 at most, and says 40"),
+    "more than provable": (of("audit", proven=0.65), "its audit has proven more than it can"),
+    "certain": (of("audit", confidence=0.999999), "has a confidence of 0.999999, and not of 0.96"),
+    "half the claim": (lambda c: c["audit"].update(claim=c["audit"]["claim"] / 2), "its audit att"),
+    "no canaries": (of("audit", method="canaries", samples=0), "by canaries, and its fit has 0"),
+    "samples": (of("audit", samples=10**9), "its audit by membership saw 1000000000 samples"),
+    "another unit": (of("audit", unit="patch"), "its audit guesses other units"),
+    "ledger of nothing": (of("ledger", after=0.0), "ε = 0 after a fit that spent 1.999"),
+    "ledger's δ": (of("ledger", delta=0.5), "its ledger is at another δ than 1e-05"),
+    "one patient": (of_row(patients=1), "is over 1 patients, and tells of them"),
+    "test set": (of_row(test_set="sub-07 Mueller"), "is not on a test set of its run"),
+    "interval": (of_row(dice={"mean": 0.99, "low": 0.1, "high": 0.2}), "outside of its own interv"),
+    "another method": (of_row(generator="dp-best", is_released=False), "or of a free method"),
+    "another's Dice": (of_row(epsilon=0.5), "said to be the released fit's, and is another's"),
+    "a free method's ε": (of_row(2, epsilon=1.0), "ε = 1, and a free method has 0"),
+    "two rows": (lambda c: c["utility"].append(c["utility"][0]), "two rows of its fit on one"),
+    "left out": (of(cost_of_skipping="Nobody was left out."), "who were left out is no sentence"),
+    "not private": (of(claim="not private", reasons=["Why not?"]), "leave under a guarantee alone"),
     "volumes": (of("samples", volumes=3), "are not in 3 volumes"),
     "patches in volumes": (of("samples", n=8), "has the shape (32, 32, 3), and not (32, 32, 4)"),
     "patch size": (of("samples", size=16), "have not the size or the spacing"),
     "spacing": (of("samples", spacing_mm=0.5), "have not the size or the spacing"),
     "huge patches": (
         lambda c: [c["samples"].update(size=2048), c["spec"]["protocol"].update(patch_size=2048)],
-        "it has volumes of more than 1024 pixels",
+        "it has volumes of more than 256 pixels",
     ),
     "billions": (of("samples", n=10**7, per_volume=1, volumes=10**7), "10000000 volumes"),
     "without a field": (lambda c: c["spec"].pop("sites"), "not written as the suite writes it"),
@@ -114,6 +155,47 @@ def with_all_that_follows(folder: Path, content: Said) -> None:
     """The volumes, pictures and dossier of a changed statement, if it is one."""
     with suppress(ValueError):
         write(folder, Statement.read(content))
+
+
+def test_what_the_suite_says_of_patients_who_were_left_out_holds(tmp_path: Path) -> None:
+    assert faults(tmp_path / "r", released(cost_of_skipping=COST_OF_SKIPPING.format(17))) == []
+
+
+def test_planted_canaries_are_what_the_audit_guesses_on(tmp_path: Path) -> None:
+    """N counts their slots, so 17 slots hold 9 patients and 8 canaries."""
+    spec = replace(spec_of(), canaries=8)
+    plan = plan_of(spec)
+    attack = {
+        "method": "canaries",
+        "unit": "patient",
+        "refuted": False,
+        "candidates": 8,
+        "samples": 0,
+        "claim": plain(plan.epsilon),
+        "provable": 0.7,
+        "confidence": 0.95,
+        "proven": 0.1,
+    }
+    assert faults(tmp_path / "r", released(spec=spec, guarantee=plan, audit=attack)) == []
+    few = released(spec=spec, guarantee=plan, audit={**attack, "candidates": 7})
+    assert says(faults(tmp_path / "r", few), "has 7 candidates, and can have 8 to 8")
+    other = released(spec=spec, guarantee=plan)
+    assert says(faults(tmp_path / "r", other), "is by membership, and its fit has 8 canaries")
+
+
+@pytest.mark.parametrize(
+    ("candidates", "epsilon", "unit"), [(64, 2.0, "patient"), (900, 4.0, "patch")]
+)
+def test_no_rule_of_guessing_proves_more_than_the_bound_of_all(
+    candidates: int, epsilon: float, unit: Any
+) -> None:
+    claim = Claim(unit, epsilon, 1e-5).exchanged
+    most = largest_provable(candidates, claim, 0.05)
+    proven = [
+        lower_bound(canaries=candidates, guesses=k, right=k, delta=claim.delta)
+        for k in range(1, candidates + 1, 7)
+    ]
+    assert max(proven) <= most * (1 + MARGIN)
 
 
 def test_an_unlawful_delta_is_found_though_spec_and_mechanism_agree(tmp_path: Path) -> None:

@@ -9,18 +9,17 @@ from typing import Any
 import pytest
 from command import in_process
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from made import INPUTS
+from made import spec as cell
 from releases import (
     Change,
-    changed,
     checked,
     edited,
     faults,
-    of,
     plan_of,
     put,
     released,
     says,
-    spec_of,
     with_weights,
     write,
 )
@@ -30,9 +29,8 @@ from benchmark.core.errors import UsageError
 from benchmark.core.sums import SUMS
 from benchmark.release.checks import remaking
 from benchmark.release.schema import SCHEMA, schema
-from benchmark.release.seals import PUBLIC_KEY, SIGNATURE, pem_of, seal, sign
+from benchmark.release.seals import PUBLIC_KEY, SIGNATURE, pem_of, sign
 from benchmark.release.statement import (
-    DOSSIER,
     README,
     Statement,
 )
@@ -45,6 +43,7 @@ def test_what_was_released_holds(folder: Path, honest: Statement) -> None:
     assert (found.faults, found.statement, found.signer) == ((), honest, None)
     assert any("number of patients (17)" in what for what in found.unchecked)
     assert any("only whoever has the patients" in what for what in found.unchecked)
+    assert any("the generator's own draws" in what for what in found.unchecked)
 
 
 def test_a_release_across_sites_holds(federated: Statement, tmp_path: Path) -> None:
@@ -63,30 +62,20 @@ def test_weights_that_are_listed_are_there(folder: Path, honest: Statement) -> N
 
 
 def test_a_release_that_says_that_it_is_not_private_holds(tmp_path: Path) -> None:
-    spec = spec_of(noise="seeded")
+    asked = {"generators": ("dp-simulator",), "epsilons": (2.0,), "unit": "patient"}
+    spec = cell(**asked, noise="seeded")
+    gone = dict.fromkeys(("audit", "nearest_real", "replay", "ledger"))
     said = released(
         spec=spec,
-        guarantee=replace(plan_of(spec), seeded=True),
+        guarantee=replace(plan_of(spec, 16), seeded=True),
         claim="not private",
         reasons=["The noise was seeded."],
-        audit=None,
-        replay=None,
+        phantoms=True,
+        **gone,
     )
-    found = checked(write(tmp_path / "release", said))
+    found = checked(write(tmp_path / "release", said), phantoms=lambda version: INPUTS)
     assert found.faults == ()
     assert any("NOT PRIVATE" in line for line in found.lines())
-
-
-def test_a_dossier_of_another_version_is_not_checked(honest: Statement, tmp_path: Path) -> None:
-    said = changed(honest, of("suite", version="9.9.9"))
-    folder = write(tmp_path / "r", said)
-    put(folder, DOSSIER, b"another")
-    seal(folder, private=True)
-    found = checked(folder)
-    assert found.faults == ()
-    assert any(
-        "the descriptions, as they are by another version (9.9.9)" in w for w in found.unchecked
-    )
 
 
 def test_a_dossier_that_cannot_be_made_is_a_fault(

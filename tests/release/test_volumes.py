@@ -12,10 +12,27 @@ from release_folders import NOT_PRIVATE, drawn, statement_of, write_release
 from statements import guarantee
 
 from benchmark.core.patches import Patches
-from benchmark.release.contents.pictures import LINE_PIXELS, SHOWN, contact_sheet, preview
-from benchmark.release.contents.volumes import SLICE_MM, WHITE, write_data
+from benchmark.release.checks.descriptions import SIDE_PIXELS
+from benchmark.release.checks.layout import largest
+from benchmark.release.contents.pictures import (
+    LINE_PIXELS,
+    PREVIEWED,
+    SHOWN,
+    contact_sheet,
+    preview,
+)
+from benchmark.release.contents.volumes import (
+    SLICE_MM,
+    WHITE,
+    header_of,
+    stored,
+    unstored,
+    write_data,
+)
 from benchmark.release.naming import volume_names
+from benchmark.release.statement import SHEET
 from benchmark.release.wording import pixel_mm, stamp
+from leaderboard.pictures import check_png
 
 DESCRIP_BYTES = 79
 
@@ -157,6 +174,58 @@ def test_the_sheet_shows_no_more_than_its_first_patches_and_a_preview_all() -> N
     (wide, high), same = (size_of(contact_sheet(one, "SYNTHETIC")) for one in (many, few))
     assert (wide, high) == same
     assert size_of(preview(many, "SYNTHETIC"))[1] == LINE_PIXELS + 10 * 66
+
+
+@pytest.mark.parametrize(
+    ("n", "per_volume", "size"), [(3, 1, 32), (100, 100, 96), (4000, 4000, 32), (401, 401, 256)]
+)
+def test_a_preview_is_a_lawful_picture_of_any_volume(
+    n: int, per_volume: int, size: int, tmp_path: Path
+) -> None:
+    patches = Patches(
+        images=np.zeros((n, 1, size, size), np.float32), masks=np.ones((n, 1, size, size), np.uint8)
+    )
+    said = statement_of(patches, per_volume=per_volume)
+    write_data(tmp_path, patches, said)
+    for picture in (*tmp_path.glob("previews/*.png"), tmp_path / SHEET):
+        content = picture.read_bytes()
+        check_png(content, most=SIDE_PIXELS, text=f"Description\0{stamp(said)}".encode())
+        assert len(content) <= largest(picture.relative_to(tmp_path).as_posix())
+
+
+def test_a_preview_of_many_slices_shows_the_first_and_says_so() -> None:
+    many = drawn(PREVIEWED + 50)
+    few = Patches(images=many.images[:PREVIEWED], masks=many.masks[:PREVIEWED])
+    whole = preview(many, "SYNTHETIC")
+    assert size_of(whole)[1] == size_of(preview(few, "SYNTHETIC"))[1] == LINE_PIXELS + 40 * 66
+    assert preview(few, "SYNTHETIC", many=len(many)) == whole != preview(few, "SYNTHETIC")
+
+
+def test_pictures_can_be_made_again_from_the_voxels_of_the_volumes(tmp_path: Path) -> None:
+    said = write_release(tmp_path, drawn(50))
+    found = read_back(tmp_path, said)
+    assert contact_sheet(found, stamp(said)) == (tmp_path / SHEET).read_bytes()
+    for number, files in enumerate(volume_names(said.samples)):
+        rows = slice(20 * number, 20 * (number + 1))
+        held = Patches(images=found.images[rows], masks=found.masks[rows])
+        assert preview(held, stamp(said)) == (tmp_path / files.preview).read_bytes()
+
+
+def test_every_level_is_stored_as_itself() -> None:
+    levels = np.arange(WHITE + 1, dtype=np.uint16)
+    assert np.array_equal(stored(unstored(levels)), levels)
+
+
+def test_a_header_is_the_one_that_nibabel_writes() -> None:
+    affine = np.diag([0.8, 0.8, SLICE_MM, 1.0])
+    affine[:3, 3] = [-2.4, -1.2, -10.0]
+    volume = nib.Nifti1Image(np.zeros((7, 4, 3), np.uint16), affine)
+    volume.set_qform(affine, code="aligned")
+    volume.header.set_xyzt_units("mm")
+    volume.header["descrip"] = b"SYNTHETIC"
+    made = header_of((7, 4, 3), "uint16", mm=0.8, text="SYNTHETIC")
+    assert made == volume.to_bytes()[: len(made)]
+    assert len(made) == 352
 
 
 def size_of(picture: bytes) -> tuple[int, int]:

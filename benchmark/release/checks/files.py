@@ -18,6 +18,10 @@ from benchmark.sweep.inputs import Progress
 MOST_ENTRIES, DEEPEST = 200_000, 4
 """Files and folders that are looked at, and how deep they may lie."""
 
+LEFTOVERS = (".DS_Store", "Thumbs.db", "desktop.ini")
+ZIPPED, DOUBLES = "__MACOSX", "._"
+"""What file managers leave behind: a folder of unpacked archives, and how their files begin."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
@@ -141,10 +145,20 @@ def _entries(folder: Path) -> Iterator[tuple[str, str]]:
             yield here, f"{shown(here)} is an empty folder"
         for entry in below:
             name = f"{here}/{entry.name}" if here else entry.name
-            if entry.is_dir(follow_symlinks=False) and name.count("/") < DEEPEST:
+            if _is_leftover(entry):
+                yield name, f"{shown(name)} is a file manager's harmless leftover; delete it"
+            elif entry.is_dir(follow_symlinks=False) and name.count("/") < DEEPEST:
                 waiting.append(name)
             else:
                 yield name, _fault_of(name, entry)
+
+
+def _is_leftover(entry: os.DirEntry[str]) -> bool:
+    """Whether it is no part of any release, and nobody put it there on purpose."""
+    if entry.is_dir(follow_symlinks=False):
+        return entry.name == ZIPPED
+    regular = entry.is_file(follow_symlinks=False)
+    return regular and (entry.name in LEFTOVERS or entry.name.startswith(DOUBLES))
 
 
 def _fault_of(name: str, entry: os.DirEntry[str]) -> str:

@@ -1,6 +1,7 @@
 """Files of a received release that follow from its statement: made again, and compared.
 
-So a page that people read cannot say anything else than the statement that was checked.
+So a page that people read cannot say anything else than the statement that was checked. Where
+another version made them, they cannot be compared, and only what ``pages`` knows is checked.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from benchmark.core.files import plain
 from benchmark.core.parsers import json_in
 from benchmark.release.checks.files import Received
 from benchmark.release.checks.layout import TEXTS
+from benchmark.release.checks.pages import of_pages
 from benchmark.release.seals import UNLISTED
 from benchmark.release.statement import CROISSANT, DOSSIER, DOSSIER_PDF, SHEET, Statement
 from benchmark.results.provenance import UNKNOWN, suite
@@ -32,13 +34,10 @@ def of_remade(files: Received, said: Statement) -> tuple[list[str], list[str]]:
         said: Its statement.
 
     Returns:
-        Faults, and what could not be checked.
+        Faults, and what could not be compared.
     """
-    if not _is_of_this_suite(said):
-        by = f"as they are by another version ({said.suite.version})"
-        return [], [f"the dossier and the descriptions, {by}"]
-    if other := [name for name in DRAWING if said.versions.get(name) not in (None, version(name))]:
-        return [], [f"the dossier and the descriptions, as {', '.join(other)} differs here"]
+    if why := _why_others(said):
+        return [*of_pages(files, said)], [f"the dossier and the descriptions, {why}"]
     try:
         return [*_differences(files, said)], []
     except Exception as error:  # the statement and the sheet are a stranger's
@@ -86,8 +85,14 @@ def _maker(module: str, name: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _is_of_this_suite(said: Statement) -> bool:
-    """Whether the same version made it, as far as both know their commit."""
+def _why_others(said: Statement) -> str:
+    """Why this suite's pages may be others than those of the same release; empty if they are not.
+
+    A commit is compared as far as both know theirs.
+    """
     ours = suite()
     commits = {ours["commit"], said.suite.commit} - {UNKNOWN}
-    return said.suite.version == ours["version"] and len(commits) < 2
+    if said.suite.version != ours["version"] or len(commits) > 1:
+        return f"as they are by another version ({said.suite.version})"
+    other = [name for name in DRAWING if said.versions.get(name) not in (None, version(name))]
+    return f"as {', '.join(other)} differs here" if other else ""

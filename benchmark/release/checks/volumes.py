@@ -1,39 +1,38 @@
 """The volumes of a received release: each holds the patches that the statement says, and no more.
 
-A header must be the one that these patches have, to the byte that matters, before any voxel is
-read. Voxels are then unpacked a piece at a time, and not one byte more than the header promises. So
-no file needs more memory than a piece, however much its gzip stream could unpack to.
+A header must be the one that these patches have, to the byte, before any voxel is read. Voxels are
+then unpacked a piece at a time, not one byte more than the header promises, and packed again. So no
+file needs more memory than a piece, however much its gzip stream could unpack to. And a file's
+bytes are a function of its voxels, which leaves no room for anything else.
 """
 
 from __future__ import annotations
 
-import gzip
 import math
+import platform
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmark.core.protocol import NATIVE, spacing_of
+from benchmark.core.protocol import spacing_of
 from benchmark.release.checks.files import Received
 from benchmark.release.checks.layout import volumes_of
+from benchmark.release.contents.volumes import PIECE_BYTES, SLICE_MM, WHITE, header_of, packer
 from benchmark.release.naming import names_of
 from benchmark.release.statement import Samples, Statement
-from benchmark.release.wording import stamp
+from benchmark.release.wording import pixel_mm, stamp
 from benchmark.sweep.inputs import Progress
 
-WHITE = 4095
-"""The largest value of an image, which has 12 bits."""
-
-SLICE_MM = 10.0
-UNDEFINED_MM = 1.0
-"""A pixel's side in a header whose patches have no defined pixel size."""
-
-MOST_PIXELS, MOST_SLICES = 1024, 32_767
+MOST_PIXELS, MOST_SLICES = 256, 32_767
 HEADER_BYTES, VOXELS_AT = 348, 352
-PIECE_BYTES = 1 << 20
+FRAME = b"\x1f\x8b\x08\0" + bytes(5) + b"\xff"
+"""The first bytes of a gzip file of Python's: no flags, no time, level 6, no system."""
+
+OTHERWISE = "is not packed as the suite packs its voxels"
 
 
 class Due(NamedTuple):
@@ -72,26 +71,46 @@ def of_samples(statement: Statement) -> Iterator[str]:
         yield "its patches have not the size or the spacing that the run's rules give"
 
 
-def of_volumes(files: Received, statement: Statement, progress: Progress) -> Iterator[str]:
-    """Yield faults of the volumes: of their headers, their values, and their copies.
+def of_volumes(
+    files: Received, statement: Statement, progress: Progress
+) -> tuple[list[str], list[str]]:
+    """Check the volumes: their headers, their values, how they are packed, and their copies.
 
     Args:
         files: What was received.
         statement: The release's, of which ``of_samples`` found nothing.
         progress: Called for every volume.
+
+    Returns:
+        Faults, and what could not be checked, as another Python may pack in another way.
     """
     samples, words = statement.samples, stamp(statement)
-    whole = volumes_of(samples)
+    whole, faults, others = volumes_of(samples), [], 0
     for number in range(1, min(whole, len(files.digests)) + 1):
         names = names_of(samples, number)
-        image, mask = _due(samples, number, words)
+        image, mask = due_of(samples, number, words)
         for name, due in ((names.image, image), (names.mask, mask)):
-            if files.has(name) and (fault := fault_of(files.folder / name, due)):
-                yield f"{name} {fault}"
+            fault = fault_of(files.folder / name, due) if files.has(name) else ""
+            if fault == OTHERWISE and not is_packed_here(statement):
+                others += 1
+            elif fault:
+                faults.append(f"{name} {fault}")
         for name, copy in ((names.image, names.bids_image), (names.mask, names.bids_mask)):
             if files.has(name, copy) and files.digests[name] != files.digests[copy]:
-                yield f"{copy} has other bytes than {name}"
+                faults.append(f"{copy} has other bytes than {name}")
         progress("Checking volumes", number, whole)
+    unmade = [f"how {others} files are packed, as Python differs here"] if others else []
+    return faults, unmade
+
+
+def is_packed_here(statement: Statement) -> bool:
+    """Tell whether a release was packed by this Python and zlib, as far as it says.
+
+    Args:
+        statement: The release's.
+    """
+    here = {"python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    return all(statement.versions.get(name) in (None, version) for name, version in here.items())
 
 
 def fault_of(file: Path, due: Due) -> str:
@@ -100,23 +119,121 @@ def fault_of(file: Path, due: Due) -> str:
     Args:
         file: A regular file.
         due: What it must hold.
+
+    Returns:
+        ``OTHERWISE`` if it holds just that, and this machine packs it into other bytes.
     """
     try:
-        with gzip.open(file, "rb") as stream:
-            start = stream.read(VOXELS_AT)
-            return _of_header(start, due) or _of_voxels(stream, _order(start), due)
+        with file.open("rb") as opened, file.open("rb") as again:
+            member, packing = Member(opened), Packing(again)
+            start = member.read(VOXELS_AT)
+            return _of_header(start, due) or _of_voxels(member, packing, start, due)
     except (OSError, EOFError, zlib.error):
         return "is damaged, or no gzip file"
 
 
-def _due(samples: Samples, number: int, words: str) -> tuple[Due, Due]:
-    """What the image and the mask of a volume must hold."""
+def first_voxels(file: Path, due: Due, most: int) -> NDArray[Any]:
+    """Return the first slices of a volume in which no fault was found, as ``(k, 1, H, W)``.
+
+    Args:
+        file: The volume.
+        due: What it holds.
+        most: How many slices, if it has so many.
+    """
+    high, wide, slices = due.shape
+    shape = (high, wide, min(most, slices))
+    with file.open("rb") as opened:
+        member = Member(opened)
+        member.read(VOXELS_AT)
+        content = member.read(due._replace(shape=shape).bytes)
+    voxels = np.frombuffer(content, due.dtype).reshape(shape, order="F")
+    return np.moveaxis(voxels, 2, 0)[:, None]
+
+
+class Member:
+    """The content of a file that is one gzip member and nothing else, read a piece at a time.
+
+    Args:
+        file: The packed file.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._inner = file, zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+
+    def read(self, most: int) -> bytes:
+        """Return so many bytes; fewer only where the content ends.
+
+        Raises:
+            EOFError: If the file ends before its content does.
+            zlib.error: If it is damaged.
+        """
+        made = bytearray()
+        while len(made) < most and not self._inner.eof:
+            held = self._inner.unconsumed_tail
+            some = self._inner.decompress(held, most - len(made))
+            if not (some or held or self._inner.eof):
+                packed = self._file.read(PIECE_BYTES)
+                if not packed:
+                    raise EOFError
+                some = self._inner.decompress(packed, most - len(made))
+            made += some
+        return bytes(made)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether the content was read to its end, and nothing is behind it."""
+        return not self.read(1) and not self._inner.unused_data and not self._file.read(1)
+
+
+class Packing:
+    """What the suite packs, compared with a file a piece at a time.
+
+    Args:
+        file: The file that should have these bytes.
+
+    Attributes:
+        same: Whether it has had them so far.
+        frames: Whether it begins as the suite's files do: without a clock, a name and a comment.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.same = file, True
+        self.frames = file.read(len(FRAME)) == FRAME
+        file.seek(0)
+        self._packer = packer(cast(BinaryIO, self))
+
+    def take(self, content: bytes) -> None:
+        """Pack some more."""
+        self._packer.write(content)
+
+    def close(self) -> None:
+        """Pack the end, behind which the file must have none of its own."""
+        self._packer.close()
+        self.same = self.same and not self._file.read(1)
+
+    def write(self, packed: bytes) -> int:
+        """Compare what was packed; the packer calls it."""
+        self.same = self.same and self._file.read(len(packed)) == packed
+        return len(packed)
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+
+def due_of(samples: Samples, number: int, words: str) -> tuple[Due, Due]:
+    """Return what the image and the mask of a volume must hold.
+
+    Args:
+        samples: What the statement says of the volumes.
+        number: The volume's, from 1.
+        words: The release's stamp.
+    """
     slices = min(samples.per_volume, samples.n - (number - 1) * samples.per_volume)
     image = Due(
         shape=(samples.size, samples.size, slices),
         dtype="uint16",
         most=WHITE,
-        mm=UNDEFINED_MM if samples.spacing_mm == NATIVE else samples.spacing_mm,
+        mm=pixel_mm(samples),
         stamp=words,
     )
     return image, image._replace(dtype="uint8", most=1)
@@ -146,6 +263,8 @@ def _of_header(start: bytes, due: Due) -> str:
         return f"has not pixels of {due.mm:g} mm"
     if header["descrip"].item() != due.stamp.encode():
         return f"does not bear the words {due.stamp!r}"
+    if start != header_of(due.shape, due.dtype, mm=due.mm, text=due.stamp):
+        return "has another header than the suite writes for its voxels"
     return ""
 
 
@@ -154,19 +273,21 @@ def _is_unscaled(slope: float, inter: float) -> bool:
     return math.isnan(slope) or slope == 0 or (slope, inter) == (1, 0)
 
 
-def _order(start: bytes) -> str:
-    """The order of bytes, which the header's own size tells."""
-    return "<" if int.from_bytes(start[:4], "little") == HEADER_BYTES else ">"
-
-
-def _of_voxels(stream: gzip.GzipFile, order: str, due: Due) -> str:
+def _of_voxels(member: Member, packing: Packing, start: bytes, due: Due) -> str:
     """Reads all voxels, and one byte more, which must not be there."""
-    rest, stored = due.bytes, np.dtype(due.dtype).newbyteorder(order)  # type: ignore[arg-type]
+    packing.take(start)
+    rest = due.bytes
     while rest:
-        piece = stream.read(min(PIECE_BYTES, rest))
-        if not piece or len(piece) % stored.itemsize:
+        piece = member.read(min(PIECE_BYTES, rest))
+        if len(piece) < min(PIECE_BYTES, rest):
             return "ends before its last voxel"
-        if np.frombuffer(piece, stored).max() > due.most:
+        if np.frombuffer(piece, due.dtype).max() > due.most:
             return f"has values above {due.most}"
+        packing.take(piece)
         rest -= len(piece)
-    return "holds more than its voxels" if stream.read(1) else ""
+    packing.close()
+    if not member.is_all:
+        return "holds more than its voxels"
+    if not packing.frames:
+        return "has a time, a name or a comment in its gzip frame"
+    return "" if packing.same else OTHERWISE

@@ -15,7 +15,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from benchmark.core.patches import Patches
 
-SHOWN = 60
+SHOWN, PREVIEWED = 60, 400
+"""The most patches of the sheet, and of a preview."""
+
 COLUMNS, PREVIEW_COLUMNS = 12, 10
 TILE_PIXELS, PREVIEW_PIXELS = 96, 64
 """About how wide a patch is drawn; a larger one keeps its own pixels."""
@@ -25,12 +27,13 @@ GROUND = 255
 KEY = "Description"
 
 
-def contact_sheet(patches: Patches, text: str) -> bytes:
+def contact_sheet(patches: Patches, text: str, *, many: int | None = None) -> bytes:
     """Draw the first patches, each above its mask.
 
     Args:
-        patches: The synthetic patches.
+        patches: The synthetic patches, or the first ``SHOWN`` of them.
         text: The release's stamp.
+        many: How many there are in all; as many as given if ``None``.
 
     Returns:
         A PNG of at most ``SHOWN`` patches.
@@ -40,26 +43,30 @@ def contact_sheet(patches: Patches, text: str) -> bytes:
     rule = np.full((2, images[0].shape[1]), GROUND, np.uint8)
     pairs = [np.concatenate([one, rule, its]) for one, its in zip(images, masks, strict=True)]
     framed = [np.pad(pair, 3, constant_values=GROUND) for pair in pairs]
-    said = f"{text}: {len(few)} of {len(patches)} patches, each above its vessel mask"
+    said = f"{text}: {len(few)} of {many or len(patches)} patches, each above its vessel mask"
     return _png(_grid(framed, COLUMNS), said, text)
 
 
-def preview(patches: Patches, text: str) -> bytes:
-    """Draw all slices of a volume, and beside them their masks.
+def preview(patches: Patches, text: str, *, many: int | None = None) -> bytes:
+    """Draw the slices of a volume, at most the first ``PREVIEWED``, and beside them their masks.
 
     Args:
-        patches: The volume's patches.
+        patches: The volume's patches, or the first ``PREVIEWED`` of them.
         text: The release's stamp.
+        many: How many there are in all; as many as given if ``None``.
 
     Returns:
         A PNG: rows of ten slices on the left, and their masks in the same places on the right.
     """
+    few = Patches(images=patches.images[:PREVIEWED], masks=patches.masks[:PREVIEWED])
     images, masks = (
         _grid([np.pad(tile, 1, constant_values=GROUND) for tile in tiles], PREVIEW_COLUMNS)
-        for tiles in _tiles(patches, PREVIEW_PIXELS)
+        for tiles in _tiles(few, PREVIEW_PIXELS)
     )
     gap = np.full((len(images), 12), GROUND, np.uint8)
-    said = f"{text}: {len(patches)} slices, each an independent patch, and their vessel masks"
+    all_ = many or len(patches)
+    slices = f"{all_} slices" if all_ == len(few) else f"the first {len(few)} of {all_} slices"
+    said = f"{text}: {slices}, each an independent patch, and their vessel masks"
     return _png(np.concatenate([images, gap, masks], axis=1), said, text)
 
 
