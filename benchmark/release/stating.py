@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+import zlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -128,7 +129,11 @@ def _stated(
         "utility": utility_of(result, asked.store),
         "cost_of_skipping": result.cost_of_skipping,
         "suite": suite(),
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in LIBRARIES}},
+        "versions": {
+            "python": platform.python_version(),
+            "zlib": zlib.ZLIB_RUNTIME_VERSION,
+            **{name: version(name) for name in LIBRARIES},
+        },
         "licence": asked.licence,
         "created": today(),
         **claims,
