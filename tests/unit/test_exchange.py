@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.audit.exchange import judged_pairs, pairs_of_patches, pairs_of_patients
 from benchmark.audit.judgement import Claim
-from benchmark.audit.own_fit import Attempted, FitAudit, FitTest, audits_of
+from benchmark.audit.own_fit import Attempted, FitAudit, FitTest, sampled_audit
 from benchmark.audit.own_samples import Known, audit_by_samples
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import DataError
@@ -142,16 +142,20 @@ def test_exchanging_a_unit_costs_twice() -> None:
 
 
 def test_an_edited_audit_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / RUN
+    folder, mine = tmp_path / RUN, "ab" * 32
     folder.mkdir()
     counts = FitAudit(
         format=1,
         run=RUN,
         method="membership",
         tests=(FitTest(unit="patch", candidates=10, attempts=(Attempted(guesses=4, right=4),)),),
+        generator=mine,
     ).as_dict()
     write_json(folder / AUDIT, counts)
-    assert audits_of(folder)[0].as_dict() == counts
+    found = sampled_audit(folder, mine)
+    assert found
+    assert found.as_dict() == counts
+    assert sampled_audit(folder, "cd" * 32) is None, "of another generator"
     for change in (
         {"tests": [{**counts["tests"][0], "candidates": 3}]},
         {"run": "ba9876543210"},
@@ -162,4 +166,4 @@ def test_an_edited_audit_is_refused(tmp_path: Path) -> None:
     ):
         write_json(folder / AUDIT, {**counts, **change})
         with pytest.raises(DataError, match=r"audit\.json: this is no audit"):
-            audits_of(folder)
+            sampled_audit(folder, mine)
