@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from statements import guarantee, statement
 
-from benchmark.audit.own_fit import Attempted, FitAudit, FitTest
+from benchmark.audit.own_fit import Attempted, FitAudit, FitTest, planted_audit
 from benchmark.core.files import read_json, write_json
 from benchmark.core.folders import state_folder
 from benchmark.core.sums import SUMS, sum_of, sum_of_folder
@@ -211,6 +211,30 @@ def test_canaries_audit_the_very_fit_and_none_is_released(home: Path) -> None:
     write_result(folder, read_result(folder))
     assert "a kill kept the 24 canaries of this run from being seen" in refused(home, *arguments)
     shutil.rmtree(folder.parent)
+
+
+@pytest.mark.parametrize("generator", ["dp-wgan", "dp-merf"])
+def test_a_kill_after_the_fit_keeps_what_was_heard_of_its_canaries(
+    generator: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(home / "cohort", tmp_path / "cohort")
+    run = ["run", "--generator", generator, "--canaries", "16", *RUN]
+    run += ["--set", "dp-wgan.generator_steps=2"] if generator == "dp-wgan" else []
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "benchmark.sweep.run_cell.train_segmenter",
+            lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
+        )
+        assert bench(*run, cwd=tmp_path).returncode == 130
+    (counts,) = tmp_path.glob("runs/*/*/canaries.json")
+    heard = counts.read_bytes()
+    done = bench(*run, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert counts.read_bytes() == heard
+    assert planted_audit(counts.parent, 16) is not None
+    paid = [one for one in ledger_in(tmp_path / "state").entries() if "guarantee" in one.said]
+    assert len(paid) == 1, "the fit went on under its own entry"
 
 
 def test_nothing_is_released_from_another_cohort_or_none(
