@@ -172,8 +172,8 @@ def _recommendation(epsilon: float, made: Sequence[Consortium]) -> str:
         )
     return (
         f"Recommended {at}: {generator} with secure sums sized for one curious site (noise / "
-        f"signal {ratio:.2g}, {one.ways[name].verdict}); with local noise it is "
-        f"{local.noise_to_signal:.2g} ({local.verdict})."
+        f"signal {ratio:.2g}, {one.ways[name].verdict}), which no run has yet; with local noise, "
+        f"which runs have, it is {local.noise_to_signal:.2g} ({local.verdict})."
     )
 
 
