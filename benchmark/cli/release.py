@@ -13,6 +13,14 @@ from benchmark.cli import option
 if TYPE_CHECKING:
     from benchmark.release.making import Released
 
+store = click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="The folder of results.",
+)
+
 
 @click.command()
 @click.argument("run")
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--n",
     "patches",
-    type=click.IntRange(1, 1_000_000),
+    type=int,
     default=2000,
     show_default=True,
     metavar="N",
@@ -37,7 +45,7 @@ if TYPE_CHECKING:
 @option.acquisition
 @option.accept
 @click.option("--skip-bad", is_flag=True, help="As it was given to the run.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
 @click.option(
     "--consent",
     "consents",
@@ -55,7 +63,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--per-volume",
-    type=click.IntRange(1, 10_000),
+    type=int,
     default=100,
     show_default=True,
     metavar="K",
@@ -71,13 +79,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Release what has no guarantee, as phantoms may be; every file then says so.",
 )
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="The folder of results.",
-)
+@store
 def release(**options: Any) -> None:
     """Make a data set that may leave, with everything needed to sign for it.
 
@@ -113,7 +115,7 @@ def _words(made: Released) -> list[str]:
 
     said, folder = made.statement, made.folder
     lines = [
-        f"{folder}: {said.samples.n} synthetic patches in {said.samples.volumes} volumes.",
+        f"{folder}: {said.samples.n} synthetic patches, {said.samples.per_volume} in a volume.",
         promise(said),
         f"Read and sign {folder / DOSSIER} (or {DOSSIER_PDF}) before anything leaves.",
         f"The ledger has the release as entry {made.entry}. It cost nobody anything.",
@@ -130,13 +132,7 @@ def _words(made: Released) -> list[str]:
     "--by", "approved_by", required=True, metavar="WHO", help="Who approves, and as what."
 )
 @option.folder("--out", "Where the file is put.", required=True)
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="The folder of results.",
-)
+@store
 def consent(run: str, site: str, approved_by: str, out: Path, store: Path) -> None:
     """Write one site's consent to a release of a federated run.
 

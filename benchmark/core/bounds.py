@@ -17,6 +17,10 @@ LEVELS = (1, 1_000)
 PATIENTS = (1, 100_000_000)
 TRIALS = (1, 100_000)
 CANARIES = (0, 10_000)
+RELEASED = (1, 1_000_000)
+STACKED = (1, 10_000)
+"""The patches of a release, and those of one of its volumes."""
+
 SHOWN = 200
 """Characters of a wrong value that a message repeats."""
 

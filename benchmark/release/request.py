@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.core.bounds import FIRST_SEED, RELEASED, STACKED, within
 from benchmark.data.reading import AS_FOUND, Reading
 
 PER_VOLUME, PATCHES = 100, 2000
@@ -31,6 +32,9 @@ class ReleaseRequest:
         sign: The owner's private Ed25519 key in PEM; ``None`` for no signature.
         per_volume: How many patches are the slices of one volume.
         jobs: How many phantoms are made at a time.
+
+    Raises:
+        UsageError: At construction, for a number out of its range.
     """
 
     run: str
@@ -48,3 +52,8 @@ class ReleaseRequest:
     sign: Path | None = None
     per_volume: int = PER_VOLUME
     jobs: int = 1
+
+    def __post_init__(self) -> None:
+        within("--n", self.patches, RELEASED)
+        within("--seed", self.seed, FIRST_SEED)
+        within("--per-volume", self.per_volume, STACKED)

@@ -139,7 +139,10 @@ def _stated(
         **claims,
     }
     given = {name: value for name, value in said.items() if value not in (None, ())}
-    return Statement.read(given)
+    try:
+        return Statement.read(given)
+    except ValueError as error:
+        raise UsageError(f"Nothing is released. Its statement cannot be made {error}.") from error
 
 
 def mechanism_of(guarantee: Guarantee) -> str:

@@ -249,6 +249,21 @@ def test_nothing_is_released_from_another_cohort_or_none(
     shutil.rmtree(home / "other")
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("--seed", value) for value in ("99999999999", "-1")),
+        *(("--n", value) for value in ("0", "1000001")),
+        *(("--per-volume", value) for value in ("0", "10001")),
+    ],
+)
+def test_a_number_out_of_its_range_is_a_sentence(
+    option: str, value: str, home: Path, fitted: Path
+) -> None:
+    said = refused(home, "dp-simulator", *SMALL, "--data", "cohort", option, value)
+    assert said.startswith(f"bench: Expected {option} in [")
+
+
 def test_wrong_usage_is_a_sentence(home: Path, fitted: Path, released: Path) -> None:
     cohort = ["--data", "cohort"]
     wrong = ["--n", "4", "--licence", "MINE"]

@@ -28,10 +28,7 @@ from leaderboard.guarantees import (
 Phantoms = Callable[[], Inputs]
 """A function that returns the embedded phantoms. It is called for a release of phantoms alone."""
 
-DRAWS = (
-    "that the patches are the generator's own draws, also where its weights are here, as a "
-    "stranger's generator is not run"
-)
+DRAWS = "that the patches are the generator's own draws, as a stranger's generator is never run"
 HEARSAY = (
     "that the attack, the search for copies, the replay and the ledger were as it says, which only "
     "whoever has the patients can repeat"
