@@ -98,6 +98,7 @@ def audit(
         BenchError: For wrong usage, or a plug-in that breaks its contract.
     """
     from benchmark.audit.report import Audit, made, run_audit
+    from benchmark.data.phantom import PhantomCohort
     from benchmark.sweep.executors.task import one_thread
     from benchmark.sweep.inputs import gather
 
@@ -119,7 +120,7 @@ def audit(
         state=state,
         jobs=os.cpu_count() or 1,
         progress=lambda stage, done, total: None,
-        phantoms=edition(protocol).phantoms,
+        phantoms=PhantomCohort(edition(protocol).phantoms),
     )
     with one_thread():
         return run_audit(asked, subject, inputs, cache=cache, state=state, progress=lambda *_: None)

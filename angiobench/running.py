@@ -16,6 +16,7 @@ from benchmark.core.editions import DEFAULT
 from benchmark.core.errors import UsageError
 from benchmark.core.folders import cache_folder, state_folder
 from benchmark.core.names import unknown
+from benchmark.data.phantom.cohorts import FIRST
 from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.results.matrix import Square
 from benchmark.results.store import Store
@@ -50,7 +51,8 @@ class Sweep:
         protocol: The edition of the protocol: the rules of comparison.
         settings: Values by ``plug-in.setting``, as ``{"dp-wgan.clip_norm": 1.0}``.
         tuned: Whether to use the settings that ``bench tune`` found.
-        data: A cohort's folder; ``None`` for the embedded phantoms.
+        data: A cohort's folder; ``None`` for embedded phantoms.
+        phantoms: Which of them: ``first``, ``broad`` or ``narrow``.
         test_data: Folders of further test sets.
         reading: How folders are read.
         seeds: How many, or ``"auto"``.
@@ -91,6 +93,7 @@ class Sweep:
     settings: Mapping[str, Any] = field(default_factory=dict)
     tuned: bool = False
     data: Path | None = None
+    phantoms: str = FIRST
     test_data: Sequence[Path] = ()
     reading: Reading = AS_FOUND
     seeds: int | Literal["auto"] = 1
@@ -146,6 +149,7 @@ class Sweep:
                 cell_memory_gib=self.cell_memory,
             ),
             data=self.data,
+            phantoms=self.phantoms,
             test_data=self.test_data,
             reading=self.reading,
             jobs=(os.cpu_count() or 1) if self.jobs is None else self.jobs,

@@ -29,6 +29,7 @@ from benchmark.core.parsers import json_in
 from benchmark.core.protocol import protocol_recipe
 from benchmark.core.registry import registry_of
 from benchmark.data.patching import public_numbers
+from benchmark.data.phantom import PhantomCohort
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cache import same
@@ -39,8 +40,8 @@ SCHEMA = Path(__file__).with_name("audit.schema.json")
 LARGEST = 100_000
 """The largest file in bytes that is read; the suite's own have about 2,000."""
 
-Phantoms = Callable[[int], Inputs]
-"""A function that returns the embedded phantoms of a version."""
+Phantoms = Callable[[PhantomCohort], Inputs]
+"""A function that returns an embedded cohort."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +201,7 @@ def _close(one: object, other: object) -> bool:
 
 def _public(said: dict[str, Any], phantoms: Phantoms) -> PublicNumbers:
     recipe = protocol_recipe(rules_of(said["edition"], said["preset"]))
-    known = phantoms(edition(said["edition"]).phantoms)
+    known = phantoms(PhantomCohort(edition(said["edition"]).phantoms))
     canaries = said["canaries"]["canaries"] if said["canaries"] else 0
     return with_canaries(public_numbers(known.train, recipe), said["unit"], canaries)
 

@@ -9,11 +9,12 @@ from functools import cache
 from typing import Any
 
 from benchmark.core.budget import Guarantee
-from benchmark.core.editions import DEFAULT, PROTOCOL, edition_of, preset_in
+from benchmark.core.editions import DEFAULT, PROTOCOL, edition_of, found, preset_in
 from benchmark.core.errors import UsageError
 from benchmark.core.protocol import PROTOCOLS
 from benchmark.core.registry import Registry, segmenters
 from benchmark.core.settings import Settings
+from benchmark.data.phantom.cohorts import FIRST, name_of
 from benchmark.privacy.accounting.units import default_delta
 from benchmark.results.bookends import FREE, METHODS
 from benchmark.results.spec import AcrossSites, OneSite, PlugIn, RunSpec
@@ -67,6 +68,8 @@ def _parts(spec: RunSpec, guarantee: Guarantee | None, phantoms: bool) -> Iterat
     if spec.segmenter.name != DEFAULT_SEGMENTER and not spec.is_direct:
         yield "--segmenter", spec.segmenter.name
     yield from _settings(spec)
+    if phantoms and (cohort := cohort_of(spec)) != FIRST:
+        yield "--phantoms", cohort
     if not phantoms:
         yield "--data", "COHORT"
         yield from (("--test-data", name.upper()) for name in list(spec.test_data)[1:])
@@ -77,6 +80,11 @@ def _parts(spec: RunSpec, guarantee: Guarantee | None, phantoms: bool) -> Iterat
     if spec.canaries:
         yield "--canaries", str(spec.canaries)
     yield from _sites(spec.federation, spec.sites)
+
+
+def cohort_of(spec: RunSpec) -> str:
+    """Return the name of the embedded cohort that a spec of phantoms is of."""
+    return name_of(spec.data, found(edition_of(spec.protocol)).phantoms)
 
 
 def _default_delta(spec: RunSpec, guarantee: Guarantee) -> float:

@@ -16,6 +16,8 @@ from typing import Any
 from benchmark.core.editions import edition_of
 from benchmark.core.editions import found as edition
 from benchmark.core.errors import BenchError, DataError, UsageError
+from benchmark.data.phantom import PhantomCohort
+from benchmark.data.phantom.cohorts import behind
 from benchmark.metrics.bootstrap import Interval, interval, intervals
 from benchmark.metrics.scores import NAMES
 from benchmark.metrics.weights import missing_reason
@@ -42,23 +44,27 @@ ROUNDS = {"rounds", "bytes"}
 """What may leave about a federated fit's rounds."""
 
 
-def phantoms_of(*, cache: Path, state: Path, progress: Progress) -> Callable[[int], Inputs]:
-    """Return a function that makes the embedded phantoms of a version, once for each version."""
+def phantoms_of(
+    *, cache: Path, state: Path, progress: Progress
+) -> Callable[[PhantomCohort], Inputs]:
+    """Return a function that makes an embedded cohort, once for each."""
 
     @lru_cache
-    def phantoms(version: int) -> Inputs:
+    def made(phantoms: PhantomCohort) -> Inputs:
         return gather(
-            None, (), cache=cache, state=state, jobs=1, progress=progress, phantoms=version
+            None, (), cache=cache, state=state, jobs=1, progress=progress, phantoms=phantoms
         )
 
-    return phantoms
+    return made
 
 
-def verifier(phantoms: Callable[[int], Inputs], *, cache: Path) -> Callable[[Published], Verdict]:
+def verifier(
+    phantoms: Callable[[PhantomCohort], Inputs], *, cache: Path
+) -> Callable[[Published], Verdict]:
     """Return a function that judges published results.
 
     Args:
-        phantoms: Returns the embedded phantoms of a version.
+        phantoms: Returns an embedded cohort.
         cache: The cache folder, where plans are kept.
     """
 
@@ -67,7 +73,7 @@ def verifier(phantoms: Callable[[int], Inputs], *, cache: Path) -> Callable[[Pub
             of_its_time = edition(edition_of(one.spec.protocol))
         except UsageError as error:
             return Verdict([str(error).rstrip(".")], [])
-        return verified(one, phantoms(of_its_time.phantoms), cache)
+        return verified(one, phantoms(behind(one.spec.data, of_its_time.phantoms)), cache)
 
     return judged
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.core.editions import DEFAULT, edition_of
+from benchmark.data.phantom.cohorts import FIRST
 from benchmark.results.explanation import explain
 from benchmark.results.looks import Look, looks_of
 from leaderboard.charts import PAPER, Levels, charts
@@ -31,7 +32,7 @@ from leaderboard.columns import (
     suite_of,
     version_of,
 )
-from leaderboard.command import changed_settings, command_of, preset_of
+from leaderboard.command import changed_settings, cohort_of, command_of, preset_of
 from leaderboard.markdown import COLUMNS
 from leaderboard.notes import notes_of
 from leaderboard.points import data_of, ends_of
@@ -78,14 +79,15 @@ def view_of(tables: Sequence[Table]) -> dict[str, Any]:
 
 
 def _start(tables: Sequence[Table]) -> int:
-    """The table that opens: of patients, with private rows to rank, by the present protocol."""
+    """The table that opens: of patients, with private rows to rank, the present protocol's."""
 
-    def last(number: int) -> tuple[bool, bool, bool]:
+    def last(number: int) -> tuple[bool, bool, bool, bool]:
         table = tables[number]
         rivals = (row for row in table.rows if row.is_rival and row.done)
         ranked = any(row.spec.epsilon < math.inf for row in rivals)
         old = edition_of(table.common.protocol) != DEFAULT
-        return not ranked, table.common.unit != "patient", old
+        other = cohort_of(table.common) != FIRST
+        return not ranked, table.common.unit != "patient", old, other
 
     return min(range(len(tables)), key=last, default=0)
 
@@ -93,13 +95,21 @@ def _start(tables: Sequence[Table]) -> int:
 def title_of(table: Table) -> str:
     """Describe in a line what a table's rows share."""
     spec, protocol = table.common, table.common.protocol
-    data = "embedded phantoms" if table.phantoms else f"cohort {spec.data[:8]}"
+    data = _patients(table)
     data += f" less {max(spec.own.patients)} own patients" if spec.own else ""
     return (
         f"one {spec.unit} protected, δ = {delta_text(spec.delta)}, {data}, {spec.segmenter.name}, "
         f"{protocol['samples']} patches of {protocol['patch_size']}², "
         f"protocol {edition_of(protocol)}"
     )
+
+
+def _patients(table: Table) -> str:
+    spec = table.common
+    if not table.phantoms:
+        return f"cohort {spec.data[:8]}"
+    name = cohort_of(spec)
+    return "embedded phantoms" if name == FIRST else f"embedded phantoms, {name} labels"
 
 
 def _table(table: Table, pictures: Pictures, cohorts: Cohorts) -> dict[str, Any]:

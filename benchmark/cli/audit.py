@@ -13,6 +13,7 @@ from benchmark.cli.audit_of_run import audit_run
 from benchmark.core.budget import delta_text, epsilon_text, parse_epsilon, proven_text
 from benchmark.core.errors import UsageError
 from benchmark.core.names import unknown
+from benchmark.data.phantom import PhantomCohort
 
 if TYPE_CHECKING:
     from benchmark.audit.judgement import Attempt, Claim, Rate
@@ -110,7 +111,7 @@ def audit(**options: Any) -> int:
             jobs=os.cpu_count() or 1,
             progress=told,
             reading=option.reading_of(options),
-            phantoms=edition(asked.protocol).phantoms,
+            phantoms=PhantomCohort(edition(asked.protocol).phantoms),
         )
         found = run_audit(
             asked,

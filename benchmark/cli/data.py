@@ -43,6 +43,13 @@ def data() -> None:
     help="Another seed, others.",
 )
 @click.option(
+    "--annotators",
+    type=click.Choice(["usual", "broad", "narrow"]),
+    default="usual",
+    show_default=True,
+    help="Who labels them: broad marks a voxel more on every side, narrow the core of a vessel.",
+)
+@click.option(
     "--jobs",
     type=click.IntRange(1, JOBS[1]),
     default=1,
@@ -55,13 +62,19 @@ def data() -> None:
     help="Write nothing; print statistics of such phantoms beside published ones of people.",
 )
 def phantom(
-    out: Path | None, patients: int, size: str, seed: int, jobs: int, describe: bool
+    out: Path | None,
+    patients: int,
+    size: str,
+    seed: int,
+    annotators: str,
+    jobs: int,
+    describe: bool,
 ) -> None:
     """Write a phantom TOF-MRA cohort (BIDS, NIfTI) into OUT."""
     if describe == (out is not None):
         raise UsageError("Expected either a folder OUT to write phantoms into, or --describe.")
     if out is None:
-        _describe(size, seed)
+        _describe(size, seed, annotators)
         return
     from rich.progress import Progress
 
@@ -74,13 +87,14 @@ def phantom(
             patients=patients,
             size=size,
             seed=seed,
+            annotators=annotators,
             jobs=jobs,
             progress=lambda done, total: bar.update(task, completed=done),
         )
     click.echo(f"{patients} patients written to {out}")
 
 
-def _describe(size: str, seed: int) -> None:
+def _describe(size: str, seed: int, annotators: str) -> None:
     from rich import box
     from rich.console import Console
     from rich.progress import Progress
@@ -94,6 +108,7 @@ def _describe(size: str, seed: int) -> None:
         lines = described(
             size,
             seed=seed,
+            annotators=annotators,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)

@@ -48,6 +48,14 @@ if TYPE_CHECKING:
     help="Use settings that `bench tune` found, of the nearest level at or below each ε.",
 )
 @option.folder("--data", "A cohort.  [default: the embedded phantoms]")
+@click.option(
+    "--phantoms",
+    type=click.Choice(["first", "broad", "narrow"]),
+    default="first",
+    show_default=True,
+    help="Which embedded cohort: broad and narrow are other people, whose annotators end labels "
+    "further out, and further in.",
+)
 @option.folder("--test-data", "A further test set; repeatable.", multiple=True)
 @option.reading
 @click.option(

@@ -18,6 +18,7 @@ from benchmark.core.seeds import stream
 from benchmark.core.sums import sum_of_folder
 from benchmark.data.cohort import Patient
 from benchmark.data.patching import cached
+from benchmark.data.phantom.cohorts import behind
 from benchmark.data.reading import Reading
 from benchmark.results.result import Result
 from benchmark.results.store import GENERATOR, check_files, found
@@ -191,7 +192,7 @@ def cohort_of(
         jobs=jobs,
         progress=progress,
         reading=reading,
-        phantoms=edition(edition_of(result.spec.protocol)).phantoms,
+        phantoms=behind(result.spec.data, edition(edition_of(result.spec.protocol)).phantoms),
     )
     if inputs.data != result.spec.data:
         raise DataError(

@@ -21,6 +21,8 @@ from benchmark.core.files import plain
 from benchmark.core.folders import cache_folder, check_places, state_folder
 from benchmark.core.parsers import json_in
 from benchmark.core.sums import SUMS
+from benchmark.data.phantom import PhantomCohort
+from benchmark.data.phantom.cohorts import behind
 from benchmark.release.checks.descriptions import of_descriptions
 from benchmark.release.checks.files import Received, of_names, of_sums, received
 from benchmark.release.checks.layout import largest
@@ -44,8 +46,8 @@ from benchmark.sweep.inputs import Inputs, Progress
 from leaderboard.guarantees import is_within
 from leaderboard.verification import phantoms_of
 
-Phantoms = Callable[[int], Inputs]
-"""A function that returns the embedded phantoms of a version."""
+Phantoms = Callable[[PhantomCohort], Inputs]
+"""A function that returns an embedded cohort."""
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -66,7 +68,7 @@ def verify_release(
         key: The owner's public Ed25519 key in PEM; ``None`` to take the one in the release, which
             shows an origin only to whoever compares its fingerprint.
         progress: Called for every stage.
-        phantoms: Returns the embedded phantoms of a version; they are made if ``None``. It is
+        phantoms: Returns an embedded cohort; it is made if ``None``. It is
             called for a release of phantoms alone.
 
     Returns:
@@ -117,7 +119,8 @@ class _Subject:
 
     def phantoms(self) -> Inputs:
         """Those of the release's own edition."""
-        return self.made(edition(edition_of(self.statement.spec.protocol)).phantoms)
+        spec = self.statement.spec
+        return self.made(behind(spec.data, edition(edition_of(spec.protocol)).phantoms))
 
 
 @dataclass

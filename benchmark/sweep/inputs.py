@@ -13,7 +13,7 @@ from benchmark.data.cohort import Cohort, Patient
 from benchmark.data.digest import Digests
 from benchmark.data.layouts import read_cohort
 from benchmark.data.notes import Note, refuse, together
-from benchmark.data.phantom import DEFAULT_SEED, VERSION, embedded
+from benchmark.data.phantom import PhantomCohort, embedded
 from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.data.twins import FITTED, near_twins, twins
 from benchmark.results.spec import MAIN_TEST, VALIDATION
@@ -99,8 +99,7 @@ def gather(
     progress: Progress,
     reading: Reading = AS_FOUND,
     held_out: str = MAIN_TEST,
-    seed: int = DEFAULT_SEED,
-    phantoms: int = VERSION,
+    phantoms: PhantomCohort = PhantomCohort(),  # noqa: B008  (immutable)
 ) -> Inputs:
     """Find, check and digest a sweep's data. The embedded cohort is used where none is given.
 
@@ -116,8 +115,7 @@ def gather(
         held_out: The split to test on: ``test``, or ``val`` while settings are chosen by it. With
             ``val``, no test patient is read, and all phantoms that are not trained on are used,
             also the shifted ones.
-        seed: The seed of the phantoms, where there are no other data.
-        phantoms: Their version.
+        phantoms: The embedded cohort that is used where there are no other data.
 
     Raises:
         DataError: For unusable files, for a volume that is there twice, or for a note that suggests
@@ -127,8 +125,7 @@ def gather(
     if data is None:
         root = embedded(
             cache,
-            version=phantoms,
-            seed=seed,
+            phantoms,
             jobs=jobs,
             progress=lambda d, n: progress("Making phantoms", d, n),
         )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from benchmark.core.editions import found as edition
 from benchmark.core.errors import UsageError
 from benchmark.core.folders import check_places, check_writable
+from benchmark.data.phantom.cohorts import named
 from benchmark.metrics import weights
 from benchmark.privacy.ledger.ledger import OverCapError, ledger_in
 from benchmark.results.bookends import reference_of
@@ -114,7 +115,7 @@ def _gathered(request: Request, workspace: Workspace, listener: Listener) -> _Sw
         jobs=workspace.readers,
         progress=listener.preparing,
         reading=workspace.reading,
-        phantoms=edition(request.protocol).phantoms,
+        phantoms=named(workspace.phantoms, edition(request.protocol).phantoms),
     )
     if request.precision and len(inputs.tests[inputs.main]) < 2:
         raise UsageError(

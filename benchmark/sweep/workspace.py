@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.core.bounds import JOBS, within
+from benchmark.core.errors import UsageError
+from benchmark.data.phantom.cohorts import FIRST
 from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.results.matrix import Square
 from benchmark.results.spec import RunSpec
@@ -21,7 +23,8 @@ class Workspace:
     Attributes:
         out: The store's folder.
         machine: The machine that its cells run on.
-        data: A cohort's folder; ``None`` for the embedded one.
+        data: A cohort's folder; ``None`` for an embedded one.
+        phantoms: The name of the embedded cohort that is used without a folder.
         test_data: Folders of further test sets.
         reading: How all folders are read.
         jobs: Cells at a time, each in a process of its own; 0 for this process.
@@ -31,6 +34,7 @@ class Workspace:
     out: Path
     machine: Machine
     data: Path | None = None
+    phantoms: str = FIRST
     test_data: Sequence[Path] = ()
     reading: Reading = AS_FOUND
     jobs: int = 1
@@ -38,6 +42,10 @@ class Workspace:
 
     def __post_init__(self) -> None:
         within("--jobs", self.jobs, JOBS)
+        if self.data is not None and self.phantoms != FIRST:
+            raise UsageError(
+                "--phantoms names an embedded cohort; leave it out, or leave --data out."
+            )
 
     def with_weights(self, found: Path | None) -> Workspace:
         """Copy with the Inception weights that were found."""

@@ -13,6 +13,7 @@ from benchmark.core.editions import found as edition
 from benchmark.core.errors import UsageError
 from benchmark.core.folders import check_writable
 from benchmark.core.names import unknown
+from benchmark.data.phantom import PhantomCohort
 from benchmark.metrics import weights
 from benchmark.privacy.ledger.ledger import OverCapError, ledger_in
 from benchmark.results.composed import Together
@@ -143,8 +144,7 @@ def run_studies(order: Order, workspace: Workspace, listener: Listener) -> Searc
         progress=listener.preparing,
         reading=workspace.reading,
         held_out=VALIDATION,
-        seed=PHANTOM_SEED,
-        phantoms=edition(order.request.protocol).phantoms,
+        phantoms=PhantomCohort(edition(order.request.protocol).phantoms, PHANTOM_SEED),
     )
     for sentence in remarks.of_patients(inputs, workspace.machine.state):
         listener.warning(sentence)

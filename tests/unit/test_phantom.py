@@ -16,7 +16,8 @@ import pytest
 
 from benchmark.core.errors import UsageError
 from benchmark.data import phantom
-from benchmark.data.phantom import cache, cohort, patient, settings
+from benchmark.data.phantom import PhantomCohort, cache, cohort, cohorts, patient, settings
+from benchmark.data.phantom.annotators import annotated
 from benchmark.data.phantom.forest import LEAST_RADIUS_MM, ROOT, Segment
 from benchmark.data.phantom.grid import Grid
 from benchmark.data.phantom.head import Pose
@@ -37,6 +38,7 @@ from benchmark.data.phantom.settings import (
 )
 from benchmark.data.phantom.texture import noise_at, smooth_noise
 from benchmark.data.phantom.vessels import grow_vessels
+from benchmark.sweep.inputs import gather
 
 TINY = Size(
     shape=(34, 38, 12),
@@ -404,7 +406,7 @@ def test_the_embedded_cohort_mixes_hospitals_in_every_split(
     empty = np.zeros((2, 2, 2), np.uint8)
     blank = Phantom(empty.astype(np.int16), empty, empty, (1.0, 1.0, 1.0))
     monkeypatch.setattr(patient, "simulate", lambda *_: blank)
-    root = phantom.embedded(tmp_path / "cache", seed=3, version=version)
+    root = phantom.embedded(tmp_path / "cache", PhantomCohort(version, 3))
     rows, shifted = table(root / "cohort"), table(root / "shifted")
     splits = defaultdict(list)
     for row in rows:
@@ -422,16 +424,17 @@ def test_the_embedded_cohort_mixes_hospitals_in_every_split(
 def test_the_embedded_cohort_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def write(root: Path, **_: object) -> None:
+    def write(root: Path, *_: object, **__: object) -> None:
         made.append(root)
         root.mkdir()
 
     monkeypatch.setattr(cache, "write_embedded", write)
-    first = phantom.embedded(tmp_path, seed=1)
-    assert phantom.embedded(tmp_path, seed=1) == first
+    first = phantom.embedded(tmp_path, PhantomCohort(seed=1))
+    assert phantom.embedded(tmp_path, PhantomCohort(seed=1)) == first
     assert len(made) == 1
     assert made[0] != first
-    assert phantom.embedded(tmp_path, seed=2) != first
+    assert phantom.embedded(tmp_path, PhantomCohort(seed=2)) != first
+    assert phantom.embedded(tmp_path, PhantomCohort(seed=1, annotators="broad")) != first
     assert f"v{phantom.VERSION}" in first.name
 
 
@@ -440,7 +443,7 @@ def test_of_several_at_once_one_makes_the_cohort(
 ) -> None:
     made = []
 
-    def write(root: Path, **_: object) -> None:
+    def write(root: Path, *_: object, **__: object) -> None:
         made.append(root)
         time.sleep(0.1)
         root.mkdir()
@@ -454,11 +457,11 @@ def test_of_several_at_once_one_makes_the_cohort(
 def test_a_half_written_cohort_is_never_taken_for_a_whole_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(root: Path, **_: object) -> None:
+    def die(root: Path, *_: object, **__: object) -> None:
         (root / "cohort").mkdir(parents=True)
         raise KeyboardInterrupt
 
-    def write(root: Path, **_: object) -> None:
+    def write(root: Path, *_: object, **__: object) -> None:
         root.mkdir()
         (root / "whole").touch()
 
@@ -469,6 +472,54 @@ def test_a_half_written_cohort_is_never_taken_for_a_whole_one(
     monkeypatch.setattr(cache, "write_embedded", write)
     made = phantom.embedded(tmp_path)
     assert sorted(f.name for f in made.iterdir()) == ["SHA256SUMS", "whole"]
+
+
+# Annotators
+
+
+@pytest.mark.parametrize(("who", "share"), [("usual", 1.0), ("broad", 2.3), ("narrow", 0.65)])
+def test_annotators_end_labels_elsewhere_and_change_nothing_else(who: str, share: float) -> None:
+    size = settings.find_size("slab")
+    usual = simulate(3, 0, settings.hospitals(size)[0], size)
+    other = simulate(3, 0, settings.hospitals(size)[0], annotated(size, who))
+    assert np.array_equal(other.image, usual.image)
+    assert np.array_equal(other.brain, usual.brain)
+    assert other.vessels.sum() / usual.vessels.sum() == pytest.approx(share, abs=0.12)
+    inner, outer = sorted([usual.vessels, other.vessels], key=np.sum)
+    assert not (inner & ~outer).any(), "one label lies within the other"
+    assert not (other.vessels & ~other.brain).any()
+
+
+def test_an_unknown_annotator_or_cohort_is_named_with_those_that_exist(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="broad"):
+        cohort.write_cohort(tmp_path / "c", patients=1, annotators="brod")
+    with pytest.raises(UsageError, match="narrow"):
+        cohorts.named("narow", 3)
+
+
+def test_a_cohort_is_found_by_its_digest_and_version() -> None:
+    for (name, version), digest in cohorts.DIGESTS.items():
+        assert cohorts.behind(digest, version) == cohorts.named(name, version)
+        assert cohorts.name_of(digest, version - 1) == cohorts.FIRST
+    assert cohorts.name_of("0" * 16, 3) == cohorts.FIRST
+    assert cohorts.named("first", 3) == PhantomCohort(3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "version"), cohorts.DIGESTS)
+def test_the_known_digests_are_those_of_the_cohorts(
+    tmp_path: Path, name: str, version: int
+) -> None:
+    inputs = gather(
+        None,
+        (),
+        cache=tmp_path / "cache",
+        state=tmp_path / "state",
+        jobs=2,
+        progress=lambda *_: None,
+        phantoms=cohorts.named(name, version),
+    )
+    assert inputs.data == cohorts.DIGESTS[name, version]
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

@@ -5,6 +5,12 @@ package is cheap; the simulator is imported when a cohort is written.
 """
 
 from benchmark.data.phantom.cache import embedded
-from benchmark.data.phantom.cohort import DEFAULT_SEED, VERSION, write_cohort, write_embedded
+from benchmark.data.phantom.cohort import (
+    DEFAULT_SEED,
+    VERSION,
+    PhantomCohort,
+    write_cohort,
+    write_embedded,
+)
 
-__all__ = ["DEFAULT_SEED", "VERSION", "embedded", "write_cohort", "write_embedded"]
+__all__ = ["DEFAULT_SEED", "VERSION", "PhantomCohort", "embedded", "write_cohort", "write_embedded"]

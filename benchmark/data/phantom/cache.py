@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark.core.sums import sums_hold, write_sums
-from benchmark.data.phantom.cohort import DEFAULT_SEED, VERSION, Progress, write_embedded
+from benchmark.data.phantom.annotators import USUAL
+from benchmark.data.phantom.cohort import PhantomCohort, Progress, write_embedded
 
 
 def embedded(
     cache: Path,
+    phantoms: PhantomCohort = PhantomCohort(),  # noqa: B008  (immutable)
     *,
-    version: int = VERSION,
-    seed: int = DEFAULT_SEED,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Path:
@@ -29,12 +29,11 @@ def embedded(
 
     Args:
         cache: The cache folder.
-        version: A key of ``DESIGNS``.
-        seed: Decides every voxel.
+        phantoms: Which of them.
         jobs: How many worker processes.
         progress: Called with the patients done and all of them.
     """
-    folder = cache / f"phantom-v{version}-seed{seed}"
+    folder = cache / _name(phantoms)
     if sums_hold(folder):
         return folder
     cache.mkdir(parents=True, exist_ok=True)
@@ -42,11 +41,16 @@ def embedded(
         if not sums_hold(folder):
             partial = cache / f".{folder.name}.partial"
             shutil.rmtree(partial, ignore_errors=True)
-            write_embedded(partial, version=version, seed=seed, jobs=jobs, progress=progress)
+            write_embedded(partial, phantoms, jobs=jobs, progress=progress)
             write_sums(partial)
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
     return folder
+
+
+def _name(phantoms: PhantomCohort) -> str:
+    who = "" if phantoms.annotators == USUAL else f"-{phantoms.annotators}"
+    return f"phantom-v{phantoms.version}-seed{phantoms.seed}{who}"
 
 
 @contextmanager

@@ -9,8 +9,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.core.errors import UsageError
+from benchmark.data.phantom.annotators import USUAL, annotated
 from benchmark.data.phantom.settings import Scanner, Size, find_size, hospitals, unseen
 
 DEFAULT_SEED = 2022
@@ -44,6 +46,20 @@ DESIGNS = {
 """The designs by version."""
 
 
+class PhantomCohort(NamedTuple):
+    """What decides every voxel of an embedded cohort.
+
+    Attributes:
+        version: A key of ``DESIGNS``.
+        seed: Other seeds are other people.
+        annotators: A key of ``annotators.ANNOTATORS``.
+    """
+
+    version: int = VERSION
+    seed: int = DEFAULT_SEED
+    annotators: str = USUAL
+
+
 @dataclass(frozen=True, kw_only=True)
 class PhantomTask:
     """One patient to simulate and write, as a worker process receives it."""
@@ -75,6 +91,7 @@ def write_cohort(
     patients: int,
     size: str = "quick",
     seed: int = 0,
+    annotators: str = USUAL,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> None:
@@ -85,19 +102,21 @@ def write_cohort(
         patients: How many; positive.
         size: A name of ``settings.SIZES``.
         seed: Decides every voxel, together with the patient's number.
+        annotators: Who labelled it: a key of ``annotators.ANNOTATORS``.
         jobs: Worker processes; their number changes no byte.
         progress: Called with the patients done and all of them.
 
     Raises:
-        UsageError: For a number that is out of range, an unknown size, or a folder that is not
-            empty.
+        UsageError: For a number that is out of range, an unknown size or annotator, or a folder
+            that is not empty.
     """
     if patients < 1:
         raise UsageError(f"Expected patients of at least 1, got {patients}.")
     found = find_size(size)
     _check(root, seed, jobs)
+    drawn = annotated(found, annotators)
     todo = [
-        PhantomTask(root=root, seed=seed, index=i, scanner=scanner, size=found)
+        PhantomTask(root=root, seed=seed, index=i, scanner=scanner, size=drawn)
         for i, scanner in zip(range(patients), itertools.cycle(hospitals(found)), strict=False)
     ]
     _run(todo, jobs, progress)
@@ -105,9 +124,8 @@ def write_cohort(
 
 def write_embedded(
     root: Path,
+    phantoms: PhantomCohort = PhantomCohort(),  # noqa: B008  (immutable)
     *,
-    version: int = VERSION,
-    seed: int = DEFAULT_SEED,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> None:
@@ -117,21 +135,22 @@ def write_embedded(
 
     Args:
         root: The folder to make.
-        version: A key of ``DESIGNS``.
-        seed: Decides every voxel.
+        phantoms: Which of them.
         jobs: Worker processes; their number changes no byte.
         progress: Called with the patients done and all of them.
 
     Raises:
         UsageError: For a number that is out of range, or a folder that is not empty.
     """
-    _check(root, seed, jobs)
-    _run([*_embedded_jobs(root, DESIGNS[version], seed)], jobs, progress)
+    _check(root, phantoms.seed, jobs)
+    _run([*_embedded_jobs(root, phantoms)], jobs, progress)
 
 
-def _embedded_jobs(root: Path, design: Design, seed: int) -> Iterator[PhantomTask]:
+def _embedded_jobs(root: Path, phantoms: PhantomCohort) -> Iterator[PhantomTask]:
+    design, seed = DESIGNS[phantoms.version], phantoms.seed
     size = find_size(design.size)
-    common = PhantomTask(root=root / "cohort", seed=seed, index=0, scanner=unseen(size), size=size)
+    drawn = annotated(size, phantoms.annotators)
+    common = PhantomTask(root=root / "cohort", seed=seed, index=0, scanner=unseen(size), size=drawn)
     index = itertools.count()
     for split, count in design.splits.items():
         for scanner in itertools.islice(itertools.cycle(hospitals(size)), count):

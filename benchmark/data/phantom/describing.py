@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.phantom.annotators import USUAL, annotated
 from benchmark.data.phantom.curves import arc_length
 from benchmark.data.phantom.forest import Segment
 from benchmark.data.phantom.patient import Phantom, simulate
@@ -51,6 +52,7 @@ def describe(
     size: str,
     *,
     seed: int = 0,
+    annotators: str = USUAL,
     patients: int = 6,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Line]:
@@ -59,16 +61,17 @@ def describe(
     Args:
         size: A name of ``settings.SIZES``.
         seed: Decides the phantoms.
+        annotators: Who labelled them: a key of ``annotators.ANNOTATORS``.
         patients: How many are scanned.
         progress: Called for every one.
 
     Raises:
-        UsageError: For an unknown size.
+        UsageError: For an unknown size or annotator.
     """
     found = find_size(size)
-    scanned = []
+    drawn, scanned = annotated(found, annotators), []
     for patient, scanner in zip(range(patients), 2 * patients * hospitals(found), strict=False):
-        scanned.append(simulate(seed, patient, scanner, found))
+        scanned.append(simulate(seed, patient, scanner, drawn))
         progress(patient + 1, patients)
     return [*_of_vessels(found, seed), *_of_volumes(scanned)]
 

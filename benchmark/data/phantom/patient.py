@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from benchmark.data.phantom.acquisition import acquire
 from benchmark.data.phantom.anatomy import build_head
@@ -63,5 +64,10 @@ def simulate(seed: int, patient: int, scanner: Scanner, size: Size) -> Phantom:
     image = acquire(scan, head.signal, drawn, adult, scanner, lambda f: grid.lifted(f, coarse))
     if scanner.stripped:
         image[~brain] = 0
-    vessels = (drawn.label & brain).astype(np.uint8)
-    return Phantom(image, vessels, brain.astype(np.uint8), spacing)
+    vessels = _broader(drawn.label, size.anatomy.labelled_margin) & brain
+    return Phantom(image, vessels.astype(np.uint8), brain.astype(np.uint8), spacing)
+
+
+def _broader(label: NDArray[np.bool_], voxels: int) -> NDArray[np.bool_]:
+    """The label grown by so many voxels along each axis."""
+    return binary_dilation(label, iterations=voxels) if voxels else label

@@ -37,6 +37,7 @@ class Anatomy:
         labelled_step: The least depth within the wall at which an annotator marks a voxel: 0 for
             any voxel that it touches, 0.5 for one with its middle on the wall, 1 for whole ones
             only.
+        labelled_margin: How many voxels further an annotator marks, on every side.
         veins: Whether there are deep and cortical veins and choroid plexus, all unlabelled.
         marrow: Whether bright marrow lies inside the brain mask.
     """
@@ -56,6 +57,7 @@ class Anatomy:
     vein_flow: tuple[float, float] = (0.15, 0.38)
     labelled_signal: float = 0.40
     labelled_step: float = 0.5
+    labelled_margin: int = 0
     veins: bool = False
     marrow: bool = True
 
