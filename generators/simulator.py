@@ -13,7 +13,7 @@ Reference: domain randomisation after Billot et al. (2023), SynthSeg, Medical Im
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -30,6 +30,7 @@ from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings
 from generators.simulation import appearance, arcs, blocks
+from generators.simulation.labels import levels
 
 DESIGNS = ("trees", "arcs")
 BLOCKS = 20
@@ -99,27 +100,53 @@ class Simulator(Generator):
         Raises:
             NotFittedError: Before ``fit`` or ``load``.
         """
-        if self._size is None:
-            raise NotFittedError("simulator must be fitted before it can sample.")
-        rng = np.random.default_rng(stream(seed, "samples"))
+        size, rng = self._side(), np.random.default_rng(stream(seed, "samples"))
         if self.params.design == "arcs":
-            images, masks = arcs.draw(n, self._size, rng)
+            images, masks = arcs.draw(n, size, rng)
         else:
-            images, masks = self._trees(n, self._size, rng)
+            images, masks = self._trees(n, size, rng)
         return Patches(images=images, masks=masks)
+
+    def levels(self, n: int, *, seed: int) -> NDArray[np.float32]:
+        """Return the images of ``sample`` and how far each pixel is from being marked.
+
+        Returns:
+            ``(n, 2, H, W)``. The second channel is the share of a pixel that is vessel, or that one
+            touches, less the share from which it is marked. It is above 0 in the mask alone.
+
+        Raises:
+            NotFittedError: Before ``fit`` or ``load``.
+        """
+        size, rng = self._side(), np.random.default_rng(stream(seed, "samples"))
+        parts = [
+            np.concatenate([image, levels(cut, mask)[:, None]], axis=1)
+            for cut, image, mask in self._cuts(n, size, rng)
+        ]
+        return np.concatenate(parts)[:n]
 
     def _trees(
         self, n: int, size: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Patches of as many blocks as it takes; fewer of them are the first of more."""
         images = np.empty((n, 1, size, size), np.float32)
-        masks = np.empty(images.shape, np.uint8)
-        for start in range(0, n, BLOCKS * blocks.CUT):
-            drawn = blocks.draw(BLOCKS, size, self.params.pixel_mm, rng)
-            image, mask = appearance.photographed(drawn, rng)
+        masks, start = np.empty(images.shape, np.uint8), 0
+        for _, image, mask in self._cuts(n, size, rng):
             now = slice(start, start + len(mask))
             images[now], masks[now] = image[: n - start], mask[: n - start]
+            start += len(mask)
         return images, masks
+
+    def _cuts(
+        self, n: int, size: int, rng: np.random.Generator
+    ) -> Iterator[tuple[blocks.Cut, NDArray[np.float32], NDArray[np.uint8]]]:
+        for _ in range(0, n, BLOCKS * blocks.CUT):
+            cut = blocks.cut(BLOCKS, size, self.params.pixel_mm, rng)
+            yield cut, *appearance.photographed(cut.drawn, rng)
+
+    def _side(self) -> int:
+        if self._size is None:
+            raise NotFittedError("simulator must be fitted before it can sample.")
+        return self._size
 
     def save(self, folder: Path) -> None:
         """Write ``settings.json``; there are no weights."""

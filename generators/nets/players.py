@@ -172,6 +172,7 @@ def patch_generator(params: WganParams, size: int) -> Drawer:
             size=size,
             width=params.generator_width,
             pixel_mm=params.pixel_mm,
+            moves_edges=params.edges == "moved",
         )
     return PatchGenerator(
         latent=params.latent,

@@ -10,6 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from benchmark.core.settings import Later, Settings, Tuned
 
 BEGINNINGS = ("noise", "simulator")
+EDGES = ("fixed", "moved")
 ALL_LAYERS = 7
 """The most layers that a critic has."""
 
@@ -19,9 +20,10 @@ class WganParams(Settings):
     """Settings of the WGAN; the preset ``paper`` has the paper's.
 
     ``begin`` is what the generator makes a patch from: ``noise``, as the paper's does, or a patch
-    of the data-free ``simulator``, which it refines (``nets.refining``). With ``simulator``, the
-    masks are the simulator's, ``pixel_mm`` is the side of the patches' pixels, ``generator_width``
-    is the refiner's, and ``upsampling`` and ``head`` are not used.
+    of the data-free ``simulator``, which it refines (``nets.refining``). With ``simulator``,
+    ``pixel_mm`` is the side of the patches' pixels, ``generator_width`` is the refiner's, and
+    ``upsampling`` and ``head`` are not used. Its masks are the simulator's, unless ``edges`` is
+    ``moved``: then training decides where a vessel's label ends.
     """
 
     latent: Annotated[int, IntDistribution(2, 512)] = 64
@@ -72,6 +74,7 @@ class WganParams(Settings):
     trained_layers: Annotated[int, IntDistribution(1, ALL_LAYERS)] = ALL_LAYERS
     begin: Annotated[str, CategoricalDistribution([*BEGINNINGS]), Later()] = "noise"
     pixel_mm: Annotated[float, FloatDistribution(0.2, 5.0), Later()] = 0.8
+    edges: Annotated[str, CategoricalDistribution([*EDGES]), Later()] = "fixed"
 
     @property
     def patches_per_draw(self) -> int:

@@ -34,6 +34,7 @@ WITHIN = 0.05
 TOUCHED = 0.7
 """How far a vessel reaches into its neighbours for a broad brush, in pixels: a guess."""
 
+LEAST_LEVEL = 1e-3
 CHUNK = 20 * blocks.CUT
 LEAST = 0.05
 """Differences in brightness below this one are noise, and are not divided by."""
@@ -77,13 +78,30 @@ def _marked(theta: Array, size: int, pixel_mm: float, rng: np.random.Generator) 
     low, high = MARKED
     share = low + (high - low) * theta[:, 0] + WITHIN * rng.standard_normal(n, np.float32)
     covered = drawn.covered[:n]
-    mask = _extent(covered) >= np.clip(share, low, high)[:, None, None]
+    mask = extent(covered) >= np.clip(share, low, high)[:, None, None]
     return Drawn(drawn.blood[:n], mask, covered)
 
 
-def _extent(covered: Array) -> Array:
-    """How much of each pixel is vessel, or is touched by one."""
+def extent(covered: Array) -> Array:
+    """Return how much of each pixel is vessel, or is touched by one, for shares ``(n, H, W)``."""
     return np.maximum(covered, blurred(covered, np.full((len(covered), 1, 1), TOUCHED)))
+
+
+def levels(cut: blocks.Cut, masks: NDArray[np.uint8]) -> Array:
+    """Compute how far each pixel is from being marked, for annotators who end labels elsewhere.
+
+    Args:
+        cut: Simulated patches.
+        masks: Their masks ``(n, 1, H, W)``, which lie within the brain.
+
+    Returns:
+        ``(n, H, W)``: the share of a pixel that is vessel, or that one touches, less the share from
+        which it is marked; above 0 in the mask alone.
+    """
+    marked, share = masks[:, 0] > 0, cut.labelled[:, None, None]
+    inside = np.maximum(cut.drawn.covered - share, LEAST_LEVEL)
+    near = np.minimum(extent(cut.drawn.covered) - share, -LEAST_LEVEL)
+    return np.asarray(np.where(marked, inside, near), np.float32)
 
 
 def _dilated(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -64,9 +64,16 @@ def fitted(data: Patches, *, epsilon: float = 5.0, kind=DpWgan, **changes: objec
     return made
 
 
+class MovingEdges(DpWgan):
+    """The same, with masks whose edges move."""
+
+    smoke: ClassVar[Settings] = replace(DpWgan.smoke, begin="simulator", edges="moved")
+
+
+@pytest.mark.parametrize("kind", [Refining, MovingEdges])
 @pytest.mark.parametrize("law", checks.LAWS)
-def test_it_keeps_every_law_of_a_generator(law: str) -> None:
-    checks.LAWS[law](Refining)
+def test_it_keeps_every_law_of_a_generator(law: str, kind: type[DpWgan]) -> None:
+    checks.LAWS[law](kind)
 
 
 def test_before_any_step_it_is_the_simulator(net: Refiner) -> None:
@@ -83,6 +90,57 @@ def test_what_is_drawn_has_the_simulators_masks_and_other_images() -> None:
     begun = Simulator.of_size(SimulatorParams(), 32).sample(30, seed=5)
     assert np.array_equal(drawn.masks, begun.masks)
     assert not np.array_equal(drawn.images, begun.images)
+
+
+def with_moved_edges() -> Refiner:
+    made = Refiner(latent=4, size=32, width=4, pixel_mm=0.8, moves_edges=True)
+    made.initialise(torch.Generator().manual_seed(0))
+    return made
+
+
+def test_before_any_step_movable_edges_are_the_simulators() -> None:
+    net = with_moved_edges()
+    begun, *noise = next(net.inputs(60, 3, rng()))
+    with torch.no_grad():
+        drawn = net(begun, *noise)
+    simulator = Simulator.of_size(SimulatorParams(pixel_mm=0.8), 32).sample(60, seed=3)
+    assert np.array_equal(drawn[:, :1].numpy(), simulator.images)
+    assert np.array_equal(drawn[:, 1:].numpy(), 2.0 * simulator.masks - 1)
+
+
+def test_edges_move_outwards_and_inwards_and_nothing_is_marked_beyond_the_brain() -> None:
+    net = with_moved_edges()
+    begun, *noise = next(net.inputs(200, 3, rng()))
+    outside = refining._outside(begun[:, :1])[:, 0] > 0
+    shares = []
+    for shift in (-0.1, -0.03, 0.0, 0.03, 0.1, 9.0):
+        with torch.no_grad():
+            net.knobs.bias[-1] = shift
+            marked = net(begun, *noise)[:, 1] > 0
+        assert not (marked & outside).any()
+        shares.append(float(marked.float().mean()))
+    assert shares == sorted(set(shares)), "the further out, the more is marked"
+
+
+def test_the_critic_tells_an_edge_which_way_to_go() -> None:
+    net = with_moved_edges()
+    begun, *noise = next(net.inputs(60, 3, rng()))
+    net(begun, *noise)[:, 1].mean().backward()
+    assert net.knobs.bias.grad is not None
+    assert net.knobs.bias.grad[-1] > 0.01
+
+
+def test_moved_edges_are_learnt_saved_and_drawn_again(tmp_path: Path) -> None:
+    made = fitted(checks.patches(), epsilon=math.inf, edges="moved", generator_rate=0.1)
+    drawn, begun = (
+        made.sample(30, seed=5),
+        Simulator.of_size(SimulatorParams(), 32).sample(30, seed=5),
+    )
+    assert not np.array_equal(drawn.masks, begun.masks)
+    made.save(tmp_path)
+    again = DpWgan.load(tmp_path).sample(30, seed=5)
+    assert np.array_equal(again.masks, drawn.masks)
+    assert np.array_equal(again.images, drawn.images)
 
 
 def test_whatever_the_weights_an_image_is_in_range_and_the_outside_stays_outside(
