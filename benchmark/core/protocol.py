@@ -60,6 +60,22 @@ Rules = Annotated[
 ]
 """A protocol's values by name, as a spec has them. The first edition had fewer values."""
 
+CutRules = Annotated[
+    Mapping[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "required": ["patch_size", "patches_per_patient", "spacing_mm"],
+            "additionalProperties": False,
+            "properties": {
+                **dict.fromkeys(("patch_size", "patches_per_patient"), _MANY),
+                "spacing_mm": {"type": "number", "minimum": 0, "maximum": 5},
+            },
+        }
+    ),
+]
+"""The values of a protocol that decide how patches are taken, by name."""
+
 LEAST_MM = 0.2
 """The least spacing in mm that is accepted; no scanner in use has finer pixels."""
 

@@ -30,7 +30,7 @@ from benchmark.core.forms import (
     named,
 )
 from benchmark.core.generator import RELEASE
-from benchmark.core.protocol import Rules
+from benchmark.core.protocol import CutRules, Rules
 from benchmark.core.registry import Registry, generators, segmenters
 
 STRICT = ConfigDict(extra="forbid")
@@ -136,54 +136,31 @@ class OwnPatients:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSpec:
-    """Everything that decides a cell's result, and nothing that decides only its speed.
+class FitSpec:
+    """What decides a fit of a generator, in a cell of a sweep or in a deployment.
 
     Attributes:
-        generator: The generator with its settings, or the segmenter if it is itself fitted on
-            patients.
-        segmenter: The segmenter with its settings; the same as ``generator`` if it is itself fitted
-            on patients, without synthetic patches between.
-        protocol: The values of ``core.protocol.Protocol``.
+        generator: The generator with its settings.
+        protocol: The values of ``core.protocol.Protocol`` that are known, by name; those that say
+            how patches are taken always are.
         epsilon: The target; 0 for a generator that reads no data.
         delta: δ.
         unit: The protected unit.
-        data: Digest of the training cohort.
-        test_data: Digest of each test set, by its name.
-        fid_weights: Digest of the Inception weights; empty where they are missing.
         noise: ``seeded`` or ``system``.
+        seed: Seeds everything but a system's noise.
         sites: How many sites train the generator together.
         federation: How they do, or which of them is alone; ``None`` where all patients are pooled.
-        validation: Digest of the validation patients on whom a free row is scored, to choose the
-            best of them; empty for all other cells, and where there are none.
-        tuned: The study that found the settings; ``None`` for a preset's own.
-        own: The numbers of own patients that are used beside the synthetic patches, and how the two
-            are mixed; ``None`` for none.
-        canaries: How many made-up units are planted in the fit, to audit it; 0 for none.
-        seed: Seeds everything but a system's noise.
-        schema: The version of the meaning of all this.
     """
 
-    __pydantic_config__ = STRICT
-
     generator: PlugIn
-    segmenter: PlugIn
-    protocol: Rules
+    protocol: Mapping[str, Any]
     epsilon: Positive
     delta: Probability
     unit: Unit
-    data: Digest
-    test_data: Annotated[Mapping[Name, Digest], named(20, at_least=1)]
-    fid_weights: WeightsDigest
     noise: Annotated[str, WithJsonSchema({"enum": ["seeded", "system"]})]
     seed: Count
     sites: Sites = 1
     federation: AcrossSites | OneSite | None = None
-    tuned: TunedBy | None = None
-    validation: Digest = ""
-    schema: Count = SCHEMA
-    own: OwnPatients | None = None
-    canaries: Count = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name.
@@ -192,6 +169,86 @@ class RunSpec:
         """
         said = {field.name: _said(getattr(self, field.name)) for field in fields(self)}
         return {name: value for name, value in said.items() if not _is_as_before(name, value)}
+
+    @property
+    def registry(self) -> Registry:
+        """The registry of the plug-in that is fitted on patients."""
+        return generators
+
+    @property
+    def budget(self) -> Budget:
+        """The privacy loss that the fit may cause."""
+        return Budget(epsilon=self.epsilon, delta=self.delta, unit=self.unit)
+
+    @property
+    def is_federated(self) -> bool:
+        """Whether several sites train the generator."""
+        return isinstance(self.federation, AcrossSites)
+
+    @property
+    def alone_at(self) -> str | None:
+        """The site whose patients alone the generator is fitted on."""
+        return self.federation.alone if isinstance(self.federation, OneSite) else None
+
+    @property
+    def planted(self) -> int:
+        """How many made-up units were planted in the fit, to audit it."""
+        return 0
+
+    @property
+    def chosen_by(self) -> TunedBy | None:
+        """The study that found the settings; ``None`` where nobody looked at anything."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployedSpec(FitSpec):
+    """What decided the fit of a deployment, in which each site has its own patients.
+
+    Nobody has all data, and nobody scored the generator. So there is no digest of data and no
+    segmenter.
+    """
+
+    __pydantic_config__ = STRICT
+
+    protocol: CutRules
+    federation: AcrossSites
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec(FitSpec):
+    """Everything that decides a cell's result, and nothing that decides only its speed.
+
+    Attributes:
+        generator: The generator with its settings, or the segmenter if it is itself fitted on
+            patients.
+        segmenter: The segmenter with its settings; the same as ``generator`` if it is itself fitted
+            on patients, without synthetic patches between.
+        protocol: All values of ``core.protocol.Protocol``.
+        data: Digest of the training cohort.
+        test_data: Digest of each test set, by its name.
+        fid_weights: Digest of the Inception weights; empty where they are missing.
+        validation: Digest of the validation patients on whom a free row is scored, to choose the
+            best of them; empty for all other cells, and where there are none.
+        tuned: The study that found the settings; ``None`` for a preset's own.
+        own: The numbers of own patients that are used beside the synthetic patches, and how the two
+            are mixed; ``None`` for none.
+        canaries: How many made-up units are planted in the fit, to audit it; 0 for none.
+        schema: The version of the meaning of all this.
+    """
+
+    __pydantic_config__ = STRICT
+
+    segmenter: PlugIn
+    protocol: Rules
+    data: Digest
+    test_data: Annotated[Mapping[Name, Digest], named(20, at_least=1)]
+    fid_weights: WeightsDigest
+    tuned: TunedBy | None = None
+    validation: Digest = ""
+    schema: Count = SCHEMA
+    own: OwnPatients | None = None
+    canaries: Count = 0
 
     @property
     def is_direct(self) -> bool:
@@ -210,19 +267,14 @@ class RunSpec:
         return segmenters if self.is_direct else generators
 
     @property
-    def budget(self) -> Budget:
-        """The privacy loss that the fit may cause."""
-        return Budget(epsilon=self.epsilon, delta=self.delta, unit=self.unit)
+    def planted(self) -> int:
+        """How many made-up units were planted in the fit, to audit it."""
+        return self.canaries
 
     @property
-    def is_federated(self) -> bool:
-        """Whether several sites train the generator."""
-        return isinstance(self.federation, AcrossSites)
-
-    @property
-    def alone_at(self) -> str | None:
-        """The site whose patients alone the generator is fitted on."""
-        return self.federation.alone if isinstance(self.federation, OneSite) else None
+    def chosen_by(self) -> TunedBy | None:
+        """The study that found the settings; ``None`` for a preset's own."""
+        return self.tuned
 
     @property
     def own_counts(self) -> list[int]:
@@ -261,15 +313,42 @@ def spec_from(said: Mapping[str, Any]) -> RunSpec:
     Raises:
         ValueError: If it is not a spec; the message says what is wrong.
     """
+    found: RunSpec = _read(_runs(), said, "spec of a run")
+    return found
+
+
+def fit_from(said: Mapping[str, Any]) -> RunSpec | DeployedSpec:
+    """Read what decided a fit, from the content of a JSON file.
+
+    Returns:
+        The spec of a cell, which names a segmenter, or that of a deployment.
+
+    Raises:
+        ValueError: If it is neither; the message says what is wrong.
+    """
+    if not isinstance(said, Mapping):
+        raise ValueError("no spec of a fit")
+    if "segmenter" in said:
+        return spec_from(said)
+    found: DeployedSpec = _read(_deployments(), said, "spec of a deployment")
+    return found
+
+
+def _read(reader: TypeAdapter[Any], said: Mapping[str, Any], name: str) -> Any:
     try:
-        return _reader().validate_python(said)
+        return reader.validate_python(said)
     except ValidationError as error:
-        raise ValueError(f"no spec of a run ({first_fault(error)})") from error
+        raise ValueError(f"no {name} ({first_fault(error)})") from error
 
 
 @cache
-def _reader() -> TypeAdapter[RunSpec]:
+def _runs() -> TypeAdapter[RunSpec]:
     return TypeAdapter(RunSpec)
+
+
+@cache
+def _deployments() -> TypeAdapter[DeployedSpec]:
+    return TypeAdapter(DeployedSpec)
 
 
 def first_fault(error: ValidationError) -> str:
