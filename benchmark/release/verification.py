@@ -22,6 +22,7 @@ from benchmark.core.folders import cache_folder, check_places, state_folder
 from benchmark.core.parsers import json_in
 from benchmark.core.sums import SUMS
 from benchmark.release.checks.descriptions import of_descriptions
+from benchmark.release.checks.examined import of_examined
 from benchmark.release.checks.files import Received, of_names, of_sums, received
 from benchmark.release.checks.layout import largest
 from benchmark.release.checks.pictures import of_pictures
@@ -155,7 +156,7 @@ def _of_statement(one: _Subject, found: _Found) -> None:
         )
         return
     faults, unchecked = of_epsilons(one.statement, one.phantoms, cache_folder())
-    found.faults += faults
+    found.faults += [*faults, *of_examined(one.files, one.statement)]
     found.unchecked += unchecked
     for faults, unmade in (
         of_pictures(one.files, one.statement, one.progress),
