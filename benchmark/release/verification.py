@@ -24,6 +24,7 @@ from benchmark.core.sums import SUMS
 from benchmark.data.phantom import PhantomCohort
 from benchmark.data.phantom.cohorts import behind
 from benchmark.release.checks.descriptions import of_descriptions
+from benchmark.release.checks.examined import of_examined
 from benchmark.release.checks.files import Received, of_names, of_sums, received
 from benchmark.release.checks.layout import largest
 from benchmark.release.checks.pictures import of_pictures
@@ -42,6 +43,7 @@ from benchmark.release.seals import (
 from benchmark.release.statement import STATEMENT, Statement
 from benchmark.release.stating import mechanism_of
 from benchmark.release.verdict import Signer, Verdict
+from benchmark.results.spec import RunSpec
 from benchmark.sweep.inputs import Inputs, Progress
 from leaderboard.guarantees import is_within
 from leaderboard.verification import phantoms_of
@@ -120,7 +122,8 @@ class _Subject:
     def phantoms(self) -> Inputs:
         """Those of the release's own edition."""
         spec = self.statement.spec
-        return self.made(behind(spec.data, edition(edition_of(spec.protocol)).phantoms))
+        data = spec.data if isinstance(spec, RunSpec) else ""  # a deployment's are nowhere whole
+        return self.made(behind(data, edition(edition_of(spec.protocol)).phantoms))
 
 
 @dataclass
@@ -158,7 +161,7 @@ def _of_statement(one: _Subject, found: _Found) -> None:
         )
         return
     faults, unchecked = of_epsilons(one.statement, one.phantoms, cache_folder())
-    found.faults += faults
+    found.faults += [*faults, *of_examined(one.files, one.statement)]
     found.unchecked += unchecked
     for faults, unmade in (
         of_pictures(one.files, one.statement, one.progress),
