@@ -118,6 +118,7 @@ class GradientServer:
     ) -> None:
         self.params, self.clip_norm, self.engine = params, clip_norm, engine
         self.size, self.schedule, self.context = size, schedule, context
+        self.numbers = trained_numbers(params)
         self.players, self.rng = Players(params, size, context), latents_of(context)
 
     def begin(self) -> Arrays:
@@ -132,7 +133,7 @@ class GradientServer:
 
     def returned(self, state: Arrays, share: float) -> Arrays:
         """Return arrays with the names, shapes and types of a reply."""
-        return {GRADIENT: np.zeros(trained_numbers(self.params)), DEVIATION: np.zeros(1)}
+        return {GRADIENT: np.zeros(self.numbers), DEVIATION: np.zeros(1)}
 
     def combine(
         self, number: int, state: Arrays, replies: Sequence[Arrays], weights: Sequence[float]
@@ -174,7 +175,7 @@ class GradientServer:
         """What ``refining.trust`` computes of a plan: C / B over the length of the noise."""
         if deviation == 0 or not isinstance(self.players.generator, Refiner):
             return 1.0
-        return min(1.0, self.clip_norm / deviation / math.sqrt(trained_numbers(self.params)))
+        return min(1.0, self.clip_norm / deviation / math.sqrt(self.numbers))
 
     def _state(self) -> Arrays:
         return {**arrays(self.players), LATENTS: self.rng.get_state().numpy().copy()}
