@@ -20,7 +20,8 @@ from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays, FederatedGenerator, Schedule, ServerSide, SiteSide
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
-from benchmark.privacy.mechanisms.shared_noise import KnownSums, SharedNoise, SharedPlan
+from benchmark.privacy.mechanisms.shared_noise import SharedPlan
+from benchmark.privacy.mechanisms.shared_sources import KnownSums, SharedNoise
 from federation.secure_sum import total
 
 SUM = "sum {}"
@@ -66,7 +67,7 @@ class SummingSite:
         Returns:
             int64, by name, to be kept and then given to ``Session.mask``.
         """
-        noise = SharedNoise(context.noise, self._plan.sharing)
+        noise = SharedNoise(context.noise, self._plan)
         self._side.compute(number, state, replace(context, noise=noise))
         return _named(noise.sums)
 

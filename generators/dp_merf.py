@@ -60,7 +60,7 @@ class DpMerf(DrawingGenerator, ReleasingGenerator):
     version: ClassVar[int] = 2
     is_private: ClassVar[bool] = True
     designs: ClassVar[Mapping[str, str]] = DESIGNS
-    adds_sums: ClassVar[bool] = True
+    summing_designs: ClassVar[frozenset[str]] = frozenset(DESIGNS)
     citation: ClassVar[str] = "Harder, Adamczewski and Park (2021), arXiv:2002.11603"
     Params: ClassVar[type[Settings]] = DpMerfParams
     presets: ClassVar[Mapping[str, Settings]] = {

@@ -41,7 +41,13 @@ from generators.nets.one_mean import DESIGNS, UNITS, MeanServer, MeanSite
 from generators.nets.releasing import ReleasingGenerator
 from generators.simulation import families, tilting
 from generators.simulation.family import Family
-from generators.simulation.populations import Mixture, Populations, Posterior, populations_of
+from generators.simulation.populations import (
+    Mixture,
+    Populations,
+    Posterior,
+    populations_of,
+    tubes_of,
+)
 
 EVIDENCE = (RELEASE, "noise", "mean", "prior")
 """What the simulator is fitted to. All but the first are controls that use no patient."""
@@ -109,7 +115,7 @@ class DpSimulator(ReleasingGenerator):
     version: ClassVar[int] = 3
     is_private: ClassVar[bool] = True
     designs: ClassVar[Mapping[str, str]] = DESIGNS
-    adds_sums: ClassVar[bool] = True
+    summing_designs: ClassVar[frozenset[str]] = frozenset(DESIGNS)
     citation: ClassVar[str] = "This suite; Balle and Wang (2018), arXiv:1805.06530"
     Params: ClassVar[type[Settings]] = DpSimulatorParams
     presets: ClassVar[Mapping[str, Settings]] = {
@@ -212,13 +218,7 @@ class DpSimulator(ReleasingGenerator):
             return tilting.populations_of(p.pixel_mm, p.populations, p.patches, size, unit)
         if p.design == "labels":
             return populations_of(p.design, p.pixel_mm, p.populations, p.patches, size, unit)
-        return Populations(
-            count=p.populations,
-            patches=p.patches,
-            size=size,
-            unit=unit,
-            rng=np.random.default_rng(stream(seed, "simulated populations")),
-        )
+        return tubes_of(seed, p.populations, p.patches, size, unit)
 
     def _features(self, populations: Populations) -> Features:
         """The patches' statistics; in a control the prior's own, which are zero."""

@@ -18,10 +18,14 @@ from typing import Annotated, ClassVar
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.errors import UsageError
+from benchmark.core.federation import Schedule
 from benchmark.core.settings import Settings, Tuned
 from benchmark.privacy.dpsgd.engines import DEFAULT_ENGINE, ENGINES
+from benchmark.privacy.dpsgd.shared_steps import SharedSteps, plan_shared_steps
 from benchmark.privacy.dpsgd.step import grid_of
 from benchmark.privacy.mechanisms.poisson_gaussian import plan_poisson_gaussian
+from benchmark.privacy.mechanisms.shared_noise import Sharing
 from generators.nets.wgan_settings import PAPER, STANDARD, WganParams
 from generators.wgan import Wgan
 
@@ -74,6 +78,43 @@ class DpWgan(Wgan):
         """How the clipped sum is computed; it affects the speed alone."""
         return self.params.dp_engine
 
+    @property
+    def clip_norm(self) -> float:
+        """C, the largest norm of a unit's gradient."""
+        return self.params.clip_norm
+
+    def plan_in_shares(
+        self, public: PublicNumbers, budget: Budget, schedule: Schedule, sharing: Sharing
+    ) -> SharedSteps:
+        """Plan the steps of gradient sums over all sites' patients, whose noise sites share.
+
+        Args:
+            public: The numbers of all sites' patients together.
+            budget: The finite ε, δ and unit that are asked for.
+            schedule: The rounds, each of one step.
+            sharing: The numbers of sites and of curious ones.
+
+        Returns:
+            What every site charges, draws its noise by, and may claim.
+
+        Raises:
+            UsageError: If the budget cannot be honoured, or what sites send cannot be added.
+        """
+        if schedule.design not in self.summing_designs:
+            raise UsageError(
+                f"With --design {schedule.design}, sites of {self.name} send weights that were "
+                f"trained, and no sums; take --design {' or '.join(self.summing_designs)}."
+            )
+        plain = super()._plan(public, replace(budget, epsilon=math.inf), schedule.steps)
+        return plan_shared_steps(
+            plain,
+            epsilon=budget.epsilon,
+            clip_norm=self.clip_norm,
+            accountant=self.params.accountant,
+            numbers=self.noised_numbers(public),
+            sharing=sharing,
+        )
+
     def _plan(self, public: PublicNumbers, budget: Budget, steps: int) -> Guarantee:
         """Finds the noise for the budget; what is spent is recomputed from it, for both units."""
         plain = super()._plan(public, replace(budget, epsilon=math.inf), steps)
@@ -82,7 +123,7 @@ class DpWgan(Wgan):
         return plan_poisson_gaussian(
             plain,
             epsilon=budget.epsilon,
-            clip_norm=self.params.clip_norm,
+            clip_norm=self.clip_norm,
             accountant=self.params.accountant,
             numbers=self.noised_numbers(public),
             grid_of=grid_of,

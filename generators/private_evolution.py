@@ -116,7 +116,7 @@ class PrivateEvolution(ReleasingGenerator):
     is_private: ClassVar[bool] = True
     each_round: ClassVar[str] = "holds one vote"
     designs: ClassVar[Mapping[str, str]] = {"votes": "every site releases noised votes each round"}
-    adds_sums: ClassVar[bool] = True
+    summing_designs: ClassVar[frozenset[str]] = frozenset({"votes"})
     citation: ClassVar[str] = "Lin et al. (2024), arXiv:2305.15560; Lin et al. (2025), 2502.05505"
     Params: ClassVar[type[Settings]] = PrivateEvolutionParams
     presets: ClassVar[Mapping[str, Settings]] = {

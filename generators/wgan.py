@@ -10,21 +10,27 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Self
 
-import torch
-
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit
 from benchmark.core.errors import UsageError
-from benchmark.core.federation import Arrays, FederatedGenerator, Schedule
+from benchmark.core.federation import Arrays, FederatedGenerator, Schedule, ServerSide, SiteSide
 from benchmark.core.generator import FitContext
 from benchmark.core.names import unknown
 from benchmark.core.patches import Patches
 from benchmark.core.settings import Settings
-from benchmark.privacy.dpsgd.engines import DEFAULT_ENGINE, trainable
+from benchmark.privacy.dpsgd.engines import DEFAULT_ENGINE
 from generators.nets.adversarial import Game
 from generators.nets.drawing import Drawer, DrawingGenerator
-from generators.nets.federated import DESIGNS, WganServer, WganSite, only, tensors
-from generators.nets.players import patch_critic, patch_generator
+from generators.nets.federated import (
+    DESIGNS,
+    GRADIENT_SUMS,
+    WganServer,
+    WganSite,
+    schedule_of,
+)
+from generators.nets.gradient_sums import GradientServer, GradientSite
+from generators.nets.players import patch_generator, trained_numbers
 from generators.nets.pretraining import begin
+from generators.nets.states import only, tensors
 from generators.nets.wgan_settings import PAPER, STANDARD, WganParams
 
 
@@ -39,6 +45,7 @@ class Wgan(DrawingGenerator, FederatedGenerator):
     version: ClassVar[int] = 2
     is_private: ClassVar[bool] = False
     designs: ClassVar[Mapping[str, str]] = DESIGNS
+    summing_designs: ClassVar[frozenset[str]] = frozenset({GRADIENT_SUMS})
     citation: ClassVar[str] = "Kossen et al. (2022), Frontiers in AI 5:813842"
     Params: ClassVar[type[Settings]] = WganParams
     presets: ClassVar[Mapping[str, Settings]] = {
@@ -65,6 +72,11 @@ class Wgan(DrawingGenerator, FederatedGenerator):
         """How a clipped sum is computed, where there is one."""
         return DEFAULT_ENGINE
 
+    @property
+    def clip_norm(self) -> float:
+        """C, the largest norm of a unit's gradient; ``inf`` for none."""
+        return math.inf
+
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
         """Plan the steps and the sampling rate of a fit, and their cost if the fit is private.
 
@@ -76,9 +88,7 @@ class Wgan(DrawingGenerator, FederatedGenerator):
 
     def noised_numbers(self, public: PublicNumbers) -> int:
         """Count the critic's trained weights, without allocating memory for them."""
-        with torch.device("meta"):
-            critic = patch_critic(self.params)
-        return sum(weight.numel() for weight in trainable(critic))
+        return trained_numbers(self.params)
 
     def _plan(self, public: PublicNumbers, budget: Budget, steps: int) -> Guarantee:
         if math.isfinite(budget.epsilon):
@@ -109,20 +119,17 @@ class Wgan(DrawingGenerator, FederatedGenerator):
     def schedule(
         self, *, design: str, rounds: int | None = None, local_steps: int | None = None
     ) -> Schedule:
-        """Return the schedule. By default there is a round for every generator step.
+        """Return the schedule.
 
-        With fewer rounds, each has more steps.
+        By default there is a round for every generator step, or for every critic step of gradient
+        sums.
 
         Raises:
-            UsageError: For an unknown design, or less than one round or step.
+            UsageError: For an unknown design, or steps that the design cannot take.
         """
         if design not in self.designs:
             raise UsageError(unknown("design", design, list(self.designs)))
-        steps = self.params.generator_steps * self.params.critic_steps
-        if rounds is None:
-            rounds = -(-steps // (local_steps or self.params.critic_steps))
-        local_steps = local_steps or max(1, round(steps / rounds))
-        return Schedule(design=design, rounds=rounds, local_steps=local_steps)
+        return schedule_of(self.params, design, rounds, local_steps)
 
     def at_site(self, share: float) -> Self:
         """Return the generator with a site's share of every expected batch.
@@ -138,12 +145,17 @@ class Wgan(DrawingGenerator, FederatedGenerator):
         """Plan as many steps as the site takes in all rounds, all of which the server sees."""
         return self._plan(public, budget, schedule.steps)
 
-    def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> WganSite:
-        """Return what trains the critic, or both networks, on one site's patients."""
+    def site_side(self, patches: Patches, guarantee: Guarantee, schedule: Schedule) -> SiteSide:
+        """Return what reads one site's patients: a step's gradient of them, or whole steps."""
+        if schedule.design == GRADIENT_SUMS:
+            return GradientSite(self.params, patches, guarantee, engine=self.engine)
         return WganSite(self.params, patches, guarantee, schedule, engine=self.engine)
 
-    def server_side(self, size: int, schedule: Schedule, context: FitContext) -> WganServer:
-        """Return what averages, and in ``averaged-critics`` trains the generator."""
+    def server_side(self, size: int, schedule: Schedule, context: FitContext) -> ServerSide:
+        """Return what adds up or averages, and trains what the sites do not."""
+        if schedule.design == GRADIENT_SUMS:
+            p = self.params
+            return GradientServer(p, self.clip_norm, size, schedule, context, engine=self.engine)
         return WganServer(self.params, size, schedule, context)
 
     def close(self, state: Arrays, size: int) -> None:

@@ -108,13 +108,13 @@ class FederatedGenerator(Generator):
         params: Its settings.
         designs: The ways of its own in which sites can train it: each name with one line that
             describes it. The first is the default of ``--design``. ``designs_of`` adds ``mixture``.
-        adds_sums: Whether, in every design of its own, a site's reply is a noised sum over its
+        summing_designs: The designs of its own in which a site's reply is a noised sum over its
             public divisor, and all that the server makes of the replies follows from their weighted
             sum. So who does not see the replies sees the noise of all sites together.
     """
 
     designs: ClassVar[Mapping[str, str]]
-    adds_sums: ClassVar[bool] = False
+    summing_designs: ClassVar[frozenset[str]] = frozenset()
     params: Settings
 
     @abstractmethod

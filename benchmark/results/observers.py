@@ -101,10 +101,12 @@ def _adds_sums(spec: RunSpec) -> bool:
     Sites that send synthetic patches send no sums, whatever the generator.
     """
     plug_in, how = spec.generator, spec.federation
-    if isinstance(how, AcrossSites) and how.design == MIXTURE:
+    if not isinstance(how, AcrossSites) or how.design == MIXTURE:
         return False
     try:
         kind = generators.get(plug_in.name)
     except BenchError:
         return False
-    return kind.version == plug_in.version and getattr(kind, "adds_sums", False) is True
+    known = getattr(kind, "summing_designs", frozenset())
+    named = isinstance(known, frozenset) and how.design in known
+    return kind.version == plug_in.version and named

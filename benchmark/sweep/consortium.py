@@ -200,7 +200,8 @@ def _consortium(
     try:
         schedule = generator.schedule(design=next(iter(generator.designs)))
         sites = _planned_sites(generator, schedule, request, budget, sizes, cache)
-        return replace(row, ways=_ways(one, pooled, sites, schedule, adds_sums=generator.adds_sums))
+        adds_sums = schedule.design in generator.summing_designs
+        return replace(row, ways=_ways(one, pooled, sites, schedule, adds_sums=adds_sums))
     except UsageError as error:
         return replace(row, reason=str(error))
 

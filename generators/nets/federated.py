@@ -1,10 +1,10 @@
 """The WGANs across sites: what a site computes from its patients, and what the server does.
 
-There are two designs. In ``averaged-critics``, sites train the critic that they were sent on their
-own patients. The server averages the critics and trains the generator against the average, which is
-post-processing. In ``fedgan`` (Rasouli, Sun and Rajagopal 2020, arXiv:2006.07228), sites train both
-networks, and the server averages both. The optimisers' moments are sent and averaged with the
-weights, as they are functions of the same private gradients.
+There are three designs. ``gradient_sums`` has the first. In ``averaged-critics``, sites train the
+critic that they were sent on their own patients. The server averages the critics and trains the
+generator against the average, which is post-processing. In ``fedgan`` (Rasouli, Sun and Rajagopal
+2020, arXiv:2006.07228), sites train both networks, and the server averages both. The optimisers'
+moments are sent and averaged with the weights, as they are functions of the same private gradients.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-import torch
-
 from benchmark.core.budget import Guarantee
+from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays, Schedule
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
@@ -24,15 +22,45 @@ from benchmark.privacy.dpsgd.batch import drawn_by
 from benchmark.privacy.dpsgd.training import sampler_of
 from generators.nets.players import Players, critic_step, latents_of
 from generators.nets.pretraining import begin
+from generators.nets.states import arrays, mean, only, tensors
 from generators.nets.wgan_settings import WganParams
 
-AVERAGED_CRITICS, FEDGAN = "averaged-critics", "fedgan"
+GRADIENT_SUMS, AVERAGED_CRITICS, FEDGAN = "gradient-sums", "averaged-critics", "fedgan"
 DESIGNS = {
+    GRADIENT_SUMS: "sites add up the gradient of every critic step, the server does all else",
     AVERAGED_CRITICS: "sites train the critic, the server averages it and trains the generator",
     FEDGAN: "sites train critic and generator, the server averages both",
 }
 CRITIC = ("critic.", "of critic.")
 GENERATOR = ("generator.", "of generator.")
+
+
+def schedule_of(
+    params: WganParams, design: str, rounds: int | None, local_steps: int | None
+) -> Schedule:
+    """Divide a fit's steps into rounds; by default there is one for every step of the server's.
+
+    Args:
+        params: Their numbers of steps.
+        design: A name among ``DESIGNS``.
+        rounds: How many; with fewer, each has more steps, or a fit by gradient sums fewer.
+        local_steps: Private steps of a site in a round.
+
+    Raises:
+        UsageError: For more than one step in a round of gradient sums.
+    """
+    steps = params.generator_steps * params.critic_steps
+    if design == GRADIENT_SUMS:
+        if local_steps not in (None, 1):
+            raise UsageError(
+                f"With --design {GRADIENT_SUMS} a site takes one step in a round, got "
+                f"{local_steps} local steps; leave them out, or take --design {AVERAGED_CRITICS}."
+            )
+        return Schedule(design=design, rounds=rounds or steps, local_steps=1)
+    if rounds is None:
+        rounds = -(-steps // (local_steps or params.critic_steps))
+    local_steps = local_steps or max(1, round(steps / rounds))
+    return Schedule(design=design, rounds=rounds, local_steps=local_steps)
 
 
 def generator_steps(params: WganParams, schedule: Schedule) -> int:
@@ -143,32 +171,3 @@ class WganServer:
                 players.generator_step(rng)
                 players.average((number - 1) * turns + turn)
         return arrays(players)
-
-
-def mean(replies: Sequence[Arrays], weights: Sequence[float]) -> Arrays:
-    """Compute Σ_k weight_k · reply_k, in float64 and in the sites' order.
-
-    The fixed order makes the result reproducible to the last bit.
-    """
-    return {
-        name: sum(
-            (w * reply[name].astype(np.float64) for w, reply in zip(weights, replies, strict=True)),
-            start=np.zeros(like.shape),
-        ).astype(like.dtype)
-        for name, like in replies[0].items()
-    }
-
-
-def only(state: Arrays, *beginnings: str) -> Arrays:
-    """Return the part of a state whose names begin with one of some texts."""
-    return {name: array for name, array in state.items() if name.startswith(beginnings)}
-
-
-def arrays(players: Players) -> Arrays:
-    """Return copies of all that training changes."""
-    return {name: tensor.cpu().numpy().copy() for name, tensor in players.tensors().items()}
-
-
-def tensors(state: Arrays) -> dict[str, torch.Tensor]:
-    """Return a state as tensors that share no memory with it."""
-    return {name: torch.from_numpy(np.array(array)) for name, array in state.items()}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.generator import FitContext
@@ -95,10 +96,22 @@ class Players(Learner):
             step: Computes the critic's gradient.
             noise: The source of the gradient's noise.
         """
+        batch = drawn.beside(self.fakes(rng))
+        self.move_critic(step.gradient(self.critic, batch, noise))
+
+    def fakes(self, rng: torch.Generator) -> Tensor:
+        """Draw the fakes of one critic step, ``(f, 2, H, W)``."""
         with torch.no_grad():
-            fake = self.generator(*self.generator.latents(self.params.fakes, rng))
-        batch = drawn.beside(fake)
-        assign(self.critic, step.gradient(self.critic, batch, noise))
+            fake: Tensor = self.generator(*self.generator.latents(self.params.fakes, rng))
+        return fake
+
+    def move_critic(self, gradient: Tensor) -> None:
+        """Take the critic's optimiser step, and bound its weights.
+
+        Args:
+            gradient: Flat, in the order of ``trainable(critic)``.
+        """
+        assign(self.critic, gradient)
         self.critic_optimiser.step()
         CONSTRAINTS[self.params.constraint](self.critic, self.params.bound)
 
@@ -194,6 +207,13 @@ def patch_critic(params: WganParams) -> PatchCritic:
     )
     critic.freeze_but(params.trained_layers)
     return critic
+
+
+def trained_numbers(params: WganParams) -> int:
+    """Count the critic's trained weights, without allocating memory for them."""
+    with torch.device("meta"):
+        critic = patch_critic(params)
+    return sum(weight.numel() for weight in trainable(critic))
 
 
 def critic_step(params: WganParams, guarantee: Guarantee, engine: str) -> Step:

@@ -181,6 +181,21 @@ def populations_of(
     return Populations(**made, unit=unit, rng=rng, family=families.family(design, pixel_mm))
 
 
+@lru_cache(maxsize=2)
+def tubes_of(seed: int, count: int, patches: int, size: int, unit: Unit) -> Populations:
+    """Return populations of tubes, kept for the process, as sites and server need the same ones.
+
+    Args:
+        seed: The public seed of a fit.
+        count: How many.
+        patches: How many patches of each.
+        size: The side of a patch.
+        unit: As in ``Populations``.
+    """
+    rng = np.random.default_rng(stream(seed, "simulated populations"))
+    return Populations(count=count, patches=patches, size=size, unit=unit, rng=rng)
+
+
 def logits(theta: NDArray[np.float32]) -> Array:
     """Convert parameters in [0, 1] to logits, kept a little from the ends."""
     share = np.clip(theta.astype(np.float64), EDGE, 1 - EDGE)

@@ -43,7 +43,10 @@ def kept_in(folder: Path) -> Callable[[list[Member]], Checkpoint]:
     return lambda members: Checkpoint(folder / "rounds.safetensors", members[0].guarantee)
 
 
-@pytest.mark.parametrize("design", ["averaged-critics", "fedgan"])
+OWN = ["gradient-sums", "averaged-critics", "fedgan"]
+
+
+@pytest.mark.parametrize("design", OWN)
 @pytest.mark.parametrize("generator", ["wgan", "dp-wgan"])
 def test_a_federated_fit_repeats_itself_and_can_sample(
     generator: str, design: str, more_posts: Make
@@ -58,7 +61,8 @@ def test_a_federated_fit_repeats_itself_and_can_sample(
 
 
 @pytest.mark.parametrize(
-    "design", ["averaged-critics", pytest.param("fedgan", marks=pytest.mark.slow)]
+    "design",
+    ["gradient-sums", *(pytest.param(one, marks=pytest.mark.slow) for one in OWN[1:])],
 )
 def test_ray_ends_in_the_same_model_bit_for_bit(design: str, more_posts: Make) -> None:
     job = job_of(design=design)
@@ -82,10 +86,11 @@ def test_sites_are_averaged_by_their_public_sizes(posts: list[Post]) -> None:
         np.testing.assert_allclose(state[name], (2 * a + b) / 3, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("design", OWN[:2])
 def test_a_server_that_was_killed_goes_on_to_the_same_model(
-    more_posts: Make, tmp_path: Path
+    design: str, more_posts: Make, tmp_path: Path
 ) -> None:
-    job = job_of()
+    job = job_of(design=design)
     whole = run(job, more_posts("whole"))
 
     def dies(finished: Round) -> None:
@@ -101,10 +106,12 @@ def test_a_server_that_was_killed_goes_on_to_the_same_model(
     assert digest(state) == digest(whole)
 
 
+@pytest.mark.parametrize("design", OWN[:2])
 def test_with_the_systems_noise_a_kill_costs_no_second_answer(
-    more_posts: Make, tmp_path: Path
+    design: str, more_posts: Make, tmp_path: Path
 ) -> None:
-    job, posts, kept = job_of(noise="system"), more_posts("killed"), kept_in(tmp_path)
+    job, posts = job_of(noise="system", design=design), more_posts("killed")
+    kept = kept_in(tmp_path)
     answered: list[Arrays] = []
 
     def dies(finished: Round) -> None:
@@ -459,9 +466,10 @@ class Tapped(OneProcess):
             yield answer
 
 
-def test_what_crosses_is_on_the_list(posts: list[Post]) -> None:
+@pytest.mark.parametrize("design", OWN[:2])
+def test_what_crosses_is_on_the_list(design: str, posts: list[Post]) -> None:
     """Every record, field, text and tensor of every reply, against the lists."""
-    job, tapped = job_of(), Tapped(posts)
+    job, tapped = job_of(design=design), Tapped(posts)
     state, _ = train(tapped, job, Rules(sites=2, timeout_s=60))
     assert {kind for kind, _ in tapped.crossed} == set(messages.REPLIES)
     words = {"a", "b", *versions().values(), "patch", "prv", "pld", "rdp", "zero-out", "fit"}
@@ -473,19 +481,23 @@ def test_what_crosses_is_on_the_list(posts: list[Post]) -> None:
         assert set(content) == ({"about", "state"} if kind == messages.ROUND else {"about"})
         if kind == messages.ROUND:
             tensors = messages.unpacked(content.array_records["state"])
+            if design == "gradient-sums":
+                assert set(tensors) == {"gradient", "deviation"}
+                continue
             assert all(name.startswith(("critic.", "of critic.")) for name in tensors)
             assert {n: a.shape for n, a in tensors.items()} == {n: state[n].shape for n in tensors}
 
 
+@pytest.mark.parametrize("design", OWN[:2])
 def test_no_reply_tells_how_many_were_drawn(
-    posts: list[Post], monkeypatch: pytest.MonkeyPatch
+    design: str, posts: list[Post], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing is drawn and where everything is, replies have one form and one length."""
 
     def forms(drawn: int) -> list[Any]:
         monkeypatch.setattr(PoissonSampler, "draw", lambda sampler: (np.arange(drawn),) * 2)
         tapped = Tapped(posts)
-        train(tapped, job_of(noise="system"), Rules(sites=2, timeout_s=60))
+        train(tapped, job_of(noise="system", design=design), Rules(sites=2, timeout_s=60))
         for post in posts:
             (post.folder / "reply.safetensors").unlink()
         return [(kind, *form(content)) for kind, content in tapped.crossed]

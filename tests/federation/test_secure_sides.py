@@ -28,19 +28,24 @@ from federation.sites import digest
 from generators.checks import PUBLIC, patches
 from generators.dp_merf import DpMerf
 from generators.dp_simulator import DpSimulator
+from generators.dp_wgan import DpWgan
 from generators.private_evolution import PrivateEvolution
 from generators.private_selection import PrivateSelection
 
 KINDS: list[type[FederatedGenerator]] = [DpSimulator, DpMerf, PrivateEvolution]
+"""They release means of all patients; ``DpWgan`` adds up gradients of drawn ones."""
 SITES = 3
 BUDGET = Budget(epsilon=5.0, delta=1e-3, unit="patch")
 
 
 class NoNoise(SeededNoise):
-    """The sums as they are."""
+    """The sums as they are, of all units."""
 
     def noised(self, sums, grid):
         return sums.copy()
+
+    def poisson(self, n, rate):
+        return np.arange(n)
 
 
 def context_of(noise: Noise, seed: int = 0) -> FitContext:
@@ -116,7 +121,7 @@ def weights(generator: FederatedGenerator, folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, DpWgan])
 def test_three_sites_end_in_a_model_and_repeat(
     kind: type[FederatedGenerator], tmp_path: Path
 ) -> None:
@@ -142,6 +147,43 @@ def test_without_noise_it_is_the_pooled_fit_to_the_last_bit(
     pooled.fit(patches(), plan.against(0), context_of(NoNoise(0)))
     here, there = weights(secure, tmp_path / "a"), weights(pooled, tmp_path / "b")
     assert here == there
+
+
+@pytest.mark.parametrize("unit", ["patch", "patient"])
+def test_without_noise_gradients_add_up_to_the_pooled_fit(unit: Unit, tmp_path: Path) -> None:
+    """But for rounding: each site snaps its own part to the grid, and nobody the fakes'."""
+    plan, nothing = plan_of(DpWgan, unit=unit), [NoNoise(0)] * SITES
+    secure, _ = fitted(DpWgan, plan, tmp_path / "sites", nothing)
+    pooled = DpWgan(DpWgan.smoke)
+    pooled.fit(patches(), pooled.plan(PUBLIC, replace(BUDGET, unit=unit)), context_of(NoNoise(0)))
+    here, there = (one.sample(64, seed=0).images for one in (secure, pooled))
+    noisy, _ = fitted(DpWgan, plan, tmp_path / "noisy", [SeededNoise(k) for k in range(SITES)])
+    far = np.abs(noisy.sample(64, seed=0).images - there).mean()
+    assert np.abs(here - there).mean() < far / 20
+
+
+def test_a_secure_server_reads_gradients_without_a_step_of_its_own_on_anybody() -> None:
+    """Zero sums move the critic by the fakes alone, and no patient's slot is computed."""
+    plan, generator = plan_of(DpWgan), DpWgan(DpWgan.smoke)
+    schedule = schedule_of(generator)
+    server = SummingServer(generator, plan, schedule, PUBLIC.patch_size, context_of(NoNoise(0)))
+    state = server.begin()
+    expected = server.returned(state, 1 / 3)
+    assert {one.size for one in expected.values()} == {generator.noised_numbers(PUBLIC)}
+    seen = []
+    combine = server._inner.combine
+
+    def watched(number, state, replies, shares):
+        seen.extend(replies)
+        return combine(number, state, replies, shares)
+
+    server._inner.combine = watched
+    server.combine(1, state, [expected] * SITES, [1 / 3] * 3)
+    said = plan.guarantee
+    batch = said.sampling_rate * said.units
+    deviation = math.sqrt(SITES) * plan.share.deviation * said.grid / batch
+    assert not seen[0]["gradient"].any()
+    assert seen[0]["deviation"][0] == pytest.approx(deviation, rel=0.005)
 
 
 def test_noise_moves_the_model(tmp_path: Path) -> None:
@@ -223,6 +265,8 @@ class HonestSum(Subject):
         (DpSimulator, "patient"),
         (DpMerf, "patient"),
         (PrivateEvolution, "patch"),
+        (DpWgan, "patch"),
+        (DpWgan, "patient"),
     ],
 )
 def test_a_secure_site_keeps_every_law_with_its_share_alone(
@@ -231,7 +275,7 @@ def test_a_secure_site_keeps_every_law_with_its_share_alone(
     LAWS[law](site_subject(kind, unit))
 
 
-@pytest.mark.parametrize("kind", [DpMerf, PrivateEvolution])
+@pytest.mark.parametrize("kind", [DpMerf, PrivateEvolution, DpWgan])
 def test_the_honest_sum_has_the_noise_that_is_claimed(kind: type[FederatedGenerator]) -> None:
     one, plan = site_subject(kind, "patch"), plan_of(kind, rounds=2)
     subject = HonestSum(**{**vars(one), "guarantee": plan.guarantee})

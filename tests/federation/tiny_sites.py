@@ -29,7 +29,8 @@ def job_of(
 ) -> Job:
     kind = generators.get(generator)
     params = dataclasses.replace(kind.smoke, patients_per_step=1)
-    schedule = kind(params).schedule(design=design, rounds=rounds, local_steps=2)
+    steps = 1 if design == "gradient-sums" else 2
+    schedule = kind(params).schedule(design=design, rounds=rounds, local_steps=steps)
     return Job(
         run=run,
         generator=generator,

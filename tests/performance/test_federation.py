@@ -1,15 +1,17 @@
 """What sites cost: rounds in this process against the same steps on pooled patients, and bytes.
 
-All have `quick`'s networks and batches, ε = 5, and the same critic and generator steps. The sites
-are open already, as in all rounds but the first.
+All WGANs have `quick`'s networks and batches, ε = 5, and the same critic and generator steps. The
+sites are open already, as in all rounds but the first. A fit of `dp-simulator` is one round.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from benchmark.core.federation import FederatedGenerator
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.data.cohort import Patient
@@ -21,12 +23,15 @@ from federation.backend import simulate
 from federation.job import Job
 from federation.sites import Post
 from federation.strategy import Rules
+from generators.dp_simulator import DpSimulator, DpSimulatorParams
 from generators.dp_wgan import DpWgan, DpWganParams
+from generators.simulation.populations import tubes_of
 
 PATIENTS, PATCHES, SIZE = 60, 100, 32
 ROUNDS, LOCAL_STEPS = 5, 4
 MEASURED = 5
 PARAMS = DpWganParams(generator_steps=ROUNDS)
+MANY = [3, pytest.param(20, marks=pytest.mark.slow)]
 GROUP = f"{ROUNDS * LOCAL_STEPS} critic steps"
 
 
@@ -48,12 +53,12 @@ def patches_of(patients: int) -> Patches:
     )
 
 
-def job_of() -> Job:
-    generator = DpWgan(PARAMS)
+def job_of(design: str, generator: FederatedGenerator | None = None) -> Job:
+    generator = generator or DpWgan(PARAMS)
     return Job.of(
         generator=generator.name,
         version=generator.version,
-        settings=PARAMS.as_dict(),
+        settings=generator.params.as_dict(),
         patch_size=SIZE,
         patches_per_patient=PATCHES,
         epsilon=5.0,
@@ -61,9 +66,7 @@ def job_of() -> Job:
         unit="patch",
         seed=0,
         noise="seeded",
-        schedule=generator.schedule(
-            design="averaged-critics", rounds=ROUNDS, local_steps=LOCAL_STEPS
-        ),
+        schedule=generator.schedule(design=design),
     )
 
 
@@ -88,10 +91,10 @@ def posts_in(folder: Path, number: int) -> list[Post]:
     ]
 
 
-def test_pooled(benchmark) -> None:
-    patches, generator = patches_of(PATIENTS), DpWgan(PARAMS)
-    job = job_of()
-    planned = generator.plan_at_site(job.public(PATIENTS), job.budget(), job.schedule)
+def pooled_of(generator: FederatedGenerator, design: str) -> Callable[[], None]:
+    """A fit of all patients at one place."""
+    patches, job = patches_of(PATIENTS), job_of(design, generator)
+    planned = generator.plan(job.public(PATIENTS), job.budget())
 
     def fit() -> None:
         noise = SeededNoise(0, "bench")
@@ -99,15 +102,12 @@ def test_pooled(benchmark) -> None:
             patches, planned, FitContext(seed=0, noise=noise, charge=lambda charged: None)
         )
 
-    benchmark.group = GROUP
-    benchmark.pedantic(fit, rounds=MEASURED, warmup_rounds=1)
+    return fit
 
 
-@pytest.mark.parametrize("number", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_sites(benchmark, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sites, "patches_of", lambda post, job: patches_of(len(post.patients)))
-    posts, job = posts_in(tmp_path, number), job_of()
-    kept, moved = tmp_path / "rounds.safetensors", []
+def sites_of(job: Job, number: int, folder: Path, moved: list[int]) -> Callable[[], None]:
+    """The same by sites; it notes the bytes of every round."""
+    posts, kept = posts_in(folder, number), folder / "rounds.safetensors"
     rules = Rules(
         sites=number,
         timeout_s=600,
@@ -117,16 +117,53 @@ def test_sites(benchmark, number: int, tmp_path: Path, monkeypatch: pytest.Monke
 
     def fit() -> None:
         kept.unlink(missing_ok=True)
-        simulate("in-process", job, posts, rules)
+        state, _ = simulate("in-process", job, posts, rules)
+        job.made().close(state, SIZE)
 
+    return fit
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sites cut no patches of volumes."""
+    monkeypatch.setattr(sites, "patches_of", lambda post, job: patches_of(len(post.patients)))
+
+
+def test_pooled(benchmark) -> None:
     benchmark.group = GROUP
+    fit = pooled_of(DpWgan(PARAMS), "gradient-sums")
+    benchmark.pedantic(fit, rounds=MEASURED, warmup_rounds=1)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("number", MANY)
+@pytest.mark.parametrize("design", ["gradient-sums", "averaged-critics"])
+def test_sites(benchmark, design: str, number: int, tmp_path: Path) -> None:
+    moved: list[int] = []
+    benchmark.group = GROUP
+    fit = sites_of(job_of(design), number, tmp_path, moved)
     benchmark.pedantic(fit, rounds=MEASURED, warmup_rounds=1)
     benchmark.extra_info["bytes a site and round"] = moved[-1] // number
     assert len(set(moved)) == 1
 
 
+def test_simulator_pooled(benchmark) -> None:
+    benchmark.group = "dp-simulator"
+    fit = pooled_of(DpSimulator(DpSimulatorParams()), "one-mean")
+    benchmark.pedantic(fit, setup=tubes_of.cache_clear, rounds=3, warmup_rounds=1)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("number", MANY)
+def test_simulator_sites(benchmark, number: int, tmp_path: Path) -> None:
+    benchmark.group = "dp-simulator"
+    job = job_of("one-mean", DpSimulator(DpSimulatorParams()))
+    fit = sites_of(job, number, tmp_path, [])
+    benchmark.pedantic(fit, setup=tubes_of.cache_clear, rounds=3, warmup_rounds=1)
+
+
 def test_a_message_to_a_site_and_back(benchmark) -> None:
-    job = job_of()
+    job = job_of("averaged-critics")
     nobody = FitContext(seed=0, noise=SeededNoise(0), charge=lambda charged: None)
     side = job.made().server_side(SIZE, job.schedule, nobody)
     state = side.begin()

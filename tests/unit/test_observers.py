@@ -22,9 +22,13 @@ PUBLIC = PublicNumbers(patients=14, patches_per_patient=10, patch_size=32)
 SITE = plan_releases(PUBLIC, Budget(epsilon=2.0, delta=1e-5, unit="patient"), clip_norm=1.0)
 
 
-def result(name: str = "dp-simulator", version: int | None = None, sites: int = 3) -> Result:
+def result(
+    name: str = "dp-simulator", version: int | None = None, sites: int = 3, design: str = "one-mean"
+) -> Result:
     version = version or generators.get(name).version
-    spec = replace(SPEC, generator=PlugIn(name=name, version=version, settings={}), epsilon=2.0)
+    how = AcrossSites(partition="site", design=design, rounds=1, local_steps=1)
+    plug_in = PlugIn(name=name, version=version, settings={})
+    spec = replace(SPEC, generator=plug_in, epsilon=2.0, federation=how)
     held = tuple(SiteResult(site=f"s{k}", guarantee=SITE) for k in range(sites))
     return result_of(spec, guarantee=SITE, sites=held)
 
@@ -36,21 +40,38 @@ def test_what_a_federated_result_shows_follows_from_its_sites() -> None:
     assert (found.unit, found.delta, found.epsilon) == ("patient", 1e-5, 2.0)
 
 
-@pytest.mark.parametrize(("name", "version"), [("dp-wgan", None), ("dp-simulator", 999)])
+@pytest.mark.parametrize(
+    ("name", "version", "design"),
+    [
+        ("dp-wgan", None, "averaged-critics"),
+        ("dp-wgan", None, "fedgan"),
+        ("dp-simulator", 999, "one-mean"),
+        ("dp-simulator", None, "mixture"),
+        ("dp-simulator", None, "gradient-sums"),
+    ],
+)
 def test_of_what_does_not_say_that_it_adds_sums_an_outsider_sees_as_much_as_the_server(
-    name: str, version: int | None
+    name: str, version: int | None, design: str
 ) -> None:
-    found = observed_in(result(name, version))
+    found = observed_in(result(name, version, design=design))
     assert found is not None
     assert {*vars(found.seen).values()} == {SITE.epsilon}
 
 
-def test_of_a_mixture_an_outsider_sees_as_much_as_the_server() -> None:
-    one = result()
-    how = AcrossSites(partition="site", design="mixture", rounds=1, local_steps=1)
-    found = observed_in(one.but(spec=replace(one.spec, federation=how)))
+def test_one_generator_may_add_sums_in_one_design_alone() -> None:
+    found = observed_in(result("dp-wgan", design="gradient-sums"))
     assert found is not None
-    assert {*vars(found.seen).values()} == {SITE.epsilon}
+    assert found.seen == local_view([SITE] * 3, only_sums=True)
+
+
+def test_a_plug_in_that_names_no_designs_gets_no_smaller_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for said in (True, ["one-mean"], None):
+        monkeypatch.setattr(generators.get("dp-simulator"), "summing_designs", said)
+        found = observed_in(result())
+        assert found is not None
+        assert found.seen.outsider == SITE.epsilon
 
 
 def test_of_an_unknown_generator_no_less_than_the_target_is_said() -> None:
@@ -97,12 +118,13 @@ def test_the_words_name_each_observer_and_whom_the_result_holds_against() -> Non
     assert "outsider: ε = 1.088; one site: ε = 1.361; server: ε = 1.999" in said
     assert "The result's own ε holds against the server and the other sites" in said
     assert "claim no less than the server's ε" in said
-    assert "claim no less" not in explain(result("dp-wgan"))
+    assert "claim no less" not in explain(result("dp-wgan", design="fedgan"))
     assert "Who could see what?" not in explain(result(sites=0))
 
 
 def test_the_table_of_a_run_joins_what_is_alike_and_says_whom_it_holds_against() -> None:
-    found = [observed_in(result(name)) for name in ("dp-simulator", "dp-merf", "dp-wgan")]
+    designs = {"dp-simulator": "one-mean", "dp-merf": "one-mean", "dp-wgan": "fedgan"}
+    found = [observed_in(result(name, design=how)) for name, how in designs.items()]
     table = observers_table([one for one in found if one], of_run=True)
     assert [*table.columns[0].cells] == ["dp-simulator, dp-merf", "dp-wgan"]
     assert "holds against the server and the other sites" in str(table.caption)

@@ -14,13 +14,13 @@ from benchmark.core.errors import UsageError
 from benchmark.privacy.mechanisms.discrete import Exact
 from benchmark.privacy.mechanisms.release import LONGEST, grid_of, plan_releases
 from benchmark.privacy.mechanisms.shared_noise import (
-    KnownSums,
-    SharedNoise,
+    InShares,
     Sharing,
     distance_of_sums,
     log_ratio_of_sums,
     plan_shared_releases,
 )
+from benchmark.privacy.mechanisms.shared_sources import KnownSums, SharedNoise
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.replay import Recorder
 
@@ -149,7 +149,7 @@ def test_a_sum_that_could_pass_64_bits_is_refused_beforehand() -> None:
 
 def test_a_site_draws_its_own_share_and_keeps_whole_numbers() -> None:
     plan, recorder = plan_of(), Recorder(SeededNoise(0, "share"))
-    noise = SharedNoise(recorder, plan.sharing)
+    noise = SharedNoise(recorder, plan)
     sums = np.array([5, -7, 2**40])
     grid = grid_of(plan.guarantee.noise_multiplier, 3.0)
     noised = noise.noised(sums, grid)
@@ -159,10 +159,29 @@ def test_a_site_draws_its_own_share_and_keeps_whole_numbers() -> None:
     assert not np.array_equal(noised, sums)
 
 
-def test_neither_side_draws_units_or_takes_choices() -> None:
-    for noise in (SharedNoise(SeededNoise(0), Sharing(sites=2, curious=0)), KnownSums(None)):
-        with pytest.raises(UsageError, match="draws nobody"):
-            noise.poisson(3, 0.5)
+def test_a_share_on_another_grid_than_the_plans_is_refused() -> None:
+    """There the same whole numbers would be other noise."""
+    plan = plan_of()
+    source = Recorder(SeededNoise(0))
+    for clip_norm in (1.5, 6.0):
+        with pytest.raises(UsageError, match="plan's grid"):
+            SharedNoise(source, plan).noised(np.zeros(3, np.int64), grid_of(1.0, clip_norm))
+    assert not source.outputs
+
+
+def test_noise_in_shares_is_never_drawn_as_a_whole() -> None:
+    grid = replace(grid_of(1.0, 1.0), law=InShares(2.0**30))
+    assert InShares(2.0**30).deviation == Exact(2**30).deviation
+    with pytest.raises(UsageError, match="drawn in shares"):
+        SeededNoise(0).noised(np.zeros(3, np.int64), grid)
+
+
+def test_releases_draw_no_units_and_neither_side_takes_choices() -> None:
+    site, server = SharedNoise(SeededNoise(0), plan_of()), KnownSums(None)
+    with pytest.raises(UsageError, match="draws nobody"):
+        site.poisson(3, 0.5)
+    assert len(server.poisson(3, 0.5)) == 0
+    for noise in (site, server):
         with pytest.raises(UsageError, match="cannot be added"):
             noise.chosen(np.zeros(2, np.int64), None)
 

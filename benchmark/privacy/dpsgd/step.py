@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from benchmark.core.mechanism import Grid, Noise
+from benchmark.core.mechanism import Grid, Noise, NoiseLaw
 from benchmark.privacy.dpsgd.batch import Batch
 from benchmark.privacy.dpsgd.engines import (
     DEFAULT_ENGINE,
@@ -50,8 +50,29 @@ It is then close enough to its law for a fit of any length.
 """
 
 
+def law_of(noise_multiplier: float, numbers: int) -> Layered:
+    """Return the law of the noise of a private step.
+
+    Args:
+        noise_multiplier: σ.
+        numbers: d.
+    """
+    return Layered.of_scale(max(FINEST, noise_multiplier * math.sqrt(numbers) / SNAPPING))
+
+
 def grid_of(noise_multiplier: float, clip_norm: float, numbers: int) -> Grid:
     """Make the grid of a private step, and its noise.
+
+    Args:
+        noise_multiplier: σ, above 0.
+        clip_norm: C.
+        numbers: d: how many numbers the sum has.
+    """
+    return grid_for(law_of(noise_multiplier, numbers), noise_multiplier, clip_norm, numbers)
+
+
+def grid_for(law: NoiseLaw, noise_multiplier: float, clip_norm: float, numbers: int) -> Grid:
+    """Make the grid on which noise of a law has the multiplier σ.
 
     Rounding the sum to the grid moves each of its d numbers by half a step at most. So a unit moves
     the rounded sum by √d γ more than the sum. Noise of scale τ steps costs as much as σ times the
@@ -60,12 +81,12 @@ def grid_of(noise_multiplier: float, clip_norm: float, numbers: int) -> Grid:
         S = C (1 + rounding) + √d γ,    γ = σ S / τ.
 
     Args:
+        law: Of deviation τ, which is above σ √d.
         noise_multiplier: σ, above 0.
         clip_norm: C.
         numbers: d: how many numbers the sum has.
     """
     long = noise_multiplier * math.sqrt(numbers)
-    law = Layered.of_scale(max(FINEST, long / SNAPPING))
     sensitivity = clip_norm * (1 + ROUNDING) / (1 - long / law.deviation)
     spacing = noise_multiplier * sensitivity / law.deviation * (1 + 2.0**-48)  # never below
     return Grid(spacing=spacing, sensitivity=sensitivity, law=law)
@@ -82,6 +103,7 @@ class Step:
         clip_norm: C; ``inf`` for none.
         noise_multiplier: σ.
         engine: A name of ``engines.ENGINES``; it affects the speed alone.
+        grid: The public grid and the noise on it; ``None`` for those of ``grid_of``.
     """
 
     real_loss: Loss
@@ -90,6 +112,7 @@ class Step:
     clip_norm: float
     noise_multiplier: float
     engine: str = DEFAULT_ENGINE
+    grid: Grid | None = None
 
     def gradient(self, critic: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         """Compute the gradient of one batch.
@@ -103,16 +126,23 @@ class Step:
             A flat tensor in the order of ``trainable(critic)``, clipped and noised if ``clip_norm``
             is finite.
         """
+        return self.in_double(critic, batch, noise).to(next(critic.parameters()))
+
+    def in_double(self, critic: nn.Module, batch: Batch, noise: Noise) -> Tensor:
+        """Compute the gradient of one batch in double precision.
+
+        A noised one is whole steps of its grid over the expected units, and lies on the CPU.
+        Arguments and result are otherwise those of ``gradient``.
+        """
         if self.clip_norm == float("inf"):
-            return self._plain(critic, batch)
+            return self._plain(critic, batch).double()
         clipped = self._clipped(critic, batch)
-        like = next(critic.parameters())
         if self.noise_multiplier == 0:
-            return (clipped / self.expected_units).to(like)
-        grid = grid_of(self.noise_multiplier, self.clip_norm, len(clipped))
+            return clipped / self.expected_units
+        grid = self.grid or grid_of(self.noise_multiplier, self.clip_norm, len(clipped))
         sums = clipped.div_(grid.spacing).round_().to(torch.int64).cpu().numpy()
         noised = torch.from_numpy(noise.noised(sums, grid))
-        return noised.double().mul_(grid.spacing / self.expected_units).to(like)
+        return noised.double().mul_(grid.spacing / self.expected_units)
 
     def _clipped(self, critic: nn.Module, batch: Batch) -> Tensor:
         """B times the clipped sum, in double precision."""

@@ -26,17 +26,13 @@ The number of patients divides the sum. It decides no noise, so a wrong one cost
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Never
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Never, TypeVar
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.errors import UsageError
-from benchmark.core.mechanism import Choice, Grid, Integers, Noise, NoiseLaw
+from benchmark.core.mechanism import NoiseLaw, Words
 from benchmark.privacy.mechanisms.discrete import Exact
 from benchmark.privacy.mechanisms.poisson_gaussian import provable_epsilon, recomputed
 from benchmark.privacy.mechanisms.release import FINENESS, LONGEST, grid_of, plan_releases
@@ -128,6 +124,26 @@ def distance_of_sums(numbers: float, scale: float, shares: int) -> float:
     return numbers * math.expm1(log_ratio_of_sums(scale, shares))
 
 
+@dataclass(frozen=True)
+class InShares:
+    """The law of noise that nobody draws as a whole, because sites draw shares of it.
+
+    Attributes:
+        scale: s, of all honest shares together.
+    """
+
+    scale: float
+
+    @property
+    def deviation(self) -> float:
+        """√(s² - 1/12): the standard deviation of normal noise of the same privacy cost."""
+        return math.sqrt(self.scale**2 - 1 / 12)
+
+    def draw(self, n: int, words: Words) -> Never:
+        """Refuse: a site that drew the whole noise, or less, would not be what was planned."""
+        raise UsageError("This plan's noise is drawn in shares; give the site ``SharedNoise``.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SharedPlan:
     """The guarantee of releases whose noise is shared among sites.
@@ -143,14 +159,15 @@ class SharedPlan:
     guarantee: Guarantee
 
     @cached_property
-    def share(self) -> Exact:
+    def share(self) -> NoiseLaw:
         """The law of one site's noise, in steps of the grid."""
-        return self.sharing.share_of(self._grid.law)
+        grid = grid_of(self.guarantee.noise_multiplier, self.guarantee.clip_norm)
+        return self.sharing.share_of(grid.law)
 
     @property
     def largest_sum(self) -> int:
         """A bound on the magnitude of the exact sum over all sites, from public numbers."""
-        noise = self.sharing.sites * DEVIATIONS * self.share.scale
+        noise = self.sharing.sites * DEVIATIONS * math.ceil(self.share.scale)
         return self.guarantee.units * FINENESS + noise
 
     def against(self, curious: int) -> Guarantee:
@@ -169,9 +186,8 @@ class SharedPlan:
         sigma = self.guarantee.noise_multiplier * math.sqrt(left / self.sharing.honest)
         return recomputed(replace(self.guarantee, noise_multiplier=sigma))
 
-    @property
-    def _grid(self) -> Grid:
-        return grid_of(self.guarantee.noise_multiplier, self.guarantee.clip_norm)
+
+Plan = TypeVar("Plan", bound=SharedPlan)
 
 
 def plan_shared_releases(
@@ -197,22 +213,39 @@ def plan_shared_releases(
     Raises:
         UsageError: If no noise reaches the target, ε is infinite, or the sum could be too large.
     """
-    if math.isinf(budget.epsilon):
-        raise UsageError(
-            "A secure sum shares noise among the sites, so it needs a finite epsilon; at inf, "
-            "leave it out."
-        )
+    refuse_infinite(budget.epsilon)
     pooled = plan_releases(
         public, budget, clip_norm=clip_norm, releases=releases, shares=sharing.sites
     )
     share = sharing.share_of(grid_of(pooled.noise_multiplier, clip_norm).law)
     apart = distance_of_sums(LONGEST * releases, share.scale, sharing.sites)
-    plan = SharedPlan(sharing=sharing, guarantee=replace(pooled, distance=pooled.distance + apart))
-    return _checked(plan)
+    return checked(SharedPlan(sharing=sharing, guarantee=with_distance(pooled, apart)))
 
 
-def _checked(plan: SharedPlan) -> SharedPlan:
-    """The plan, if δ covers its distance and its sums fit into 64 bits."""
+def refuse_infinite(epsilon: float) -> None:
+    """Refuse to share no noise.
+
+    Raises:
+        UsageError: For an infinite ε.
+    """
+    if math.isinf(epsilon):
+        raise UsageError(
+            "A secure sum shares noise among the sites, so it needs a finite epsilon; at inf, "
+            "leave it out."
+        )
+
+
+def with_distance(pooled: Guarantee, apart: float) -> Guarantee:
+    """Return a guarantee whose noise is further from its law by what sums of shares are."""
+    return replace(pooled, distance=pooled.distance + apart)
+
+
+def checked(plan: Plan) -> Plan:
+    """Return the plan, if δ covers its distance and its sums fit into 64 bits.
+
+    Raises:
+        UsageError: If not.
+    """
     said = plan.guarantee
     if said.epsilon > provable_epsilon(said):
         raise UsageError(
@@ -225,102 +258,3 @@ def _checked(plan: SharedPlan) -> SharedPlan:
             f"sum is exact below 2^63; ask for fewer patients, or for a larger epsilon."
         )
     return plan
-
-
-class SharedNoise:
-    """A site's noise source: it adds the site's share, and keeps the sums in whole numbers.
-
-    Args:
-        source: Draws the share.
-        sharing: Among whom the noise is shared.
-
-    Attributes:
-        sums: What was noised so far, int64, in steps of the grid.
-    """
-
-    def __init__(self, source: Noise, sharing: Sharing) -> None:
-        self._source, self._sharing = source, sharing
-        self.sums: list[Integers] = []
-
-    @property
-    def seeded(self) -> bool:
-        """Whether the source is seeded."""
-        return self._source.seeded
-
-    def noised(self, sums: Integers, grid: Grid) -> Integers:
-        """Return the sums with this site's share of the grid's noise, and keep them."""
-        share = replace(grid, law=self._sharing.share_of(grid.law))
-        found = self._source.noised(sums, share)
-        self.sums.append(found.copy())
-        return found
-
-    def poisson(self, n: int, rate: float) -> Never:
-        """Refuse: sites that draw their units would each need the noise of their own draw."""
-        raise UsageError("A secure sum has every patient in every round; it draws nobody.")
-
-    def chosen(self, sums: Integers, choice: Choice) -> Never:
-        """Refuse: choices are no sums."""
-        raise UsageError("Private choices of sites cannot be added; leave secure sums out.")
-
-    def state(self) -> Mapping[str, Any] | None:
-        """Return the source's state."""
-        return self._source.state()
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore the source's state."""
-        self._source.restore(state)
-
-
-class KnownSums:
-    """A noise source that answers with sums that are known, as ``replay.Replayer`` does.
-
-    What a site computes from its mechanisms' outputs is post-processing. So the server computes it
-    from the sums over all sites, and needs no patient for that.
-
-    Args:
-        sums: The noised sums, in order; ``None`` for zeros of any length.
-
-    Attributes:
-        lengths: Of the sums that were asked for.
-    """
-
-    seeded = False
-
-    def __init__(self, sums: Sequence[NDArray[np.int64]] | None) -> None:
-        self._left = None if sums is None else list(sums)
-        self.lengths: list[int] = []
-
-    def noised(self, sums: Integers, grid: Grid) -> Integers:
-        """Return the next known sum.
-
-        Raises:
-            UsageError: If there is none of this length.
-        """
-        self.lengths.append(len(sums))
-        if self._left is None:
-            return np.zeros_like(sums)
-        if not self._left or self._left[0].shape != sums.shape:
-            raise UsageError(
-                f"Expected the sites' sum number {len(self.lengths)} to have {len(sums)} numbers; "
-                "it is missing or has another length."
-            )
-        return self._left.pop(0).copy()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether every known sum was used."""
-        return not self._left
-
-    def poisson(self, n: int, rate: float) -> Never:
-        """Refuse, as ``SharedNoise`` does."""
-        raise UsageError("A secure sum has every patient in every round; it draws nobody.")
-
-    def chosen(self, sums: Integers, choice: Choice) -> Never:
-        """Refuse, as ``SharedNoise`` does."""
-        raise UsageError("Private choices of sites cannot be added; leave secure sums out.")
-
-    def state(self) -> None:
-        """Return ``None``: nothing is drawn."""
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Do nothing."""
