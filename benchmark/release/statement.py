@@ -218,7 +218,8 @@ class Statement(Form):
         phantoms: Whether the generator was fitted on simulated patients.
         run: The key of the run.
         spec: Everything that decided the run.
-        guarantee: The guarantee of the fit; across sites, that of the site with the largest ε.
+        guarantee: The guarantee of the fit; across sites, that of the site with the largest ε;
+            with secure sums, that of the whole fit, which every site has.
         mechanism: The name of the mechanism.
         sites: Each site of a federated fit.
         ledger: What was charged; ``None`` where nobody was.

@@ -23,6 +23,7 @@ from benchmark.release.nearest_real import KINDS, LAWS
 from benchmark.release.statement import AuditRecord, AuditTest, Statement, UtilityRow
 from benchmark.results.bookends import FREE, UPPER
 from benchmark.results.disclosure import FEWEST
+from benchmark.results.spec import parts_of
 from benchmark.sweep.inputs import COST_OF_SKIPPING
 from benchmark.sweep.plan_cache import same
 
@@ -88,7 +89,7 @@ def people_of(said: Statement) -> int:
 
 def _parts(said: Statement) -> list[Guarantee]:
     """The guarantees by which each patient is in one fit."""
-    return [*said.guarantees.values()] or [said.guarantee]
+    return parts_of(said.spec, said.guarantee, said.guarantees)
 
 
 def _of_words(said: Statement) -> Iterator[str]:

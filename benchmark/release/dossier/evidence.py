@@ -23,7 +23,6 @@ from benchmark.release.statement import (
     AuditTest,
     LedgerRecord,
     NearestRecord,
-    SiteRecord,
     Statement,
 )
 
@@ -46,7 +45,7 @@ def ledger(statement: Statement, say: Phrases) -> Section:
     else:
         parts += [Paragraph(say("ledger.words")), *_charged(charged, say)]
     if statement.sites:
-        parts += [Paragraph(say("ledger.sites_words")), *_sites(statement.sites, say)]
+        parts += [Paragraph(_words_on_sites(statement, say)), *_sites(statement, say)]
     return Section("ledger", number("ledger"), say("ledger.title"), tuple(parts))
 
 
@@ -96,7 +95,16 @@ def _charged(charged: LedgerRecord, say: Phrases) -> Iterator[Part]:
     yield Beside((total,), entries, 0.5)
 
 
-def _sites(sites: tuple[SiteRecord, ...], say: Phrases) -> Iterator[Part]:
+def _words_on_sites(statement: Statement, say: Phrases) -> str:
+    """Whose noise it was, and against whom the promise holds."""
+    curious = statement.spec.curious
+    if curious is None:
+        return say("ledger.sites_words")
+    return say("ledger.secure_words" if curious else "ledger.secure_words_none", curious=curious)
+
+
+def _sites(statement: Statement, say: Phrases) -> Iterator[Part]:
+    sites, secure = statement.sites, statement.spec.curious is not None
     rows = [
         (
             shortened(tidy(one.site)),
@@ -109,7 +117,8 @@ def _sites(sites: tuple[SiteRecord, ...], say: Phrases) -> Iterator[Part]:
     ]
     columns = ("site", "patients", "epsilon_patch", "epsilon_patient", "consent")
     head = tuple(say(f"ledger.{column}") for column in columns)
-    yield from _cut(say("ledger.sites_caption"), head, rows, (4, 2, 2, 2, 3), say)
+    caption = "ledger.secure_caption" if secure else "ledger.sites_caption"
+    yield from _cut(say(caption), head, rows, (4, 2, 2, 2, 3), say)
 
 
 def _cut(
