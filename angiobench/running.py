@@ -69,6 +69,8 @@ class Sweep:
         rounds: Of a federated fit; ``None`` for the settings' number.
         local_steps: Private steps of a site in a round; ``None`` for the settings' number.
         design: How sites train together, as ``mixture``; empty for the generator's first design.
+        secure_sum: t, how many curious sites the noise of secure sums is sized for; ``None`` for
+            local noise.
         baselines: Whether each site alone, and all patients pooled, run too.
         backend: Where sites run: ``in-process`` or ``ray``.
         ray: The address of the Ray cluster for ``backend="ray"``, or ``auto``; ``None`` for one
@@ -110,6 +112,7 @@ class Sweep:
     rounds: int | None = None
     local_steps: int | None = None
     design: str = ""
+    secure_sum: int | None = None
     baselines: bool = False
     backend: str = "in-process"
     ray: str | None = None
@@ -201,10 +204,12 @@ class Sweep:
             local_steps=self.local_steps,
             design=self.design,
             baselines=self.baselines,
+            curious=self.secure_sum,
         )
         if not asked.asked and asked != Federation():
             raise UsageError(
-                "--partition, --rounds, --local-steps, --design and --baselines need --sites."
+                "--partition, --rounds, --local-steps, --design, --secure-sum and --baselines need "
+                "--sites."
             )
         return asked
 

@@ -20,6 +20,7 @@ from federation import messages
 from federation.departure import Departure
 from federation.deployment import post_of, slot_of
 from federation.job import Job, versions
+from federation.secure_messages import introduced, roster_of
 from federation.sites import BusyError, Post, Site
 
 OPEN_AT_ONCE = 32
@@ -35,7 +36,7 @@ SlotAt = Callable[[Context], float]
 Act = Callable[[Post, Departure], RecordDict]
 Code = Callable[[Exception], str]
 
-_opened: dict[tuple[str, float, Post], Site] = {}
+_opened: dict[tuple[str, float, int | None, Post], Site] = {}
 
 
 def client_app(post_at: PostAt, slot_at: SlotAt = lambda context: 0.0) -> ClientApp:
@@ -85,25 +86,31 @@ def _hello(post: Post) -> RecordDict:
 
 
 def _join(post: Post, message: Message) -> RecordDict:
-    return messages.join_reply(_site(post, message).consent())
+    site, (fields, _) = _site(post, message), messages.asked(message)
+    content, roster = messages.join_reply(site.consent()), roster_of(fields)
+    return content if roster is None else introduced(content, site.introduce(roster.begins))
 
 
 def _turn(post: Post, message: Message, leaves: Departure) -> RecordDict:
     fields, state = messages.asked(message)
     messages.check_finite(state)
-    number = int(fields["round"])
-    reply = _site(post, message).compute(number, state, before_release=leaves.wait)
+    number, roster = int(fields["round"]), roster_of(fields)
+    everybody = roster.introductions if roster else ()
+    site = _site(post, message)
+    reply = site.compute(number, state, everybody=everybody, before_release=leaves.wait)
     return messages.order_reply(number, reply)
 
 
 def _site(post: Post, message: Message) -> Site:
     """The site that the message is for, opened once in a process."""
     fields, _ = messages.asked(message)
-    key = (fields["job"], fields["share"], post)
+    roster = roster_of(fields)
+    patients = roster.patients if roster else None
+    key = (fields["job"], fields["share"], patients, post)
     if key not in _opened:
         while len(_opened) >= OPEN_AT_ONCE:
             _opened.pop(next(iter(_opened)))
-        _opened[key] = Site(post, Job.read(fields["job"]), float(fields["share"]))
+        _opened[key] = Site(post, Job.read(fields["job"]), float(fields["share"]), patients)
     return _opened[key]
 
 

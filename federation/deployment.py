@@ -25,14 +25,21 @@ from benchmark.data.cohort import Patient
 from benchmark.data.digest import Digests
 from benchmark.data.layouts import read_cohort
 from benchmark.privacy.ledger.ledger import ledger_in
+from benchmark.privacy.mechanisms.shared_noise import Sharing
 from federation.departure import DEFAULT_SLOT_S
 from federation.partition import Partition, check_disjoint
+from federation.secure_site import Agreed, fingerprints_of, simulated, simulated_states
 from federation.sites import Post
 
 NAME = re.compile(r"[^\W_][\w .-]{0,63}")
 KEYS = ("site", "partition-id", "data")
 """What ``--node-config`` must have. It may also have the folders ``state`` and ``cache``, the
-``slot`` of its answers (seconds), ``phantom=true`` and ``seeded-noise=true``."""
+``slot`` of its answers (seconds), ``phantom=true`` and ``seeded-noise=true``; and, for secure sums,
+``secure-sum`` (t) with the fingerprints ``trusted``."""
+
+CURIOUS = "secure-sum"
+NO_SUMS = -1
+"""The value of ``secure-sum`` for local noise."""
 
 
 def post_of(context: Context, run: str) -> Post:
@@ -95,7 +102,8 @@ def _deployed(context: Context, run: str) -> Post:
             "a letter or digit; it names a folder too."
         )
     patients = _fitted(_absolute(config, "data"), cache)
-    return replace(_post(index, name, patients, run, state, cache, config), remote=True)
+    post = _post(index, name, patients, run, state, cache, config)
+    return replace(post, remote=True, agreed=_agreed(config, state))
 
 
 def post_at(name: str, data: Path, run: str, *, state: Path, cache: Path) -> Post:
@@ -130,7 +138,10 @@ def _simulated(context: Context, run: str) -> Post:
     known = {name: _known(mine, digests, phantom=phantom) for name, mine in sites.items()}
     check_disjoint({name: site.voxels for name, site in known.items()})
     name, patients = list(sites.items())[index]
-    return _post(index, name, patients, run, state, cache, config)
+    states = simulated_states(state, run, [*sites])
+    agreed = simulated(states, curious_of(config)) if run else [None] * len(sites)
+    post = _post(index, name, patients, run, state, cache, config)
+    return replace(post, agreed=agreed[index])
 
 
 def _post(
@@ -207,6 +218,42 @@ def _known(listed: Sequence[Patient], digests: Digests, *, phantom: bool) -> Kno
         tuple(voxels.values()),
         tuple(faults),
     )
+
+
+def curious_of(config: Mapping[str, object]) -> int | None:
+    """Read ``secure-sum`` of a configuration.
+
+    Args:
+        config: The server's, or a site's.
+
+    Returns:
+        t; ``None`` for local noise.
+
+    Raises:
+        UsageError: If it is no number of curious sites.
+    """
+    said = config.get(CURIOUS, NO_SUMS)
+    if type(said) is not int or said < NO_SUMS:
+        raise UsageError(
+            f"Expected {CURIOUS} to be t, a whole number of curious sites from 0, or {NO_SUMS} for "
+            f"local noise; got {said!r}."
+        )
+    return None if said == NO_SUMS else said
+
+
+def _agreed(config: Mapping[str, object], state: Path) -> Agreed | None:
+    """What the site's people agreed on, by its own configuration."""
+    curious, trusted = curious_of(config), config.get("trusted")
+    if curious is None and trusted is None:
+        return None
+    if curious is None or trusted is None:
+        raise UsageError(
+            f"--node-config needs {CURIOUS} and trusted together: how many sites may be curious, "
+            "and the fingerprints of all others, as `bench fingerprint` prints them there."
+        )
+    agreed = Agreed(curious=curious, trusted=fingerprints_of(str(trusted)), folder=state)
+    Sharing(sites=agreed.sites, curious=curious)
+    return agreed
 
 
 def _flag(config: Mapping[str, object], key: str) -> bool:

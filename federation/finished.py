@@ -18,9 +18,10 @@ from pydantic import Field, ValidationError
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.federation import worst
-from benchmark.core.forms import Key, Many, Name
+from benchmark.core.forms import Key, Many, Name, Words
 from benchmark.core.parsers import json_in
 from benchmark.results.form import Form
+from benchmark.results.observers import adversary
 from benchmark.results.result import Guaranteed
 from benchmark.results.spec import AcrossSites, DeployedSpec, PlugIn, first_fault
 from federation.job import Job
@@ -30,6 +31,7 @@ OWN_SITES = "site"
 """The partition of a deployment: each site has its own patients."""
 
 LARGEST = 256 << 20
+OF_EARLIER = adversary(None)
 
 
 class SiteFinished(Form):
@@ -47,6 +49,7 @@ class Finished(Form):
         run: The run's key, a digest of the job.
         job: What server and sites agreed on, as ``Job.text`` writes it.
         epsilon: The largest ε of all sites.
+        holds_against: Against whom it holds, in words.
         epsilon_patient: The same for a patient; infinite where a site knows no bound.
         sites: Each site, in the order of their numbers.
         rounds: Number, seconds and bytes of each round.
@@ -55,6 +58,7 @@ class Finished(Form):
     run: Key
     job: Mapping[str, Any]
     epsilon: float
+    holds_against: Words = OF_EARLIER
     epsilon_patient: float
     sites: Annotated[tuple[SiteFinished, ...], Field(min_length=1, max_length=10_000)]
     rounds: tuple[Mapping[str, float], ...]
@@ -76,6 +80,7 @@ class Finished(Form):
             run=job.run,
             job=json.loads(job.text()),
             epsilon=whole.epsilon,
+            holds_against=adversary(job.curious),
             epsilon_patient=math.inf if patient is None else patient,
             sites=tuple(sites),
             rounds=tuple(rounds),
@@ -115,7 +120,7 @@ class Finished(Form):
             raise ValueError("its run is no digest of its job")
         if len(self.guarantees) < len(self.sites):
             raise ValueError("it names a site twice")
-        if any(one.guarantee.patients != one.patients for one in self.sites):
+        if any(one.guarantee.patients != self._counted(one) for one in self.sites):
             raise ValueError("a site's guarantee is for another number of patients")
 
     @property
@@ -140,7 +145,7 @@ class Finished(Form):
             noise=job.noise,
             seed=job.seed,
             sites=len(self.sites),
-            federation=AcrossSites(partition=OWN_SITES, **vars(job.schedule)),
+            federation=AcrossSites(partition=OWN_SITES, **vars(job.schedule), curious=job.curious),
         )
 
     @property
@@ -162,6 +167,11 @@ class Finished(Form):
     def cost_of_skipping(self) -> None:
         """Nobody is left out: a patient without usable files stays in the public number."""
         return None
+
+    def _counted(self, one: SiteFinished) -> int:
+        """N of a site's guarantee: with secure sums, of the patients of all sites."""
+        with_all = self._job.curious is not None
+        return sum(site.patients for site in self.sites) if with_all else one.patients
 
     @cached_property
     def _job(self) -> Job:

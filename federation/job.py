@@ -18,10 +18,14 @@ from benchmark.core.federation import FederatedGenerator, Schedule
 from benchmark.core.files import plain
 from benchmark.core.protocol import NATIVE
 from benchmark.core.registry import generators
+from benchmark.privacy.mechanisms.shared_noise import SharedPlan, Sharing, planned_in_shares
 
 LARGEST = 1_000_000
 """The largest value of every count that a server may ask for: enough for all fits, and planned in
 finite time."""
+
+MOST_CURIOUS = 9_999
+"""The most sites that the noise of secure sums is sized for."""
 
 NO_RUN = 12 * "0"
 NOISES = ("seeded", "system")
@@ -70,6 +74,10 @@ _LAWS: Mapping[str, Law] = {
     "rounds": _whole(1),
     "local_steps": _whole(1),
     "sites": _whole(2),
+    "curious": Law(
+        f"a whole number from 0 to {MOST_CURIOUS}, or nothing for local noise",
+        lambda value: value is None or (type(value) is int and 0 <= value <= MOST_CURIOUS),
+    ),
     "timeout": _number("a number of seconds above 0", lambda value: 0 < value < math.inf),
     "start": _number("a number of seconds above 0", lambda value: 0 < value < math.inf),
 }
@@ -105,6 +113,8 @@ class Job:
         seed: Seeds initial weights and latent draws, and a seeded noise.
         noise: ``seeded`` or ``system``; a site that is asked for the former may refuse.
         schedule: Design, rounds and local steps.
+        curious: t, how many curious sites the noise of secure sums is sized for; ``None`` for
+            local noise.
 
     Raises:
         UsageError: At construction, for a field that breaks its rule.
@@ -123,6 +133,7 @@ class Job:
     noise: str
     schedule: Schedule
     spacing_mm: float = NATIVE
+    curious: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in {**vars(self), **vars(self.schedule)}.items():
@@ -164,9 +175,28 @@ class Job:
             patch_size=self.patch_size,
         )
 
+    def shared_plan(self, patients: int, sites: int) -> SharedPlan:
+        """Plan the fit by secure sums.
+
+        Args:
+            patients: The number of patients of all sites.
+            sites: The number of sites.
+
+        Raises:
+            UsageError: If the job is for local noise, or its budget cannot be honoured.
+        """
+        if self.curious is None:
+            raise UsageError("The job is for local noise, so no noise is shared.")
+        sharing = Sharing(sites=sites, curious=self.curious)
+        public, budget = self.public(patients), self.budget()
+        return planned_in_shares(self.made(), public, budget, self.schedule, sharing)
+
     def text(self) -> str:
-        """Return the job as JSON."""
-        return json.dumps(plain(asdict(self)), sort_keys=True)
+        """Return the job as JSON. Local noise is not said, as in jobs of earlier versions."""
+        said = asdict(self)
+        if self.curious is None:
+            del said["curious"]
+        return json.dumps(plain(said), sort_keys=True)
 
     @classmethod
     def read(cls, text: str) -> Job:

@@ -193,12 +193,15 @@ def check_like(state: Arrays, before: Arrays) -> None:
             raise ValueError(f"{name} has numbers that are not finite")
 
 
-def checked(kind: str, message: Message) -> Mapping[str, Any]:
+def checked(
+    kind: str, message: Message, more: Mapping[str, type] | None = None
+) -> Mapping[str, Any]:
     """Return the fields of a reply.
 
     Args:
         kind: The kind of the reply.
         message: The reply.
+        more: Fields that it must have beside those of its kind, with their types.
 
     Raises:
         ReplyError: If it is a fault, or has anything else than its kind may.
@@ -211,7 +214,8 @@ def checked(kind: str, message: Message) -> Mapping[str, Any]:
         raise ReplyError(FAULTS.get(said["code"], FAULTS[FAILED]), said["site"])
     if set(content) != ({ABOUT, STATE} if kind == ROUND else {ABOUT}):
         raise ReplyError(UNLISTED)
-    return _fields(content.config_records.get(ABOUT, ConfigRecord()), REPLIES[kind])
+    record = content.config_records.get(ABOUT, ConfigRecord())
+    return _fields(record, {**REPLIES[kind], **(more or {})})
 
 
 def _fields(record: ConfigRecord, kinds: Mapping[str, type]) -> dict[str, Any]:
@@ -229,6 +233,12 @@ def hello_of(fields: Mapping[str, Any]) -> Hello:
     return Hello(**said, versions={name: fields[name] for name in VERSIONED})
 
 
+def consented(fields: Mapping[str, Any]) -> Guarantee:
+    """Read the guarantee that ``join_reply`` wrote, whatever it says."""
+    unknown = {n: None for n in ("epsilon_patch", "epsilon_patient") if math.isnan(fields[n])}
+    return Guarantee(**{**fields, **unknown})
+
+
 def guarantee_of(fields: Mapping[str, Any], expected: Guarantee) -> Guarantee:
     """Read what ``join_reply`` wrote.
 
@@ -240,8 +250,7 @@ def guarantee_of(fields: Mapping[str, Any], expected: Guarantee) -> Guarantee:
     Raises:
         ReplyError: If the site consents to something else, or would spend more than the target.
     """
-    unknown = {n: None for n in ("epsilon_patch", "epsilon_patient") if math.isnan(fields[n])}
-    said = Guarantee(**{**fields, **unknown})
+    said = consented(fields)
     private = math.isfinite(expected.target_epsilon)
     free = {*CALIBRATED} if private else set()
     if private and math.isinf(expected.clip_norm):  # no setting says it

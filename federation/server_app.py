@@ -8,6 +8,7 @@ that file exists, the same command does nothing more. A stopped run continues fr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +20,15 @@ from flwr.serverapp import Grid, ServerApp
 
 from benchmark.core.budget import parse_epsilon
 from benchmark.core.coarse import coarse
-from benchmark.core.designs import federated
+from benchmark.core.designs import check_shares_noise, federated
 from benchmark.core.errors import UsageError
+from benchmark.core.federation import FederatedGenerator
 from benchmark.core.files import held, read_json, write_json, write_text
 from benchmark.core.names import unknown
 from benchmark.core.registry import generators
 from benchmark.privacy.accounting.units import default_delta
 from benchmark.privacy.checkpoint import Checkpoint
+from federation.deployment import CURIOUS, curious_of
 from federation.finished import RESULT, Finished, SiteFinished
 from federation.job import Job, lawful
 from federation.messages import Hello
@@ -140,6 +143,14 @@ def job_of(config: Mapping[str, Any], *, patients: int) -> Job:
     generator = trained(kind.presets[preset].with_texts(_texts(str(config["settings"]))))
     unit = lawful("unit", config["unit"])
     each = lawful("patches_per_patient", config["patches-per-patient"])
+    schedule = generator.schedule(
+        design=design or next(iter(generator.designs)),
+        rounds=_if_said("rounds", config["rounds"]),
+        local_steps=_if_said("local_steps", config["local-steps"]),
+    )
+    curious = curious_of(config)
+    epsilon = parse_epsilon(str(config["epsilon"]))
+    _check_secure(curious, epsilon, trained, schedule.design)
     return Job.of(
         generator=name,
         version=kind.version,
@@ -147,18 +158,28 @@ def job_of(config: Mapping[str, Any], *, patients: int) -> Job:
         patch_size=config["patch-size"],
         patches_per_patient=each,
         spacing_mm=float(lawful("spacing_mm", config["spacing-mm"])),
-        epsilon=parse_epsilon(str(config["epsilon"])),
+        epsilon=epsilon,
         delta=_if_said("delta", config["delta"])
         or default_delta(patients * (each if unit == "patch" else 1)),
         unit=unit,
         seed=config["seed"],
         noise=config["noise"],
-        schedule=generator.schedule(
-            design=design or next(iter(generator.designs)),
-            rounds=_if_said("rounds", config["rounds"]),
-            local_steps=_if_said("local_steps", config["local-steps"]),
-        ),
+        schedule=schedule,
+        curious=curious,
     )
+
+
+def _check_secure(
+    curious: int | None, epsilon: float, kind: type[FederatedGenerator], design: str
+) -> None:
+    if curious is None:
+        return
+    check_shares_noise(kind, design)
+    if math.isinf(epsilon):
+        raise UsageError(
+            f"{CURIOUS}={curious} shares noise among the sites, so it needs a finite epsilon; at "
+            "inf, leave it out."
+        )
 
 
 def _if_said(name: str, value: Any) -> Any:

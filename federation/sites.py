@@ -8,14 +8,16 @@ the site's record of its answers is lost, the run is charged anew.
 The content of a patient's files never decides whether a round is answered. A patient without a
 usable patch stays in the public number of patients, contributes nothing, and is noted for the site
 alone.
+
+With secure sums a site keeps what it summed and noised, and sends it masked. The claim of the
+ledger's entry is noted when the site joins, and its masks belong to that entry alone.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,7 +30,7 @@ import torch
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.federation import Arrays, SiteSide
-from benchmark.core.files import held, read_json, write_json, write_text
+from benchmark.core.files import held, write_text
 from benchmark.core.generator import FitContext, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.protocol import Recipe
@@ -41,11 +43,13 @@ from benchmark.privacy.ledger.chain import Entry
 from benchmark.privacy.ledger.ledger import Ledger, Spending, ledger_in
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from federation.job import Job
+from federation.payment import CLAIM, Payment
+from federation.secure_sides import SummingSite
+from federation.secure_site import Agreed, Masks, check_agreed, shared_plan
+from federation.secure_sum import Introduction
 
 LOG = logging.getLogger("federation")
 REPLY, WITHOUT, CHARGE = "reply.safetensors", "without-patches.txt", "charge.json"
-CLAIM = "claim"
-"""A name of one payment, by which its entry is found after a kill."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,7 @@ class Post:
         device: A torch device's name.
         faults: Why some patients' files cannot be used, for the site alone.
         remote: Whether another party runs the server, as in a deployment.
+        agreed: What its people agreed on for secure sums; ``None`` for local noise.
     """
 
     index: int
@@ -84,6 +89,7 @@ class Post:
     device: str = "cpu"
     faults: tuple[str, ...] = ()
     remote: bool = False
+    agreed: Agreed | None = None
 
 
 class BusyError(UsageError):
@@ -97,12 +103,13 @@ class Site:
         post: The place of its work.
         job: What server and sites agree on.
         share: Its public share of all patients.
+        patients: The number of patients of all sites, for secure sums; ``None`` for local noise.
 
     Raises:
         UsageError: If the job cannot be done, or is against this site's rules.
     """
 
-    def __init__(self, post: Post, job: Job, share: float) -> None:
+    def __init__(self, post: Post, job: Job, share: float, patients: int | None = None) -> None:
         if job.noise != "system" and not post.seeded_allowed:
             raise UsageError(
                 "This site draws its noise from its operating system only; the server asked for "
@@ -110,18 +117,29 @@ class Site:
             )
         if not 0 < share <= 1:
             raise UsageError(f"Expected a site's share of all patients in (0, 1], got {share}.")
-        check_delta(job.delta, job.public(len(post.patients)).units(job.unit))
+        check_agreed(post.agreed, job)
         self.post, self.job = post, job
         self._generator = job.made().at_site(share)
-        planned = post.planned or self._generator.plan_at_site(
-            job.public(len(post.patients)), job.budget(), job.schedule
-        )
+        self._plan = shared_plan(post.agreed, job, len(post.patients), patients, post.planned)
+        planned = self._plan.guarantee if self._plan else self._planned_alone()
         self.guarantee = replace(planned, seeded=job.noise != "system")
         self._job_digest = hashlib.sha256(job.text().encode()).hexdigest()
         self._entry: int | None = None
 
+    def _planned_alone(self) -> Guarantee:
+        """The plan of local noise, from the site's own numbers."""
+        job, public = self.job, self.job.public(len(self.post.patients))
+        check_delta(job.delta, public.units(job.unit))
+        site = self._generator
+        return self.post.planned or site.plan_at_site(public, job.budget(), job.schedule)
+
     def compute(
-        self, number: int, state: Arrays, *, before_release: Callable[[], None] = lambda: None
+        self,
+        number: int,
+        state: Arrays,
+        *,
+        everybody: Sequence[Introduction] = (),
+        before_release: Callable[[], None] = lambda: None,
     ) -> Arrays:
         """Compute the reply of a round.
 
@@ -132,6 +150,7 @@ class Site:
         Args:
             number: The round's number.
             state: What the server sent.
+            everybody: The introductions of all sites, for secure sums.
             before_release: Called when all is done, or has failed, while the run is still locked.
                 So a second question that arrives meanwhile cannot find out how long that took.
 
@@ -145,7 +164,7 @@ class Site:
             raise UsageError(f"Round {number} is not among {self.job.schedule.rounds}.")
         with self._held():
             try:
-                return self._computed(number, state)
+                return self._computed(number, state, everybody)
             finally:
                 before_release()
 
@@ -158,7 +177,7 @@ class Site:
         """
         with self._held():
             if not self._is_paid(self._kept(self._record())):
-                self._check_cap()
+                self._payment.check_cap()
         return self.guarantee
 
     def paid_by(self) -> list[Entry]:
@@ -174,8 +193,21 @@ class Site:
         return [
             entry
             for entry in self._ledger.fits_of(self.job.run)
-            if self._ledger.pays_for(entry.number, self._under(entry.said.get(CLAIM, "")))
+            if self._payment.pays(entry.number, str(entry.said.get(CLAIM, "")))
         ]
+
+    def introduce(self, begins: int) -> Introduction:
+        """Return what the other sites must know of this one, under the entry that will pay.
+
+        Args:
+            begins: The round at which the server goes on.
+
+        Raises:
+            BusyError: If another process computes this run.
+            UsageError: Without secure sums.
+        """
+        with self._held():
+            return self._masks.introduction(self._claim_of(self._kept(self._record()), begins))
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -188,23 +220,26 @@ class Site:
                 )
             yield
 
-    def _check_cap(self) -> None:
-        """Refuses what is over the cap; for a remote server, by a patient who was in every entry.
+    def _computed(self, number: int, state: Arrays, everybody: Sequence[Introduction]) -> Arrays:
+        """The reply of a round: with secure sums, what was summed is masked as it was kept."""
+        if self._plan is None:
+            return self._summed(number, state)
+        claim = self._claim_of(self._kept(self._record()), number)
+        session = self._masks.session(claim, everybody)  # refuses before anything is paid
+        return session.mask(number, digest(state), self._summed(number, state))
 
-        That server chooses ε and may ask as often as it likes. If the patients who are here decided
-        the answer, it would tell whether any of them was in which run before.
-        """
-        if self.post.remote:
-            self._ledger.check_in_all(self._spending)
-        else:
-            self._ledger.check([self._spending])
-
-    def _computed(self, number: int, state: Arrays) -> Arrays:
+    def _summed(self, number: int, state: Arrays) -> Arrays:
+        """What the site computes in a round; it is kept, and is the same if asked for again."""
         record, seeded = self._record(), self.job.noise != "system"
         kept, order = self._kept(record), "" if seeded else digest(state)
         last = kept.tally.begun if kept else 0
         if kept and not seeded and (last, kept.facts["order"]) == (number, order):
             return {name: tensor.numpy() for name, tensor in kept.tensors.items()}
+        if self._plan and not seeded and 0 < number == last:
+            raise UsageError(
+                f"Round {number} was answered on other weights, and one mask never hides two "
+                "vectors; begin another run, with another seed."
+            )
         if not seeded and number not in (1, last + 1):
             raise UsageError(
                 f"Round {number} does not follow round {last}, the last that this site knows to "
@@ -212,34 +247,30 @@ class Site:
             )
         anew = not seeded and number <= last
         if kept:
-            self._claim_file.unlink(missing_ok=True)
+            self._payment.settle(kept.facts.get(CLAIM, ""))
         if kept and self._is_paid(kept) and not anew:
             paid = {"entry": kept.facts["entry"], CLAIM: kept.facts.get(CLAIM, "")}
         else:
-            paid = self._pay()
+            paid = self._payment.pay()
             self._keep(record, number - 1, {}, {**paid, "order": ""})
-            self._claim_file.unlink()
+            self._payment.settle(paid[CLAIM])
         self._entry = paid["entry"]
         reply = self._side.compute(number, state, self.context(number))
         if not seeded:
             self._keep(record, number, reply, {**paid, "order": order})
         return reply
 
-    def _pay(self) -> dict[str, Any]:
-        """Enter the run into the ledger, under a claim that is noted first.
+    def _claim_of(self, kept: State | None, number: int) -> str:
+        """The claim of the entry under which a round is answered; nothing is paid.
 
-        A kill after the entry and before the record of it has let nothing leave. So the entry that
-        the claim finds still pays. Once there is a record, the claim is removed.
+        A round before the last one that was answered begins anew, unless its noise is seeded.
         """
-        claim = str(read_json(self._claim_file).get(CLAIM, ""))
-        entry = self._ledger.entry_for(replace(self._spending, claim=claim))
-        if entry is None:
-            claim = secrets.token_hex(16)
-            write_json(self._claim_file, {CLAIM: claim})
-            self._check_cap()
-            spending = replace(self._spending, claim=claim)
-            entry = self._ledger.charge(spending, in_all=self.post.remote)
-        return {"entry": entry, CLAIM: claim}
+        if kept:
+            self._payment.settle(kept.facts.get(CLAIM, ""))
+        goes_on = kept and (self.job.noise != "system" or number >= kept.tally.begun)
+        if kept and goes_on and self._is_paid(kept):
+            return str(kept.facts[CLAIM])
+        return self._payment.claim()
 
     def context(self, number: int) -> FitContext:
         """Return the seed and the noise of one round of this site; no other round has the same."""
@@ -276,15 +307,13 @@ class Site:
         entry = kept.facts["entry"] if kept else None
         if not kept or entry is None:
             return False
-        spending = self._under(kept.facts.get(CLAIM, ""))
-        return bool(entry == self._entry) or self._ledger.pays_for(entry, spending)
-
-    def _under(self, claim: object) -> Spending:
-        return replace(self._spending, claim=str(claim))
+        claim = str(kept.facts.get(CLAIM, ""))
+        return bool(entry == self._entry) or self._payment.pays(entry, claim)
 
     @property
-    def _claim_file(self) -> Path:
-        return self.post.folder / CHARGE
+    def _payment(self) -> Payment:
+        file, remote = self.post.folder / CHARGE, self.post.remote
+        return Payment(file, self._ledger, self._spending, in_all=remote)
 
     @property
     def _ledger(self) -> Ledger:
@@ -304,7 +333,14 @@ class Site:
 
     @cached_property
     def _side(self) -> SiteSide:
-        return self._generator.site_side(self._patches, self.guarantee, self.job.schedule)
+        side = self._generator.site_side(self._patches, self.guarantee, self.job.schedule)
+        return SummingSite(side, self._plan) if self._plan else side
+
+    @cached_property
+    def _masks(self) -> Masks:
+        if self._plan is None or self.post.agreed is None:
+            raise UsageError("This site has local noise, and so no masks.")
+        return Masks(self.post.agreed, self.job, self._plan)
 
     @cached_property
     def _patches(self) -> Patches:

@@ -6,91 +6,32 @@ than the one that was asked for.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
 
 import torch
-from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from benchmark.core.budget import Guarantee
-from benchmark.core.errors import BenchError
 from benchmark.core.federation import Arrays, ServerSide
 from benchmark.core.generator import FitContext
-from benchmark.privacy.checkpoint import Checkpoint, State, Tally
+from benchmark.privacy.checkpoint import State, Tally
 from benchmark.privacy.randomness import SystemNoise
 from federation import messages
-from federation.job import Job, versions
+from federation.job import Job
+from federation.joining import (
+    FederationError,
+    Member,
+    Round,
+    Rules,
+    ask,
+    greet,
+    joined,
+    stopped,
+)
+from federation.secure_messages import Roster, with_roster
+from federation.secure_rounds import gathered, members_of, shared_plan, summing_side
 
-POLL_S = 0.2
-MOST_SITES = 1_000_000
-UNKNOWN = "at node"
-"""How a site is called before it has said its name."""
-
-
-class FederationError(BenchError):
-    """A federated run stopped; the message names site and round."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Round:
-    """What the server knows of a finished round. Nothing in it depends on a single patient.
-
-    Attributes:
-        number: From 1.
-        total: How many there are.
-        seconds: From sending to the next state.
-        sent: Bytes of tensors to all sites.
-        received: Bytes of tensors from all sites.
-        state: The state after it.
-    """
-
-    number: int
-    total: int
-    seconds: float
-    sent: int
-    received: int
-    state: Arrays
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """How the server proceeds. It affects no result.
-
-    Attributes:
-        sites: How many sites must take part.
-        timeout_s: How long an answer may take.
-        start_s: How long sites may take to connect, and for their first answer.
-        checkpoint: Makes the checkpoint for the state after every round; ``None`` for none.
-        done: Called for every round.
-        device: A torch device's name.
-    """
-
-    sites: int
-    timeout_s: float
-    start_s: float = 120.0
-    checkpoint: Callable[[Sequence[Member]], Checkpoint] | None = None
-    done: Callable[[Round], None] = field(default=lambda finished: None)
-    device: str = "cpu"
-
-
-@dataclass(frozen=True)
-class Member:
-    """A site that takes part.
-
-    Attributes:
-        node: Flower's number of it, another one at every start.
-        facts: Its public facts.
-        share: Its share of all patients.
-        guarantee: The guarantee of the whole run for its patients.
-    """
-
-    node: int
-    facts: messages.Hello
-    share: float
-    guarantee: Guarantee
+__all__ = ["FederationError", "Member", "Round", "Rules", "greet", "train"]
 
 
 def train(
@@ -111,16 +52,20 @@ def train(
         FederationError: If a site is missing, late, fails or answers with anything unexpected.
     """
     torch.set_num_threads(1)
-    members = _joined(grid, job, rules, facts or greet(grid, rules))
+    facts = facts or greet(grid, rules)
+    plan = shared_plan(job, facts)
+    members = members_of(facts, plan.guarantee) if plan else joined(grid, job, rules, facts)
     context = FitContext(
         seed=job.seed, noise=SystemNoise(), charge=lambda charged: None, device=rules.device
     )
-    side = job.made().server_side(job.patch_size, job.schedule, context)
+    side = summing_side(job, plan, context) if plan else _averaging_side(job, context)
     checkpoint = rules.checkpoint(members) if rules.checkpoint else None
     kept = checkpoint.state if checkpoint else None
     state = {n: t.numpy() for n, t in kept.tensors.items()} if kept else side.begin()
-    for number in range(kept.tally.begun + 1 if kept else 1, job.schedule.rounds + 1):
-        finished = _round(grid, job, rules, members, side, number, state)
+    begins = kept.tally.begun + 1 if kept else 1
+    roster = gathered(grid, job, rules, members, begins) if plan else None
+    for number in range(begins, job.schedule.rounds + 1):
+        finished = _round(grid, job, rules, members, side, number, state, roster)
         state = finished.state
         rules.done(finished)  # before it is kept: a round that is kept was seen
         if checkpoint:
@@ -128,6 +73,11 @@ def train(
             tensors = {name: torch.from_numpy(array) for name, array in state.items()}
             checkpoint.save(State(tally, tensors, {}))
     return state, members
+
+
+def _averaging_side(job: Job, context: FitContext) -> ServerSide:
+    """The server's part with local noise: the generator's own."""
+    return job.made().server_side(job.patch_size, job.schedule, context)
 
 
 def _round(
@@ -138,19 +88,22 @@ def _round(
     side: ServerSide,
     number: int,
     state: Arrays,
+    roster: Roster | None,
 ) -> Round:
     start = time.perf_counter()
     sent = side.sent(state)
-    asked = {m.node: messages.order(job, m.share, number, sent) for m in members}
+    asked = {
+        m.node: with_roster(messages.order(job, m.share, number, sent), roster) for m in members
+    }
     names = {m.node: m.facts.site for m in members}
-    answers = _ask(grid, messages.ROUND, asked, names, rules.timeout_s, f"round {number}")
+    answers = ask(grid, messages.ROUND, asked, names, rules.timeout_s, f"round {number}")
     replies = []
     for member in members:
         try:
             expected = side.returned(state, member.share)
             replies.append(messages.reply_of(answers[member.node], number, expected))
         except messages.ReplyError as error:
-            raise _stopped(member.facts.site, f"round {number}", str(error)) from None
+            raise stopped(member.facts.site, f"round {number}", str(error)) from None
     try:
         new = side.combine(number, state, replies, [m.share for m in members])
         messages.check_like(new, state)
@@ -166,137 +119,4 @@ def _round(
         sent=sum(a.nbytes for a in sent.values()) * len(members),
         received=messages.size(list(answers.values())),
         state=new,
-    )
-
-
-def greet(grid: Grid, rules: Rules) -> dict[int, messages.Hello]:
-    """Ask every site for its public facts.
-
-    Returns:
-        The facts by node.
-
-    Raises:
-        FederationError: If sites are missing, or are not what they should be.
-    """
-    nodes = _nodes(grid, rules)
-    names = {node: f"{UNKNOWN} {node}" for node in nodes}
-    asked = {node: messages.hello() for node in nodes}
-    answers = _ask(grid, messages.HELLO, asked, names, rules.start_s, "the first message")
-    facts = {
-        node: messages.hello_of(messages.checked(messages.HELLO, answer))
-        for node, answer in answers.items()
-    }
-    _check_sites(facts, rules)
-    return facts
-
-
-def _joined(
-    grid: Grid, job: Job, rules: Rules, facts: Mapping[int, messages.Hello]
-) -> list[Member]:
-    """Every site's consent, in the order of their numbers."""
-    patients = sum(said.patients for said in facts.values())
-    shares = {node: said.patients / patients for node, said in facts.items()}
-    names = {node: said.site for node, said in facts.items()}
-    asked = {node: messages.join(job, share) for node, share in shares.items()}
-    consents = _ask(grid, messages.JOIN, asked, names, rules.timeout_s, "joining")
-    members = []
-    for node in sorted(facts, key=lambda node: facts[node].index):
-        said = messages.checked(messages.JOIN, consents[node])
-        try:
-            guarantee = messages.guarantee_of(said, _asked_of(job, facts[node], shares[node]))
-        except messages.ReplyError as error:
-            raise _stopped(names[node], "joining", str(error)) from None
-        members.append(Member(node, facts[node], shares[node], guarantee))
-    return members
-
-
-def _asked_of(job: Job, said: messages.Hello, share: float) -> Guarantee:
-    """What a site's consent must be, but for its noise and what that costs."""
-    site, free = job.made().at_site(share), replace(job.budget(), epsilon=math.inf)
-    plain = site.plan_at_site(job.public(said.patients), free, job.schedule)
-    asked = replace(plain, target_epsilon=job.epsilon, seeded=job.noise != "system")
-    clip_norm = job.settings.get("clip_norm", math.inf)
-    return asked if math.isinf(job.epsilon) else replace(asked, clip_norm=clip_norm)
-
-
-def _nodes(grid: Grid, rules: Rules) -> list[int]:
-    """The sites that are there, once they are as many as asked for."""
-    until = time.monotonic() + rules.start_s
-    while len(nodes := list(grid.get_node_ids())) != rules.sites:
-        if len(nodes) > rules.sites:
-            raise FederationError(
-                f"Expected {rules.sites} sites, {len(nodes)} are there; stop those that do not "
-                f"belong to the run, or ask for {len(nodes)}."
-            )
-        if time.monotonic() > until:
-            raise FederationError(
-                f"Expected {rules.sites} sites, {len(nodes)} are there after waiting for "
-                f"{rules.start_s:g} s; start those that are missing."
-            )
-        time.sleep(POLL_S)
-    return nodes
-
-
-def _check_sites(facts: Mapping[int, messages.Hello], rules: Rules) -> None:
-    for said in facts.values():
-        both = [(name, said.versions[name], here) for name, here in versions().items()]
-        other = [f"{name} {there} (here {here})" for name, there, here in both if there != here]
-        if other:
-            raise _stopped(said.site, "the first message", f"has {', '.join(other)}")
-        if said.patients < 1:
-            raise _stopped(said.site, "the first message", "has no patients")
-        if not 0 <= said.index < MOST_SITES:
-            raise _stopped(said.site, "the first message", f"says it is number {said.index}")
-        if not (said.site.strip() and said.site.isprintable()):
-            raise _stopped(repr(said.site), "the first message", "has no printable name")
-    for what in ("index", "site"):
-        if len({getattr(said, what) for said in facts.values()}) < rules.sites:
-            said_all = ", ".join(str(getattr(said, what)) for said in facts.values())
-            raise FederationError(f"Two sites have the same {what} ({said_all}).")
-
-
-def _ask(
-    grid: Grid,
-    kind: str,
-    contents: Mapping[int, RecordDict],
-    names: Mapping[int, str],
-    timeout_s: float,
-    when: str,
-) -> dict[int, Message]:
-    """One checked answer from each site."""
-    asked = [Message(content, node, kind, ttl=timeout_s) for node, content in contents.items()]
-    names = dict(names)
-    answers: dict[int, Message] = {}
-    for answer in grid.send_and_receive(asked, timeout=timeout_s):
-        node = answer.metadata.src_node_id
-        if node not in names and answer.has_error():
-            continue  # the SuperLink's word for a node that is gone
-        if node not in names:
-            raise FederationError(f"Somebody who was not asked answered {when}.")
-        if node in answers:
-            raise _stopped(names[node], when, "answered twice")
-        try:
-            fields = messages.checked(kind, answer)
-        except messages.ReplyError as error:
-            raise _stopped(_name(names[node], error.site), when, str(error)) from None
-        names[node] = fields.get("site") or names[node]
-        answers[node] = answer
-    for node, name in names.items():
-        if node not in answers:
-            others = ", ".join(sorted(names[other] for other in answers)) or "nobody"
-            late = f"did not answer within {timeout_s:g} s ({others} did)"
-            raise _stopped(name, when, late)
-    return answers
-
-
-def _name(known: str, said: str) -> str:
-    """Who is accused: a site that is known by name cannot accuse another."""
-    unknown = known.startswith(UNKNOWN)
-    return f"{known}, which calls itself {said!r}" if unknown and said else known
-
-
-def _stopped(site: str, when: str, what: str) -> FederationError:
-    return FederationError(
-        f"Site {site}, {when}: it {what}. The run stops here; the same command goes on from the "
-        "last round that all sites answered."
     )

@@ -83,6 +83,11 @@ class DpWgan(Wgan):
         """C, the largest norm of a unit's gradient."""
         return self.params.clip_norm
 
+    @classmethod
+    def shares_noise(cls, design: str) -> bool:
+        """Tell whether a site's replies are noised sums, as those of gradient sums are."""
+        return design in cls.summing_designs
+
     def plan_in_shares(
         self, public: PublicNumbers, budget: Budget, schedule: Schedule, sharing: Sharing
     ) -> SharedSteps:

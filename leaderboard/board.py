@@ -174,7 +174,17 @@ def _name(row: Row, differ: Sequence[str]) -> str:
     return ", ".join([row.who, *told])
 
 
-OF_FIT = {"noise", "version", "design", "rounds", "local_steps", "partition", "of", "study"}
+OF_FIT = {
+    "noise",
+    "version",
+    "design",
+    "rounds",
+    "local_steps",
+    "partition",
+    "of",
+    "study",
+    "curious",
+}
 """Aspects that may distinguish rows beside their settings, and have no usual value."""
 
 

@@ -175,3 +175,5 @@ def _sites(how: AcrossSites | OneSite | None, sites: int) -> Iterator[tuple[str,
     yield "--design", how.design
     yield "--rounds", str(how.rounds)
     yield "--local-steps", str(how.local_steps)
+    if how.curious is not None:
+        yield "--secure-sum", f"t={how.curious}"

@@ -28,6 +28,7 @@ from benchmark.sweep.sites import (
     inputs_of,
     partition_of,
     plan_at_site,
+    plan_together,
     schedule_of,
     split,
 )
@@ -95,6 +96,8 @@ def of_guarantees(one: Claim, phantoms: Phantoms) -> Iterator[str]:
     whole = one.guarantee
     if at_sites and not _alike(worst(at_sites), whole, fitted=True):
         yield "its guarantee is not that of the site with the largest ε"
+    if _is_summed(one) and not all(_alike(said, whole, fitted=True) for said in at_sites):
+        yield "its sites have secure sums, and not one guarantee of the whole fit"
 
 
 def unknown_patients(one: Claim) -> Iterator[str]:
@@ -168,9 +171,14 @@ def _place(at: str) -> str:
     return f" at {at}" if at else ""
 
 
+def _is_summed(one: Claim) -> bool:
+    """Whether secure sums trained it, so that every N is that of all sites' patients."""
+    return one.spec.curious is not None
+
+
 def _counts(one: Claim, at: str) -> bool:
     """Whether a guarantee's N is a count of its own; the whole's is one of the sites'."""
-    return at != WHOLE or not one.sites
+    return at == WHOLE if _is_summed(one) else at != WHOLE or not one.sites
 
 
 def _of_sites(one: Claim) -> Iterator[str]:
@@ -219,13 +227,18 @@ def _of_patients(one: Claim, phantoms: Phantoms) -> Iterator[str]:
 def _counted(spec: FitSpec, phantoms: Inputs) -> dict[str, int]:
     """How many phantoms are fitted on: at each site, or, where there is none, in all.
 
+    With secure sums the whole fit and each of its sites have the number of all.
+
     Raises:
         UsageError: If they cannot be split so.
         LookupError: If there is no such site.
     """
     if spec.is_federated:
         groups = split(partition_of(spec), phantoms)
-        return {site: len(mine.train) for site, mine in groups.items()}
+        many = {site: len(mine.train) for site, mine in groups.items()}
+        if spec.curious is None:
+            return many
+        return dict.fromkeys([WHOLE, *many], sum(many.values()))
     known = _public(spec, len(inputs_of(spec, phantoms).train))
     return {WHOLE: public_with_canaries(spec, known).patients}
 
@@ -282,6 +295,8 @@ def _planned(spec: FitSpec, patients: int, whole: int, cache: Path) -> Guarantee
         federated(kind, schedule.design)(params).schedule(
             design=schedule.design, rounds=schedule.rounds, local_steps=schedule.local_steps
         )
+        if spec.curious is not None:
+            return plan_together(spec, patients, cache)
         return plan_at_site(spec, patients, whole, cache)
     made = kind(params)
     return planned(spec.generator, made, _public(spec, patients), spec.budget, cache)

@@ -27,7 +27,7 @@ def explain(run: str, out: Path, form: str | None) -> None:
     from benchmark.core.files import plain
     from benchmark.results.explanation import explain as words
     from benchmark.results.explanation import explained
-    from benchmark.results.observers import by_observer, observed_in
+    from benchmark.results.observers import adversary, by_observer, observed_in
     from benchmark.results.store import found
     from leaderboard.page import explanation_page
 
@@ -38,6 +38,7 @@ def explain(run: str, out: Path, form: str | None) -> None:
             "guarantee": result.guarantee.as_dict(),
             "sites": {site: held.as_dict() for site, held in result.guarantees.items()},
             "observers": by_observer(seen.seen) if (seen := observed_in(result)) else {},
+            **({"holds_against": adversary(result.spec.curious)} if result.sites else {}),
             "private_data": result.private_data,
             "explanation": explained(result),
         }

@@ -265,6 +265,28 @@ partition = click.option(
     help="How patients are assigned to sites: site (the cohort's own), scanner, "
     "size-skew:A,B[,…], dirichlet:ALPHA.",
 )
+
+
+def _curious(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """The t of ``t=1``, or of a number alone."""
+    if text is None:
+        return None
+    number = text.removeprefix("t=")
+    if not (number.isascii() and number.isdigit() and len(number) <= LONGEST_NUMBER):
+        raise UsageError(
+            f"Expected --secure-sum as t=1, for how many curious sites it is sized; got {text!r}."
+        )
+    return int(number)
+
+
+LONGEST_NUMBER = 9
+secure_sum = click.option(
+    "--secure-sum",
+    callback=_curious,
+    metavar="t=T",
+    help="Add up securely: the server sees the sum of the sites' replies alone, so the sites share "
+    "the noise. It is sized so that ε holds against the server and any T other sites together.",
+)
 ABOVE_0 = click.FloatRange(min=0, min_open=True, max=1e9)
 
 

@@ -138,6 +138,7 @@ if TYPE_CHECKING:
     "each site fits alone and sends synthetic patches once. `bench show NAME` lists those of a "
     "generator.  [default: its first]",
 )
+@option.secure_sum
 @click.option(
     "--baselines", is_flag=True, help="Also run each site alone, and all patients pooled."
 )

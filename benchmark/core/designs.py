@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ from benchmark.core.federation import FederatedGenerator
 from benchmark.core.generator import Generator
 from benchmark.core.mixture import POOLED, Mixture
 from benchmark.core.names import unknown
+from benchmark.core.registry import class_of, generators
 from benchmark.core.settings import Settings
 
 
@@ -61,6 +62,37 @@ def federated(kind: type[Generator], design: str = "") -> type[FederatedGenerato
     if issubclass(kind, FederatedGenerator) and asked in kind.designs:
         return kind
     return mixture_of(kind)
+
+
+def check_shares_noise(kind: type[FederatedGenerator], design: str) -> None:
+    """Refuse secure sums of a design whose sites cannot share their noise.
+
+    Args:
+        kind: The class that ``federated`` returned.
+        design: One of its designs.
+
+    Raises:
+        UsageError: Naming the installed generators that can.
+    """
+    if kind.shares_noise(design):
+        return
+    can = ", ".join(_that_share_noise()) or "no generator that is installed"
+    raise UsageError(
+        f"{kind.name} cannot be trained with secure sums in the design {design}, as its sites' "
+        f"replies are no sums whose noise they can share; these can: {can}."
+    )
+
+
+def _that_share_noise() -> Iterator[str]:
+    """The generators that share noise, each with the design that does, unless it is the first."""
+    for name in generators.names():
+        kind = class_of(generators, name)
+        if kind is None or not issubclass(kind, FederatedGenerator):
+            continue
+        design = next((one for one in kind.designs if kind.shares_noise(one)), None)
+        if design is not None:
+            first = design == next(iter(kind.designs))
+            yield name if first else f"{name} --design {design}"
 
 
 @lru_cache(maxsize=64)

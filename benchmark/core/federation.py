@@ -117,6 +117,20 @@ class FederatedGenerator(Generator):
     summing_designs: ClassVar[frozenset[str]] = frozenset()
     params: Settings
 
+    @classmethod
+    def shares_noise(cls, design: str) -> bool:
+        """Tell whether sites can share their noise in a design, so that secure sums can add it up.
+
+        Whoever says so also has ``plan_in_shares`` (``privacy.mechanisms.shared_noise.SharesNoise``
+        is the contract). A site's replies must follow from sums that ``context.noise.noised``
+        noised, of the same lengths at every site, and the reply of a site with all patients from
+        the sites' added sums.
+
+        Args:
+            design: A name among ``designs``.
+        """
+        return False
+
     @abstractmethod
     def schedule(
         self, *, design: str, rounds: int | None = None, local_steps: int | None = None

@@ -67,7 +67,7 @@ def source_of(run: str, out: Path) -> Source:
     """
     if (Path(run) / DEPLOYED).is_file():
         folder = Path(run).resolve()
-        return _with_generator(Source(folder=folder, result=Finished.read(folder)))
+        return _with_generator(Source(folder=folder, result=_of_local_noise(folder)))
     folder, result = found(run, out)
     check_files(folder)
     if result.spec.is_direct:
@@ -81,6 +81,17 @@ def source_of(run: str, out: Path) -> Source:
             "a run without that option."
         )
     return _with_generator(Source(folder=folder, result=result))
+
+
+def _of_local_noise(folder: Path) -> Finished:
+    """A deployment in which each site's guarantee is of its own patients alone."""
+    said = Finished.read(folder)
+    if said.spec.curious is not None:
+        raise UsageError(
+            f"{folder}: with secure sums each site's guarantee counts the patients of all sites, "
+            "and a site can consent to its own alone; release a run without secure-sum."
+        )
+    return said
 
 
 def _with_generator(source: Source) -> Source:

@@ -44,7 +44,7 @@ from benchmark.release.records import (
 from benchmark.results.form import Form
 from benchmark.results.result import Guaranteed, Suite
 from benchmark.results.scored import ShareMean
-from benchmark.results.spec import DeployedSpec, FitSpec, RunSpec, first_fault, fit_from
+from benchmark.results.spec import DeployedSpec, FitSpec, RunSpec, first_fault, fit_from, parts_of
 
 FORMAT = 1
 
@@ -171,7 +171,8 @@ class Statement(Form):
         phantoms: Whether the generator was fitted on simulated patients.
         run: The key of the run.
         spec: Everything that decided the fit: of a cell, or of a deployment.
-        guarantee: The guarantee of the fit; across sites, that of the site with the largest ε.
+        guarantee: The guarantee of the fit; across sites, that of the site with the largest ε;
+            with secure sums, that of the whole fit, which every site has.
         mechanism: The name of the mechanism.
         sites: Each site of a federated fit; of a deployment, with what it measured.
         ledger: What was charged; ``None`` where nobody was, or each site says so.
@@ -259,7 +260,7 @@ class Statement(Form):
                 Place(one.site, one.guarantee, (one.guarantee,), one.evidence or Evidence())
                 for one in self.sites
             )
-        parts = tuple(self.guarantees.values()) or (self.guarantee,)
+        parts = tuple(parts_of(self.spec, self.guarantee, self.guarantees))
         found = Evidence(ledger=self.ledger, audit=self.audit, nearest_real=self.nearest_real)
         return (Place("", self.guarantee, parts, found),)
 

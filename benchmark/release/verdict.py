@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.release.statement import Statement
 from benchmark.release.wording import NOT_PRIVATE
+from benchmark.results.observers import adversary
 
 SHOWN = 50
 """Faults that are printed; a folder may have one for every file."""
@@ -99,8 +100,15 @@ def _promise(said: Statement) -> str:
     told = f"ε = {epsilon_text(held.epsilon)} for one {held.unit}, at δ = {delta_text(held.delta)}"
     if held.unit == "patch":
         told += f"; for one patient, ε = {epsilon_text(held.epsilon_patient)}"
-    sites = f", at the worst of {len(said.sites)} sites" if said.sites else ""
-    return f"{told}{sites}."
+    return f"{told}{_against(said)}."
+
+
+def _against(said: Statement) -> str:
+    """Whose patients it is for, or against whom it holds, where there are sites."""
+    curious = said.spec.curious
+    if curious is not None:
+        return f", against {adversary(curious)}"
+    return f", at the worst of {len(said.sites)} sites" if said.sites else ""
 
 
 def _signature(verdict: Verdict) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from benchmark.core.budget import Guarantee, delta_text, epsilon_text, rounded_up
 from benchmark.results.disclosure import SCORES_RULE
-from benchmark.results.observers import Observed, by_observer, observed_in
+from benchmark.results.observers import adversary, by_observer, observed_in
 from benchmark.results.result import Result
+from benchmark.results.spec import parts_of
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 
 MEANINGFUL = 10.0
@@ -43,8 +44,8 @@ def explained(result: Result) -> dict[str, list[str]]:
         "What was done?": _done(result, guarantee),
         "What is promised?": _promise(guarantee, _seen(result)),
         "And for a whole patient?": _patient(guarantee),
-        **({"And at each site?": _sites(result.guarantees)} if result.sites else {}),
-        **({"Who could see what?": _observers(seen)} if (seen := observed_in(result)) else {}),
+        **({"And at each site?": _sites(result)} if result.sites else {}),
+        **({"Who could see what?": [*_observers(result)]} if observed_in(result) else {}),
         "What does it rest on?": _mechanism(guarantee),
         "Is it a release?": _release(guarantee, result),
         **({"And the own patients?": _own(result)} if result.spec.own else {}),
@@ -57,7 +58,7 @@ def explained(result: Result) -> dict[str, list[str]]:
 def _done(result: Result, guarantee: Guarantee) -> Iterator[str]:
     spec = result.spec
     whose = "patients" if result.private_data else "phantoms (simulated patients)"
-    many = sum(one.patients for one in result.guarantees.values()) or guarantee.patients
+    many = sum(one.patients for one in parts_of(spec, guarantee, result.guarantees))
     if result.spec.is_direct and guarantee.epsilon == 0:
         yield (
             f"The segmenter {spec.segmenter.name} rested on published constants alone. It "
@@ -145,7 +146,28 @@ def _patient(guarantee: Guarantee) -> Iterator[str]:
             yield "That is no meaningful guarantee: the promise does not protect a patient."
 
 
-def _sites(sites: Mapping[str, Guarantee]) -> Iterator[str]:
+def _sites(result: Result) -> Iterator[str]:
+    curious = result.spec.curious
+    if curious is None:
+        yield from _own_noise(result.guarantees)
+    else:
+        yield from _shared_noise(result, curious)
+    yield "Whoever is a patient of two sites has paid at both."
+
+
+def _shared_noise(result: Result, curious: int) -> Iterator[str]:
+    sites, held = result.guarantees, result.guarantee
+    yield (
+        f"{len(sites)} sites trained the generator together ({', '.join(sites)}); each has "
+        "patients of its own, and kept its own ledger. They shared the noise and masked what they "
+        f"sent, so that the server saw their sum alone. The noise is sized for t = {curious} "
+        f"curious sites. So ε = {epsilon_text(held.epsilon)} for a {held.unit} holds for the "
+        f"patients of every site, against {adversary(curious)}. It rests on masks that only the "
+        "sites can compute, and on fingerprints that their people compared."
+    )
+
+
+def _own_noise(sites: Mapping[str, Guarantee]) -> Iterator[str]:
     yield (
         f"{len(sites)} sites trained the generator together; each has patients of its own, itself "
         "noised what it sent, and kept its own ledger. What is said above holds for the patients "
@@ -157,21 +179,24 @@ def _sites(sites: Mapping[str, Guarantee]) -> Iterator[str]:
             f"{epsilon_text(of.epsilon_patient)} for a patient"
             for site, of in sites.items()
         )
-        + ". It holds against the server and the other sites too, which see all that a site sends. "
-        "Whoever is a patient of two sites has paid at both."
+        + ". It holds against the server and the other sites too, which see all that a site sends."
     )
 
 
-def _observers(found: Observed) -> Iterator[str]:
+def _observers(result: Result) -> Iterator[str]:
+    found, curious = observed_in(result), result.spec.curious
+    if found is None:
+        return
     said = "; ".join(
         f"{who}: ε = {epsilon_text(epsilon)}" for who, epsilon in by_observer(found.seen).items()
     )
+    did = f"Each site added {found.way}" if curious is None else f"The sites used {found.way}"
     yield (
-        f"Each site added {found.way}. Upper bounds for a {found.unit} at δ = "
+        f"{did}. Upper bounds for a {found.unit} at δ = "
         f"{delta_text(found.delta)}, of the worst-off site, if all follow the protocol: {said}."
     )
-    yield "The result's own ε holds against the server and the other sites, also all together."
-    if found.seen.outsider < found.seen.server:
+    yield f"The result's own ε holds against {adversary(curious)}."
+    if curious is None and found.seen.outsider < found.seen.server:
         yield (
             "The smaller bounds hold for replies that are added exactly. The fit added "
             "floating-point numbers, so claim no less than the server's ε."

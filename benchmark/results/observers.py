@@ -10,7 +10,7 @@ from benchmark.core.budget import Guarantee, Unit
 from benchmark.core.errors import BenchError
 from benchmark.core.mixture import MIXTURE
 from benchmark.core.registry import generators
-from benchmark.privacy.accounting.coalitions import Seen, local_view
+from benchmark.privacy.accounting.coalitions import Seen, local_view, pooled_view, secure_view
 from benchmark.results.outcome import Outcome
 from benchmark.results.result import Result
 from benchmark.results.spec import AcrossSites, RunSpec
@@ -42,6 +42,33 @@ class Observed:
     seen: Seen
 
 
+def secure(curious: int) -> str:
+    """Name secure sums that are sized for t curious sites.
+
+    Args:
+        curious: t.
+    """
+    return f"secure sums, t = {curious}"
+
+
+def adversary(curious: int | None) -> str:
+    """Say against whom the ε of a federated fit holds.
+
+    Args:
+        curious: t of secure sums; ``None`` for local noise.
+
+    Examples:
+        >>> adversary(1)
+        'the server and any 1 other site together'
+    """
+    if curious is None:
+        return "the server and the other sites, also all together"
+    if curious == 0:
+        return "the server, as long as no other site is curious"
+    sites = "site" if curious == 1 else "sites"
+    return f"the server and any {curious} other {sites} together"
+
+
 def by_observer(seen: Seen) -> dict[str, float]:
     """Return ε by the observer's name, the weakest first."""
     return {
@@ -70,7 +97,7 @@ def observed_in(result: Result) -> Observed | None:
         unit=result.guarantee.unit,
         epsilon=result.spec.epsilon,
         delta=result.guarantee.delta,
-        way=LOCAL,
+        way=LOCAL if (curious := result.spec.curious) is None else secure(curious),
         seen=_seen(result.spec, sites),
     )
 
@@ -88,11 +115,25 @@ def observed(outcomes: Sequence[Outcome], store: Store) -> list[Observed]:
 
 
 def _seen(spec: RunSpec, sites: Sequence[Guarantee]) -> Seen:
-    """By the sum of all noise, if it counts; else, or by numbers of no mechanism, by the target."""
+    """By the sum of all noise, if it counts; else, or by numbers of no mechanism, by the target.
+
+    Secure sums hold the target against t sites alone, so numbers of no mechanism hold nothing.
+    """
+    if spec.curious is not None:
+        return _seen_in_sums(sites, spec.curious)
     try:
         return local_view(sites, only_sums=_adds_sums(spec))
     except (BenchError, ValueError, ArithmeticError):  # a file from elsewhere may hold anything
         return local_view(sites, only_sums=False)
+
+
+def _seen_in_sums(sites: Sequence[Guarantee], curious: int) -> Seen:
+    """All sites have one guarantee; of a file from elsewhere the largest ε counts."""
+    whole = max(sites, key=lambda one: one.epsilon)
+    try:
+        return secure_view(whole, len(sites), curious)
+    except (BenchError, ValueError, ArithmeticError):
+        return Seen(**dict.fromkeys(vars(pooled_view(whole)), math.inf))
 
 
 def _adds_sums(spec: RunSpec) -> bool:
@@ -107,6 +148,6 @@ def _adds_sums(spec: RunSpec) -> bool:
         kind = generators.get(plug_in.name)
     except BenchError:
         return False
-    known = getattr(kind, "summing_designs", frozenset())
+    known: object = getattr(kind, "summing_designs", frozenset())
     named = isinstance(known, frozenset) and how.design in known
     return kind.version == plug_in.version and named

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 
-from benchmark.core.budget import Budget, Unit
+from benchmark.core.budget import Budget, Guarantee, Unit
 from benchmark.core.federation import Schedule
 from benchmark.core.files import plain
 from benchmark.core.forms import (
@@ -67,6 +67,8 @@ class AcrossSites:
         design: A name among the generator's designs.
         rounds: How often the server asks every site.
         local_steps: Private steps of a site in each round.
+        curious: t, how many curious sites the noise of secure sums is sized for; ``None`` for local
+            noise, and then not written.
     """
 
     __pydantic_config__ = STRICT
@@ -75,6 +77,7 @@ class AcrossSites:
     design: PlugInName
     rounds: Many
     local_steps: Many
+    curious: Annotated[int, Field(ge=0, le=9_999)] | None = None
 
     @property
     def schedule(self) -> Schedule:
@@ -186,6 +189,11 @@ class FitSpec:
         return isinstance(self.federation, AcrossSites)
 
     @property
+    def curious(self) -> int | None:
+        """T of secure sums; ``None`` where each site adds noise of its own, or none trains."""
+        return self.federation.curious if isinstance(self.federation, AcrossSites) else None
+
+    @property
     def alone_at(self) -> str | None:
         """The site whose patients alone the generator is fitted on."""
         return self.federation.alone if isinstance(self.federation, OneSite) else None
@@ -294,6 +302,20 @@ class RunSpec(FitSpec):
         return hashlib.sha256(canonical(said).encode()).hexdigest()[:KEY_LENGTH]
 
 
+def parts_of(spec: FitSpec, whole: Guarantee, sites: Mapping[str, Guarantee]) -> list[Guarantee]:
+    """Return the guarantees whose N count every patient of a fit once.
+
+    With local noise each site has one of its own. With secure sums all sites have the same one,
+    whose N is that of all patients.
+
+    Args:
+        spec: What decided the fit.
+        whole: The guarantee of the fit.
+        sites: Those of its sites, by name; empty for a fit at one place.
+    """
+    return [whole] if spec.curious is not None or not sites else [*sites.values()]
+
+
 NESTED = (PlugIn, AcrossSites, OneSite, TunedBy, OwnPatients)
 
 
@@ -304,7 +326,7 @@ def _is_as_before(name: str, value: Any) -> bool:
 def _said(value: Any) -> Any:
     if not isinstance(value, NESTED):
         return value
-    return {name: said for name, said in vars(value).items() if said is not False}
+    return {n: said for n, said in vars(value).items() if said is not False and said is not None}
 
 
 def spec_from(said: Mapping[str, Any]) -> RunSpec:

@@ -14,6 +14,7 @@ from benchmark.core.budget import rounded_up
 from benchmark.core.files import write_text
 from benchmark.metrics.scores import DICE, NAMES, Scores
 from benchmark.results.bookends import FREE, UPPER, Choice, FreeRows, fraction, gain
+from benchmark.results.observers import secure
 from benchmark.results.outcome import Outcome
 from benchmark.results.over_seeds import dice_together, is_certain
 from benchmark.results.result import Result
@@ -87,6 +88,7 @@ class SummaryRow:
     dice_mean_high: float | None = None
     seed_sd: float | None = None
     patient_sd: float | None = None
+    curious: int | None = None
 
     @classmethod
     def names(cls) -> list[str]:
@@ -125,10 +127,13 @@ class SummaryRow:
     def who(self) -> str:
         """The generator with its sites, and whether it is a control or tuned."""
         tuned = "" if self.selection is None else ", tuned"
-        return who(self.generator, self.sites, self.trained_at, self.control) + tuned
+        name = who(self.generator, self.sites, self.trained_at, self.control, self.curious)
+        return name + tuned
 
 
-def who(generator: str, sites: int, trained_at: str, control: str) -> str:
+def who(
+    generator: str, sites: int, trained_at: str, control: str, curious: int | None = None
+) -> str:
     """Name a generator with the sites at which it was trained, unless all patients were pooled.
 
     Args:
@@ -136,16 +141,18 @@ def who(generator: str, sites: int, trained_at: str, control: str) -> str:
         sites: How many sites trained it together.
         trained_at: The only site that trained it, or ``ALL``.
         control: The name of the control, which uses no patient; empty for none.
+        curious: t of secure sums; ``None`` for local noise.
     """
     name = f"{generator}, control: {control}" if control else generator
     if sites > 1:
-        return f"{name}, {sites} sites"
+        return f"{name}, {sites} sites" + ("" if curious is None else f", {secure(curious)}")
     return name if trained_at == ALL else f"{name}, {trained_at} alone"
 
 
 def called(spec: RunSpec) -> str:
     """Name a cell's generator, as ``who`` does."""
-    return who(spec.generator.name, spec.sites, spec.alone_at or ALL, spec.control)
+    place = spec.alone_at or ALL
+    return who(spec.generator.name, spec.sites, place, spec.control, spec.curious)
 
 
 def rows(
@@ -252,6 +259,7 @@ def _row(outcome: Outcome, test_set: str, result: Result | None, share: float | 
         selection=spec.tuned.selection if spec.tuned else None,
         noise=spec.noise,
         control=spec.control,
+        curious=spec.curious,
         **(_found(result) if result else {}),
         **(_scored(test) if (test := _test(result, test_set)) else {}),
     )

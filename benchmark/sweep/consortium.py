@@ -25,7 +25,7 @@ from benchmark.privacy.accounting.coalitions import (
     secure_noise,
     secure_view,
 )
-from benchmark.results.observers import LOCAL, Observed
+from benchmark.results.observers import LOCAL, Observed, secure
 from benchmark.sweep.feasibility import (
     HOPELESS,
     WORKABLE,
@@ -38,9 +38,11 @@ from benchmark.sweep.request import Request, make, plug_in_of
 from benchmark.sweep.sites import planned_site
 
 POOLED = "pooled"
-SECURE = "secure sums, t = 1"
-BARELY_SECURE = "secure sums, t = 0"
+SECURE = secure(1)
+BARELY_SECURE = secure(0)
 """Sized for no curious site, so that a site that subtracts its own noise sees more than asked."""
+
+NOT_SHARED = "planned only, as no design of it shares its noise"
 
 COLLUDERS = {SECURE: 1, BARELY_SECURE: 0}
 
@@ -75,6 +77,7 @@ class Consortium:
         delta: δ.
         ways: By name; secure sums are missing where a fit adds up nothing.
         reason: Why there is no plan.
+        how: How secure sums are asked for, in words.
     """
 
     generator: str
@@ -83,6 +86,7 @@ class Consortium:
     delta: float
     ways: dict[str, Way]
     reason: str = ""
+    how: str = NOT_SHARED
 
     @property
     def observed(self) -> list[Observed]:
@@ -172,8 +176,8 @@ def _recommendation(epsilon: float, made: Sequence[Consortium]) -> str:
         )
     return (
         f"Recommended {at}: {generator} with secure sums sized for one curious site (noise / "
-        f"signal {ratio:.2g}, {one.ways[name].verdict}), which no run has yet; with local noise, "
-        f"which runs have, it is {local.noise_to_signal:.2g} ({local.verdict})."
+        f"signal {ratio:.2g}, {one.ways[name].verdict}), which is {one.how}; with local noise it "
+        f"is {local.noise_to_signal:.2g} ({local.verdict})."
     )
 
 
@@ -195,7 +199,12 @@ def _consortium(
 ) -> Consortium:
     budget = Budget(epsilon=one.epsilon, delta=pooled.delta, unit=one.unit)
     row = Consortium(
-        generator=one.generator, unit=one.unit, epsilon=one.epsilon, delta=pooled.delta, ways={}
+        generator=one.generator,
+        unit=one.unit,
+        epsilon=one.epsilon,
+        delta=pooled.delta,
+        ways={},
+        how=_how(generator),
     )
     try:
         schedule = generator.schedule(design=next(iter(generator.designs)))
@@ -204,6 +213,15 @@ def _consortium(
         return replace(row, ways=_ways(one, pooled, sites, schedule, adds_sums=adds_sums))
     except UsageError as error:
         return replace(row, reason=str(error))
+
+
+def _how(generator: FederatedGenerator) -> str:
+    """How a run has secure sums, if some design of the generator shares its noise."""
+    first = next(iter(generator.designs))
+    for design in generator.designs:
+        if generator.shares_noise(design):
+            return "`--secure-sum t=1`" + ("" if design == first else f" with `--design {design}`")
+    return NOT_SHARED
 
 
 def _planned_sites(

@@ -131,6 +131,8 @@ class Request:
         within("--sites", self.federation.sites, SITES)
         within("--rounds", self.federation.rounds or 1, ROUNDS)
         within("--local-steps", self.federation.local_steps or 1, ROUNDS)
+        if self.federation.curious is not None:
+            check_curious(self.federation.curious, self.federation.sites, self.epsilons)
         if self.delta is not None and not 0 < self.delta < 1:
             raise UsageError(f"Expected delta in (0, 1), got {self.delta}.")
 
@@ -138,6 +140,29 @@ class Request:
     def lacks_real(self) -> bool:
         """Whether ``real`` is left out only because the data are private."""
         return self.bookends and self.private and UPPER not in self.generators
+
+
+def check_curious(curious: int, sites: int, epsilons: Sequence[float]) -> None:
+    """Refuse secure sums that cannot be.
+
+    Args:
+        curious: t, how many curious sites the noise is sized for.
+        sites: The number of sites.
+        epsilons: The targets.
+
+    Raises:
+        UsageError: Without sites, for another t, or for an infinite ε.
+    """
+    if sites < 2:
+        raise UsageError("--secure-sum adds up what several sites send; name them with --sites.")
+    if not 0 <= curious < sites:
+        raise UsageError(
+            f"Expected --secure-sum t=0 to t={sites - 1} of {sites} sites, got t={curious}."
+        )
+    if not all(math.isfinite(one) for one in epsilons):
+        raise UsageError(
+            "--secure-sum shares noise among the sites, so every --epsilon must be finite; got inf."
+        )
 
 
 def check(request: Request) -> None:

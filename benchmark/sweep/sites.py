@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.core.addresses import folder_name
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
-from benchmark.core.designs import federated
+from benchmark.core.designs import check_shares_noise, federated
 from benchmark.core.federation import FederatedGenerator, Schedule, worst
 from benchmark.core.generator import Generator
 from benchmark.core.protocol import spacing_of
@@ -47,6 +48,7 @@ class Federation:
         rounds: How many; by the settings if ``None``.
         local_steps: Private steps of a site in a round; by the settings if ``None``.
         baselines: Whether each site alone, and all patients pooled, are run too.
+        curious: t, how many curious sites secure sums are sized for; ``None`` for local noise.
     """
 
     sites: int = 1
@@ -55,6 +57,7 @@ class Federation:
     rounds: int | None = None
     local_steps: int | None = None
     baselines: bool = False
+    curious: int | None = None
 
     @property
     def asked(self) -> bool:
@@ -70,14 +73,17 @@ class Federation:
 
         Raises:
             UsageError: If sites cannot train it, or for an unknown design, or steps that the
-                design cannot take.
+                design cannot take, or secure sums that it cannot have.
         """
-        generator = federated(kind, self.design)(kind.Params(**settings))
+        trained = federated(kind, self.design)
+        generator = trained(kind.Params(**settings))
         design = self.design or next(iter(generator.designs))
         schedule = generator.schedule(
             design=design, rounds=self.rounds, local_steps=self.local_steps
         )
-        return AcrossSites(partition=self.partition, **asdict(schedule))
+        if self.curious is not None:
+            check_shares_noise(trained, design)
+        return AcrossSites(partition=self.partition, **asdict(schedule), curious=self.curious)
 
     def alone(self, site: str) -> OneSite:
         """Return the part of a cell's spec for one site alone."""
@@ -187,6 +193,7 @@ def job_of(spec: FitSpec) -> Job:
         "seed": spec.seed,
         "noise": spec.noise,
         "schedule": schedule_of(spec),
+        "curious": spec.curious,
     }
     return Job(run=spec.key, **said) if isinstance(spec, RunSpec) else Job.of(**said)
 
@@ -205,14 +212,42 @@ def site_plans(spec: RunSpec, inputs: Inputs, cache: Path) -> dict[str, Guarante
         cache: The cache folder, where plans are remembered.
 
     Returns:
-        The guarantees by site.
+        The guarantees by site. With secure sums all are that of the whole fit.
 
     Raises:
         UsageError: If a site cannot honour the budget.
     """
     mine = split(partition_of(spec), inputs)
     whole = sum(len(one.train) for one in mine.values())
+    if spec.curious is not None:
+        return dict.fromkeys(mine, plan_together(spec, whole, cache))
     return {name: plan_at_site(spec, len(one.train), whole, cache) for name, one in mine.items()}
+
+
+def plan_together(spec: FitSpec, patients: int, cache: Path) -> Guarantee:
+    """Plan a fit by secure sums, for the patients of all sites.
+
+    Args:
+        spec: The cell's, or the deployment's.
+        patients: The number of patients of all sites.
+        cache: The cache folder, where plans are remembered.
+
+    Raises:
+        UsageError: If the budget cannot be honoured.
+    """
+    job, made = job_of(spec), job_of(spec).made()
+    sharing = {"sites": spec.sites, "curious": spec.curious}
+    decides = {"schedule": asdict(job.schedule), "sharing": sharing}
+    settings = {**made.params.as_dict(), **decides}
+    plug_in = PlugIn(name=made.name, version=made.version, settings=settings)
+    public = job.public(patients)
+
+    def plan(asked: Budget) -> Guarantee:
+        if math.isinf(asked.epsilon):  # the plan cache compares public numbers with it
+            return made.plan_at_site(public, asked, job.schedule)
+        return replace(job, epsilon=asked.epsilon).shared_plan(patients, spec.sites).guarantee
+
+    return planned(plug_in, made, public, job.budget(), cache, plan)
 
 
 def plan_at_site(spec: FitSpec, patients: int, whole: int, cache: Path) -> Guarantee:
@@ -274,15 +309,19 @@ def posts(
         plans: Each site's guarantee.
         bench: The cell's folder and machine.
     """
-    from federation.sites import Post  # loads torch, which planning need not
+    from federation.secure_site import simulated, simulated_states  # all of these load torch
+    from federation.sites import Post
 
+    mine = split(partition_of(spec), inputs)
+    states = simulated_states(bench.machine.state, spec.key, [*mine])
+    agreed = simulated(states, spec.curious)
     return [
         Post(
             index=index,
             name=name,
-            patients=mine.train,
-            voxels=mine.patients,
-            data=mine.data,
+            patients=one.train,
+            voxels=one.patients,
+            data=one.data,
             private=inputs.private,
             folder=bench.folder / FOLDER / folder_name(name),
             cache=bench.machine.cache,
@@ -290,8 +329,9 @@ def posts(
             seeded_allowed=True,
             planned=plans[name],
             device=bench.machine.device,
+            agreed=agreed[index],
         )
-        for index, (name, mine) in enumerate(split(partition_of(spec), inputs).items())
+        for index, (name, one) in enumerate(mine.items())
     ]
 
 

@@ -33,7 +33,10 @@ ADDED_EXACTLY = (
     "Local noise, outsider and one site: where this is below the server's, replies must be added "
     "exactly. A run adds floating-point numbers, so claim no less than the server's ε there."
 )
-HOLDS = "A federated result's own ε holds against the server and the other sites."
+HOLDS = (
+    "A federated result's own ε holds against the server and the other sites; with secure sums, "
+    "against the server and any t other sites."
+)
 
 
 def noise_table(made: Sequence[Consortium], sizes: Sequence[int]) -> Table:

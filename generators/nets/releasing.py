@@ -68,6 +68,11 @@ class ReleasingGenerator(FederatedGenerator):
         """Plan one release in each round."""
         return self._planned(public, budget, schedule.steps)
 
+    @classmethod
+    def shares_noise(cls, design: str) -> bool:
+        """Tell whether a site's replies are noised sums: not those of a private choice."""
+        return design in cls.summing_designs
+
     def plan_in_shares(
         self, public: PublicNumbers, budget: Budget, schedule: Schedule, sharing: Sharing
     ) -> SharedPlan:

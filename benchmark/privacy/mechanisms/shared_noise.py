@@ -28,10 +28,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Never, TypeVar
+from typing import Never, Protocol, TypeVar, cast
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
+from benchmark.core.designs import check_shares_noise
 from benchmark.core.errors import UsageError
+from benchmark.core.federation import FederatedGenerator, Schedule
 from benchmark.core.mechanism import NoiseLaw, Words
 from benchmark.privacy.mechanisms.discrete import Exact
 from benchmark.privacy.mechanisms.poisson_gaussian import provable_epsilon, recomputed
@@ -188,6 +190,44 @@ class SharedPlan:
 
 
 Plan = TypeVar("Plan", bound=SharedPlan)
+
+
+class SharesNoise(Protocol):
+    """What a generator has beside ``core.federation`` if sites can share its noise."""
+
+    def plan_in_shares(
+        self, public: PublicNumbers, budget: Budget, schedule: Schedule, sharing: Sharing
+    ) -> SharedPlan:
+        """Plan a fit over all sites' patients, whose noise the sites share.
+
+        Args:
+            public: The numbers of all sites' patients together.
+            budget: The finite ε, δ and unit that are asked for.
+            schedule: The rounds and steps.
+            sharing: The numbers of sites and of curious ones.
+
+        Returns:
+            What every site charges, draws its noise by, and may claim.
+
+        Raises:
+            UsageError: If the budget cannot be honoured.
+        """
+
+
+def planned_in_shares(
+    generator: FederatedGenerator,
+    public: PublicNumbers,
+    budget: Budget,
+    schedule: Schedule,
+    sharing: Sharing,
+) -> SharedPlan:
+    """Plan a fit by secure sums; see ``SharesNoise``.
+
+    Raises:
+        UsageError: If sites cannot share the generator's noise, or the budget cannot be honoured.
+    """
+    check_shares_noise(type(generator), schedule.design)
+    return cast(SharesNoise, generator).plan_in_shares(public, budget, schedule, sharing)
 
 
 def plan_shared_releases(

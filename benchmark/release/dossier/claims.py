@@ -22,6 +22,7 @@ from benchmark.release.dossier.document import (
 from benchmark.release.dossier.phrases import Phrases, number, tidy
 from benchmark.release.statement import Statement
 from benchmark.results.explanation import MEANINGFUL, factor_text
+from benchmark.results.spec import parts_of
 
 BELIEFS = (0.01, 0.1, 0.5)
 """How sure an attacker is before the release, in the table and in the picture's words."""
@@ -124,8 +125,8 @@ def unit_name(unit: Unit, say: Phrases) -> str:
 
 def fitted(statement: Statement) -> int:
     """Count the fitted patients, over all sites."""
-    many = sum(one.guarantee.patients for one in statement.sites)
-    return many or statement.guarantee.patients
+    parts = parts_of(statement.spec, statement.guarantee, statement.guarantees)
+    return sum(one.patients for one in parts)
 
 
 def _section(name: str, say: Phrases, parts: tuple[Part, ...]) -> Section:

@@ -39,7 +39,7 @@ def ledger(statement: Statement, say: Phrases) -> Section:
     elif not statement.is_deployed:
         parts.append(Paragraph(say("ledger.nobody")))
     if statement.sites:
-        parts += [Paragraph(say("ledger.sites_words")), *_sites(statement.sites, say)]
+        parts += [Paragraph(_words_on_sites(statement, say)), *_sites(statement, say)]
     if statement.is_deployed:
         parts += [Paragraph(say("ledger.own_words")), *_own_ledgers(statement.sites, say)]
     return Section("ledger", number("ledger"), say("ledger.title"), tuple(parts))
@@ -93,7 +93,16 @@ def _charged(charged: LedgerRecord, say: Phrases) -> Iterator[Part]:
     yield Beside((total,), entries, 0.5)
 
 
-def _sites(sites: tuple[SiteRecord, ...], say: Phrases) -> Iterator[Part]:
+def _words_on_sites(statement: Statement, say: Phrases) -> str:
+    """Whose noise it was, and against whom the promise holds."""
+    curious = statement.spec.curious
+    if curious is None:
+        return say("ledger.sites_words")
+    return say("ledger.secure_words" if curious else "ledger.secure_words_none", curious=curious)
+
+
+def _sites(statement: Statement, say: Phrases) -> Iterator[Part]:
+    sites, secure = statement.sites, statement.spec.curious is not None
     rows = [
         (
             shortened(tidy(one.site)),
@@ -106,7 +115,8 @@ def _sites(sites: tuple[SiteRecord, ...], say: Phrases) -> Iterator[Part]:
     ]
     columns = ("site", "patients", "epsilon_patch", "epsilon_patient", "consent")
     head = tuple(say(f"ledger.{column}") for column in columns)
-    yield from _cut(say("ledger.sites_caption"), head, rows, (4, 2, 2, 2, 3), say)
+    caption = "ledger.secure_caption" if secure else "ledger.sites_caption"
+    yield from _cut(say(caption), head, rows, (4, 2, 2, 2, 3), say)
 
 
 def _own_ledgers(sites: tuple[SiteRecord, ...], say: Phrases) -> Iterator[Part]:

@@ -9,6 +9,7 @@ from typing import Any
 from benchmark.core.budget import epsilon_text
 from benchmark.core.files import plain
 from benchmark.metrics.scores import NAMES
+from benchmark.results.observers import adversary
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from benchmark.results.summary import SummaryRow, called
@@ -79,10 +80,13 @@ def comparisons(row: SummaryRow) -> dict[str, float]:
 
 
 def marks(spec: RunSpec) -> dict[str, str]:
-    """Return the data on which tuned settings were chosen, and whether that is accounted.
+    """Return what tuned settings were chosen on, whether that is accounted, and secure sums.
 
     Returns:
-        Tags by name; empty without tuned settings.
+        Tags by name; empty without tuned settings and secure sums.
     """
-    how = spec.tuned
-    return {} if how is None else {"selection": how.selection, "tuned_on": how.on}
+    how, curious = spec.tuned, spec.curious
+    tags: dict[str, str] = {} if how is None else {"selection": how.selection, "tuned_on": how.on}
+    if curious is not None:
+        tags |= {"secure_sum": f"t={curious}", "epsilon_holds_against": adversary(curious)}
+    return tags
