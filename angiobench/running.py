@@ -21,6 +21,7 @@ from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.results.matrix import Square
 from benchmark.results.store import Store
 from benchmark.results.tuned_settings import FOLDER, SHIPPED
+from benchmark.sweep.executors.cluster import cluster_of
 from benchmark.sweep.executors.executor import Events
 from benchmark.sweep.machine import Machine
 from benchmark.sweep.request import FIRST_SEEDS, Precision, Request
@@ -30,6 +31,9 @@ from benchmark.sweep.workspace import Listener, Workspace
 from benchmark.terminal.console import Console
 from benchmark.terminal.figures import HEAT_MAP, draw_matrix
 from leaderboard.entries import entry_of
+
+RAY = "ray"
+"""The backend of sites, and a kind of cluster."""
 
 AUTO: Literal["auto"] = "auto"
 DP_SEGMENTER = "dp-segmenter"
@@ -73,10 +77,15 @@ class Sweep:
             local noise.
         baselines: Whether each site alone, and all patients pooled, run too.
         backend: Where sites run: ``in-process`` or ``ray``.
-        ray: The address of the Ray cluster for ``backend="ray"``, or ``auto``; ``None`` for one
-            of the sweep's own.
+        ray: The address of a Ray cluster on whose nodes the cells run, or ``auto``; ``None`` for
+            this machine. With ``backend="ray"`` it is the cluster of the sites instead.
         site_timeout: How long a site may take for a round, in seconds.
-        jobs: Cells at a time; 0 for this very process, ``None`` for the number of cores.
+        slurm: Where SLURM runs the cells, as ``partition=NAME,time=MINUTES``; ``None`` for not.
+        cpus_per_cell: On a cluster: cores of a cell; ``None`` for one.
+        gpus_per_cell: On a cluster: GPUs of a cell; ``None`` for none.
+        ship_data: On a cluster: whether patients' files are copied into the store for the nodes.
+        jobs: Cells at a time; 0 for this very process, ``None`` for the number of cores, or for
+            what a cluster takes.
         cell_timeout: Seconds after which a cell's process is ended, and the cell has failed.
         cell_memory: GiB of memory beyond which it is.
         device: A torch device's name.
@@ -117,6 +126,10 @@ class Sweep:
     backend: str = "in-process"
     ray: str | None = None
     site_timeout: float = 600.0
+    slurm: str | None = None
+    cpus_per_cell: int | None = None
+    gpus_per_cell: float | None = None
+    ship_data: bool = False
     jobs: int | None = None
     cell_timeout: float | None = None
     cell_memory: float | None = None
@@ -146,7 +159,7 @@ class Sweep:
                 fid_weights=self.fid_weights,
                 device=self.device,
                 backend=self.backend,
-                ray=self.ray,
+                ray=self.ray if self.backend == RAY else None,
                 site_timeout_s=self.site_timeout,
                 cell_timeout_s=self.cell_timeout,
                 cell_memory_gib=self.cell_memory,
@@ -156,6 +169,14 @@ class Sweep:
             test_data=self.test_data,
             reading=self.reading,
             jobs=(os.cpu_count() or 1) if self.jobs is None else self.jobs,
+            cluster=cluster_of(
+                ray=None if self.backend == RAY else self.ray,
+                slurm=self.slurm,
+                jobs=self.jobs,
+                cpus_per_cell=self.cpus_per_cell,
+                gpus_per_cell=self.gpus_per_cell,
+                ships_data=self.ship_data,
+            ),
             tracking_uri=self.tracking_uri,
         )
 

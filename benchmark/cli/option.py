@@ -148,13 +148,15 @@ def jobs(what: str) -> Option:
     """Return the option ``--jobs``: the number of processes, or 0 for this one."""
     help = (
         f"{what} at a time, each in a process of its own; 0 runs them one by one in this process, "
-        "for a debugger.  [default: the number of cores]"
+        "for a debugger. On a cluster, the most at a time.  [default: the number of cores; on a "
+        "cluster what it takes]"
     )
+    return click.option("--jobs", type=click.IntRange(0), help=help)
 
-    def given(_: click.Context, __: click.Parameter, value: int | None) -> int:
-        return (os.cpu_count() or 1) if value is None else value
 
-    return click.option("--jobs", type=click.IntRange(0), callback=given, help=help)
+def cores() -> int:
+    """Return the number of this machine's cores."""
+    return os.cpu_count() or 1
 
 
 def debug() -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli import option
+from benchmark.cli import on_cluster, option
 from benchmark.cli.config import write
 from benchmark.cli.option import counts, names, seeds_or_auto
 
@@ -150,12 +150,6 @@ if TYPE_CHECKING:
     help="Where the sites of a simulation run.",
 )
 @click.option(
-    "--ray",
-    metavar="ADDRESS",
-    help="With --backend ray: join this cluster, as HOST:PORT, or `auto`.  [default: a cluster of "
-    "its own]",
-)
-@click.option(
     "--site-timeout",
     type=click.FloatRange(min=0, min_open=True),
     default=600.0,
@@ -165,6 +159,11 @@ if TYPE_CHECKING:
 )
 @option.jobs("Cells")
 @option.limits("cell")
+@on_cluster.options(
+    "cell",
+    "Run cells on the nodes of this Ray cluster, as HOST:PORT, or `auto`. With "
+    "--backend ray it is the cluster of the sites instead.",
+)
 @option.device
 @option.fid_weights("FID")
 @option.out("The folder for results.")

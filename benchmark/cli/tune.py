@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from benchmark.cli import option
+from benchmark.cli import on_cluster, option
 from benchmark.cli.option import names, settings_of
 from benchmark.core.bounds import TRIALS
 from benchmark.core.errors import UsageError
@@ -28,6 +28,11 @@ UNSAID = (
     "device",
     "cell_timeout",
     "cell_memory",
+    "ray",
+    "slurm",
+    "cpus_per_cell",
+    "gpus_per_cell",
+    "ship_data",
 )
 COHORT = "COHORT"
 
@@ -76,6 +81,9 @@ COHORT = "COHORT"
 @option.partition
 @option.jobs("Trials")
 @option.limits("trial")
+@on_cluster.options(
+    "trial", "Run trials on the nodes of this Ray cluster, as HOST:PORT, or `auto`."
+)
 @option.device
 @option.fid_weights("--objective fid")
 @click.option(
@@ -95,6 +103,11 @@ def tune(**options: Any) -> None:
     from benchmark.terminal.tuning import draw_studies, front_table, tuning_table
     from benchmark.tuning.run import run_studies
 
+    if options["slurm"] is not None and options["jobs"] is None:
+        raise UsageError(
+            "bench tune --slurm needs --jobs, the number of trials at a time, as later trials "
+            "learn from earlier ones."
+        )
     order, place = _order(options), _place(options)
     console = Console(debug=option.debug())
     with console:
@@ -190,6 +203,7 @@ def _place(options: Mapping[str, Any]) -> Workspace:
         ),
         data=options["data"],
         reading=option.reading_of(options),
-        jobs=options["jobs"],
+        jobs=option.cores() if options["jobs"] is None else options["jobs"],
+        cluster=on_cluster.asked(options),
         tracking_uri=options["tracking_uri"],
     )

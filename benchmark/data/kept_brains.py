@@ -88,6 +88,6 @@ def _opened(file: Path, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
 
 
 def _keep(file: Path, packed: bytes) -> None:
-    partial = file.with_suffix(f".{os.getpid()}")
+    partial = file.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
     partial.write_bytes(hashlib.sha256(packed).digest() + packed)
     partial.replace(file)

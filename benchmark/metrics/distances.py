@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -84,7 +85,7 @@ def _read(file: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
 
 def _write(file: Path, features: NDArray[np.float32]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary = file.with_name(f".{file.name}.{os.getpid()}-{secrets.token_hex(4)}")
     with temporary.open("wb") as out:
         np.save(out, features)
     temporary.replace(file)

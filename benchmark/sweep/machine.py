@@ -17,8 +17,8 @@ class Machine:
             usual places; afterwards it means that there are none.
         device: A torch device's name.
         backend: Where the sites of federated cells run: ``in-process`` or ``ray``.
-        ray: The address of the Ray cluster that such sites join, or ``auto``; ``None`` for one of
-            their own.
+        ray: With the backend ``ray``: the address of the Ray cluster that such sites join, or
+            ``auto``; ``None`` for one of their own.
         site_timeout_s: How long a site may take for an answer.
         cell_timeout_s: How long a cell's process may take; ``None`` for as long as it likes.
         cell_memory_gib: How much memory it may hold; ``None`` for as much as there is.
@@ -35,9 +35,11 @@ class Machine:
     cell_memory_gib: float | None = None
 
     def __post_init__(self) -> None:
-        """A plug-in that changes the directory moves no folder of ours."""
+        """A plug-in that changes the directory, or another node, moves no folder of ours."""
         for name in ("cache", "state"):
             object.__setattr__(self, name, getattr(self, name).absolute())
+        if self.fid_weights is not None:
+            object.__setattr__(self, "fid_weights", self.fid_weights.absolute())
 
 
 @dataclass(frozen=True, kw_only=True)

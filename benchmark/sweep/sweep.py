@@ -21,7 +21,8 @@ from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
 from benchmark.results.summary import SUMMARY, SummaryRow, choices, rows, write_summary
 from benchmark.sweep import remarks
-from benchmark.sweep.executors.run import run_tasks
+from benchmark.sweep.executors.executor import Executor
+from benchmark.sweep.executors.run import check_cluster, executor_for
 from benchmark.sweep.executors.task import check_device
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.judging.own_patients import withheld
@@ -98,10 +99,12 @@ def run_sweep(request: Request, workspace: Workspace, listener: Listener) -> Fin
     ready = sweep.prepared(specs)
     listener.starting()
     tracker = _tracker(specs, sweep.workspace, listener)
-    outcomes, notes = _run(ready, tracker, sweep), []
-    if request.precision:
-        outcomes, said = _with_more_seeds(outcomes, request.precision, tracker, sweep)
-        notes = [said]
+    place, notes = sweep.workspace, []
+    with executor_for(place.jobs, place.cluster, place.out, place.machine) as executor:
+        outcomes = _run(ready, tracker, sweep, executor)
+        if request.precision:
+            more = _with_more_seeds(outcomes, request.precision, tracker, sweep, executor)
+            outcomes, notes = more[0], [more[1]]
     return _finished(outcomes, notes, tracker, sweep)
 
 
@@ -147,7 +150,11 @@ def _remark(sweep: _Sweep, specs: Sequence[RunSpec]) -> None:
 
 
 def _with_more_seeds(
-    outcomes: list[Outcome], precision: Precision, tracker: Tracker, sweep: _Sweep
+    outcomes: list[Outcome],
+    precision: Precision,
+    tracker: Tracker,
+    sweep: _Sweep,
+    executor: Executor,
 ) -> tuple[list[Outcome], str]:
     """Adds rounds of seeds; how every cell ended, and whether the precision was reached."""
     seeds, first = sweep.request.seeds, sweep.request.first_seed
@@ -163,7 +170,7 @@ def _with_more_seeds(
             ready = sweep.prepared(sweep.cells(more))
         except OverCapError as error:
             return outcomes, f"{said} No seeds are added: {error}"
-        seeds, outcomes = more, _run(ready, tracker, sweep)
+        seeds, outcomes = more, _run(ready, tracker, sweep, executor)
 
 
 def _finished(
@@ -198,10 +205,15 @@ def _check(workspace: Workspace) -> None:
     check_writable(workspace.out)
     check_places(workspace.machine.cache, workspace.machine.state)
     ledger_in(workspace.machine.state).cap()  # one that cannot be used stops everything
-    check_device(workspace.machine.device)
     machine = workspace.machine
+    if workspace.cluster is None:
+        check_device(machine.device)
+    else:
+        check_cluster(workspace.cluster)
     if machine.ray is not None:
-        _check_cluster(machine.backend, machine.ray)
+        from federation.backend import cluster_at
+
+        cluster_at(machine.ray)
     if not workspace.jobs and (machine.cell_timeout_s or machine.cell_memory_gib):
         raise UsageError(
             "--cell-timeout and --cell-memory end a cell's own process, and with --jobs 0 cells "
@@ -209,15 +221,7 @@ def _check(workspace: Workspace) -> None:
         )
 
 
-def _check_cluster(backend: str, address: str) -> None:
-    from federation.backend import RAY, cluster_at
-
-    if backend != RAY:
-        raise UsageError(f"--ray needs --backend {RAY}, got {backend!r}; leave one of them out.")
-    cluster_at(address)
-
-
-def _run(ready: Prepared, tracker: Tracker, sweep: _Sweep) -> list[Outcome]:
+def _run(ready: Prepared, tracker: Tracker, sweep: _Sweep, executor: Executor) -> list[Outcome]:
     """Runs the tasks, and shows MLflow every cell, also those kept from before."""
     store, listener = Store(sweep.workspace.out), sweep.listener
     running = {task.spec.key for task in ready.tasks}
@@ -232,7 +236,7 @@ def _run(ready: Prepared, tracker: Tracker, sweep: _Sweep) -> list[Outcome]:
     for outcome in ready.unplanned:
         listener.events.ended(outcome)
     events = replace(listener.events, ended=ended)
-    ran = run_tasks(ready.tasks, jobs=sweep.workspace.jobs, events=events)
+    ran = executor.run(ready.tasks, events)
     by_key = {o.spec.key: o for o in [*ready.unplanned, *ran]}
     return [by_key.get(spec.key, Outcome(spec, "kept")) for spec in ready.specs]
 

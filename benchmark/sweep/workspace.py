@@ -12,6 +12,7 @@ from benchmark.data.phantom.cohorts import FIRST
 from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.results.matrix import Square
 from benchmark.results.spec import RunSpec
+from benchmark.sweep.executors.cluster import Cluster
 from benchmark.sweep.executors.executor import Events
 from benchmark.sweep.machine import Machine
 
@@ -27,7 +28,9 @@ class Workspace:
         phantoms: The name of the embedded cohort that is used without a folder.
         test_data: Folders of further test sets.
         reading: How all folders are read.
-        jobs: Cells at a time, each in a process of its own; 0 for this process.
+        jobs: Cells at a time, each in a process of its own; 0 for this process. With a cluster, it
+            is how many patients are read at a time before the cells start.
+        cluster: The cluster on whose nodes the cells run; ``None`` for this machine.
         tracking_uri: MLflow's store; ``None`` for the one in ``out``, ``none`` for none.
     """
 
@@ -38,6 +41,7 @@ class Workspace:
     test_data: Sequence[Path] = ()
     reading: Reading = AS_FOUND
     jobs: int = 1
+    cluster: Cluster | None = None
     tracking_uri: str | None = None
 
     def __post_init__(self) -> None:

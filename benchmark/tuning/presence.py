@@ -25,7 +25,7 @@ def entering(root: Path) -> Iterator[bool]:
     root.mkdir(parents=True, exist_ok=True)
     with (root / DOOR).open("w") as door:
         fcntl.flock(door, fcntl.LOCK_EX)
-        room = (root / ROOM).open("w")
+        room = (root / ROOM).open("w+")  # a file server shares a lock on what can be read
         try:
             fcntl.flock(room, fcntl.LOCK_EX | fcntl.LOCK_NB)
             alone = True

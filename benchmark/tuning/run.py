@@ -31,6 +31,7 @@ from benchmark.results.tuned_settings import (
     file_of,
 )
 from benchmark.sweep import remarks
+from benchmark.sweep.executors.run import check_cluster
 from benchmark.sweep.executors.task import check_device
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.request import Request, check, is_bookend
@@ -132,7 +133,10 @@ def run_studies(order: Order, workspace: Workspace, listener: Listener) -> Searc
     for folder in (workspace.out, workspace.machine.cache, workspace.machine.state):
         check_writable(folder)
     ledger_in(workspace.machine.state).cap()  # one that cannot be used stops everything
-    check_device(workspace.machine.device)
+    if workspace.cluster is None:
+        check_device(workspace.machine.device)
+    else:
+        check_cluster(workspace.cluster)
     if order.storage is not None:
         storage_at(order.storage)
     inputs = gather(
@@ -244,6 +248,7 @@ def _answered(
         storage=order.storage or sqlite_url(workspace.out / DATABASE),
         is_shared=order.storage is not None,
         jobs=workspace.jobs,
+        cluster=workspace.cluster,
         progress=listener.events.progress,
         ended=ended,
         news=listener.news,

@@ -31,6 +31,7 @@ from benchmark.results.tuned_settings import (
     Found,
     Provenance,
 )
+from benchmark.sweep.executors.cluster import Cluster
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.machine import Machine
 from benchmark.sweep.plan_cells import cells
@@ -163,6 +164,7 @@ class Lab:
         storage: The URL of Optuna's store.
         is_shared: Whether workers elsewhere may use that store.
         jobs: Trials at a time, each in a process of its own; 0 for this very process.
+        cluster: The cluster on whose nodes trials run; ``None`` for this machine.
         progress: Hears of every stage of a trial's cell.
         ended: Hears of every cell that ended, and of its trial's number.
         news: Hears of every trial that is over.
@@ -174,6 +176,7 @@ class Lab:
     storage: str
     is_shared: bool = False
     jobs: int = 1
+    cluster: Cluster | None = None
     progress: Callable[[RunSpec, str, int, int], None]
     ended: Callable[[Outcome, int], None]
     news: Callable[[str], None]

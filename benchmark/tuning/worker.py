@@ -17,7 +17,7 @@ from benchmark.results.outcome import Outcome
 from benchmark.results.result import Result
 from benchmark.results.store import Store
 from benchmark.sweep.executors.executor import Events
-from benchmark.sweep.executors.run import run_tasks
+from benchmark.sweep.executors.run import executor_for
 from benchmark.sweep.executors.task import Task
 from benchmark.sweep.payment import spendings_of
 from benchmark.sweep.plan_cells import guarantee_of
@@ -47,10 +47,13 @@ def search(study_spec: StudySpec, lab: Lab) -> optuna.Study:
         UsageError: If as many trials failed as were asked for.
     """
     trials = Trials(study_spec, lab)
-    with trials.beating():
+    with (
+        trials.beating(),
+        executor_for(lab.jobs, lab.cluster, lab.root, lab.machine) as executor,
+    ):
         while not trials.enough():
             events = Events(progress=lab.progress, ended=trials.ended)
-            run_tasks(trials.tasks(), jobs=lab.jobs, events=events)
+            executor.run(trials.tasks(), events)
             if trials.stopped is not None:
                 raise trials.stopped
             if not trials.enough():

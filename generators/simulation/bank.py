@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -135,6 +136,6 @@ def _opened(file: Path, recipe: Recipe) -> Judges | None:
 
 def _keep(file: Path, packed: bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(f".{os.getpid()}")
+    partial = file.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
     partial.write_bytes(hashlib.sha256(packed).digest() + packed)
     partial.replace(file)

@@ -29,6 +29,7 @@ from benchmark.sweep.machine import Bench, Machine
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BELOW = 1 << 30
 REPLIES = "sites/*/reply.safetensors"
+CPU = "cpu"
 
 
 class Busy(Enum):
@@ -152,6 +153,8 @@ def _run(task: Task, folder: Path, listener: Listener) -> Result:
     from benchmark.sweep.run_cell import run_cell
 
     bench = Bench(folder=folder, machine=task.machine)
+    if task.machine.device != CPU:
+        check_device(task.machine.device)  # a node may have none
     with one_thread():
         return run_cell(task.spec, task.guarantee, task.inputs, bench, listener)
 
