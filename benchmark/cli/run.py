@@ -15,6 +15,7 @@ from benchmark.cli.option import counts, names, seeds_or_auto
 
 if TYPE_CHECKING:
     from angiobench.running import Sweep
+    from benchmark.terminal.console import Console
 
 
 @click.command()
@@ -168,16 +169,43 @@ if TYPE_CHECKING:
 @option.fid_weights("FID")
 @option.out("The folder for results.")
 @option.tracking_uri
-def run(**options: Any) -> int:
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Fit, write and charge nothing; print how many cells there are, their hours and memory, "
+    "the ε that each group of patients would be charged, and the difference in Dice that shows.",
+)
+def run(dry_run: bool, **options: Any) -> int:
     """Run a sweep: fit, sample, segment and score. It reports Dice and FID at each ε."""
     from benchmark.terminal.console import Console
 
+    if dry_run:
+        return _dry(sweep_of(options), Console(debug=option.debug()))
     sweep, console = sweep_of(options), Console(debug=option.debug())
     remember = partial(write, click.get_current_context(), sweep.out)
     with console:
         finished = sweep.run(replace(console.listener(), starting=remember))
     console.report(finished, sweep.out)
     return 1 if any(outcome.state in ("failed", "busy") for outcome in finished.outcomes) else 0
+
+
+def _dry(sweep: Sweep, console: Console) -> int:
+    """Prints what the sweep would take and cost; 2 if the ledger would refuse it."""
+    from benchmark.core.errors import UsageError
+    from benchmark.terminal.forecast import charges_table, hours_table, sentences
+
+    listener = console.listener()
+    with console:
+        found = sweep.forecast(listener)
+    console.show(hours_table(found))
+    console.show(charges_table(found))
+    for sentence in sentences(found):
+        listener.news(sentence)
+    for outcome in found.unplanned:
+        listener.warning(f"{outcome.spec.generator.name}: {outcome.error.strip().splitlines()[-1]}")
+    if found.refusal:
+        raise UsageError(found.refusal)
+    return 1 if found.unplanned else 0
 
 
 def sweep_of(options: Mapping[str, Any]) -> Sweep:
