@@ -36,6 +36,7 @@ FINITE_EPSILON = 5.0
 
 Law = Callable[[type[Segmenter]], None]
 ODD_SHAPE = (37, 50, 3)
+PART_START, PART_SIDE = 9, 21
 
 
 def patches() -> Patches:
@@ -96,6 +97,25 @@ def marks_volumes_of_any_shape(kind: type[Segmenter]) -> None:
     volume = np.full(ODD_SHAPE, -0.6, np.float32)
     mask = fitted(kind).predict(volume, (0.5, 0.5, 0.7))
     hold(mask.shape == ODD_SHAPE and mask.dtype == bool, "a boolean mask of the volume's shape")
+
+
+def marks_a_part_like_the_whole_if_it_has_a_reach(kind: type[Segmenter]) -> None:
+    """Check that the marks of a part of each slice depend on what its ``reach`` says, alone."""
+    segmenter = fitted(kind)
+    reach = segmenter.reach
+    if reach is None:
+        return
+    start = -(-PART_START // reach.multiple) * reach.multiple
+    side = start + 2 * reach.pixels + PART_SIDE
+    shape = (side + PART_SIDE, side + PART_SIDE, 3)
+    volume = np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
+    whole = segmenter.margin(volume, (0.5, 0.5, 0.7))
+    part = segmenter.margin(volume[start:side, start:side, 1:], (0.5, 0.5, 0.7))
+    inside = np.s_[reach.pixels : -reach.pixels]
+    hold(
+        np.array_equal(whole[start:side, start:side, 1:][inside, inside], part[inside, inside]),
+        "within its reach, a part of a volume is marked as in the whole",
+    )
 
 
 def repeats_bit_for_bit(kind: type[Segmenter]) -> None:
@@ -265,6 +285,7 @@ LAWS: dict[str, Law] = {
     for law in (
         describes_itself,
         marks_volumes_of_any_shape,
+        marks_a_part_like_the_whole_if_it_has_a_reach,
         repeats_bit_for_bit,
         predicts_only_when_fitted,
         rests_on_its_constants_if_it_is_free,

@@ -24,14 +24,14 @@ from benchmark.core.errors import UsageError
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.core.segmenter import PrivateSegmenter, TrainContext
+from benchmark.core.segmenter import PrivateSegmenter, Reach, TrainContext
 from benchmark.core.settings import Settings
 from benchmark.privacy.dpsgd.engines import DEFAULT_ENGINE, ENGINES
 from benchmark.privacy.dpsgd.step import grid_of
 from benchmark.privacy.mechanisms.poisson_gaussian import plan_poisson_gaussian
 from benchmark.privacy.randomness import SeededNoise
 from segmenters.nets.private import SegmenterTraining, SmallUnet, TrainingSettings
-from segmenters.nets.slices import SlicePredictor
+from segmenters.nets.slices import LEAST_WIDTH, SlicePredictor
 
 COVERS = "fit of the segmenter"
 NO_DELTA = 0.5
@@ -101,6 +101,14 @@ class DpSegmenter(SlicePredictor, PrivateSegmenter):
     def multiple(self) -> int:
         """2^(levels - 1), because the slice is halved ``levels`` - 1 times."""
         return int(2 ** (self.params.levels - 1))
+
+    @property
+    def reach(self) -> Reach | None:
+        """At least that of its 3x3 convolutions and of the halvings between."""
+        p = self.params
+        if p.width < LEAST_WIDTH:
+            return None
+        return Reach(pixels=4 * 2**p.levels, multiple=self.multiple)
 
     def plan(self, public: PublicNumbers, budget: Budget) -> Guarantee:
         """Calibrate the noise for a budget, and recompute from it what is spent, for both units.

@@ -12,8 +12,9 @@ from typing import ClassVar
 
 from torch import nn
 
+from benchmark.core.segmenter import Reach
 from benchmark.core.settings import Settings
-from segmenters.nets.slices import SliceParams, SliceSegmenter
+from segmenters.nets.slices import LEAST_WIDTH, SliceParams, SliceSegmenter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,14 @@ class Unet(SliceSegmenter):
         ),
     }
     smoke: ClassVar[Settings] = UnetParams(width=2, levels=3, batch=8, iterations=3)
+
+    @property
+    def reach(self) -> Reach | None:
+        """That of two 3x3 convolutions a level, down and up, and of the halvings between."""
+        p = self.params
+        if p.width < LEAST_WIDTH:
+            return None
+        return Reach(pixels=3 * 2**p.levels - 4, multiple=self.multiple)
 
     def network(self) -> nn.Module:
         """Return MONAI's DynUNet without normalisation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,18 @@ class TrainContext:
     seed: int
     progress: Progress = silent
     device: str = "cpu"
+
+
+class Reach(NamedTuple):
+    """How far away, in its axial slice, a pixel can still change a mark.
+
+    Attributes:
+        pixels: No pixel farther away does, along either side of the slice.
+        multiple: A part of a slice is marked alike only if it begins at multiples of this.
+    """
+
+    pixels: int
+    multiple: int = 1
 
 
 class Segmenter(ABC):
@@ -86,6 +98,15 @@ class Segmenter(ABC):
         Raises:
             NotFittedError: Before ``fit``.
         """
+
+    @property
+    def reach(self) -> Reach | None:
+        """The reach of a segmenter that marks every axial slice by itself; else ``None``.
+
+        With a reach, only the brain and its surroundings are shown. A volume marked in parts is
+        marked as a whole: ``bench check`` compares the two.
+        """
+        return None
 
     def margin(
         self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]

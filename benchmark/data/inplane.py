@@ -6,11 +6,29 @@ them covers is averaged (with a triangle two pixels wide), so that nothing is le
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.protocol import NATIVE
 from benchmark.data.cohort import PatientVolume
+
+SLICES_AT_ONCE = 8
+
+
+class Shown(NamedTuple):
+    """A scaled image on other pixels.
+
+    Attributes:
+        image: ``(X, Y, Z)`` float32 in [-1, 1]; -1 outside the brain.
+        brain: ``(X, Y, Z)`` bool: the pixels that are mostly brain.
+        spacing_mm: A voxel's sides.
+    """
+
+    image: NDArray[np.float32]
+    brain: NDArray[np.bool_]
+    spacing_mm: tuple[float, float, float]
 
 
 def at_spacing(volume: PatientVolume, spacing_mm: float) -> PatientVolume:
@@ -26,26 +44,57 @@ def at_spacing(volume: PatientVolume, spacing_mm: float) -> PatientVolume:
     """
     if spacing_mm == NATIVE:
         return volume
-    sides = [n * mm for n, mm in zip(volume.image.shape, volume.spacing_mm, strict=True)][:2]
-    shape = max(1, round(sides[0] / spacing_mm)), max(1, round(sides[1] / spacing_mm))
-    brain = _most(volume.brain, shape)
-    image = np.clip(resized(volume.image, shape), -1, 1)
-    image[~brain] = -1
-    spacing = (sides[0] / shape[0], sides[1] / shape[1], volume.spacing_mm[2])
-    vessels = _most(volume.vessels, shape)
-    return volume._replace(image=image, vessels=vessels, brain=brain, spacing_mm=spacing)
+    shown = image_at_spacing(volume.image, volume.brain, volume.spacing_mm, spacing_mm)
+    vessels = _most(volume.vessels, shown.image.shape[:2])
+    return volume._replace(**shown._asdict(), vessels=vessels)
 
 
-def resized(field: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resample a field ``(X, Y, Z)`` to ``shape`` pixels in each slice, over the same width."""
+def image_at_spacing(
+    image: NDArray[np.float32],
+    brain: NDArray[np.bool_],
+    sides_mm: tuple[float, float, float],
+    spacing_mm: float,
+) -> Shown:
+    """Resample an image as ``at_spacing`` does, without its vessels.
+
+    Args:
+        image: ``(X, Y, Z)`` in [-1, 1].
+        brain: ``(X, Y, Z)``.
+        sides_mm: A voxel's sides.
+        spacing_mm: A pixel's side; not ``NATIVE``.
+    """
+    widths = [n * mm for n, mm in zip(image.shape, sides_mm, strict=True)][:2]
+    shape = max(1, round(widths[0] / spacing_mm)), max(1, round(widths[1] / spacing_mm))
+    inside = _most(brain, shape)
+    shown = resized(image, shape)
+    np.clip(shown, -1, 1, out=shown)
+    shown[~inside] = -1
+    return Shown(shown, inside, (widths[0] / shape[0], widths[1] / shape[1], sides_mm[2]))
+
+
+def resized(field: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Resample a field ``(X, Y, Z)`` to ``shape`` pixels in each slice, over the same width.
+
+    A few slices at a time are turned, so that memory does not grow with a volume's height.
+    """
+    found = np.empty((field.shape[2], *shape), np.float32)
+    for first in range(0, len(found), SLICES_AT_ONCE):
+        some = slice(first, first + SLICES_AT_ONCE)
+        found[some] = _resized(
+            np.ascontiguousarray(field.transpose(2, 0, 1)[some], np.float32), shape
+        )
+    return found.transpose(1, 2, 0)
+
+
+def _resized(slices: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """The same of ``(n, X, Y)``."""
     import torch
 
-    slices = torch.from_numpy(np.ascontiguousarray(field.transpose(2, 0, 1)))
     found = torch.nn.functional.interpolate(
-        slices[None], size=shape, mode="bilinear", antialias=True
+        torch.from_numpy(slices)[None], size=shape, mode="bilinear", antialias=True
     )
-    return np.asarray(found[0].numpy().transpose(1, 2, 0))
+    return np.asarray(found[0].numpy())
 
 
 def _most(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    return resized(mask.astype(np.float32), shape) > 0.5
+    return resized(mask, shape) > 0.5

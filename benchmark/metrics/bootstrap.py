@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 2000
+DRAWS_AT_ONCE = 1 << 15
+"""How many patients are drawn at once, so that memory does not grow with their number."""
 
 
 class Interval(NamedTuple):
@@ -41,9 +43,14 @@ def interval(values: Sequence[float], *, seed: int = 0, level: float = 0.95) -> 
     if not len(values):
         raise ValueError("A mean over no patients does not exist.")
     array = np.asarray(values, np.float64)
-    drawn = np.random.default_rng(seed).integers(0, len(array), (RESAMPLES, len(array)))
-    means = array[drawn].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    rng, at_once = np.random.default_rng(seed), max(1, DRAWS_AT_ONCE // len(array))
+    means = [
+        array[rng.integers(0, len(array), (min(at_once, RESAMPLES - done), len(array)))].mean(
+            axis=1
+        )
+        for done in range(0, RESAMPLES, at_once)
+    ]
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(array.mean()), float(low), float(high))
 
 

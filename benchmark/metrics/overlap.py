@@ -57,9 +57,24 @@ def recall(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> float
     return hits / vessel if vessel else 1.0
 
 
-def _counts(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> tuple[int, int, int]:
-    """|P ∩ T|, |P| and |T|."""
+def as_mask(voxels: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Return which voxels are nonzero; a mask of truth values as it is."""
+    return np.asarray(voxels, np.bool_)
+
+
+def check_shapes(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> None:
+    """Check that two masks have one shape.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
     if prediction.shape != truth.shape:
         raise ValueError(f"Expected masks of one shape, got {prediction.shape} and {truth.shape}.")
-    marked, vessel = prediction != 0, truth != 0
-    return int((marked & vessel).sum()), int(marked.sum()), int(vessel.sum())
+
+
+def _counts(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> tuple[int, int, int]:
+    """|P ∩ T|, |P| and |T|."""
+    check_shapes(prediction, truth)
+    marked, vessel = as_mask(prediction), as_mask(truth)
+    count = np.count_nonzero
+    return int(count(marked & vessel)), int(count(marked)), int(count(vessel))

@@ -15,7 +15,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.metrics.overlap import dice, precision, recall
+from benchmark.metrics.nearest import around, cropped
+from benchmark.metrics.overlap import check_shapes, dice, precision, recall
 from benchmark.metrics.surface import balanced_average_hausdorff, hausdorff95
 from benchmark.metrics.vessels import ByRadius, centre_line, cldice, dice_by_radius
 
@@ -139,6 +140,8 @@ CALIBRES = {calibre: f"dice_{calibre}" for calibre in ByRadius._fields}
 def score(prediction: Mask, truth: Mask, spacing_mm: tuple[float, float, float]) -> Scores:
     """Score a prediction against the truth by every metric.
 
+    Only the box around both masks is processed: no metric depends on what lies outside it.
+
     Args:
         prediction: ``(X, Y, Z)``.
         truth: ``(X, Y, Z)``.
@@ -150,5 +153,9 @@ def score(prediction: Mask, truth: Mask, spacing_mm: tuple[float, float, float])
     Raises:
         ValueError: If the shapes differ.
     """
+    check_shapes(prediction, truth)
+    if prediction.any() and truth.any():  # else distances need to know how long the volume is
+        box = around(prediction, truth)
+        prediction, truth = cropped(prediction, box), cropped(truth, box)
     case = Prediction(prediction, truth, spacing_mm)
     return {metric.name: metric.of(case) for metric in METRICS}

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 
 from benchmark.metrics.nearest import around, nearest
 
@@ -81,27 +80,27 @@ def dice_by_radius(
     if not truth.any():
         return ByRadius(None, None, None)
     line = centre_line(truth) if truth_line is None else truth_line
-    calibre = _calibres(truth, line, spacing_mm)
-    false = prediction & ~truth
+    of_vessel = _calibres(truth, line, spacing_mm)
+    calibre = np.zeros(truth.shape, np.uint8)
+    calibre[truth] = of_vessel
+    found, false = prediction[truth], prediction & ~truth
     of_false = calibre[tuple(nearest(false, truth, spacing_mm).voxel.T)]
-    scores: list[float | None] = []
-    for kind in range(1, len(RADII_MM) + 2):
-        mine = calibre == kind
-        hits, missed = int(prediction[mine].sum()), int((~prediction[mine]).sum())
-        wrong = missed + int((of_false == kind).sum())
-        scores.append(2 * hits / (2 * hits + wrong) if hits + missed else None)
-    return ByRadius(*scores)
+    each = [np.bincount(of, minlength=4) for of in (of_vessel, of_vessel[found], of_false)]
+    return ByRadius(*(_dice(*map(int, counts)) for counts in [*zip(*each, strict=True)][1:]))
 
 
-def _calibres(truth: Mask, line: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.uint8]:
-    """1, 2 or 3 (thin, medium, thick) where there is a vessel, ``(X, Y, Z)``."""
+def _dice(vessel: int, hits: int, false: int) -> float | None:
+    """Dice of vessel voxels with the hits among them and false ones; ``None`` without a vessel."""
+    return 2 * hits / (2 * hits + vessel - hits + false) if vessel else None
+
+
+def _calibres(truth: Mask, line: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.int64]:
+    """1, 2 or 3 (thin, medium, thick) for every vessel voxel, in the order of ``np.argwhere``."""
     depth = np.zeros(truth.shape)
     depth[line] = _depth(truth, line, spacing_mm)
     owner = nearest(truth, line, spacing_mm).voxel
     radius = depth[tuple(owner.T)] - min(spacing_mm) / 2
-    calibre = np.zeros(truth.shape, np.uint8)
-    calibre[truth] = 1 + np.digitize(radius, RADII_MM)
-    return calibre
+    return np.asarray(1 + np.digitize(radius, RADII_MM), np.int64)
 
 
 def _depth(truth: Mask, line: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:
@@ -112,5 +111,15 @@ def _depth(truth: Mask, line: Mask, spacing_mm: tuple[float, float, float]) -> N
     """
     window = around(truth)
     inside = np.pad(truth[window], 1)
-    rim = binary_dilation(inside) & ~inside
+    rim = _beside(inside) & ~inside
     return nearest(np.pad(line[window], 1), rim, spacing_mm).distance_mm
+
+
+def _beside(mask: Mask) -> Mask:
+    """The voxels with a marked one across one of their faces."""
+    beside = np.zeros_like(mask)
+    for axis in range(mask.ndim):
+        ours, found = np.moveaxis(mask, axis, 0), np.moveaxis(beside, axis, 0)
+        found[1:] |= ours[:-1]
+        found[:-1] |= ours[1:]
+    return beside

@@ -6,6 +6,7 @@ A plug-in gives the network. Training, threshold and prediction are the same for
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -22,9 +23,19 @@ from benchmark.core.segmenter import Segmenter, TrainContext
 from benchmark.core.settings import Later, Settings
 from segmenters.nets.training import AUGMENTATIONS, LOSSES, Batches, best_threshold, weights_of
 
-SLICES_AT_ONCE = 8
+PIXELS_AT_ONCE = 1 << 16
+"""Pixels that a network is shown at once: what it computes then stays in a core's cache."""
+
+SMALL_IMAGES = 16
+"""From so many images at once on torch takes other kernels, with other last bits. So smaller images
+are shown twice as many at once."""
+
 LEAST_GAIN = 0.05
 """The least Dice above that of marking everything. A network with less has learnt nothing."""
+
+LEAST_WIDTH = 8
+"""Channels from which on a convolution has the same last bits whatever a slice's size. With fewer,
+torch takes other kernels, and a part of a slice may differ from the whole by their rounding."""
 
 MOST_ODDS = 4.0
 """Log odds beyond which the margin is not larger."""
@@ -78,8 +89,10 @@ class SlicePredictor(Segmenter):
         self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     ) -> NDArray[np.bool_]:
         """Mark vessels in every axial slice."""
-        marked = self._probabilities_in(volume) > self.threshold
-        return np.asarray(marked)
+        marks = np.empty(_slices_first(volume).shape, np.bool_)
+        for some, p in self._probabilities_in(volume):
+            marks[some] = p > self.threshold
+        return marks.transpose(1, 2, 0)
 
     def margin(
         self, volume: NDArray[np.float32], spacing_mm: tuple[float, float, float]
@@ -88,26 +101,43 @@ class SlicePredictor(Segmenter):
 
         The difference is divided by ``MOST_ODDS`` and cut off to [-1, 1].
         """
-        p = np.clip(self._probabilities_in(volume), 1e-6, 1 - 1e-6)
-        above = np.log(p / (1 - p)) - np.log(self.threshold / (1 - self.threshold))
-        return np.asarray(np.clip(above / MOST_ODDS, -1, 1), np.float32)
+        margins = np.empty(_slices_first(volume).shape, np.float32)
+        for some, found in self._probabilities_in(volume):
+            p = np.clip(found, 1e-6, 1 - 1e-6)
+            above = np.log(p / (1 - p)) - np.log(self.threshold / (1 - self.threshold))
+            margins[some] = np.clip(above / MOST_ODDS, -1, 1)
+        return margins.transpose(1, 2, 0)
 
-    def _probabilities_in(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _probabilities_in(
+        self, volume: NDArray[np.float32]
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Some axial slices at a time, ``(n, X, Y)``: memory does not grow with their number."""
         if self._net is None:
             raise NotFittedError(f"{self.name} must be fitted before it can predict.")
-        pads = [(0, -length % self.multiple) for length in volume.shape[:2]]
-        padded = np.pad(volume, [*pads, (0, 0)], constant_values=-1.0)
-        slices = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)[:, None]))
-        found = self._probabilities(self._net, slices)[:, 0].numpy()
-        return np.asarray(found.transpose(1, 2, 0)[: volume.shape[0], : volume.shape[1]])
+        slices = _slices_first(volume)
+        height, width = slices.shape[1:]
+        sides = height + -height % self.multiple, width + -width % self.multiple
+        at_once = _images_at_once(sides[0] * sides[1])
+        for first in range(0, len(slices), at_once):
+            some = slice(first, min(first + at_once, len(slices)))
+            padded = torch.full((some.stop - first, 1, *sides), -1.0)
+            padded[:, 0, :height, :width] = torch.from_numpy(slices[some])
+            yield some, self._probabilities(self._net, padded)[:, 0, :height, :width].numpy()
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _probabilities(self, net: nn.Module, images: Tensor) -> Tensor:
-        at_once = max(SLICES_AT_ONCE, SLICES_AT_ONCE * 128**2 // images[0].numel())
-        chunks = [
-            net(chunk.to(self._device)).sigmoid().cpu() for chunk in torch.split(images, at_once)
-        ]
-        return torch.cat(chunks)
+        chunks = torch.split(images, _images_at_once(images[0].numel()))
+        return torch.cat([net(chunk.to(self._device)).sigmoid().cpu() for chunk in chunks])
+
+
+def _slices_first(volume: NDArray[np.float32]) -> NDArray[np.float32]:
+    return volume.transpose(2, 0, 1)
+
+
+def _images_at_once(pixels: int) -> int:
+    """How many images of so many pixels a network is shown at once."""
+    many = 2 * PIXELS_AT_ONCE // pixels
+    return many if many >= SMALL_IMAGES else max(1, PIXELS_AT_ONCE // pixels)
 
 
 class SliceSegmenter(SlicePredictor):

@@ -15,7 +15,7 @@ from benchmark.data.inplane import at_spacing, resized
 from benchmark.data.layouts import read_cohort
 from benchmark.data.patching import cached, extract
 from benchmark.metrics.scores import score
-from benchmark.sweep.judging.testing import marked
+from benchmark.sweep.judging.marking import marked
 
 
 def volume(spacing_mm: float, radius_mm: float = 3.0) -> PatientVolume:

@@ -78,6 +78,14 @@ def test_the_interval_is_scipys_percentile_bootstrap() -> None:
     assert (ours.low, ours.high) == pytest.approx(theirs, abs=0.01)
 
 
+@pytest.mark.parametrize("patients", [1, 2, 7, 20, 333, 1000])
+def test_an_interval_drawn_in_parts_is_that_drawn_at_once(patients: int) -> None:
+    values = np.random.default_rng(1).beta(5, 2, patients)
+    drawn = np.random.default_rng(0).integers(0, patients, (2000, patients))
+    expected = np.quantile(values[drawn].mean(axis=1), [(1 - 0.95) / 2, (1 + 0.95) / 2])
+    assert list(interval(values)[1:]) == [*expected]
+
+
 def test_one_patient_has_an_interval_of_no_width_and_none_has_none() -> None:
     assert interval([0.7]) == (0.7, 0.7, 0.7)
     with pytest.raises(ValueError, match="no patients"):

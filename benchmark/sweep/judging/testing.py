@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmark.core.directory import kept_directory
 from benchmark.core.patches import Patches
-from benchmark.core.protocol import NATIVE
 from benchmark.core.registry import segmenters
 from benchmark.core.segmenter import Segmenter, TrainContext
-from benchmark.data.cohort import Patient, PatientVolume
-from benchmark.data.inplane import at_spacing, resized
+from benchmark.data.cohort import Patient
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import NAMES, score
 from benchmark.results.scored import PatientScores, TestSet
 from benchmark.results.spec import PlugIn
+from benchmark.sweep.judging.marking import marked
 
 Listener = Callable[[str, int, int], None]
 """A callback with a stage, what is done of it and how much there is."""
@@ -49,7 +44,7 @@ def tested(
     *,
     spacing_mm: float,
 ) -> TestSet:
-    """Score a segmenter on every patient of a test set.
+    """Score a segmenter on every patient of a test set, one patient in memory at a time.
 
     Args:
         segmenter: A fitted one.
@@ -64,42 +59,19 @@ def tested(
     """
     rows: list[PatientScores] = []
     for done, patient in enumerate(patients, 1):
-        volume = patient.read()
-        found = marked(segmenter, volume, spacing_mm)
-        scores = score(found, volume.vessels, volume.spacing_mm)
-        rows.append(
-            PatientScores.model_validate(
-                {
-                    "patient": patient.id,
-                    "site": patient.site,
-                    **scores,
-                    "empty": not bool(np.any(found)),
-                }
-            )
-        )
+        rows.append(_scores_of(segmenter, patient, spacing_mm))
         listener(f"scoring {name}", done, len(patients))
     means = {name: _mean(rows, name) for name in NAMES}
     return TestSet(name=name, n=len(rows), **means, patients=tuple(rows))
 
 
-def marked(segmenter: Segmenter, volume: PatientVolume, spacing_mm: float) -> NDArray[np.bool_]:
-    """Mark the vessels in a patient's brain, on the volume's own voxels.
-
-    Args:
-        segmenter: A fitted one.
-        volume: The patient's volume.
-        spacing_mm: A pixel's side of what the segmenter is shown; ``NATIVE`` for the volume's own.
-
-    Returns:
-        bool ``(X, Y, Z)``.
-    """
-    if spacing_mm == NATIVE:
-        with kept_directory():
-            return segmenter.predict(volume.image, volume.spacing_mm) & volume.brain
-    shown = at_spacing(volume, spacing_mm)
-    with kept_directory():
-        margin = segmenter.margin(shown.image, shown.spacing_mm)
-    return (resized(margin, volume.image.shape[:2]) > 0) & volume.brain
+def _scores_of(segmenter: Segmenter, patient: Patient, spacing_mm: float) -> PatientScores:
+    """One patient's scores. The volumes are released before the next patient's are read."""
+    volume = patient.read()
+    found = marked(segmenter, volume, spacing_mm)
+    scores = score(found, volume.vessels, volume.spacing_mm)
+    said = {"patient": patient.id, "site": patient.site, **scores, "empty": not bool(found.any())}
+    return PatientScores.model_validate(said)
 
 
 def _mean(rows: Sequence[PatientScores], name: str) -> Any:
