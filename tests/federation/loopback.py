@@ -1,7 +1,7 @@
 """A consortium on this machine: a SuperLink and SuperNodes, each a process, over the loopback.
 
-As a program (``make federation-demo``): three hospitals of phantoms, two rounds, a check, and
-nothing left running.
+As a program (``make federation-demo``): three hospitals of phantoms, two rounds of local noise, a
+fit by secure sums, a check of both, and nothing left running.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ class Loopback:
         self._environment = environment(folder)
         self._port = _free_port()
         self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._agreed: int | None = None
 
     def __enter__(self) -> Loopback:
         try:
@@ -155,9 +156,28 @@ class Loopback:
             "cache": str(self.folder / name / "cache"),
         }
         texts = " ".join(f'{key}="{value}"' for key, value in config.items())
-        texts += f" partition-id={index} {ALLOWED}"
+        texts += f" partition-id={index} {ALLOWED}{self._trust(name)}"
         where = ["--superlink", f"127.0.0.1:{self._port}", "--port", str(_free_port())]
         self._start(name, "flower-supernode", *secure, *where, "--node-config", texts)
+
+    def agree(self, curious: int) -> None:
+        """Exchanges fingerprints, as people would, and restarts every site for secure sums."""
+        self._agreed = curious
+        for index, name in enumerate(self.hospitals):
+            self.stop(name)
+            self.start_supernode(index, name)
+
+    def fingerprint(self, name: str) -> str:
+        """What the site's own command prints."""
+        state = str(self.folder / name / "state")
+        said = self._call("bench", "fingerprint", "--state", state).stdout
+        return said.splitlines()[0].replace(" ", "")
+
+    def _trust(self, name: str) -> str:
+        if self._agreed is None:
+            return ""
+        others = ",".join(self.fingerprint(one) for one in self.hospitals if one != name)
+        return f' secure-sum={self._agreed} trusted="{others}"'
 
     def stop(self, name: str) -> None:
         """Ends what was started under that name, and whatever it started."""
@@ -278,25 +298,34 @@ def main() -> int:
     tls = parser.parse_args().tls
     folder = Path(tempfile.mkdtemp(prefix="angiobench-federation-"))
     try:
-        cohorts = hospitals(folder)
-        start = time.monotonic()
-        with Loopback(folder, cohorts, tls=tls) as consortium:
-            done = consortium.run(rounds=2, local_steps=20, patches_per_patient=200)
-            found = consortium.results()
-        print(done.stdout[-2000:], done.stderr[-2000:])
-        if not found:
-            print("The run left no result; the logs:")
-            print(*(file.read_text()[-3000:] for file in folder.glob("*.log")), sep="\n")
-            return 1
-        for site in found[0]["sites"]:
-            guarantee = site["guarantee"]
-            spent = epsilon_text(guarantee["epsilon"])
-            print(f"{site['site']}: ε = {spent}, {site['patients']} patients")
-        generator = sorted(folder.glob("out/*/generator/weights.safetensors"))
-        print(f"Two rounds in {time.monotonic() - start:.0f} s; the generator: {generator[0].name}")
-        return 0 if len(found[0]["sites"]) == 3 and len(found[0]["rounds"]) == 2 else 1
+        with Loopback(folder, hospitals(folder), tls=tls) as consortium:
+            if not _shown(consortium, rounds=2, local_steps=20, patches_per_patient=200):
+                return 1
+            consortium.agree(1)
+            secure = {"generator": "dp-merf", "unit": "patient", "epsilon": "2", "secure_sum": 1}
+            return 0 if _shown(consortium, **secure, patches_per_patient=200) else 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _shown(consortium: Loopback, rounds: int = 1, **told: Any) -> bool:
+    """Runs, prints what each site paid, and says whether all took part in every round."""
+    start, before = time.monotonic(), {one["run"] for one in consortium.results()}
+    done = consortium.run(**{**told, **({"rounds": rounds} if rounds > 1 else {})})
+    found = [one for one in consortium.results() if one["run"] not in before]
+    print(done.stdout[-2000:], done.stderr[-2000:])
+    if not found:
+        print("The run left no result; the logs:")
+        print(*(file.read_text()[-3000:] for file in consortium.folder.glob("*.log")), sep="\n")
+        return False
+    for site in found[0]["sites"]:
+        spent = epsilon_text(site["guarantee"]["epsilon"])
+        print(f"{site['site']}: ε = {spent}, {site['patients']} patients")
+    print(f"It holds against {found[0]['holds_against']}.")
+    run = consortium.folder / "out" / found[0]["run"]
+    (generator,) = run.glob("generator/weights.safetensors")
+    print(f"{rounds} round(s) in {time.monotonic() - start:.0f} s; the generator: {generator.name}")
+    return len(found[0]["sites"]) == 3 and len(found[0]["rounds"]) == rounds
 
 
 if __name__ == "__main__":

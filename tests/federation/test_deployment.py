@@ -19,6 +19,7 @@ from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.privacy.ledger.ledger import Ledger
 from federation.backend import simulate
 from federation.deployment import post_of
+from federation.secure_identity import identity_in
 from federation.server_app import job_of
 from federation.strategy import Rules
 
@@ -62,6 +63,10 @@ def consortium(cohorts: dict[str, Path], tmp_path: Path) -> Iterator[Loopback]:
 
 def simulated(cohorts: dict[str, Path], folder: Path, **config: Any) -> bytes:
     """The weights that the same run ends with in one process."""
+    known = {
+        name: identity_in(folder / name / "state").fingerprint
+        for name in (cohorts if "secure_sum" in config else ())
+    }
     posts = [
         post_of(
             SimpleNamespace(
@@ -73,6 +78,7 @@ def simulated(cohorts: dict[str, Path], folder: Path, **config: Any) -> bytes:
                     "cache": str(folder / name / "cache"),
                     "phantom": True,
                     "seeded-noise": True,
+                    **agreed(name, known, config),
                 }
             ),
             "0123456789ab",
@@ -85,6 +91,14 @@ def simulated(cohorts: dict[str, Path], folder: Path, **config: Any) -> bytes:
     generator.close(state, job.patch_size)
     generator.save(folder)
     return (folder / "weights.safetensors").read_bytes()
+
+
+def agreed(name: str, known: dict[str, str], config: dict[str, Any]) -> dict[str, Any]:
+    """What a site's own configuration says of secure sums."""
+    if not known:
+        return {}
+    others = [one for other, one in known.items() if other != name]
+    return {"secure-sum": config["secure_sum"], "trusted": ",".join(others)}
 
 
 def weights(consortium: Loopback) -> bytes:
@@ -106,6 +120,47 @@ def test_over_tls_the_model_is_that_of_the_simulation_bit_for_bit(
         state = running.folder / site / "state"
         (entry,) = Ledger(state / LEDGER, machine_secret(state)).entries()
         assert entry.said["run"] == running.results()[0]["run"]
+
+
+SECURE = {
+    **{name: value for name, value in SMALL.items() if name not in ("settings", "local_steps")},
+    **{"generator": "dp-merf", "unit": "patient", "epsilon": "2", "secure_sum": 1},
+}
+
+
+@pytest.mark.slow
+def test_over_tls_secure_sums_end_in_the_model_of_the_simulation_bit_for_bit(
+    cohorts: dict[str, Path], tmp_path: Path
+) -> None:
+    with Loopback(tmp_path / "consortium", cohorts, tls=True) as running:
+        refused = running.run(**SECURE)
+        assert refused.returncode == 1, "no site has agreed yet"
+        assert "refuses the run by its own rules" in refused.stderr
+        running.agree(1)
+        done = running.run(**SECURE)
+        assert running.results(), done.stdout + done.stderr + running.log("superlink")
+        assert weights(running) == simulated(cohorts, tmp_path, **SECURE)
+        (found,) = running.results()
+        assert found["holds_against"] == "the server and any 1 other site together"
+    for site in "ab":
+        state = running.folder / site / "state"
+        (entry,) = Ledger(state / LEDGER, machine_secret(state)).entries()
+        assert entry.said["guarantee"]["patients"] == 3
+        assert (state / "secure-sums.key").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.slow
+def test_flowers_own_simulation_has_secure_sums_too(
+    module_cohort: Path, cohorts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANGIOBENCH_STATE", str(tmp_path / "state"))
+    allowed = {"phantom": True, "seeded_noise": True}
+    done = run_in_flowers_simulation(tmp_path, module_cohort, 2, **SECURE, **allowed)
+    found = list((tmp_path / "out").glob("*/generator/weights.safetensors"))
+    assert found, done.stdout + done.stderr
+    alone = tmp_path / "one process"
+    alone.mkdir()
+    assert found[0].read_bytes() == simulated(cohorts, alone, **SECURE)
 
 
 @pytest.mark.slow

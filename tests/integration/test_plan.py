@@ -95,6 +95,7 @@ def test_a_plan_across_sites_says_the_noise_and_who_could_see_what(tmp_path: Pat
     said = " ".join(done.stdout.split())
     assert "3 sites of 14, 14, 13 patients." in said
     assert "Recommended at ε = 2: dp-simulator with secure sums sized for one curious site" in said
+    assert "workable), which is `--secure-sum t=1`; with local noise it is 0.12" in said
     assert not list(tmp_path.iterdir())
 
 

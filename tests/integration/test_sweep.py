@@ -30,7 +30,7 @@ COLUMNS = (
     "dice,dice_low,dice_high,fraction_of_real,fid,fid_dims,fid_n,offline_distance,"
     "seconds,status,run_key,hd95_mm,bavd_mm,cldice,precision,recall,dice_thin,dice_medium,dice_thick,kid,"
     "trained_at,epsilon_sites,selection,noise,lost_steps,control,patients,"
-    "free,over_free,gain,mask_distance,seeds,dice_mean,dice_mean_low,dice_mean_high,seed_sd,patient_sd"
+    "free,over_free,gain,mask_distance,seeds,dice_mean,dice_mean_low,dice_mean_high,seed_sd,patient_sd,curious"
 )
 
 

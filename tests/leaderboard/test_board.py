@@ -329,6 +329,8 @@ def test_numbers_that_do_not_add_up_are_shown_and_ranked_against_nothing(cache: 
         {"generators": ("dp-segmenter",), "settings": {"dp-segmenter": {"clip_norm": "0.5"}}},
         {"federation": Federation(sites=3, rounds=5)},
         {"federation": Federation(sites=3, design="mixture")},
+        {"generators": ("dp-merf",), "federation": Federation(sites=3, curious=1)},
+        {"generators": ("dp-merf",), "federation": Federation(sites=3, curious=0)},
     ],
 )
 def test_the_command_of_a_row_computes_the_same_cell(asked: dict, cache: Path) -> None:

@@ -13,7 +13,7 @@ from benchmark.core.federation import worst
 from benchmark.core.files import plain
 from benchmark.core.registry import generators
 from benchmark.results.result import Result
-from benchmark.results.spec import RunSpec
+from benchmark.results.spec import AcrossSites, RunSpec
 from benchmark.sweep.sites import Federation, plan_at_site
 from leaderboard.published import Published, Verdict
 from leaderboard.sharing import published
@@ -161,6 +161,50 @@ def test_no_site_has_more_phantoms_than_its_partition_gives_it(
         found = faults(more, cache, tmp_path)
         assert f"N at site-1 is {sizes[0]}, and there are 8 phantoms" in found
         assert "the guarantee at site-1 is not the one that its settings give" in found
+
+
+@pytest.fixture(scope="module")
+def summed(cache: Path) -> Published:
+    how = replace(SPLIT, curious=1)
+    asked = {**PATIENT, "generators": ("dp-merf",), "federation": how}
+    return published(entry(spec(**asked), cache))
+
+
+def across_sites(one: Published) -> AcrossSites:
+    assert isinstance(one.spec.federation, AcrossSites)
+    return one.spec.federation
+
+
+def test_with_secure_sums_the_number_at_every_site_is_that_of_all(
+    summed: Published, cache: Path
+) -> None:
+    assert [g.patients for g in claimed(summed).values()] == [16, 16, 16]
+    assert verified(summed, INPUTS, cache) == Verdict([], [])
+
+
+def test_no_site_of_a_secure_sum_has_a_number_or_a_guarantee_of_its_own(
+    summed: Published, cache: Path, tmp_path: Path
+) -> None:
+    own = plan_at_site(
+        replace(summed.spec, federation=replace(across_sites(summed), curious=None)), 8, 16, cache
+    )
+    found = faults(with_sites(summed, {**claimed(summed), "site-1": own}), cache, tmp_path)
+    assert "N at site-1 is 8, and there are 16 phantoms" in found
+    assert "its sites have secure sums, and not one guarantee of the whole fit" in found
+    more = {site: replace(said, patients=32) for site, said in claimed(summed).items()}
+    found = faults(with_sites(summed, more), cache, tmp_path)
+    assert "N is 32, and there are 16 phantoms" in found
+    assert "the guarantee is not the one that its settings give" in found
+
+
+def test_another_t_or_none_needs_other_noise(
+    summed: Published, cache: Path, tmp_path: Path
+) -> None:
+    """The distance of shares from the accounted law follows from t, and so does N from sums."""
+    for curious in (None, 2):
+        made = replace(summed.spec, federation=replace(across_sites(summed), curious=curious))
+        found = faults(forged(summed, made), cache, tmp_path)
+        assert bool(found) is (curious is None), found
 
 
 def missing(sites: dict[str, Guarantee]) -> Any:

@@ -123,6 +123,11 @@ def test_the_recommendation_follows_from_the_ratios(good: Consortium, start: str
     assert said.startswith(f"Recommended at ε = 2: {start}")
 
 
+def test_of_a_generator_that_shares_no_noise_secure_sums_are_only_planned() -> None:
+    (said,) = recommendations([ways_of("good", (0.12, DOUBTFUL), (0.08, WORKABLE))])
+    assert "which is planned only, as no design of it shares its noise" in said
+
+
 def test_nothing_is_recommended_where_all_is_hopeless_or_unknown() -> None:
     (said,) = recommendations([BAD])
     assert said.startswith("No generator is recommended at ε = 2")

@@ -9,9 +9,11 @@ from cells import SPEC
 from scored import result_of
 
 from benchmark.core.budget import Budget, PublicNumbers
+from benchmark.core.federation import Schedule
 from benchmark.core.registry import generators
-from benchmark.privacy.accounting.coalitions import local_view
+from benchmark.privacy.accounting.coalitions import local_view, secure_view
 from benchmark.privacy.mechanisms.release import plan_releases
+from benchmark.privacy.mechanisms.shared_noise import SharedPlan, Sharing
 from benchmark.results.explanation import explain
 from benchmark.results.observers import observed_in
 from benchmark.results.result import Result, SiteResult
@@ -72,6 +74,61 @@ def test_a_plug_in_that_names_no_designs_gets_no_smaller_number(
         found = observed_in(result())
         assert found is not None
         assert found.seen.outsider == SITE.epsilon
+
+
+def secure_result(curious: int) -> Result:
+    """A result of secure sums, whose sites all have the guarantee of the whole fit."""
+    public = replace(PUBLIC, patients=42)
+    schedule = Schedule(design="summed-statistics", rounds=1, local_steps=1)
+    budget = Budget(epsilon=2.0, delta=1e-5, unit="patient")
+    kind = generators.get("dp-simulator")
+    sharing = Sharing(sites=3, curious=curious)
+    plan = kind(kind.Params()).plan_in_shares(public, budget, schedule, sharing)
+    one = result()
+    how = AcrossSites(partition="site", **vars(schedule), curious=curious)
+    held = tuple(one_site.but(guarantee=plan.guarantee) for one_site in one.sites)
+    return one.but(
+        spec=replace(one.spec, federation=how, sites=3), guarantee=plan.guarantee, sites=held
+    )
+
+
+@pytest.mark.parametrize("curious", [0, 1, 2])
+def test_of_secure_sums_the_result_s_own_epsilon_is_that_of_its_declared_adversary(
+    curious: int,
+) -> None:
+    made = secure_result(curious)
+    found = observed_in(made)
+    assert found is not None
+    assert found.way == f"secure sums, t = {curious}"
+    assert found.seen == secure_view(made.guarantee, 3, curious)
+    plan = SharedPlan(sharing=Sharing(sites=3, curious=curious), guarantee=made.guarantee)
+    against = [plan.against(c).epsilon for c in range(3)]
+    told = [found.seen.server, found.seen.server_and_site, found.seen.all_others]
+    assert told == pytest.approx(against, rel=1e-3)
+    assert told[curious] == made.guarantee.epsilon <= 2
+    assert found.seen.outsider == found.seen.server
+
+
+def test_the_words_on_secure_sums_name_the_adversary_and_count_everybody_once() -> None:
+    said = explain(secure_result(1))
+    assert "was fitted on 42 phantoms" in said
+    assert "The sites used secure sums, t = 1" in said
+    assert (
+        "ε = 1.999 for a patient holds for the patients of every site, against the server and any "
+        "1 other site together"
+    ) in said
+    assert "The result's own ε holds against the server and any 1 other site together." in said
+    assert "server + all other sites: ε = 2.952" in said
+    assert "claim no less" not in said
+    assert "against the server, as long as no other site is curious." in explain(secure_result(0))
+
+
+def test_of_secure_sums_with_numbers_of_no_mechanism_nothing_is_claimed() -> None:
+    made = secure_result(1)
+    odd = tuple(one.but(guarantee=replace(one.guarantee, accountant="mine")) for one in made.sites)
+    found = observed_in(made.but(sites=odd))
+    assert found is not None
+    assert {*vars(found.seen).values()} == {math.inf}
 
 
 def test_of_an_unknown_generator_no_less_than_the_target_is_said() -> None:

@@ -15,7 +15,7 @@ from benchmark.core.errors import DataError
 from benchmark.core.files import write_json, write_text
 from benchmark.results.disclosure import synthetic_may_leave, without_patients
 from benchmark.results.result import Result
-from benchmark.results.spec import PlugIn, canonical
+from benchmark.results.spec import AcrossSites, PlugIn, canonical, spec_from
 from benchmark.results.store import ERROR, RESULT, Store, read_result, write_result
 from benchmark.sweep.tracking.logged import metrics
 from leaderboard.entries import entries_of
@@ -46,6 +46,19 @@ def test_two_and_two_point_zero_are_one_value() -> None:
 )
 def test_whatever_decides_a_result_changes_its_key(change: dict) -> None:
     assert replace(SPEC, **change).key != SPEC.key
+
+
+def test_secure_sums_are_in_the_key_and_local_noise_is_as_it_was() -> None:
+    how = AcrossSites(partition="site", design="averaged-critics", rounds=3, local_steps=2)
+    made = replace(SPEC, sites=3, federation=how)
+    before = {"partition": "site", "design": "averaged-critics", "rounds": 3, "local_steps": 2}
+    assert made.as_dict()["federation"] == before
+    assert spec_from({**made.as_dict(), "federation": before}).key == made.key
+    keys = {replace(made, federation=replace(how, curious=t)).key for t in (None, 0, 1)}
+    assert len(keys) == 3
+    secure = replace(made, federation=replace(how, curious=0))
+    assert secure.as_dict()["federation"] == {**before, "curious": 0}
+    assert spec_from(secure.as_dict()) == secure
 
 
 def test_the_canonical_form_is_valid_json_also_for_infinity() -> None:
