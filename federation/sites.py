@@ -36,6 +36,7 @@ from benchmark.core.seeds import stream
 from benchmark.data.cohort import Patient
 from benchmark.data.patching import cached
 from benchmark.privacy.accounting.units import check_delta
+from benchmark.privacy.arithmetic import exact_arithmetic
 from benchmark.privacy.checkpoint import Checkpoint, State, Tally
 from benchmark.privacy.ledger.ledger import Ledger, Spending, ledger_in
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
@@ -119,6 +120,7 @@ class Site:
         self._job_digest = hashlib.sha256(job.text().encode()).hexdigest()
         self._entry: int | None = None
 
+    @exact_arithmetic()
     def compute(
         self, number: int, state: Arrays, *, before_release: Callable[[], None] = lambda: None
     ) -> Arrays:

@@ -20,6 +20,7 @@ from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
 from benchmark.results.summary import SUMMARY, SummaryRow, choices, rows, write_summary
 from benchmark.sweep import remarks
+from benchmark.sweep.arithmetic import resolved
 from benchmark.sweep.executors.run import run_tasks
 from benchmark.sweep.executors.task import check_device
 from benchmark.sweep.inputs import Inputs, gather
@@ -91,6 +92,9 @@ def run_sweep(request: Request, workspace: Workspace, listener: Listener) -> Fin
     request = replace(request, private=workspace.data is not None)
     check(request)
     _check(workspace)
+    request, told = resolved(request, workspace.machine.device)
+    for sentence in told:
+        listener.news(sentence)
     sweep = _gathered(request, workspace, listener)
     specs = sweep.cells(request.seeds)
     _remark(sweep, specs)

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.core.mechanism import Grid, Noise
+from benchmark.privacy.arithmetic import exact_arithmetic
 from benchmark.privacy.dpsgd.batch import Batch
 from benchmark.privacy.dpsgd.engines import (
     DEFAULT_ENGINE,
@@ -91,8 +92,9 @@ class Step:
     noise_multiplier: float
     engine: str = DEFAULT_ENGINE
 
+    @exact_arithmetic()
     def gradient(self, critic: nn.Module, batch: Batch, noise: Noise) -> Tensor:
-        """Compute the gradient of one batch.
+        """Compute the gradient of one batch, in exact arithmetic whatever is in force outside.
 
         Args:
             critic: The network; its scores are ``(n,)``.

@@ -149,10 +149,11 @@ def check_device(name: str) -> None:
 
 
 def _run(task: Task, folder: Path, listener: Listener) -> Result:
+    from benchmark.privacy.arithmetic import exact_arithmetic
     from benchmark.sweep.run_cell import run_cell
 
     bench = Bench(folder=folder, machine=task.machine)
-    with one_thread():
+    with one_thread(), exact_arithmetic():
         return run_cell(task.spec, task.guarantee, task.inputs, bench, listener)
 
 
