@@ -89,6 +89,7 @@ class Sweep:
         cell_timeout: Seconds after which a cell's process is ended, and the cell has failed.
         cell_memory: GiB of memory beyond which it is.
         device: A torch device's name.
+        arithmetic: ``exact``, or ``fast`` for segmenters in bf16 where the machine has it.
         fid_weights: The Inception weights; ``None`` to look in the caches.
         out: The folder of results.
         tracking_uri: MLflow's store; ``None`` for the one in ``out``, ``none`` for none.
@@ -134,6 +135,7 @@ class Sweep:
     cell_timeout: float | None = None
     cell_memory: float | None = None
     device: str = "cpu"
+    arithmetic: str = "exact"
     fid_weights: Path | None = None
     out: Path = Path("runs")
     tracking_uri: str | None = None
@@ -214,6 +216,7 @@ class Sweep:
             bookends=self.bookends,
             own_patients=tuple(self.own_patients),
             canaries=self.canaries,
+            arithmetic=self.arithmetic,
             noise=self.noise or usual,
             federation=self._federation(),
             tuned=(self.out / FOLDER, SHIPPED) if self.tuned else (),

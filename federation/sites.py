@@ -38,6 +38,7 @@ from benchmark.core.seeds import stream
 from benchmark.data.cohort import Patient
 from benchmark.data.patching import cached
 from benchmark.privacy.accounting.units import check_delta
+from benchmark.privacy.arithmetic import exact_arithmetic
 from benchmark.privacy.checkpoint import Checkpoint, State, Tally
 from benchmark.privacy.ledger.chain import Entry
 from benchmark.privacy.ledger.ledger import Ledger, Spending, ledger_in
@@ -133,6 +134,7 @@ class Site:
         site = self._generator
         return self.post.planned or site.plan_at_site(public, job.budget(), job.schedule)
 
+    @exact_arithmetic()
     def compute(
         self,
         number: int,

@@ -98,7 +98,7 @@ def title_of(table: Table) -> str:
     data = _patients(table)
     data += f" less {max(spec.own.patients)} own patients" if spec.own else ""
     return (
-        f"one {spec.unit} protected, δ = {delta_text(spec.delta)}, {data}, {spec.segmenter.name}, "
+        f"one {spec.unit} protected, δ = {delta_text(spec.delta)}, {data}, {spec.segmenter.title}, "
         f"{protocol['samples']} patches of {protocol['patch_size']}², "
         f"protocol {edition_of(protocol)}"
     )

@@ -166,6 +166,14 @@ if TYPE_CHECKING:
     "--backend ray it is the cluster of the sites instead.",
 )
 @option.device
+@click.option(
+    "--arithmetic",
+    type=click.Choice(["exact", "fast"]),
+    default="exact",
+    show_default=True,
+    help="`fast`: segmenters that learn from synthetic patches compute in bf16, where the machine "
+    "has it. Their results have keys of their own. Nothing private is ever computed so.",
+)
 @option.fid_weights("FID")
 @option.out("The folder for results.")
 @option.tracking_uri

@@ -75,7 +75,7 @@ def _done(result: Result, guarantee: Guarantee) -> Iterator[str]:
     yield (
         f"The generator {spec.generator.name} was fitted on {many} {whose}, up "
         f"to {guarantee.patches_per_patient} patches of each. It then drew synthetic patches, and "
-        f"the segmenter {spec.segmenter.name} learnt from those alone."
+        f"the segmenter {spec.segmenter.title} learnt from those alone."
     )
 
 

@@ -106,7 +106,7 @@ def _order(
 
 def _line(spec: RunSpec) -> tuple[str, str, float, str]:
     trained = TOGETHER if spec.is_federated else spec.alone_at or POOLED
-    return spec.generator.name, spec.segmenter.name, spec.epsilon, trained
+    return spec.generator.name, spec.segmenter.title, spec.epsilon, trained
 
 
 def _dice_of(result: Result, patients: Sequence[str]) -> list[float]:

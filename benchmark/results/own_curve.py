@@ -108,7 +108,7 @@ def _points(spec: RunSpec, said: Judgement) -> Iterator[OwnPoint]:
     for test in said.tests:
         yield OwnPoint(
             generator=ALONE if said.alone else name,
-            segmenter=spec.segmenter.name,
+            segmenter=spec.segmenter.title,
             epsilon=None if said.alone else spec.epsilon,
             seed=spec.seed,
             own_patients=said.patients,

@@ -38,6 +38,7 @@ SCHEMA = 3
 """Raised whenever the meaning of a cell changes while no plug-in's version does."""
 
 KEY_LENGTH = 12
+EXACT = "exact"
 
 MAIN_TEST, VALIDATION = "test", "val"
 """The names of the main test set, and of the patients by whom a free row is chosen."""
@@ -56,6 +57,12 @@ class PlugIn:
     name: PlugInName
     version: Count
     settings: Values
+
+    @property
+    def title(self) -> str:
+        """The name, with the arithmetic if it is not exact, such as ``unet (bf16)``."""
+        arithmetic = self.settings.get("arithmetic", EXACT)
+        return self.name if arithmetic == EXACT else f"{self.name} ({arithmetic})"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -246,7 +246,7 @@ def _row(outcome: Outcome, test_set: str, result: Result | None, share: float | 
     spec = outcome.spec
     return SummaryRow(
         generator=spec.generator.name,
-        segmenter=spec.segmenter.name,
+        segmenter=spec.segmenter.title,
         epsilon=spec.epsilon,
         unit=spec.unit,
         delta=spec.delta,

@@ -94,6 +94,7 @@ class Request:
             above 0 and once, rising; empty for none.
         precision: The precision up to which seeds are added; ``None`` to add none.
         canaries: How many made-up units are planted in every private fit; 0 for none.
+        arithmetic: ``exact``, or ``fast`` for segmenters in bf16 where the machine has it.
     """
 
     generators: Sequence[str]
@@ -114,6 +115,7 @@ class Request:
     own_patients: Sequence[int] = ()
     precision: Precision | None = None
     canaries: int = 0
+    arithmetic: str = "exact"
 
     def __post_init__(self) -> None:
         within("--canaries", self.canaries, CANARIES)

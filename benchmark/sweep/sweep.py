@@ -23,6 +23,7 @@ from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
 from benchmark.results.summary import SUMMARY, SummaryRow, choices, rows, write_summary
 from benchmark.sweep import remarks
+from benchmark.sweep.arithmetic import resolved
 from benchmark.sweep.executors.executor import Executor
 from benchmark.sweep.executors.run import check_cluster, executor_for
 from benchmark.sweep.executors.task import check_device
@@ -151,6 +152,9 @@ def _begun(request: Request, workspace: Workspace, listener: Listener) -> _Sweep
     request = replace(request, private=workspace.data is not None)
     check(request)
     _check(workspace)
+    request, told = resolved(request, workspace.machine.device)
+    for sentence in told:
+        listener.news(sentence)
     return _gathered(request, workspace, listener)
 
 

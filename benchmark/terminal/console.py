@@ -239,7 +239,7 @@ def _strips(specs: Sequence[RunSpec], store: Store) -> list[tuple[str, Path]]:
 
 def label(spec: RunSpec) -> str:
     """Name a cell in a few words: generator, ε, segmenter and seed."""
-    segmenter = "" if spec.is_direct else f", {spec.segmenter.name}"
+    segmenter = "" if spec.is_direct else f", {spec.segmenter.title}"
     return f"{called(spec)}, {_epsilon(spec.epsilon)}{segmenter}, seed {spec.seed}"
 
 

@@ -135,6 +135,8 @@ def _caption(rows: Sequence[SummaryRow]) -> str:
         words.append(f"An ε above {MEANINGFUL:g} is no meaningful guarantee.")
     if any(costs_more(row.epsilon_patch, row.epsilon_patient) for row in rows):
         words.append(A_PATCH_ABOVE)
+    if fast := sorted({row.segmenter for row in rows if row.segmenter.endswith(")")}):
+        words.append(f"Not in exact arithmetic: {', '.join(fast)}.")
     if any(row.selection == NOT_ACCOUNTED for row in rows):
         words.append(f"Tuned on patients; selection: {NOT_ACCOUNTED}.")
     if any(row.free is not None for row in rows):

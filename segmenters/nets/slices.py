@@ -21,6 +21,7 @@ from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import Segmenter, TrainContext
 from benchmark.core.settings import Later, Settings
+from benchmark.privacy.arithmetic import BF16, EXACT, arithmetic
 from segmenters.nets.training import AUGMENTATIONS, LOSSES, Batches, best_threshold, weights_of
 
 PIXELS_AT_ONCE = 1 << 16
@@ -49,7 +50,7 @@ class SliceParams(Settings):
     threshold weights patches. ``batch_share`` is the share of a batch that has a vessel in the
     middle. With 0 for either, patches are taken as they come. ``attempts`` is how often the
     training is repeated before a network that learnt nothing is called a failure; with 0 this is
-    not checked.
+    not checked. ``arithmetic`` is that of the network's steps and predictions.
     """
 
     width: Annotated[int, IntDistribution(2, 64)] = 12
@@ -65,6 +66,7 @@ class SliceParams(Settings):
     brain_share: Annotated[float, FloatDistribution(0.0, 0.5), Later()] = 0.0
     batch_share: Annotated[float, FloatDistribution(0.0, 0.9), Later()] = 0.0
     attempts: Annotated[int, IntDistribution(0, 5), Later()] = 0
+    arithmetic: Annotated[str, CategoricalDistribution([EXACT, BF16]), Later()] = EXACT
 
     @property
     def widths(self) -> list[int]:
@@ -79,6 +81,7 @@ class SlicePredictor(Segmenter):
         self.threshold = 0.5
         self._net: nn.Module | None = None
         self._device = "cpu"
+        self._arithmetic = EXACT
 
     @property
     @abstractmethod
@@ -127,7 +130,12 @@ class SlicePredictor(Segmenter):
     @torch.inference_mode()
     def _probabilities(self, net: nn.Module, images: Tensor) -> Tensor:
         chunks = torch.split(images, _images_at_once(images[0].numel()))
-        return torch.cat([net(chunk.to(self._device)).sigmoid().cpu() for chunk in chunks])
+        return torch.cat([self._logits(net, chunk).sigmoid().cpu() for chunk in chunks])
+
+    def _logits(self, net: nn.Module, images: Tensor) -> Tensor:
+        with arithmetic(self._arithmetic, self._device):
+            logits: Tensor = net(images.to(self._device))
+        return logits.float()
 
 
 def _slices_first(volume: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -150,6 +158,7 @@ class SliceSegmenter(SlicePredictor):
         if not isinstance(params, SliceParams):
             raise TypeError(f"{self.name} takes SliceParams, got {type(params).__name__}.")
         self.params = params
+        self._arithmetic = params.arithmetic
 
     @property
     def multiple(self) -> int:
@@ -199,7 +208,7 @@ class SliceSegmenter(SlicePredictor):
         schedule = _schedule(optimiser, p)
         for done in range(1, p.iterations + 1):
             image, mask = AUGMENTATIONS[p.augmentation](*draws.next(), rng)
-            loss = LOSSES[p.loss](net(image.to(self._device)), mask.to(self._device))
+            loss = LOSSES[p.loss](self._logits(net, image), mask.to(self._device))
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()

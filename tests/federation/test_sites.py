@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from tiny_sites import job_of
 
 from benchmark.audit.laws import every_site_draws_noise_of_its_own
@@ -310,3 +311,14 @@ def test_all_sites_have_the_pooled_fits_sampling_rate(posts: list[Post]) -> None
             )
             said = Site(post, job, patients / 20).guarantee
             assert said.sampling_rate == pytest.approx(pooled.sampling_rate)
+
+
+def test_no_arithmetic_that_is_set_outside_reaches_a_sites_reply(posts: list[Post]) -> None:
+    job = job_of()
+    state = begin(job)
+    expected = Site(posts[0], job, 2 / 3).compute(1, state)
+    other = replace(posts[0], folder=posts[0].folder.with_name("under autocast"))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (torch.eye(2) @ torch.eye(2)).dtype == torch.bfloat16
+        found = Site(other, job, 2 / 3).compute(1, state)
+    assert same(found, expected)

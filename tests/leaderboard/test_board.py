@@ -28,7 +28,7 @@ from leaderboard.published import Verdict
 from leaderboard.rows import HERE, REFUSED, VERIFIED
 from leaderboard.scores import scores_on
 from leaderboard.trends import trend_sentences, trends_of
-from leaderboard.view import view_of
+from leaderboard.view import title_of, view_of
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,7 @@ from leaderboard.view import view_of
         {"delta": 1e-6},
         {"segmenters": ("frangi",)},
         {"settings": {"unet": {"iterations": "10"}}},
+        {"settings": {"unet": {"arithmetic": "bf16"}}},
         {"settings": {"protocol": {"samples": "64"}}},
     ],
 )
@@ -46,6 +47,13 @@ def test_what_differs_in_more_than_what_is_compared_is_never_ranked(
 ) -> None:
     tables = tables_of([entry(spec(), cache), entry(spec(**asked), cache)])
     assert [len(table.rows) for table in tables] == [1, 1]
+
+
+def test_a_table_says_when_it_is_not_of_exact_arithmetic(cache: Path) -> None:
+    fast = spec(settings={"unet": {"arithmetic": "bf16"}})
+    titles = [title_of(table) for table in tables_of([entry(spec(), cache), entry(fast, cache)])]
+    assert sorted("unet (bf16), " in title for title in titles) == [False, True]
+    assert "--set unet.arithmetic=bf16" in command_of(fast, None, phantoms=True)
 
 
 def test_other_patients_are_another_table(cache: Path) -> None:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.core.mechanism import Grid, Noise, NoiseLaw
+from benchmark.privacy.arithmetic import exact_arithmetic
 from benchmark.privacy.dpsgd.batch import Batch
 from benchmark.privacy.dpsgd.engines import (
     DEFAULT_ENGINE,
@@ -114,8 +115,9 @@ class Step:
     engine: str = DEFAULT_ENGINE
     grid: Grid | None = None
 
+    @exact_arithmetic()
     def gradient(self, critic: nn.Module, batch: Batch, noise: Noise) -> Tensor:
-        """Compute the gradient of one batch.
+        """Compute the gradient of one batch, in exact arithmetic whatever is in force outside.
 
         Args:
             critic: The network; its scores are ``(n,)``.
@@ -128,6 +130,7 @@ class Step:
         """
         return self.in_double(critic, batch, noise).to(next(critic.parameters()))
 
+    @exact_arithmetic()
     def in_double(self, critic: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         """Compute the gradient of one batch in double precision.
 

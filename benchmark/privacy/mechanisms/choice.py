@@ -41,6 +41,7 @@ from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.mechanism import Choice, Integers, Noise, Words
 from benchmark.core.patches import Patches
 from benchmark.privacy.accounting.choices import FINENESS, FULL_SCORE, with_noise
+from benchmark.privacy.arithmetic import exact_arithmetic
 from benchmark.privacy.mechanisms.discrete import Bits, happens
 from benchmark.privacy.mechanisms.release import Features, Vectors, vectors_of_units
 
@@ -138,6 +139,7 @@ class Election:
     def __init__(self, guarantee: Guarantee) -> None:
         self.guarantee = guarantee
 
+    @exact_arithmetic()
     def winner(self, patches: Patches, features: Features, score: Score, noise: Noise) -> int:
         """Choose one of K public candidates by the units' scores.
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.mechanism import Grid, Integers, Noise
 from benchmark.core.patches import Patches
+from benchmark.privacy.arithmetic import exact_arithmetic
 from benchmark.privacy.mechanisms.discrete import Exact
 from benchmark.privacy.mechanisms.poisson_gaussian import plan_poisson_gaussian
 
@@ -123,6 +124,7 @@ class Release:
             return 0.0
         return self.guarantee.noise_multiplier * self.guarantee.clip_norm / self.units
 
+    @exact_arithmetic()
     def mean(self, patches: Patches, features: Features, noise: Noise) -> Vectors:
         """Release the noised mean of the units' clipped vectors.
 

@@ -150,12 +150,13 @@ def check_device(name: str) -> None:
 
 
 def _run(task: Task, folder: Path, listener: Listener) -> Result:
+    from benchmark.privacy.arithmetic import exact_arithmetic
     from benchmark.sweep.run_cell import run_cell
 
     bench = Bench(folder=folder, machine=task.machine)
     if task.machine.device != CPU:
         check_device(task.machine.device)  # a node may have none
-    with one_thread():
+    with one_thread(), exact_arithmetic():
         return run_cell(task.spec, task.guarantee, task.inputs, bench, listener)
 
 

@@ -266,7 +266,7 @@ class Tracker:
             "run_key": spec.key,
             "generator": spec.generator.name,
             "mlflow.runColor": look_of(spec.generator.name).light,
-            "segmenter": spec.segmenter.name,
+            "segmenter": spec.segmenter.title,
             "unit": spec.unit,
             "git_commit": commit,
             **marks(spec),
