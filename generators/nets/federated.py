@@ -1,6 +1,6 @@
 """The WGANs across sites: what a site computes from its patients, and what the server does.
 
-There are three designs. ``gradient_sums`` has the first. In ``averaged-critics``, sites train the
+There are three designs. ``gradient_sums`` has one of them. In ``averaged-critics``, sites train the
 critic that they were sent on their own patients. The server averages the critics and trains the
 generator against the average, which is post-processing. In ``fedgan`` (Rasouli, Sun and Rajagopal
 2020, arXiv:2006.07228), sites train both networks, and the server averages both. The optimisers'
@@ -25,10 +25,10 @@ from generators.nets.pretraining import begin
 from generators.nets.states import arrays, mean, only, tensors
 from generators.nets.wgan_settings import WganParams
 
-GRADIENT_SUMS, AVERAGED_CRITICS, FEDGAN = "gradient-sums", "averaged-critics", "fedgan"
+AVERAGED_CRITICS, GRADIENT_SUMS, FEDGAN = "averaged-critics", "gradient-sums", "fedgan"
 DESIGNS = {
-    GRADIENT_SUMS: "sites add up the gradient of every critic step, the server does all else",
     AVERAGED_CRITICS: "sites train the critic, the server averages it and trains the generator",
+    GRADIENT_SUMS: "sites add up the gradient of every critic step, the server does all else",
     FEDGAN: "sites train critic and generator, the server averages both",
 }
 CRITIC = ("critic.", "of critic.")

@@ -303,7 +303,7 @@ def test_no_patch_is_drawn_again_before_all_were(posts: list[Post]) -> None:
 
 
 def test_it_stands_beside_a_generators_own_designs_and_is_the_default_of_others() -> None:
-    assert list(designs_of(Wgan)) == ["gradient-sums", "averaged-critics", "fedgan", MIXTURE]
+    assert list(designs_of(Wgan)) == ["averaged-critics", "gradient-sums", "fedgan", MIXTURE]
     assert federated(Wgan) is federated(Wgan, "fedgan") is Wgan
     assert federated(PrivateSelection, MIXTURE).alone is PrivateSelection
     with pytest.raises(UsageError, match=r"No design is called 'mixtur'\. Did you mean 'mixture'"):

@@ -53,7 +53,8 @@ def context_of(noise: Noise, seed: int = 0) -> FitContext:
 
 
 def schedule_of(generator: FederatedGenerator, rounds: int | None = None) -> Schedule:
-    return generator.schedule(design=next(iter(generator.designs)), rounds=rounds)
+    (design,) = generator.summing_designs
+    return generator.schedule(design=design, rounds=rounds)
 
 
 def plan_of(
@@ -309,8 +310,10 @@ def test_a_site_alone_is_never_what_the_plan_claims() -> None:
 
 
 def test_choices_are_refused_when_they_are_planned() -> None:
+    generator = PrivateSelection(PrivateSelection.smoke)
+    schedule, sharing = generator.schedule(design="plurality"), Sharing(sites=SITES, curious=1)
     with pytest.raises(UsageError, match="cannot be added"):
-        plan_of(PrivateSelection)
+        generator.plan_in_shares(PUBLIC, BUDGET, schedule, sharing)
 
 
 def test_a_missing_site_and_another_number_of_sums_are_refused() -> None:

@@ -18,6 +18,13 @@ BASELINE = Path(__file__).with_name("baseline.json")
 MOST_WORSE = 1.25
 STEP = re.compile(r"test_critic_step\[(\w+)\]")
 
+ACROSS = {
+    "gradient-sums": ("test_sites[gradient-sums-", "test_pooled"),
+    "averaged-critics": ("test_sites[averaged-critics-", "test_pooled"),
+    "dp-simulator": ("test_simulator_sites[", "test_simulator_pooled"),
+}
+"""Fits across sites: how their benchmarks begin, and the benchmark of the pooled fit."""
+
 
 def read(path: Path) -> tuple[dict[str, float], dict[str, float]]:
     """Seconds of each benchmark's fastest round, and private over plain steps."""
@@ -36,8 +43,11 @@ def ratios(path: Path) -> dict[str, float]:
         private, opacus = (times[f"test_{kind}_step[{preset}]"] for kind in ("critic", "opacus"))
         made[f"{preset}: private / opacus"] = private / opacus
     for sites in (3, 20):
-        if f"test_sites[{sites}]" in times:
-            made[f"{sites} sites / pooled"] = times[f"test_sites[{sites}]"] / times["test_pooled"]
+        for name, (of_sites, pooled) in ACROSS.items():
+            if f"{of_sites}{sites}]" in times:
+                made[f"{sites} sites / pooled, {name}"] = (
+                    times[f"{of_sites}{sites}]"] / times[pooled]
+                )
     return made
 
 
@@ -65,13 +75,13 @@ def main(pinned: str, default: str, *flags: str) -> int:
         print(f"{BASELINE.name} has no processor {mine}, so nothing is compared; --keep adds it.")
     before = kept.get(mine, now)
     worse = 0
-    print(f"{'ratio':32}{'malloc':>9}{'now':>8}{'baseline':>10}")
+    print(f"{'ratio':38}{'malloc':>9}{'now':>8}{'baseline':>10}")
     for malloc, found in now.items():
         for name, value in found.items():
             old = before[malloc][name]
             worse += value > MOST_WORSE * old
             mark = "  WORSE" if value > MOST_WORSE * old else ""
-            print(f"{name:32}{malloc:>9}{value:8.2f}{old:10.2f}{mark}")
+            print(f"{name:38}{malloc:>9}{value:8.2f}{old:10.2f}{mark}")
     for name, seconds in read(Path(pinned))[0].items():
         if "calibrating" in name or "ledger" in name:
             print(f"{name:49}{1000 * seconds:8.1f} ms")

@@ -150,7 +150,7 @@ def test_sites(benchmark, design: str, number: int, tmp_path: Path) -> None:
 def test_simulator_pooled(benchmark) -> None:
     benchmark.group = "dp-simulator"
     fit = pooled_of(DpSimulator(DpSimulatorParams()), "one-mean")
-    benchmark.pedantic(fit, setup=tubes_of.cache_clear, rounds=3, warmup_rounds=1)
+    benchmark.pedantic(fit, setup=tubes_of.cache_clear, rounds=2)
 
 
 @pytest.mark.usefixtures("here")
@@ -159,7 +159,7 @@ def test_simulator_sites(benchmark, number: int, tmp_path: Path) -> None:
     benchmark.group = "dp-simulator"
     job = job_of("one-mean", DpSimulator(DpSimulatorParams()))
     fit = sites_of(job, number, tmp_path, [])
-    benchmark.pedantic(fit, setup=tubes_of.cache_clear, rounds=3, warmup_rounds=1)
+    benchmark.pedantic(fit, setup=tubes_of.cache_clear, rounds=2)
 
 
 def test_a_message_to_a_site_and_back(benchmark) -> None:

@@ -16,7 +16,7 @@ from benchmark.privacy.randomness import SeededNoise
 from generators.checks import PUBLIC, patches
 from generators.dp_simulator import EVIDENCE, SAFE_SIDE, DpSimulator
 from generators.simulation import statistics, tubes
-from generators.simulation.populations import Populations
+from generators.simulation.populations import Populations, tubes_of
 from generators.simulation.statistics import NAMES, eroded, measure
 
 SIZE = 32
@@ -203,3 +203,40 @@ def test_without_a_budget_sites_together_learn_what_one_does() -> None:
 def test_more_than_one_release_a_round_is_refused() -> None:
     with pytest.raises(UsageError, match="one mean in a round"):
         DpSimulator(DpSimulator.smoke).schedule(design="one-mean", local_steps=2)
+
+
+def test_sites_and_server_of_a_process_simulate_once_and_what_is_kept_is_what_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The public simulation is kept by its public parameters alone, and no patient moves it."""
+    made: list[int] = []
+    begin = Populations.__init__
+    monkeypatch.setattr(
+        Populations, "__init__", lambda self, **how: (made.append(1), begin(self, **how))[1]
+    )
+    generator = DpSimulator(DpSimulator.smoke)
+    schedule = generator.schedule(design="one-mean")
+    budget = Budget(epsilon=5.0, delta=1e-3, unit="patch")
+
+    def fitted() -> bytes:
+        context = FitContext(seed=0, noise=SeededNoise(0), charge=lambda charged: None)
+        server = generator.server_side(SIZE, schedule, context)
+        state, replies = server.begin(), []
+        for k in range(3):
+            site = generator.at_site(1 / 3)
+            plan = site.plan_at_site(PUBLIC, budget, schedule)
+            mine = replace(context, noise=SeededNoise(k))
+            side = site.site_side(patches(k), plan, schedule)
+            replies.append(side.compute(1, server.sent(state), mine))
+        generator.close(server.combine(1, state, replies, [1 / 3] * 3), SIZE)
+        return generator.sample(4, seed=0).images.tobytes()
+
+    tubes_of.cache_clear()
+    first = fitted()
+    assert len(made) == 1
+    assert fitted() == first
+    assert len(made) == 1
+    tubes_of.cache_clear()
+    assert fitted() == first
+    assert tubes_of(1, 60, 4, SIZE, "patch") is not tubes_of(0, 60, 4, SIZE, "patch")
+    assert tubes_of(0, 60, 4, SIZE, "patient") is not tubes_of(0, 60, 4, SIZE, "patch")
