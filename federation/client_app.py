@@ -86,13 +86,13 @@ def _hello(post: Post) -> RecordDict:
 
 
 def _join(post: Post, message: Message) -> RecordDict:
-    site, (fields, _) = _site(post, message), messages.asked(message)
+    site, fields = _site(post, message), messages.fields_of(message)
     content, roster = messages.join_reply(site.consent()), roster_of(fields)
     return content if roster is None else introduced(content, site.introduce(roster.begins))
 
 
 def _turn(post: Post, message: Message, leaves: Departure) -> RecordDict:
-    fields, state = messages.asked(message)
+    fields, state = messages.fields_of(message), messages.state_of(message)
     messages.check_finite(state)
     number, roster = int(fields["round"]), roster_of(fields)
     everybody = roster.introductions if roster else ()
@@ -103,7 +103,7 @@ def _turn(post: Post, message: Message, leaves: Departure) -> RecordDict:
 
 def _site(post: Post, message: Message) -> Site:
     """The site that the message is for, opened once in a process."""
-    fields, _ = messages.asked(message)
+    fields = messages.fields_of(message)
     roster = roster_of(fields)
     patients = roster.patients if roster else None
     key = (fields["job"], fields["share"], patients, post)
@@ -115,7 +115,7 @@ def _site(post: Post, message: Message) -> Site:
 
 
 def _run_of(message: Message) -> str:
-    fields, _ = messages.asked(message)
+    fields = messages.fields_of(message)
     return Job.read(fields["job"]).run if "job" in fields else ""
 
 

@@ -127,7 +127,7 @@ def join_reply(guarantee: Guarantee) -> RecordDict:
     return RecordDict({ABOUT: ConfigRecord(said)})
 
 
-def order(job: Job, share: float, number: int, state: Arrays) -> RecordDict:
+def order(job: Job, share: float, number: int, state: Arrays | ArrayRecord) -> RecordDict:
     """Make a round's message with the state.
 
     It repeats the job, as a site may have restarted.
@@ -136,10 +136,11 @@ def order(job: Job, share: float, number: int, state: Arrays) -> RecordDict:
         job: What server and sites agree on.
         share: The site's share of all patients.
         number: The round, from 1.
-        state: The part of the state that sites need.
+        state: The part of the state that sites need; packed, if many sites get the same.
     """
     about = ConfigRecord({"job": job.text(), "share": share, "round": number})
-    return RecordDict({ABOUT: about, STATE: packed(state)})
+    tensors = state if isinstance(state, ArrayRecord) else packed(state)
+    return RecordDict({ABOUT: about, STATE: tensors})
 
 
 def order_reply(number: int, reply: Arrays) -> RecordDict:
@@ -162,11 +163,14 @@ def unpacked(record: ArrayRecord) -> Arrays:
     return {name: array.numpy() for name, array in record.items()}
 
 
-def asked(message: Message) -> tuple[Mapping[str, Any], Arrays]:
-    """Read the question to a site: the fields, and a round's tensors."""
-    content = message.content
-    arrays = content.array_records.get(STATE, ArrayRecord())
-    return dict(content.config_records[ABOUT]), unpacked(arrays)
+def fields_of(message: Message) -> Mapping[str, Any]:
+    """Read the fields of a question to a site."""
+    return dict(message.content.config_records[ABOUT])
+
+
+def state_of(message: Message) -> Arrays:
+    """Read the tensors of a round's question to a site; none in another question."""
+    return unpacked(message.content.array_records.get(STATE, ArrayRecord()))
 
 
 def check_finite(state: Arrays) -> None:

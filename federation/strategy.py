@@ -92,8 +92,9 @@ def _round(
 ) -> Round:
     start = time.perf_counter()
     sent = side.sent(state)
+    tensors = messages.packed(sent)  # once for all sites
     asked = {
-        m.node: with_roster(messages.order(job, m.share, number, sent), roster) for m in members
+        m.node: with_roster(messages.order(job, m.share, number, tensors), roster) for m in members
     }
     names = {m.node: m.facts.site for m in members}
     answers = ask(grid, messages.ROUND, asked, names, rules.timeout_s, f"round {number}")

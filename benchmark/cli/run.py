@@ -135,9 +135,9 @@ if TYPE_CHECKING:
     "--design",
     default="",
     metavar="NAME",
-    help="How sites train together: averaged-critics, gradient-sums, …, or mixture for every generator: "
-    "each site fits alone and sends synthetic patches once. `bench show NAME` lists those of a "
-    "generator.  [default: its first]",
+    help="How sites train together: averaged-critics, gradient-sums, …, or mixture for every "
+    "generator: each site fits alone and sends synthetic patches once. `bench show NAME` lists "
+    "those of a generator.  [default: its first]",
 )
 @option.secure_sum
 @click.option(
