@@ -22,9 +22,9 @@ from benchmark.data.reading import Reading
 from benchmark.results.result import Result
 from benchmark.results.store import GENERATOR, check_files, found
 from benchmark.sweep.inputs import Inputs, Progress, gather
-from benchmark.sweep.run_cell import recipe_of, training_patches
 from benchmark.sweep.saved_generator import released
 from benchmark.sweep.sites import inputs_of, partition_of, split
+from benchmark.sweep.training_patches import recipe_of, training_patches
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,11 +16,13 @@ from benchmark.results.store import Store
 from benchmark.sweep.executors.task import Task, reason_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.own_patients import own_patches
-from benchmark.sweep.payment import is_paid, spendings_of
+from benchmark.sweep.machine import Bench
+from benchmark.sweep.payment import spendings_of
 from benchmark.sweep.plan_cells import guarantee_of
 from benchmark.sweep.request import make
-from benchmark.sweep.run_cell import recipe_of, training_patches
-from benchmark.sweep.sites import fitted_on, inputs_of
+from benchmark.sweep.shared_fit import CellFit
+from benchmark.sweep.sites import fitted_on
+from benchmark.sweep.training_patches import recipe_of, training_patches
 from benchmark.sweep.workspace import Listener, Workspace
 
 
@@ -58,23 +60,37 @@ def prepared(
     listener.planned(specs, pending)
     references = {spec.key: reference_of(spec, specs) for spec in pending}
     tasks, unplanned = _tasks(pending, references, inputs, workspace, listener)
+    fits = [cell_fit(task, store) for task in tasks]
     ledger_in(workspace.machine.state).check(
         [
             spending
-            for task in tasks
-            if not _goes_on(task, store)
-            for spending in spendings_of(task.spec, task.guarantee, inputs, workspace.machine.cache)
+            for fit in to_pay(fits)
+            for spending in spendings_of(fit.spec, fit.planned, inputs, workspace.machine.cache)
         ]
     )
+    for fit in fits:
+        fit.name()
     _cut_patches([task.spec for task in tasks], inputs, workspace, listener)
     _cut_own_patches([task.spec for task in tasks], inputs, workspace, listener)
     return Prepared(specs, tasks, unplanned)
 
 
-def _goes_on(task: Task, store: Store) -> bool:
-    spec, folder = task.spec, store.folder(task.spec)
-    mine = inputs_of(spec, task.inputs)
-    return is_paid(spec, task.guarantee, mine, folder=folder, state=task.machine.state)
+def cell_fit(task: Task, store: Store) -> CellFit:
+    """Return the fit that a task's cell needs."""
+    bench = Bench(folder=store.folder(task.spec), machine=task.machine)
+    return CellFit(spec=task.spec, planned=task.guarantee, inputs=task.inputs, bench=bench)
+
+
+def to_pay(fits: Sequence[CellFit]) -> list[CellFit]:
+    """Return the fits that will be charged, each once however many cells share it.
+
+    Args:
+        fits: The fit of every cell.
+
+    Raises:
+        DataError: If a kept fit is damaged.
+    """
+    return [*{fit.charged_as: fit for fit in fits if not fit.costs_nothing()}.values()]
 
 
 def _tasks(
