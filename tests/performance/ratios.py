@@ -25,7 +25,7 @@ def read(path: Path) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def ratios(path: Path) -> dict[str, float]:
-    """The private step over the plain one and over Opacus's; sites over pooled patients."""
+    """The private step over the plain one and over Opacus's; sites over pooled patients; sweeps."""
     times, over_plain = read(path)
     made = {}
     for preset, ratio in over_plain.items():
@@ -35,6 +35,8 @@ def ratios(path: Path) -> dict[str, float]:
     for sites in (3, 20):
         if f"test_sites[{sites}]" in times:
             made[f"{sites} sites / pooled"] = times[f"test_sites[{sites}]"] / times["test_pooled"]
+    if "test_segmenters[3]" in times:
+        made["3 segmenters / 1"] = times["test_segmenters[3]"] / times["test_segmenters[1]"]
     return made
 
 
