@@ -149,6 +149,11 @@ class Finished(Form):
         )
 
     @property
+    def fitted_as(self) -> str:
+        """The key of the run whose fit it is: its own."""
+        return self.run
+
+    @property
     def guarantee(self) -> Guarantee:
         """What the fit gives the patients of every site."""
         return worst([one.guarantee for one in self.sites])

@@ -20,20 +20,26 @@ class Replay(NamedTuple):
     Attributes:
         is_same: Whether every score of every patient, and every mean, is the published one.
         apart: The largest difference of a mean Dice.
+        same_draw: Whether both rest on the fit of one run. A fit that cells share is drawn under
+            the key of one of them.
     """
 
     is_same: bool
     apart: float
+    same_draw: bool = True
 
     @property
     def words(self) -> str:
         """A sentence that says whether the results are the same, and if not, how far apart."""
         if self.is_same:
             return "Computed again here by its command: every score is the published one."
+        why = "Another processor may round otherwise"
+        if not self.same_draw:
+            why = "They rest on two draws of the fit, as one of them shares that of another run"
         return (
             "A published file of this cell came out otherwise when it was computed here: mean Dice "
-            f"differs by {self.apart:.2g} at most. Shown is what was computed here. Another "
-            "processor may round otherwise, so this is no fault."
+            f"differs by {self.apart:.2g} at most. Shown is what was computed here. {why}, so this "
+            "is no fault."
         )
 
 
@@ -49,6 +55,7 @@ def replayed(told: Result, here: Result) -> Replay:
     return Replay(
         is_same=bool(pairs) and all(other and _alike(one, other) for one, other in pairs),
         apart=max(means, default=0.0),
+        same_draw=told.fitted_as == here.fitted_as,
     )
 
 

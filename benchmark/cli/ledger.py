@@ -23,6 +23,10 @@ same id, one that was resampled, denoised or changed in any other way.
 A new patient, who has paid nothing: other voxels under another id. The ledger cannot know better.
 Two people of two cohorts who share an id pay for each other: give them ids of their own."""
 
+ONCE = """\
+Runs that share a fit pay for it once: the entry names the run that the fit was begun for.
+`bench explain RUN` says whose fit a run shares."""
+
 HEADINGS = (
     *("entry", "time", "for", "by", "patients", "unit", "ε", "ε of a patient", "δ"),
     *("σ", "q", "T", "noise", "run"),
@@ -58,6 +62,7 @@ def show(phantoms: bool) -> None:
         )
     cap = book.cap()
     click.echo("There is no cap." if math.isinf(cap) else f"The cap is ε = {cap:g} for a patient.")
+    click.echo(ONCE)
     click.echo(WHO)
 
 

@@ -98,6 +98,16 @@ def sync_folder(folder: Path) -> None:
         os.close(opened)
 
 
+def sync_file(path: Path) -> None:
+    """Sync the content of a file that somebody else wrote to the disk.
+
+    Args:
+        path: Of the file.
+    """
+    with path.open("rb") as opened:
+        os.fsync(opened.fileno())
+
+
 @contextmanager
 def held(folder: Path, *, wait: bool = False) -> Iterator[bool]:
     """Lock a folder with ``flock``. The lock ends with the process, even if it is killed.

@@ -211,7 +211,8 @@ def ledger_record(source: Source, state: Path) -> LedgerRecord | None:
         return None
     ledger, result = ledger_in(state), source.result
     ledger.verify()
-    entries = ledger.fits_of(result.run_key)
+    name = result.spec.generator.name
+    entries = [one for one in ledger.fits_of(result.fitted_as) if one.said["generator"] == name]
     paid = [Guarantee.from_dict(entry.said["guarantee"]) for entry in entries]
     due = max(1, len(result.sites))
     if len(entries) < due or max(one.epsilon for one in paid) < result.guarantee.epsilon:

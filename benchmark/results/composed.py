@@ -35,7 +35,8 @@ class Together(NamedTuple):
 def together(outcomes: Sequence[Outcome], store: Store) -> Together | None:
     """Compose the ε of all private fits of a sweep.
 
-    Sites have patients of their own: each site's fits are composed, and the largest total counts.
+    A fit that several cells share counts once. Sites have patients of their own: each site's fits
+    are composed, and the largest total counts.
 
     Args:
         outcomes: The sweep's cells.
@@ -44,7 +45,12 @@ def together(outcomes: Sequence[Outcome], store: Store) -> Together | None:
     Returns:
         The composed cost; ``None`` for fewer than two private fits.
     """
-    fits = [fit for o in outcomes if (result := store.result(o.spec)) and (fit := _fit(o, result))]
+    by_run = {
+        result.fitted_as: _fit(outcome, result)
+        for outcome in outcomes
+        if (result := store.result(outcome.spec))
+    }
+    fits = [fit for fit in by_run.values() if fit]
     if len(fits) < 2:
         return None
     first = next(iter(fits[0].values()))

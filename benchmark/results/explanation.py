@@ -77,6 +77,11 @@ def _done(result: Result, guarantee: Guarantee) -> Iterator[str]:
         f"to {guarantee.patches_per_patient} patches of each. It then drew synthetic patches, and "
         f"the segmenter {spec.segmenter.title} learnt from those alone."
     )
+    if result.fit_of:
+        yield (
+            f"The fit is that of the run {result.fit_of}, and was made once for both: patients pay "
+            "for it once, under that run's key in the ledger."
+        )
 
 
 def _seen(result: Result) -> str:

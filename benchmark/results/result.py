@@ -108,6 +108,8 @@ class Result(Form):
         sites: The guarantee of each site of a federated fit.
         rounds: How many rounds a federated fit took, their bytes and seconds.
         own: The scores with own patients, where these were asked for.
+        fit_of: The key of the run whose fit this one shares, by which the ledger has it and seeded
+            noise is drawn; not given for a run with a fit of its own.
         private_data: Whether the data are of real patients; false for phantoms.
         skipped: Which patients were left out, and why.
         notes: What may have been read differently than intended.
@@ -132,6 +134,7 @@ class Result(Form):
     sites: Annotated[tuple[SiteResult, ...], at_most(10_000)] = ()
     rounds: Annotated[Mapping[Name, Number], named(20)] = {}
     own: tuple[OwnResult, ...] = ()
+    fit_of: Key | None = None
     private_data: bool
     skipped: Annotated[tuple[Words, ...], at_most(10_000)] = ()
     notes: Annotated[tuple[Words, ...], at_most(10_000)] = ()
@@ -193,6 +196,11 @@ class Result(Form):
     def fid(self) -> Fid | None:
         """FID, or the reason why it is missing; ``None`` if its test set is not given."""
         return self.distances.fid if self.distances else None
+
+    @property
+    def fitted_as(self) -> str:
+        """The key of the run that the ledger has the fit under: its own, or the one it shares."""
+        return self.fit_of or self.run_key
 
     @property
     def guarantees(self) -> dict[str, Guarantee]:

@@ -28,6 +28,7 @@ CHECKPOINT = "checkpoint.safetensors"
 GENERATOR, RESULT, ERROR = "generator", "result.json", "error.txt"
 CANARIES, AUDIT = "canaries.json", "audit.json"
 SEALED = (SPEC, CHARGE, CURVES, SAMPLES, NEIGHBOURS, CANARIES)
+REPLIES = "sites/*/reply.safetensors"
 SEAL = "seal"
 """What a result file says of itself and of the files beside it, by digest."""
 
@@ -85,6 +86,17 @@ class Store:
     def fail(self, spec: RunSpec, reason: str) -> None:
         """Record in ``error.txt`` that a cell failed, so that it is counted and tried again."""
         write_text(self.begin(spec) / ERROR, reason)
+
+
+def forget(folder: Path) -> None:
+    """Remove what a finished fit went on from: it holds critics that saw patients.
+
+    Args:
+        folder: The folder in which the fit ran.
+    """
+    torn = folder.glob(f".{CHECKPOINT}.*")  # a kill while one was written
+    for file in (folder / CHECKPOINT, *torn, *folder.glob(REPLIES)):
+        file.unlink(missing_ok=True)
 
 
 def find(run: str, out: Path) -> Path:
@@ -150,7 +162,8 @@ def read_result(folder: Path) -> Result | None:
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{file}: this is not the result that the suite wrote ({error}); restore it, or remove "
-            "the file to compute the cell again, which costs its patients again."
+            "the file to compute the cell again, which costs its patients again if its fit was not "
+            "kept."
         ) from error
     return result
 

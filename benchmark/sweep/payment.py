@@ -20,11 +20,13 @@ from benchmark.core.generator import Generator
 from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.ledger.ledger import Spending, ledger_in
-from benchmark.results.spec import VALIDATION, RunSpec
-from benchmark.results.store import CANARIES, CHARGE, CHECKPOINT
+from benchmark.results.fit_key import purpose_of
+from benchmark.results.spec import RunSpec
+from benchmark.results.store import CANARIES, CHARGE, CHECKPOINT, REPLIES
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.sites import inputs_of, partition_of, site_plans, split
 
+CLAIMS = f"sites/*/{CHARGE}"
 CLAIM = "claim"
 """A name of a fit's own, by which its entry and its counted rounds are found."""
 
@@ -92,6 +94,16 @@ def is_paid(
     spending = replace(_spending(spec, planned, inputs), claim=str(noted.get(CLAIM, "")))
     entry = noted.get("ledger_entry")
     return ledger.pays_for(entry, spending) or ledger.entry_for(spending) is not None
+
+
+def sites_have_begun(folder: Path) -> bool:
+    """Tell whether a federated fit in a folder is unfinished: some site has answered, or has paid.
+
+    Args:
+        folder: The folder in which the fit ran.
+    """
+    places = (CHECKPOINT, REPLIES, CLAIMS)
+    return any(True for place in places for _ in folder.glob(place))
 
 
 def pay(
@@ -178,7 +190,7 @@ def spendings_of(
 
 def _spending(spec: RunSpec, guarantee: Guarantee, inputs: Inputs) -> Spending:
     return Spending(
-        kind="tuning" if VALIDATION in spec.test_data else "fit",
+        kind=purpose_of(spec),
         run=spec.key,
         generator=spec.generator.name,
         guarantee=replace(guarantee, seeded=spec.noise == "seeded"),

@@ -31,8 +31,8 @@ from benchmark.sweep.request import (
     plug_in_of,
     protocol_of,
 )
-from benchmark.sweep.run_cell import recipe_of
 from benchmark.sweep.sites import Federation, inputs_of, site_plans, split
+from benchmark.sweep.training_patches import recipe_of
 from federation.partition import Partition
 
 

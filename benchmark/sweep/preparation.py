@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,9 +17,10 @@ from benchmark.sweep.alike import PlansOfSeeds
 from benchmark.sweep.executors.task import Task, reason_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.own_patients import own_patches
-from benchmark.sweep.payment import is_paid
-from benchmark.sweep.run_cell import recipe_of, training_patches
-from benchmark.sweep.sites import fitted_on, inputs_of
+from benchmark.sweep.machine import Bench
+from benchmark.sweep.shared_fit import CellFit
+from benchmark.sweep.sites import fitted_on
+from benchmark.sweep.training_patches import recipe_of, training_patches
 from benchmark.sweep.workspace import Listener, Workspace
 
 
@@ -62,23 +64,40 @@ def prepared(
     references = references_of(pending, specs)
     plans = PlansOfSeeds(inputs, workspace.machine.cache)
     tasks, unplanned = _tasks(pending, references, inputs, workspace, listener, plans)
+    fits = [cell_fit(task, store) for task in tasks]
     ledger_in(workspace.machine.state).check(
-        [
-            spending
-            for task in tasks
-            if not _goes_on(task, store)
-            for spending in plans.spendings(task.spec, task.guarantee)
-        ]
+        [spending for fit in to_pay(fits) for spending in plans.spendings(fit.spec, fit.planned)]
     )
+    _name_shared(fits)
     _cut_patches([task.spec for task in tasks], inputs, workspace, listener)
     _cut_own_patches([task.spec for task in tasks], inputs, workspace, listener)
     return Prepared(specs, tasks, unplanned)
 
 
-def _goes_on(task: Task, store: Store) -> bool:
-    spec, folder = task.spec, store.folder(task.spec)
-    mine = inputs_of(spec, task.inputs)
-    return is_paid(spec, task.guarantee, mine, folder=folder, state=task.machine.state)
+def cell_fit(task: Task, store: Store) -> CellFit:
+    """Return the fit that a task's cell needs."""
+    bench = Bench(folder=store.folder(task.spec), machine=task.machine)
+    return CellFit(spec=task.spec, planned=task.guarantee, inputs=task.inputs, bench=bench)
+
+
+def _name_shared(fits: Sequence[CellFit]) -> None:
+    """Names the cell for which a fit is begun that several cells of the sweep share."""
+    cells = Counter(fit.charged_as for fit in fits)
+    for fit in fits:
+        if cells[fit.charged_as] > 1:
+            fit.name()
+
+
+def to_pay(fits: Sequence[CellFit]) -> list[CellFit]:
+    """Return the fits that will be charged, each once however many cells share it.
+
+    Args:
+        fits: The fit of every cell.
+
+    Raises:
+        DataError: If a kept fit is damaged.
+    """
+    return [*{fit.charged_as: fit for fit in fits if not fit.costs_nothing()}.values()]
 
 
 def _tasks(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmark.core.designs import federated
 from benchmark.core.editions import PROTOCOL, preset_in
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.files import read_json
@@ -25,6 +24,7 @@ from benchmark.data.twins import FITTED
 from benchmark.results.scored import TestSet
 from benchmark.results.spec import PlugIn
 from benchmark.results.store import GENERATOR, SPEC, check_files
+from benchmark.sweep.fit_files import generator_in
 from benchmark.sweep.inputs import compared
 from benchmark.sweep.judging.testing import Listener, tested, train_segmenter
 from federation.finished import RESULT
@@ -53,23 +53,8 @@ def released(run: Path) -> Generator:
             f"{GENERATOR}/ and {RESULT} or {SPEC} in it."
         )
     check_files(run, below=GENERATOR)
-    kind = generators.get(str(name))
-    try:
-        across = said.get("schedule") or said.get("federation") or {}
-        if "design" in across:
-            kind = federated(kind, str(across["design"]))
-        loaded: Generator = kind.load(run / GENERATOR)
-    except MemoryError:
-        raise
-    except (Exception, SystemExit) as error:  # it may come from anybody
-        if "allocate memory" in str(error):
-            raise MemoryError(str(error)) from error
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        raise DataError(
-            f"{run / GENERATOR}: {name} version {kind.version} cannot load this ({reason}); ask "
-            "whoever made it for the folder anew."
-        ) from error
-    return loaded
+    across = said.get("schedule") or said.get("federation") or {}
+    return generator_in(run, generators.get(str(name)), str(across.get("design", "")))
 
 
 def score_released(

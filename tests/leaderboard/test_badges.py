@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cells import SPEC
 from made import INPUTS, entry, of_patients, spec
+from scored import result_of, scored_set
 from test_versions import of_version
 
 from benchmark.audit import release_laws
@@ -27,6 +29,7 @@ from leaderboard.board import tables_of
 from leaderboard.entries import Entry, entries_of
 from leaderboard.page import write_markdown
 from leaderboard.published import Published, Verdict
+from leaderboard.replays import replayed
 from leaderboard.rows import AUDITED, REFUSED, REPLAYED, VERIFIED
 from leaderboard.sharing import published
 from leaderboard.view import view_of
@@ -256,3 +259,13 @@ def test_what_does_not_add_up_is_not_replayed(cache: Path, tmp_path: Path) -> No
     paths = [tmp_path / "results", stored(one, tmp_path / "runs")]
     found = entries_of(paths, lambda one: Verdict(["its Dice is made up"], []))
     assert badges(found) == [["computed here"]]
+
+
+def test_a_replay_of_a_shared_fit_is_said_to_be_another_draw() -> None:
+    told = result_of(SPEC, scored_set(rows=6))
+    here = result_of(SPEC, scored_set(dice=0.7, rows=6), fit_of="0" * 12)
+    found = replayed(told, here)
+    assert not found.is_same
+    assert "two draws of the fit" in found.words
+    other = replayed(told, here.but("fit_of"))
+    assert "Another processor may round otherwise" in other.words

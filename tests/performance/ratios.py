@@ -35,7 +35,7 @@ def read(path: Path) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def ratios(path: Path) -> dict[str, float]:
-    """The private step over the plain one and over Opacus's; sites over pooled patients."""
+    """The private step over the plain one and over Opacus's; sites over pooled patients; sweeps."""
     times, over_plain = read(path)
     made = {}
     for preset, ratio in over_plain.items():
@@ -48,6 +48,8 @@ def ratios(path: Path) -> dict[str, float]:
                 made[f"{sites} sites / pooled, {name}"] = (
                     times[f"{of_sites}{sites}]"] / times[pooled]
                 )
+    if "test_segmenters[3]" in times:
+        made["3 segmenters / 1"] = times["test_segmenters[3]"] / times["test_segmenters[1]"]
     return made
 
 

@@ -19,9 +19,9 @@ from benchmark.privacy.mechanisms.poisson_gaussian import (
     recomputed,
 )
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
+from benchmark.sweep.fitting import _noise
 from benchmark.sweep.plan_cells import _levels
 from benchmark.sweep.request import Request, check
-from benchmark.sweep.run_cell import _noise
 from generators.dp_wgan import DpWgan
 from generators.simulator import Simulator
 from generators.wgan import Wgan

@@ -21,14 +21,13 @@ from benchmark.core.errors import BenchError, PlugInError, UsageError
 from benchmark.results.bookends import fraction
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
-from benchmark.results.store import CHECKPOINT, Store, write_result
+from benchmark.results.store import Store, forget, write_result
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.testing import Listener
 from benchmark.sweep.machine import Bench, Machine
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BELOW = 1 << 30
-REPLIES = "sites/*/reply.safetensors"
 CPU = "cpu"
 
 
@@ -107,7 +106,7 @@ def attempt(task: Task, listener: Listener) -> BaseException | Busy | None:
             with kept_directory():
                 result = _run(task, folder, listener)
             write_result(folder, result.but(fraction_of_real=_fraction(task, store, result)))
-            _forget(folder)
+            forget(folder)
         except (Exception, SystemExit) as error:
             with suppress(OSError):  # a full disk; whoever started the cell is told too
                 store.fail(task.spec, reason_of(error))
@@ -121,13 +120,6 @@ def reason_of(error: BaseException) -> str:
     if known and str(error).strip():
         return str(error)
     return "".join(traceback.format_exception(error))
-
-
-def _forget(folder: Path) -> None:
-    """Removes what a fit went on from: it holds critics that saw patients."""
-    torn = folder.glob(f".{CHECKPOINT}.*")  # a kill while one was written
-    for file in (folder / CHECKPOINT, *torn, *folder.glob(REPLIES)):
-        file.unlink(missing_ok=True)
 
 
 def check_device(name: str) -> None:

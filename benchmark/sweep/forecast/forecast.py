@@ -19,8 +19,9 @@ from benchmark.sweep.forecast.charges import Charge, charges, groups_of
 from benchmark.sweep.forecast.predict import CellForecast, Predictor, wall_seconds
 from benchmark.sweep.forecast.reference import shipped
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.payment import is_paid
-from benchmark.sweep.sites import inputs_of
+from benchmark.sweep.machine import Bench
+from benchmark.sweep.preparation import to_pay
+from benchmark.sweep.shared_fit import CellFit
 from benchmark.sweep.workspace import Listener, Workspace
 from federation.partition import Partition
 
@@ -126,7 +127,7 @@ def _spendings(
     """What the fits that are not paid yet would be charged, and the cells that have no plan."""
     machine, store = workspace.machine, Store(workspace.out)
     plans = PlansOfSeeds(inputs, machine.cache)
-    found: list[Spending] = []
+    fits: list[CellFit] = []
     unplanned = []
     for done, spec in enumerate(pending):
         listener.preparing("Calibrating noise", done, len(pending))
@@ -139,9 +140,9 @@ def _spendings(
             reason = str(error) if isinstance(error, BenchError) else reason_of(error)
             unplanned.append(Outcome(spec, "failed", reason))
             continue
-        mine, folder = inputs_of(spec, inputs), store.folder(spec)
-        if not is_paid(spec, plan, mine, folder=folder, state=machine.state):
-            found += plans.spendings(spec, plan)
+        bench = Bench(folder=store.folder(spec), machine=machine)
+        fits.append(CellFit(spec=spec, planned=plan, inputs=inputs, bench=bench))
+    found = [one for fit in to_pay(fits) for one in plans.spendings(fit.spec, fit.planned)]
     return found, unplanned
 
 
