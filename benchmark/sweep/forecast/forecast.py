@@ -24,7 +24,7 @@ from benchmark.sweep.sites import inputs_of
 from benchmark.sweep.workspace import Listener, Workspace
 from federation.partition import Partition
 
-PER_CELL_S = 0.5
+PER_CELL_S = 0.3
 """What a cell costs beside its own work: its process, the store, MLflow (docs/experiments.md)."""
 
 
