@@ -183,11 +183,11 @@ if TYPE_CHECKING:
     help="Fit, write and charge nothing; print how many cells there are, their hours and memory, "
     "the ε that each group of patients would be charged, and the difference in Dice that shows.",
 )
-def run(dry_run: bool, **options: Any) -> int:
+def run(**options: Any) -> int:
     """Run a sweep: fit, sample, segment and score. It reports Dice and FID at each ε."""
     from benchmark.terminal.console import Console
 
-    if dry_run:
+    if options["dry_run"]:
         return _dry(sweep_of(options), Console(debug=option.debug()))
     sweep, console = sweep_of(options), Console(debug=option.debug())
     remember = partial(write, click.get_current_context(), sweep.out)
@@ -221,7 +221,8 @@ def sweep_of(options: Mapping[str, Any]) -> Sweep:
     from angiobench.running import Sweep
     from benchmark.core.budget import parse_epsilon
 
-    named = {name: value for name, value in options.items() if name not in option.OF_READING}
+    apart = (*option.OF_READING, "dry_run")
+    named = {name: value for name, value in options.items() if name not in apart}
     named |= {
         "epsilon": [parse_epsilon(text) for text in options["epsilon"].split(",")],
         "settings": option.named_settings(options["settings"]),

@@ -34,7 +34,7 @@ SOURCES = {
     UNKNOWN: "unknown: a plug-in that neither this machine nor the board has timed; counted as 0",
 }
 ERROR = (
-    "An estimate may be wrong by a factor of two (docs/results.md). All hold while nothing else "
+    "An estimate may be wrong by a factor of two (docs/start.md). All hold while nothing else "
     "uses the machine."
 )
 

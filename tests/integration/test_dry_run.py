@@ -1,12 +1,15 @@
 """``bench run --dry-run``: what it says comes true, and it leaves, fits and charges nothing."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command import SMALL, UNTRACKED, bench, results
 
 import angiobench
+from benchmark.core.editions import DEFAULT, EDITIONS
 from benchmark.core.folders import LEDGER, cache_folder, state_folder
+from benchmark.data.phantom import DEFAULT_SEED
 from benchmark.privacy.ledger.ledger import ledger_in
 from benchmark.sweep.forecast.record import FILE
 
@@ -107,7 +110,15 @@ def test_a_cap_that_would_refuse_the_sweep_is_said_as_the_sweep_would(foretold) 
     assert ledger_in(state_folder()).entries() == before
 
 
-def test_of_phantoms_no_cap_is_said() -> None:
+def test_of_phantoms_no_cap_is_said(
+    write_tiny_phantoms: Callable[[Path], None],
+    cache_with_plans: Callable[[Path], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cache = cache_with_plans(tmp_path / "cache")
+    write_tiny_phantoms(cache / f"phantom-v{EDITIONS[DEFAULT].phantoms}-seed{DEFAULT_SEED}")
+    monkeypatch.setenv("ANGIOBENCH_CACHE", str(cache))
     settings = dict(text.split("=") for text in SMALL if "=" in text)
     found = angiobench.forecast("dp-simulator", epsilon=2, seeds="auto", settings=settings)
     (charge,) = found.charges

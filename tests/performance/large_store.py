@@ -1,7 +1,4 @@
-"""A store of many finished cells: a few that really ran, and copies of them under other seeds.
-
-``python large_store.py FOLDER SEEDS`` makes one below FOLDER, from a sweep of the tiny cohort.
-"""
+"""A store of many finished cells: a few that really ran, and copies of them under other seeds."""
 
 from __future__ import annotations
 
@@ -14,12 +11,12 @@ from benchmark.core.files import plain
 from benchmark.results.spec import RunSpec, spec_from
 from benchmark.results.store import RESULT, SEAL, SPEC, Store, digest_of, read_result
 
-GENERATORS, EPSILONS = "dp-simulator,dp-merf", "1,2,5,7.4,10"
+GENERATORS, EPSILONS = "real,dp-simulator,dp-merf", "1,2,5,7.4,10"
 SMALL = [
     *("--set", "protocol.patches_per_patient=40"),
     *("--set", "protocol.samples=64"),
     *("--set", "protocol.fid_n=16"),
-    *("--set", "dp-merf.iterations=5"),
+    *("--set", "dp-merf.steps=20"),
     *("--segmenter", "frangi"),
 ]
 SWEEP = ["run", "--generator", GENERATORS, "--epsilon", EPSILONS, "--data", "cohort", *SMALL]

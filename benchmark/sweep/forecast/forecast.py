@@ -25,7 +25,7 @@ from benchmark.sweep.shared_fit import CellFit
 from benchmark.sweep.workspace import Listener, Workspace
 from federation.partition import Partition
 
-PER_CELL_S = 0.5
+PER_CELL_S = 0.3
 """What a cell costs beside its own work: its process, the store, MLflow (docs/experiments.md)."""
 
 
