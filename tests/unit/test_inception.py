@@ -87,7 +87,9 @@ def test_the_real_side_is_computed_once_and_a_damaged_file_again(
     seen: list[int] = []
     features = inception.features
     monkeypatch.setattr(
-        inception, "features", lambda net, x: (seen.append(len(x)), features(net, x))[1]
+        inception,
+        "features",
+        lambda net, x, **on: (seen.append(len(x)), features(net, x, **on))[1],
     )
     assert fid(real, fake, **asked) == first
     assert len(seen) == 1
