@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.complete
 
-.PHONY: endurance fuzz env demo federation-demo test test-all test-browser screenshots lint format check docs bench audit wheel-smoke clean
+.PHONY: endurance fuzz env demo federation-demo test test-all test-gpu test-browser screenshots lint format check docs bench audit wheel-smoke clean
 
 env: $(STAMP)
 
@@ -27,6 +27,10 @@ test-all: env
 	command -v postgres > /dev/null || ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 \
 		|| { apt-get update && apt-get install --yes postgresql; }
 	$(BIN)/pytest
+
+# On a machine with a card; elsewhere every one of them is skipped.
+test-gpu: env
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m gpu --benchmark-enable
 
 # Fifty kills each of a sweep, sites, one-shot fits under a cap and a search, compared byte for byte.
 endurance: env

@@ -36,18 +36,26 @@ class Fid(NamedTuple):
     kid: float
 
 
-def offline_distance(real: Images, synthetic: Images) -> float:
+def offline_distance(real: Images, synthetic: Images, *, device: str = "cpu") -> float:
     """Compute the Fréchet distance of scattering features. It is not FID and is never called so.
 
     Args:
         real: ``(n, 1, H, W)`` in [-1, 1].
         synthetic: ``(m, 1, H, W)`` in [-1, 1].
+        device: A torch device's name.
     """
-    return frechet_distance(scattering.features(real), scattering.features(synthetic))
+    return frechet_distance(*(scattering.features(n, device=device) for n in (real, synthetic)))
 
 
 def fid(
-    real: Images, synthetic: Images, *, dims: int, weights: Path, cache: Path, real_key: str
+    real: Images,
+    synthetic: Images,
+    *,
+    dims: int,
+    weights: Path,
+    cache: Path,
+    real_key: str,
+    device: str = "cpu",
 ) -> Fid:
     """Compute FID as the ``pytorch-fid`` command does. The real images' features are cached.
 
@@ -58,6 +66,7 @@ def fid(
         weights: The file of Inception weights.
         cache: The folder for the real images' features.
         real_key: Names the real images; the same key must mean the same images.
+        device: A torch device's name.
 
     Raises:
         UsageError: If the weights cannot be used.
@@ -67,9 +76,9 @@ def fid(
     kept = cache / f"{name}.npy"
     theirs = _read(kept, (len(real), dims))
     if theirs is None:
-        theirs = inception.features(network, real)
+        theirs = inception.features(network, real, device=device)
         _write(kept, theirs)
-    ours = inception.features(network, synthetic)
+    ours = inception.features(network, synthetic, device=device)
     kid = kernel_distance(theirs, ours)
     return Fid(frechet_distance(theirs, ours), len(synthetic), dims, kid)
 

@@ -20,7 +20,8 @@ from benchmark.core.errors import UsageError
 from benchmark.metrics.torchvision_shim import import_torchvision
 
 DIMS = (64, 192, 768, 2048)
-CHUNK = 16
+AT_ONCE, ELSEWHERE = {"cpu": 16}, 256
+"""Images at once by device: on a CPU as many as its cache holds, on others more."""
 
 
 def load_network(weights: Path, dims: int) -> nn.Module:
@@ -53,21 +54,26 @@ def load_network(weights: Path, dims: int) -> nn.Module:
 
 
 @torch.no_grad()
-def features(network: nn.Module, images: NDArray[np.float32]) -> NDArray[np.float32]:
+def features(
+    network: nn.Module, images: NDArray[np.float32], *, device: str = "cpu"
+) -> NDArray[np.float32]:
     """Compute the features of images as the ``pytorch-fid`` command sees them: 8-bit grey PNGs.
 
     Args:
         network: From ``load_network``.
         images: ``(n, 1, H, W)`` in [-1, 1].
+        device: A torch device's name; the network is moved there.
 
     Returns:
         ``(n, dims)``.
     """
+    network.to(device)
+    at_once = AT_ONCE.get(torch.device(device).type, ELSEWHERE)
     pixels = torch.from_numpy(to_8_bit(images)).float() / 255
     chunks = []
-    for chunk in torch.split(pixels.expand(-1, 3, -1, -1), CHUNK):
-        out = network(chunk.contiguous(memory_format=torch.channels_last))[0]
-        chunks.append(out.mean((2, 3)))
+    for chunk in torch.split(pixels.expand(-1, 3, -1, -1), at_once):
+        out = network(chunk.to(device).contiguous(memory_format=torch.channels_last))[0]
+        chunks.append(out.mean((2, 3)).cpu())
     found: NDArray[np.float32] = torch.cat(chunks).numpy()
     return found
 

@@ -21,26 +21,29 @@ from torch import Tensor
 
 SCALES, ANGLES = 3, 4
 FREQUENCY, WIDTH_PIXELS = 3 * math.pi / 4, 0.8
-PIXELS_AT_ONCE = 1 << 16
+AT_ONCE, ELSEWHERE = {"cpu": 1 << 16}, 1 << 21
+"""Pixels at once by device: on a CPU as many as its cache holds, on others more."""
 
 
-def features(images: NDArray[np.float32]) -> NDArray[np.float64]:
+def features(images: NDArray[np.float32], *, device: str = "cpu") -> NDArray[np.float64]:
     """Compute the scattering features of images.
 
     Args:
         images: ``(n, 1, H, W)`` in [-1, 1], each side at least 16 pixels.
+        device: A torch device's name.
 
     Returns:
         ``(n, 26)``: 2 of order zero, 12 of order one, 12 of order two.
     """
-    at_once = max(1, PIXELS_AT_ONCE // images[0].size)
+    at_once = max(1, AT_ONCE.get(torch.device(device).type, ELSEWHERE) // images[0].size)
     with torch.no_grad():
-        chunks = [_features(c) for c in torch.split(torch.from_numpy(images[:, 0]), at_once)]
+        some = torch.split(torch.from_numpy(images[:, 0]), at_once)
+        chunks = [_features(chunk.to(device)).cpu() for chunk in some]
     return torch.cat(chunks).double().numpy()
 
 
 def _features(images: Tensor) -> Tensor:
-    bank = _wavelets(images.shape[1], images.shape[2])
+    bank = _wavelets(images.shape[1], images.shape[2]).to(images.device)
     mean, deviation = images.mean((1, 2)), images.std((1, 2))
     first = _moduli(images, bank)
     second = [

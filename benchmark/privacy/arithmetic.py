@@ -57,7 +57,8 @@ def arithmetic(name: str, device: str) -> AbstractContextManager[None]:
 def _bf16(device: str) -> Iterator[None]:
     import torch
 
-    with torch.autocast(torch.device(device).type, torch.bfloat16):
+    # Inside another autocast, even one that is off, cached weights would outlive optimiser steps.
+    with torch.autocast(torch.device(device).type, torch.bfloat16, cache_enabled=False):
         yield
 
 

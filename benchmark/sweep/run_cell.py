@@ -158,7 +158,7 @@ def _learn_from_synthetic(
         segmenter = train_segmenter(spec.segmenter, synthetic, context)
     more = {**fit.more, **_beside_own(spec, inputs, synthetic, bench, watch)}
     with watch.stage("distances"):
-        far = distances(spec, inputs, synthetic, bench.machine.fid_weights, bench.machine.cache)
+        far = distances(spec, inputs, synthetic, bench.machine)
     if not inputs.private:
         real = training_patches(spec, inputs_of(spec, inputs), bench.machine.cache)
         save_picture(bench.folder / NEIGHBOURS, neighbours(synthetic, real))

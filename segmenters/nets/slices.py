@@ -24,8 +24,9 @@ from benchmark.core.settings import Later, Settings
 from benchmark.privacy.arithmetic import BF16, EXACT, arithmetic
 from segmenters.nets.training import AUGMENTATIONS, LOSSES, Batches, best_threshold, weights_of
 
-PIXELS_AT_ONCE = 1 << 16
-"""Pixels that a network is shown at once: what it computes then stays in a core's cache."""
+PIXELS_AT_ONCE, ELSEWHERE = {"cpu": 1 << 16}, 1 << 21
+"""Pixels that a network is shown at once, by device. On a CPU what it computes from so many stays
+in a core's cache; other devices have more to do at once."""
 
 SMALL_IMAGES = 16
 """From so many images at once on torch takes other kernels, with other last bits. So smaller images
@@ -120,7 +121,7 @@ class SlicePredictor(Segmenter):
         slices = _slices_first(volume)
         height, width = slices.shape[1:]
         sides = height + -height % self.multiple, width + -width % self.multiple
-        at_once = _images_at_once(sides[0] * sides[1])
+        at_once = _images_at_once(sides[0] * sides[1], self._device)
         for first in range(0, len(slices), at_once):
             some = slice(first, min(first + at_once, len(slices)))
             padded = torch.full((some.stop - first, 1, *sides), -1.0)
@@ -129,7 +130,7 @@ class SlicePredictor(Segmenter):
 
     @torch.inference_mode()
     def _probabilities(self, net: nn.Module, images: Tensor) -> Tensor:
-        chunks = torch.split(images, _images_at_once(images[0].numel()))
+        chunks = torch.split(images, _images_at_once(images[0].numel(), self._device))
         return torch.cat([self._logits(net, chunk).sigmoid().cpu() for chunk in chunks])
 
     def _logits(self, net: nn.Module, images: Tensor) -> Tensor:
@@ -142,10 +143,11 @@ def _slices_first(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     return volume.transpose(2, 0, 1)
 
 
-def _images_at_once(pixels: int) -> int:
+def _images_at_once(pixels: int, device: str) -> int:
     """How many images of so many pixels a network is shown at once."""
-    many = 2 * PIXELS_AT_ONCE // pixels
-    return many if many >= SMALL_IMAGES else max(1, PIXELS_AT_ONCE // pixels)
+    most = PIXELS_AT_ONCE.get(torch.device(device).type, ELSEWHERE)
+    many = 2 * most // pixels
+    return many if many >= SMALL_IMAGES else max(1, most // pixels)
 
 
 class SliceSegmenter(SlicePredictor):

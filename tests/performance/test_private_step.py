@@ -35,6 +35,10 @@ ENGINES = {"plain": "book-keeping", "private": "book-keeping", "opacus": "opacus
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
 BESIDE = [("private", "channels-last"), ("plain", "contiguous"), ("plain", "channels-last")]
 """What takes a step before the private one of each round, whose batch is contiguous."""
+MOST_ON_A_CARD = 1.3
+DEVICE = os.environ.get("ANGIOBENCH_TEST_DEVICE", "cuda")
+"""Of the steps on a card; ``cpu`` tells that their test itself runs."""
+
 LONG = {"paper"}
 EACH_SIZE = [pytest.param(size, marks=pytest.mark.slow) if size in LONG else size for size in SIZES]
 """All; `make bench` runs the long ones too, and the gate does not."""
@@ -66,6 +70,38 @@ def test_critic_step(benchmark, preset: str) -> None:
     benchmark.extra_info["over plain"] = ratio
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(
+    DEVICE == "cuda" and not torch.cuda.is_available(), reason="needs a CUDA device"
+)
+@pytest.mark.parametrize("preset", SIZES)
+def test_critic_step_on_a_card(benchmark, preset: str) -> None:
+    """A private step takes at most 1.3 times as long as a plain one; both wait for the card."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    each = [
+        _timed(_waiting(_step(preset, kind, layout, DEVICE)), seconds[f"{kind}-{layout}"])
+        for kind in ("plain", "private")
+        for layout in LAYOUTS
+    ]
+    rounds = 40 if DEVICE == "cuda" else 2
+    benchmark.group = f"critic step on a card, {preset}"
+    benchmark.pedantic(lambda: [step() for step in each], rounds=rounds, warmup_rounds=3)
+    ratio = _over_plain({kind: taken[-rounds:] for kind, taken in seconds.items()})
+    benchmark.extra_info["over plain"] = ratio
+    assert DEVICE != "cuda" or ratio <= MOST_ON_A_CARD
+
+
+def _waiting(step: Callable[[], None]) -> Callable[[], None]:
+    """The step until the card has done it."""
+
+    def waited() -> None:
+        step()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
+
+    return waited
+
+
 def _timed(step: Callable[[], None], seconds: list[float]) -> Callable[[], None]:
     """The step, writing down how long it took: xdist switches the benchmark off."""
 
@@ -93,12 +129,12 @@ def test_opacus_step(benchmark, preset: str) -> None:
     benchmark.pedantic(_step(preset, "opacus", "contiguous"), rounds=rounds, warmup_rounds=1)
 
 
-def _step(preset: str, kind: str, layout: str) -> Callable[[], None]:
+def _step(preset: str, kind: str, layout: str, device: str = "cpu") -> Callable[[], None]:
     params = DpWgan.presets[preset]
     assert isinstance(params, DpWganParams)
     critic, batch = _game(params, preset)
     memory = LAYOUTS[layout]
-    critic = critic.to(memory_format=memory)
+    critic, batch = critic.to(device, memory_format=memory), batch.on(device)
     batch = batch._replace(
         real=batch.real.contiguous(memory_format=memory),
         fake=batch.fake.contiguous(memory_format=memory),

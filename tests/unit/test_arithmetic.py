@@ -1,7 +1,7 @@
 """Which arithmetic computes what: bf16 reaches judges alone, and a result's key says so."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -208,6 +208,17 @@ def test_a_judge_in_bf16_learns_as_well_and_is_another_one() -> None:
     assert scores[BF16] > 0.9
     assert abs(scores[BF16] - scores["exact"]) < 0.05
     assert not np.array_equal(marks[BF16], marks["exact"])
+
+
+def test_bf16_is_the_same_inside_a_cell() -> None:
+    """A cell is exact around it, and torch keeps cast weights until the outermost context ends."""
+    weights = []
+    for around in (nullcontext, exact_arithmetic):
+        unet = Unet(UnetParams(iterations=20, arithmetic=BF16))
+        with around():
+            unet.fit(bars(64, 0), TrainContext(seed=0))
+        weights.append(torch.cat([weight.detach().flatten() for weight in unet._net.parameters()]))
+    assert torch.equal(*weights)
 
 
 def test_a_guarantee_is_the_same_in_either_arithmetic() -> None:

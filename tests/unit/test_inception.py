@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from random_weights import write_random_weights
 
 from benchmark.core.errors import BenchError, UsageError
 from benchmark.metrics import inception, weights
@@ -26,29 +27,8 @@ main()
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Torch hub's home, with randomly drawn weights under the real name and in the real format."""
-    inception.import_torchvision()
-    from pytorch_fid import inception as theirs
-
-    torch.manual_seed(0)
     home = tmp_path_factory.mktemp("torch")
-    file = home / "hub" / "checkpoints" / weights.WEIGHTS_NAME
-    file.parent.mkdir(parents=True)
-    with pytest.MonkeyPatch.context() as patch:
-        caught: list[torch.nn.Module] = []
-        patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(
-            torch.nn.Module,
-            "load_state_dict",
-            lambda module, *_, **__: caught.append(module),
-        )
-        theirs.fid_inception_v3()
-    made = caught[0].state_dict()
-    for name, value in made.items():
-        if name.endswith("running_var"):
-            value.uniform_(0.5, 1.5)
-        if name.endswith("running_mean"):
-            value.normal_(0, 0.1)
-    torch.save(made, file)
+    write_random_weights(home / "hub" / "checkpoints" / weights.WEIGHTS_NAME)
     return home
 
 
@@ -107,7 +87,9 @@ def test_the_real_side_is_computed_once_and_a_damaged_file_again(
     seen: list[int] = []
     features = inception.features
     monkeypatch.setattr(
-        inception, "features", lambda net, x: (seen.append(len(x)), features(net, x))[1]
+        inception,
+        "features",
+        lambda net, x, **on: (seen.append(len(x)), features(net, x, **on))[1],
     )
     assert fid(real, fake, **asked) == first
     assert len(seen) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from benchmark.metrics.weights import missing_reason
 from benchmark.results.scored import NOTHING_SYNTHETIC, Distances, Fid
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.machine import Machine
 
 Images = NDArray[np.float32]
 HELD_OUT_SEED = stream(0, "held-out patches")
@@ -28,9 +28,7 @@ def no_distances() -> Distances:
     return Distances(None, None, Fid(value=None, reason=NOTHING_SYNTHETIC))
 
 
-def distances(
-    spec: RunSpec, inputs: Inputs, synthetic: Patches, weights: Path | None, cache: Path
-) -> Distances:
+def distances(spec: RunSpec, inputs: Inputs, synthetic: Patches, machine: Machine) -> Distances:
     """Compute the distances of synthetic patches from the main test set's patches.
 
     FID is computed where the Inception weights are available, the offline and the mask distance
@@ -40,8 +38,7 @@ def distances(
         spec: The cell.
         inputs: The sweep's data.
         synthetic: The synthetic patches.
-        weights: The Inception weights; ``None`` if there are none.
-        cache: The cache folder.
+        machine: Its Inception weights, cache folder and device.
     """
     n = int(spec.protocol["fid_n"])
     patients = inputs.tests[inputs.main]
@@ -49,19 +46,25 @@ def distances(
     held_out = extract(patients, recipe, seed=HELD_OUT_SEED)
     real, fake = held_out.images[:n], synthetic.images[:n]
     return Distances(
-        offline=offline_distance(real, fake),
+        offline=offline_distance(real, fake, device=machine.device),
         mask=mask_distance(held_out.masks[:n], synthetic.masks[:n]),
-        fid=_fid(spec, inputs, (real, fake), weights, cache),
+        fid=_fid(spec, inputs, (real, fake), machine),
     )
 
 
-def _fid(
-    spec: RunSpec, inputs: Inputs, images: tuple[Images, Images], weights: Path | None, cache: Path
-) -> Fid:
-    if weights is None:
+def _fid(spec: RunSpec, inputs: Inputs, images: tuple[Images, Images], machine: Machine) -> Fid:
+    if machine.fid_weights is None:
         return Fid(value=None, reason=missing_reason())
     real, fake = images
     key = f"{inputs.test_data[inputs.main]}-{real.shape[-1]}-{int(spec.protocol['fid_n'])}"
     dims = int(spec.protocol["fid_dims"])
-    found = fid(real, fake, dims=dims, weights=weights, cache=cache / "fid", real_key=key)
+    found = fid(
+        real,
+        fake,
+        dims=dims,
+        weights=machine.fid_weights,
+        cache=machine.cache / "fid",
+        real_key=key,
+        device=machine.device,
+    )
     return Fid(**found._asdict())
