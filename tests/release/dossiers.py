@@ -9,7 +9,7 @@ from PIL import Image
 from statements import guarantee, spec, statement
 
 from benchmark.release.statement import Statement
-from benchmark.results.spec import TunedBy
+from benchmark.results.spec import AcrossSites, TunedBy
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from benchmark.sweep.inputs import COST_OF_SKIPPING
 
@@ -73,6 +73,18 @@ def federated(many: int = 3, name: str = "Charité") -> Statement:
     return statement(sites=sites)
 
 
+def summed(curious: int = 1) -> Statement:
+    """Of secure sums: every site has the guarantee of the whole fit, and so its N."""
+    how = AcrossSites(
+        partition="site", design="summed-statistics", rounds=1, local_steps=1, curious=curious
+    )
+    sites = [
+        {"site": f"clinic {i}", "guarantee": guarantee(), "consent": f"{i:02x}" * 32}
+        for i in range(3)
+    ]
+    return statement(spec=replace(spec(), sites=3, federation=how), sites=sites)
+
+
 def not_private(**changes: object) -> Statement:
     return statement(claim="not private", reasons=REASONS, **changes)
 
@@ -107,6 +119,7 @@ CHOICE = {"accountant": "permute-and-flip", "epsilon": 1.5, "epsilon_patient": 1
 KINDS = {
     "patient": statement(),
     "patch": by_patch(2.1e5),
+    "secure sums": summed(),
     "patch of few": by_patch(8.5),
     "patch alone": by_patch(None),
     "federated": federated(),
