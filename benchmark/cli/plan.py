@@ -83,7 +83,8 @@ def plan(**options: Any) -> int:
 
     With `--sites` there are two more tables. The first has the noise of three ways of adding up:
     local noise (each site reaches ε by itself, as in `bench run --sites`), secure sums (the sites
-    share the noise, so that ε holds against the server and one curious site), and all patients
+    share the noise, so that ε holds against the server and one curious site, as with `--secure-sum
+    t=1`), and all patients
     pooled. The second has the ε that an outsider, the server, and sites that collude would face.
 
     Below the tables is the smallest difference in Dice that this number of seeds and test patients

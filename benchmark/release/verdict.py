@@ -107,7 +107,7 @@ def _against(said: Statement) -> str:
     """Whose patients it is for, or against whom it holds, where there are sites."""
     curious = said.spec.curious
     if curious is not None:
-        return f", against {adversary(curious)}"
+        return f", also against {adversary(curious)}"
     return f", at the worst of {len(said.sites)} sites" if said.sites else ""
 
 

@@ -33,9 +33,9 @@ ADDED_EXACTLY = (
     "Local noise, outsider and one site: where this is below the server's, replies must be added "
     "exactly. A run adds floating-point numbers, so claim no less than the server's ε there."
 )
-HOLDS = (
-    "A federated result's own ε holds against the server and the other sites; with secure sums, "
-    "against the server and any t other sites."
+HOLDS = "A federated result's own ε holds against the server and the other sites."
+HOLDS_IN_SUMS = (
+    "With secure sums a result's own ε holds against the server and any t other sites together."
 )
 
 
@@ -72,7 +72,7 @@ def observers_table(found: Sequence[Observed], *, of_run: bool = False) -> Table
     for one in found:
         names.setdefault(_cells(one), []).append(one.generator)
     words = [OBSERVERS, *([ADDED_EXACTLY] if any(map(_is_amplified, found)) else [])]
-    table = _table(" ".join([*words, *([HOLDS] if of_run else [])]))
+    table = _table(" ".join([*words, *(_holds(found) if of_run else [])]))
     for heading in ("generator", "unit"):
         table.add_column(heading)
     for heading in ("ε asked", "δ"):
@@ -83,6 +83,12 @@ def observers_table(found: Sequence[Observed], *, of_run: bool = False) -> Table
     for cells, who in names.items():
         table.add_row(", ".join(dict.fromkeys(who)), *cells)
     return table
+
+
+def _holds(found: Sequence[Observed]) -> list[str]:
+    """Against whom the results' own ε hold: one sentence for each way of adding up."""
+    local = [one.way == LOCAL for one in found]
+    return [*([HOLDS] if any(local) else []), *([HOLDS_IN_SUMS] if not all(local) else [])]
 
 
 def _is_amplified(one: Observed) -> bool:

@@ -20,7 +20,7 @@ from benchmark.core.generator import FitContext
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.ledger.ledger import Ledger
 from benchmark.privacy.mechanisms.shared_noise import SharedNoise, Sharing
-from benchmark.privacy.randomness import SystemNoise
+from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from federation import messages
 from federation.backend import OneProcess, posts_app, simulate
 from federation.job import Job
@@ -156,6 +156,31 @@ def sums_of(site: Site, number: int, state: Arrays) -> np.ndarray:
     return found
 
 
+def coalition_breaks(posts: list[Post], job: Job) -> str:
+    """Which law of a coalition's view is broken; empty if none is.
+
+    The honest sites' sum without what their patients add: these have no usable patch, and add 0.
+    The sum is exact and its masks are uniform (above), so it is what a coalition is left with.
+    """
+    posts, many = [replace(post, patients=(None,)) for post in posts], len(posts)
+    sites, state = [Site(post, job, 1 / many, many) for post in posts], begin(job, many)
+    drawn = range(1, job.schedule.rounds + 1)
+    noise = np.array([[sums_of(site, k, state) for site in sites] for k in drawn], float)
+    plan = job.shared_plan(many, many)
+    due = plan.guarantee.noise_multiplier * plan.guarantee.sensitivity / plan.guarantee.grid
+    freedom = len(drawn) * noise.shape[2]
+    for one, other in itertools.combinations(range(many), 2):
+        product = np.mean(noise[:, one] * noise[:, other]) / plan.share.deviation**2
+        if not abs(float(product)) < 5 / np.sqrt(freedom):
+            return f"sites {one} and {other} have the same noise"
+    least, most = scipy.stats.chi2.ppf([1e-6, 1 - 1e-6], freedom)
+    for honest in itertools.combinations(range(many), plan.sharing.honest):
+        left = noise[:, honest].sum(axis=1) / due
+        if not least < float(np.square(left).sum()) < most:
+            return f"sites {honest} do not leave the noise that is claimed"
+    return ""
+
+
 @pytest.mark.parametrize(
     ("curious", "rounds"),
     [(0, 100), (1, 100), (2, 100), pytest.param(1, 1000, marks=pytest.mark.slow)],
@@ -163,26 +188,38 @@ def sums_of(site: Site, number: int, state: Arrays) -> np.ndarray:
 def test_any_coalition_of_the_server_and_t_sites_is_left_with_the_noise_of_the_guarantee(
     curious: int, rounds: int, tested_cohort: Path, tmp_path: Path
 ) -> None:
-    """The honest sites' sum without what their patients add: these have no usable patch, and add 0.
-
-    The sum is exact and its masks are uniform (above), so it is what the coalition is left with.
-    """
     posts = secure_posts(tested_cohort, tmp_path, (1, 1, 1), curious)
-    posts = [replace(post, patients=(None,)) for post in posts]
-    job = secure_job(curious=curious, rounds=rounds)
-    sites, state = [Site(post, job, 1 / 3, 3) for post in posts], begin(job, 3)
-    drawn = range(1, rounds + 1)
-    noise = np.array([[sums_of(site, k, state) for site in sites] for k in drawn], float)
-    plan = job.shared_plan(3, 3)
-    due = plan.guarantee.noise_multiplier * plan.guarantee.sensitivity / plan.guarantee.grid
-    freedom = rounds * noise.shape[2]
-    least, most = scipy.stats.chi2.ppf([1e-6, 1 - 1e-6], freedom)
-    for honest in itertools.combinations(range(3), 3 - curious):
-        left = noise[:, honest].sum(axis=1) / due
-        assert least < float(np.square(left).sum()) < most, honest
-    for one, other in ((0, 1), (0, 2), (1, 2)):  # nobody's noise is another's
-        product = np.mean(noise[:, one] * noise[:, other]) / plan.share.deviation**2
-        assert abs(float(product)) < 5 / np.sqrt(freedom)
+    assert coalition_breaks(posts, secure_job(curious=curious, rounds=rounds)) == ""
+
+
+def one_noise_for_all_sites(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("federation.sites.SeededNoise", lambda seed, run, *where: SeededNoise(where[-1]))
+
+
+def noise_for_one_curious_site_less(patch: pytest.MonkeyPatch) -> None:
+    def less(source: Any, sharing: Sharing) -> SharedNoise:
+        return SharedNoise(source, Sharing(sites=sharing.sites, curious=sharing.curious - 1))
+
+    patch.setattr("federation.secure_sides.SharedNoise", less)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (one_noise_for_all_sites, "have the same noise"),
+        (noise_for_one_curious_site_less, "do not leave the noise that is claimed"),
+    ],
+)
+def test_a_planted_fault_in_the_shares_is_named(
+    fault: Callable[[pytest.MonkeyPatch], None],
+    said: str,
+    tested_cohort: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fault(monkeypatch)
+    posts = secure_posts(tested_cohort, tmp_path, (1, 1, 1))
+    assert said in coalition_breaks(posts, secure_job(rounds=100))
 
 
 def test_twenty_unequal_sites_end_in_the_sum_of_all(

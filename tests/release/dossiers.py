@@ -111,6 +111,18 @@ def deployed(*, passed: bool = True) -> Statement:
     )
 
 
+def summed(curious: int = 1) -> Statement:
+    """Of secure sums: every site has the guarantee of the whole fit, and so its N."""
+    how = AcrossSites(
+        partition="site", design="summed-statistics", rounds=1, local_steps=1, curious=curious
+    )
+    sites = [
+        {"site": f"clinic {i}", "guarantee": guarantee(), "consent": f"{i:02x}" * 32}
+        for i in range(3)
+    ]
+    return statement(spec=replace(spec(), sites=3, federation=how), sites=sites)
+
+
 def not_private(**changes: object) -> Statement:
     return statement(claim="not private", reasons=REASONS, **changes)
 
@@ -145,6 +157,7 @@ CHOICE = {"accountant": "permute-and-flip", "epsilon": 1.5, "epsilon_patient": 1
 KINDS = {
     "patient": statement(),
     "patch": by_patch(2.1e5),
+    "secure sums": summed(),
     "patch of few": by_patch(8.5),
     "patch alone": by_patch(None),
     "federated": federated(),

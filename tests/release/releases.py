@@ -44,7 +44,7 @@ from benchmark.release.verification import verify_release
 from benchmark.release.wording import pixel_mm, stamp
 from benchmark.results.provenance import suite
 from benchmark.results.spec import RunSpec
-from benchmark.sweep.sites import Federation, plan_at_site
+from benchmark.sweep.sites import Federation, plan_at_site, plan_together
 
 PATIENTS, PATCHES, PER_VOLUME, SIDE = 17, 7, 4, 32
 ACROSS = {"site-1": 8, "site-2": 5, "site-3": 4}
@@ -123,6 +123,18 @@ def across_sites(cache: Path) -> Statement:
         for name, plan in plans.items()
     ]
     return released(spec=spec, guarantee=worst([*plans.values()]), sites=sites)
+
+
+def across_secure_sums(cache: Path, curious: int = 1) -> Statement:
+    """The same by secure sums: every site has the guarantee of the whole fit."""
+    import hashlib
+
+    how = Federation(sites=3, partition="size-skew:8,5,4", curious=curious)
+    spec, consent = spec_of(federation=how), hashlib.sha256(CONSENT).hexdigest()
+    plan = plan_together(spec, PATIENTS, cache)
+    each = {"guarantee": plain(plan.as_dict()), "consent": consent}
+    sites = [{"site": name, **each} for name in ACROSS]
+    return released(spec=spec, guarantee=plan, sites=sites)
 
 
 def changed(said: Statement, change: Callable[[dict[str, Any]], object]) -> Statement:
