@@ -28,8 +28,9 @@ for folder in (HERE.parent, HERE.parent / "integration", HERE.parent.parent):
 from conftest import write_patient, write_tiny_cohort  # noqa: E402
 from ray_nodes import ray_cluster  # noqa: E402
 
+from benchmark.core.editions import DEFAULT, EDITIONS  # noqa: E402
 from benchmark.core.sums import write_sums  # noqa: E402
-from benchmark.data.phantom import DEFAULT_SEED, VERSION  # noqa: E402
+from benchmark.data.phantom import DEFAULT_SEED  # noqa: E402
 
 MOST_OVERHEAD_S, MOST_OVERHEAD_SHARE = 0.5, 0.02
 MOST_OF_ONE_NODE = 0.55
@@ -129,7 +130,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=500, help="of each cell's U-Net")
     asked = parser.parse_args()
     cache = Path(tempfile.mkdtemp(prefix="cache-"))
-    phantoms = cache / f"phantom-v{VERSION}-seed{DEFAULT_SEED}"
+    phantoms = cache / f"phantom-v{EDITIONS[DEFAULT].phantoms}-seed{DEFAULT_SEED}"
     write_tiny_cohort(phantoms / "cohort")
     for number in (7, 8):
         write_patient(phantoms / "shifted", f"sub-{number:02d}", seed=number)
