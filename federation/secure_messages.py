@@ -23,9 +23,9 @@ from federation.secure_sum import Introduction
 INTRODUCED: Mapping[str, type] = {"public": str, "nonce": str}
 """The further fields of a site's reply to the job: its public key and its nonce."""
 
-SPENT = ("epsilon", "epsilon_patch", "epsilon_patient")
+COMPUTED = ("epsilon", "epsilon_patch", "epsilon_patient", "distance")
 ROUNDING = 1e-6
-"""By how much two machines' ε may differ, relatively."""
+"""By how much these may differ between two machines, relatively."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +113,11 @@ def check_same_plan(fields: Mapping[str, Any], plan: Guarantee) -> None:
         plan: The server's own plan, from the same public numbers.
 
     Raises:
-        ReplyError: If it differs in anything but the last digits of ε.
+        ReplyError: If it differs in anything but the last digits of ε or of the noise's distance
+            from its law.
     """
     said = consented({name: value for name, value in fields.items() if name not in INTRODUCED})
-    spent: dict[str, Any] = {name: getattr(plan, name) for name in SPENT}
+    spent: dict[str, Any] = {name: getattr(plan, name) for name in COMPUTED}
     pairs = [(getattr(said, name), value) for name, value in spent.items()]
     if replace(said, **spent) != plan or not all(_close(*pair) for pair in pairs):
         raise ReplyError("consents to another fit than the one that was asked for")

@@ -110,6 +110,25 @@ def check_agreed(agreed: Agreed | None, job: Job) -> None:
     )
 
 
+def check_share(share: float, own: int, patients: int) -> None:
+    """Refuse a share of all patients that the numbers of patients do not give.
+
+    Sites agree on the number of patients, so the server cannot tell each another step to take.
+
+    Args:
+        share: The server's word.
+        own: The site's number of patients.
+        patients: The number of patients of all sites.
+
+    Raises:
+        UsageError: If they do not agree.
+    """
+    if share != own / patients:
+        raise UsageError(
+            f"Expected the server to say a share of {own} / {patients} patients, got {share!r}."
+        )
+
+
 def shared_plan(
     agreed: Agreed | None, job: Job, own: int, patients: int | None, planned: Guarantee | None
 ) -> SharedPlan | None:

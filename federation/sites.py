@@ -46,7 +46,7 @@ from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from federation.job import Job
 from federation.payment import CLAIM, Payment
 from federation.secure_sides import SummingSite
-from federation.secure_site import Agreed, Masks, check_agreed, shared_plan
+from federation.secure_site import Agreed, Masks, check_agreed, check_share, shared_plan
 from federation.secure_sum import Introduction
 
 LOG = logging.getLogger("federation")
@@ -122,6 +122,8 @@ class Site:
         self.post, self.job = post, job
         self._generator = job.made().at_site(share)
         self._plan = shared_plan(post.agreed, job, len(post.patients), patients, post.planned)
+        if self._plan:
+            check_share(share, len(post.patients), self._plan.guarantee.patients)
         planned = self._plan.guarantee if self._plan else self._planned_alone()
         self.guarantee = replace(planned, seeded=job.noise != "system")
         self._job_digest = hashlib.sha256(job.text().encode()).hexdigest()

@@ -361,7 +361,7 @@ def test_another_state_in_an_answered_round_is_never_masked(
 
 
 def introduced(job: Job, posts: list[Post]) -> list[Introduction]:
-    sites = [Site(post, job, 1 / len(posts), 3) for post in posts]
+    sites = [Site(post, job, len(post.patients) / 3, 3) for post in posts]
     return [site.introduce(1) for site in sites]
 
 
@@ -568,6 +568,14 @@ def test_shared_noise_is_drawn_for_the_number_of_trusted_sites(
         patch.setattr("federation.secure_sides.SharedNoise", Watched)
         site.compute(1, begin(job), everybody=introduced(job, posts))
     assert seen == [Sharing(sites=2, curious=1)]
+
+
+def test_a_share_that_the_numbers_of_patients_do_not_give_is_refused(
+    module_cohort: Path, tmp_path: Path
+) -> None:
+    posts = secure_posts(module_cohort, tmp_path)
+    with pytest.raises(UsageError, match=r"a share of 2 / 3 patients, got 0\.5"):
+        Site(posts[0], secure_job(), 0.5, 3)
 
 
 @pytest.mark.parametrize("patients", [None, 0, 2])
