@@ -30,12 +30,12 @@ SOURCES = {
     MEASURED: "measured: the mean of cells of this kind on this machine",
     ESTIMATED: "estimated: the board's seconds of the same settings and sizes, times a calibration "
     "of this machine",
-    ROUGH: "rough: the same, scaled from other settings or sizes",
+    ROUGH: "rough: the same, scaled from other settings or sizes, or from one or two cells",
     UNKNOWN: "unknown: a plug-in that neither this machine nor the board has timed; counted as 0",
 }
 ERROR = (
-    "An estimate may be wrong by a factor of two (docs/start.md). All hold while nothing else "
-    "uses the machine."
+    "An estimate may be wrong by a factor of two, a rough one by three (docs/start.md). All hold "
+    "while nothing else uses the machine."
 )
 
 

@@ -23,8 +23,9 @@ def calibrate(device: str, clock: Callable[[], float] = time.perf_counter) -> fl
     Returns:
         The seconds of a round.
     """
-    from benchmark.sweep.executors.task import one_thread
+    from benchmark.sweep.executors.task import keep_memory, one_thread
 
+    keep_memory()  # as in a cell; without, a step takes twice as long
     with one_thread():
         work = _network(device)
         work()  # the first step imports and allocates

@@ -17,7 +17,8 @@ from benchmark.sweep.machine import Machine
 
 Source = Literal["measured", "estimated", "rough", "unknown"]
 MEASURED, ESTIMATED, ROUGH, UNKNOWN = SOURCES = ("measured", "estimated", "rough", "unknown")
-"""On this machine; from the board, with the same settings and sizes; with others; not at all."""
+"""On this machine; from the board, with the same settings and sizes; with others, or of too few
+cells; not at all."""
 
 
 class Seconds(NamedTuple):

@@ -21,6 +21,9 @@ FILE = Path(__file__).with_suffix(".toml")
 COUNTS = ("generator_steps", "critic_steps", "steps", "iterations", "populations", "batch")
 """The settings to which the seconds of fitting are about proportional."""
 
+FEWEST = 3
+"""With fewer of the board's cells, other programs that ran beside them may have slowed them all."""
+
 PER_SITE = 0.08
 """The share by which each site beyond the first lengthens a fit (tests/performance)."""
 
@@ -73,7 +76,7 @@ class Scaled(NamedTuple):
 
     Attributes:
         seconds: The seconds.
-        is_rough: Whether sizes or settings differ from the board's.
+        is_rough: Whether sizes or settings differ from the board's, or it has too few cells.
     """
 
     seconds: float
@@ -106,7 +109,7 @@ def scaled(work: Work, board: Board) -> Scaled | None:
     factor = _more_to_do(work, one)
     settings = work.plug_in.settings if work.plug_in else {}
     same = dict(settings) == dict(one.settings) and one.private == work.private
-    return Scaled(one.seconds * factor, is_rough=not (same and factor == 1.0))
+    return Scaled(one.seconds * factor, is_rough=not same or factor != 1.0 or one.cells < FEWEST)
 
 
 def _more_to_do(work: Work, one: Stage) -> float:
