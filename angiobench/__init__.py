@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from angiobench.examining import audit, inspect, plan
     from angiobench.releasing import release, verify_release
     from angiobench.results import Answer, Results, load_results
-    from angiobench.running import Sweep, run
+    from angiobench.running import Sweep, forecast, run
     from benchmark.core.budget import Budget, Guarantee, PublicNumbers
     from benchmark.core.errors import BenchError, DataError, PlugInError, UsageError
     from benchmark.core.federation import FederatedGenerator, Schedule
@@ -34,7 +34,7 @@ _HOMES = {
     "angiobench.examining": ("audit", "inspect", "plan"),
     "angiobench.releasing": ("release", "verify_release"),
     "angiobench.results": ("Answer", "Results", "load_results"),
-    "angiobench.running": ("Sweep", "run"),
+    "angiobench.running": ("Sweep", "forecast", "run"),
     "benchmark.core.budget": ("Budget", "Guarantee", "PublicNumbers"),
     "benchmark.core.errors": ("BenchError", "DataError", "PlugInError", "UsageError"),
     "benchmark.core.federation": ("FederatedGenerator", "Schedule"),
@@ -67,6 +67,7 @@ __all__ = [
     "Tuned",
     "UsageError",
     "audit",
+    "forecast",
     "inspect",
     "load_results",
     "plan",

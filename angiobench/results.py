@@ -12,7 +12,7 @@ from benchmark.core.budget import UNITS
 from benchmark.core.errors import UsageError
 from benchmark.core.names import unknown
 from benchmark.metrics.crossed import OneDraw
-from benchmark.results.bookends import reference_of
+from benchmark.results.bookends import references_of
 from benchmark.results.outcome import Outcome
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
@@ -80,7 +80,7 @@ class Results:
             Outcome(entry.spec, "done" if entry.status == "done" else "failed", entry.reason)
             for entry in self.entries
         ]
-        references = {spec.key: reference_of(spec, specs) for spec in specs}
+        references = references_of(specs, specs)
         return rows(outcomes, references, self)
 
     def result(self, spec: RunSpec) -> Result | None:

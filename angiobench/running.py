@@ -6,7 +6,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,13 +18,13 @@ from benchmark.core.folders import cache_folder, state_folder
 from benchmark.core.names import unknown
 from benchmark.data.reading import AS_FOUND, Reading
 from benchmark.results.matrix import Square
-from benchmark.results.store import Store
 from benchmark.results.tuned_settings import FOLDER, SHIPPED
 from benchmark.sweep.executors.executor import Events
+from benchmark.sweep.forecast.forecast import Forecast
 from benchmark.sweep.machine import Machine
 from benchmark.sweep.request import FIRST_SEEDS, Precision, Request
 from benchmark.sweep.sites import Federation
-from benchmark.sweep.sweep import Finished, run_sweep
+from benchmark.sweep.sweep import Finished, forecast_sweep, run_sweep
 from benchmark.sweep.workspace import Listener, Workspace
 from benchmark.terminal.console import Console
 from benchmark.terminal.figures import HEAT_MAP, draw_matrix
@@ -130,6 +130,17 @@ class Sweep:
         """
         return run_sweep(self.request(), self.workspace(), listener)
 
+    def forecast(self, listener: Listener) -> Forecast:
+        """Foretell what ``run`` would take and cost; nothing is fitted, written or charged.
+
+        Args:
+            listener: Called while data are gathered and noise is calibrated.
+
+        Raises:
+            BenchError: For wrong usage or unusable data, as ``run`` does.
+        """
+        return forecast_sweep(self.request(), self.workspace(), listener)
+
     def workspace(self) -> Workspace:
         """Return the folders, the machine and the jobs."""
         return Workspace(
@@ -230,6 +241,27 @@ def run(generators: str | Sequence[str], *, progress: bool = False, **options: A
         return _results(sweep, sweep.run(console.listener()), ())
 
 
+def forecast(generators: str | Sequence[str], **options: Any) -> Forecast:
+    """Foretell what ``run`` would take and cost, as ``bench run --dry-run`` prints it.
+
+    Nothing is fitted, written to the results or charged. Patients' files are read for their
+    digests, as a sweep's cells are named by them.
+
+    Args:
+        generators: A name, or several.
+        options: Those of ``run``.
+
+    Returns:
+        The cells with their seconds and memory, and what each group of patients would be charged.
+
+    Raises:
+        BenchError: For wrong usage or unusable data, as ``run`` does.
+    """
+    said: list[str] = []
+    found = sweep_of(generators, **options).forecast(_silent(said.append))
+    return replace(found, notes=[*said, *found.notes])
+
+
 def sweep_of(generators: str | Sequence[str], **options: Any) -> Sweep:
     """Return the sweep that ``run`` would run. Arguments and errors are those of ``run``."""
     names = [generators] if isinstance(generators, str) else [*generators]
@@ -237,8 +269,8 @@ def sweep_of(generators: str | Sequence[str], **options: Any) -> Sweep:
 
 
 def _results(sweep: Sweep, finished: Finished, said: Sequence[str]) -> Results:
-    store = Store(sweep.out)
-    found = (entry_of(store.folder(outcome.spec)) for outcome in finished.outcomes)
+    store = finished.store
+    found = (entry_of(store.folder(outcome.spec), store) for outcome in finished.outcomes)
     return Results([entry for entry in found if entry], [*said, *finished.notes])
 
 
@@ -312,6 +344,7 @@ _SHOWN = [
     )
     for one in fields(Sweep)[1:]
 ]
-vars(run)["__signature__"] = inspect.signature(run).replace(
-    parameters=[*list(inspect.signature(run).parameters.values())[:2], *_SHOWN]
-)
+for _function, _own in ((run, 2), (forecast, 1)):
+    vars(_function)["__signature__"] = inspect.signature(_function).replace(
+        parameters=[*list(inspect.signature(_function).parameters.values())[:_own], *_SHOWN]
+    )

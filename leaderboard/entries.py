@@ -24,10 +24,12 @@ from benchmark.results.store import (
     NEIGHBOURS,
     SAMPLES,
     SPEC,
+    Store,
     check_files,
     read_result,
 )
 from benchmark.results.summary import SUMMARY
+from leaderboard.lazily import Files, Lazily
 from leaderboard.published import Published, Verdict
 from leaderboard.replays import Replay, replayed
 
@@ -133,8 +135,16 @@ def with_replay(told: Entry, here: Entry) -> Entry:
     return replace(told if found.is_same else here, replay=found)
 
 
-def entries_of_sweep(folder: Path) -> list[Entry]:
-    """The cells of the last sweep in a store, as its summary names them."""
+def entries_of_sweep(folder: Path, store: Store | None = None) -> list[Entry]:
+    """Read the cells of the last sweep in a store, as its summary names them.
+
+    Args:
+        folder: The store's folder.
+        store: Reads the results; ``None`` to read the files.
+
+    Raises:
+        DataError: If the summary is damaged, or a result is.
+    """
     file = folder / SUMMARY
     try:
         with file.open(encoding="utf-8") as lines:
@@ -145,7 +155,8 @@ def entries_of_sweep(folder: Path) -> list[Entry]:
             "it anew."
         ) from error
     found = (
-        entry_of(folder / folder_name(generator) / folder_name(key)) for generator, key in cells
+        entry_of(folder / folder_name(generator) / folder_name(key), store)
+        for generator, key in cells
     )
     return [*_whole(found)]
 
@@ -174,8 +185,12 @@ def _whole(entries: Iterable[Entry | None]) -> Iterator[Entry]:
     return (entry for entry in entries if entry is not None)
 
 
-def entry_of(folder: Path) -> Entry | None:
+def entry_of(folder: Path, store: Store | None = None) -> Entry | None:
     """Read the cell in a store's folder.
+
+    Args:
+        folder: The cell's folder.
+        store: Reads the result, if it is not to be read from the folder again.
 
     Returns:
         The cell; ``None`` if a kill left no complete spec there.
@@ -187,19 +202,18 @@ def entry_of(folder: Path) -> Entry | None:
         spec = spec_from(read_json(folder / SPEC))
     except ValueError:
         return None
-    result = read_result(folder)
+    result = store.result(spec) if store and spec.key == folder.name else read_result(folder)
     if result is not None and result.run_key != spec.key:
         return Entry(spec=spec, status="failed", reason=OUTDATED)
     if result is not None:
         check_files(folder)
         files = {name: folder / file for name, file in PICTURES.items()}
-        pictures = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
         return Entry(
             spec=spec,
             status="done",
             result=result,
-            curves=thinned(_points(folder / CURVES)),
-            pictures=pictures,
+            curves=Lazily(lambda: thinned(_points(folder / CURVES))),
+            pictures=Files({name: file for name, file in files.items() if file.is_file()}),
             audit=_audit_of(folder, result),
         )
     error = folder / ERROR

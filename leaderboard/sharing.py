@@ -16,6 +16,7 @@ from benchmark.results.disclosure import FEWEST, synthetic_may_leave, without_fe
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from leaderboard.entries import OUTDATED, Entry
+from leaderboard.lazily import Lazily
 from leaderboard.published import Published
 
 ERROR = "Its error.txt says why; errors of patients' data may name somebody, and do not leave."
@@ -57,7 +58,7 @@ def shared(entry: Entry, *, phantoms: bool, for_owner: bool = False) -> Entry:
         result=without_patients(result, for_owner=for_owner),
         audit=entry.audit if for_owner else "",
         curves={},
-        pictures={name: png for name, png in entry.pictures.items() if name in pictures},
+        pictures=Lazily(lambda: {n: entry.pictures[n] for n in entry.pictures if n in pictures}),
     )
 
 

@@ -198,7 +198,7 @@ def _detail(row: Row, table: Table, pictures: Pictures) -> dict[str, Any]:
         "settings": {name: str(value) for name, value in spec.generator.settings.items()},
         "preset": (preset := preset_of(spec.protocol)),
         "changed": sorted(changed_settings(spec, preset)),
-        "curves": first.curves,
+        "curves": dict(first.curves),
         "command": command_of(
             first.spec,
             row.guarantee,

@@ -23,7 +23,7 @@ SETTINGS = "settings"
 
 OF_THE_MACHINE = (
     *("jobs", "device", "backend", "ray", "site_timeout", "tracking_uri"),
-    *("cell_timeout", "cell_memory"),
+    *("cell_timeout", "cell_memory", "dry_run"),
 )
 """Parameters that decide no result; whoever repeats a sweep chooses them anew."""
 

@@ -15,6 +15,7 @@ from benchmark.cli.option import counts, names, seeds_or_auto
 
 if TYPE_CHECKING:
     from angiobench.running import Sweep
+    from benchmark.terminal.console import Console
 
 
 @click.command()
@@ -160,10 +161,18 @@ if TYPE_CHECKING:
 @option.fid_weights("FID")
 @option.out("The folder for results.")
 @option.tracking_uri
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Fit, write and charge nothing; print how many cells there are, their hours and memory, "
+    "the ε that each group of patients would be charged, and the difference in Dice that shows.",
+)
 def run(**options: Any) -> int:
     """Run a sweep: fit, sample, segment and score. It reports Dice and FID at each ε."""
     from benchmark.terminal.console import Console
 
+    if options["dry_run"]:
+        return _dry(sweep_of(options), Console(debug=option.debug()))
     sweep, console = sweep_of(options), Console(debug=option.debug())
     remember = partial(write, click.get_current_context(), sweep.out)
     with console:
@@ -172,12 +181,32 @@ def run(**options: Any) -> int:
     return 1 if any(outcome.state in ("failed", "busy") for outcome in finished.outcomes) else 0
 
 
+def _dry(sweep: Sweep, console: Console) -> int:
+    """Prints what the sweep would take and cost; 2 if the ledger would refuse it."""
+    from benchmark.core.errors import UsageError
+    from benchmark.terminal.forecast import charges_table, hours_table, sentences
+
+    listener = console.listener()
+    with console:
+        found = sweep.forecast(listener)
+    console.show(hours_table(found))
+    console.show(charges_table(found))
+    for sentence in sentences(found):
+        listener.news(sentence)
+    for outcome in found.unplanned:
+        listener.warning(f"{outcome.spec.generator.name}: {outcome.error.strip().splitlines()[-1]}")
+    if found.refusal:
+        raise UsageError(found.refusal)
+    return 1 if found.unplanned else 0
+
+
 def sweep_of(options: Mapping[str, Any]) -> Sweep:
     """Return the sweep that the options ask for."""
     from angiobench.running import Sweep
     from benchmark.core.budget import parse_epsilon
 
-    named = {name: value for name, value in options.items() if name not in option.OF_READING}
+    apart = (*option.OF_READING, "dry_run")
+    named = {name: value for name, value in options.items() if name not in apart}
     named |= {
         "epsilon": [parse_epsilon(text) for text in options["epsilon"].split(",")],
         "settings": option.named_settings(options["settings"]),

@@ -124,18 +124,33 @@ def reference_of(spec: RunSpec, specs: Sequence[RunSpec]) -> RunSpec | None:
     Returns:
         The reference; ``None`` if the sweep has none, or for the upper bookend itself.
     """
+    return references_of([spec], specs)[spec.key]
+
+
+def references_of(cells: Sequence[RunSpec], specs: Sequence[RunSpec]) -> dict[str, RunSpec | None]:
+    """Find the references of several cells, by their keys: see ``reference_of``.
+
+    Args:
+        cells: The cells.
+        specs: The sweep's cells.
+    """
+    uppers = [spec for spec in specs if spec.generator.name == UPPER]
+    of_seed: dict[int, list[RunSpec]] = {}
+    for upper in uppers:
+        of_seed.setdefault(upper.seed, []).append(upper)
+    return {
+        spec.key: _reference(
+            spec, uppers if spec.generator.name in METHODS else of_seed.get(spec.seed, [])
+        )
+        for spec in cells
+    }
+
+
+def _reference(spec: RunSpec, uppers: Sequence[RunSpec]) -> RunSpec | None:
     if spec.generator.name == UPPER:
         return None
-    return next(
-        (
-            s
-            for s in specs
-            if s.generator.name == UPPER
-            and (s.seed == spec.seed or spec.generator.name in METHODS)
-            and (spec.is_direct or s.segmenter == spec.segmenter)
-        ),
-        None,
-    )
+    fits = (s for s in uppers if spec.is_direct or s.segmenter == spec.segmenter)
+    return next(fits, None)
 
 
 def fraction(result: Result, reference: Result | None) -> dict[str, float] | None:
@@ -171,6 +186,8 @@ class FreeRows:
 
     def __init__(self, cells: Iterable[tuple[RunSpec, Result]]) -> None:
         self._cells = [(spec, result) for spec, result in cells if is_free(spec)]
+        self._chosen: list[tuple[PlugIn, Choice | None]] = []
+        self._scored: list[tuple[PlugIn, dict[tuple[str, int | None, str], float]]] = []
 
     def choice(self, segmenter: PlugIn) -> Choice | None:
         """Choose the best free row for cells with a segmenter.
@@ -178,10 +195,14 @@ class FreeRows:
         Returns:
             The choice; ``None`` if there is no free row.
         """
+        known = [choice for plug_in, choice in self._chosen if plug_in == segmenter]
+        if known:
+            return known[0]
         rows: dict[str, list[Result]] = {}
         for spec, result in self._beside(segmenter):
             rows.setdefault(spec.generator.name, []).append(result)
-        return best_free(rows)
+        self._chosen.append((segmenter, best_free(rows)))
+        return self._chosen[-1][1]
 
     def dice(self, choice: Choice, segmenter: PlugIn, seed: int, test_set: str) -> float | None:
         """Return the mean Dice of the chosen row's cell on a test set.
@@ -197,14 +218,22 @@ class FreeRows:
         Returns:
             The mean; ``None`` if that cell is not done.
         """
-        tests = (
-            test
-            for spec, result in self._beside(segmenter)
-            if spec.generator.name == choice.name and (spec.seed == seed or choice.name in METHODS)
-            for test in result.test_sets
-            if test.name == test_set
-        )
-        return next((test.dice.mean for test in tests), None)
+        asked = None if choice.name in METHODS else seed
+        return self._dice_beside(segmenter).get((choice.name, asked, test_set))
+
+    def _dice_beside(self, segmenter: PlugIn) -> dict[tuple[str, int | None, str], float]:
+        """Mean Dice by row, seed and test set; a method's is of no seed."""
+        known = [found for plug_in, found in self._scored if plug_in == segmenter]
+        if known:
+            return known[0]
+        found: dict[tuple[str, int | None, str], float] = {}
+        for spec, result in self._beside(segmenter):
+            name = spec.generator.name
+            for test in result.test_sets:
+                seed = None if name in METHODS else spec.seed
+                found.setdefault((name, seed, test.name), test.dice.mean)
+        self._scored.append((segmenter, found))
+        return found
 
     def _beside(self, segmenter: PlugIn) -> Iterator[tuple[RunSpec, Result]]:
         for spec, result in self._cells:

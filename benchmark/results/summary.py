@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from benchmark.core.budget import rounded_up
 from benchmark.core.files import write_text
 from benchmark.metrics.scores import DICE, NAMES, Scores
-from benchmark.results.bookends import FREE, UPPER, Choice, FreeRows, fraction, gain
+from benchmark.results.bookends import FREE, UPPER, Choice, FreeRows, fraction, gain, is_free
 from benchmark.results.outcome import Outcome
 from benchmark.results.over_seeds import dice_together, is_certain
 from benchmark.results.result import Result
@@ -199,7 +199,8 @@ def _line(group: Sequence[SummaryRow], of: Mapping[str, RunSpec], store: Kept) -
 
 def free_rows(outcomes: Sequence[Outcome], store: Kept) -> FreeRows:
     """Collect the free rows of a sweep."""
-    found = ((outcome.spec, store.result(outcome.spec)) for outcome in outcomes)
+    free = (outcome.spec for outcome in outcomes if is_free(outcome.spec))
+    found = ((spec, store.result(spec)) for spec in free)
     return FreeRows((spec, result) for spec, result in found if result)
 
 

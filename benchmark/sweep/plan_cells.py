@@ -48,11 +48,15 @@ def cells(request: Request, inputs: Inputs, fid_weights: str) -> list[RunSpec]:
     Raises:
         UsageError: For a δ that is too large for this number of units.
     """
-    made = [
+    first = [
         spec
-        for seed in range(request.first_seed, request.first_seed + request.seeds)
         for segmenter in request.segmenters
-        for spec in _cells_of(request, inputs, fid_weights, segmenter, seed)
+        for spec in _cells_of(request, inputs, fid_weights, segmenter, request.first_seed)
+    ]
+    made = [
+        spec if spec.generator.name in METHODS else replace(spec, seed=seed)
+        for seed in range(request.first_seed, request.first_seed + request.seeds)
+        for spec in first
     ]
     once = {spec.key: spec for spec in made}
     ends = (UPPER, *FREE)

@@ -7,18 +7,16 @@ from typing import NamedTuple
 
 from benchmark.core.directory import kept_directory
 from benchmark.core.errors import BenchError, DataError, PlugInError
-from benchmark.core.registry import segmenters
 from benchmark.privacy.ledger.ledger import ledger_in
-from benchmark.results.bookends import reference_of
+from benchmark.results.bookends import references_of
 from benchmark.results.outcome import Outcome
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
+from benchmark.sweep.alike import PlansOfSeeds
 from benchmark.sweep.executors.task import Task, reason_of
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.own_patients import own_patches
-from benchmark.sweep.payment import is_paid, spendings_of
-from benchmark.sweep.plan_cells import guarantee_of
-from benchmark.sweep.request import make
+from benchmark.sweep.payment import is_paid
 from benchmark.sweep.run_cell import recipe_of, training_patches
 from benchmark.sweep.sites import fitted_on, inputs_of
 from benchmark.sweep.workspace import Listener, Workspace
@@ -39,7 +37,11 @@ class Prepared(NamedTuple):
 
 
 def prepared(
-    specs: list[RunSpec], inputs: Inputs, workspace: Workspace, listener: Listener
+    specs: list[RunSpec],
+    inputs: Inputs,
+    workspace: Workspace,
+    listener: Listener,
+    store: Store | None = None,
 ) -> Prepared:
     """Plan the cells that are not done, check the ledger's cap, and cut the patches.
 
@@ -48,22 +50,24 @@ def prepared(
         inputs: Its data.
         workspace: Its folders, machine and jobs.
         listener: Called while this goes on.
+        store: Where the results are; ``None`` for the workspace's own store.
 
     Raises:
         OverCapError: If the ledger's cap does not allow the fits together; nothing is charged.
         BenchError: For a budget that cannot be honoured, or data that cannot be used.
     """
-    store = Store(workspace.out)
+    store = store or Store(workspace.out)
     pending = [spec for spec in specs if store.result(spec) is None]
     listener.planned(specs, pending)
-    references = {spec.key: reference_of(spec, specs) for spec in pending}
-    tasks, unplanned = _tasks(pending, references, inputs, workspace, listener)
+    references = references_of(pending, specs)
+    plans = PlansOfSeeds(inputs, workspace.machine.cache)
+    tasks, unplanned = _tasks(pending, references, inputs, workspace, listener, plans)
     ledger_in(workspace.machine.state).check(
         [
             spending
             for task in tasks
             if not _goes_on(task, store)
-            for spending in spendings_of(task.spec, task.guarantee, inputs, workspace.machine.cache)
+            for spending in plans.spendings(task.spec, task.guarantee)
         ]
     )
     _cut_patches([task.spec for task in tasks], inputs, workspace, listener)
@@ -83,6 +87,7 @@ def _tasks(
     inputs: Inputs,
     workspace: Workspace,
     listener: Listener,
+    plans: PlansOfSeeds,
 ) -> tuple[list[Task], list[Outcome]]:
     """Plans every cell's guarantee, so that a budget that cannot be honoured stops the sweep.
 
@@ -93,8 +98,7 @@ def _tasks(
         listener.preparing("Calibrating noise", done, len(pending))
         try:
             with kept_directory():
-                guarantee = guarantee_of(spec, inputs, workspace.machine.cache)
-                make(segmenters, spec.segmenter)
+                guarantee = plans.guarantee(spec)
         except (Exception, SystemExit) as error:  # a plug-in may raise anything
             if isinstance(error, BenchError) and not isinstance(error, PlugInError):
                 raise

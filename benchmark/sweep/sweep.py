@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,10 +12,11 @@ from benchmark.core.errors import UsageError
 from benchmark.core.folders import check_places, check_writable
 from benchmark.metrics import weights
 from benchmark.privacy.ledger.ledger import OverCapError, ledger_in
-from benchmark.results.bookends import reference_of
+from benchmark.results.bookends import references_of
 from benchmark.results.matrix import MATRIX, Square, cross_site, write_matrix
 from benchmark.results.outcome import Outcome
 from benchmark.results.own_curve import OWN_CURVE, OwnPoint, own_curve, write_own_curve
+from benchmark.results.read_once import ReadOnce
 from benchmark.results.resolution import resolution
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import Store
@@ -22,6 +24,9 @@ from benchmark.results.summary import SUMMARY, SummaryRow, choices, rows, write_
 from benchmark.sweep import remarks
 from benchmark.sweep.executors.run import run_tasks
 from benchmark.sweep.executors.task import check_device
+from benchmark.sweep.forecast.forecast import Forecast, forecast
+from benchmark.sweep.forecast.record import note
+from benchmark.sweep.forecast.work import memory_key, works_of
 from benchmark.sweep.inputs import Inputs, gather
 from benchmark.sweep.judging.own_patients import withheld
 from benchmark.sweep.more_seeds import next_seeds, verdict, widths
@@ -32,6 +37,7 @@ from benchmark.sweep.sites import held_out_sites
 from benchmark.sweep.tracking.mlflow_runs import Tracker, default_uri
 from benchmark.sweep.tracking.parents import Parent
 from benchmark.sweep.workspace import Listener, Workspace
+from federation.partition import Partition
 
 UNFINISHED = "No seeds are added while a cell has failed, or another process holds it."
 
@@ -45,6 +51,7 @@ class Finished(NamedTuple):
         matrix: The cross-site matrix.
         notes: Sentences without which the table could be misread.
         own: Dice against the number of own patients.
+        store: Where the results are.
     """
 
     table: list[SummaryRow]
@@ -52,6 +59,7 @@ class Finished(NamedTuple):
     matrix: list[Square]
     notes: list[str]
     own: list[OwnPoint]
+    store: Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +71,7 @@ class _Sweep:
     workspace: Workspace
     listener: Listener
     fid_weights: str
+    store: ReadOnce
 
     def cells(self, seeds: int) -> list[RunSpec]:
         """Every cell with so many seeds."""
@@ -70,7 +79,10 @@ class _Sweep:
 
     def prepared(self, specs: list[RunSpec]) -> Prepared:
         """Those cells, ready to run."""
-        return prepared(specs, self.inputs, self.workspace, self.listener)
+        ready = prepared(specs, self.inputs, self.workspace, self.listener, self.store)
+        if ready.tasks:
+            self.store.keep(False)  # while cells run
+        return ready
 
 
 def run_sweep(request: Request, workspace: Workspace, listener: Listener) -> Finished:
@@ -88,11 +100,8 @@ def run_sweep(request: Request, workspace: Workspace, listener: Listener) -> Fin
     Raises:
         BenchError: For wrong usage or unusable data, before anything is computed.
     """
-    request = replace(request, private=workspace.data is not None)
-    check(request)
-    _check(workspace)
-    sweep = _gathered(request, workspace, listener)
-    specs = sweep.cells(request.seeds)
+    sweep = _begun(request, workspace, listener)
+    request, specs = sweep.request, sweep.cells(sweep.request.seeds)
     _remark(sweep, specs)
     ready = sweep.prepared(specs)
     listener.starting()
@@ -102,6 +111,43 @@ def run_sweep(request: Request, workspace: Workspace, listener: Listener) -> Fin
         outcomes, said = _with_more_seeds(outcomes, request.precision, tracker, sweep)
         notes = [said]
     return _finished(outcomes, notes, tracker, sweep)
+
+
+def forecast_sweep(request: Request, workspace: Workspace, listener: Listener) -> Forecast:
+    """Foretell what ``run_sweep`` would take and cost; nothing is fitted, written or charged.
+
+    With a precision, it is the most that the rounds of seeds may take.
+
+    Args:
+        request: What the user asks for.
+        workspace: Folders, machine and jobs.
+        listener: Called while data are gathered and noise is calibrated.
+
+    Raises:
+        BenchError: For wrong usage or unusable data, as ``run_sweep`` does. A cap that would refuse
+            the sweep is in the forecast instead.
+    """
+    sweep = _begun(request, workspace, listener)
+    asked, notes = sweep.request, []
+    seeds = asked.precision.most_seeds if asked.precision else asked.seeds
+    if asked.precision:
+        notes.append(
+            f"This is for {seeds} seeds, the most that --seeds auto may reach; it begins with "
+            f"{asked.seeds} and ends when the precision is reached."
+        )
+    specs, how = sweep.cells(seeds), asked.federation
+    _remark(sweep, specs)
+    sites = Partition(text=how.partition, sites=how.sites) if how.asked else None
+    found = forecast(specs, sweep.inputs, sweep.workspace, listener, partition=sites)
+    return replace(found, notes=notes)
+
+
+def _begun(request: Request, workspace: Workspace, listener: Listener) -> _Sweep:
+    """The sweep, once nothing in the request and the folders speaks against it."""
+    request = replace(request, private=workspace.data is not None)
+    check(request)
+    _check(workspace)
+    return _gathered(request, workspace, listener)
 
 
 def _gathered(request: Request, workspace: Workspace, listener: Listener) -> _Sweep:
@@ -127,6 +173,7 @@ def _gathered(request: Request, workspace: Workspace, listener: Listener) -> _Sw
         workspace=workspace.with_weights(found),
         listener=listener,
         fid_weights=weights.digest(found) if found else "",
+        store=ReadOnce(workspace.out),
     )
 
 
@@ -151,7 +198,7 @@ def _with_more_seeds(
     """Adds rounds of seeds; how every cell ended, and whether the precision was reached."""
     seeds, first = sweep.request.seeds, sweep.request.first_seed
     while True:
-        found = widths(outcomes, Store(sweep.workspace.out))
+        found = widths(outcomes, sweep.store)
         said, more = verdict(found, precision, seeds), next_seeds(found, precision, seeds)
         if any(outcome.state in ("failed", "busy") for outcome in outcomes):
             return outcomes, f"{said} {UNFINISHED}"
@@ -169,8 +216,9 @@ def _finished(
     outcomes: list[Outcome], notes: Sequence[str], tracker: Tracker, sweep: _Sweep
 ) -> Finished:
     """Writes and logs what all cells say together."""
-    out, store, specs = sweep.workspace.out, Store(sweep.workspace.out), [o.spec for o in outcomes]
-    table = rows(outcomes, {spec.key: reference_of(spec, specs) for spec in specs}, store)
+    out, store, specs = sweep.workspace.out, sweep.store, [o.spec for o in outcomes]
+    store.keep(True)
+    table = rows(outcomes, references_of(specs, specs), store)
     write_summary(out / SUMMARY, table)
     tracker.compare(table, private=sweep.inputs.private)
     matrix = cross_site(outcomes, held_out_sites(specs, sweep.inputs), store)
@@ -190,7 +238,7 @@ def _finished(
         *(choice.words for choice in choices(outcomes, store)),
         *notes,
     ]
-    return Finished(table, outcomes, matrix, notes, own)
+    return Finished(table, outcomes, matrix, notes, own, store)
 
 
 def _check(workspace: Workspace) -> None:
@@ -218,7 +266,7 @@ def _check_cluster(backend: str, address: str) -> None:
 
 def _run(ready: Prepared, tracker: Tracker, sweep: _Sweep) -> list[Outcome]:
     """Runs the tasks, and shows MLflow every cell, also those kept from before."""
-    store, listener = Store(sweep.workspace.out), sweep.listener
+    store, listener = sweep.store, sweep.listener
     running = {task.spec.key for task in ready.tasks}
     for spec in ready.specs:
         if spec.key not in running:
@@ -226,6 +274,7 @@ def _run(ready: Prepared, tracker: Tracker, sweep: _Sweep) -> list[Outcome]:
 
     def ended(outcome: Outcome) -> None:
         tracker.cell(store.folder(outcome.spec))
+        _note(outcome, sweep)
         listener.events.ended(outcome)
 
     for outcome in ready.unplanned:
@@ -234,6 +283,18 @@ def _run(ready: Prepared, tracker: Tracker, sweep: _Sweep) -> list[Outcome]:
     ran = run_tasks(ready.tasks, jobs=sweep.workspace.jobs, events=events)
     by_key = {o.spec.key: o for o in [*ready.unplanned, *ran]}
     return [by_key.get(spec.key, Outcome(spec, "kept")) for spec in ready.specs]
+
+
+def _note(outcome: Outcome, sweep: _Sweep) -> None:
+    """Remembers how long a cell took, for forecasts; a cache that is full stops no sweep."""
+    workspace, inputs, spec = sweep.workspace, sweep.inputs, outcome.spec
+    result = sweep.store.result(spec) if outcome.state == "done" else None
+    if result is None:
+        return
+    works = works_of(spec, inputs, workspace.machine)
+    memory = memory_key(spec, inputs, workspace.machine) if workspace.jobs else None
+    with suppress(OSError):
+        note(workspace.machine.cache, result, works, memory)
 
 
 def _tracker(specs: Sequence[RunSpec], workspace: Workspace, listener: Listener) -> Tracker:

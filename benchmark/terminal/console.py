@@ -106,19 +106,19 @@ class Console:
         from benchmark.terminal.table import matrix_table, sweep_table
         from leaderboard.entries import entries_of_sweep
 
-        table, outcomes, matrix, notes, own = finished
+        table, outcomes, matrix, notes, own, store = finished
         self._out.print(sweep_table(table))
-        strips = _strips([outcome.spec for outcome in outcomes], Store(out))
+        strips = _strips([outcome.spec for outcome in outcomes], store)
         drew = [
             drawn(lambda: draw_trade_off(table, out / TRADE_OFF)),
             drawn(lambda: draw_patches(strips, out / PATCHES)),
         ]
         for note in notes:
             self._warn(note)
-        self.say_together(together(outcomes, Store(out)))
+        self.say_together(together(outcomes, store))
         if matrix:
             self._out.print(matrix_table(matrix))
-        if seen := observed(outcomes, Store(out)):
+        if seen := observed(outcomes, store):
             self._out.print(observers_table(seen, of_run=True))
         if own:
             drew.append(drawn(lambda: draw_own(own, out / CURVE)))
@@ -136,7 +136,7 @@ class Console:
             )
         names = [SUMMARY, TRADE_OFF, PATCHES, *([MATRIX, HEAT_MAP] if matrix else [])]
         names += [OWN_CURVE, CURVE] if own else []
-        drew.append(drawn(lambda: write_report(entries_of_sweep(out), out)))
+        drew.append(drawn(lambda: write_report(entries_of_sweep(out, store), out)))
         if not all(drew):
             self._warn(
                 "The memory limit of this process does not suffice for charts; `bench report` "

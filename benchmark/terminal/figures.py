@@ -48,7 +48,8 @@ def trade_off(rows: Sequence[SummaryRow]) -> alt.HConcatChart | None:
     done = [row for row in rows if row.dice is not None]
     if not done:
         return None
-    looks = looks_of({_label_of(row, several=_several(done)): row.generator for row in done})
+    several = _several(done)
+    looks = looks_of({_label_of(row, several=several): row.generator for row in done})
     sets = list(dict.fromkeys(row.test_set for row in done))
     panels = [_dice_panel([r for r in done if r.test_set == name], name, looks) for name in sets]
     main = [r for r in done if r.test_set == sets[0]]

@@ -21,7 +21,7 @@ class Remaining:
         self.cells, self.ended = cells, 0
         self._clock = clock
         self._began: dict[str, float] = {}
-        self._took: list[float] = []
+        self._took, self._ran = 0.0, 0
         self._beside = 1
 
     def begin(self, key: str) -> None:
@@ -33,14 +33,15 @@ class Remaining:
         """Record that a cell has ended. One that never began is not part of the mean."""
         self.ended = min(self.cells, self.ended + 1)
         if key in self._began:
-            self._took.append(self._clock() - self._began.pop(key))
+            self._took += self._clock() - self._began.pop(key)
+            self._ran += 1
 
     @property
     def seconds(self) -> float | None:
         """The estimated rest in seconds; ``None`` before a cell that ran has ended."""
-        if not self._took:
+        if not self._ran:
             return None
-        mean = sum(self._took) / len(self._took)
+        mean = self._took / self._ran
         begun = sum(min(mean, self._clock() - start) for start in self._began.values())
         return (mean * (self.cells - self.ended) - begun) / self._beside
 

@@ -57,6 +57,14 @@ class Entry(NamedTuple):
     hash: str = ""
 
 
+_OF_KIND = """
+SELECT number, entry, hash FROM entries
+WHERE json_extract(entry, '$.kind') = ?
+OR json_type(entry, '$.kind') IS NOT 'text' OR json_type(entry, '$.time') IS NOT 'text'
+ORDER BY number
+"""
+
+
 class Head(NamedTuple):
     """The last entry's number and hash, with a seal that shows whether they were moved back."""
 
@@ -199,6 +207,15 @@ class Pages:
     def entries(self) -> list[Entry]:
         """Return every entry, oldest first."""
         return [_entry(number, text, found) for number, text, found in self._rows()]
+
+    def of_kind(self, kind: str) -> list[Entry]:
+        """Return the entries of one kind, oldest first, without those of others being made.
+
+        An entry that has no kind or time makes no sense, and stops this as it stops ``entries``.
+        """
+        rows = self._file.execute(_OF_KIND, (kind,))
+        found = [_entry(number, text, hashed) for number, text, hashed in rows]
+        return [entry for entry in found if entry.said["kind"] == kind]
 
     def numbers_of(self, patient: str) -> list[int]:
         """Return the numbers of the entries that name a patient, oldest first."""

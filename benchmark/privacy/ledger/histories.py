@@ -8,9 +8,11 @@ times would give too little, as several units of one draw shift the sum together
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from benchmark.core.budget import Guarantee
@@ -53,14 +55,16 @@ def before_and_now(
     Returns:
         Each distinct history, with how often each planned spending names such a patient.
     """
-    asked = [set(patients) for patients in planned]
-    patient_of = joined([*known, *(one for each in asked for one in each)])
+    asked = [frozenset(patients) for patients in planned]
+    groups = set(asked)  # the seeds of a sweep name the same patients
+    patient_of = joined([*known, *(one for each in groups for one in each)])
     identities: dict[str, list[str]] = {}
     for one, patient in patient_of.items():
         identities.setdefault(patient, []).append(one)
-    joins = [Counter(patient_of[one] for one in each) for each in asked]
+    named = {each: Counter(patient_of[one] for one in each) for each in groups}
+    joins = [named[each] for each in asked]
     found = set()
-    for patient in {patient for each in joins for patient in each}:
+    for patient in {patient for each in named.values() for patient in each}:
         paid = Counter(n for one in identities[patient] for n in numbers_of(one))
         found.add((tuple(sorted(paid.items())), tuple(each[patient] for each in joins)))
     return found
@@ -73,9 +77,17 @@ def owed(history: History, said: Mapping[int, Mapping[str, Any]]) -> list[Guaran
         history: The patient's history.
         said: The content of every entry, by its number.
     """
-    return [
-        of_group(Guarantee.from_dict(said[number]["guarantee"]), count) for number, count in history
-    ]
+    return [of_group(_guarantee(said[number]), count) for number, count in history]
+
+
+def _guarantee(words: Mapping[str, Any]) -> Guarantee:
+    return _read(json.dumps(words["guarantee"], sort_keys=True))
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Guarantee:
+    """A guarantee from its JSON: a sweep's seeds have the same one."""
+    return Guarantee.from_dict(json.loads(text))
 
 
 def of_group(guarantee: Guarantee, identities: int) -> Guarantee:

@@ -17,7 +17,7 @@ fit on private data with seeded noise counts as ε = ∞, because the seed undoe
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -149,6 +149,22 @@ class Ledger:
             _check_cap(pages, spendings)
         return head
 
+    def worst(self, spendings: Sequence[Spending], patients: Sequence[str]) -> tuple[float, float]:
+        """Compose what the worst of some patients has paid, and would have; nothing is written.
+
+        Args:
+            spendings: Planned ones, which count as those of private data.
+            patients: The patients, whether a spending names them or not.
+
+        Returns:
+            Both as ε at ``DELTA``: now, and with the spendings.
+        """
+        with self._chain.reading() as pages:
+            fits = list(_fits_of_each(pages, spendings, among=patients))
+        now = (_paid(paid) for paid, _ in fits if paid)
+        then = (_paid([*paid, *news]) for paid, news in fits if paid or news)
+        return max(now, default=0.0), max(then, default=0.0)
+
     def check_in_all(self, spending: Spending) -> Head:
         """Refuse a spending that would take a patient in every private fit over the cap.
 
@@ -161,8 +177,7 @@ class Ledger:
             OverCapError: Naming cap and total.
         """
         with self._chain.reading() as pages:
-            head, entries = pages.head(), pages.entries()
-        cap = _cap(entries)
+            head, entries, cap = pages.head(), pages.entries(), _cap(pages)
         if math.isinf(cap) or not spending.private:
             return head
         fits = [
@@ -199,7 +214,7 @@ class Ledger:
     def cap(self) -> float:
         """Return the cap; inf if there is none."""
         with self._chain.reading() as pages:
-            return _cap(pages.entries())
+            return _cap(pages)
 
     def entries(self) -> list[Entry]:
         """Return every entry, oldest first."""
@@ -314,20 +329,11 @@ def _is_fit_of(words: Mapping[str, Any], runs: Collection[str]) -> bool:
 
 
 def _check_cap(pages: Pages, spendings: Sequence[Spending]) -> None:
-    entries = pages.entries()
-    cap, planned = _cap(entries), [spending for spending in spendings if spending.private]
-    if math.isinf(cap) or not planned:
+    planned = [spending for spending in spendings if spending.private]
+    if not planned or math.isinf(cap := _cap(pages)):
         return
-    said = {entry.number: entry.said for entry in entries}
-    for history, joins in before_and_now(
-        pages.patients(), pages.numbers_of, [spending.patients for spending in planned]
-    ):
-        news = [
-            of_group(spending.guarantee, count)
-            for spending, count in zip(planned, joins, strict=True)
-            if count
-        ]
-        total = _paid([*owed(history, said), *news])
+    for paid, news in _fits_of_each(pages, planned):
+        total = _paid([*paid, *news])
         if total > cap:
             names = ", ".join(dict.fromkeys(s.generator for s in planned))
             raise OverCapError(
@@ -338,8 +344,23 @@ def _check_cap(pages: Pages, spendings: Sequence[Spending]) -> None:
             )
 
 
-def _cap(entries: Sequence[Entry]) -> float:
-    caps = [entry.said["epsilon"] for entry in entries if entry.said["kind"] == CAP]
+def _fits_of_each(
+    pages: Pages, planned: Sequence[Spending], among: Sequence[str] = ()
+) -> Iterator[tuple[list[Guarantee], list[Guarantee]]]:
+    """For each distinct patient of spendings, or among others, what was and would be paid for."""
+    said = {entry.number: entry.said for entry in pages.entries()}
+    named = [among, *(spending.patients for spending in planned)]
+    for history, (_, *joins) in before_and_now(pages.patients(), pages.numbers_of, named):
+        news = [
+            of_group(spending.guarantee, count)
+            for spending, count in zip(planned, joins, strict=True)
+            if count
+        ]
+        yield owed(history, said), news
+
+
+def _cap(pages: Pages) -> float:
+    caps = [entry.said["epsilon"] for entry in pages.of_kind(CAP)]
     return float(caps[-1]) if caps else math.inf
 
 

@@ -10,7 +10,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import CURVES, GENERATOR, RESULT, SAMPLES, read_result
 from benchmark.results.summary import SummaryRow
+from benchmark.sweep.tracking.children import Child, children_of, searched
 from benchmark.sweep.tracking.logged import comparisons, marks, metrics, parameters, run_name
 from benchmark.sweep.tracking.parents import Parent
 from benchmark.sweep.watching.rounds import FOLDER as ROUNDS
@@ -157,11 +158,10 @@ class Tracker:
         self._client = MlflowClient(tracking_uri=self._uri)
         self._experiment = self._experiment_id()
         self._parent = self._parent_run()
-        children = self._runs(f"tags.`mlflow.parentRunId` = '{self._parent}'")
-        whole = [run for run in children if run.info.status == "FINISHED"]
-        for half in (run for run in children if run.info.status not in ENDED):
-            self._client.delete_run(half.info.run_id)
-        self._logged = {run.data.tags.get("run_key") for run in whole}
+        children = self._children()
+        for half in (run for run in children if run.status not in ENDED):
+            self._client.delete_run(half.identity)
+        self._logged = {run.run_key for run in children if run.status == "FINISHED"}
 
     def _experiment_id(self) -> str:
         found = self._client.get_experiment_by_name(EXPERIMENT)
@@ -186,7 +186,10 @@ class Tracker:
         return str(run.info.run_id)
 
     def _runs(self, query: str) -> list[Any]:
-        return list(self._client.search_runs([self._experiment], query, max_results=10_000))
+        return list(searched(self._client, self._experiment, query))
+
+    def _children(self, names: Collection[str] = ()) -> list[Child]:
+        return children_of(self._client, self._uri, self._experiment, self._parent, names)
 
     def _log_failure(self, spec: RunSpec, said: str) -> None:
         name, tags = f"{said}{run_name(spec)}", self._tags(spec, git_commit())
@@ -205,18 +208,22 @@ class Tracker:
     def _log_comparisons(self, rows: Sequence[SummaryRow]) -> None:
         from mlflow.entities import Metric
 
-        children = self._runs(f"tags.`mlflow.parentRunId` = '{self._parent}'")
-        for run in children:
-            mine = [row for row in rows if row.run_key == run.data.tags.get("run_key")]
-            found = {name: value for row in mine for name, value in comparisons(row).items()}
-            new = {n: v for n, v in found.items() if run.data.metrics.get(n) != v}
+        found: dict[str, dict[str, float]] = {}
+        for row in rows:
+            found.setdefault(row.run_key, {}).update(comparisons(row))
+        names = {name for each in found.values() for name in each}
+        for run in self._children(names):
+            mine = found.get(run.run_key or "", {})
+            new = {n: v for n, v in mine.items() if run.metrics.get(n) != v}
             if new:
                 metrics = [Metric(n, v, int(1000 * time.time()), 0) for n, v in new.items()]
-                self._client.log_batch(run.info.run_id, metrics=metrics)
+                self._client.log_batch(run.identity, metrics=metrics)
 
     def _log(self, folder: Path, said: str) -> None:
+        if folder.name in self._logged:  # a cell's folder has its key as name
+            return
         kept = read_result(folder)
-        if kept is None or kept.run_key in self._logged:
+        if kept is None:
             return
         result = without_patients(kept if self._is_here else without_few(kept))
         end = self._end_of(folder, private=result.private_data)

@@ -1,0 +1,1 @@
+"""What a sweep would take and cost, said before it runs."""

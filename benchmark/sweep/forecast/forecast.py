@@ -1,0 +1,153 @@
+"""The forecast of a sweep: cells, hours, memory and ε, before anything is fitted or charged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmark.core.directory import kept_directory
+from benchmark.core.errors import BenchError, PlugInError
+from benchmark.privacy.ledger.ledger import OverCapError, Spending, ledger_in
+from benchmark.results.outcome import Outcome
+from benchmark.results.spec import RunSpec
+from benchmark.results.store import Store
+from benchmark.sweep.alike import PlansOfSeeds
+from benchmark.sweep.executors.task import reason_of
+from benchmark.sweep.forecast.calibration import calibrate
+from benchmark.sweep.forecast.charges import Charge, charges, groups_of
+from benchmark.sweep.forecast.predict import CellForecast, Predictor, wall_seconds
+from benchmark.sweep.forecast.reference import shipped
+from benchmark.sweep.inputs import Inputs
+from benchmark.sweep.payment import is_paid
+from benchmark.sweep.sites import inputs_of
+from benchmark.sweep.workspace import Listener, Workspace
+from federation.partition import Partition
+
+PER_CELL_S = 0.3
+"""What a cell costs beside its own work: its process, the store, MLflow (docs/experiments.md)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a sweep would take and cost.
+
+    Attributes:
+        specs: Every cell.
+        pending: The cells that are not done.
+        cells: What each of those takes, in their order.
+        jobs: How many run at a time.
+        wall_s: The seconds of the whole sweep with so many jobs.
+        charges: What its fits cost each group of patients.
+        cap: The ledger's cap; inf for none.
+        refusal: Why the ledger would refuse the sweep; empty if it would not.
+        unplanned: The cells whose plug-in fails while planning, with reasons.
+        notes: What else is to be known.
+    """
+
+    specs: Sequence[RunSpec]
+    pending: Sequence[RunSpec]
+    cells: Sequence[CellForecast]
+    jobs: int
+    wall_s: float
+    charges: Sequence[Charge]
+    cap: float
+    refusal: str
+    unplanned: Sequence[Outcome]
+    notes: Sequence[str] = ()
+
+    @property
+    def done(self) -> int:
+        """How many cells are done."""
+        return len(self.specs) - len(self.pending)
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of all cells, one after the other."""
+        return sum(cell.seconds for cell in self.cells)
+
+    @property
+    def mib(self) -> float | None:
+        """The most memory of the cells that run side by side; ``None`` if one is unknown."""
+        told = sorted((cell.mib for cell in self.cells if cell.mib is not None), reverse=True)
+        if len(told) < len(self.cells):
+            return None
+        return sum(told[: max(1, self.jobs)])
+
+
+def forecast(
+    specs: Sequence[RunSpec],
+    inputs: Inputs,
+    workspace: Workspace,
+    listener: Listener,
+    *,
+    partition: Partition | None = None,
+    calibration: Callable[[str], float] = calibrate,
+) -> Forecast:
+    """Foretell a sweep's cells. No patient's volume is fitted on, and nothing is charged.
+
+    Args:
+        specs: Every cell.
+        inputs: The sweep's data.
+        workspace: Folders, machine and jobs.
+        listener: Called while noise is calibrated.
+        partition: Of the sites; ``None`` for none.
+        calibration: Returns this machine's calibration in seconds for a device.
+
+    Raises:
+        BenchError: For a budget that cannot be honoured, or a damaged result or ledger.
+    """
+    store, machine = Store(workspace.out), workspace.machine
+    pending = [spec for spec in specs if store.result(spec) is None]
+    spendings, unplanned = _spendings(pending, inputs, workspace, listener)
+    predictor = Predictor(inputs, machine, shipped(), lambda: calibration(machine.device))
+    failed = {outcome.spec.key for outcome in unplanned}
+    running = [spec for spec in pending if spec.key not in failed]
+    cells = [predictor.of(spec) for spec in running]
+    ledger = ledger_in(machine.state)
+    overhead = PER_CELL_S if workspace.jobs else 0.0
+    side_by_side = max(1, min(workspace.jobs, os.cpu_count() or 1))
+    return Forecast(
+        specs=specs,
+        pending=pending,
+        cells=cells,
+        jobs=workspace.jobs,
+        wall_s=wall_seconds((cell.seconds + overhead for cell in cells), side_by_side),
+        charges=charges(spendings, groups_of(inputs, partition), ledger),
+        cap=ledger.cap(),
+        refusal=_refusal(spendings, workspace),
+        unplanned=unplanned,
+    )
+
+
+def _spendings(
+    pending: Sequence[RunSpec], inputs: Inputs, workspace: Workspace, listener: Listener
+) -> tuple[list[Spending], list[Outcome]]:
+    """What the fits that are not paid yet would be charged, and the cells that have no plan."""
+    machine, store = workspace.machine, Store(workspace.out)
+    plans = PlansOfSeeds(inputs, machine.cache)
+    found: list[Spending] = []
+    unplanned = []
+    for done, spec in enumerate(pending):
+        listener.preparing("Calibrating noise", done, len(pending))
+        try:
+            with kept_directory():
+                plan = plans.guarantee(spec)
+        except (Exception, SystemExit) as error:  # a plug-in may raise anything
+            if isinstance(error, BenchError) and not isinstance(error, PlugInError):
+                raise
+            reason = str(error) if isinstance(error, BenchError) else reason_of(error)
+            unplanned.append(Outcome(spec, "failed", reason))
+            continue
+        mine, folder = inputs_of(spec, inputs), store.folder(spec)
+        if not is_paid(spec, plan, mine, folder=folder, state=machine.state):
+            found += plans.spendings(spec, plan)
+    return found, unplanned
+
+
+def _refusal(spendings: Sequence[Spending], workspace: Workspace) -> str:
+    try:
+        ledger_in(workspace.machine.state).check(spendings)
+    except OverCapError as error:
+        return str(error)
+    return ""
