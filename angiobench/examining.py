@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,32 @@ from benchmark.core.editions import found as edition
 from benchmark.core.folders import cache_folder, state_folder
 from benchmark.data.inspection import InspectionReport as Inspection
 from benchmark.data.inspection import inspect as inspected
+from benchmark.sweep.consortium import Consortium, consortia, recommendations
 from benchmark.sweep.feasibility import Prospect, prospects, with_preset
+from benchmark.sweep.site_sizes import site_sizes
 
 if TYPE_CHECKING:
     from benchmark.audit.report import AuditReport as Audited
+
+
+class Plans(list[Prospect]):
+    """The plans of generators, one for each level.
+
+    Attributes:
+        across_sites: For each private generator that sites can train together, and each level: the
+            noise of every way of adding up, and what each observer could see. Empty without sites.
+    """
+
+    across_sites: list[Consortium]
+
+    def __init__(self, plans: Iterable[Prospect] = ()) -> None:
+        super().__init__(plans)
+        self.across_sites = []
+
+    @property
+    def recommendations(self) -> list[str]:
+        """A sentence for each ε that recommends a generator and a way across the sites."""
+        return recommendations(self.across_sites)
 
 
 def plan(
@@ -24,18 +46,24 @@ def plan(
     *,
     patients: int,
     epsilon: float | Sequence[float],
+    sites: int | None = None,
+    partition: str | None = None,
     **options: Any,
-) -> list[Prospect]:
+) -> Plans:
     """Plan each generator from public numbers alone; no data are read.
 
     Args:
         generators: A name, or several; none for all that have the preset.
         patients: How many patients a fit would have.
         epsilon: Privacy levels.
+        sites: Also plan fits across so many sites; ``None`` for none.
+        partition: With ``sites``, how many patients each has: ``equal``, ``size-skew:A,B[,…]`` or
+            ``dirichlet:ALPHA``; ``None`` for equal.
         options: ``unit``, ``delta``, ``preset``, ``protocol``, ``settings`` as in ``Sweep``.
 
     Returns:
-        A plan with a verdict for each generator and level.
+        A plan with a verdict for each generator and level; ``across_sites`` has the ways of adding
+        up across the sites.
 
     Raises:
         BenchError: For wrong usage.
@@ -44,8 +72,17 @@ def plan(
 
     names = [generators] if isinstance(generators, str) else [*generators]
     names = names or with_preset(options.get("preset", "quick"))
+    sizes = site_sizes(patients, sites, partition)
     sweep = sweep_of(names, epsilon=epsilon, segmenters=(), bookends=False, **options)
-    return prospects(sweep.request(), patients, cache_folder(), lambda stage, done, total: None)
+    request, cache = sweep.request(), cache_folder()
+    made = Plans(prospects(request, patients, cache, _unheard))
+    if sizes:
+        made.across_sites = consortia(request, made, sizes, cache, _unheard)
+    return made
+
+
+def _unheard(stage: str, done: int, total: int) -> None:
+    """Hears of progress that nobody asked for."""
 
 
 def inspect(

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from benchmark.sweep.feasibility import Prospect
     from benchmark.sweep.request import Request
 
-PARTITIONS = ("equal", "size-skew", "dirichlet")
-"""The partitions that say how many patients a site has before there is a cohort."""
-
 
 @click.command()
 @click.option(
@@ -98,11 +95,12 @@ def plan(**options: Any) -> int:
     from benchmark.results.resolution import resolution
     from benchmark.sweep.consortium import consortia, recommendations
     from benchmark.sweep.feasibility import prospects
+    from benchmark.sweep.site_sizes import site_sizes
     from benchmark.terminal.console import Console
     from benchmark.terminal.consortium import noise_table, observers_table
     from benchmark.terminal.prospects import prospects_table
 
-    sizes = _sizes(options)
+    sizes = site_sizes(options["patients"], options["sites"], options["partition"])
     check_writable(cache_folder())
     console, request, cache = Console(), _request(options), cache_folder()
     listener = console.listener()
@@ -125,27 +123,6 @@ def plan(**options: Any) -> int:
     for one in failed:
         listener.warning(f"{one.generator}, ε = {one.epsilon:g}: {one.reason}")
     return 1 if failed else 0
-
-
-def _sizes(options: Mapping[str, Any]) -> list[int]:
-    """The number of patients of each site; none without sites."""
-    from benchmark.core.bounds import SITES, shortened, within
-    from benchmark.core.errors import UsageError
-    from federation.partition import Partition
-
-    sites, how = options["sites"], options["partition"]
-    if sites is None:
-        if how is not None:
-            raise UsageError(f"--partition {how} needs --sites.")
-        return []
-    within("--sites", sites, (2, SITES[1]))
-    if how is not None and how.partition(":")[0] not in PARTITIONS:
-        raise UsageError(
-            "Expected --partition to be equal, size-skew:A,B[,…] or dirichlet:ALPHA, as there is "
-            f"no cohort yet; got {shortened(repr(how))}."
-        )
-    text = f"size-skew:{','.join(sites * '1')}" if how in (None, "equal") else how
-    return Partition(text=text, sites=sites).sizes(options["patients"])
 
 
 def _request(options: Mapping[str, Any]) -> Request:

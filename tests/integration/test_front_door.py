@@ -108,6 +108,22 @@ def test_what_a_generator_would_face_is_planned_from_public_numbers() -> None:
     assert one.plan.patients == 41
 
 
+def test_a_plan_across_sites_is_that_of_the_command(tmp_path: Path) -> None:
+    found = angiobench.plan("dp-simulator", patients=42, epsilon=2, unit="patient", sites=3)
+    (across,) = found.across_sites
+    assert [one.generator for one in found] == [across.generator] == ["dp-simulator"]
+    assert "Recommended at ε = 2: dp-simulator" in found.recommendations[0]
+    asked = ["plan", "--patients", "42", "--epsilon", "2", "--unit", "patient", "--sites", "3"]
+    done = bench(*asked, "--generator", "dp-simulator", cwd=tmp_path)
+    assert found.recommendations[0] in " ".join(done.stdout.split())
+    assert f"×{across.ways['local noise'].noise:.2f}" in done.stdout
+    with pytest.raises(angiobench.UsageError, match=r"Expected --sites in \[2, 1000\], got 1"):
+        angiobench.plan("dp-simulator", patients=42, epsilon=2, sites=1)
+    with pytest.raises(angiobench.UsageError, match="needs --sites"):
+        angiobench.plan("dp-simulator", patients=42, epsilon=2, partition="equal")
+    assert not angiobench.plan("simulator", patients=42, epsilon=2).across_sites
+
+
 def test_a_cohort_is_inspected(module_cohort: Path, tmp_path: Path) -> None:
     assert not angiobench.inspect(module_cohort).every_fault
     with pytest.raises(angiobench.DataError):
