@@ -94,9 +94,29 @@ def _deployed(context: Context, run: str) -> Post:
             f"site={name!r}: expected up to 64 letters, digits, spaces, dots and dashes, the first "
             "a letter or digit; it names a folder too."
         )
-    cohort = read_cohort(_absolute(config, "data"))
-    patients = tuple(replace(patient, cache=cache) for patient in cohort.split("train"))
+    patients = _fitted(_absolute(config, "data"), cache)
     return replace(_post(index, name, patients, run, state, cache, config), remote=True)
+
+
+def post_at(name: str, data: Path, run: str, *, state: Path, cache: Path) -> Post:
+    """Return the post of a site with patients, for what it does by itself after a run.
+
+    Args:
+        name: The site's name.
+        data: Its cohort's folder.
+        run: The run's key.
+        state: The folder of its ledger.
+        cache: The folder of what can be made again.
+
+    Raises:
+        DataError: If the cohort cannot be used.
+    """
+    return _post(0, name, _fitted(data, cache), run, state, cache, {})
+
+
+def _fitted(data: Path, cache: Path) -> tuple[Patient, ...]:
+    """The patients whom a site is fitted on."""
+    return tuple(replace(patient, cache=cache) for patient in read_cohort(data).split("train"))
 
 
 def _simulated(context: Context, run: str) -> Post:

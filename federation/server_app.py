@@ -8,8 +8,6 @@ that file exists, the same command does nothing more. A stopped run continues fr
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,12 +26,12 @@ from benchmark.core.names import unknown
 from benchmark.core.registry import generators
 from benchmark.privacy.accounting.units import default_delta
 from benchmark.privacy.checkpoint import Checkpoint
+from federation.finished import RESULT, Finished, SiteFinished
 from federation.job import Job, lawful
 from federation.messages import Hello
 from federation.strategy import Member, Round, Rules, greet, train
 
-RESULT, ERROR, CHECKPOINT, ROUNDS, GENERATOR = (
-    "federation.json",
+ERROR, CHECKPOINT, ROUNDS, GENERATOR = (
     "error.txt",
     "checkpoint.safetensors",
     "rounds.json",
@@ -148,7 +146,7 @@ def job_of(config: Mapping[str, Any], *, patients: int) -> Job:
         settings=generator.params.as_dict(),
         patch_size=config["patch-size"],
         patches_per_patient=each,
-        spacing_mm=config["spacing-mm"],
+        spacing_mm=float(lawful("spacing_mm", config["spacing-mm"])),
         epsilon=parse_epsilon(str(config["epsilon"])),
         delta=_if_said("delta", config["delta"])
         or default_delta(patients * (each if unit == "patch" else 1)),
@@ -206,24 +204,8 @@ def _epsilon(guarantee: Any) -> float:
 
 def _leave(folder: Path, job: Job, members: Sequence[Member], turns: Sequence[Any]) -> None:
     """What was done, at what cost to whom; all of it public, and seconds coarse."""
-    said = [m.guarantee for m in members]
-    write_json(
-        folder / RESULT,
-        {
-            "run": job.run,
-            "job": json.loads(job.text()),
-            "epsilon": max(one.epsilon for one in said),
-            "epsilon_patient": max(
-                math.inf if one.epsilon_patient is None else one.epsilon_patient for one in said
-            ),
-            "sites": [
-                {
-                    "site": m.facts.site,
-                    "patients": m.facts.patients,
-                    "guarantee": m.guarantee.as_dict(),
-                }
-                for m in members
-            ],
-            "rounds": turns,
-        },
-    )
+    sites = [
+        SiteFinished(site=m.facts.site, patients=m.facts.patients, guarantee=m.guarantee)
+        for m in members
+    ]
+    write_json(folder / RESULT, Finished.of(job, sites, turns).as_dict())

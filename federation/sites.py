@@ -37,6 +37,7 @@ from benchmark.data.cohort import Patient
 from benchmark.data.patching import cached
 from benchmark.privacy.accounting.units import check_delta
 from benchmark.privacy.checkpoint import Checkpoint, State, Tally
+from benchmark.privacy.ledger.chain import Entry
 from benchmark.privacy.ledger.ledger import Ledger, Spending, ledger_in
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from federation.job import Job
@@ -160,6 +161,22 @@ class Site:
                 self._check_cap()
         return self.guarantee
 
+    def paid_by(self) -> list[Entry]:
+        """Return the ledger's entries for this run, with this guarantee and these patients.
+
+        Returns:
+            The entries, after all of the ledger was checked; none for phantoms.
+
+        Raises:
+            LedgerError: If an entry was changed, or the ledger cannot be read.
+        """
+        self._ledger.verify()
+        return [
+            entry
+            for entry in self._ledger.fits_of(self.job.run)
+            if self._ledger.pays_for(entry.number, self._under(entry.said.get(CLAIM, "")))
+        ]
+
     @contextmanager
     def _held(self) -> Iterator[None]:
         """Keeps every other process out of this run."""
@@ -259,8 +276,11 @@ class Site:
         entry = kept.facts["entry"] if kept else None
         if not kept or entry is None:
             return False
-        spending = replace(self._spending, claim=str(kept.facts.get(CLAIM, "")))
+        spending = self._under(kept.facts.get(CLAIM, ""))
         return bool(entry == self._entry) or self._ledger.pays_for(entry, spending)
+
+    def _under(self, claim: object) -> Spending:
+        return replace(self._spending, claim=str(claim))
 
     @property
     def _claim_file(self) -> Path:

@@ -19,8 +19,9 @@ from benchmark.audit.slots import public_with_canaries
 from benchmark.core.budget import RELATION, Guarantee, PublicNumbers
 from benchmark.core.designs import federated
 from benchmark.core.errors import BenchError, UsageError
+from benchmark.core.federation import worst
 from benchmark.privacy.accounting.units import check_delta
-from benchmark.results.spec import RunSpec
+from benchmark.results.spec import FitSpec
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cache import EPSILONS, planned, recomputed_once, same
 from benchmark.sweep.sites import (
@@ -29,7 +30,6 @@ from benchmark.sweep.sites import (
     plan_at_site,
     schedule_of,
     split,
-    worst,
 )
 from leaderboard.versions import class_of
 
@@ -56,7 +56,7 @@ class Claim(Protocol):
     """What a result or a release says of the privacy of its fit."""
 
     @property
-    def spec(self) -> RunSpec:
+    def spec(self) -> FitSpec:
         """Everything that decided the fit."""
 
     @property
@@ -187,7 +187,7 @@ def _of_sites(one: Claim) -> Iterator[str]:
         yield "its sites are not those of its partition"
 
 
-def _names_of_sites(spec: RunSpec, claimed: Sequence[str]) -> set[str]:
+def _names_of_sites(spec: FitSpec, claimed: Sequence[str]) -> set[str]:
     """The names that a split's sites have; a cohort's own sites are called as the cohort says."""
     if spec.federation is not None and spec.federation.partition == OWN_SITES:
         return {*claimed}
@@ -216,7 +216,7 @@ def _of_patients(one: Claim, phantoms: Phantoms) -> Iterator[str]:
         yield f"its δ is not lawful: {str(error).rstrip('.')}"
 
 
-def _counted(spec: RunSpec, phantoms: Inputs) -> dict[str, int]:
+def _counted(spec: FitSpec, phantoms: Inputs) -> dict[str, int]:
     """How many phantoms are fitted on: at each site, or, where there is none, in all.
 
     Raises:
@@ -230,7 +230,7 @@ def _counted(spec: RunSpec, phantoms: Inputs) -> dict[str, int]:
     return {WHOLE: public_with_canaries(spec, known).patients}
 
 
-def _public(spec: RunSpec, patients: int) -> PublicNumbers:
+def _public(spec: FitSpec, patients: int) -> PublicNumbers:
     return PublicNumbers(
         patients=patients,
         patches_per_patient=int(spec.protocol["patches_per_patient"]),
@@ -238,7 +238,7 @@ def _public(spec: RunSpec, patients: int) -> PublicNumbers:
     )
 
 
-def _of_spec(said: Guarantee, spec: RunSpec, at: str) -> Iterator[str]:
+def _of_spec(said: Guarantee, spec: FitSpec, at: str) -> Iterator[str]:
     """What the spec alone decides."""
     if (said.unit, said.delta) != (spec.unit, spec.delta):
         yield f"the guarantee{at} is for another unit or δ than the spec"
@@ -274,7 +274,7 @@ def _of_planned(one: Claim, phantoms: Phantoms, cache: Path) -> Iterator[str]:
             yield from _of_spent(said, again, _place(at))
 
 
-def _planned(spec: RunSpec, patients: int, whole: int, cache: Path) -> Guarantee:
+def _planned(spec: FitSpec, patients: int, whole: int, cache: Path) -> Guarantee:
     kind = class_of(spec.registry, spec.generator.name)
     params = kind.Params(**spec.generator.settings)
     if spec.is_federated:

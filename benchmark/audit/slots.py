@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmark.core.budget import Guarantee, PublicNumbers, Unit
-from benchmark.results.spec import RunSpec
+from benchmark.results.spec import FitSpec
 
 
 def with_canaries(declared: PublicNumbers, unit: Unit, canaries: int) -> PublicNumbers:
@@ -30,17 +30,17 @@ def to_a_host(declared: PublicNumbers, unit: Unit) -> int:
     return 1 if unit == "patient" else declared.patches_per_patient
 
 
-def public_with_canaries(spec: RunSpec, public: PublicNumbers) -> PublicNumbers:
+def public_with_canaries(spec: FitSpec, public: PublicNumbers) -> PublicNumbers:
     """Return the public numbers of a run's fit, with slots for its canaries if it has any.
 
     Args:
         spec: The run.
         public: The numbers of its patients.
     """
-    return with_canaries(public, spec.unit, spec.canaries) if spec.canaries else public
+    return with_canaries(public, spec.unit, spec.planted) if spec.planted else public
 
 
-def people_in(spec: RunSpec, guarantee: Guarantee) -> int:
+def people_in(spec: FitSpec, guarantee: Guarantee) -> int:
     """Count the patients of a fit: the slots of its canaries are nobody's.
 
     Args:

@@ -10,9 +10,10 @@ rounds. Whatever is computed from it is post-processing.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
 
 from numpy.typing import NDArray
@@ -186,3 +187,24 @@ class FederatedGenerator(Generator):
             state: What the last ``combine`` returned.
             size: The side of a patch, in pixels.
         """
+
+
+def worst(guarantees: Sequence[Guarantee]) -> Guarantee:
+    """Return a guarantee that holds for the patients of every site: the largest ε of each kind.
+
+    The mechanism's numbers are those of the site with the largest ε.
+
+    Args:
+        guarantees: Of each site; at least one.
+    """
+    largest = max(guarantees, key=lambda said: (said.epsilon, said.epsilon_patient or math.inf))
+    return replace(
+        largest,
+        epsilon_patch=_largest([said.epsilon_patch for said in guarantees]),
+        epsilon_patient=_largest([said.epsilon_patient for said in guarantees]),
+    )
+
+
+def _largest(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return max(known) if len(known) == len(values) else None

@@ -313,7 +313,7 @@ def spec_from(said: Mapping[str, Any]) -> RunSpec:
     Raises:
         ValueError: If it is not a spec; the message says what is wrong.
     """
-    found: RunSpec = _read(RunSpec, said, "spec of a run")
+    found: RunSpec = _read(_runs(), said, "spec of a run")
     return found
 
 
@@ -326,22 +326,29 @@ def fit_from(said: Mapping[str, Any]) -> RunSpec | DeployedSpec:
     Raises:
         ValueError: If it is neither; the message says what is wrong.
     """
+    if not isinstance(said, Mapping):
+        raise ValueError("no spec of a fit")
     if "segmenter" in said:
         return spec_from(said)
-    found: DeployedSpec = _read(DeployedSpec, said, "spec of a deployment")
+    found: DeployedSpec = _read(_deployments(), said, "spec of a deployment")
     return found
 
 
-def _read(kind: type[FitSpec], said: Mapping[str, Any], name: str) -> Any:
+def _read(reader: TypeAdapter[Any], said: Mapping[str, Any], name: str) -> Any:
     try:
-        return _reader(kind).validate_python(said)
+        return reader.validate_python(said)
     except ValidationError as error:
         raise ValueError(f"no {name} ({first_fault(error)})") from error
 
 
 @cache
-def _reader(kind: type[FitSpec]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def _runs() -> TypeAdapter[RunSpec]:
+    return TypeAdapter(RunSpec)
+
+
+@cache
+def _deployments() -> TypeAdapter[DeployedSpec]:
+    return TypeAdapter(DeployedSpec)
 
 
 def first_fault(error: ValidationError) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmark.audit.slots import public_with_canaries
 from benchmark.core.budget import Guarantee
+from benchmark.core.federation import worst
 from benchmark.core.generator import Generator
 from benchmark.core.registry import class_of, generators, registry_of, segmenters
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
@@ -31,7 +32,7 @@ from benchmark.sweep.request import (
     protocol_of,
 )
 from benchmark.sweep.run_cell import recipe_of
-from benchmark.sweep.sites import Federation, inputs_of, site_plans, split, worst
+from benchmark.sweep.sites import Federation, inputs_of, site_plans, split
 from federation.partition import Partition
 
 

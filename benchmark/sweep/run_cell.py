@@ -15,6 +15,7 @@ from benchmark.core.budget import Guarantee
 from benchmark.core.coarse import coarse
 from benchmark.core.directory import kept_directory
 from benchmark.core.errors import DataError, PlugInError
+from benchmark.core.federation import worst
 from benchmark.core.files import write_json
 from benchmark.core.generator import FitContext, Generator, Noise, drawn
 from benchmark.core.patches import Patches
@@ -39,7 +40,6 @@ from benchmark.sweep.payment import begun, check_charged, pay, places_of
 from benchmark.sweep.sites import (
     fit_across_sites,
     inputs_of,
-    worst,
 )
 from benchmark.sweep.watching.kept import SeenCheckpoint
 from benchmark.sweep.watching.pictures import neighbours, save_picture, strip

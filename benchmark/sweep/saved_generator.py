@@ -27,7 +27,7 @@ from benchmark.results.spec import PlugIn
 from benchmark.results.store import GENERATOR, SPEC, check_files
 from benchmark.sweep.inputs import compared
 from benchmark.sweep.judging.testing import Listener, tested, train_segmenter
-from federation.server_app import RESULT
+from federation.finished import RESULT
 
 SPLIT = "test"
 MEMORY_GIB = 4.0

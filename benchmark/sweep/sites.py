@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,10 +11,17 @@ from typing import TYPE_CHECKING, Any
 from benchmark.core.addresses import folder_name
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.designs import federated
-from benchmark.core.federation import FederatedGenerator, Schedule
+from benchmark.core.federation import FederatedGenerator, Schedule, worst
 from benchmark.core.generator import Generator
 from benchmark.core.protocol import spacing_of
-from benchmark.results.spec import MAIN_TEST, AcrossSites, OneSite, PlugIn, RunSpec
+from benchmark.results.spec import (
+    MAIN_TEST,
+    AcrossSites,
+    FitSpec,
+    OneSite,
+    PlugIn,
+    RunSpec,
+)
 from benchmark.results.store import CHECKPOINT
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.machine import Bench
@@ -108,19 +114,19 @@ def _split(partition: Partition, inputs: Inputs) -> Mapping[str, Inputs]:
     return made
 
 
-def partition_of(spec: RunSpec) -> Partition:
+def partition_of(spec: FitSpec) -> Partition:
     """Return the partition of a cell that has one.
 
     Raises:
         LookupError: If it has none.
     """
     if spec.federation is None:
-        raise LookupError(f"{spec.key} is of no federation.")
+        raise LookupError("This fit is of no federation.")
     sites = spec.federation.of if isinstance(spec.federation, OneSite) else spec.sites
     return Partition(text=spec.federation.partition, sites=sites)
 
 
-def inputs_of(spec: RunSpec, inputs: Inputs) -> Inputs:
+def inputs_of(spec: FitSpec, inputs: Inputs) -> Inputs:
     """Return the data that a cell is fitted on: all, or those of one site alone."""
     site = spec.alone_at
     return inputs if site is None else split(partition_of(spec), inputs)[site]
@@ -150,34 +156,44 @@ def held_out_sites(specs: Sequence[RunSpec], inputs: Inputs) -> dict[str, tuple[
     return {name: tuple(patient.id for patient in mine) for name, mine in groups.items()}
 
 
-def schedule_of(spec: RunSpec) -> Schedule:
+def schedule_of(spec: FitSpec) -> Schedule:
     """Return the rounds of a federated cell.
 
     Raises:
         LookupError: If sites do not train it together.
     """
     if not isinstance(spec.federation, AcrossSites):
-        raise LookupError(f"{spec.key} is not trained by sites together.")
+        raise LookupError("Sites do not train this generator together.")
     return spec.federation.schedule
 
 
-def job_of(spec: RunSpec) -> Job:
-    """Return the job of a federated cell, on which server and sites agree."""
-    return Job(
-        run=spec.key,
-        generator=spec.generator.name,
-        version=spec.generator.version,
-        settings=spec.generator.settings,
-        patch_size=int(spec.protocol["patch_size"]),
-        patches_per_patient=int(spec.protocol["patches_per_patient"]),
-        spacing_mm=spacing_of(spec.protocol),
-        epsilon=spec.epsilon,
-        delta=spec.delta,
-        unit=spec.unit,
-        seed=spec.seed,
-        noise=spec.noise,
-        schedule=schedule_of(spec),
-    )
+def job_of(spec: FitSpec) -> Job:
+    """Return the job of a federated fit, on which server and sites agree.
+
+    Args:
+        spec: Of a cell, whose key is the run's; or of a deployment, whose run's key is a digest of
+            the job itself.
+    """
+    said: dict[str, Any] = {
+        "generator": spec.generator.name,
+        "version": spec.generator.version,
+        "settings": spec.generator.settings,
+        "patch_size": int(spec.protocol["patch_size"]),
+        "patches_per_patient": int(spec.protocol["patches_per_patient"]),
+        "spacing_mm": spacing_of(spec.protocol),
+        "epsilon": spec.epsilon,
+        "delta": spec.delta,
+        "unit": spec.unit,
+        "seed": spec.seed,
+        "noise": spec.noise,
+        "schedule": schedule_of(spec),
+    }
+    return Job(run=spec.key, **said) if isinstance(spec, RunSpec) else Job.of(**said)
+
+
+def run_of(spec: FitSpec) -> str:
+    """Return the key of the run that a spec is of."""
+    return spec.key if isinstance(spec, RunSpec) else job_of(spec).run
 
 
 def site_plans(spec: RunSpec, inputs: Inputs, cache: Path) -> dict[str, Guarantee]:
@@ -199,7 +215,7 @@ def site_plans(spec: RunSpec, inputs: Inputs, cache: Path) -> dict[str, Guarante
     return {name: plan_at_site(spec, len(one.train), whole, cache) for name, one in mine.items()}
 
 
-def plan_at_site(spec: RunSpec, patients: int, whole: int, cache: Path) -> Guarantee:
+def plan_at_site(spec: FitSpec, patients: int, whole: int, cache: Path) -> Guarantee:
     """Plan one site's part of a fit.
 
     Args:
@@ -245,19 +261,6 @@ def planned_site(
         return mine.plan_at_site(public, asked, schedule)
 
     return planned(plug_in, mine, public, budget, cache, plan)
-
-
-def worst(guarantees: Sequence[Guarantee]) -> Guarantee:
-    """Return a guarantee that holds for the patients of every site: the largest ε of each kind.
-
-    The mechanism's numbers are those of the site with the largest ε.
-    """
-    largest = max(guarantees, key=lambda said: (said.epsilon, said.epsilon_patient or math.inf))
-    return replace(
-        largest,
-        epsilon_patch=_largest([said.epsilon_patch for said in guarantees]),
-        epsilon_patient=_largest([said.epsilon_patient for said in guarantees]),
-    )
 
 
 def posts(
@@ -338,8 +341,3 @@ def fit_across_sites(
     )
     generator.close(state, job.patch_size)
     return generator, {member.facts.site: member.guarantee for member in members}
-
-
-def _largest(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return max(known) if len(known) == len(values) else None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.core.federation import worst
 from benchmark.core.files import plain
 from benchmark.data.cohort import Patient
 from benchmark.metrics.bootstrap import interval
@@ -19,7 +20,7 @@ from benchmark.results.spec import RunSpec
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cells import cells, guarantee_of
 from benchmark.sweep.request import Request
-from benchmark.sweep.sites import site_plans, worst
+from benchmark.sweep.sites import site_plans
 from leaderboard.entries import Entry, Status
 
 NOWHERE = Path("nowhere")

@@ -9,11 +9,12 @@ import pytest
 from made import INPUTS, entry, of_patients, spec, specs
 
 from benchmark.core.budget import Guarantee, PublicNumbers
+from benchmark.core.federation import worst
 from benchmark.core.files import plain
 from benchmark.core.registry import generators
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec
-from benchmark.sweep.sites import Federation, plan_at_site, worst
+from benchmark.sweep.sites import Federation, plan_at_site
 from leaderboard.published import Published, Verdict
 from leaderboard.sharing import published
 from leaderboard.verification import verified

@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from statements import statement
 
 from benchmark.core.budget import Guarantee, PublicNumbers
+from benchmark.core.federation import worst
 from benchmark.core.files import plain
 from benchmark.core.patches import Patches
 from benchmark.core.registry import generators
@@ -43,7 +44,7 @@ from benchmark.release.verification import verify_release
 from benchmark.release.wording import pixel_mm, stamp
 from benchmark.results.provenance import suite
 from benchmark.results.spec import RunSpec
-from benchmark.sweep.sites import Federation, plan_at_site, worst
+from benchmark.sweep.sites import Federation, plan_at_site
 
 PATIENTS, PATCHES, PER_VOLUME, SIDE = 17, 7, 4, 32
 ACROSS = {"site-1": 8, "site-2": 5, "site-3": 4}
