@@ -36,7 +36,7 @@ endurance: env
 # More than 20,000 inputs; FUZZ_SEED=N repeats, and makes others.
 fuzz: env
 	FUZZ_EXAMPLES=1500 OMP_NUM_THREADS=1 $(BIN)/pytest tests/endurance/test_fuzz.py \
-		tests/endurance/test_fuzz_releases.py
+		tests/endurance/test_fuzz_releases.py tests/endurance/test_fuzz_deployments.py
 
 test-browser: env
 	command -v chromium > /dev/null || { apt-get update && apt-get install --yes chromium; }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,21 +23,22 @@ def release(
     patches: int = 2000,
     store: str | Path = "runs",
     reading: Reading = AS_FOUND,
-    consents: Sequence[str | Path] = (),
+    consents: str | Path | None = None,
     sign: str | Path | None = None,
     **options: Any,
 ) -> Released:
     """Make a data set that may leave, with everything needed to sign for it.
 
     Args:
-        run: A finished run's folder, its key, or the name of a generator that has one run.
+        run: A finished run's folder, its key, or the name of a generator that has one run; or the
+            folder of a deployment's run.
         out: Where the release is put; nothing may be there.
         licence: An SPDX identifier, such as ``CC-BY-4.0``.
         data: The cohort that was fitted on; ``None`` for phantoms.
         patches: How many synthetic patches.
         store: The folder of results.
         reading: How the cohort is read.
-        consents: The consents of a federated run's sites.
+        consents: The folder with the consents of a federated run's sites.
         sign: The owner's private Ed25519 key in PEM; ``None`` for no signature.
         options: ``seed``, ``weights``, ``disclose``, ``not_private``, ``per_volume``, as in
             ``bench release``.
@@ -61,7 +61,7 @@ def release(
         patches=patches,
         data=None if data is None else Path(data),
         reading=reading,
-        consents=[Path(file) for file in consents],
+        consents=None if consents is None else Path(consents),
         sign=None if sign is None else Path(sign),
         jobs=os.cpu_count() or 1,
         **options,

@@ -75,18 +75,18 @@ def write_patient(root: Path, identity: str, seed: int) -> None:
         )
 
 
-def write_tiny_cohort(root: Path, splits: Sequence[str] = SPLITS) -> Path:
-    """A few patients with splits, on two sites."""
+def write_tiny_cohort(root: Path, splits: Sequence[str] = SPLITS, first: int = 0) -> Path:
+    """A few patients with splits, on two sites; another ``first`` makes others of them."""
     lines = ["participant_id\tsite\tsplit"]
     for i, split in enumerate(splits):
-        write_patient(root, f"sub-{i + 1:02d}", seed=i)
+        write_patient(root, f"sub-{i + 1:02d}", seed=first + i)
         lines.append(f"sub-{i + 1:02d}\t{'ab'[i % 2]}\t{split}")
     (root / "participants.tsv").write_text("\n".join(lines) + "\n")
     return root
 
 
 @pytest.fixture(scope="session")
-def write_cohort() -> Callable[[Path, Sequence[str]], Path]:
+def write_cohort() -> Callable[..., Path]:
     """Writes a tiny cohort with these splits, one for each patient."""
     return write_tiny_cohort
 

@@ -32,8 +32,9 @@ def audit_run(options: Mapping[str, Any]) -> int:
     import torch
 
     from benchmark.core.folders import cache_folder, state_folder
+    from benchmark.release.cohort import cohort_of
     from benchmark.release.findings import audited
-    from benchmark.release.source import cohort_of, source_of
+    from benchmark.release.source import source_of
     from benchmark.terminal.console import Console
 
     torch.set_num_threads(1)

@@ -63,6 +63,7 @@ for command in (
     leaderboard.leaderboard,
     ledger.ledger,
     plan.plan,
+    release.candidate,
     release.consent,
     release.release,
     report.report,

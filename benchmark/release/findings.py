@@ -18,10 +18,11 @@ from benchmark.core.laws import LawBrokenError
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
 from benchmark.privacy.conformance import Subject, is_post_processing_but_for_its_mechanisms
-from benchmark.privacy.ledger.ledger import DELTA, ledger_in
+from benchmark.privacy.ledger.chain import Entry
+from benchmark.privacy.ledger.ledger import DELTA, Ledger, ledger_in
+from benchmark.release.cohort import Cohort
 from benchmark.release.nearest_real import LAWS, LEAST, nearness
-from benchmark.release.source import Cohort, Source
-from benchmark.release.statement import (
+from benchmark.release.records import (
     AuditRecord,
     AuditTest,
     LedgerEntry,
@@ -29,6 +30,7 @@ from benchmark.release.statement import (
     NearestRecord,
     ReplayRecord,
 )
+from benchmark.release.source import Source
 from benchmark.results.store import AUDIT
 from generators.checks import subjects
 
@@ -53,21 +55,14 @@ def audited(source: Source, cohort: Cohort, progress: Progress = silent) -> list
         UsageError: If nobody can be guessed on, or canaries were planted and not seen.
         DataError: If the file of the canaries is gone or damaged.
     """
-    canaries = source.result.spec.canaries
+    canaries = source.result.spec.planted
     planted = planted_audit(source.folder, canaries)
     if canaries and planted is None:
         raise UsageError(
             f"{source.folder}: a kill kept the {canaries} canaries of this run from being seen; "
             "fit it anew, with another --first-seed."
         )
-    found = audit_by_samples(
-        source.generator,
-        Known(fitted=cohort.fitted, unfitted=cohort.unfitted, held_out=cohort.held_out),
-        source.result.guarantee,
-        run=source.result.run_key,
-        seed=source.result.spec.seed,
-        progress=progress,
-    )
+    found = attacked(source, cohort, source.result.guarantee, progress)
     if found is None and planted is None:
         raise UsageError(
             f"{source.folder}: there is nobody to guess on, so the fit cannot be audited; give "
@@ -77,6 +72,30 @@ def audited(source: Source, cohort: Cohort, progress: Progress = silent) -> list
         found = found.but(generator=source.generator_sum)
         write_json(source.folder / AUDIT, found.as_dict())
     return [one for one in (planted, found) if one is not None]
+
+
+def attacked(
+    source: Source, cohort: Cohort, guarantee: Guarantee, progress: Progress = silent
+) -> FitAudit | None:
+    """Attack a fit by what its generator draws.
+
+    Args:
+        source: The fit.
+        cohort: Its patients, or those of one site.
+        guarantee: What the fit gives them.
+        progress: Called while synthetic patches are drawn and compared.
+
+    Returns:
+        The audit; ``None`` if nobody can be guessed on.
+    """
+    return audit_by_samples(
+        source.generator,
+        Known(fitted=cohort.fitted, unfitted=cohort.unfitted, held_out=cohort.held_out),
+        guarantee,
+        run=source.result.run_key,
+        seed=cohort.spec.seed,
+        progress=progress,
+    )
 
 
 def audit_record(
@@ -127,15 +146,15 @@ def nearest_record(
     Raises:
         DataError: If there is no held-out patient.
     """
-    seed = cohort.result.spec.seed
+    seed = cohort.spec.seed
     searched = _with_more(synthetic, generator, seed)
     found = nearness(searched, cohort.fitted, cohort.held_out, seed=seed)
     figures = {name: round(value, DIGITS) for name, value in found.figures.items()}
     return NearestRecord(
         passed=found.passed,
         samples=found.samples,
-        fitted=sum(len(mine.train) for mine in cohort.parts.values()),
-        held_out=len(cohort.held_out_patients),
+        fitted=cohort.patients,
+        held_out=len(cohort.strangers.patients),
         laws=LAWS,
         disclosed=figures if disclose else None,
     )
@@ -181,13 +200,14 @@ def ledger_record(source: Source, state: Path) -> LedgerRecord | None:
         state: The state folder.
 
     Returns:
-        The record; ``None`` for phantoms, and where no patient was looked at.
+        The record; ``None`` for phantoms, where no patient was looked at, and for a deployment,
+        whose sites have their own ledgers.
 
     Raises:
         LedgerError: If an entry was changed, or the ledger cannot be read.
         UsageError: If the run's fit is not in the ledger, or with a smaller ε.
     """
-    if source.is_free or not source.result.private_data:
+    if source.is_free or source.is_deployed or not source.result.private_data:
         return None
     ledger, result = ledger_in(state), source.result
     ledger.verify()
@@ -200,6 +220,16 @@ def ledger_record(source: Source, state: Path) -> LedgerRecord | None:
             f"{result.run_key} has spent; release it on the machine that fitted it, with its "
             "state folder (ANGIOBENCH_STATE)."
         )
+    return record_of(ledger, entries)
+
+
+def record_of(ledger: Ledger, entries: Sequence[Entry]) -> LedgerRecord:
+    """Return what a release says of a ledger.
+
+    Args:
+        ledger: The ledger, whose chain holds.
+        entries: Those of the fit; at least one.
+    """
     return LedgerRecord(
         entries=tuple(LedgerEntry(number=one.number, hash=one.hash) for one in entries),
         before=ledger.in_every_fit(before=min(entry.number for entry in entries)),

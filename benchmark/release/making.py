@@ -23,21 +23,21 @@ from benchmark.core.generator import drawn
 from benchmark.core.patches import Patches
 from benchmark.core.sums import SUMS, sum_of
 from benchmark.privacy.ledger.ledger import ledger_in
+from benchmark.release.agreement import Given, consents_of
+from benchmark.release.candidate import Candidate, candidate_of
 from benchmark.release.checks.layout import consent_name
-from benchmark.release.consent import consents_of
+from benchmark.release.cohort import cohort_of
 from benchmark.release.contents.croissant import croissant
 from benchmark.release.contents.descriptions import write_descriptions
 from benchmark.release.contents.licences import find_licence
 from benchmark.release.contents.volumes import write_data
 from benchmark.release.dossier.page import dossier_html
 from benchmark.release.dossier.pdf import dossier_pdf
-from benchmark.release.findings import (
-    ledger_record,
-)
-from benchmark.release.refusals import not_private, of_the_run
+from benchmark.release.findings import ledger_record
+from benchmark.release.refusals import not_private, of_the_run, refuse
 from benchmark.release.request import ReleaseRequest
 from benchmark.release.seals import private_key_in, seal, sign
-from benchmark.release.source import Source, cohort_of, source_of
+from benchmark.release.source import Source, source_of
 from benchmark.release.statement import (
     CONSENTS,
     CROISSANT,
@@ -48,7 +48,7 @@ from benchmark.release.statement import (
     WEIGHTS,
     Statement,
 )
-from benchmark.release.stating import refuse, statement_of
+from benchmark.release.stating import statement_of
 from benchmark.release.verification import verify_release
 from benchmark.release.without_canaries import without_canaries
 from benchmark.results.store import GENERATOR
@@ -99,10 +99,11 @@ def release(asked: ReleaseRequest, *, cache: Path, state: Path, progress: Progre
     check_writable(asked.out)
     source = source_of(asked.run, asked.store)
     reasons = _check(source, asked)
-    consents = consents_of(source, asked.consents)
+    candidate = _candidate(source, asked) if source.is_deployed else None
+    consents = consents_of(source, asked.consents, None if candidate is None else candidate.said)
     ledger = ledger_record(source, state)
     cohort = None
-    if not source.is_free:
+    if not (source.is_free or source.is_deployed):
         cohort = cohort_of(
             source,
             asked.data,
@@ -113,12 +114,13 @@ def release(asked: ReleaseRequest, *, cache: Path, state: Path, progress: Progre
             progress=progress,
         )
     progress("Drawing patches", 0, 1)
-    patches = _drawn(source, asked)
+    patches = _drawn(source, asked) if candidate is None else candidate.patches
     statement = statement_of(
         source,
         cohort,
         patches,
         asked,
+        voxels=None if candidate is None else candidate.voxels,
         reasons=reasons,
         consents=consents,
         ledger=ledger,
@@ -144,6 +146,29 @@ def _check(source: Source, asked: ReleaseRequest) -> list[str]:
     return waived
 
 
+def _candidate(source: Source, asked: ReleaseRequest) -> Candidate:
+    """The patches that the sites of a deployment have examined.
+
+    Raises:
+        UsageError: If others are asked for, or what only the sites can do.
+    """
+    for given, name in ((asked.data, "--data"), (asked.disclose, "--disclose")):
+        if given:
+            raise UsageError(
+                f"{source.folder}: only the sites of this deployment have its patients, and what "
+                f"they say of them is pass or fail; leave {name} out."
+            )
+    found = candidate_of(source)
+    n, seed = len(found.patches), found.seed
+    if (n, seed) != (asked.patches, asked.seed):
+        raise UsageError(
+            f"{source.folder}: {asked.patches} patches of seed {asked.seed} are asked for, and "
+            f"{n} of seed {seed} were drawn for the sites; ask for those, or draw others by "
+            "`bench candidate` and ask every site again."
+        )
+    return found
+
+
 def _drawn(source: Source, asked: ReleaseRequest) -> Patches:
     """The patches to be released, none of which resembles a canary."""
     size = int(source.result.spec.protocol["patch_size"])
@@ -157,7 +182,7 @@ def _put(
     patches: Patches,
     statement: Statement,
     asked: ReleaseRequest,
-    consents: Mapping[str, Path],
+    consents: Mapping[str, Given],
     state: Path,
     progress: Progress,
 ) -> Released:
@@ -204,7 +229,7 @@ def _write(
     source: Source,
     patches: Patches,
     statement: Statement,
-    consents: Mapping[str, Path],
+    consents: Mapping[str, Given],
     *,
     weights: bool,
 ) -> None:
@@ -213,7 +238,7 @@ def _write(
     write_descriptions(folder, statement)
     for site, consent in consents.items():
         (folder / CONSENTS).mkdir(exist_ok=True)
-        shutil.copyfile(consent, folder / consent_name(site))
+        shutil.copyfile(consent.file, folder / consent_name(site))
     if weights:
         shutil.copytree(source.folder / GENERATOR, folder / WEIGHTS)
     sheet = (folder / SHEET).read_bytes()

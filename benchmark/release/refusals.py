@@ -7,13 +7,14 @@ then every file says that the release is not private. The others cannot be waive
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from benchmark.audit.slots import people_in
 from benchmark.core.budget import Guarantee, epsilon_text
+from benchmark.core.errors import UsageError
 from benchmark.core.registry import class_of
+from benchmark.release.records import AuditRecord, NearestRecord, ReplayRecord
 from benchmark.release.source import Source
-from benchmark.release.statement import AuditRecord, NearestRecord, ReplayRecord
 from benchmark.results.disclosure import FEWEST
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 
@@ -30,12 +31,12 @@ def not_private(source: Source) -> Iterator[str]:
             f"{spec.generator.name} was fitted without a finite ε, so nothing bounds what its "
             "patches betray; run a private generator with --epsilon."
         )
-    elif guarantee.seeded and guarantee.epsilon > 0:
+    elif any(one.seeded and one.epsilon for one in (guarantee, *source.result.guarantees.values())):
         yield (
             "The noise came from a seed, and whoever knows the seed can undo it; run it again with "
             "--noise system."
         )
-    tuned = spec.tuned
+    tuned = spec.chosen_by
     if tuned and tuned.selection == NOT_ACCOUNTED:
         yield (
             f"Its settings were chosen by looking at patients (study {tuned.study}), and that "
@@ -99,6 +100,16 @@ def of_the_evidence(
             "Its generator breaks a law of private fits: more leaves than its mechanisms put out; "
             "`bench check` names the law, and its author must mend it."
         )
+
+
+def refuse(reasons: Sequence[str]) -> None:
+    """Refuse a release for some reasons, if there are any.
+
+    Raises:
+        UsageError: With all of them.
+    """
+    if reasons:
+        raise UsageError("Nothing is released. " + " ".join(reasons))
 
 
 def _has_float_fault(guarantee: Guarantee) -> bool:

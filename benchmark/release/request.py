@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ class ReleaseRequest:
     """What an owner asks for.
 
     Attributes:
-        run: The run's folder or key.
+        run: The folder of a run or of a deployment's run, or a run's key.
         out: Where the release is put; nothing may be there.
         store: The folder of results.
         patches: How many synthetic patches.
@@ -25,7 +24,7 @@ class ReleaseRequest:
         licence: An SPDX identifier.
         data: The cohort's folder; ``None`` for phantoms.
         reading: How it is read.
-        consents: The consents of a federated run's sites.
+        consents: The folder with the consents of a federated run's sites.
         weights: Whether the generator's weights leave too.
         not_private: Whether it may leave without a guarantee, as phantoms may.
         disclose: Whether figures measured on patients are said, which no ε covers.
@@ -45,7 +44,7 @@ class ReleaseRequest:
     seed: int = 0
     data: Path | None = None
     reading: Reading = AS_FOUND
-    consents: Sequence[Path] = ()
+    consents: Path | None = None
     weights: bool = False
     not_private: bool = False
     disclose: bool = False

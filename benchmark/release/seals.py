@@ -82,6 +82,35 @@ def sign(folder: Path, key: Path) -> str:
     return fingerprint(public)
 
 
+def signature_of(content: bytes, key: Path) -> tuple[bytes, bytes]:
+    """Sign some bytes.
+
+    Args:
+        content: The bytes.
+        key: A private Ed25519 key in PEM, not encrypted.
+
+    Returns:
+        The raw public key, and the signature.
+
+    Raises:
+        UsageError: If the key cannot be used.
+    """
+    private = private_key_in(key)
+    return private.public_key().public_bytes_raw(), private.sign(content)
+
+
+def is_signature(signature: bytes, content: bytes, key: bytes) -> bool:
+    """Tell whether a signature of some bytes is that of a raw public key."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, content)
+    except InvalidSignature:
+        return False
+    return True
+
+
 def is_signed_by(folder: Path, public: Ed25519PublicKey) -> bool:
     """Tell whether the signature of a release is that of a key.
 
@@ -92,14 +121,8 @@ def is_signed_by(folder: Path, public: Ed25519PublicKey) -> bool:
     Raises:
         OSError: If a file cannot be read.
     """
-    from cryptography.exceptions import InvalidSignature
-
     signature, sealed = (folder / SIGNATURE).read_bytes(), (folder / SUMS).read_bytes()
-    try:
-        public.verify(signature, sealed)
-    except InvalidSignature:
-        return False
-    return True
+    return is_signature(signature, sealed, public.public_bytes_raw())
 
 
 def fingerprint(public: Ed25519PublicKey) -> str:
@@ -108,7 +131,12 @@ def fingerprint(public: Ed25519PublicKey) -> str:
     Args:
         public: The key.
     """
-    said = hashlib.sha256(public.public_bytes_raw()).hexdigest()
+    return fingerprint_of(public.public_bytes_raw())
+
+
+def fingerprint_of(key: bytes) -> str:
+    """Return the fingerprint of a raw public key."""
+    said = hashlib.sha256(key).hexdigest()
     return " ".join(said[at : at + GROUP] for at in range(0, len(said), GROUP))
 
 

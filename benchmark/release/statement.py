@@ -7,11 +7,19 @@ person reads and what a machine reads cannot differ.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
-from benchmark.core.budget import Guarantee, Unit
+from benchmark.core.budget import Guarantee
+from benchmark.core.files import plain
 from benchmark.core.forms import (
     Count,
     Key,
@@ -19,17 +27,24 @@ from benchmark.core.forms import (
     Name,
     PlugInName,
     Positive,
-    Probability,
-    Share,
     Size,
     Words,
     at_most,
     named,
 )
+from benchmark.release.records import (
+    AuditRecord,
+    Evidence,
+    Fingerprint,
+    LedgerRecord,
+    NearestRecord,
+    ReplayRecord,
+    Sum,
+)
 from benchmark.results.form import Form
-from benchmark.results.result import Guaranteed, Spec, Suite
+from benchmark.results.result import Guaranteed, Suite
 from benchmark.results.scored import ShareMean
-from benchmark.results.spec import first_fault
+from benchmark.results.spec import DeployedSpec, FitSpec, RunSpec, first_fault, fit_from
 
 FORMAT = 1
 
@@ -42,9 +57,6 @@ CROISSANT, SHEET, README, LICENCE = (
 )
 CONSENTS, WEIGHTS = "consents", "generator"
 """The names of a release's files and folders, beside those of the data themselves."""
-
-Sum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-"""A SHA-256 in hex."""
 
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z.!+_-]{1,60}$")]
@@ -68,6 +80,8 @@ class Samples(Form):
         per_volume: The number of patches that are the slices of one volume.
         volumes: The number of volumes.
         generator: SHA-256 over the generator's files.
+        voxels: SHA-256 over the patches as the volumes store them, by which each site of a
+            deployment says which patches it examined.
     """
 
     n: Many
@@ -77,113 +91,25 @@ class Samples(Form):
     per_volume: Many
     volumes: Many
     generator: Sum
-
-
-class LedgerEntry(Form):
-    """An entry of a ledger: its number, and its keyed hash, which its owner can find again."""
-
-    number: Many
-    hash: Sum
-
-
-class LedgerRecord(Form):
-    """The ledger that was charged for the fit.
-
-    Who was in which earlier fit is a patient's own affair. So both totals are those of a patient
-    who was in every private fit of the ledger, which bound what any patient has spent.
-
-    Attributes:
-        entries: The entries of this fit.
-        before: The total of all private fits before this one, as ε of a patient.
-        after: The same with this fit and all others up to the release.
-        delta: The δ of both.
-    """
-
-    entries: Annotated[tuple[LedgerEntry, ...], at_most(10_000)]
-    before: Positive
-    after: Positive
-    delta: Probability
-
-
-class AuditTest(Form):
-    """A test of one claim.
-
-    Attributes:
-        unit: What was guessed: patches or patients.
-        candidates: How many coins were guessed.
-        claim: The ε that the attack tests: that of the unit, or twice it where one unit was
-            exchanged for another.
-        provable: The largest ε that so many candidates can refute.
-        confidence: Of the verdict.
-        proven: The ε that was refuted with that confidence; ``None`` where it was measured on
-            patients and is not disclosed.
-    """
-
-    unit: Unit
-    candidates: Count
-    claim: Positive
-    provable: Positive
-    confidence: Share
-    proven: Positive | None = None
-
-
-class AuditRecord(AuditTest):
-    """The attack on this very fit; its own fields are those of the test of the fit's unit.
-
-    Attributes:
-        method: ``canaries`` that were planted at fit time, or ``membership`` inference from
-            synthetic patches of this generator.
-        refuted: Whether any claim was refuted.
-        samples: How many synthetic patches the attacker saw; 0 for canaries, whose auditor sees the
-            private steps themselves.
-        further: Tests of other units' claims that follow from the guarantee.
-    """
-
-    method: Literal["canaries", "membership"]
-    refuted: bool
-    samples: Count
-    further: Annotated[tuple[AuditTest, ...], at_most(2)] = ()
-
-
-class NearestRecord(Form):
-    """The search for copies of patients among the synthetic patches.
-
-    Attributes:
-        passed: Whether none was found, by limits that were fixed beforehand.
-        samples: How many synthetic patches were looked at.
-        fitted: The number of fitted patients.
-        held_out: The number of held-out patients whose patches say how near strangers come.
-        laws: The limits in words.
-        disclosed: Figures measured on patients, which no ε covers; ``None`` unless their owner
-            chose to disclose them, or the patients are phantoms.
-    """
-
-    passed: bool
-    samples: Count
-    fitted: Count
-    held_out: Count
-    laws: Annotated[tuple[Words, ...], at_most(10, at_least=1)]
-    disclosed: Annotated[Mapping[Name, Size], named(20)] | None = None
-
-
-class ReplayRecord(Form):
-    """Whether the generator keeps the laws of a private fit, measured before the release.
-
-    Attributes:
-        held: Whether all do.
-        laws: Their names.
-    """
-
-    held: bool
-    laws: Annotated[tuple[Name, ...], at_most(20)]
+    voxels: Sum | None = None
 
 
 class SiteRecord(Form):
-    """One site of a federated fit: what it spent, and its consent to this release."""
+    """One site of a federated fit.
+
+    Attributes:
+        site: Its name.
+        guarantee: What the fit gives its patients.
+        consent: SHA-256 of its consent to this release.
+        evidence: What it measured at its own place, where nobody else has its patients.
+        signer: The fingerprint of the key that signed its consent.
+    """
 
     site: SiteName
     guarantee: Guaranteed
     consent: Sum
+    evidence: Evidence | None = None
+    signer: Fingerprint | None = None
 
 
 class UtilityRow(Form):
@@ -208,6 +134,33 @@ class UtilityRow(Form):
     is_released: bool = False
 
 
+class Place(NamedTuple):
+    """A place where patients were fitted on, and what was measured there.
+
+    Attributes:
+        site: Its name; empty for the one place of a run.
+        guarantee: What the fit gives its patients.
+        parts: The guarantees by which each of its patients is in one fit.
+        evidence: What was measured.
+    """
+
+    site: str
+    guarantee: Guarantee
+    parts: tuple[Guarantee, ...]
+    evidence: Evidence
+
+
+def _written(spec: FitSpec) -> Any:
+    return plain(spec.as_dict())
+
+
+FittedSpec = Annotated[
+    RunSpec | DeployedSpec,
+    BeforeValidator(lambda said: said if isinstance(said, FitSpec) else fit_from(said)),
+    PlainSerializer(_written),
+]
+
+
 class Statement(Form):
     """All that is claimed of a release.
 
@@ -217,13 +170,13 @@ class Statement(Form):
         reasons: Why it is not private, a sentence each; none where it is.
         phantoms: Whether the generator was fitted on simulated patients.
         run: The key of the run.
-        spec: Everything that decided the run.
+        spec: Everything that decided the fit: of a cell, or of a deployment.
         guarantee: The guarantee of the fit; across sites, that of the site with the largest ε.
         mechanism: The name of the mechanism.
-        sites: Each site of a federated fit.
-        ledger: What was charged; ``None`` where nobody was.
-        audit: ``None`` where nothing is claimed that could be refuted.
-        nearest_real: ``None`` where no patient was looked at.
+        sites: Each site of a federated fit; of a deployment, with what it measured.
+        ledger: What was charged; ``None`` where nobody was, or each site says so.
+        audit: ``None`` where nothing is claimed that could be refuted, or each site made its own.
+        nearest_real: ``None`` where no patient was looked at, or each site made its own search.
         replay: ``None`` where nothing is private.
         samples: What the volumes hold.
         utility: Dice beside real patches and free methods.
@@ -239,7 +192,7 @@ class Statement(Form):
     reasons: Annotated[tuple[Words, ...], at_most(20)] = ()
     phantoms: bool
     run: Key
-    spec: Spec
+    spec: FittedSpec
     guarantee: Guaranteed
     mechanism: Annotated[str, WithJsonSchema({"type": "string", "maxLength": 100})]
     sites: Annotated[tuple[SiteRecord, ...], at_most(10_000)] = ()
@@ -259,6 +212,13 @@ class Statement(Form):
     def _hangs_together(self) -> Self:
         if bool(self.reasons) is not (self.claim == "not private"):
             raise ValueError("reasons belong to a release that is not private, and to no other")
+        own = (self.ledger, self.audit, self.nearest_real, self.cost_of_skipping)
+        if self.is_deployed and (any(own) or self.utility or self.phantoms):
+            raise ValueError("of a deployment's patients, its sites alone can say something")
+        here = self.samples.voxels is not None
+        examined = {here, *(one.evidence is not None for one in self.sites)}
+        if examined != {self.is_deployed}:
+            raise ValueError("each site of a deployment examines the patches, and no other does")
         return self
 
     @classmethod
@@ -280,6 +240,28 @@ class Statement(Form):
     def guarantees(self) -> dict[str, Guarantee]:
         """The guarantee of each site, by its name; empty for a fit at one place."""
         return {one.site: one.guarantee for one in self.sites}
+
+    @property
+    def is_deployed(self) -> bool:
+        """Whether each site had its patients at its own place."""
+        return isinstance(self.spec, DeployedSpec)
+
+    @property
+    def run_spec(self) -> RunSpec | None:
+        """The spec of the cell; ``None`` for a deployment."""
+        return None if isinstance(self.spec, DeployedSpec) else self.spec
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where patients were: each site of a deployment, or the one place of a run."""
+        if self.is_deployed:
+            return tuple(
+                Place(one.site, one.guarantee, (one.guarantee,), one.evidence or Evidence())
+                for one in self.sites
+            )
+        parts = tuple(self.guarantees.values()) or (self.guarantee,)
+        found = Evidence(ledger=self.ledger, audit=self.audit, nearest_real=self.nearest_real)
+        return (Place("", self.guarantee, parts, found),)
 
     @property
     def private_data(self) -> bool:

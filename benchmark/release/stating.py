@@ -7,22 +7,25 @@ import platform
 import zlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.core.patches import Patches
 from benchmark.core.protocol import spacing_of
+from benchmark.release.agreement import Given, site_records
 from benchmark.release.checks.remaking import DRAWING
-from benchmark.release.consent import site_records, today
+from benchmark.release.cohort import Cohort
+from benchmark.release.consent import today
 from benchmark.release.findings import audit_record, audited, nearest_record, replayed
-from benchmark.release.refusals import of_the_evidence
+from benchmark.release.records import LedgerRecord
+from benchmark.release.refusals import of_the_evidence, refuse
 from benchmark.release.request import ReleaseRequest
-from benchmark.release.source import Cohort, Source
-from benchmark.release.statement import LedgerRecord, Samples, Statement
+from benchmark.release.source import Source
+from benchmark.release.statement import Samples, Statement
 from benchmark.release.utility import utility_of
 from benchmark.results.provenance import suite
+from benchmark.results.result import Result
 from benchmark.sweep.inputs import Progress
 
 FORMAT = 1
@@ -39,8 +42,9 @@ def statement_of(
     patches: Patches,
     asked: ReleaseRequest,
     *,
+    voxels: str | None,
     reasons: Sequence[str],
-    consents: Mapping[str, Path],
+    consents: Mapping[str, Given],
     ledger: LedgerRecord | None,
     progress: Progress,
 ) -> Statement:
@@ -48,11 +52,12 @@ def statement_of(
 
     Args:
         source: The run.
-        cohort: Its patients; ``None`` where no patient was looked at.
+        cohort: Its patients; ``None`` where no patient was looked at, or only sites can.
         patches: The patches to be released.
         asked: What the owner asks for.
+        voxels: SHA-256 over the voxels that the sites of a deployment examined.
         reasons: Why no ε can be claimed; none where one can.
-        consents: The consent of each site.
+        consents: What each site gave.
         ledger: What the ledger says.
         progress: Called for every stage.
 
@@ -66,17 +71,7 @@ def statement_of(
         "ledger": ledger,
         **_measured(source, cohort, patches, asked, private=not reasons, progress=progress),
     }
-    return _stated(source, patches, asked, claims)
-
-
-def refuse(reasons: Sequence[str]) -> None:
-    """Refuse a release for some reasons, if there are any.
-
-    Raises:
-        UsageError: With all of them.
-    """
-    if reasons:
-        raise UsageError("Nothing is released. " + " ".join(reasons))
+    return _stated(source, patches, asked, voxels, claims)
 
 
 def _measured(
@@ -89,6 +84,10 @@ def _measured(
     progress: Progress,
 ) -> dict[str, Any]:
     """What is measured for the release, and stops it if it must."""
+    if source.is_deployed:
+        replay = replayed(source)
+        refuse([*of_the_evidence(None, None, replay)])
+        return {"replay": replay}
     if cohort is None:
         return {}
     shown = asked.disclose or not source.result.private_data
@@ -107,9 +106,14 @@ def _measured(
 
 
 def _stated(
-    source: Source, patches: Patches, asked: ReleaseRequest, claims: dict[str, Any]
+    source: Source,
+    patches: Patches,
+    asked: ReleaseRequest,
+    voxels: str | None,
+    claims: dict[str, Any],
 ) -> Statement:
     result = source.result
+    examined = {} if voxels is None else {"voxels": voxels}
     said = {
         "format": FORMAT,
         "phantoms": not result.private_data,
@@ -125,8 +129,9 @@ def _stated(
             per_volume=asked.per_volume,
             volumes=math.ceil(len(patches) / asked.per_volume),
             generator=source.generator_sum,
+            **examined,
         ),
-        "utility": utility_of(result, asked.store),
+        "utility": utility_of(result, asked.store) if isinstance(result, Result) else (),
         "cost_of_skipping": result.cost_of_skipping,
         "suite": suite(),
         "versions": {

@@ -24,6 +24,7 @@ from benchmark.core.sums import SUMS
 from benchmark.data.phantom import PhantomCohort
 from benchmark.data.phantom.cohorts import behind
 from benchmark.release.checks.descriptions import of_descriptions
+from benchmark.release.checks.examined import of_examined
 from benchmark.release.checks.files import Received, of_names, of_sums, received
 from benchmark.release.checks.layout import largest
 from benchmark.release.checks.pictures import of_pictures
@@ -119,8 +120,9 @@ class _Subject:
 
     def phantoms(self) -> Inputs:
         """Those of the release's own edition."""
-        spec = self.statement.spec
-        return self.made(behind(spec.data, edition(edition_of(spec.protocol)).phantoms))
+        said = self.statement
+        data = said.run_spec.data if said.run_spec else ""  # a deployment has no phantoms
+        return self.made(behind(data, edition(edition_of(said.spec.protocol)).phantoms))
 
 
 @dataclass
@@ -158,7 +160,7 @@ def _of_statement(one: _Subject, found: _Found) -> None:
         )
         return
     faults, unchecked = of_epsilons(one.statement, one.phantoms, cache_folder())
-    found.faults += faults
+    found.faults += [*faults, *of_examined(one.files, one.statement)]
     found.unchecked += unchecked
     for faults, unmade in (
         of_pictures(one.files, one.statement, one.progress),

@@ -33,9 +33,9 @@ def without_canaries(patches: Patches, source: Source, *, seed: int) -> Patches:
         PlugInError: If the generator draws canaries again and again.
     """
     spec = source.result.spec
-    if not spec.canaries:
+    if not spec.planted:
         return patches
-    planted = canaries_of(spec.seed, spec.canaries, patches.size)
+    planted = canaries_of(spec.seed, spec.planted, patches.size)
     images, masks = np.array(patches.images), np.array(patches.masks)
     wrong = np.arange(len(patches))
     for turn in range(TRIES):

@@ -9,7 +9,7 @@ from PIL import Image
 from statements import guarantee, spec, statement
 
 from benchmark.release.statement import Statement
-from benchmark.results.spec import TunedBy
+from benchmark.results.spec import AcrossSites, DeployedSpec, TunedBy
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from benchmark.sweep.inputs import COST_OF_SKIPPING
 
@@ -32,6 +32,9 @@ CANARIES = {
     "confidence": 0.95,
     "proven": 0.77892,
 }
+
+
+KEY = " ".join(["0a1b"] * 16)
 
 
 def sheet() -> bytes:
@@ -73,6 +76,41 @@ def federated(many: int = 3, name: str = "Charité") -> Statement:
     return statement(sites=sites)
 
 
+def deployed(*, passed: bool = True) -> Statement:
+    """Of three sites with their patients at their own places; the first signed its consent."""
+    said, cell = statement(), spec()
+    rules = {"patch_size": 32, "patches_per_patient": 1000, "spacing_mm": 0.8}
+    across = AcrossSites(partition="site", design="averaged", rounds=1, local_steps=1)
+    evidence = {
+        "ledger": said.ledger,
+        "audit": said.audit,
+        "nearest_real": {**SEARCH, "passed": passed},
+    }
+    sites = [
+        {**one.as_dict(), "evidence": evidence, **({} if i else {"signer": KEY})}
+        for i, one in enumerate(federated().sites)
+    ]
+    gone = dict.fromkeys(("ledger", "audit", "nearest_real"))
+    return statement(
+        spec=DeployedSpec(
+            generator=cell.generator,
+            protocol=rules,
+            epsilon=cell.epsilon,
+            delta=cell.delta,
+            unit=cell.unit,
+            noise=cell.noise,
+            seed=cell.seed,
+            sites=3,
+            federation=across,
+        ),
+        run="0123456789ab",
+        sites=sites,
+        samples={**said.samples.as_dict(), "voxels": "cd" * 32},
+        utility=(),
+        **gone,
+    )
+
+
 def not_private(**changes: object) -> Statement:
     return statement(claim="not private", reasons=REASONS, **changes)
 
@@ -110,6 +148,8 @@ KINDS = {
     "patch of few": by_patch(8.5),
     "patch alone": by_patch(None),
     "federated": federated(),
+    "deployed": deployed(),
+    "deployed, with copies": deployed(passed=False),
     "not private": not_private(),
     "no ε": not_private(guarantee=guarantee(epsilon=math.inf)),
     "choice": statement(guarantee=guarantee(**CHOICE), mechanism="permute-and-flip"),

@@ -71,7 +71,7 @@ def statement(**changes: Any) -> Statement:
         "format": 1,
         "claim": "private",
         "phantoms": False,
-        "run": cell.key,
+        "run": cell.key if isinstance(cell, RunSpec) else "",
         "spec": cell,
         "guarantee": guarantee(),
         "mechanism": "discrete Gaussian noise on sums over all units",

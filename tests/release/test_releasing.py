@@ -506,8 +506,10 @@ def test_a_release_of_two_sites_needs_the_consent_of_both(home: Path) -> None:
     for site in "ab":
         made = bench("consent", "dp-wgan", "--site", site, "--by", "Dr X", "--out", "yes", cwd=home)
         assert made.returncode == 0, made.stderr
-    assert "b did not consent" in refused(home, *arguments, "--consent", "yes/a.json")
-    both = ["--consent", "yes/b.json", "--consent", "yes/a.json"]
+    both = ["--consents", "yes"]
+    (home / "yes" / "b.json").rename(home / "yes" / "kept")
+    assert "b did not consent" in refused(home, *arguments, *both)
+    (home / "yes" / "kept").rename(home / "yes" / "b.json")
     done = bench("release", *arguments, "--out", "sites", *both, cwd=home)
     assert done.returncode == 0, done.stderr
     said = said_in(home / "sites")
@@ -523,9 +525,11 @@ def test_a_release_of_two_sites_needs_the_consent_of_both(home: Path) -> None:
         {"guarantee": {**other["guarantee"], "epsilon": 1.0}},
         {"format": 7},
     ):
-        write_json(home / "yes" / "wrong.json", {**other, **change})
-        wrong = ["--consent", "yes/wrong.json", "--consent", "yes/b.json"]
-        assert re.search("consent", refused(home, *arguments, *wrong))
+        write_json(home / "yes" / "a.json", {**other, **change})
+        assert re.search("consent", refused(home, *arguments, *both))
+    write_json(home / "yes" / "a.json", other)
+    write_json(home / "yes" / "again.json", other)
+    assert "a second consent of a" in refused(home, *arguments, *both)
     for made in ("sites", "yes"):
         shutil.rmtree(home / made)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from benchmark.core.errors import DataError
 from benchmark.core.parsers import json_in
 from benchmark.core.sums import sum_of_sums
+from benchmark.release.agreement import Due, faults_of, record_of
 from benchmark.release.checks.files import Received
 from benchmark.release.checks.layout import (
     DESCRIPTIONS,
@@ -14,6 +17,7 @@ from benchmark.release.checks.layout import (
     is_optional,
     largest,
 )
+from benchmark.release.consent import read_consent
 from benchmark.release.naming import names_of
 from benchmark.release.statement import (
     DOSSIER,
@@ -21,6 +25,7 @@ from benchmark.release.statement import (
     README,
     SHEET,
     WEIGHTS,
+    SiteRecord,
     Statement,
 )
 from benchmark.release.wording import NOT_PRIVATE, stamp
@@ -94,3 +99,21 @@ def _of_consents(files: Received, said: Statement) -> Iterator[str]:
         name = consent_name(one.site)
         if files.has(name) and files.digests[name] != one.consent:
             yield f"{name} is not the consent that its statement names"
+        elif files.has(name) and (one.evidence or one.signer):
+            yield from (f"{name}: {fault}" for fault in _of_consent(files.folder / name, one, said))
+
+
+def _of_consent(file: Path, one: SiteRecord, said: Statement) -> Iterator[str]:
+    """A site says in its consent what the statement says of it."""
+    samples = said.samples
+    patches = samples.voxels and (samples.n, samples.seed, samples.voxels)
+    due = Due(said.run, one.guarantee, samples.generator, patches or None)
+    try:
+        consent = read_consent(file)
+    except DataError:
+        yield "this is no consent of a site"
+        return
+    faults = [*faults_of(consent, due)]
+    yield from faults
+    if not faults and record_of(consent, one.guarantee, one.consent).as_dict() != one.as_dict():
+        yield "it says something else than the statement says of its site"

@@ -20,7 +20,8 @@ from benchmark.privacy.accounting.composition import total_epsilon
 from benchmark.privacy.conformance import is_post_processing_but_for_its_mechanisms
 from benchmark.privacy.ledger.ledger import DELTA
 from benchmark.release.nearest_real import KINDS, LAWS
-from benchmark.release.statement import AuditRecord, AuditTest, Statement, UtilityRow
+from benchmark.release.records import AuditRecord, AuditTest, LedgerRecord
+from benchmark.release.statement import Place, Statement, UtilityRow
 from benchmark.results.bookends import FREE, UPPER
 from benchmark.results.disclosure import FEWEST
 from benchmark.sweep.inputs import COST_OF_SKIPPING
@@ -47,8 +48,8 @@ def of_evidence(said: Statement) -> Iterator[str]:
         said: The statement.
     """
     yield from _of_words(said)
-    if said.audit:
-        yield from _of_audit(said, said.audit)
+    for place in said.places:
+        yield from (f"{fault}{where_of(place)}" for fault in _of_place(said, place))
     for row in said.utility:
         yield from _of_row(said, row)
     own = [row.test_set for row in said.utility if row.is_released]
@@ -62,66 +63,84 @@ def of_ledger(said: Statement) -> Iterator[str]:
     Args:
         said: The statement.
     """
-    if said.ledger is None:
-        return
-    if said.ledger.delta != DELTA:
+    for place in said.places:
+        if (charged := place.evidence.ledger) is not None:
+            yield from (f"{fault}{where_of(place)}" for fault in _of_totals(place, charged))
+
+
+def _of_totals(place: Place, charged: LedgerRecord) -> Iterator[str]:
+    if charged.delta != DELTA:
         yield f"its ledger is at another δ than {DELTA:g}"
-    if not said.ledger.before <= said.ledger.after:
+    if not charged.before <= charged.after:
         yield "its ledger has less after the fit than before"
     try:
-        spent = max(total_epsilon([one], DELTA) for one in _parts(said))
+        spent = max(total_epsilon([one], DELTA) for one in place.parts)
     except (ValueError, ArithmeticError) as error:
         yield f"what its fit spent cannot be composed: {error}"
         return
-    if said.ledger.after < spent and not same(said.ledger.after, spent):
-        yield f"its ledger has ε = {said.ledger.after:g} after a fit that spent {spent:.4g}"
+    if charged.after < spent and not same(charged.after, spent):
+        yield f"its ledger has ε = {charged.after:g} after a fit that spent {spent:.4g}"
 
 
-def people_of(said: Statement) -> int:
-    """Count the patients of a fit, at all its sites.
+def people_of(said: Statement, place: Place) -> int:
+    """Count the patients who were fitted on at a place.
 
     Args:
-        said: The statement of its release.
+        said: The statement of the release.
+        place: One of its places.
     """
-    return sum(people_in(said.spec, one) for one in _parts(said))
+    return sum(people_in(said.spec, one) for one in place.parts)
 
 
-def _parts(said: Statement) -> list[Guarantee]:
-    """The guarantees by which each patient is in one fit."""
-    return [*said.guarantees.values()] or [said.guarantee]
+def where_of(place: Place) -> str:
+    """Name a place at the end of a sentence; empty for the one place of a run."""
+    return f" (site {place.site})" if place.site else ""
+
+
+def _of_place(said: Statement, place: Place) -> Iterator[str]:
+    """What was found where patients are: in the suite's own words, and no more than can be."""
+    searched, audit = place.evidence.nearest_real, place.evidence.audit
+    if searched and searched.laws != LAWS:
+        yield "the limits of its search for copies are not those of this suite"
+    figures = (searched and searched.disclosed) or {}
+    if not all(FIGURE.fullmatch(name) for name in figures):
+        yield "the figures of its search for copies are not those of this suite"
+    if place.site and (figures or any(one.proven for one in _tests(audit))):
+        yield "it has figures measured on patients, and a site says pass or fail"
+    if audit:
+        yield from _of_audit(said, place, audit)
+
+
+def _tests(audit: AuditRecord | None) -> tuple[AuditTest, ...]:
+    return () if audit is None else (audit, *audit.further)
 
 
 def _of_words(said: Statement) -> Iterator[str]:
     """Free text could claim anything."""
-    if said.nearest_real and said.nearest_real.laws != LAWS:
-        yield "the limits of its search for copies are not those of this suite"
-    figures = (said.nearest_real and said.nearest_real.disclosed) or {}
-    if not all(FIGURE.fullmatch(name) for name in figures):
-        yield "the figures of its search for copies are not those of this suite"
     if said.replay and not REPLAYED.issuperset(said.replay.laws):
         yield "the laws of its replay are not those of this suite"
     if said.cost_of_skipping is not None and not COST.fullmatch(said.cost_of_skipping):
         yield "what it says of patients who were left out is no sentence of this suite"
 
 
-def _of_audit(said: Statement, audit: AuditRecord) -> Iterator[str]:
+def _of_audit(said: Statement, place: Place, audit: AuditRecord) -> Iterator[str]:
     """An attack is that of the fit, and says no more than it can."""
-    due = "canaries" if said.spec.canaries else "membership"
+    due = "canaries" if said.spec.planted else "membership"
     if audit.method != due:
-        yield f"its audit is by {audit.method}, and its fit has {said.spec.canaries} canaries"
+        yield f"its audit is by {audit.method}, and its fit has {said.spec.planted} canaries"
     if audit.samples != (0 if audit.method == "canaries" else DRAWN):
         yield f"its audit by {audit.method} saw {audit.samples} samples"
-    tests = (audit, *audit.further)
+    tests = _tests(audit)
     units = [one.unit for one in tests]
     if units not in ([said.guarantee.unit], ["patient", "patch"]):
         yield "its audit guesses other units than its fit has"
     for one in tests:
-        yield from _of_test(said, audit, one)
+        yield from _of_test(said, place, audit, one)
 
 
-def _of_test(said: Statement, audit: AuditRecord, one: AuditTest) -> Iterator[str]:
+def _of_test(said: Statement, place: Place, audit: AuditRecord, one: AuditTest) -> Iterator[str]:
     many = one.candidates
-    least, most = _candidates(said, audit, one)
+    least, most = _candidates(said, place, audit, one)
     if not least <= many <= most:
         yield f"its audit has {many:,} candidates, and can have {least:,} to {most:,}"
         return
@@ -129,32 +148,34 @@ def _of_test(said: Statement, audit: AuditRecord, one: AuditTest) -> Iterator[st
     if not math.isclose(one.confidence, 1 - mistake, rel_tol=1e-9):
         yield f"its audit has a confidence of {one.confidence:g}, and not of {1 - mistake:g}"
         return
-    largest = largest_provable(many, claim_of(said, audit, one), mistake)
+    largest = largest_provable(many, claim_of(place.guarantee, audit, one), mistake)
     if one.provable > largest * (1 + MARGIN):
         yield f"its audit can prove ε = {largest:.3g} at most, and says {one.provable:g}"
     if one.proven is not None and one.proven > one.provable:
         yield "its audit has proven more than it can"
 
 
-def _candidates(said: Statement, audit: AuditRecord, one: AuditTest) -> tuple[int, int]:
+def _candidates(
+    said: Statement, place: Place, audit: AuditRecord, one: AuditTest
+) -> tuple[int, int]:
     """The fewest and the most candidates of a test."""
     if audit.method == "canaries":
-        return said.spec.canaries, said.spec.canaries
+        return said.spec.planted, said.spec.planted
     if one.unit == "patch":
         return 1, MOST // 2
-    strangers = said.nearest_real.held_out if said.nearest_real else math.inf
-    return 1, int(min(people_of(said), strangers))
+    searched = place.evidence.nearest_real
+    strangers = searched.held_out if searched else math.inf
+    return 1, int(min(people_of(said, place), strangers))
 
 
-def claim_of(said: Statement, audit: AuditRecord, test: AuditTest) -> Claim:
+def claim_of(held: Guarantee, audit: AuditRecord, test: AuditTest) -> Claim:
     """Return the claim that a test attacks: that of its unit, or of an exchange of two.
 
     Args:
-        said: The statement.
-        audit: Its audit.
+        held: What the fit gives the patients at the audit's place.
+        audit: The audit.
         test: The audit's own test, or one of the further ones.
     """
-    held = said.guarantee
     claim = Claim.of_a_patch(held) if test.unit == "patch" else Claim.of(held)
     return claim if audit.method == "canaries" else claim.exchanged
 
@@ -182,7 +203,8 @@ def _of_row(said: Statement, row: UtilityRow) -> Iterator[str]:
     place = f"Dice of {row.generator} on {row.test_set!r}"
     if row.generator not in {said.spec.generator.name, UPPER, *FREE}:
         yield f"{place} is not that of its generator, of real patches, or of a free method"
-    if row.test_set not in said.spec.test_data:
+    spec = said.run_spec
+    if spec is None or row.test_set not in spec.test_data:
         yield f"{place} is not on a test set of its run"
     if not said.phantoms and row.patients < FEWEST:
         yield f"{place} is over {row.patients} patients, and tells of them"

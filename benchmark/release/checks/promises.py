@@ -12,11 +12,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmark.core.errors import BenchError
-from benchmark.release.checks.evidence import claim_of, of_evidence, of_ledger, people_of
-from benchmark.release.statement import Statement
+from benchmark.release.checks.evidence import (
+    claim_of,
+    of_evidence,
+    of_ledger,
+    people_of,
+    where_of,
+)
+from benchmark.release.statement import Place, Statement
 from benchmark.results.tuned_settings import NOT_ACCOUNTED, PRIVATE
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cache import same
+from benchmark.sweep.sites import run_of
 from leaderboard.guarantees import (
     claimed_in,
     of_guarantees,
@@ -42,11 +49,11 @@ def of_claim(said: Statement, phantoms: Phantoms) -> Iterator[str]:
         said: The statement.
         phantoms: Returns the embedded phantoms.
     """
-    if said.run != said.spec.key:
-        yield f"its run is {said.run}, and its spec's key is {said.spec.key}"
-    if said.phantoms:
+    if said.run != (due := run_of(said.spec)):
+        yield f"its run is {said.run}, and its spec's key is {due}"
+    if said.phantoms and (spec := said.run_spec):
         made = phantoms()
-        if (said.spec.data, said.spec.test_data) != (made.data, made.test_data):
+        if (spec.data, spec.test_data) != (made.data, made.test_data):
             yield "it says that its data are the embedded phantoms, and their digests are others"
     yield from of_guarantees(said, phantoms)
     yield from of_evidence(said)
@@ -105,24 +112,31 @@ def _of_private(said: Statement) -> Iterator[str]:
     if said.spec.noise != "system" or any(one.seeded for one in claimed_in(said).values()):
         yield "it claims to be private, and its noise was seeded"
     yield from _of_selection(said)
-    yield from _of_audit(said)
-    yield from _of_copies(said)
+    for place in said.places:
+        yield from (f"{fault}{where_of(place)}" for fault in _of_place(said, place))
     if said.replay is None or not (said.replay.held and said.replay.laws):
         yield "it claims to be private, and its generator was not shown to keep the laws by replay"
-    if said.private_data and (said.ledger is None or not said.ledger.entries):
+
+
+def _of_place(said: Statement, place: Place) -> Iterator[str]:
+    """What must have been found where the patients are."""
+    charged = place.evidence.ledger
+    yield from _of_audit(place)
+    yield from _of_copies(said, place)
+    if said.private_data and (charged is None or not charged.entries):
         yield "it claims to be private, and no ledger was charged"
 
 
 def _of_selection(said: Statement) -> Iterator[str]:
     """Choosing is spending."""
-    tuned = said.spec.tuned
+    tuned = said.spec.chosen_by
     if tuned and (tuned.on == PRIVATE or tuned.selection == NOT_ACCOUNTED):
         yield "it claims to be private, and its settings were chosen by looking at patients"
 
 
-def _of_audit(said: Statement) -> Iterator[str]:
+def _of_audit(place: Place) -> Iterator[str]:
     """An attack on this claim was made, and refuted nothing."""
-    audit = said.audit
+    audit = place.evidence.audit
     if audit is None:
         yield "it claims to be private, and nobody attacked it"
         return
@@ -130,15 +144,15 @@ def _of_audit(said: Statement) -> Iterator[str]:
     if audit.refuted or any((one.proven or 0.0) > one.claim for one in tests):
         yield "it claims to be private, and its own audit refutes it"
     for one in tests:
-        if not same(one.claim, claim_of(said, audit, one).epsilon):
+        if not same(one.claim, claim_of(place.guarantee, audit, one).epsilon):
             yield f"its audit attacks ε = {one.claim:g}, which is not what it claims"
 
 
-def _of_copies(said: Statement) -> Iterator[str]:
+def _of_copies(said: Statement, place: Place) -> Iterator[str]:
     """Every released patch was compared with every fitted patient's."""
-    found = said.nearest_real
+    found = place.evidence.nearest_real
     if found is None or not found.passed:
         yield "it claims to be private, and was not found to be free of copies of patients"
         return
-    if found.samples < said.samples.n or found.fitted < people_of(said):
+    if found.samples < said.samples.n or found.fitted < people_of(said, place):
         yield "its search for copies did not compare all patches with all fitted patients"

@@ -11,6 +11,7 @@ rounded voxels. So a receiver can make every file again, and nothing else has ro
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import math
 import os
@@ -35,6 +36,9 @@ LEVELS = (np.arange(WHITE + 1) / WHITE * 2 - 1).astype(np.float32)
 """The intensity that each value stands for."""
 
 SLICE_MM = 10.0
+HASHED = 1000
+"""So many patches are rounded at a time."""
+
 PIECE_BYTES = 1 << 20
 """So much is packed at a time, by whoever writes and by whoever checks."""
 
@@ -81,6 +85,21 @@ def as_stored(patches: Patches, most: int) -> Patches:
         most: How many of them, if there are so many.
     """
     return Patches(images=unstored(stored(patches.images[:most])), masks=patches.masks[:most])
+
+
+def sum_of_voxels(patches: Patches) -> str:
+    """Return the SHA-256 over all voxels in the order of the files: of images, then of masks.
+
+    It does not depend on how many patches are the slices of one volume.
+
+    Args:
+        patches: The synthetic patches.
+    """
+    whole = hashlib.sha256()
+    for start in range(0, len(patches), HASHED):
+        whole.update(_content(stored(patches.images[start : start + HASHED])))
+    whole.update(_content(patches.masks))
+    return whole.hexdigest()
 
 
 def header_of(shape: tuple[int, int, int], dtype: str, *, mm: float, text: str) -> bytes:
@@ -148,13 +167,18 @@ def _encoded(stack: NDArray[np.integer], mm: float, text: str) -> bytes:
     """A packed RAS NIfTI-1 volume ``(H, W, k)`` of patches ``(k, 1, H, W)``."""
     voxels = np.moveaxis(stack[:, 0], 0, 2)
     header = header_of(voxels.shape, voxels.dtype.name, mm=mm, text=text)
-    content = voxels.tobytes(order="F")
+    content = _content(stack)
     packed = io.BytesIO()
     with packer(packed) as file:
         file.write(header)
         for start in range(0, len(content), PIECE_BYTES):
             file.write(content[start : start + PIECE_BYTES])
     return packed.getvalue()
+
+
+def _content(stack: NDArray[np.integer]) -> bytes:
+    """The voxels of patches ``(k, 1, H, W)`` in the order of a volume ``(H, W, k)``."""
+    return np.moveaxis(stack[:, 0], 0, 2).tobytes(order="F")
 
 
 def _link(file: Path, name: Path) -> None:

@@ -91,7 +91,8 @@ def people(statement: Statement, say: Phrases) -> Section:
     covered = Paragraph(" ".join(_covered(statement, say)), tone)
     loud = [Paragraph(text, "loud") for text in weaknesses(statement, say)]
     others = COVERED_IN_PART if statement.is_private else NEVER_COVERED
-    rest = [Paragraph(say(f"people.{key}")) for key in others]
+    told = {"held_out": "held_out_sites"} if statement.is_deployed else {}
+    rest = [Paragraph(say(f"people.{told.get(key, key)}")) for key in others]
     if statement.phantoms:
         rest.insert(0, Paragraph(say("people.phantoms"), "good"))
     return _section("people", say, (Bullets((covered, *loud, *rest)),))
@@ -187,8 +188,11 @@ def _origin(statement: Statement, say: Phrases) -> Iterator[str]:
         patches=f"{guarantee.patches_per_patient:,}",
         sites=f"{len(statement.sites):,}",
     )
-    cohort = "folder.cohort_phantoms" if statement.phantoms else "folder.cohort"
-    yield say(cohort, data=statement.spec.data)
+    if (spec := statement.run_spec) is None:
+        yield say("folder.cohort_sites")
+    else:
+        cohort = "folder.cohort_phantoms" if statement.phantoms else "folder.cohort"
+        yield say(cohort, data=spec.data)
 
 
 def _promised(statement: Statement, say: Phrases) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from benchmark.core.bounds import shortened
 from benchmark.core.budget import delta_text, epsilon_text, proven_text
@@ -17,21 +17,14 @@ from benchmark.release.dossier.document import (
     Table,
 )
 from benchmark.release.dossier.phrases import Phrases, number, tidy
-from benchmark.release.statement import (
-    STATEMENT,
-    AuditRecord,
-    AuditTest,
-    LedgerRecord,
-    NearestRecord,
-    SiteRecord,
-    Statement,
-)
+from benchmark.release.records import AuditRecord, AuditTest, LedgerRecord, NearestRecord
+from benchmark.release.statement import STATEMENT, SiteRecord, Statement
 
 MOST_ROWS = 12
 """Longer tables are cut, as the dossier has to stay short; the statement has all of them."""
 
-SHOWN = 12
-"""How much of a hash is printed."""
+SHOWN, SIGNER = 12, 19
+"""How much of a hash, and of a key's fingerprint, is printed."""
 
 DOUBLED = 1.5
 """An attack tests twice the ε of the fit where one unit was exchanged for another."""
@@ -41,35 +34,39 @@ def ledger(statement: Statement, say: Phrases) -> Section:
     """Say what the patients have spent, and each site."""
     charged = statement.ledger
     parts: list[Part] = []
-    if charged is None:
-        parts.append(Paragraph(say("ledger.nobody")))
-    else:
+    if charged is not None:
         parts += [Paragraph(say("ledger.words")), *_charged(charged, say)]
+    elif not statement.is_deployed:
+        parts.append(Paragraph(say("ledger.nobody")))
     if statement.sites:
         parts += [Paragraph(say("ledger.sites_words")), *_sites(statement.sites, say)]
+    if statement.is_deployed:
+        parts += [Paragraph(say("ledger.own_words")), *_own_ledgers(statement.sites, say)]
     return Section("ledger", number("ledger"), say("ledger.title"), tuple(parts))
 
 
 def audit(statement: Statement, say: Phrases) -> Section:
     """Say how the fit was attacked, and what that could have shown at most."""
-    tried = statement.audit
+    tried = {place.site: place.evidence.audit for place in statement.places}
+    found = {site: one for site, one in tried.items() if one is not None}
     parts: tuple[Part, ...] = (Paragraph(say("audit.nobody")),)
-    if tried is not None:
+    if found:
         parts = (
-            Paragraph(" ".join(_attack(tried, statement, say))),
-            _attack_table(tried, say),
-            _verdict(tried, say),
-            Paragraph(" ".join(_strength(tried, statement.is_private, say))),
+            Paragraph(" ".join(_attack(found, statement, say))),
+            *_attack_table(found, say),
+            _verdict([*found.values()], say),
+            Paragraph(" ".join(_strength(found, statement.is_private, say))),
         )
     return Section("audit", number("audit"), say("audit.title"), parts)
 
 
 def nearest(statement: Statement, say: Phrases) -> Section:
     """Say whether a copy of a patient was found."""
-    searched = statement.nearest_real
+    searched = {place.site: place.evidence.nearest_real for place in statement.places}
+    found = {site: one for site, one in searched.items() if one is not None}
     parts: tuple[Part, ...] = (Paragraph(say("nearest.nobody")),)
-    if searched is not None:
-        parts = tuple(_search(searched, statement.phantoms, say))
+    if found:
+        parts = tuple(_search(found, statement.phantoms, say))
     return Section("nearest", number("nearest"), say("nearest.title"), parts)
 
 
@@ -112,6 +109,24 @@ def _sites(sites: tuple[SiteRecord, ...], say: Phrases) -> Iterator[Part]:
     yield from _cut(say("ledger.sites_caption"), head, rows, (4, 2, 2, 2, 3), say)
 
 
+def _own_ledgers(sites: tuple[SiteRecord, ...], say: Phrases) -> Iterator[Part]:
+    """What each site's own ledger says, and whose key signed its consent."""
+    rows = [
+        (
+            shortened(tidy(one.site)),
+            ", ".join(f"{entry.number}: {entry.hash[:SHOWN]}" for entry in charged.entries[:2]),
+            epsilon_text(charged.before),
+            epsilon_text(charged.after),
+            one.signer[:SIGNER] if one.signer else say("ledger.unsigned"),
+        )
+        for one in sites
+        if one.evidence and (charged := one.evidence.ledger)
+    ]
+    columns = ("site", "entries", "before", "after", "signer")
+    head = tuple(say(f"ledger.{column}") for column in columns)
+    yield from _cut(say("ledger.own_caption"), head, rows, (3, 4, 2, 2.4, 3), say)
+
+
 def _cut(
     caption: str,
     head: tuple[str, ...],
@@ -126,10 +141,14 @@ def _cut(
         yield Paragraph(say("ledger.more", many=more, file=STATEMENT), "soft")
 
 
-def _attack(tried: AuditRecord, statement: Statement, say: Phrases) -> Iterator[str]:
+def _attack(found: Mapping[str, AuditRecord], statement: Statement, say: Phrases) -> Iterator[str]:
+    tried = next(iter(found.values()))
     numbers = {"candidates": f"{tried.candidates:,}", "samples": f"{tried.samples:,}"}
     key = f"membership_{tried.unit}" if tried.method == "membership" else "canaries"
-    yield say(f"audit.{key}", **numbers)
+    if "" in found:
+        yield say(f"audit.{key}", **numbers)
+    else:
+        yield say("audit.at_sites", samples=numbers["samples"], unit=unit_name(tried.unit, say))
     guarantee = statement.guarantee
     own = guarantee.epsilon_patient if tried.unit == "patient" else guarantee.epsilon_patch
     if own and tried.claim > DOUBLED * own:
@@ -138,11 +157,16 @@ def _attack(tried: AuditRecord, statement: Statement, say: Phrases) -> Iterator[
         yield say("audit.further")
 
 
-def _attack_table(tried: AuditRecord, say: Phrases) -> Table:
-    told = [_tested(one, say) for one in (tried, *tried.further)]
+def _attack_table(found: Mapping[str, AuditRecord], say: Phrases) -> Iterator[Single]:
+    told = [
+        {**({"site": shortened(tidy(site))} if site else {}), **_tested(one, say)}
+        for site, tried in found.items()
+        for one in (tried, *tried.further)
+    ]
     head = tuple(say(f"audit.{name}") for name in told[0])
-    rows = tuple(tuple(row.values()) for row in told)
-    return Table(say("audit.caption"), head, rows, (2, 3, 4, 3, 2))
+    widths = (2, 3, 4, 3, 2) if "" in found else (3, 3, 3, 4, 5, 2)
+    rows = [tuple(row.values()) for row in told]
+    yield from _cut(say("audit.caption"), head, rows, widths, say)
 
 
 def _tested(one: AuditTest, say: Phrases) -> dict[str, str]:
@@ -157,7 +181,12 @@ def _tested(one: AuditTest, say: Phrases) -> dict[str, str]:
     }
 
 
-def _strength(tried: AuditRecord, is_private: bool, say: Phrases) -> Iterator[str]:
+def _strength(found: Mapping[str, AuditRecord], is_private: bool, say: Phrases) -> Iterator[str]:
+    if "" not in found:
+        yield say("audit.sites_strength")
+        yield say("audit.weak_promise")
+        return
+    tried = found[""]
     key = "weak" if tried.provable < tried.claim else "strong"
     numbers = {"provable": proven_text(tried.provable), "claim": epsilon_text(tried.claim)}
     yield say(f"audit.{key}", **numbers)
@@ -165,17 +194,20 @@ def _strength(tried: AuditRecord, is_private: bool, say: Phrases) -> Iterator[st
         yield say(f"audit.{key}_promise")
 
 
-def _search(searched: NearestRecord, phantoms: bool, say: Phrases) -> Iterator[Part]:
+def _search(found: Mapping[str, NearestRecord], phantoms: bool, say: Phrases) -> Iterator[Part]:
+    searched = next(iter(found.values()))
+    numbers = {name: f"{getattr(searched, name):,}" for name in ("samples", "fitted", "held_out")}
+    at_sites = "" not in found
     yield Paragraph(
-        say(
-            "nearest.words",
-            samples=f"{searched.samples:,}",
-            fitted=f"{searched.fitted:,}",
-            held_out=f"{searched.held_out:,}",
-        )
+        say("nearest.at_sites", samples=numbers["samples"])
+        if at_sites
+        else say("nearest.words", **numbers)
     )
     yield Bullets(tuple(Paragraph(tidy(law)) for law in searched.laws))
-    yield _outcome(not searched.passed, say("nearest.failed"), say("nearest.passed"))
+    if at_sites:
+        yield from _searches(found, say)
+    failed = not all(one.passed for one in found.values())
+    yield _outcome(failed, say("nearest.failed"), say("nearest.passed"))
     uncovered = "" if phantoms else say("nearest.uncovered")
     yield Paragraph(f"{say('nearest.limits')} {uncovered}".strip())
     if searched.disclosed:
@@ -185,11 +217,28 @@ def _search(searched: NearestRecord, phantoms: bool, say: Phrases) -> Iterator[P
         yield Table(caption, head, tuple(rows), (3, 1))
 
 
-def _verdict(tried: AuditRecord, say: Phrases) -> Paragraph:
+def _searches(found: Mapping[str, NearestRecord], say: Phrases) -> Iterator[Single]:
+    """The search at each site."""
+    rows = [
+        (
+            shortened(tidy(site)),
+            f"{one.fitted:,}",
+            f"{one.held_out:,}",
+            say("nearest.yes" if one.passed else "nearest.no"),
+        )
+        for site, one in found.items()
+    ]
+    head = tuple(say(f"nearest.{name}") for name in ("site", "fitted", "held_out", "outcome"))
+    yield from _cut(say("nearest.sites_caption"), head, rows, (4, 2, 2, 2), say)
+
+
+def _verdict(found: Sequence[AuditRecord], say: Phrases) -> Paragraph:
     """Say whether the claim stands, and whether the attack could have told."""
-    if not tried.refuted and all(one.provable < one.claim for one in (tried, *tried.further)):
+    tests = [one for tried in found for one in (tried, *tried.further)]
+    refuted = any(tried.refuted for tried in found)
+    if not refuted and all(one.provable < one.claim for one in tests):
         return Paragraph(say("audit.powerless"), "plain")
-    return _outcome(tried.refuted, say("audit.refuted"), say("audit.passed"))
+    return _outcome(refuted, say("audit.refuted"), say("audit.passed"))
 
 
 def _outcome(is_bad: bool, bad: str, good: str) -> Paragraph:

@@ -41,7 +41,7 @@ def standards(statement: Statement, say: Phrases) -> Section:
         Table(
             caption=say(f"standards.{document}"),
             head=tuple(say(f"standards.{column}") for column in ("point", "answer", "section")),
-            rows=tuple(_answers(document, points, say)),
+            rows=tuple(_answers(document, points, statement, say)),
             widths=(8, 8, 1.6),
         )
         for document, points in (("nist", NIST), ("edpb", EDPB))
@@ -77,7 +77,7 @@ def approval(statement: Statement, say: Phrases) -> Section:
 
 
 def _limits(statement: Statement, say: Phrases) -> Iterator[tuple[str, Tone]]:
-    guarantee, tuned = statement.guarantee, statement.spec.tuned
+    guarantee, tuned = statement.guarantee, statement.spec.chosen_by
     if guarantee.seeded:
         yield say("limits.seeded"), "loud"
     if tuned and tuned.selection == NOT_ACCOUNTED:
@@ -89,16 +89,19 @@ def _limits(statement: Statement, say: Phrases) -> Iterator[tuple[str, Tone]]:
         yield say("limits.interrupted", times=times, steps=steps), "plain"
     if statement.cost_of_skipping:
         yield say("limits.skipped", words=tidy(statement.cost_of_skipping)), "loud"
-    if statement.nearest_real and not statement.phantoms:
+    searched = any(place.evidence.nearest_real for place in statement.places)
+    if searched and not statement.phantoms:
         yield say("limits.conditional"), "plain"
-    for key in ("code", "use", "transfer", "copies"):
+    for key in ("code", "use", *(() if statement.is_deployed else ("transfer",)), "copies"):
         yield say(f"limits.{key}"), "plain"
 
 
 def _answers(
-    document: str, points: dict[str, tuple[str, ...]], say: Phrases
+    document: str, points: dict[str, tuple[str, ...]], statement: Statement, say: Phrases
 ) -> Iterator[tuple[str, ...]]:
+    unscored = {"utility"} if statement.is_deployed else set()
     for point, sections in points.items():
         key = f"standards.{document}_{point}"
+        answer = f"{key}_sites" if point in unscored else f"{key}_answer"
         numbers = ", ".join(map(str, sorted(map(number, sections))))
-        yield say(key), say(f"{key}_answer", file=STATEMENT), numbers
+        yield say(key), say(answer, file=STATEMENT), numbers

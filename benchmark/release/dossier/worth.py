@@ -18,7 +18,8 @@ def utility(statement: Statement, say: Phrases) -> Section:
     """Say what segmenters scored that learnt from the release, beside others."""
     title = say("utility.title")
     if not statement.utility:
-        nothing = Paragraph(say("utility.nothing"))
+        key = "utility.sites" if statement.is_deployed else "utility.nothing"
+        nothing = Paragraph(say(key))
         return Section("utility", number("utility"), title, (nothing,))
     words = Paragraph(" ".join(compared(statement.utility, say)))
     return Section("utility", number("utility"), title, (words, _table(statement, say)))
@@ -63,11 +64,12 @@ def _beside(own: UtilityRow, free: UtilityRow, say: Phrases) -> Iterator[str]:
 
 
 def _table(statement: Statement, say: Phrases) -> Table:
+    spec = statement.run_spec
     columns = ("generator", "epsilon", "test_set", "patients", "seeds", "dice")
     return Table(
         caption=say(
             "utility.caption",
-            segmenter=statement.spec.segmenter.name,
+            segmenter=spec.segmenter.name if spec else "",
             unit=unit_name(statement.guarantee.unit, say),
         ),
         head=tuple(say(f"utility.{column}") for column in columns),
