@@ -118,6 +118,10 @@ class Finished(Form):
         said = {name: value for name, value in vars(self._job).items() if name != "run"}
         if not Job.of(**said).run == self._job.run == self.run:
             raise ValueError("its run is no digest of its job")
+        if self.holds_against != adversary(self._job.curious):
+            raise ValueError("it names another adversary than its job")
+        if self != Finished.of(self._job, self.sites, self.rounds):
+            raise ValueError("its ε is not that of its sites")
         if len(self.guarantees) < len(self.sites):
             raise ValueError("it names a site twice")
         if any(one.guarantee.patients != self._counted(one) for one in self.sites):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from benchmark.core.addresses import folder_name
-from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
 from benchmark.privacy.accounting.units import check_delta
-from benchmark.privacy.mechanisms.shared_noise import SharedPlan, Sharing
+from benchmark.privacy.mechanisms.shared_noise import SharedPlan
 from federation.job import Job
 from federation.mask_log import MaskLog
 from federation.secure_identity import Identity, identity_in, read_fingerprint
@@ -130,7 +130,7 @@ def check_share(share: float, own: int, patients: int) -> None:
 
 
 def shared_plan(
-    agreed: Agreed | None, job: Job, own: int, patients: int | None, planned: Guarantee | None
+    agreed: Agreed | None, job: Job, own: int, patients: int | None
 ) -> SharedPlan | None:
     """Plan a fit by secure sums, as every site and the server do.
 
@@ -139,7 +139,6 @@ def shared_plan(
         job: The server's job.
         own: The site's number of patients.
         patients: The number of patients of all sites, as the server says.
-        planned: The guarantee, if it was planned before.
 
     Returns:
         The plan; ``None`` for local noise.
@@ -156,10 +155,13 @@ def shared_plan(
             f"this one has {own}; it says {patients}."
         )
     check_delta(job.delta, job.public(patients).units(job.unit))
-    if planned is None:
-        return job.shared_plan(patients, agreed.sites)
-    sharing = Sharing(sites=agreed.sites, curious=agreed.curious)
-    return SharedPlan(sharing=sharing, guarantee=planned)
+    return _planned(job.text(), patients, agreed.sites)
+
+
+@lru_cache(maxsize=8)
+def _planned(job: str, patients: int, sites: int) -> SharedPlan:
+    """The plan of a job, which the sites of a simulation share; no one else's is believed."""
+    return Job.read(job).shared_plan(patients, sites)
 
 
 class Masks:

@@ -142,6 +142,11 @@ class Session:
             for one in others
         ]
 
+    @property
+    def id(self) -> str:
+        """What tells the session from every other: all keys, nonces and terms of the sites."""
+        return self._id
+
     def mask(self, number: int, state: str, sums: Arrays) -> dict[str, Words]:
         """Mask a site's vectors of a round.
 

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -121,12 +121,13 @@ class Site:
         check_agreed(post.agreed, job)
         self.post, self.job = post, job
         self._generator = job.made().at_site(share)
-        self._plan = shared_plan(post.agreed, job, len(post.patients), patients, post.planned)
+        self._plan = shared_plan(post.agreed, job, len(post.patients), patients)
         if self._plan:
             check_share(share, len(post.patients), self._plan.guarantee.patients)
         planned = self._plan.guarantee if self._plan else self._planned_alone()
         self.guarantee = replace(planned, seeded=job.noise != "system")
         self._job_digest = hashlib.sha256(job.text().encode()).hexdigest()
+        self.share = share
         self._entry: int | None = None
 
     def _planned_alone(self) -> Guarantee:
@@ -200,8 +201,17 @@ class Site:
             if self._payment.pays(entry.number, str(entry.said.get(CLAIM, "")))
         ]
 
+    @property
+    def answered_share(self) -> float | None:
+        """The share of all patients that the server said in the run; ``None`` before a round."""
+        kept = self._kept(self._record())
+        return None if kept is None else kept.facts.get("share")
+
     def introduce(self, begins: int) -> Introduction:
         """Return what the other sites must know of this one, under the entry that will pay.
+
+        A site that has answered that round begins anew, as another one may have lost its record.
+        What it sent before is never masked in another way.
 
         Args:
             begins: The round at which the server goes on.
@@ -211,6 +221,9 @@ class Site:
             UsageError: Without secure sums.
         """
         with self._held():
+            record = self._record()
+            if self._has_answered(self._kept(record), begins):
+                self._keep(record, begins - 1, {}, {"entry": None, CLAIM: "", "order": ""})
             return self._masks.introduction(self._claim_of(self._kept(self._record()), begins))
 
     @contextmanager
@@ -230,9 +243,28 @@ class Site:
             return self._summed(number, state)
         claim = self._claim_of(self._kept(self._record()), number)
         session = self._masks.session(claim, everybody)  # refuses before anything is paid
-        return session.mask(number, digest(state), self._summed(number, state))
+        self._refuse_other_session(number, session.id)
+        return session.mask(number, digest(state), self._summed(number, state, session.id))
 
-    def _summed(self, number: int, state: Arrays) -> Arrays:
+    def _refuse_other_session(self, number: int, session: str) -> None:
+        """Never mask again what was summed for other sites' masks.
+
+        Sites that begin anew draw new noise. With this site's old noise in both sums, a server
+        could average the new away.
+        """
+        kept = self._kept(self._record())
+        if self._has_answered(kept, number) and kept.facts.get("session") != session:
+            raise UsageError(
+                f"Round {number} was answered before, and another site has begun anew since; the "
+                "same command goes on, under a new entry of this site's ledger."
+            )
+
+    def _has_answered(self, kept: State | None, number: int) -> TypeGuard[State]:
+        """Whether a round's reply may have left, with noise that no seed gives again."""
+        system = self.job.noise == "system"
+        return bool(kept and system and kept.tally.begun == number and kept.facts["order"])
+
+    def _summed(self, number: int, state: Arrays, session: str = "") -> Arrays:
         """What the site computes in a round; it is kept, and is the same if asked for again."""
         record, seeded = self._record(), self.job.noise != "system"
         kept, order = self._kept(record), "" if seeded else digest(state)
@@ -261,7 +293,7 @@ class Site:
         self._entry = paid["entry"]
         reply = self._side.compute(number, state, self.context(number))
         if not seeded:
-            self._keep(record, number, reply, {**paid, "order": order})
+            self._keep(record, number, reply, {**paid, "order": order, "session": session})
         return reply
 
     def _claim_of(self, kept: State | None, number: int) -> str:
@@ -304,7 +336,8 @@ class Site:
     ) -> None:
         rounds = Tally(total=self.job.schedule.rounds, begun=number, useful=number)
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in reply.items()}
-        record.save(State(rounds, tensors, {"job": self._job_digest, **facts}))
+        said = {"job": self._job_digest, "share": self.share, **facts}
+        record.save(State(rounds, tensors, said))
 
     def _is_paid(self, kept: State | None) -> bool:
         """Whether an entry of the ledger is for this run's guarantee and these patients."""

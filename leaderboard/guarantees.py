@@ -101,7 +101,9 @@ def of_guarantees(one: Claim, phantoms: Phantoms) -> Iterator[str]:
 
 
 def unknown_patients(one: Claim) -> Iterator[str]:
-    """Yield what cannot be checked: the number of patients of a hospital."""
+    """Yield what cannot be checked: the number of patients of a hospital, and for whom it was."""
+    if one.spec.curious is not None:
+        yield f"that the noise was drawn for t = {one.spec.curious} curious sites"
     if one.private_data:
         said = claimed_in(one).items()
         many = [f"{guarantee.patients}{_place(at)}" for at, guarantee in said if _counts(one, at)]

@@ -116,10 +116,9 @@ def verified(one: Published, phantoms: Inputs, cache: Path) -> Verdict:
         cache: The cache folder, where plans are kept.
     """
     faults = [*_of_spec(one), *_of_data(one, phantoms), *_of_free_rows(one)]
-    unchecked: list[str] = []
+    unchecked = [*unknown_patients(one.result)]
     if one.result.private_data:
         faults += _of_privacy(one)
-        unchecked += unknown_patients(one.result)
         unchecked += [
             f"over how many patients its means on {test.name} are, as it does not say"
             for test in one.result.test_sets

@@ -122,6 +122,12 @@ def _paid(source: Source, post: Post) -> list[Entry]:
             f"cohort lists {here}; give the cohort of the fit, and ask the server for its folder."
         )
     site = Site(post, job, here / whole)
+    if site.answered_share not in (None, here / whole):
+        raise DataError(
+            f"{source.folder}: its sites have {whole} patients together, and {post.name} was told "
+            "another number in the run, so a site is missing or was added; ask the server for its "
+            "folder."
+        )
     if site.guarantee != claimed:
         raise DataError(
             f"{source.folder}: what it says of {post.name} is not what this site plans for the "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import DataError, UsageError
 from benchmark.core.generator import Generator
 from benchmark.core.sums import sum_of_folder
 from benchmark.results.result import Result
@@ -95,6 +95,12 @@ def _of_local_noise(folder: Path) -> Finished:
 
 
 def _with_generator(source: Source) -> Source:
+    link = next((one for one in source.folder.rglob("*") if one.is_symlink()), None)
+    if link is not None:
+        raise DataError(
+            f"{link}: this is a link, and nothing outside of a run's folder may be read for its "
+            "release; put the file itself there."
+        )
     if not (source.folder / GENERATOR).is_dir():
         raise UsageError(
             f"{source.folder}: the run kept no generator, because what is made from patients may "

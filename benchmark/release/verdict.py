@@ -107,7 +107,9 @@ def _against(said: Statement) -> str:
     """Whose patients it is for, or against whom it holds, where there are sites."""
     curious = said.spec.curious
     if curious is not None:
-        return f", also against {adversary(curious)}"
+        return (
+            f", also against {adversary(curious)}, were the simulated sites machines of their own"
+        )
     return f", at the worst of {len(said.sites)} sites" if said.sites else ""
 
 

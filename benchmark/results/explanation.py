@@ -167,8 +167,9 @@ def _shared_noise(result: Result, curious: int) -> Iterator[str]:
         "patients of its own, and kept its own ledger. They shared the noise and masked what they "
         f"sent, so that the server saw their sum alone. The noise is sized for t = {curious} "
         f"curious sites. So ε = {epsilon_text(held.epsilon)} for a {held.unit} holds for the "
-        f"patients of every site, against {adversary(curious)}. It rests on masks that only the "
-        "sites can compute, and on fingerprints that their people compared."
+        f"patients of every site, against {adversary(curious)}. That is so where each site is a "
+        "machine of its own, and people compared the sites' fingerprints. This run simulated its "
+        "sites on one machine, from which nothing was kept."
     )
 
 

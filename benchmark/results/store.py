@@ -29,6 +29,7 @@ GENERATOR, RESULT, ERROR = "generator", "result.json", "error.txt"
 CANARIES, AUDIT = "canaries.json", "audit.json"
 SEALED = (SPEC, CHARGE, CURVES, SAMPLES, NEIGHBOURS, CANARIES)
 REPLIES = "sites/*/reply.safetensors"
+TORN_REPLIES = "sites/*/.reply.safetensors.*"
 SEAL = "seal"
 """What a result file says of itself and of the files beside it, by digest."""
 
@@ -94,7 +95,7 @@ def forget(folder: Path) -> None:
     Args:
         folder: The folder in which the fit ran.
     """
-    torn = folder.glob(f".{CHECKPOINT}.*")  # a kill while one was written
+    torn = [*folder.glob(f".{CHECKPOINT}.*"), *folder.glob(TORN_REPLIES)]  # a kill while written
     for file in (folder / CHECKPOINT, *torn, *folder.glob(REPLIES)):
         file.unlink(missing_ok=True)
 

@@ -49,11 +49,10 @@ from benchmark.sweep.fitting import Made, make_fit
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.machine import Bench
 from benchmark.sweep.payment import CLAIM, is_paid, sites_have_begun
-from benchmark.sweep.sites import inputs_of
+from benchmark.sweep.sites import assignment_of, inputs_of
 from benchmark.sweep.watching.stages import Watch
 
 WAITING = "waiting for the fit"
-CPU = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +125,9 @@ class CellFit:
             DataError: If it is damaged.
         """
         found = read_fit(self.folder)
-        if found is None or not self.inputs.private:
+        if found is None or found.assignment != assignment_of(self.spec, self.inputs):
+            return None  # sites have other patients now
+        if not self.inputs.private:
             return found
         if not self.spec.registry.get(self.spec.generator.name).needs_data:
             return found
@@ -219,36 +220,36 @@ def _made_for_all(fit: CellFit, watch: Watch) -> Fitted:
         fit=folder.name,
         run=spec.key,
         guarantee=spent,
+        assignment=assignment_of(spec, fit.inputs),
         seconds={n: coarse(s) if fit.inputs.private else s for n, s in watch.seconds.items()},
         **_across_sites(made),
     )
     write_fit(folder, kept)
-    return _given(kept, fit, made.fitted if fit.bench.machine.device == CPU else None)
+    return _given(kept, fit)
 
 
 def _taken(kept: KeptFit, fit: CellFit, watch: Watch) -> Fitted:
     """The fit as it is kept, with what was seen of it."""
     watch.curves += curves_in(fit.folder)
     watch.seconds |= kept.seconds
-    return _given(kept, fit, None)
+    return _given(kept, fit)
 
 
-def _given(kept: KeptFit, fit: CellFit, fitted: Generator | None) -> Fitted:
-    """What a cell gets of a kept fit.
+def _given(kept: KeptFit, fit: CellFit) -> Fitted:
+    """What a cell gets of a kept fit, while nobody else can change it.
 
-    A generator that was fitted on another device than the CPU would draw otherwise than the one
-    that other cells load, so it is loaded too.
+    Whoever made the fit loads it like all others, so that all cells draw from the same.
     """
     spec, folder, mine = fit.spec, fit.folder, fit.bench.folder
     forget(folder)
     deliver(folder, mine, spec)
-    if fitted is None:
-        across = spec.federation if isinstance(spec.federation, AcrossSites) else None
-        kind = spec.registry.get(spec.generator.name)
-        fitted = generator_in(folder, kind, across.design if across else "")
+    across = spec.federation if isinstance(spec.federation, AcrossSites) else None
+    kind = spec.registry.get(spec.generator.name)
+    fitted = generator_in(folder, kind, across.design if across else "")
+    keep_generator(folder, mine)
     whose = {} if kept.run == spec.key else {"fit_of": kept.run}
     more = {**_across_sites(kept), **whose}
-    return Fitted(fitted, kept.guarantee, more, lambda: keep_generator(folder, mine))
+    return Fitted(fitted, kept.guarantee, more, lambda: None)
 
 
 def _of_the_cell(made: Made, fit: CellFit) -> Fitted:

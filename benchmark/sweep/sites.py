@@ -22,6 +22,7 @@ from benchmark.results.spec import (
     OneSite,
     PlugIn,
     RunSpec,
+    canonical,
 )
 from benchmark.results.store import CHECKPOINT
 from benchmark.sweep.inputs import Inputs
@@ -109,7 +110,8 @@ def _split(partition: Partition, inputs: Inputs) -> Mapping[str, Inputs]:
     identities = dict(zip((p.id for p in inputs.train), inputs.patients, strict=True))
     made = {}
     for name, patients in partition.split(inputs.train).items():
-        said = f"{inputs.data} {partition.text} {partition.sites} {name}"
+        members = " ".join(sorted(patient.id for patient in patients))  # a table may change them
+        said = f"{inputs.data} {partition.text} {partition.sites} {name} {members}"
         made[name] = replace(
             inputs,
             train=patients,
@@ -118,6 +120,19 @@ def _split(partition: Partition, inputs: Inputs) -> Mapping[str, Inputs]:
         )
     check_disjoint({name: mine.patients for name, mine in made.items()})
     return made
+
+
+def assignment_of(spec: FitSpec, inputs: Inputs) -> str:
+    """Return a digest of which patients are at which site; empty where all are at one place.
+
+    Args:
+        spec: A cell's.
+        inputs: The sweep's data.
+    """
+    if spec.federation is None:
+        return ""
+    said = {name: mine.data for name, mine in split(partition_of(spec), inputs).items()}
+    return hashlib.sha256(canonical(said).encode()).hexdigest()[:16]
 
 
 def partition_of(spec: FitSpec) -> Partition:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -285,11 +286,56 @@ def test_a_server_that_was_killed_goes_on_to_the_same_model(
     assert [len(ledger(post).entries()) for post in posts] == [1, 1]
 
 
-@pytest.mark.parametrize("noise", ["seeded", "system"])
-def test_after_a_kill_the_kept_sums_are_masked_again_and_never_others(
-    noise: str, module_cohort: Path, tmp_path: Path, masked_sums: list[Arrays]
+def test_an_answered_round_is_never_masked_in_another_way_but_drawn_and_paid_anew(
+    module_cohort: Path, tmp_path: Path, masked_sums: list[Arrays]
 ) -> None:
-    job = secure_job("private-evolution", rounds=3, noise=noise)
+    job = secure_job("private-evolution", rounds=2, noise="system")
+    posts, kept = secure_posts(module_cohort, tmp_path), kept_in(tmp_path)
+
+    def dies(finished: Round) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Tapped(posts), job, rules_of(posts, checkpoint=kept, done=dies))
+    shutil.rmtree(posts[1].folder)  # one site has lost its record, and will draw new noise
+    before = {digest(sums) for sums in masked_sums}
+    run(job, posts, checkpoint=kept)
+    assert not before & {digest(sums) for sums in masked_sums[2:]}
+    assert [len(ledger(post).entries()) for post in posts] == [2, 2]
+
+
+def test_another_roster_behind_a_site_s_back_gets_nothing(
+    module_cohort: Path, tmp_path: Path, masked_sums: list[Arrays]
+) -> None:
+    job = secure_job("private-evolution", rounds=2, noise="system")
+    posts = secure_posts(module_cohort, tmp_path)
+    patients = sum(len(post.patients) for post in posts)
+    sites = [Site(post, job, len(post.patients) / patients, patients) for post in posts]
+    begun = SummingServer(
+        job.made(), job.shared_plan(patients, 2), job.schedule, job.patch_size, context_of(job)
+    )
+    state = begun.sent(begun.begin())
+    roster = [site.introduce(1) for site in sites]
+    for site in sites:
+        site.compute(1, state, everybody=roster)
+    other = [roster[0], sites[1].introduce(1)]  # the server asks the second one alone to begin anew
+    assert other[1] != roster[1]
+    sites[1].compute(1, state, everybody=other)
+    seen = len(masked_sums)
+    with pytest.raises(UsageError, match="another site has begun anew"):
+        sites[0].compute(1, state, everybody=other)
+    assert len(masked_sums) == seen
+    assert [len(ledger(post).entries()) for post in posts] == [1, 2]
+
+
+def context_of(job: Job) -> FitContext:
+    return FitContext(seed=job.seed, noise=SystemNoise(), charge=lambda charged: None)
+
+
+def test_after_a_kill_the_seeded_sums_are_masked_again_and_never_others(
+    module_cohort: Path, tmp_path: Path, masked_sums: list[Arrays]
+) -> None:
+    job = secure_job("private-evolution", rounds=3)
     posts, kept = secure_posts(module_cohort, tmp_path), kept_in(tmp_path)
 
     def dies(finished: Round) -> None:

@@ -420,3 +420,17 @@ def test_after_a_failed_fit_each_cell_tries_once(lab: Lab, monkeypatch: pytest.M
         with pytest.raises(RuntimeError, match="never going to work"):
             fitted(lab.fit(spec))
     assert len(tried) == 3
+
+
+def test_a_fit_of_sites_with_other_patients_is_made_and_paid_for_anew(lab: Lab) -> None:
+    first, second, _ = lab.specs(federation=Federation(sites=2))
+    fitted(lab.fit(first))
+    assert lab.fit(second).kept()
+    people = lab.inputs.train
+    sites = [one.site for one in people]
+    swapped = [replace(one, site=other) for one, other in zip(people, sites[::-1], strict=True)]
+    assert [one.site for one in swapped] != sites
+    lab.inputs = replace(lab.inputs, train=tuple(swapped))
+    assert lab.fit(second).kept() is None
+    fitted(lab.fit(second))
+    assert len(lab.runs_paid()) == 4

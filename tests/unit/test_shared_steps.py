@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +17,17 @@ from benchmark.privacy.dpsgd.step import ROUNDING, grid_of
 from benchmark.privacy.mechanisms.discrete import distance
 from benchmark.privacy.mechanisms.poisson_gaussian import MOST_ENLARGED
 from benchmark.privacy.mechanisms.release import plan_releases
-from benchmark.privacy.mechanisms.shared_noise import InShares, Sharing, distance_of_sums
+from benchmark.privacy.mechanisms.shared_noise import (
+    InShares,
+    SharedPlan,
+    Sharing,
+    distance_of_sums,
+)
 from benchmark.privacy.mechanisms.shared_sources import KnownSums, SharedNoise
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.replay import Recorder
+from federation.job import Job
+from federation.secure_site import shared_plan, simulated
 from generators.dp_wgan import DpWgan, DpWganParams
 
 PUBLIC = PublicNumbers(patients=60, patches_per_patient=100, patch_size=32)
@@ -155,3 +163,45 @@ def test_a_release_and_a_step_share_no_grid() -> None:
         SharedNoise(SeededNoise(0), plan_of()).noised(
             np.zeros(3, np.int64), planned_grid(release, D)
         )
+
+
+def test_shares_of_another_law_are_refused_before_anything_is_drawn() -> None:
+    plan = plan_of()
+    SharedNoise(SeededNoise("x"), plan)
+    wrong = SharedPlan(sharing=plan.sharing, guarantee=plan.guarantee)  # as if of releases
+    with pytest.raises(UsageError, match="add up to noise"):
+        SharedNoise(SeededNoise("x"), wrong)
+
+
+def test_where_every_unit_is_drawn_in_every_step_a_site_still_draws_them() -> None:
+    public = PublicNumbers(patients=8, patches_per_patient=20, patch_size=32)
+    budget = Budget(epsilon=5.0, delta=1e-5, unit="patient")
+    sharing = Sharing(sites=2, curious=1)
+    plan = MADE.plan_in_shares(public, budget, MADE.schedule(design="gradient-sums"), sharing)
+    assert plan.guarantee.sampling_rate == 1
+    assert len(SharedNoise(SeededNoise("x"), plan).poisson(5, 1.0)) == 5
+
+
+def test_a_site_of_a_simulation_draws_the_shares_of_the_generators_own_plan(
+    tmp_path: Path,
+) -> None:
+    agreed = simulated([tmp_path / "a", tmp_path / "b"], 1)[0]
+    schedule = MADE.schedule(design="gradient-sums")
+    job = Job(
+        run="0123456789ab",
+        generator=MADE.name,
+        version=MADE.version,
+        settings=MADE.params.as_dict(),
+        patch_size=32,
+        patches_per_patient=100,
+        epsilon=5.0,
+        delta=1e-5,
+        unit="patch",
+        seed=0,
+        noise="seeded",
+        schedule=schedule,
+        curious=1,
+    )
+    found = shared_plan(agreed, job, 20, 60)
+    assert isinstance(found, SharedSteps)
+    assert found == plan_of(sites=2, curious=1)

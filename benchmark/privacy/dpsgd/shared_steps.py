@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import UsageError
@@ -47,6 +48,7 @@ class SharedSteps(SharedPlan):
     """
 
     numbers: int
+    draws: ClassVar[bool] = True
 
     @cached_property
     def share(self) -> Layered:

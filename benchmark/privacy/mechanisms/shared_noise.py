@@ -28,7 +28,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Never, Protocol, TypeVar, cast
+from typing import ClassVar, Never, Protocol, TypeVar, cast
 
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.designs import check_shares_noise
@@ -41,6 +41,10 @@ from benchmark.privacy.mechanisms.release import FINENESS, LONGEST, grid_of, pla
 
 LARGEST = 1 << 63
 """Sums must be smaller than this in magnitude, because they are computed modulo 2^64."""
+
+SLACK = 1e-9
+MOST_NOISE = 1.05
+"""How far the drawn noise may be below the planned one (by rounding), and above (whole steps)."""
 
 DEVIATIONS = 64
 """How many scales of noise a sum is given room for. A number is further off once in e^2048 draws.
@@ -155,10 +159,12 @@ class SharedPlan:
         guarantee: What holds for every patient against the server and any ``sharing.curious``
             other sites together. Its numbers are those of the honest sites' sum: the same grid,
             the pooled σ, and N of all sites' patients.
+        draws: Whether sites draw units for each sum.
     """
 
     sharing: Sharing
     guarantee: Guarantee
+    draws: ClassVar[bool] = False
 
     @cached_property
     def share(self) -> NoiseLaw:
@@ -171,6 +177,21 @@ class SharedPlan:
         """A bound on the magnitude of the exact sum over all sites, from public numbers."""
         noise = self.sharing.sites * DEVIATIONS * math.ceil(self.share.scale)
         return self.guarantee.units * FINENESS + noise
+
+    def check_share(self) -> None:
+        """Refuse shares that are not the planned noise on the planned grid.
+
+        Raises:
+            UsageError: If the honest shares' noise is below σ, or far above.
+        """
+        said = self.guarantee
+        due = said.noise_multiplier * said.sensitivity / said.grid
+        drawn = math.sqrt(self.sharing.honest) * self.share.scale
+        if not due * (1 - SLACK) <= drawn <= due * MOST_NOISE:
+            raise UsageError(
+                f"Expected shares that add up to noise of {due:g} grid steps, got {drawn:g}; make "
+                "the plan by the generator's own plan_in_shares."
+            )
 
     def against(self, curious: int) -> Guarantee:
         """Recompute the guarantee against the server and another number of sites.

@@ -26,6 +26,7 @@ class SharedNoise:
     """
 
     def __init__(self, source: Noise, plan: SharedPlan) -> None:
+        plan.check_share()
         self._source, self._plan = source, plan
         self.sums: list[Integers] = []
 
@@ -57,7 +58,7 @@ class SharedNoise:
             UsageError: If it has none, or another.
         """
         planned = self._plan.guarantee.sampling_rate
-        if planned == 1:
+        if not self._plan.draws:
             raise UsageError("This secure sum has every patient in every round; it draws nobody.")
         if rate != planned:
             raise UsageError(f"Expected a draw at the plan's rate of {planned:g}, got {rate:g}.")

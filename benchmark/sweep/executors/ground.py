@@ -153,7 +153,7 @@ class Shared:
         """Remove all that was shared."""
         self.let_go()
         for place in (self.ground.store, self.ground.state):
-            shutil.rmtree(place.mine, ignore_errors=True)
+            _remove(place.mine)
             with suppress(OSError):  # another driver's is there
                 place.mine.parent.rmdir()
 
@@ -180,8 +180,19 @@ def sweep_out(folder: Path) -> None:
         folder: The store or the state folder.
     """
     for left in (folder / NODES).glob("*"):
-        if not (left / TOKEN).exists():
+        if {one.name for one in left.iterdir()} <= {LOCK}:
             continue  # one that begins just now
         with locked(left / LOCK) as mine:
             if mine:
-                shutil.rmtree(left, ignore_errors=True)
+                _remove(left)
+
+
+def _remove(mine: Path) -> None:
+    """Removes a driver's folder, patients' files first: what is left is found by its token."""
+    for one in mine.iterdir():
+        if one.name not in (TOKEN, LOCK):
+            shutil.rmtree(one, ignore_errors=True)
+            with suppress(OSError):
+                one.unlink(missing_ok=True)
+    if {one.name for one in mine.iterdir()} <= {TOKEN, LOCK}:
+        shutil.rmtree(mine, ignore_errors=True)

@@ -187,6 +187,8 @@ class OnNodes:
         if isinstance(answer, Ended):
             cell.outcome = _outcome(cell.task, answer)
         elif isinstance(answer, Lost) and cell.tries < TRIES:
+            with suppress(Exception):  # it may be alive, or its cluster gone
+                cell.sent.cancel()
             with suppress(FullError):  # it is asked again
                 cell.sent = self._send(cell.task, cell.heard.file, PATIENCE_AFTER_LOSS_S)
                 cell.tries += 1

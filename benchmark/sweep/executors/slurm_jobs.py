@@ -124,7 +124,9 @@ class States:
                     f"SLURM has no node in the partition for the job ({why.strip()}); ask for "
                     "fewer cores or GPUs, or for less memory or time."
                 )
-            if state not in GOING:
+            if state in GOING:
+                self.ended.pop(job, None)  # the controller had forgotten it for a moment
+            else:
                 self.ended.setdefault(job, time.monotonic())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmark.core.directory import kept_directory
 from benchmark.core.errors import BenchError, PlugInError
@@ -18,6 +18,7 @@ from benchmark.sweep.forecast.calibration import calibrate
 from benchmark.sweep.forecast.charges import Charge, charges, groups_of
 from benchmark.sweep.forecast.predict import CellForecast, Predictor, wall_seconds
 from benchmark.sweep.forecast.reference import shipped
+from benchmark.sweep.forecast.work import FIT, PATCHES
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.machine import Bench
 from benchmark.sweep.preparation import to_pay
@@ -100,11 +101,14 @@ def forecast(
     """
     store, machine = Store(workspace.out), workspace.machine
     pending = [spec for spec in specs if store.result(spec) is None]
-    spendings, unplanned = _spendings(pending, inputs, workspace, listener)
+    fits, plans, unplanned = _planned(pending, inputs, workspace, listener)
+    due = to_pay(fits)
+    spendings = [one for fit in due for one in plans.spendings(fit.spec, fit.planned)]
     predictor = Predictor(inputs, machine, shipped(), lambda: calibration(machine.device))
     failed = {outcome.spec.key for outcome in unplanned}
     running = [spec for spec in pending if spec.key not in failed]
-    cells = [predictor.of(spec) for spec in running]
+    makes_a_fit = {fit.spec.key for fit in due}
+    cells = [_without_fit(predictor.of(spec), spec.key in makes_a_fit) for spec in running]
     ledger = ledger_in(machine.state)
     overhead = PER_CELL_S if workspace.jobs else 0.0
     side_by_side = max(1, min(workspace.jobs, os.cpu_count() or 1))
@@ -121,10 +125,17 @@ def forecast(
     )
 
 
-def _spendings(
+def _without_fit(cell: CellForecast, makes_a_fit: bool) -> CellForecast:
+    """A cell that takes a fit which another one makes, or which is there, spends no time on it."""
+    if makes_a_fit:
+        return cell
+    return replace(cell, stages=[one for one in cell.stages if one.stage not in (PATCHES, FIT)])
+
+
+def _planned(
     pending: Sequence[RunSpec], inputs: Inputs, workspace: Workspace, listener: Listener
-) -> tuple[list[Spending], list[Outcome]]:
-    """What the fits that are not paid yet would be charged, and the cells that have no plan."""
+) -> tuple[list[CellFit], PlansOfSeeds, list[Outcome]]:
+    """The fits that cells need, their plans, and the cells that have no plan."""
     machine, store = workspace.machine, Store(workspace.out)
     plans = PlansOfSeeds(inputs, machine.cache)
     fits: list[CellFit] = []
@@ -142,8 +153,7 @@ def _spendings(
             continue
         bench = Bench(folder=store.folder(spec), machine=machine)
         fits.append(CellFit(spec=spec, planned=plan, inputs=inputs, bench=bench))
-    found = [one for fit in to_pay(fits) for one in plans.spendings(fit.spec, fit.planned)]
-    return found, unplanned
+    return fits, plans, unplanned
 
 
 def _refusal(spendings: Sequence[Spending], workspace: Workspace) -> str:
