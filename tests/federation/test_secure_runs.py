@@ -20,7 +20,8 @@ from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.core.generator import FitContext
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.ledger.ledger import Ledger
-from benchmark.privacy.mechanisms.shared_noise import SharedNoise, Sharing
+from benchmark.privacy.mechanisms.shared_noise import SharedPlan, Sharing
+from benchmark.privacy.mechanisms.shared_sources import SharedNoise
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from federation import messages
 from federation.backend import OneProcess, posts_app, simulate
@@ -198,8 +199,9 @@ def one_noise_for_all_sites(patch: pytest.MonkeyPatch) -> None:
 
 
 def noise_for_one_curious_site_less(patch: pytest.MonkeyPatch) -> None:
-    def less(source: Any, sharing: Sharing) -> SharedNoise:
-        return SharedNoise(source, Sharing(sites=sharing.sites, curious=sharing.curious - 1))
+    def less(source: Any, plan: SharedPlan) -> SharedNoise:
+        fewer = Sharing(sites=plan.sharing.sites, curious=plan.sharing.curious - 1)
+        return SharedNoise(source, replace(plan, sharing=fewer))
 
     patch.setattr("federation.secure_sides.SharedNoise", less)
 
@@ -258,12 +260,13 @@ def test_the_ledger_is_charged_once_at_each_site_before_a_patient_is_read(
 
     monkeypatch.setattr("federation.sites.patches_of", watched)
     run(job, posts)
-    run(job, posts)  # the sites send their kept sums again
     for entries, post in zip(seen, posts, strict=True):
         (entry,) = entries
         assert entry.said["guarantee"]["epsilon"] == job.shared_plan(3, 2).guarantee.epsilon
         assert entry.said["patients"] == sorted(post.voxels)
         assert len(ledger(post).entries()) == 1
+    run(job, posts)
+    assert [len(ledger(post).entries()) for post in posts] == [2, 2], "noise is drawn anew"
 
 
 def test_a_server_that_was_killed_goes_on_to_the_same_model(
@@ -370,7 +373,8 @@ def test_a_site_that_was_killed_in_a_round_goes_on_under_its_entry_and_nonce(
         with pytest.raises(FederationError, match="Site site-1, round 1: it failed"):
             run(job, posts, checkpoint=kept)
     run(job, posts, checkpoint=kept)
-    assert [len(ledger(post).entries()) for post in posts] == [1, 1]
+    paid = [len(ledger(post).entries()) for post in posts]
+    assert paid == [2, 1], "the site that had answered draws its noise anew"
 
 
 def test_where_the_server_lost_its_rounds_sites_begin_anew_under_new_nonces(
@@ -472,7 +476,7 @@ def test_sites_that_were_told_other_numbers_have_masks_that_do_not_cancel(
     def change(message: Message) -> None:
         about = message.content.config_records["about"]
         if "patients" in about and "publics" in about and next(told) == 1:
-            about["patients"] = 4
+            about["patients"], about["share"] = 4, 1 / 4
 
     with pytest.raises(FederationError, match=r"The server, round 1: .*masks do not cancel"):
         train(Tapped(posts, change), secure_job(noise="system"), rules_of(posts))
@@ -606,9 +610,9 @@ def test_shared_noise_is_drawn_for_the_number_of_trusted_sites(
     seen: list[Sharing] = []
 
     class Watched(SharedNoise):
-        def __init__(self, source: Any, sharing: Sharing) -> None:
-            seen.append(sharing)
-            super().__init__(source, sharing)
+        def __init__(self, source: Any, plan: SharedPlan) -> None:
+            seen.append(plan.sharing)
+            super().__init__(source, plan)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("federation.secure_sides.SharedNoise", Watched)
