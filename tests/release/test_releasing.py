@@ -227,7 +227,7 @@ def test_a_kill_after_the_fit_keeps_what_was_heard_of_its_canaries(
             lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
         )
         assert bench(*run, cwd=tmp_path).returncode == 130
-    (counts,) = tmp_path.glob("runs/*/*/canaries.json")
+    (counts,) = tmp_path.glob(f"runs/{generator}/*/canaries.json")
     heard = counts.read_bytes()
     done = bench(*run, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
