@@ -102,6 +102,7 @@ def test_a_cell_that_fails_by_itself_is_not_repeated_and_the_others_go_on(
     assert states == {"moody": "failed", "simulator": "done"}
 
 
+@pytest.mark.slow
 def test_the_cells_of_a_killed_node_end_elsewhere_under_one_entry_each(
     module_cohort: Path, tmp_path: Path
 ) -> None:
@@ -132,6 +133,7 @@ def test_the_cells_of_a_killed_node_end_elsewhere_under_one_entry_each(
     assert nothing_shared_is_left(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_cells_on_all_nodes_and_the_command_goes_on(
     cluster: Nodes, module_cohort: Path, tmp_path: Path
 ) -> None:
