@@ -31,7 +31,8 @@ def summed(cache: Path) -> Statement:
 def test_an_honest_one_holds_and_counts_everybody_once(summed: Statement, tmp_path: Path) -> None:
     verdict = checked(write(tmp_path / "release", summed))
     assert not verdict.faults
-    assert people_of(summed) == PATIENTS
+    (place,) = summed.places
+    assert people_of(summed, place) == PATIENTS
     (told,) = [line for line in verdict.lines() if line.startswith("It promises")]
     assert told.endswith(", also against the server and any 1 other site together.")
 

@@ -189,6 +189,8 @@ def sweep_out(folder: Path) -> None:
 
 def _remove(mine: Path) -> None:
     """Removes a driver's folder, patients' files first: what is left is found by its token."""
+    if not mine.is_dir():
+        return
     for one in mine.iterdir():
         if one.name not in (TOKEN, LOCK):
             shutil.rmtree(one, ignore_errors=True)
