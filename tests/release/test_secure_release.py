@@ -34,7 +34,8 @@ def test_an_honest_one_holds_and_counts_everybody_once(summed: Statement, tmp_pa
     (place,) = summed.places
     assert people_of(summed, place) == PATIENTS
     (told,) = [line for line in verdict.lines() if line.startswith("It promises")]
-    assert told.endswith(", also against the server and any 1 other site together.")
+    assert "also against the server and any 1 other site together" in told
+    assert told.endswith("were the simulated sites machines of their own.")
 
 
 def of_a_site(**said: object) -> Callable[[Said], None]:
