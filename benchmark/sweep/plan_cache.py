@@ -152,7 +152,7 @@ def _digest(key: str, plan: Guarantee) -> str:
 @lru_cache
 def _rules(kind: type) -> str:
     """A digest of the accounting's source, of the plug-in's, and of the libraries' versions."""
-    ours = [file for folder in benchmark.privacy.__path__ for file in Path(folder).glob("*.py")]
+    ours = [file for folder in benchmark.privacy.__path__ for file in Path(folder).rglob("*.py")]
     bases = [*kind.__mro__, *(kind.alone.__mro__ if issubclass(kind, Mixture) else ())]
     theirs = [Path(inspect.getfile(b)) for b in bases if b.__module__ not in ("abc", "builtins")]
     digest = hashlib.sha256(",".join(version(name) for name in LIBRARIES).encode())

@@ -89,7 +89,7 @@ def _name_shared(fits: Sequence[CellFit]) -> None:
 
 
 def to_pay(fits: Sequence[CellFit]) -> list[CellFit]:
-    """Return the fits that will be charged, each once however many cells share it.
+    """Return the fits that will be charged, each once: for the first of the cells that share it.
 
     Args:
         fits: The fit of every cell.
@@ -97,7 +97,11 @@ def to_pay(fits: Sequence[CellFit]) -> list[CellFit]:
     Raises:
         DataError: If a kept fit is damaged.
     """
-    return [*{fit.charged_as: fit for fit in fits if not fit.costs_nothing()}.values()]
+    due: dict[str, CellFit] = {}
+    for fit in fits:
+        if fit.charged_as not in due and not fit.costs_nothing():
+            due[fit.charged_as] = fit
+    return [*due.values()]
 
 
 def _tasks(

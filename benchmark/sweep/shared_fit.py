@@ -11,6 +11,7 @@ a cell that was begun so by an earlier version.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.coarse import coarse
-from benchmark.core.files import held, read_json, write_json
+from benchmark.core.files import held, plain, read_json, write_json
 from benchmark.core.generator import Generator
 from benchmark.privacy.ledger.ledger import ledger_in
 from benchmark.results.disclosure import synthetic_may_leave
@@ -35,7 +36,7 @@ from benchmark.results.kept_fit import (
     read_fit,
     write_fit,
 )
-from benchmark.results.spec import AcrossSites, RunSpec
+from benchmark.results.spec import AcrossSites, RunSpec, canonical
 from benchmark.results.store import CHARGE, CURVES, GENERATOR, forget
 from benchmark.sweep.fit_files import (
     curves_in,
@@ -134,10 +135,11 @@ class CellFit:
         return found if self._is_in_ledger(found) else None
 
     def _is_in_ledger(self, found: KeptFit) -> bool:
-        """Whether the ledger has the very entry of a fit; across sites, as many as there are."""
+        """Whether the ledger has the very entry of a fit; across sites, one like each site's."""
         entries = ledger_in(self.bench.machine.state).fits_of(found.run)
         if found.sites:
-            return len(entries) >= len(found.sites)
+            paid = Counter(_written(Guarantee.from_dict(one.said["guarantee"])) for one in entries)
+            return not Counter(_written(site.guarantee) for site in found.sites) - paid
         claim = read_json(self.folder / CHARGE).get(CLAIM)
         return any(entry.said.get(CLAIM) == claim for entry in entries)
 
@@ -164,6 +166,10 @@ class CellFit:
     def _is_paid(self, spec: RunSpec, folder: Path) -> bool:
         mine, state = inputs_of(spec, self.inputs), self.bench.machine.state
         return is_paid(spec, self.planned, mine, folder=folder, state=state)
+
+
+def _written(guarantee: Guarantee) -> str:
+    return canonical(plain(guarantee.as_dict()))
 
 
 class Fitted(NamedTuple):

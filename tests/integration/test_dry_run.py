@@ -87,6 +87,17 @@ def test_a_finished_sweep_has_nothing_left_and_further_seeds_are_measured(foreto
     assert more.charges[0].after > after
 
 
+def test_a_fit_that_cells_share_is_foretold_and_charged_once(foretold) -> None:
+    folder, _, _ = foretold
+    asked = {"noise": "system", "epsilon": 2, "bookends": False, "first_seed": 7}
+    found = forecast(folder, segmenters=["unet", "frangi"], **asked)
+    stages = [{one.stage for one in cell.stages} for cell in found.cells]
+    assert [{"patches", "fit"} <= names for names in stages] == [True, False]
+    assert all({"sample", "train", "score"} <= names for names in stages)
+    alone = forecast(folder, **asked)
+    assert found.charges == alone.charges
+
+
 def test_sites_pay_apart(foretold) -> None:
     folder, _, _ = foretold
     found = forecast(folder, sites=2, noise="system")

@@ -478,6 +478,14 @@ def test_a_ledger_that_was_changed_stops_a_consent(made: Consortium, tmp_path: P
     assert re.search("was changed|were removed|put in", done.stderr)
 
 
+def test_nothing_outside_of_a_run_is_read_through_a_link(made: Consortium, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(made.run, tmp_path / made.run.name))
+    (run / "generator" / "more.json").symlink_to(made.root / "hill" / "cohort" / "participants.tsv")
+    done = made.consent("hill", run=run, out="no")
+    assert (done.returncode, "this is a link" in done.stderr) == (2, True)
+    assert not (made.root / "no").exists()
+
+
 def of_hill(**values: Any) -> Callable[[Said], None]:
     return lambda said: said["sites"][2]["guarantee"].update(values)
 
@@ -494,6 +502,8 @@ LIES: dict[str, tuple[Callable[[Said], object], str]] = {
     "another run": (lambda said: said.update(run="0123456789ab"), "no digest of its job"),
     "a job of nothing": (lambda said: said.update(job={}), "cannot be read"),
     "no sites": (lambda said: said.update(sites=[]), "not what a deployment leaves"),
+    "a site less": (lambda said: said["sites"].pop(0), "a site is missing or was added"),
+    "nobody to fear": (lambda said: said.update(holds_against="nobody"), "another adversary"),
 }
 
 

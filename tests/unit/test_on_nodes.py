@@ -17,6 +17,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.files import locked
 from benchmark.privacy.ledger.ledger import ledger_in
 from benchmark.results.store import Store
+from benchmark.sweep.executors import ground
 from benchmark.sweep.executors.cluster import Cluster, cluster_of, minutes_of, slurm_options
 from benchmark.sweep.executors.data_files import DataOnNodes
 from benchmark.sweep.executors.errand import Errand, Heard, Said, run_errand
@@ -200,6 +201,25 @@ def test_what_is_shared_is_gone_at_the_end_and_what_a_killed_driver_left_at_the_
     alive.close()
     assert list(out.iterdir()) == []
     assert [file.name for file in state.iterdir()] == []
+
+
+def test_locks_of_one_kind_alone_are_not_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that keeps the locks of databases to each node."""
+    with monkeypatch.context() as patch:
+        patch.setattr(ground, "_lock_record", lambda lock, kind: None)
+        shared = Shared(tmp_path / "runs", tmp_path / "state")
+    assert "flock and fcntl" in shared.ground.fault()
+    shared.close()
+
+
+def test_patients_files_without_a_token_are_removed_by_the_next_driver(tmp_path: Path) -> None:
+    out, left = tmp_path / "runs", tmp_path / "runs" / NODES / "0123456789abcdef"
+    (left / "data").mkdir(parents=True)
+    (left / "data" / "0.nii.gz").write_bytes(b"a patient")
+    sweep_out(out)
+    assert not left.exists()
 
 
 def test_a_lock_that_the_driver_lets_go_is_seen(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import benchmark.privacy
 from benchmark.core.budget import Budget, Guarantee
 from benchmark.core.files import write_json
 from benchmark.core.registry import generators
@@ -60,6 +61,16 @@ def test_whatever_decides_a_plan_has_a_plan_of_its_own(change: dict, tmp_path: P
     Counting.calls = 0
     made(tmp_path, **change)
     assert Counting.calls == 1
+
+
+def test_the_rules_are_every_source_of_the_accounting(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    content = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda file: (read.append(file), content(file))[1])
+    plan_cache._rules.__wrapped__(DpWgan)
+    (privacy,) = map(Path, benchmark.privacy.__path__)
+    assert {*privacy.rglob("*.py")} <= {*read}
+    assert privacy / "accounting" / "units.py" in read
 
 
 def test_other_rules_make_the_plan_anew(tmp_path: Path, monkeypatch) -> None:

@@ -14,6 +14,7 @@ import pytest
 from benchmark.core.errors import DataError
 from benchmark.core.files import held
 from benchmark.core.patches import Patches
+from benchmark.privacy.ledger.chain import Entry
 from benchmark.privacy.ledger.ledger import Ledger, ledger_in
 from benchmark.results.kept_fit import FIT, FITS, begun_for, read_fit
 from benchmark.results.spec import VALIDATION, RunSpec
@@ -372,6 +373,21 @@ def test_sites_pay_once_for_three_cells_also_when_they_are_killed(lab: Lab) -> N
     assert [one.more.get("fit_of") for one in found] == [first.key, first.key, None]
     assert found[0].more["rounds"] == found[2].more["rounds"]
     assert not list(lab.root.rglob("reply.safetensors"))
+
+
+def test_entries_of_other_guarantees_do_not_pay_for_a_kept_fit_of_sites(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, _ = lab.specs(federation=Federation(sites=2))
+    fitted(lab.fit(first))
+    known = Ledger.fits_of
+
+    def twice_the_first(ledger: Ledger, run: str) -> list[Entry]:
+        return known(ledger, run)[:1] * 2
+
+    assert lab.fit(second).kept()
+    monkeypatch.setattr(Ledger, "fits_of", twice_the_first)
+    assert lab.fit(second).kept() is None, "as many entries, and one site's is missing"
 
 
 def test_sites_that_an_earlier_version_began_go_on_in_the_cell(lab: Lab) -> None:

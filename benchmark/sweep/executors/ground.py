@@ -3,8 +3,9 @@
 A node may have a folder of the same name that is another one. A fit there would be charged to a
 ledger that nobody reads. So the driver, which is the process of the command, writes a random token
 into a folder of its own in the store and in the state folder, and holds a lock beside it. Before a
-node looks at any patient it must find both tokens by their content, and find both locks taken. The
-second shows that locks hold from node to node, which the ledger and the store rest on.
+node looks at any patient it must find both tokens by their content, and find the locks taken. That
+shows that locks hold from node to node: those by ``flock``, on which the store rests, and those by
+``fcntl``, on which the ledger's database does. A file system may have one kind without the other.
 
 The locks end with the driver, however it ends. A node that finds one free stops its cell.
 """
@@ -16,12 +17,14 @@ import os
 import secrets
 import shutil
 import socket
+import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
+from typing import IO
 
 from benchmark.core.errors import UsageError
 from benchmark.core.files import locked, write_text
@@ -69,20 +72,36 @@ class Place:
             return (
                 f"Node {socket.gethostname()} does not see the lock that the sweep holds in the "
                 f"{self.name} {self.folder}, so nothing was fitted there; mount its file system "
-                "with file locks that hold from node to node (flock)."
+                "with file locks that hold from node to node (flock and fcntl)."
             )
         return ""
 
     def is_held(self) -> bool:
-        """Tell whether the driver holds its lock, as far as this node can see."""
+        """Tell whether the driver holds its locks of both kinds, as far as this node can see."""
+        return all(self._is_refused(take) for take in (_share_file, _share_record))
+
+    def _is_refused(self, take: Callable[[IO[bytes]], object]) -> bool:
         try:
             with (self.mine / LOCK).open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+                take(lock)
+        except (BlockingIOError, PermissionError):
             return True
         except OSError:
             return False
         return False
+
+
+def _share_file(lock: IO[bytes]) -> None:
+    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def _share_record(lock: IO[bytes]) -> None:
+    _lock_record(lock, fcntl.F_RDLCK)
+
+
+def _lock_record(lock: IO[bytes], kind: int) -> None:
+    """Locks a file as databases do, until it is closed; by this opening of it, not by process."""
+    fcntl.fcntl(lock, fcntl.F_OFD_SETLK, struct.pack("hhqqi", kind, os.SEEK_SET, 0, 0, 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,10 +183,11 @@ class Shared:
         mine.chmod(0o700)
         try:
             self._locks.enter_context(locked(mine / LOCK))
+            _lock_record(self._locks.enter_context((mine / LOCK).open("r+b")), fcntl.F_WRLCK)
         except OSError as error:
             raise UsageError(
                 f"{folder}: files cannot be locked there ({error.strerror}), and nodes share the "
-                f"{called} by locks (flock); name another folder ({remedy})."
+                f"{called} by locks (flock and fcntl); name another folder ({remedy})."
             ) from error
         write_text(mine / TOKEN, token)
         return Place(folder=folder, name=called, remedy=remedy, mine=mine, token=token)
@@ -180,7 +200,7 @@ def sweep_out(folder: Path) -> None:
         folder: The store or the state folder.
     """
     for left in (folder / NODES).glob("*"):
-        if {one.name for one in left.iterdir()} <= {LOCK}:
+        if _names(left) <= {LOCK}:
             continue  # one that begins just now
         with locked(left / LOCK) as mine:
             if mine:
@@ -189,12 +209,17 @@ def sweep_out(folder: Path) -> None:
 
 def _remove(mine: Path) -> None:
     """Removes a driver's folder, patients' files first: what is left is found by its token."""
-    if not mine.is_dir():
-        return
-    for one in mine.iterdir():
-        if one.name not in (TOKEN, LOCK):
-            shutil.rmtree(one, ignore_errors=True)
-            with suppress(OSError):
-                one.unlink(missing_ok=True)
-    if {one.name for one in mine.iterdir()} <= {TOKEN, LOCK}:
+    for name in _names(mine) - {TOKEN, LOCK}:
+        shutil.rmtree(mine / name, ignore_errors=True)
+        with suppress(OSError):  # it is a file, or cannot be removed yet
+            (mine / name).unlink(missing_ok=True)
+    if _names(mine) <= {TOKEN, LOCK}:
         shutil.rmtree(mine, ignore_errors=True)
+
+
+def _names(folder: Path) -> set[str]:
+    """What is in a folder; nothing where another driver has just removed it."""
+    try:
+        return {one.name for one in folder.iterdir()}
+    except FileNotFoundError:
+        return set()
