@@ -22,7 +22,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.federation import Arrays
 from federation.client_app import client_app
 from federation.job import Job
-from federation.sites import Post
+from federation.post import Post
 from federation.strategy import FederationError, Member, Rules, train
 
 IN_PROCESS, RAY = BACKENDS = "in-process", "ray"

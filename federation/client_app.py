@@ -20,8 +20,9 @@ from federation import messages
 from federation.departure import Departure
 from federation.deployment import post_of, slot_of
 from federation.job import Job, versions
+from federation.post import Post
 from federation.secure_messages import introduced, roster_of
-from federation.sites import BusyError, Post, Site
+from federation.sites import BusyError, Site
 
 OPEN_AT_ONCE = 32
 ERROR = "error.txt"

@@ -28,8 +28,8 @@ from benchmark.privacy.ledger.ledger import ledger_in
 from benchmark.privacy.mechanisms.shared_noise import Sharing
 from federation.departure import DEFAULT_SLOT_S
 from federation.partition import Partition, check_disjoint
+from federation.post import Post
 from federation.secure_site import Agreed, fingerprints_of, simulated, simulated_states
-from federation.sites import Post
 
 NAME = re.compile(r"[^\W_][\w .-]{0,63}")
 KEYS = ("site", "partition-id", "data")

@@ -5,24 +5,24 @@ ledger before the first private batch, and counts the rounds. It never runs a ro
 weights. An entry pays for one guarantee, one job and its own patients. If any of them differs, or
 the site's record of its answers is lost, the run is charged anew.
 
-The content of a patient's files never decides whether a round is answered. A patient without a
-usable patch stays in the public number of patients, contributes nothing, and is noted for the site
-alone.
+The content of a patient's files never decides whether a round is answered with local noise. A
+patient without a usable patch stays in the public number of patients, contributes nothing, and is
+noted for the site alone.
 
 With secure sums a site keeps what it summed and noised, and sends it masked. The claim of the
-ledger's entry is noted when the site joins, and its masks belong to that entry alone.
+ledger's entry is noted when the site joins, and its masks belong to that entry alone. So files that
+change during such a run end it: the entry is of those patients, and the server hears that the site
+failed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -35,62 +35,22 @@ from benchmark.core.generator import FitContext, Noise
 from benchmark.core.patches import Patches
 from benchmark.core.protocol import Recipe
 from benchmark.core.seeds import stream
-from benchmark.data.cohort import Patient
 from benchmark.data.patching import cached
 from benchmark.privacy.accounting.units import check_delta
 from benchmark.privacy.arithmetic import exact_arithmetic
-from benchmark.privacy.checkpoint import Checkpoint, State, Tally
 from benchmark.privacy.ledger.chain import Entry
 from benchmark.privacy.ledger.ledger import Ledger, Spending, ledger_in
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
+from federation.answered import ENTRY, ORDER, SESSION, SHARE, Answered
 from federation.job import Job
 from federation.payment import CLAIM, Payment
+from federation.post import Post
 from federation.secure_sides import SummingSite
-from federation.secure_site import Agreed, Masks, check_agreed, check_share, shared_plan
+from federation.secure_site import Masks, check_agreed, check_share, shared_plan
 from federation.secure_sum import Introduction
 
 LOG = logging.getLogger("federation")
-REPLY, WITHOUT, CHARGE = "reply.safetensors", "without-patches.txt", "charge.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Post:
-    """The place of a site's work. Only its patients affect a result.
-
-    Attributes:
-        index: The site's number, from 0.
-        name: Its name.
-        patients: Its training patients as its cohort lists them; their number is public. ``None``
-            for one whose files cannot be used.
-        voxels: The patients as the ledger knows them: each an ``Identity`` or its text.
-        data: Digest of their files.
-        private: Whether they are real; false for phantoms.
-        folder: What the site keeps of this run.
-        cache: The folder of what can be made again.
-        state: The folder of its ledger.
-        seeded_allowed: Whether noise may come from the server's seed, as in a benchmark.
-        planned: The guarantee, if it was planned before.
-        device: A torch device's name.
-        faults: Why some patients' files cannot be used, for the site alone.
-        remote: Whether another party runs the server, as in a deployment.
-        agreed: What its people agreed on for secure sums; ``None`` for local noise.
-    """
-
-    index: int
-    name: str
-    patients: tuple[Patient | None, ...]
-    voxels: tuple[str, ...]
-    data: str
-    private: bool
-    folder: Path
-    cache: Path
-    state: Path
-    seeded_allowed: bool
-    planned: Guarantee | None = None
-    device: str = "cpu"
-    faults: tuple[str, ...] = ()
-    remote: bool = False
-    agreed: Agreed | None = None
+WITHOUT, CHARGE = "without-patches.txt", "charge.json"
 
 
 class BusyError(UsageError):
@@ -126,7 +86,6 @@ class Site:
             check_share(share, len(post.patients), self._plan.guarantee.patients)
         planned = self._plan.guarantee if self._plan else self._planned_alone()
         self.guarantee = replace(planned, seeded=job.noise != "system")
-        self._job_digest = hashlib.sha256(job.text().encode()).hexdigest()
         self.share = share
         self._entry: int | None = None
 
@@ -181,7 +140,7 @@ class Site:
             OverCapError: If the ledger's cap does not allow the run.
         """
         with self._held():
-            if not self._is_paid(self._kept(self._record())):
+            if not self._is_paid(self._answered):
                 self._payment.check_cap()
         return self.guarantee
 
@@ -204,8 +163,8 @@ class Site:
     @property
     def answered_share(self) -> float | None:
         """The share of all patients that the server said in the run; ``None`` before a round."""
-        kept = self._kept(self._record())
-        return None if kept is None else kept.facts.get("share")
+        said: float | None = self._answered.fact(SHARE)
+        return said
 
     def introduce(self, begins: int) -> Introduction:
         """Return what the other sites must know of this one, under the entry that will pay.
@@ -221,10 +180,9 @@ class Site:
             UsageError: Without secure sums.
         """
         with self._held():
-            record = self._record()
-            if self._has_answered(self._kept(record), begins):
-                self._keep(record, begins - 1, {}, {"entry": None, CLAIM: "", "order": ""})
-            return self._masks.introduction(self._claim_of(self._kept(self._record()), begins))
+            if (before := self._answered).may_have_left(begins):
+                before.drop()
+            return self._masks.introduction(self._claim_of(self._answered, begins))
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -241,7 +199,7 @@ class Site:
         """The reply of a round: with secure sums, what was summed is masked as it was kept."""
         if self._plan is None:
             return self._summed(number, state)
-        claim = self._claim_of(self._kept(self._record()), number)
+        claim = self._claim_of(self._answered, number)
         session = self._masks.session(claim, everybody)  # refuses before anything is paid
         self._refuse_other_session(number, session.id)
         return session.mask(number, digest(state), self._summed(number, state, session.id))
@@ -252,25 +210,19 @@ class Site:
         Sites that begin anew draw new noise. With this site's old noise in both sums, a server
         could average the new away.
         """
-        kept = self._kept(self._record())
-        if self._has_answered(kept, number) and kept.facts.get("session") != session:
+        before = self._answered
+        if before.may_have_left(number) and before.fact(SESSION) != session:
             raise UsageError(
                 f"Round {number} was answered before, and another site has begun anew since; the "
                 "same command goes on, under a new entry of this site's ledger."
             )
 
-    def _has_answered(self, kept: State | None, number: int) -> TypeGuard[State]:
-        """Whether a round's reply may have left, with noise that no seed gives again."""
-        system = self.job.noise == "system"
-        return bool(kept and system and kept.tally.begun == number and kept.facts["order"])
-
     def _summed(self, number: int, state: Arrays, session: str = "") -> Arrays:
         """What the site computes in a round; it is kept, and is the same if asked for again."""
-        record, seeded = self._record(), self.job.noise != "system"
-        kept, order = self._kept(record), "" if seeded else digest(state)
-        last = kept.tally.begun if kept else 0
-        if kept and not seeded and (last, kept.facts["order"]) == (number, order):
-            return {name: tensor.numpy() for name, tensor in kept.tensors.items()}
+        before, seeded = self._answered, self.job.noise != "system"
+        order, last = "" if seeded else digest(state), before.last
+        if before.kept and not seeded and (last, before.fact(ORDER)) == (number, order):
+            return {name: tensor.numpy() for name, tensor in before.kept.tensors.items()}
         if self._plan and not seeded and 0 < number == last:
             raise UsageError(
                 f"Round {number} was answered on other weights, and one mask never hides two "
@@ -282,31 +234,27 @@ class Site:
                 "have answered; begin anew, without the checkpoint at the server."
             )
         anew = not seeded and number <= last
-        if kept:
-            self._payment.settle(kept.facts.get(CLAIM, ""))
-        if kept and self._is_paid(kept) and not anew:
-            paid = {"entry": kept.facts["entry"], CLAIM: kept.facts.get(CLAIM, "")}
+        self._payment.settle(before.claim)
+        if self._is_paid(before) and not anew:
+            paid = {ENTRY: before.fact(ENTRY), CLAIM: before.claim}
         else:
             paid = self._payment.pay()
-            self._keep(record, number - 1, {}, {**paid, "order": ""})
+            before.keep(number - 1, {}, {**paid, ORDER: ""})
             self._payment.settle(paid[CLAIM])
-        self._entry = paid["entry"]
+        self._entry = paid[ENTRY]
         reply = self._side.compute(number, state, self.context(number))
         if not seeded:
-            self._keep(record, number, reply, {**paid, "order": order, "session": session})
+            before.keep(number, reply, {**paid, ORDER: order, SESSION: session})
         return reply
 
-    def _claim_of(self, kept: State | None, number: int) -> str:
+    def _claim_of(self, before: Answered, number: int) -> str:
         """The claim of the entry under which a round is answered; nothing is paid.
 
         A round before the last one that was answered begins anew, unless its noise is seeded.
         """
-        if kept:
-            self._payment.settle(kept.facts.get(CLAIM, ""))
-        goes_on = kept and (self.job.noise != "system" or number >= kept.tally.begun)
-        if kept and goes_on and self._is_paid(kept):
-            return str(kept.facts[CLAIM])
-        return self._payment.claim()
+        self._payment.settle(before.claim)
+        goes_on = self.job.noise != "system" or number >= before.last
+        return before.claim if goes_on and self._is_paid(before) else self._payment.claim()
 
     def context(self, number: int) -> FitContext:
         """Return the seed and the noise of one round of this site; no other round has the same."""
@@ -322,30 +270,16 @@ class Site:
             return SystemNoise()
         return SeededNoise(self.job.seed, self.job.run, "site", self.post.index, "round", number)
 
-    def _record(self) -> Checkpoint:
-        """What this site knows of the run: its entry, and the last reply that may have left."""
-        return Checkpoint(self.post.folder / REPLY, self.guarantee)
+    @property
+    def _answered(self) -> Answered:
+        return Answered(self.post.folder, self.guarantee, self.job, self.share)
 
-    def _kept(self, record: Checkpoint) -> State | None:
-        """The record's state, if it is of this very job."""
-        kept = record.state
-        return kept if kept and kept.facts.get("job") == self._job_digest else None
-
-    def _keep(
-        self, record: Checkpoint, number: int, reply: Arrays, facts: Mapping[str, Any]
-    ) -> None:
-        rounds = Tally(total=self.job.schedule.rounds, begun=number, useful=number)
-        tensors = {name: torch.from_numpy(np.array(array)) for name, array in reply.items()}
-        said = {"job": self._job_digest, "share": self.share, **facts}
-        record.save(State(rounds, tensors, said))
-
-    def _is_paid(self, kept: State | None) -> bool:
+    def _is_paid(self, before: Answered) -> bool:
         """Whether an entry of the ledger is for this run's guarantee and these patients."""
-        entry = kept.facts["entry"] if kept else None
-        if not kept or entry is None:
+        entry = before.fact(ENTRY)
+        if entry is None:
             return False
-        claim = str(kept.facts.get(CLAIM, ""))
-        return bool(entry == self._entry) or self._payment.pays(entry, claim)
+        return bool(entry == self._entry) or self._payment.pays(entry, before.claim)
 
     @property
     def _payment(self) -> Payment:

@@ -37,7 +37,8 @@ from benchmark.results.spec import MAIN_TEST, VALIDATION
 from benchmark.sweep.inputs import Progress, compared
 from benchmark.sweep.sites import job_of
 from federation.deployment import post_at
-from federation.sites import Post, Site
+from federation.post import Post
+from federation.sites import Site
 
 HELD_OUT = (MAIN_TEST, VALIDATION)
 MEMORY_GIB = 8.0

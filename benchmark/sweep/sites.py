@@ -33,7 +33,7 @@ from federation.partition import Partition, check_disjoint
 
 if TYPE_CHECKING:
     from benchmark.sweep.watching.rounds import RoundWatch
-    from federation.sites import Post
+    from federation.post import Post
 
 FOLDER = "sites"
 
@@ -324,8 +324,8 @@ def posts(
         plans: Each site's guarantee.
         bench: The cell's folder and machine.
     """
+    from federation.post import Post
     from federation.secure_site import simulated, simulated_states  # all of these load torch
-    from federation.sites import Post
 
     mine = split(partition_of(spec), inputs)
     states = simulated_states(bench.machine.state, spec.key, [*mine])

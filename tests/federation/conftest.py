@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_sites import posts_in
 
-from federation.sites import Post
+from federation.post import Post
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from benchmark.core.registry import generators
 from benchmark.data.cohort import Patient
 from benchmark.data.layouts import read_cohort
 from federation.job import Job
+from federation.post import Post
 from federation.secure_site import simulated
-from federation.sites import Post
 
 
 def secure_job(

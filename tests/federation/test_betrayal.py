@@ -33,7 +33,8 @@ from federation.client_app import client_app
 from federation.departure import DEFAULT_SLOT_S, Departure
 from federation.deployment import post_of, slot_of
 from federation.job import Job
-from federation.sites import BusyError, Post, Site
+from federation.post import Post
+from federation.sites import BusyError, Site
 from federation.strategy import Round
 
 NODE = 2
@@ -223,7 +224,7 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize("where", ["patches_of", "Site._keep", "Site.context", "Ledger.charge"])
+@pytest.mark.parametrize("where", ["patches_of", "Answered.keep", "Site.context", "Ledger.charge"])
 def test_every_error_of_a_round_gives_the_same_bytes(
     where: str, alike: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,8 @@ from benchmark.sweep.saved_generator import released
 from federation import messages
 from federation.backend import OneProcess, posts_app, simulate
 from federation.job import Job
-from federation.sites import Post, Site, digest
+from federation.post import Post
+from federation.sites import Site, digest
 from federation.strategy import FederationError, Rules, train
 from generators.dp_simulator import DpSimulator
 from generators.private_selection import PrivateSelection

@@ -27,7 +27,8 @@ from federation import messages
 from federation.backend import OneProcess, cluster_at, posts_app, simulate
 from federation.client_app import client_app
 from federation.job import Job, versions
-from federation.sites import Post, Site, digest
+from federation.post import Post
+from federation.sites import Site, digest
 from federation.strategy import FederationError, Member, Round, Rules, train
 from generators.nets.federated import WganServer
 

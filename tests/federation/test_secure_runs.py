@@ -24,12 +24,14 @@ from benchmark.privacy.mechanisms.shared_noise import SharedPlan, Sharing
 from benchmark.privacy.mechanisms.shared_sources import SharedNoise
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from federation import messages
+from federation.answered import Answered
 from federation.backend import OneProcess, posts_app, simulate
 from federation.job import Job
+from federation.post import Post
 from federation.secure_messages import INTRODUCED
 from federation.secure_sides import SummingServer
 from federation.secure_sum import Introduction, Session, total
-from federation.sites import Post, Site, digest
+from federation.sites import Site, digest
 from federation.strategy import FederationError, Member, Round, Rules, train
 
 KINDS = ["dp-simulator", "dp-merf", "private-evolution"]
@@ -361,15 +363,15 @@ def test_a_site_that_was_killed_in_a_round_goes_on_under_its_entry_and_nonce(
 ) -> None:
     job = secure_job("private-evolution", rounds=2, noise="system")
     posts, kept = secure_posts(module_cohort, tmp_path), kept_in(tmp_path)
-    keep = Site._keep
+    keep = Answered.keep
     with monkeypatch.context() as patch:
 
-        def killed(site: Site, record: Any, number: int, reply: Arrays, facts: Any) -> None:
-            if site.post.index == 1 and reply:
+        def killed(record: Answered, number: int, reply: Arrays, facts: Any) -> None:
+            if record.folder == posts[1].folder and reply:
                 raise SystemError("as a kill would")
-            keep(site, record, number, reply, facts)
+            keep(record, number, reply, facts)
 
-        patch.setattr(Site, "_keep", killed)
+        patch.setattr(Answered, "keep", killed)
         with pytest.raises(FederationError, match="Site site-1, round 1: it failed"):
             run(job, posts, checkpoint=kept)
     run(job, posts, checkpoint=kept)

@@ -21,8 +21,9 @@ from federation import server_app
 from federation.backend import OneProcess, posts_app
 from federation.deployment import post_of
 from federation.launch import launch
+from federation.post import Post
 from federation.server_app import job_of
-from federation.sites import Post, Site
+from federation.sites import Site
 from federation.strategy import FederationError
 from generators.nets.federated import WganServer
 

@@ -19,8 +19,10 @@ from benchmark.core.generator import FitContext
 from benchmark.privacy.accounting.subsampled_gaussian import epsilon_spent
 from benchmark.privacy.ledger.ledger import Ledger, OverCapError
 from benchmark.privacy.randomness import SystemNoise
+from federation.answered import Answered
 from federation.job import Job
-from federation.sites import BusyError, Post, Site
+from federation.post import Post
+from federation.sites import BusyError, Site
 
 
 def begin(job: Job) -> Arrays:
@@ -192,7 +194,7 @@ def test_a_kill_between_the_entry_and_its_record_costs_no_second_entry(
 ) -> None:
     job = job_of(noise="system")
     with monkeypatch.context() as patch:
-        patch.setattr(Site, "_keep", lambda *_: 1 / 0)
+        patch.setattr(Answered, "keep", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             answered(posts[0], job, 0.5)
     assert len(ledger(posts[0]).entries()) == 1
@@ -200,7 +202,7 @@ def test_a_kill_between_the_entry_and_its_record_costs_no_second_entry(
     assert not (posts[0].folder / "charge.json").exists()
     other = replace(job, seed=1, run="f" * 12)
     with monkeypatch.context() as patch:
-        patch.setattr(Site, "_keep", lambda *_: 1 / 0)
+        patch.setattr(Answered, "keep", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             answered(posts[0], other, 0.5)
     assert answered(posts[0], replace(other, run="e" * 12), 0.5) == 3, "a claim is of one run"

@@ -11,7 +11,7 @@ from benchmark.data.cohort import Patient
 from benchmark.data.layouts import read_cohort
 from federation.job import Job
 from federation.partition import Partition
-from federation.sites import Post
+from federation.post import Post
 
 torch.set_num_threads(1)
 

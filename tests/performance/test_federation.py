@@ -21,7 +21,7 @@ from benchmark.sweep.executors.task import keep_memory
 from federation import messages, sites
 from federation.backend import simulate
 from federation.job import Job
-from federation.sites import Post
+from federation.post import Post
 from federation.strategy import Rules
 from generators.dp_simulator import DpSimulator, DpSimulatorParams
 from generators.dp_wgan import DpWgan, DpWganParams

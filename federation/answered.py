@@ -1,0 +1,79 @@
+"""What a site keeps of a run: which entry pays for it, and the last reply that may have left."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark.core.budget import Guarantee
+from benchmark.core.federation import Arrays
+from benchmark.privacy.checkpoint import Checkpoint, State, Tally
+from federation.job import Job
+from federation.payment import CLAIM
+
+REPLY = "reply.safetensors"
+ENTRY, ORDER, SESSION, SHARE = "entry", "order", "session", "share"
+
+
+class Answered:
+    """The record of a site's answers in one run. It is read anew at each construction.
+
+    Args:
+        folder: What the site keeps of the run.
+        guarantee: The guarantee of the whole run; a record of another one is ignored.
+        job: What server and sites agree on; likewise.
+        share: The site's public share of all patients, as the server says.
+
+    Attributes:
+        folder: What the site keeps of the run.
+        kept: The last state that was kept; ``None`` without one.
+    """
+
+    def __init__(self, folder: Path, guarantee: Guarantee, job: Job, share: float) -> None:
+        self.folder = folder
+        self._file, self._rounds = Checkpoint(folder / REPLY, guarantee), job.schedule.rounds
+        self._said = {"job": hashlib.sha256(job.text().encode()).hexdigest(), SHARE: share}
+        self._is_seeded = job.noise != "system"
+        kept = self._file.state
+        mine = kept is not None and kept.facts.get("job") == self._said["job"]
+        self.kept: State | None = kept if mine else None
+
+    @property
+    def last(self) -> int:
+        """The last round that the site knows to have answered; 0 for none."""
+        return self.kept.tally.begun if self.kept else 0
+
+    def fact(self, name: str) -> Any:
+        """Return what was kept under a name; ``None`` if nothing was."""
+        return self.kept.facts.get(name) if self.kept else None
+
+    @property
+    def claim(self) -> str:
+        """The claim of the entry that pays; empty without one."""
+        return str(self.fact(CLAIM) or "")
+
+    def may_have_left(self, number: int) -> bool:
+        """Tell whether a round's reply may be known, with noise that no seed gives again."""
+        return not self._is_seeded and self.last == number and bool(self.fact(ORDER))
+
+    def keep(self, number: int, reply: Arrays, facts: Mapping[str, Any]) -> None:
+        """Keep a round's reply durably, before it is sent.
+
+        Args:
+            number: The round.
+            reply: The reply; nothing before it is computed.
+            facts: The entry with its claim, the digest of the state that was sent, and, for secure
+                sums, the session that masked it.
+        """
+        rounds = Tally(total=self._rounds, begun=number, useful=number)
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in reply.items()}
+        self._file.save(State(rounds, tensors, {**self._said, **facts}))
+
+    def drop(self) -> None:
+        """Forget the last reply and what pays for it, so that the round begins anew."""
+        self.keep(self.last - 1, {}, {ENTRY: None, CLAIM: "", ORDER: ""})
