@@ -24,14 +24,8 @@ from benchmark.privacy.accounting.units import check_delta
 from benchmark.results.spec import FitSpec
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cache import EPSILONS, planned, recomputed_once, same
-from benchmark.sweep.sites import (
-    inputs_of,
-    partition_of,
-    plan_at_site,
-    plan_together,
-    schedule_of,
-    split,
-)
+from benchmark.sweep.site_plans import plan_at_site, plan_together, schedule_of
+from benchmark.sweep.sites import inputs_of, partition_of, split
 from leaderboard.versions import class_of
 
 WHOLE = ""

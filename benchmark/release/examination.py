@@ -35,7 +35,7 @@ from benchmark.release.refusals import not_private, of_the_evidence, of_the_run,
 from benchmark.release.source import Source
 from benchmark.results.spec import MAIN_TEST, VALIDATION
 from benchmark.sweep.inputs import Progress, compared
-from benchmark.sweep.sites import job_of
+from benchmark.sweep.site_plans import job_of
 from federation.deployment import post_at
 from federation.post import Post
 from federation.sites import Site

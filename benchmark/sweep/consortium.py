@@ -35,7 +35,7 @@ from benchmark.sweep.feasibility import (
     verdict,
 )
 from benchmark.sweep.request import Request, make, plug_in_of
-from benchmark.sweep.sites import planned_site
+from benchmark.sweep.site_plans import planned_site
 
 POOLED = "pooled"
 SECURE = secure(1)

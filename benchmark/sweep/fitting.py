@@ -22,7 +22,8 @@ from benchmark.results.store import CANARIES
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.machine import Bench
 from benchmark.sweep.payment import begun, check_charged, pay, places_of
-from benchmark.sweep.sites import fit_across_sites, inputs_of
+from benchmark.sweep.site_fit import fit_across_sites
+from benchmark.sweep.sites import inputs_of
 from benchmark.sweep.training_patches import training_patches
 from benchmark.sweep.watching.kept import SeenCheckpoint
 from benchmark.sweep.watching.rounds import RoundWatch

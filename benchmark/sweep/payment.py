@@ -24,7 +24,8 @@ from benchmark.results.fit_key import purpose_of
 from benchmark.results.spec import RunSpec
 from benchmark.results.store import CANARIES, CHARGE, CHECKPOINT, REPLIES
 from benchmark.sweep.inputs import Inputs
-from benchmark.sweep.sites import inputs_of, partition_of, site_plans, split
+from benchmark.sweep.site_plans import site_plans
+from benchmark.sweep.sites import inputs_of, partition_of, split
 
 CLAIMS = f"sites/*/{CHARGE}"
 CLAIM = "claim"

@@ -31,7 +31,8 @@ from benchmark.sweep.request import (
     plug_in_of,
     protocol_of,
 )
-from benchmark.sweep.sites import Federation, inputs_of, site_plans, split
+from benchmark.sweep.site_plans import site_plans
+from benchmark.sweep.sites import Federation, inputs_of, split
 from benchmark.sweep.training_patches import recipe_of
 from federation.partition import Partition
 

@@ -20,7 +20,7 @@ from benchmark.results.spec import RunSpec
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cells import cells, guarantee_of
 from benchmark.sweep.request import Request
-from benchmark.sweep.sites import site_plans
+from benchmark.sweep.site_plans import site_plans
 from leaderboard.entries import Entry, Status
 
 NOWHERE = Path("nowhere")

@@ -14,7 +14,8 @@ from benchmark.core.files import plain
 from benchmark.core.registry import generators
 from benchmark.results.result import Result
 from benchmark.results.spec import AcrossSites, RunSpec
-from benchmark.sweep.sites import Federation, plan_at_site
+from benchmark.sweep.site_plans import plan_at_site
+from benchmark.sweep.sites import Federation
 from leaderboard.published import Published, Verdict
 from leaderboard.sharing import published
 from leaderboard.verification import verified

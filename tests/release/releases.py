@@ -44,7 +44,8 @@ from benchmark.release.verification import verify_release
 from benchmark.release.wording import pixel_mm, stamp
 from benchmark.results.provenance import suite
 from benchmark.results.spec import RunSpec
-from benchmark.sweep.sites import Federation, plan_at_site, plan_together
+from benchmark.sweep.site_plans import plan_at_site, plan_together
+from benchmark.sweep.sites import Federation
 
 PATIENTS, PATCHES, PER_VOLUME, SIDE = 17, 7, 4, 32
 ACROSS = {"site-1": 8, "site-2": 5, "site-3": 4}

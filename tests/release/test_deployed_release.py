@@ -35,7 +35,7 @@ from benchmark.release.seals import fingerprint, private_key_in, seal
 from benchmark.release.source import Source, source_of
 from benchmark.release.statement import STATEMENT, Statement
 from benchmark.release.verification import verify_release
-from benchmark.sweep.sites import job_of
+from benchmark.sweep.site_plans import job_of
 from federation.finished import RESULT, Finished
 from federation.job import Job
 

@@ -17,7 +17,7 @@ from benchmark.privacy.mechanisms.poisson_gaussian import plan_poisson_gaussian,
 from benchmark.results.spec import AcrossSites, PlugIn, RunSpec
 from benchmark.sweep import plan_cache
 from benchmark.sweep.plan_cache import planned
-from benchmark.sweep.sites import plan_at_site
+from benchmark.sweep.site_plans import plan_at_site
 from generators.checks import PUBLIC
 from generators.dp_wgan import DpWgan
 

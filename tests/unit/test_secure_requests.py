@@ -17,7 +17,8 @@ from benchmark.privacy.mechanisms.shared_noise import SharedPlan, Sharing
 from benchmark.results.summary import called
 from benchmark.sweep.payment import spendings_of
 from benchmark.sweep.request import Request, check
-from benchmark.sweep.sites import Federation, job_of, plan_at_site, plan_together, site_plans
+from benchmark.sweep.site_plans import job_of, plan_at_site, plan_together, site_plans
+from benchmark.sweep.sites import Federation
 from benchmark.sweep.tracking.logged import marks, parameters
 
 CAN = ("dp-merf", "dp-simulator", "private-evolution")

@@ -21,7 +21,8 @@ from benchmark.sweep.machine import Machine
 from benchmark.sweep.payment import spendings_of
 from benchmark.sweep.plan_cells import guarantee_of
 from benchmark.sweep.request import Request
-from benchmark.sweep.sites import Federation, site_plans
+from benchmark.sweep.site_plans import site_plans
+from benchmark.sweep.sites import Federation
 from benchmark.sweep.workspace import Workspace
 from benchmark.tuning import run as studies
 from benchmark.tuning.optuna_storage import storage_at

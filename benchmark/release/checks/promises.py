@@ -23,7 +23,7 @@ from benchmark.release.statement import Place, Statement
 from benchmark.results.tuned_settings import NOT_ACCOUNTED, PRIVATE
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cache import same
-from benchmark.sweep.sites import run_of
+from benchmark.sweep.site_plans import run_of
 from leaderboard.guarantees import (
     claimed_in,
     of_guarantees,
