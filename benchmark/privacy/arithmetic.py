@@ -10,6 +10,7 @@ bf16 keeps float32's range and 8 of its 24 bits. Factors are rounded to it, sums
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -26,21 +27,49 @@ def exact_arithmetic() -> Iterator[None]:
     """Compute float32 as float32, whatever autocast or backend setting is in force outside.
 
     The settings of the backends are the process's; those of autocast are the thread's. All are
-    restored at the end.
+    restored at the end, those of the process at the end of the last thread that is in here.
     """
     import torch  # a plan needs none, and imports what is exact
 
-    known: Any = torch.backends  # whose parts torch's types leave out
-    backends = [known.cuda.matmul, known.cudnn.conv, known.mkldnn.matmul, known.mkldnn.conv]
-    before = [backend.fp32_precision for backend in backends]
+    _BACKENDS.begin()
     try:
-        for backend in backends:
-            backend.fp32_precision = IEEE
         with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
             yield
     finally:
-        for backend, earlier in zip(backends, before, strict=True):
-            backend.fp32_precision = earlier
+        _BACKENDS.end()
+
+
+class _Backends:
+    """The process's settings, for as long as any thread computes exactly."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._before: list[str] = []
+
+    def begin(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = [backend.fp32_precision for backend in _backends()]
+            for backend in _backends():
+                backend.fp32_precision = IEEE
+            self._inside += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                for backend, earlier in zip(_backends(), self._before, strict=True):
+                    backend.fp32_precision = earlier
+
+
+_BACKENDS = _Backends()
+
+
+def _backends() -> list[Any]:
+    import torch
+
+    known: Any = torch.backends  # whose parts torch's types leave out
+    return [known.cuda.matmul, known.cudnn.conv, known.mkldnn.matmul, known.mkldnn.conv]
 
 
 def arithmetic(name: str, device: str) -> AbstractContextManager[None]:

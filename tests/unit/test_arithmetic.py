@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,6 +140,22 @@ def test_what_is_planted_would_change_a_product_and_a_convolution() -> None:
             exact = torch.nn.functional.conv2d(image, kernel)
         assert (a @ a).dtype == torch.bfloat16, "the caller's own is there again"
     assert torch.equal(exact, torch.nn.functional.conv2d(image, kernel))
+
+
+def test_a_thread_that_ends_first_does_not_end_the_others_arithmetic() -> None:
+    backend: Any = torch.backends.mkldnn
+    earlier = backend.matmul.fp32_precision
+    backend.matmul.fp32_precision = "bf16"
+    try:
+        one, other = exact_arithmetic(), exact_arithmetic()
+        one.__enter__()
+        other.__enter__()
+        one.__exit__(None, None, None)
+        assert backend.matmul.fp32_precision == "ieee"
+        other.__exit__(None, None, None)
+        assert backend.matmul.fp32_precision == "bf16"
+    finally:
+        backend.matmul.fp32_precision = earlier
 
 
 def test_nothing_that_is_private_has_the_setting() -> None:
