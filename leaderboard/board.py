@@ -184,6 +184,7 @@ OF_FIT = {
     "of",
     "study",
     "curious",
+    "assignment",
 }
 """Aspects that may distinguish rows beside their settings, and have no usual value."""
 

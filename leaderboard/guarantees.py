@@ -25,7 +25,7 @@ from benchmark.results.spec import FitSpec
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cache import EPSILONS, planned, recomputed_once, same
 from benchmark.sweep.site_plans import plan_at_site, plan_together, schedule_of
-from benchmark.sweep.sites import inputs_of, partition_of, split
+from benchmark.sweep.sites import assignment_of, inputs_of, partition_of, split
 from leaderboard.versions import class_of
 
 WHOLE = ""
@@ -214,6 +214,8 @@ def _of_patients(one: Claim, phantoms: Phantoms) -> Iterator[str]:
                 yield f"N{_place(at)} is {said[at].patients}, and there are {patients} phantoms"
         if due.keys() - said.keys() - {WHOLE} or said.keys() - due.keys() - {WHOLE}:
             yield "its sites are not those of the phantoms"
+        if due and not _assigned(spec, phantoms()):
+            yield "its sites have other patients than the phantoms' sites"
     try:
         check_delta(spec.delta, _public(spec, everyone).units(spec.unit))
     except UsageError as error:
@@ -237,6 +239,12 @@ def _counted(spec: FitSpec, phantoms: Inputs) -> dict[str, int]:
         return dict.fromkeys([WHOLE, *many], sum(many.values()))
     known = _public(spec, len(inputs_of(spec, phantoms).train))
     return {WHOLE: public_with_canaries(spec, known).patients}
+
+
+def _assigned(spec: FitSpec, phantoms: Inputs) -> bool:
+    """Whether the spec's assignment of patients, if it names one, is that of the phantoms."""
+    said = spec.federation and spec.federation.assignment
+    return not said or said == assignment_of(partition_of(spec), phantoms)
 
 
 def _public(spec: FitSpec, patients: int) -> PublicNumbers:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from benchmark.core.errors import DataError
 from benchmark.core.files import read_json, sync_file, sync_folder, write_json
-from benchmark.core.forms import Digest, Key, Name, Number, Size, named
+from benchmark.core.forms import Key, Name, Number, Size, named
 from benchmark.core.parsers import json_in
 from benchmark.core.sums import sum_of
 from benchmark.results.fit_key import fit_key
@@ -42,7 +42,6 @@ class KeptFit(Form):
         run: The key of the cell that the fit was made for. The ledger's entries and seeded noise
             have it.
         guarantee: The guarantee of the fit; across sites, the worst.
-        assignment: A digest of which patients were at which site; empty where all were at one.
         sites: The guarantee of each site of a federated fit.
         rounds: How many rounds a federated fit took, their bytes and seconds.
         seconds: By stage.
@@ -52,7 +51,6 @@ class KeptFit(Form):
     fit: Key
     run: Key
     guarantee: Guaranteed
-    assignment: Digest | Literal[""] = ""
     sites: tuple[SiteResult, ...] = ()
     rounds: Annotated[Mapping[Name, Number], named(20)] = {}
     seconds: Annotated[Mapping[Name, Size], named(20)]

@@ -76,6 +76,8 @@ class AcrossSites:
         local_steps: Private steps of a site in each round.
         curious: t, how many curious sites the noise of secure sums is sized for; ``None`` for local
             noise, and then not written.
+        assignment: Digest of which patients are at which site; ``None``, and then not written, in
+            a deployment, where nobody knows it, and for cells from before it was part of a key.
     """
 
     __pydantic_config__ = STRICT
@@ -85,6 +87,7 @@ class AcrossSites:
     rounds: Many
     local_steps: Many
     curious: Annotated[int, Field(ge=0, le=9_999)] | None = None
+    assignment: Digest | None = None
 
     @property
     def schedule(self) -> Schedule:
@@ -100,6 +103,8 @@ class OneSite:
         partition: How patients are assigned to sites.
         of: The number of sites.
         alone: The site's name.
+        assignment: Digest of which patients are at which site; ``None``, and then not written, for
+            cells from before it was part of a key.
     """
 
     __pydantic_config__ = STRICT
@@ -107,6 +112,7 @@ class OneSite:
     partition: PartitionText
     of: Annotated[int, Field(ge=2, le=10_000)]
     alone: Name
+    assignment: Digest | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ from benchmark.sweep.request import (
     protocol_of,
 )
 from benchmark.sweep.site_plans import site_plans
-from benchmark.sweep.sites import Federation, inputs_of, split
+from benchmark.sweep.sites import Federation, assignment_of, inputs_of, split
 from benchmark.sweep.training_patches import recipe_of
 from federation.partition import Partition
 
@@ -194,12 +194,14 @@ def _with_tuned(spec: RunSpec, request: Request) -> RunSpec:
 def _across_sites(pooled: RunSpec, how: Federation, inputs: Inputs) -> Iterator[RunSpec]:
     """The federated cell, and what it is compared with."""
     kind = generators.get(pooled.generator.name)
-    across = how.of(kind, pooled.generator.settings)
+    partition = Partition(text=how.partition, sites=how.sites)
+    assignment = assignment_of(partition, inputs)
+    across = replace(how.of(kind, pooled.generator.settings), assignment=assignment)
     yield replace(pooled, sites=how.sites, federation=across)
     if how.baselines:
         yield pooled
-        for site in split(Partition(text=how.partition, sites=how.sites), inputs):
-            yield replace(pooled, federation=how.alone(site))
+        for site in split(partition, inputs):
+            yield replace(pooled, federation=replace(how.alone(site), assignment=assignment))
 
 
 def _levels(

@@ -9,6 +9,8 @@ from typing import Any
 
 from benchmark.core.designs import check_shares_noise, federated
 from benchmark.core.generator import Generator
+from benchmark.core.identity import Identity
+from benchmark.data.cohort import Patient
 from benchmark.results.spec import MAIN_TEST, AcrossSites, FitSpec, OneSite, RunSpec, canonical
 from benchmark.sweep.inputs import Inputs
 from federation.partition import Partition, check_disjoint
@@ -86,7 +88,7 @@ def _split(partition: Partition, inputs: Inputs) -> Mapping[str, Inputs]:
     identities = dict(zip((p.id for p in inputs.train), inputs.patients, strict=True))
     made = {}
     for name, patients in partition.split(inputs.train).items():
-        members = " ".join(sorted(patient.id for patient in patients))  # a table may change them
+        members = " ".join(sorted(_said_of(patient, identities, inputs) for patient in patients))
         said = f"{inputs.data} {partition.text} {partition.sites} {name} {members}"
         made[name] = replace(
             inputs,
@@ -98,16 +100,24 @@ def _split(partition: Partition, inputs: Inputs) -> Mapping[str, Inputs]:
     return made
 
 
-def assignment_of(spec: FitSpec, inputs: Inputs) -> str:
-    """Return a digest of which patients are at which site; empty where all are at one place.
+def _said_of(patient: Patient, identities: Mapping[str, Identity], inputs: Inputs) -> str:
+    """A patient in a digest that may be published: of real ones no name that could be guessed."""
+    return str(identities[patient.id]) if inputs.private else patient.id
+
+
+def assignment_of(partition: Partition, inputs: Inputs) -> str:
+    """Return a digest of which patients are at which site.
+
+    The digest of a cohort is that of its volumes, and a table beside them may move patients.
 
     Args:
-        spec: A cell's.
+        partition: How patients are split among the sites.
         inputs: The sweep's data.
+
+    Raises:
+        UsageError: If the cohort cannot be split so.
     """
-    if spec.federation is None:
-        return ""
-    said = {name: mine.data for name, mine in split(partition_of(spec), inputs).items()}
+    said = {name: mine.data for name, mine in split(partition, inputs).items()}
     return hashlib.sha256(canonical(said).encode()).hexdigest()[:16]
 
 

@@ -164,6 +164,14 @@ def test_no_site_has_more_phantoms_than_its_partition_gives_it(
         assert "the guarantee at site-1 is not the one that its settings give" in found
 
 
+def test_the_sites_have_the_patients_that_the_phantoms_sites_have(
+    across: Published, cache: Path, tmp_path: Path
+) -> None:
+    made = replace(across.spec, federation=replace(across_sites(across), assignment="0" * 16))
+    found = faults(forged(across, made), cache, tmp_path)
+    assert "its sites have other patients than the phantoms' sites" in found
+
+
 @pytest.fixture(scope="module")
 def summed(cache: Path) -> Published:
     how = replace(SPLIT, curious=1)

@@ -61,6 +61,7 @@ DECIDES = {
     "seed": {"seed": 1},
     "sites": {"sites": 3},
     "partition": {"federation": OneSite(partition="site", of=3, alone="a")},
+    "assignment": {"federation": OneSite(partition="site", of=3, alone="a", assignment="0" * 16)},
     "rounds": {
         "federation": AcrossSites(partition="site", design="mixture", rounds=1, local_steps=1)
     },

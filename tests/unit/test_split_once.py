@@ -1,4 +1,4 @@
-"""A cohort is split among sites once, however many cells ask."""
+"""A cohort is split among sites once, and a digest says who is at which."""
 
 import copy
 from dataclasses import replace
@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from made import INPUTS
 
+from benchmark.core.identity import Identity
 from benchmark.sweep import sites
-from benchmark.sweep.sites import Federation, split
+from benchmark.sweep.sites import Federation, assignment_of, split
 from federation.partition import Partition
 
 THREE = Partition(text="size-skew:8,5,3", sites=3)
@@ -39,3 +40,24 @@ def test_two_partitions_are_two_splits() -> None:
     inputs = replace(INPUTS)
     assert {*split(THREE, inputs)} != {*split(Partition(text="site", sites=3), inputs)}
     assert Federation(sites=3).asked
+
+
+def test_patients_who_move_to_another_site_are_another_assignment() -> None:
+    own = Partition(text="site", sites=3)
+    inputs = replace(INPUTS)
+    first, *others = inputs.train
+    elsewhere = next(patient.site for patient in others if patient.site != first.site)
+    moved = replace(inputs, train=(replace(first, site=elsewhere), *others))
+    assert assignment_of(own, moved) != assignment_of(own, inputs)
+    assert assignment_of(own, replace(INPUTS)) == assignment_of(own, inputs)
+    assert assignment_of(THREE, inputs) != assignment_of(own, inputs)
+
+
+def test_of_real_patients_no_name_can_be_guessed_from_an_assignment() -> None:
+    """It is published, and whoever knows the names could try them."""
+    inputs = replace(INPUTS, private=True)
+    keyed = tuple(Identity.of(f"other{at}", "") for at, _ in enumerate(inputs.train))
+    elsewhere = replace(inputs, patients=keyed)
+    assert assignment_of(THREE, elsewhere) != assignment_of(THREE, inputs)
+    renamed = tuple(replace(patient, id=f"a-{patient.id}") for patient in inputs.train)
+    assert assignment_of(THREE, replace(inputs, train=renamed)) == assignment_of(THREE, inputs)

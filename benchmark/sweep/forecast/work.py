@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmark.results.spec import AcrossSites, PlugIn, RunSpec, canonical
@@ -120,4 +120,5 @@ def _together(spec: RunSpec, machine: Machine) -> dict[str, Any]:
     """How sites fit together, if they do."""
     if not isinstance(spec.federation, AcrossSites):
         return {}
-    return {"federation": asdict(spec.federation), "backend": machine.backend}
+    how = asdict(replace(spec.federation, assignment=None))
+    return {"federation": how, "backend": machine.backend}
