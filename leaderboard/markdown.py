@@ -82,7 +82,7 @@ COLUMNS = (
 def lines_of(rows: Sequence[Row], test_set: str) -> list[str]:
     """Return the rows on one test set as lines of Markdown, with a heading."""
     body = [[c.text(row, row.tests.get(test_set)) for c in COLUMNS] for row in rows]
-    return _lines([column.heading for column in COLUMNS], body)
+    return table_of([column.heading for column in COLUMNS], body)
 
 
 def overview_of(rows: Sequence[Row], test_set: str) -> list[str]:
@@ -92,7 +92,7 @@ def overview_of(rows: Sequence[Row], test_set: str) -> list[str]:
     for row in rows:
         found.setdefault(row.who, {})[row.spec.epsilon] = _dice(row, test_set)
     body = [[who, *(at.get(level, "") for level in levels)] for who, at in found.items()]
-    return _lines(["Dice", *(f"ε = {epsilon_text(level)}" for level in levels)], body)
+    return table_of(["Dice", *(f"ε = {epsilon_text(level)}" for level in levels)], body)
 
 
 def _dice(row: Row, test_set: str) -> str:
@@ -104,7 +104,8 @@ def _dice(row: Row, test_set: str) -> str:
     return estimate_text(scored.dice, 3) + seeds
 
 
-def _lines(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+def table_of(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table as lines of Markdown, with all columns but the first on the right."""
     under = [":--", *["--:"] * (len(head) - 1)]
     shown = ([text.replace("|", "¦") for text in line] for line in (head, under, *body))
     return [f"| {' | '.join(line)} |" for line in shown]
