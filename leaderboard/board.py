@@ -21,7 +21,7 @@ from benchmark.results.bookends import FREE, UPPER
 from benchmark.results.over_seeds import is_certain
 from benchmark.results.spec import RunSpec, canonical
 from benchmark.results.summary import called
-from leaderboard.command import changed_settings, preset_of
+from leaderboard.command import all_settings, changed_settings, preset_of
 from leaderboard.entries import Entry
 from leaderboard.rows import Row, Table
 from leaderboard.scores import Bookends, scored_on, tests_on
@@ -194,7 +194,7 @@ def _aspects(spec: RunSpec) -> dict[str, Any]:
     noise = {} if spec.noise == "seeded" else {"noise": spec.noise}
     study = {"study": spec.tuned.study} if spec.tuned else {}
     fit = {"version": spec.generator.version, **(spec.as_dict()["federation"] or {})}
-    return {**spec.generator.settings, **noise, **fit, **study}
+    return {**all_settings(spec.registry, spec.generator), **noise, **fit, **study}
 
 
 def _order(row: Row) -> tuple[bool, bool, str, float, str]:

@@ -150,9 +150,21 @@ def _changed(registry: Registry, plug_in: PlugIn, preset: str, edition: str) -> 
     settings = _presets(registry, plug_in.name, edition).get(preset, {})
     return {
         f"{plug_in.name}.{name}": value
-        for name, value in plug_in.settings.items()
+        for name, value in all_settings(registry, plug_in).items()
         if name not in settings or settings[name] != value
     }
+
+
+def all_settings(registry: Registry, plug_in: PlugIn) -> dict[str, Any]:
+    """Return a plug-in's settings, those that a spec leaves out at their default included.
+
+    If the plug-in is not installed, those of the spec are returned.
+    """
+    try:
+        kind = registry.get(plug_in.name)
+    except UsageError:
+        return dict(plug_in.settings)
+    return dict(kind.Params.completed(plug_in.settings))
 
 
 @cache
@@ -161,7 +173,8 @@ def _presets(registry: Registry, name: str, edition: str) -> dict[str, dict[str,
         presets: Mapping[str, Settings] = registry.get(name).presets
     except UsageError:  # not installed, or cannot be imported: a row of it is shown all the same
         return {}
-    return {preset: preset_in(edition, presets, name, preset).as_dict() for preset in presets}
+    made = {preset: preset_in(edition, presets, name, preset) for preset in presets}
+    return {preset: one.completed(one.as_dict()) for preset, one in made.items()}
 
 
 def _sites(how: AcrossSites | OneSite | None, sites: int) -> Iterator[tuple[str, ...]]:

@@ -32,7 +32,7 @@ from leaderboard.columns import (
     suite_of,
     version_of,
 )
-from leaderboard.command import changed_settings, cohort_of, command_of, preset_of
+from leaderboard.command import all_settings, changed_settings, cohort_of, command_of, preset_of
 from leaderboard.markdown import COLUMNS
 from leaderboard.notes import notes_of
 from leaderboard.points import data_of, ends_of
@@ -200,12 +200,13 @@ def _row(
 def _detail(row: Row, table: Table, pictures: Pictures) -> dict[str, Any]:
     spec = row.spec
     first = row.done[0] if row.done else row.cells[0]
+    settings = all_settings(spec.registry, spec.generator)
     return {
         "privacy": explain(first.told) if row.done else "",
         "checked": _checked(row),
         "plug_ins": plug_ins_of(row),
         "fid": fid_in_words(row),
-        "settings": {name: str(value) for name, value in spec.generator.settings.items()},
+        "settings": {name: str(value) for name, value in settings.items()},
         "preset": (preset := preset_of(spec.protocol)),
         "changed": sorted(changed_settings(spec, preset)),
         "curves": dict(first.curves),

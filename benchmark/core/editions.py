@@ -40,7 +40,7 @@ class Edition(NamedTuple):
 _COMPOSITION = {"batch_share": 0.1, "brain_share": VESSEL_SHARE, "attempts": 2}
 _QUICK = {"width": 8, "iterations": 1000, **_COMPOSITION}
 _STANDARD = {"iterations": 1500, **_COMPOSITION}
-_REFINING = {"begin": "simulator", "averaging": 0.97}
+_REFINING = {"begin": "simulator", "edges": "moved", "averaging": 0.97}
 _QUICK_GAN = {**_REFINING, "generator_steps": 110}  # of pixels of 0.8 mm, the default
 _STANDARD_GAN = {**_REFINING, "pixel_mm": 0.6, "generator_steps": 150}
 

@@ -102,6 +102,11 @@ class Settings:
         later = _later(type(self))  # type: ignore[arg-type]  # mypy takes the instances' hash
         return {f.name: f.value for f in self.fields() if later.get(f.name, self) != f.value}
 
+    @classmethod
+    def completed(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values as ``as_dict`` wrote them, with those that it left out."""
+        return {**_later(cls), **values}  # type: ignore[arg-type]  # mypy takes the instances' hash
+
     def search_space(self, unit: Unit) -> dict[str, BaseDistribution]:
         """Return the ranges that tuning searches.
 

@@ -382,6 +382,19 @@ def test_of_the_sites_alone_the_command_computes_all(cache: Path) -> None:
     assert alone.key in {one.key for one in cells(sweep_of(options).request(), INPUTS, "")}
 
 
+def test_a_setting_that_a_spec_leaves_out_is_told_where_the_preset_has_another(
+    cache: Path,
+) -> None:
+    """`edges=fixed` is what was before there were edges, and no longer what `quick` does."""
+    usual, before = spec(), spec(settings={"dp-wgan": {"edges": "fixed"}})
+    assert "edges" not in before.generator.settings
+    command = command_of(before, guarantee_of(before, INPUTS, cache), phantoms=True)
+    assert "--set dp-wgan.edges=fixed" in command
+    assert cells_of(command) == [before]
+    (table,) = tables_of([entry(usual, cache), entry(before, cache)])
+    assert {row.who for row in table.rows} == {"dp-wgan", "dp-wgan, edges=fixed"}
+
+
 def test_the_free_row_that_others_are_compared_with_is_chosen_on_validation_patients(
     cache: Path,
 ) -> None:

@@ -1,0 +1,168 @@
+"""What the repository says of its shipped results, written from them.
+
+    python -m leaderboard.shipped
+
+writes the computed blocks of README.md and of the docs. A block stands between two comments of
+Markdown, and no sentence in it is written by hand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from benchmark.core.budget import epsilon_text
+from benchmark.core.editions import DEFAULT, edition_of
+from benchmark.core.files import write_text
+from benchmark.data.phantom.cohorts import COHORTS
+from benchmark.results.bookends import UPPER, is_free
+from leaderboard.answers import Answers
+from leaderboard.board import tables_of
+from leaderboard.cohorts import Cohorts
+from leaderboard.columns import estimate_text
+from leaderboard.command import DEFAULT_SEGMENTER, cohort_of, preset_of
+from leaderboard.entries import entries_of
+from leaderboard.federated import lines_of as federated_lines
+from leaderboard.markdown import overview_of, table_of
+from leaderboard.page import HERE
+from leaderboard.rows import Row, Table
+from leaderboard.standings import free_p, standings_of
+from leaderboard.trends import trend_sentences
+
+ROOT = HERE.parent
+RESULTS = HERE / "results"
+README = ROOT / "README.md"
+BOARD, FEDERATION = (ROOT / "docs" / name for name in ("board.md", "federation.md"))
+UNIT, EPSILON, TEST = "patient", 2.0, "test"
+"""The question of the README: one whole patient protected, at this ε, on the main test set."""
+
+
+def blocks_of(tables: Sequence[Table]) -> Mapping[tuple[Path, str], list[str]]:
+    """Return every computed block of the repository, by file and name.
+
+    Args:
+        tables: Those of the shipped results.
+    """
+    return {
+        (README, "answer"): [*answer_of(tables)],
+        (BOARD, "board"): [*board_of(tables)],
+        (FEDERATION, "together"): [*federated_lines(tables, TEST)],
+    }
+
+
+def answer_of(tables: Sequence[Table]) -> Iterator[str]:
+    """Write what is best at the README's ε: a sentence for each cohort, and one table for all.
+
+    Args:
+        tables: Those of the shipped results.
+    """
+    cohorts, asked = Cohorts(tables), _by_cohort(tables)
+    for name, table in asked.items():
+        yield from (f"* Cohort `{name}`: {said}" for said in _headline(table, TEST, cohorts))
+    yield ""
+    shown: dict[str, dict[str, str]] = {}
+    for name, table in asked.items():
+        for row in filter(_is_shown, table.rows):
+            shown.setdefault(_called(row), {})[name] = estimate_text(row.tests[TEST].dice, 3)
+    body = [[who, *(dice.get(name, "–") for name in asked)] for who, dice in shown.items()]
+    yield from table_of([f"Dice at ε = {epsilon_text(EPSILON)}", *asked], body)
+
+
+def _by_cohort(tables: Sequence[Table]) -> dict[str, Table]:
+    """The tables in which the README's question is asked, by cohort, in the order of cohorts."""
+    found = {
+        cohort_of(table.common): table
+        for table in reversed(tables)  # of several for a cohort, the largest
+        if table.phantoms and edition_of(table.common.protocol) == DEFAULT
+        if table.common.unit == UNIT and table.common.segmenter.name == DEFAULT_SEGMENTER
+        if preset_of(table.common.protocol) == "quick"
+    }
+    return {name: found[name] for name in COHORTS if name in found}
+
+
+def _headline(table: Table, test_set: str, cohorts: Cohorts) -> Iterator[str]:
+    """What is best at the README's ε, or at the nearest level below, if anything is."""
+    answers = Answers(table, test_set, free_p(table, test_set), cohorts)
+    fit = [one for one in standings_of(table, test_set) if one.epsilon <= EPSILON]
+    yield from (answers.headline(standing) for standing in fit[-1:])
+
+
+def _is_shown(row: Row) -> bool:
+    """Bookends, and pooled fits at the README's ε."""
+    spec = row.spec
+    if TEST not in row.tests or spec.federation is not None:
+        return False
+    return row.is_bookend or (row.is_rival and spec.epsilon == EPSILON)
+
+
+def _called(row: Row) -> str:
+    if row.spec.generator.name == UPPER:
+        return f"{row.who} (ε = ∞)"
+    return f"{row.who} (ε = 0)" if is_free(row.spec) else row.who
+
+
+def board_of(tables: Sequence[Table]) -> Iterator[str]:
+    """Write every table: its answer if it is of the present protocol, its trends, and its Dice.
+
+    Args:
+        tables: Those of the shipped results.
+    """
+    cohorts = Cohorts(tables)
+    for table in sorted(tables, key=_order):
+        edition, unit = edition_of(table.common.protocol), table.common.unit
+        yield f"## Protocol {edition}, cohort {cohort_of(table.common)}, one {unit} protected"
+        yield ""
+        for test_set in table.test_sets:
+            yield f"**On {test_set} patients.** {_counts(table, test_set)}"
+            yield ""
+            yield from _sentences(table, test_set, cohorts)
+            yield ""
+            yield from overview_of(table.rows, test_set)
+            yield ""
+
+
+def _sentences(table: Table, test_set: str, cohorts: Cohorts) -> Iterator[str]:
+    if edition_of(table.common.protocol) == DEFAULT:
+        yield from (f"* {said}" for said in _headline(table, test_set, cohorts))
+    if trends := trend_sentences(table, test_set):
+        yield f"* {' '.join(trends)}"
+
+
+def _order(table: Table) -> tuple[bool, int, str, str]:
+    cohort = [*COHORTS].index(cohort_of(table.common))
+    return edition_of(table.common.protocol) != DEFAULT, cohort, table.common.unit, table.key
+
+
+def _counts(table: Table, test_set: str) -> str:
+    rows = [row for row in table.rows if test_set in row.tests and not row.is_bookend]
+    seeds = sorted({len(row.done) for row in rows})
+    said = f"{seeds[0]} to {seeds[-1]}" if seeds[1:] else f"{seeds[0]}"
+    patients = next((row.tests[test_set].patients for row in rows), None)
+    of = f", {patients} patients" if patients else ""
+    return f"Dice, mean [95 % interval over seeds and patients]; {said} seeds{of}."
+
+
+def with_block(text: str, name: str, lines: Sequence[str]) -> str:
+    """Return a file's text with other lines in a block.
+
+    Args:
+        text: The text, which has the block once.
+        name: The block's name.
+        lines: Its lines.
+
+    Raises:
+        ValueError: If it is not there once.
+    """
+    begin, end = f"<!-- computed: {name} -->", "<!-- end -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    inside = "\n".join([begin, *lines, end])
+    made, many = pattern.subn(lambda _: inside, text)
+    if many != 1:
+        raise ValueError(f"Expected the block {name!r} once, found it {many} times.")
+    return made
+
+
+if __name__ == "__main__":
+    for (file, name), lines in blocks_of(tables_of(entries_of([RESULTS]))).items():
+        write_text(file, with_block(file.read_text(encoding="utf-8"), name, lines))
