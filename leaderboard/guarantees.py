@@ -21,7 +21,7 @@ from benchmark.core.designs import federated
 from benchmark.core.errors import BenchError, UsageError
 from benchmark.core.federation import worst
 from benchmark.privacy.accounting.units import check_delta
-from benchmark.results.spec import FitSpec
+from benchmark.results.spec import FitSpec, OneSite
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cache import EPSILONS, planned, recomputed_once, same
 from benchmark.sweep.site_plans import plan_at_site, plan_together, schedule_of
@@ -243,8 +243,12 @@ def _counted(spec: FitSpec, phantoms: Inputs) -> dict[str, int]:
 
 def _assigned(spec: FitSpec, phantoms: Inputs) -> bool:
     """Whether the spec's assignment of patients, if it names one, is that of the phantoms."""
-    said = spec.federation and spec.federation.assignment
-    return not said or said == assignment_of(partition_of(spec), phantoms)
+    how = spec.federation
+    if how is None or how.assignment is None:
+        return True
+    if isinstance(how, OneSite):
+        return how.assignment == inputs_of(spec, phantoms).data
+    return how.assignment == assignment_of(partition_of(spec), phantoms)
 
 
 def _public(spec: FitSpec, patients: int) -> PublicNumbers:

@@ -103,7 +103,7 @@ class OneSite:
         partition: How patients are assigned to sites.
         of: The number of sites.
         alone: The site's name.
-        assignment: Digest of which patients are at which site; ``None``, and then not written, for
+        assignment: Digest of which patients are at that site; ``None``, and then not written, for
             cells from before it was part of a key.
     """
 

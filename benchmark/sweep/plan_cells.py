@@ -195,13 +195,13 @@ def _across_sites(pooled: RunSpec, how: Federation, inputs: Inputs) -> Iterator[
     """The federated cell, and what it is compared with."""
     kind = generators.get(pooled.generator.name)
     partition = Partition(text=how.partition, sites=how.sites)
-    assignment = assignment_of(partition, inputs)
-    across = replace(how.of(kind, pooled.generator.settings), assignment=assignment)
+    across = how.of(kind, pooled.generator.settings)
+    across = replace(across, assignment=assignment_of(partition, inputs))
     yield replace(pooled, sites=how.sites, federation=across)
     if how.baselines:
         yield pooled
-        for site in split(partition, inputs):
-            yield replace(pooled, federation=replace(how.alone(site), assignment=assignment))
+        for site, mine in split(partition, inputs).items():
+            yield replace(pooled, federation=replace(how.alone(site), assignment=mine.data))
 
 
 def _levels(

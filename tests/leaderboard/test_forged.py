@@ -167,9 +167,16 @@ def test_no_site_has_more_phantoms_than_its_partition_gives_it(
 def test_the_sites_have_the_patients_that_the_phantoms_sites_have(
     across: Published, cache: Path, tmp_path: Path
 ) -> None:
+    said = "its sites have other patients than the phantoms' sites"
     made = replace(across.spec, federation=replace(across_sites(across), assignment="0" * 16))
-    found = faults(forged(across, made), cache, tmp_path)
-    assert "its sites have other patients than the phantoms' sites" in found
+    assert said in faults(forged(across, made), cache, tmp_path)
+    alone = next(
+        one for one in specs(**PATIENT, federation=replace(SPLIT, baselines=True)) if one.alone_at
+    )
+    honest = published(entry(alone, cache))
+    assert verified(honest, INPUTS, cache) == Verdict([], [])
+    made = replace(alone, federation=replace(alone.federation, assignment="0" * 16))
+    assert said in faults(forged(honest, made), cache, tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,8 @@ from made import INPUTS
 
 from benchmark.core.identity import Identity
 from benchmark.sweep import sites
+from benchmark.sweep.plan_cells import cells
+from benchmark.sweep.request import Request
 from benchmark.sweep.sites import Federation, assignment_of, split
 from federation.partition import Partition
 
@@ -51,6 +53,19 @@ def test_patients_who_move_to_another_site_are_another_assignment() -> None:
     assert assignment_of(own, moved) != assignment_of(own, inputs)
     assert assignment_of(own, replace(INPUTS)) == assignment_of(own, inputs)
     assert assignment_of(THREE, inputs) != assignment_of(own, inputs)
+
+
+def test_a_site_alone_is_the_same_cell_wherever_others_move() -> None:
+    how = Federation(sites=3, baselines=True)
+    asked = Request(generators=("dp-simulator",), epsilons=(2.0,), bookends=False, federation=how)
+    first, second, third, *others = INPUTS.train
+    assert len({patient.site for patient in (first, second, third)}) == 3
+    moved = replace(INPUTS, train=(replace(first, site=second.site), second, third, *others))
+    before, after = (cells(asked, inputs, "") for inputs in (INPUTS, moved))
+    same = {one.key for one in before} & {one.key for one in after}
+    alone = {one.key for one in before if one.alone_at == third.site}
+    pooled = {one.key for one in before if one.federation is None}
+    assert same == alone | pooled
 
 
 def test_of_real_patients_no_name_can_be_guessed_from_an_assignment() -> None:
