@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmark.core.budget import epsilon_text
-from benchmark.metrics.crossed import Crossed, OneDraw
+from benchmark.metrics.crossed import Crossed, Estimate, OneDraw
 from benchmark.metrics.paired import Chance, difference
 from benchmark.metrics.ranking import ALPHA
+from benchmark.results.bookends import Choice
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from leaderboard.cohorts import Cohorts
 from leaderboard.columns import estimate_text, p_text, selection_of
@@ -53,15 +54,14 @@ class Answers:
         named, *ties = self.ties(standing.places)
         row, scored = self._row(named.row), self._scored(named.row)
         parts = [f"{_called(row)} has a Dice of {estimate_text(scored.dice, 3)}"]
+        if scored.over_free is not None and self._table.free is not None:
+            parts.append(self._against_free(named.row, scored.over_free, self._table.free))
         first = standing.places[0]
         if named.row != first.row:
             highest = f"{_called(self._row(first.row))} {self._dice(first.row):.3f}"
             parts.append(f"not told apart from the highest, {highest}")
         elif others := [who for p in ties if (who := self._row(p.row).who) != row.who]:
             parts.append(f"tied with {_listed(list(dict.fromkeys(others)))}")
-        if scored.over_free is not None and self._table.free is not None:
-            above = estimate_text(scored.over_free, 3, signed=True)
-            parts.append(f"{above} against {self._table.free.name}, which looks at no patient")
         if isinstance(scored.dice, OneDraw):
             return f"{', '.join(parts)}. {ONE_DRAW}"
         where = self._cohorts.sentence(self._table, self._test_set, standing, named.row)
@@ -99,6 +99,14 @@ class Answers:
             (place for place in places if place.is_tied and not self._is_drawn_once(place)),
             key=lambda place: (self._row(place.row).spec.epsilon, -self._dice(place.row)),
         )
+
+    def _against_free(self, number: int, above: Estimate, free: Choice) -> str:
+        """The lead over the free row, and whether it is shown to be one."""
+        said = f"{estimate_text(above, 3, signed=True)} against {free.name}, which looks at no "
+        said += "patient"
+        if isinstance(above, OneDraw):
+            return said
+        return f"{said} ({p_text(self._free.get(number, above.p))})"
 
     def _is_drawn_once(self, place: Place) -> bool:
         return isinstance(self._scored(place.row).dice, OneDraw)

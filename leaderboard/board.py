@@ -19,9 +19,10 @@ from typing import Any
 from benchmark.core.budget import RELATION, Guarantee
 from benchmark.results.bookends import FREE, UPPER
 from benchmark.results.over_seeds import is_certain
+from benchmark.results.settings import all_settings
 from benchmark.results.spec import RunSpec, canonical
 from benchmark.results.summary import called
-from leaderboard.command import all_settings, changed_settings, preset_of
+from leaderboard.command import changed_settings, preset_of
 from leaderboard.entries import Entry
 from leaderboard.rows import Row, Table
 from leaderboard.scores import Bookends, scored_on, tests_on
@@ -100,7 +101,7 @@ def _table(said: str, entries: Sequence[Entry], phantoms: set[str]) -> Table:
         phantoms=common.data in phantoms,
         relation=_relation(entries[0]),
         free=bookends.choice,
-        rows=sorted(_told_apart(with_spreads(rows)), key=_order),
+        rows=sorted(told_apart(with_spreads(rows)), key=_order),
     )
 
 
@@ -151,20 +152,38 @@ def _worst(said: Sequence[Guarantee]) -> Guarantee | None:
     return max(said, key=lambda one: one.epsilon, default=None)
 
 
-def _told_apart(rows: Sequence[Row]) -> list[Row]:
-    """The rows, with names that say in what those of one name differ."""
+def told_apart(rows: Sequence[Row]) -> list[Row]:
+    """Return rows with names that say in what those of one name differ."""
+    return [row for group in _alike(rows) for row in _named(group)]
+
+
+def _alike(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each name."""
     groups: dict[tuple[str, bool, float | None], list[Row]] = {}
     for row in rows:
         level = row.spec.epsilon if row.spec.tuned else None
         groups.setdefault((row.who, row.is_refused, level), []).append(row)
-    return [row for group in groups.values() for row in _named(group)]
+    return [*groups.values()]
 
 
 def _named(rows: Sequence[Row]) -> list[Row]:
     said = [_aspects(row.spec) for row in rows]
     names = dict.fromkeys(name for one in said for name in one)
     differ = [name for name in names if len({str(one.get(name)) for one in said}) > 1]
-    return [replace(row, who=_name(row, differ)) for row in rows] if differ else [*rows]
+    named = [replace(row, who=_name(row, differ)) for row in rows] if differ else [*rows]
+    return [row for group in _alike(named) for row in _assigned(group)]
+
+
+def _assigned(rows: Sequence[Row]) -> list[Row]:
+    """Rows of one name at one ε differ in which patients are at which site, if in anything."""
+    levels = [row.spec.epsilon for row in rows]
+    how = [row.spec.federation and row.spec.federation.assignment for row in rows]
+    if len({*levels}) == len(levels) or len({*how}) == 1:
+        return [*rows]
+    return [
+        replace(row, who=f"{row.who}, assignment {said}") if said else row
+        for row, said in zip(rows, how, strict=True)
+    ]
 
 
 def _name(row: Row, differ: Sequence[str]) -> str:
@@ -184,7 +203,6 @@ OF_FIT = {
     "of",
     "study",
     "curious",
-    "assignment",
 }
 """Aspects that may distinguish rows beside their settings, and have no usual value."""
 
@@ -194,6 +212,7 @@ def _aspects(spec: RunSpec) -> dict[str, Any]:
     noise = {} if spec.noise == "seeded" else {"noise": spec.noise}
     study = {"study": spec.tuned.study} if spec.tuned else {}
     fit = {"version": spec.generator.version, **(spec.as_dict()["federation"] or {})}
+    fit.pop("assignment", None)  # a digest tells a reader nothing
     return {**all_settings(spec.registry, spec.generator), **noise, **fit, **study}
 
 

@@ -32,7 +32,7 @@ class Cohorts:
             standing: The standing that the row leads.
             number: The row's number.
         """
-        who, mine = table.rows[number].who, table.common.data
+        recipe, mine = table.rows[number].recipe, table.common.data
         others: dict[str, set[str]] = {}
         for other in self._groups[_shared(table)]:
             best = self._best(other, test_set, standing.epsilon)
@@ -40,11 +40,11 @@ class Cohorts:
                 others.setdefault(other.common.data, best)
         if not others:
             return "That is so on one cohort; no other has more than one draw."
-        held = 1 + sum(who in best for best in others.values())
+        held = 1 + sum(recipe in best for best in others.values())
         return f"It is first or tied on {held} of {1 + len(others)} cohorts."
 
     def _best(self, table: Table, test_set: str, epsilon: float) -> set[str]:
-        """Who is first or tied at that level; nobody where the first is one draw."""
+        """What is first or tied at that level; nothing where the first is one draw."""
         if test_set not in table.test_sets:
             return set()
         key = table.key, test_set
@@ -55,8 +55,8 @@ class Cohorts:
         known = [isinstance(table.rows[p.row].tests[test_set].dice, Crossed) for p in places]
         if not any(known[:1]):
             return set()
-        tied = zip(places, known, strict=True)
-        return {table.rows[place.row].who for place, is_known in tied if is_known and place.is_tied}
+        tied = (p for p, is_known in zip(places, known, strict=True) if is_known and p.is_tied)
+        return {table.rows[place.row].recipe for place in tied}
 
 
 def _shared(table: Table) -> str:

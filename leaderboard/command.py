@@ -17,6 +17,7 @@ from benchmark.core.settings import Settings
 from benchmark.data.phantom.cohorts import FIRST, name_of
 from benchmark.privacy.accounting.units import default_delta
 from benchmark.results.bookends import FREE, METHODS
+from benchmark.results.settings import all_settings
 from benchmark.results.spec import AcrossSites, OneSite, PlugIn, RunSpec
 
 DEFAULT_SEGMENTER, DEFAULT_PRESET, DEFAULT_UNIT = "unet", "quick", "patch"
@@ -141,6 +142,15 @@ def changed_settings(spec: RunSpec, preset: str = DEFAULT_PRESET) -> Mapping[str
     return {name.split(".", 1)[1]: value for name, value in changed.items()}
 
 
+def is_judged_as_usual(spec: RunSpec) -> bool:
+    """Tell whether protocol and segmenter are those of the default preset in the cell's edition."""
+    edition = edition_of(spec.protocol)
+    if spec.protocol != _rules(spec.protocol, DEFAULT_PRESET):
+        return False
+    usual = spec.segmenter.name == DEFAULT_SEGMENTER
+    return usual and not _changed(segmenters, spec.segmenter, DEFAULT_PRESET, edition)
+
+
 def _rules(protocol: Mapping[str, Any], preset: str) -> dict[str, Any]:
     """What a preset of the same edition has for the protocol."""
     return preset_in(edition_of(protocol), PROTOCOLS, PROTOCOL, preset).as_dict()
@@ -153,18 +163,6 @@ def _changed(registry: Registry, plug_in: PlugIn, preset: str, edition: str) -> 
         for name, value in all_settings(registry, plug_in).items()
         if name not in settings or settings[name] != value
     }
-
-
-def all_settings(registry: Registry, plug_in: PlugIn) -> dict[str, Any]:
-    """Return a plug-in's settings, those that a spec leaves out at their default included.
-
-    If the plug-in is not installed, those of the spec are returned.
-    """
-    try:
-        kind = registry.get(plug_in.name)
-    except UsageError:
-        return dict(plug_in.settings)
-    return dict(kind.Params.completed(plug_in.settings))
 
 
 @cache

@@ -1,36 +1,32 @@
 """What training together is worth: fits across sites beside the pooled fit and each site alone.
 
-    python -m leaderboard.federated
-
-writes the table of docs/federation.md from the shipped results.
+docs/federation.md has the table of the shipped results, which ``leaderboard.shipped`` writes.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.core.budget import epsilon_text
 from benchmark.metrics.crossed import Crossed, Estimate
 from benchmark.metrics.paired import difference
-from benchmark.metrics.ranking import holm
-from benchmark.results.spec import AcrossSites, OneSite, canonical
-from leaderboard.board import tables_of
+from benchmark.results.spec import OneSite, canonical
 from leaderboard.columns import estimate_text, p_text
-from leaderboard.entries import entries_of
+from leaderboard.command import cohort_of
 from leaderboard.markdown import table_of
-from leaderboard.page import HERE
 from leaderboard.rows import Row, Table
 
 HEADINGS = (
     "generator, and how",
+    "cohort",
+    "protected",
     "ε",
     "seeds",
     "Dice",
     "minus pooled",
     "minus the best site alone",
-    "above every site",
+    "no better than some site: p",
 )
 NONE = "–"
 
@@ -43,7 +39,7 @@ class Together:
         row: The federated row.
         pooled: The fit of all patients at one place, with the same settings and ε; ``None`` if the
             table has none.
-        alone: The fits of single sites, by site, with the same; empty if the table has none.
+        alone: The fit of each site alone with the same, by site; empty unless every site has one.
     """
 
     row: Row
@@ -61,21 +57,21 @@ class Together:
         best = max(self.alone.values(), key=lambda row: row.tests[test_set].dice.mean)
         return _over(self.row, best, test_set)
 
-    def above_every_site(self, test_set: str) -> float | None:
-        """Compute the p-value of "no better than some site alone", corrected by Holm.
+    def p_no_better(self, test_set: str) -> float | None:
+        """Compute the p-value of the hypothesis that some site alone is as good or better.
+
+        To reject it, the fit must beat every site, each at the same level. So the largest
+        one-sided p-value is that of the whole, whatever the number of sites (Berger 1982,
+        intersection-union tests).
 
         Returns:
-            The largest over the sites; 1 if a site's mean is higher, and ``None`` if there are no
-            sites alone, or one draw.
+            The p-value; ``None`` without sites alone, or where a row is one draw.
         """
         found = [_over(self.row, one, test_set) for one in self.alone.values()]
         known = [one for one in found if isinstance(one, Crossed)]
         if not known or len(known) < len(found):
             return None
-        corrected = holm([one.p for one in known])
-        return float(
-            max(p if one.mean > 0 else 1.0 for p, one in zip(corrected, known, strict=True))
-        )
+        return max(one.p / 2 if one.mean > 0 else 1 - one.p / 2 for one in known)
 
 
 def together(table: Table, test_set: str) -> list[Together]:
@@ -87,29 +83,36 @@ def together(table: Table, test_set: str) -> list[Together]:
     """
     ranked = [row for row in table.rows if row.is_rival and test_set in row.tests]
     pooled = {_fit(row): row for row in ranked if row.spec.federation is None}
-    alone: dict[str, dict[str, Row]] = {}
-    for row in ranked:
-        if isinstance(how := row.spec.federation, OneSite):
-            split = _split(row, how.partition, how.of)
-            alone.setdefault(split, {})[how.alone] = row
     return [
-        Together(
-            row=row,
-            pooled=pooled.get(_fit(row)),
-            alone=alone.get(_split(row, how.partition, row.spec.sites), {}),
-        )
+        Together(row=row, pooled=pooled.get(_fit(row)), alone=_alone(row, ranked))
         for row in ranked
-        if isinstance(how := row.spec.federation, AcrossSites)
+        if row.spec.is_federated
     ]
 
 
+def _alone(row: Row, rows: Sequence[Row]) -> dict[str, Row]:
+    """The sites of a federated row alone; none unless each has one row."""
+    found: dict[str, list[Row]] = {}
+    for one in rows:
+        if one.spec.alone_at is not None and _split(one) == _split(row):
+            found.setdefault(one.spec.alone_at, []).append(one)
+    if len(found) < row.spec.sites or any(len(mine) > 1 for mine in found.values()):
+        return {}
+    return {site: mine for site, (mine,) in found.items()}
+
+
+def _split(row: Row) -> tuple[str, str, int]:
+    """What the fits of all sites of a split, and of one of them, have in common."""
+    how = row.spec.federation
+    sites = how.of if isinstance(how, OneSite) else row.spec.sites
+    return _fit(row), how.partition if how else "", sites
+
+
 def _fit(row: Row) -> str:
+    """What a fit has in common with that of other patients."""
     spec = row.spec
-    return canonical([vars(spec.generator), spec.epsilon, spec.tuned and vars(spec.tuned)])
-
-
-def _split(row: Row, partition: str, sites: int) -> str:
-    return canonical([_fit(row), partition, sites])
+    tuned = spec.tuned and vars(spec.tuned)
+    return canonical([vars(spec.generator), spec.epsilon, spec.noise, tuned])
 
 
 def _over(row: Row, other: Row, test_set: str) -> Estimate:
@@ -117,14 +120,14 @@ def _over(row: Row, other: Row, test_set: str) -> Estimate:
 
 
 def lines_of(tables: Sequence[Table], test_set: str = "test") -> Iterator[str]:
-    """Write every federated row of some tables as lines of Markdown.
+    """Write every federated row of some tables of phantoms as lines of Markdown.
 
     Args:
-        tables: The tables; those without federated rows are left out.
+        tables: The tables, of one protocol; those without federated rows are left out.
         test_set: The test set's name.
     """
     body = [
-        _line(one, test_set)
+        _line(table, one, test_set)
         for table in tables
         if test_set in table.test_sets
         for one in together(table, test_set)
@@ -132,10 +135,12 @@ def lines_of(tables: Sequence[Table], test_set: str = "test") -> Iterator[str]:
     yield from table_of(HEADINGS, body)
 
 
-def _line(one: Together, test_set: str) -> list[str]:
-    p = one.above_every_site(test_set)
+def _line(table: Table, one: Together, test_set: str) -> list[str]:
+    p = one.p_no_better(test_set)
     return [
         one.row.who,
+        cohort_of(table.common),
+        f"a {table.common.unit}",
         epsilon_text(one.row.spec.epsilon),
         str(len(one.row.done)),
         estimate_text(one.row.tests[test_set].dice, 3),
@@ -147,8 +152,3 @@ def _line(one: Together, test_set: str) -> list[str]:
 
 def _signed(found: Estimate | None) -> str:
     return NONE if found is None else estimate_text(found, 3, signed=True)
-
-
-if __name__ == "__main__":
-    shipped = tables_of(entries_of([HERE / "results"]))
-    sys.stdout.write("\n".join(lines_of(shipped)) + "\n")

@@ -3,16 +3,16 @@
     python -m leaderboard.replication BOARD FRESH…
 
 ``BOARD`` is a folder of published files or of runs, and each ``FRESH`` a folder of runs of the same
-rows with other seeds, or on another cohort. For every pair of private rows that the board calls
+rows with other seeds, or on another cohort. For every pair of ranked rows that the board calls
 different, it asks what the fresh fits show of the same pair. A finding that they call different
 *the other way* is reversed. Kendall's τ compares the order of all rows that both have.
 
-Rows are the same if all that decides them is, but for seeds, patients and δ. A δ is lawful for its
-number of patients, so it may differ with the cohort.
+Rows are the same if all that decides them is, but for seeds, patients and δ.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,16 +20,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from scipy.stats import kendalltau
 
 from benchmark.core.budget import epsilon_text
-from benchmark.metrics.crossed import Crossed, Estimate
+from benchmark.metrics.crossed import Crossed, Estimate, Floats
 from benchmark.metrics.paired import difference, p_of_pairs
 from benchmark.metrics.ranking import ALPHA, holm_of_pairs
-from benchmark.results.spec import RunSpec, canonical
+from benchmark.results.spec import canonical
 from leaderboard.board import tables_of
 from leaderboard.columns import estimate_text
-from leaderboard.entries import entries_of
+from leaderboard.entries import Entry, entries_of
 from leaderboard.markdown import table_of
 from leaderboard.rows import Row, Table
 
@@ -85,54 +86,64 @@ class Replication:
 def replicated(board: Table, fresh: Table, test_set: str) -> Replication:
     """Compare a table with fresh fits of its rows.
 
+    The board's findings are corrected for all pairs of its rows, as on its page, and those of the
+    fresh fits for all pairs that both have.
+
     Args:
         board: The table whose findings are put to the test.
         fresh: The same rows of other seeds, or on other patients.
         test_set: The test set's name, which both have.
     """
-    ours, theirs = _rivals(board, test_set), _rivals(fresh, test_set)
-    names = [name for name in ours if name in theirs]
-    told = [ours[name].tests[test_set].told for name in names]
-    again = [theirs[name].tests[test_set].told for name in names]
-    first, then = (holm_of_pairs(p_of_pairs(one)) for one in (told, again))
-    pairs = []
-    for one in range(len(names)):
-        for other in range(one + 1, len(names)):
-            if first[one, other] >= ALPHA:
-                continue
-            over, _ = difference(told[one], told[other])
-            up, down = (one, other) if over.mean > 0 else (other, one)
-            pairs.append(
-                Pair(
-                    better=_called(ours[names[up]]),
-                    worse=_called(ours[names[down]]),
-                    board=difference(told[up], told[down])[0],
-                    fresh=(seen := difference(again[up], again[down])[0]),
-                    verdict=_verdict(seen, float(then[one, other])),
-                )
-            )
-    means = [[row.values.mean() for row in rows] for rows in (told, again)]
-    tau = float(kendalltau(*means).statistic) if len(names) > 1 else None
-    return Replication(pairs=pairs, rows=len(names), tau=tau)
+    ours, theirs = _ranked(board, test_set), _ranked(fresh, test_set)
+    both = [number for number, recipe in enumerate(ours) if recipe in theirs]
+    there = [theirs[recipe] for recipe in ours if recipe in theirs]
+    here = [*ours.values()]
+    findings = _corrected(here, test_set)[np.ix_(both, both)]
+    again = _corrected(there, test_set)
+    pairs = [
+        _pair((here[both[i]], here[both[j]]), (there[i], there[j]), float(again[i, j]), test_set)
+        for i, j in itertools.combinations(range(len(both)), 2)
+        if findings[i, j] < ALPHA
+    ]
+    means = [
+        [row.tests[test_set].dice.mean for row in rows]
+        for rows in ([here[number] for number in both], there)
+    ]
+    tau = float(kendalltau(*means).statistic) if len(both) > 1 else None
+    return Replication(pairs=pairs, rows=len(both), tau=tau)
 
 
-def _rivals(table: Table, test_set: str) -> dict[str, Row]:
-    """Ranked rows with an interval, by all that decides them."""
+def _ranked(table: Table, test_set: str) -> dict[str, Row]:
+    """The rows that a standing ranks and that have an interval, by all that decides them."""
     return {
-        _same(row.spec): row
+        row.recipe: row
         for row in table.rows
-        if row.is_rival and isinstance(_dice(row, test_set), Crossed)
+        if row.is_rival and not row.is_direct and test_set in row.tests
+        if isinstance(row.tests[test_set].dice, Crossed)
     }
 
 
-def _dice(row: Row, test_set: str) -> Estimate | None:
-    return row.tests[test_set].dice if test_set in row.tests else None
+def _corrected(rows: Sequence[Row], test_set: str) -> Floats:
+    return holm_of_pairs(p_of_pairs([row.tests[test_set].told for row in rows]))
 
 
-def _same(spec: RunSpec) -> str:
-    across = spec.federation and replace(spec.federation, assignment=None)
-    bare = replace(spec, seed=0, data="", test_data={}, validation="", delta=0.5, federation=across)
-    return canonical(bare.as_dict())
+def _pair(ours: tuple[Row, Row], theirs: tuple[Row, Row], fresh_p: float, test_set: str) -> Pair:
+    """The better of two of the board's rows first, and the same two of the fresh fits."""
+    found = _over(*ours, test_set)
+    if found.mean < 0:
+        return _pair(ours[::-1], theirs[::-1], fresh_p, test_set)
+    fresh = _over(*theirs, test_set)
+    return Pair(
+        better=_called(ours[0]),
+        worse=_called(ours[1]),
+        board=found,
+        fresh=fresh,
+        verdict=_verdict(fresh, fresh_p),
+    )
+
+
+def _over(one: Row, other: Row, test_set: str) -> Estimate:
+    return difference(one.tests[test_set].told, other.tests[test_set].told)[0]
 
 
 def _called(row: Row) -> str:
@@ -148,17 +159,28 @@ def _verdict(fresh: Estimate, p: float) -> Verdict:
 def report(board: Path, others: Sequence[Path], test_set: str = "test") -> Iterator[str]:
     """Write what fresh fits say of every table of a board, as lines of Markdown.
 
+    Cells that the board has are not fresh, and are left out.
+
     Args:
         board: A folder of published files or of runs.
         others: Folders of fresh runs.
         test_set: The test set's name.
     """
-    tables, fresh = tables_of(entries_of([board])), tables_of(entries_of(others))
-    for ours in tables:
-        for theirs in fresh:
-            found = replicated(ours, theirs, test_set)
-            if found.rows > 1:
-                yield from _section(ours, theirs, found)
+    known = entries_of([board])
+    drawn = {_draw(entry) for entry in known}
+    fresh = tables_of(entry for entry in entries_of(others) if _draw(entry) not in drawn)
+    many = 0
+    for ours, theirs in itertools.product(tables_of(known), fresh):
+        found = replicated(ours, theirs, test_set)
+        if found.rows > 1:
+            many += 1
+            yield from _section(ours, theirs, found)
+    if not many:
+        yield "No table of the board has two rows that are among the fresh fits."
+
+
+def _draw(entry: Entry) -> str:
+    return canonical(replace(entry.spec, fid_weights="").as_dict())
 
 
 def _section(ours: Table, theirs: Table, found: Replication) -> Iterator[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from benchmark.core.budget import Guarantee
 from benchmark.results.bookends import UPPER, Choice, is_free
 from benchmark.results.result import Result
-from benchmark.results.spec import RunSpec
+from benchmark.results.spec import RunSpec, canonical
 from leaderboard.entries import Entry
 from leaderboard.scores import Scored
 from leaderboard.versions import why_unranked
@@ -47,6 +47,17 @@ class Row:
     def spec(self) -> RunSpec:
         """The spec of the first seed."""
         return self.cells[0].spec
+
+    @property
+    def recipe(self) -> str:
+        """All that decides it but seeds, patients and δ, as text: the same on every cohort.
+
+        A δ is lawful for its number of patients, so it may differ with the cohort. FID's weights
+        decide no other score.
+        """
+        how = self.spec.federation and replace(self.spec.federation, assignment=None)
+        bare = replace(self.spec, seed=0, data="", test_data={}, validation="", fid_weights="")
+        return canonical(replace(bare, delta=0.5, federation=how).as_dict())
 
     @property
     def done(self) -> list[Entry]:

@@ -18,10 +18,10 @@ from benchmark.core.files import write_text
 from benchmark.data.phantom.cohorts import COHORTS
 from benchmark.results.bookends import UPPER, is_free
 from leaderboard.answers import Answers
-from leaderboard.board import tables_of
+from leaderboard.board import tables_of, told_apart
 from leaderboard.cohorts import Cohorts
 from leaderboard.columns import estimate_text
-from leaderboard.command import DEFAULT_SEGMENTER, cohort_of, preset_of
+from leaderboard.command import cohort_of, is_judged_as_usual
 from leaderboard.entries import entries_of
 from leaderboard.federated import lines_of as federated_lines
 from leaderboard.markdown import overview_of, table_of
@@ -29,6 +29,7 @@ from leaderboard.page import HERE
 from leaderboard.rows import Row, Table
 from leaderboard.standings import free_p, standings_of
 from leaderboard.trends import trend_sentences
+from leaderboard.view import title_of
 
 ROOT = HERE.parent
 RESULTS = HERE / "results"
@@ -47,7 +48,7 @@ def blocks_of(tables: Sequence[Table]) -> Mapping[tuple[Path, str], list[str]]:
     return {
         (README, "answer"): [*answer_of(tables)],
         (BOARD, "board"): [*board_of(tables)],
-        (FEDERATION, "together"): [*federated_lines(tables, TEST)],
+        (FEDERATION, "together"): [*federated_lines(present(tables), TEST)],
     }
 
 
@@ -61,11 +62,16 @@ def answer_of(tables: Sequence[Table]) -> Iterator[str]:
     for name, table in asked.items():
         yield from (f"* Cohort `{name}`: {said}" for said in _headline(table, TEST, cohorts))
     yield ""
-    shown: dict[str, dict[str, str]] = {}
+    dice: dict[str, dict[str, str]] = {}
+    shown: dict[str, Row] = {}
     for name, table in asked.items():
         for row in filter(_is_shown, table.rows):
-            shown.setdefault(_called(row), {})[name] = estimate_text(row.tests[TEST].dice, 3)
-    body = [[who, *(dice.get(name, "–") for name in asked)] for who, dice in shown.items()]
+            shown.setdefault(row.recipe, row)
+            dice.setdefault(row.recipe, {})[name] = estimate_text(row.tests[TEST].dice, 3)
+    body = [
+        [_called(row), *(dice[row.recipe].get(name, "–") for name in asked)]
+        for row in told_apart([*shown.values()])
+    ]
     yield from table_of([f"Dice at ε = {epsilon_text(EPSILON)}", *asked], body)
 
 
@@ -73,12 +79,15 @@ def _by_cohort(tables: Sequence[Table]) -> dict[str, Table]:
     """The tables in which the README's question is asked, by cohort, in the order of cohorts."""
     found = {
         cohort_of(table.common): table
-        for table in reversed(tables)  # of several for a cohort, the largest
-        if table.phantoms and edition_of(table.common.protocol) == DEFAULT
-        if table.common.unit == UNIT and table.common.segmenter.name == DEFAULT_SEGMENTER
-        if preset_of(table.common.protocol) == "quick"
+        for table in reversed(present(tables))  # of several for a cohort, the largest
+        if table.common.unit == UNIT and is_judged_as_usual(table.common)
     }
     return {name: found[name] for name in COHORTS if name in found}
+
+
+def present(tables: Sequence[Table]) -> list[Table]:
+    """Return the tables of phantoms under the present protocol."""
+    return [t for t in tables if t.phantoms and edition_of(t.common.protocol) == DEFAULT]
 
 
 def _headline(table: Table, test_set: str, cohorts: Cohorts) -> Iterator[str]:
@@ -110,8 +119,8 @@ def board_of(tables: Sequence[Table]) -> Iterator[str]:
     """
     cohorts = Cohorts(tables)
     for table in sorted(tables, key=_order):
-        edition, unit = edition_of(table.common.protocol), table.common.unit
-        yield f"## Protocol {edition}, cohort {cohort_of(table.common)}, one {unit} protected"
+        said = title_of(table)
+        yield f"## {said[0].upper()}{said[1:]}"
         yield ""
         for test_set in table.test_sets:
             yield f"**On {test_set} patients.** {_counts(table, test_set)}"
@@ -136,7 +145,7 @@ def _order(table: Table) -> tuple[bool, int, str, str]:
 
 def _counts(table: Table, test_set: str) -> str:
     rows = [row for row in table.rows if test_set in row.tests and not row.is_bookend]
-    seeds = sorted({len(row.done) for row in rows})
+    seeds = sorted({len(row.done) for row in rows}) or [0]
     said = f"{seeds[0]} to {seeds[-1]}" if seeds[1:] else f"{seeds[0]}"
     patients = next((row.tests[test_set].patients for row in rows), None)
     of = f", {patients} patients" if patients else ""

@@ -12,6 +12,7 @@ from benchmark.core.editions import DEFAULT, edition_of
 from benchmark.data.phantom.cohorts import FIRST
 from benchmark.results.explanation import explain
 from benchmark.results.looks import Look, looks_of
+from benchmark.results.settings import all_settings
 from leaderboard.charts import PAPER, Levels, charts
 from leaderboard.cohorts import Cohorts
 from leaderboard.columns import (
@@ -32,7 +33,7 @@ from leaderboard.columns import (
     suite_of,
     version_of,
 )
-from leaderboard.command import all_settings, changed_settings, cohort_of, command_of, preset_of
+from leaderboard.command import changed_settings, cohort_of, command_of, preset_of
 from leaderboard.markdown import COLUMNS
 from leaderboard.notes import notes_of
 from leaderboard.points import data_of, ends_of

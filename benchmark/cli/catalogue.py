@@ -75,7 +75,8 @@ def show(name: str, preset: str, protocol: str, tuned: bool, unit: Unit, out: Pa
             click.echo(f"Across sites: --design {design}: {line}")
         _settings(name, kind.presets, preset, protocol)
         if tuned:
-            start = preset_in(protocol, kind.presets, name, preset).as_dict()
+            begun = preset_in(protocol, kind.presets, name, preset)
+            start = begun.completed(begun.as_dict())
             _tuned(start, Wanted(name, unit, preset, protocol=protocol), out)
     else:
         known = [*generators.names(), *segmenters.names(), PROTOCOL]

@@ -86,7 +86,8 @@ class Found:
         version: Its version. The settings mean something else for another version.
         unit: The protected unit.
         epsilon: The level.
-        settings: The settings that were searched.
+        settings: Those of the winner but what the user had set, so that a preset may change.
+            Earlier files have those that were searched alone.
         provenance: How they were found.
     """
 

@@ -181,7 +181,8 @@ def _with_tuned(spec: RunSpec, request: Request) -> RunSpec:
         return spec
     own = request.settings.get(found.generator, {})
     news = {name: value for name, value in found.settings.items() if name not in own}
-    settings = {**spec.generator.settings, **news}
+    kind = generators.get(found.generator)
+    settings = kind.Params(**{**spec.generator.settings, **news}).as_dict()
     how = TunedBy(
         epsilon=found.epsilon,
         study=found.provenance.study,

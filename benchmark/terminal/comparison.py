@@ -10,11 +10,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.core.registry import segmenters
 from benchmark.metrics.crossed import Crossed, Estimate, grid
 from benchmark.metrics.paired import difference
 from benchmark.metrics.ranking import holm
 from benchmark.metrics.scores import NAMES
 from benchmark.results.scored import TestSet
+from benchmark.results.settings import all_settings
 from benchmark.results.spec import RunSpec
 from leaderboard.columns import estimate_text
 from leaderboard.entries import Entry
@@ -52,10 +54,18 @@ class Difference:
 
 def settings_that_differ(left: RunSpec, right: RunSpec) -> dict[str, tuple[str, str]]:
     """Return both values of everything in the specs that differs, by flat name."""
-    sides = [dict(_flat(spec.as_dict())) for spec in (left, right)]
+    sides = [dict(_flat(_whole(spec))) for spec in (left, right)]
     names = list(dict.fromkeys([*sides[0], *sides[1]]))
     both = {name: (sides[0].get(name, "–"), sides[1].get(name, "–")) for name in names}
     return {name: values for name, values in both.items() if values[0] != values[1]}
+
+
+def _whole(spec: RunSpec) -> dict[str, Any]:
+    """A spec with the settings that it leaves out at their default."""
+    said = spec.as_dict()
+    for name, registry in (("generator", spec.registry), ("segmenter", segmenters)):
+        said[name] = {**said[name], "settings": all_settings(registry, getattr(spec, name))}
+    return said
 
 
 def _flat(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

@@ -96,6 +96,12 @@ class StudySpec:
         """Tell whether these are the settings that the search starts from."""
         return settings.items() <= self.start().as_dict().items()
 
+    def chosen(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all settings of a trial but those that the user set."""
+        fixed = self.request.settings.get(self.generator, {})
+        won = replace(self.start(), **settings)
+        return {n: v for n, v in won.completed(won.as_dict()).items() if n not in fixed}
+
     def space(self) -> dict[str, optuna.distributions.BaseDistribution]:
         """Return the ranges that are searched. Settings that the user set are not varied.
 
@@ -272,7 +278,7 @@ def found_by(study_spec: StudySpec, lab: Lab, study: optuna.Study) -> Found:
         version=generators.get(study_spec.generator).version,
         unit=request.unit,
         epsilon=study_spec.epsilon,
-        settings=best.params,
+        settings=study_spec.chosen(best.params),
         provenance=Provenance(
             command=study_spec.command,
             study=study.study_name,

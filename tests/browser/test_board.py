@@ -121,7 +121,7 @@ def test_it_opens_on_a_patient_at_two_with_the_answer(page) -> None:  # type: ig
     assert page.locator("h2#best").inner_text() == "Best for one patient at ε ≤ 2"
     said = page.locator("#answer").inner_text()
     assert re.match(r"[a-z-]+ \(ε = 2\) has a Dice of 0\.\d{3} \[0\.\d+–0\.\d+\], tied with", said)
-    assert "against simulator, which looks at no patient. " in said
+    assert "against simulator, which looks at no patient (p = " in said
     assert said.endswith("on 2 of 2 cohorts.")
 
 

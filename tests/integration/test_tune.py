@@ -20,6 +20,7 @@ from command import COMMAND, bench, processes_in, results, wait_for
 from benchmark.core.budget import Guarantee, epsilon_text
 from benchmark.core.editions import DEFAULT, EDITIONS
 from benchmark.core.folders import machine_secret
+from benchmark.core.registry import generators
 from benchmark.privacy.accounting.composition import total_epsilon
 from benchmark.privacy.accounting.subsampled_gaussian import epsilon_spent
 from benchmark.privacy.ledger.ledger import DELTA, ledger_in
@@ -137,7 +138,8 @@ def test_the_winner_is_the_best_trial_and_no_worse_than_the_default(tuned: Path)
         scores = [trial.value for trial in study.trials]
         assert len(scores) == how["trials"] == TRIALS
         assert how["score"] == max(scores) >= how["default"] == scores[0]
-        assert study.best_trial.params == found["settings"]
+        assert study.best_trial.params.items() <= found["settings"].items()
+        assert found["settings"]["edges"] == "moved", "the preset's, which may change"
         assert not {"generator_steps", "batch"} & set(found["settings"]), "they were set"
     assert len(cells(tuned)) == 2 * TRIALS
 
@@ -234,7 +236,8 @@ def test_a_run_with_tuned_settings_says_whence_they_come(
     by_epsilon = {result["spec"]["epsilon"]: result for result in results(tmp_path)}
     assert by_epsilon[0.9]["spec"]["tuned"] is None
     settings = by_epsilon[4]["spec"]["generator"]["settings"]
-    assert level(tuned, "2")["settings"].items() <= settings.items()
+    whole = generators.get("dp-wgan").Params.completed(settings)
+    assert level(tuned, "2")["settings"].items() <= whole.items()
     assert settings["generator_steps"] == 3
     spent = by_epsilon[4]["guarantee"]
     again = epsilon_spent(
@@ -257,7 +260,7 @@ def test_a_search_on_phantoms_costs_nothing_and_finds_the_least(on_phantoms: Pat
     (study,) = studies(on_phantoms)
     scores = [trial.value for trial in study.trials]
     assert how["score"] == min(scores) <= how["default"] == scores[0]
-    assert study.best_trial.params == found["settings"]
+    assert study.best_trial.params.items() <= found["settings"].items()
     for name in ("history", "importance", "settings"):
         assert (on_phantoms / "runs" / f"tuning-{name}.png").stat().st_size > 1000
     for cell in cells(on_phantoms):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from made import entry, specs
 
+from benchmark.metrics.paired import difference
 from benchmark.results.spec import RunSpec
 from benchmark.sweep.sites import Federation
 from leaderboard.board import tables_of
@@ -42,7 +43,7 @@ def test_a_federated_row_has_its_pooled_fit_and_its_sites(curious: int | None, c
     best = one.over_best_alone("test")
     assert best is not None
     assert best.mean == pytest.approx(0.2)
-    p = one.above_every_site("test")
+    p = one.p_no_better("test")
     assert p is not None
     assert p < 0.05
 
@@ -52,7 +53,9 @@ def test_a_site_that_is_better_alone_is_not_beaten(cache: Path) -> None:
         return 0.9 if one.alone_at == "site-2" else 0.8
 
     one = found(dice, cache)
-    assert one.above_every_site("test") == 1
+    p = one.p_no_better("test")
+    assert p is not None
+    assert p > 0.95
     best = one.over_best_alone("test")
     assert best is not None
     assert best.mean == pytest.approx(-0.1)
@@ -63,7 +66,27 @@ def test_without_baselines_nothing_is_said_of_them(cache: Path) -> None:
     assert one.pooled is None
     assert not one.alone
     assert one.over_pooled("test") is one.over_best_alone("test") is None
-    assert one.above_every_site("test") is None
+    assert one.p_no_better("test") is None
+
+
+def test_a_fit_must_beat_every_site_and_need_not_pay_for_their_number(cache: Path) -> None:
+    """The p-value is that of the site that is beaten least, one-sided and uncorrected."""
+    one = found(lambda spec: 0.8 if spec.is_federated else 0.78, cache)
+    each = [
+        difference(one.row.tests["test"].told, row.tests["test"].told)[0]
+        for row in one.alone.values()
+    ]
+    assert one.p_no_better("test") == pytest.approx(max(gap.p for gap in each) / 2)
+
+
+def test_a_site_that_was_not_run_leaves_nothing_to_say_of_the_sites(cache: Path) -> None:
+    asked = {"generators": ("dp-simulator",), "unit": "patient", "seeds": 3}
+    made = [one for one in specs(**asked, federation=SPLIT) if one.alone_at != "site-3"]
+    (table,) = tables_of([entry(one, cache) for one in made])
+    (one,) = together(table, "test")
+    assert one.pooled is not None
+    assert not one.alone
+    assert one.p_no_better("test") is None
 
 
 def test_sites_alone_belong_to_the_split_that_they_are_of(cache: Path) -> None:
@@ -84,5 +107,5 @@ def test_the_table_says_nothing_of_what_was_not_run(cache: Path) -> None:
     asked = {"generators": ("dp-simulator",), "unit": "patient", "federation": federation}
     head, _, line = lines_of(tables_of([entry(one, cache) for one in specs(**asked)]))
     assert head.startswith("| generator")
-    assert line.startswith("| dp-simulator, 3 sites | 5 | 1 |")
+    assert line.startswith("| dp-simulator, 3 sites | first | a patient | 5 | 1 |")
     assert line.endswith("| – | – | – |")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmark.results.spec import AcrossSites, PlugIn, RunSpec, canonical
@@ -120,5 +120,5 @@ def _together(spec: RunSpec, machine: Machine) -> dict[str, Any]:
     """How sites fit together, if they do."""
     if not isinstance(spec.federation, AcrossSites):
         return {}
-    how = asdict(replace(spec.federation, assignment=None))
+    how = {n: said for n, said in asdict(spec.federation).items() if n != "assignment"}
     return {"federation": how, "backend": machine.backend}

@@ -8,9 +8,11 @@ from typing import Any
 
 from benchmark.core.budget import epsilon_text
 from benchmark.core.files import plain
+from benchmark.core.registry import segmenters
 from benchmark.metrics.scores import NAMES
 from benchmark.results.observers import adversary
 from benchmark.results.result import Result
+from benchmark.results.settings import all_settings
 from benchmark.results.spec import RunSpec
 from benchmark.results.summary import SummaryRow, called
 
@@ -24,9 +26,10 @@ def parameters(result: Result) -> dict[str, str]:
     """Return what decided the cell, as texts by flat names such as ``generator.version``."""
     spec: Mapping[str, Any] = plain(result.spec.as_dict())
     flat = {n: str(spec[n]) for n in ("epsilon", "delta", "unit", "seed", "noise", "sites", "data")}
-    for kind in ("generator", "segmenter"):
+    for kind, registry in (("generator", result.spec.registry), ("segmenter", segmenters)):
         flat[kind], flat[f"{kind}.version"] = spec[kind]["name"], str(spec[kind]["version"])
-        flat |= {f"{kind}.{n}": str(v) for n, v in spec[kind]["settings"].items()}
+        settings = all_settings(registry, getattr(result.spec, kind))
+        flat |= {f"{kind}.{n}": str(v) for n, v in plain(settings).items()}
     flat |= {f"federation.{n}": str(v) for n, v in (spec.get("federation") or {}).items()}
     flat |= {f"own.{n}": str(v) for n, v in (spec.get("own") or {}).items()}
     flat |= {f"guarantee.{n}": str(v) for n, v in result.guarantee.as_dict().items()}
