@@ -14,6 +14,7 @@ import pytest
 from made import entry, of, spec, specs, unfinished
 from test_published import png
 
+from benchmark.sweep.sites import Federation
 from leaderboard.board import tables_of
 from leaderboard.charts import LINE, Levels
 from leaderboard.entries import Entry
@@ -149,6 +150,31 @@ def on_another_cohort(one: Entry, dice: float) -> Entry:
         for test in one.told.test_sets
     )
     return of(spec, one, test_sets=tests)
+
+
+def test_a_row_holds_on_another_cohort_only_with_the_same_settings(cache: Path) -> None:
+    """In its own table nothing differs from it, so that both are called `dp-wgan`."""
+    here = [entry(one, cache) for one in specs(seeds=3)]
+    before = [entry(one, cache) for one in specs(seeds=3, settings={"dp-wgan": {"batch": "64"}})]
+    for cells, holds in ((here, "2 of 2"), (before, "1 of 2")):
+        there = [on_another_cohort(one, 0.0) for one in cells]
+        tables = view_of(tables_of([*here, *there]))["tables"]
+        said = [table["standings"]["test"][0]["headline"] for table in tables]
+        assert all(one.startswith("dp-wgan (ε = 5)") for one in said)
+        assert all(f"It is first or tied on {holds} cohorts." in one for one in said)
+
+
+def test_which_patients_are_at_which_site_is_another_row_and_no_name(cache: Path) -> None:
+    made = specs(seeds=3, federation=Federation(sites=3))
+    moved = [replace(one, federation=replace(one.federation, assignment="0" * 16)) for one in made]
+    (one,) = tables_of([entry(spec, cache) for spec in made])
+    assert [row.who for row in one.rows] == ["dp-wgan, 3 sites"]
+    (both,) = tables_of([entry(spec, cache) for spec in (*made, *moved)])
+    assert len({row.who for row in both.rows}) == 2
+    there = [on_another_cohort(entry(spec, cache), 0.0) for spec in moved]
+    tables = view_of(tables_of([*(entry(spec, cache) for spec in made), *there]))["tables"]
+    for table in tables:
+        assert "on 2 of 2 cohorts" in table["standings"]["test"][0]["headline"]
 
 
 @pytest.mark.parametrize(("shift", "holds"), [(0.0, "2 of 2"), (-0.5, "1 of 2")])
