@@ -11,7 +11,7 @@ from benchmark.metrics.scores import ON_BOARD, Metric
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "private-band"
 FRONT = ("README.md", "CONTRIBUTING.md")
-MOST_WORDS = 1200
+MOST_WORDS = 1050
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
@@ -44,7 +44,11 @@ def test_a_dead_link_is_found() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) < MOST_WORDS
+    """What is computed from the board counts apart: its rows decide how long it is."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    by_hand, computed = re.subn(r"<!-- computed.*?<!-- end -->", "", text, flags=re.DOTALL)
+    assert computed == 1
+    assert len(by_hand.split()) < MOST_WORDS
 
 
 def test_every_page_stands_in_the_navigation_of_the_site() -> None:
