@@ -44,28 +44,31 @@ class Answers:
         self._cohorts = cohorts
 
     def headline(self, standing: Standing) -> str:
-        """Answer in one sentence.
+        """Answer in a few words.
 
-        It names the best row, its ties, its lead over the free row, and the cohorts on which this
+        They name the best row, its lead over the free row, its ties, and the cohorts on which this
         holds.
         """
         if not standing.places:
             return "No finished generator spends as little."
         named, *ties = self.ties(standing.places)
         row, scored = self._row(named.row), self._scored(named.row)
-        parts = [f"{_called(row)} has a Dice of {estimate_text(scored.dice, 3)}"]
+        said = f"{_called(row)} has a Dice of {estimate_text(scored.dice, 3)}"
         if scored.over_free is not None and self._table.free is not None:
-            parts.append(self._against_free(named.row, scored.over_free, self._table.free))
-        first = standing.places[0]
+            said += f", {self._against_free(named.row, scored.over_free, self._table.free)}"
+        said += f". {self._beside(standing, named, ties)}"
+        if isinstance(scored.dice, OneDraw):
+            return f"{said}{ONE_DRAW}"
+        return said + self._cohorts.sentence(self._table, self._test_set, standing, named.row)
+
+    def _beside(self, standing: Standing, named: Place, ties: Sequence[Place]) -> str:
+        """Whom the best row is not told apart from."""
+        first, who = standing.places[0], self._row(named.row).who
         if named.row != first.row:
             highest = f"{_called(self._row(first.row))} {self._dice(first.row):.3f}"
-            parts.append(f"not told apart from the highest, {highest}")
-        elif others := [who for p in ties if (who := self._row(p.row).who) != row.who]:
-            parts.append(f"tied with {_listed(list(dict.fromkeys(others)))}")
-        if isinstance(scored.dice, OneDraw):
-            return f"{', '.join(parts)}. {ONE_DRAW}"
-        where = self._cohorts.sentence(self._table, self._test_set, standing, named.row)
-        return f"{', '.join(parts)}. {where}"
+            return f"It is not told apart from the highest, {highest}. "
+        others = [other for p in ties if (other := self._row(p.row).who) != who]
+        return f"It is tied with {_listed(list(dict.fromkeys(others)))}. " if others else ""
 
     def of(self, standing: Standing) -> list[str]:
         """Answer in several sentences.
@@ -203,10 +206,11 @@ def summary_of(table: Table, test_set: str, cohorts: Cohorts) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Names in a sentence, the first few of many."""
+    """Names in a sentence, the first few of many. Names may have commas of their own."""
+    between = "; " if any("," in name for name in names) else ", "
     if len(names) > FEW:
-        return f"{', '.join(names[:FEW])} and {len(names) - FEW} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+        return f"{between.join(names[:FEW])} and {len(names) - FEW} more"
+    return " and ".join([between.join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def _called(row: Row) -> str:
