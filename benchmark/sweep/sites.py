@@ -9,8 +9,6 @@ from typing import Any
 
 from benchmark.core.designs import check_shares_noise, federated
 from benchmark.core.generator import Generator
-from benchmark.core.identity import Identity
-from benchmark.data.cohort import Patient
 from benchmark.results.spec import MAIN_TEST, AcrossSites, FitSpec, OneSite, RunSpec, canonical
 from benchmark.sweep.inputs import Inputs
 from federation.partition import Partition, check_disjoint
@@ -88,21 +86,16 @@ def _split(partition: Partition, inputs: Inputs) -> Mapping[str, Inputs]:
     identities = dict(zip((p.id for p in inputs.train), inputs.patients, strict=True))
     made = {}
     for name, patients in partition.split(inputs.train).items():
-        members = " ".join(sorted(_said_of(patient, identities, inputs) for patient in patients))
-        said = f"{inputs.data} {partition.text} {partition.sites} {name} {members}"
-        made[name] = replace(
-            inputs,
-            train=patients,
-            patients=tuple(identities[patient.id] for patient in patients),
-            data=hashlib.sha256(said.encode()).hexdigest()[:16],
+        mine = tuple(identities[patient.id] for patient in patients)
+        # The digest may be published. A real patient's id could be guessed, a keyed identity not.
+        members = mine if inputs.private else tuple(patient.id for patient in patients)
+        said = (
+            f"{inputs.data} {partition.text} {partition.sites} {name} {' '.join(sorted(members))}"
         )
+        digest = hashlib.sha256(said.encode()).hexdigest()[:16]
+        made[name] = replace(inputs, train=patients, patients=mine, data=digest)
     check_disjoint({name: mine.patients for name, mine in made.items()})
     return made
-
-
-def _said_of(patient: Patient, identities: Mapping[str, Identity], inputs: Inputs) -> str:
-    """A patient in a digest that may be published: of real ones no name that could be guessed."""
-    return str(identities[patient.id]) if inputs.private else patient.id
 
 
 def assignment_of(partition: Partition, inputs: Inputs) -> str:
