@@ -92,7 +92,7 @@ def _split(partition: Partition, inputs: Inputs) -> Mapping[str, Inputs]:
         said = (
             f"{inputs.data} {partition.text} {partition.sites} {name} {' '.join(sorted(members))}"
         )
-        digest = hashlib.sha256(said.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(" ".join(said).encode()).hexdigest()[:16]
         made[name] = replace(inputs, train=patients, patients=mine, data=digest)
     check_disjoint({name: mine.patients for name, mine in made.items()})
     return made
