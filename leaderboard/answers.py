@@ -105,8 +105,8 @@ class Answers:
 
     def _against_free(self, number: int, above: Estimate, free: Choice) -> str:
         """The lead over the free row, and whether it is shown to be one."""
-        said = f"{estimate_text(above, 3, signed=True)} against {free.name}, which looks at no "
-        said += "patient"
+        said = f"{estimate_text(above, 3, signed=True)} against {free.name}, the free row "
+        said += "chosen on validation patients"
         if isinstance(above, OneDraw):
             return said
         return f"{said} ({p_text(self._free.get(number, above.p))})"

@@ -24,7 +24,7 @@ class Cohorts:
             self._groups.setdefault(_shared(table), []).append(table)
 
     def sentence(self, table: Table, test_set: str, standing: Standing, number: int) -> str:
-        """Say whether a row is among the best on every cohort that was run.
+        """Say whether a row is among the best on every cohort that has it.
 
         Args:
             table: The row's table.
@@ -36,12 +36,13 @@ class Cohorts:
         others: dict[str, set[str]] = {}
         for other in self._groups[_shared(table)]:
             best = self._best(other, test_set, standing.epsilon)
-            if other.common.data != mine and best:
+            has = any(row.recipe == recipe and test_set in row.tests for row in other.rows)
+            if other.common.data != mine and best and has:
                 others.setdefault(other.common.data, best)
         if not others:
-            return "That is so on one cohort; no other has more than one draw."
+            return "No other cohort has this row with more than one draw."
         held = 1 + sum(recipe in best for best in others.values())
-        return f"It is first or tied on {held} of {1 + len(others)} cohorts."
+        return f"It is first or tied on {held} of the {1 + len(others)} cohorts that have this row."
 
     def _best(self, table: Table, test_set: str, epsilon: float) -> set[str]:
         """What is first or tied at that level; nothing where the first is one draw."""

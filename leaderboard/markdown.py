@@ -100,7 +100,7 @@ def _dice(row: Row, test_set: str) -> str:
     if scored is None:
         return status_of(row)
     few = len(row.done) < row.asked
-    seeds = f" ({len(row.done)} of {row.asked} seeds)" if few else ""
+    seeds = f" ({len(row.done)} seed{'s' if row.done[1:] else ''})" if few else ""
     return estimate_text(scored.dice, 3) + seeds
 
 

@@ -117,7 +117,7 @@ def test_the_markdown_begins_with_dice_by_generator_and_epsilon(cache: Path) -> 
     assert re.fullmatch(r"\| real \|  \|  \|  \| 0\.\d{3} \[\S+\] \|", real)
     assert re.fullmatch(r"\| dp-wgan \|  \| failed \| 0\.\d{3} \(one draw; .* \|  \|", generator)
     assert re.fullmatch(r"\| simulator \| 0\.\d{3} \[\S+\] \|  \|  \|  \|", simulator)
-    assert sum("(1 of 2 seeds)" in line for line in lines) == 1, "the last of what was asked"
+    assert sum("(1 seed)" in line for line in lines) == 1, "the last of what was asked"
 
 
 def test_the_page_shows_columns_of_the_markdown_and_has_all_in_a_rows_detail(
@@ -156,12 +156,14 @@ def test_a_row_holds_on_another_cohort_only_with_the_same_settings(cache: Path) 
     """In its own table nothing differs from it, so that both are called `dp-wgan`."""
     here = [entry(one, cache) for one in specs(seeds=3)]
     before = [entry(one, cache) for one in specs(seeds=3, settings={"dp-wgan": {"batch": "64"}})]
-    for cells, holds in ((here, "2 of 2"), (before, "1 of 2")):
+    both = "It is first or tied on 2 of the 2 cohorts that have this row."
+    alone = "No other cohort has this row with more than one draw."
+    for cells, holds in ((here, both), (before, alone)):
         there = [on_another_cohort(one, 0.0) for one in cells]
         tables = view_of(tables_of([*here, *there]))["tables"]
         said = [table["standings"]["test"][0]["headline"] for table in tables]
         assert all(one.startswith("dp-wgan (ε = 5)") for one in said)
-        assert all(f"It is first or tied on {holds} cohorts." in one for one in said)
+        assert all(one.endswith(holds) for one in said)
 
 
 def test_which_patients_are_at_which_site_is_another_row_and_no_name(cache: Path) -> None:
@@ -174,10 +176,10 @@ def test_which_patients_are_at_which_site_is_another_row_and_no_name(cache: Path
     there = [on_another_cohort(entry(spec, cache), 0.0) for spec in moved]
     tables = view_of(tables_of([*(entry(spec, cache) for spec in made), *there]))["tables"]
     for table in tables:
-        assert "on 2 of 2 cohorts" in table["standings"]["test"][0]["headline"]
+        assert "on 2 of the 2 cohorts" in table["standings"]["test"][0]["headline"]
 
 
-@pytest.mark.parametrize(("shift", "holds"), [(0.0, "2 of 2"), (-0.5, "1 of 2")])
+@pytest.mark.parametrize(("shift", "holds"), [(0.0, "2 of the 2"), (-0.5, "1 of the 2")])
 def test_the_answer_says_on_how_many_cohorts_it_holds(
     shift: float, holds: str, cache: Path
 ) -> None:
@@ -190,17 +192,20 @@ def test_the_answer_says_on_how_many_cohorts_it_holds(
     ]
     view = view_of(tables_of([*here, *there]))
     first = next(t for t in view["tables"] if "dp-wgan (" in t["standings"]["test"][0]["headline"])
-    assert f"It is first or tied on {holds} cohorts." in first["standings"]["test"][0]["headline"]
+    assert (
+        f"It is first or tied on {holds} cohorts that have this row."
+        in first["standings"]["test"][0]["headline"]
+    )
     alone = view_of(tables_of(here))["tables"][0]["standings"]["test"][0]["headline"]
-    assert alone.endswith("That is so on one cohort; no other has more than one draw.")
+    assert alone.endswith("No other cohort has this row with more than one draw.")
     again = [replace(one, spec=replace(one.spec, delta=1e-7)) for one in here]
     twice = view_of(tables_of([*here, *again]))["tables"][0]["standings"]["test"][0]["headline"]
-    assert twice.endswith("no other has more than one draw."), "one cohort, of two δ"
+    assert twice.endswith("has this row with more than one draw."), "one cohort, of two δ"
     drawn_once = [one for one in there if one.spec.seed == 0]
     both = view_of(tables_of([*here, *drawn_once]))["tables"]
     ends = {table["standings"]["test"][0]["headline"].partition(". ")[2] for table in both}
     assert ends == {
-        "That is so on one cohort; no other has more than one draw.",
+        "No other cohort has this row with more than one draw.",
         "One draw tells no difference from others: run more seeds.",
     }
 
