@@ -10,6 +10,7 @@ from scored import result_of, scored_set
 
 from benchmark.core.editions import FIRST
 from benchmark.core.errors import UsageError
+from benchmark.core.identity import Identity
 from benchmark.core.registry import segmenters
 from benchmark.core.segmenter import FreeSegmenter
 from benchmark.data.cohort import Patient
@@ -30,7 +31,11 @@ from segmenters.nets.vesselness import tubes
 
 NOBODY = Patient(id="sub-01", image=Path("nowhere"), vessels=Path("nowhere"), site="hill")
 INPUTS = Inputs(
-    train=(NOBODY,) * 16,
+    train=tuple(
+        replace(NOBODY, id=f"sub-{k:02d}", site=("harbour", "hill", "north")[k % 3])
+        for k in range(16)
+    ),
+    patients=tuple(Identity(f"{k:016x}") for k in range(16)),
     tests={"test": (NOBODY,), "shifted": (NOBODY,)},
     data="0123456789abcdef",
     test_data={"test": "00000000000000aa", "shifted": "00000000000000bb"},

@@ -439,12 +439,15 @@ def test_after_a_failed_fit_each_cell_tries_once(lab: Lab, monkeypatch: pytest.M
 
 
 def test_a_fit_of_sites_with_other_patients_is_made_and_paid_for_anew(lab: Lab) -> None:
-    first, second, _ = lab.specs(federation=Federation(sites=2))
+    across = Federation(sites=2)
+    first, second, _ = lab.specs(federation=across)
     fitted(lab.fit(first))
     assert lab.fit(second).kept()
     other = {"a": "b", "b": "a"}
     swapped = [replace(one, site=other[one.site]) for one in lab.inputs.train]
     lab.inputs = replace(lab.inputs, train=tuple(swapped))
-    assert lab.fit(second).kept() is None
-    fitted(lab.fit(second))
+    _, moved, _ = lab.specs(federation=across)
+    assert moved.key != second.key
+    assert lab.fit(moved).kept() is None
+    fitted(lab.fit(moved))
     assert len(lab.runs_paid()) == 4
