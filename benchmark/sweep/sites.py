@@ -89,9 +89,7 @@ def _split(partition: Partition, inputs: Inputs) -> Mapping[str, Inputs]:
         mine = tuple(identities[patient.id] for patient in patients)
         # The digest may be published. A real patient's id could be guessed, a keyed identity not.
         members = mine if inputs.private else tuple(patient.id for patient in patients)
-        said = (
-            f"{inputs.data} {partition.text} {partition.sites} {name} {' '.join(sorted(members))}"
-        )
+        said = [inputs.data, partition.text, str(partition.sites), name, *sorted(members)]
         digest = hashlib.sha256(" ".join(said).encode()).hexdigest()[:16]
         made[name] = replace(inputs, train=patients, patients=mine, data=digest)
     check_disjoint({name: mine.patients for name, mine in made.items()})

@@ -76,3 +76,7 @@ def test_of_real_patients_no_name_can_be_guessed_from_an_assignment() -> None:
     assert assignment_of(THREE, elsewhere) != assignment_of(THREE, inputs)
     renamed = tuple(replace(patient, id=f"a-{patient.id}") for patient in inputs.train)
     assert assignment_of(THREE, replace(inputs, train=renamed)) == assignment_of(THREE, inputs)
+
+
+def test_the_digest_of_a_split_stays_what_published_results_have() -> None:
+    assert assignment_of(THREE, replace(INPUTS)) == "f8c1b4112f417b47"
