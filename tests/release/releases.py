@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from benchmark.core.registry import generators
 from benchmark.core.sums import sum_of_folder
 from benchmark.release.checks import remaking
 from benchmark.release.checks.layout import BIDS, IGNORED, NNUNET, SIDECARS, consent_name
+from benchmark.release.consent import Consent, today
 from benchmark.release.contents.volumes import WHITE, header_of, packer, unstored, write_data
 from benchmark.release.seals import seal
 from benchmark.release.statement import (
@@ -54,7 +56,6 @@ Change = Callable[[Path], object]
 Said = dict[str, Any]
 IMAGE, MASK = "imagesTr/synthetic-0001_0000.nii.gz", "labelsTr/synthetic-0001.nii.gz"
 COPY = "sub-0001/anat/sub-0001_desc-synthetic_angio.nii.gz"
-CONSENT = b'{"consent": true}\n'
 
 
 def spec_of(**asked: Any) -> RunSpec:
@@ -114,35 +115,62 @@ def utility_of(rows: list[Said], name: str, guarantee: Guarantee) -> list[Said]:
 
 def across_sites(cache: Path) -> Statement:
     """The same across three sites, each with its consent."""
-    import hashlib
-
     spec = spec_of(federation=Federation(sites=3, partition="size-skew:8,5,4"))
     plans = {name: plan_at_site(spec, many, PATIENTS, cache) for name, many in ACROSS.items()}
-    consent = hashlib.sha256(CONSENT).hexdigest()
-    sites = [
-        {"site": name, "guarantee": plain(plan.as_dict()), "consent": consent}
-        for name, plan in plans.items()
-    ]
-    return released(spec=spec, guarantee=worst([*plans.values()]), sites=sites)
+    return consented(released(spec=spec, guarantee=worst([*plans.values()])), plans)
 
 
 def across_secure_sums(cache: Path, curious: int = 1) -> Statement:
     """The same by secure sums: every site has the guarantee of the whole fit."""
-    import hashlib
-
     how = Federation(sites=3, partition="size-skew:8,5,4", curious=curious)
-    spec, consent = spec_of(federation=how), hashlib.sha256(CONSENT).hexdigest()
+    spec = spec_of(federation=how)
     plan = plan_together(spec, PATIENTS, cache)
-    each = {"guarantee": plain(plan.as_dict()), "consent": consent}
-    sites = [{"site": name, **each} for name in ACROSS]
-    return released(spec=spec, guarantee=plan, sites=sites)
+    return consented(released(spec=spec, guarantee=plan), dict.fromkeys(ACROSS, plan))
+
+
+CONSENTS: dict[str, bytes] = {}
+"""The sites' files of all statements that were made, by SHA-256."""
+
+
+def consented(said: Statement, plans: Mapping[str, Guarantee]) -> Statement:
+    """The statement with what its sites consent to."""
+    content = json.loads(json.dumps(said.as_dict()))
+    content["sites"] = [
+        {"site": name, "guarantee": plain(plan.as_dict()), "consent": ""}
+        for name, plan in plans.items()
+    ]
+    return Statement.read(with_consents(content, known=("",)))
+
+
+def with_consents(content: Said, known: Collection[str]) -> Said:
+    """A statement's content with a consent of each site to what stands there, as a forger has it.
+
+    Args:
+        content: The content.
+        known: The digests of consents to replace.
+    """
+    for one in content.get("sites", ()):
+        consent = {
+            "format": 1,
+            "run": content["run"],
+            "site": one["site"],
+            "guarantee": one["guarantee"],
+            "generator": content["samples"]["generator"],
+            "approved_by": "the data steward",
+            "created": today(),
+        }
+        if one["consent"] in known:
+            file = text_of(plain(Consent.model_validate(consent).as_dict()))
+            one["consent"] = hashlib.sha256(file).hexdigest()
+            CONSENTS[one["consent"]] = file
+    return content
 
 
 def changed(said: Statement, change: Callable[[dict[str, Any]], object]) -> Statement:
-    """The statement with something else in its file."""
+    """The statement with something else in its file, to which its sites consent."""
     content = json.loads(json.dumps(said.as_dict()))
     change(content)
-    return Statement.read(content)
+    return Statement.read(with_consents(content, known={*CONSENTS}))
 
 
 def stand_in(said: Statement, sheet: bytes) -> Mapping[str, bytes]:
@@ -183,7 +211,7 @@ def write(folder: Path, said: Statement) -> Path:
     folder.mkdir(parents=True)
     write_data(folder, patches_of(said), said)
     sheet, croissant = (folder / SHEET).read_bytes(), text_of(croissant_stand_in(said, folder))
-    consents = {consent_name(one.site): CONSENT for one in said.sites}
+    consents = {consent_name(one.site): CONSENTS.get(one.consent, b"{}") for one in said.sites}
     whole = {STATEMENT: text_of(said.as_dict()), CROISSANT: croissant, **consents}
     for name, content in {**whole, **stand_in(said, sheet)}.items():
         put(folder, name, content)

@@ -297,6 +297,17 @@ def test_nothing_false_can_be_promised_of_a_site(
     assert says(found, words), found
 
 
+def test_a_site_consents_to_what_is_promised_signed_or_not(
+    federated: Statement, tmp_path: Path
+) -> None:
+    less = changed(federated, lambda content: content["sites"][0]["guarantee"].update(epsilon=0.5))
+    other = less.sites[0].consent
+    content = json.loads(json.dumps(federated.as_dict()))
+    content["sites"][0]["consent"] = other
+    found = faults(tmp_path / "release", Statement.read(content))
+    assert says(found, "consents/site-1.json: it consents to ε = 0.5 by other numbers"), found
+
+
 def test_a_site_without_consent_is_found(federated: Statement, tmp_path: Path) -> None:
     folder = write(tmp_path / "release", federated)
     (folder / "consents" / "site-2.json").unlink()

@@ -99,7 +99,7 @@ def _of_consents(files: Received, said: Statement) -> Iterator[str]:
         name = consent_name(one.site)
         if files.has(name) and files.digests[name] != one.consent:
             yield f"{name} is not the consent that its statement names"
-        elif files.has(name) and (one.evidence or one.signer):
+        elif files.has(name):
             yield from (f"{name}: {fault}" for fault in _of_consent(files.folder / name, one, said))
 
 
