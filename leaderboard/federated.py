@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from benchmark.core.budget import epsilon_text
 from benchmark.metrics.crossed import Crossed, Estimate
-from benchmark.metrics.paired import difference
 from benchmark.results.spec import OneSite, canonical
 from leaderboard.columns import estimate_text, p_text
 from leaderboard.command import cohort_of
@@ -48,14 +47,14 @@ class Together:
 
     def over_pooled(self, test_set: str) -> Estimate | None:
         """Estimate how far the fit's Dice is above the pooled fit's; ``None`` without one."""
-        return _over(self.row, self.pooled, test_set) if self.pooled else None
+        return self.row.over(self.pooled, test_set) if self.pooled else None
 
     def over_best_alone(self, test_set: str) -> Estimate | None:
         """Estimate how far the fit's Dice is above that of the best site; ``None`` without one."""
         if not self.alone:
             return None
         best = max(self.alone.values(), key=lambda row: row.tests[test_set].dice.mean)
-        return _over(self.row, best, test_set)
+        return self.row.over(best, test_set)
 
     def p_no_better(self, test_set: str) -> float | None:
         """Compute the p-value of the hypothesis that some site alone is as good or better.
@@ -67,7 +66,7 @@ class Together:
         Returns:
             The p-value; ``None`` without sites alone, or where a row is one draw.
         """
-        found = [_over(self.row, one, test_set) for one in self.alone.values()]
+        found = [self.row.over(one, test_set) for one in self.alone.values()]
         known = [one for one in found if isinstance(one, Crossed)]
         if not known or len(known) < len(found):
             return None
@@ -113,10 +112,6 @@ def _fit(row: Row) -> str:
     spec = row.spec
     tuned = spec.tuned and vars(spec.tuned)
     return canonical([vars(spec.generator), spec.epsilon, spec.noise, tuned])
-
-
-def _over(row: Row, other: Row, test_set: str) -> Estimate:
-    return difference(row.tests[test_set].told, other.tests[test_set].told)[0]
 
 
 def lines_of(tables: Sequence[Table], test_set: str = "test") -> Iterator[str]:

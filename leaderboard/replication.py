@@ -25,7 +25,7 @@ from scipy.stats import kendalltau
 
 from benchmark.core.budget import epsilon_text
 from benchmark.metrics.crossed import Crossed, Estimate, Floats
-from benchmark.metrics.paired import difference, p_of_pairs
+from benchmark.metrics.paired import p_of_pairs
 from benchmark.metrics.ranking import ALPHA, holm_of_pairs
 from benchmark.results.spec import canonical
 from leaderboard.board import tables_of
@@ -129,10 +129,10 @@ def _corrected(rows: Sequence[Row], test_set: str) -> Floats:
 
 def _pair(ours: tuple[Row, Row], theirs: tuple[Row, Row], fresh_p: float, test_set: str) -> Pair:
     """The better of two of the board's rows first, and the same two of the fresh fits."""
-    found = _over(*ours, test_set)
+    found = ours[0].over(ours[1], test_set)
     if found.mean < 0:
         return _pair(ours[::-1], theirs[::-1], fresh_p, test_set)
-    fresh = _over(*theirs, test_set)
+    fresh = theirs[0].over(theirs[1], test_set)
     return Pair(
         better=_called(ours[0]),
         worse=_called(ours[1]),
@@ -140,10 +140,6 @@ def _pair(ours: tuple[Row, Row], theirs: tuple[Row, Row], fresh_p: float, test_s
         fresh=fresh,
         verdict=_verdict(fresh, fresh_p),
     )
-
-
-def _over(one: Row, other: Row, test_set: str) -> Estimate:
-    return difference(one.tests[test_set].told, other.tests[test_set].told)[0]
 
 
 def _called(row: Row) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from benchmark.core.budget import Guarantee
+from benchmark.metrics.crossed import Estimate
+from benchmark.metrics.paired import difference
 from benchmark.results.bookends import UPPER, Choice, is_free
 from benchmark.results.result import Result
 from benchmark.results.spec import RunSpec, canonical
@@ -115,6 +117,10 @@ class Row:
     def is_direct(self) -> bool:
         """Whether the segmenter itself was fitted, without synthetic patches."""
         return self.spec.is_direct
+
+    def over(self, other: Row, test_set: str) -> Estimate:
+        """Estimate by how much its Dice is above another row's, on a test set that both have."""
+        return difference(self.tests[test_set].told, other.tests[test_set].told)[0]
 
     def mean(self, of: Callable[[Result], float | None]) -> float | None:
         """Average a number over the finished cells that have it; ``None`` if none has."""
