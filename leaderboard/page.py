@@ -26,6 +26,8 @@ from leaderboard.rows import Table
 from leaderboard.view import title_of, view_of
 
 HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+"""The published files that are shipped."""
 TITLE = "AngioBench leaderboard"
 LEAD = (
     "Generators of labelled brain angiography: a segmenter learns from their synthetic patches "

@@ -23,7 +23,7 @@ from benchmark.results.result import Result, tests_in
 from benchmark.sweep.forecast.reference import FILE
 from benchmark.sweep.forecast.work import DISTANCES, FIT, PATCHES, SAMPLE, SCORE, TRAIN
 from leaderboard.entries import entries_of
-from leaderboard.page import HERE
+from leaderboard.page import RESULTS
 
 HEAD = "# Seconds of stages on the shipped board, by `leaderboard.reference_seconds`.\n"
 
@@ -87,5 +87,5 @@ def _stage(
 
 
 if __name__ == "__main__":
-    told = [entry.told for entry in entries_of([HERE / "results"]) if entry.result]
+    told = [entry.told for entry in entries_of([RESULTS]) if entry.result]
     write_text(FILE, HEAD + tomli_w.dumps(measured(told, float(sys.argv[1]))))

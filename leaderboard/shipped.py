@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmark.core.budget import epsilon_text
 from benchmark.core.editions import DEFAULT, edition_of
 from benchmark.core.files import write_text
+from benchmark.core.folders import cache_folder, state_folder
 from benchmark.data.phantom.cohorts import COHORTS
 from benchmark.results.bookends import UPPER, is_free
 from benchmark.results.over_seeds import is_certain
@@ -26,14 +27,14 @@ from leaderboard.command import cohort_of, is_judged_as_usual
 from leaderboard.entries import entries_of
 from leaderboard.federated import lines_of as federated_lines
 from leaderboard.markdown import overview_of, table_of
-from leaderboard.page import HERE
+from leaderboard.page import HERE, RESULTS
 from leaderboard.rows import Row, Table
 from leaderboard.standings import free_p, standings_of
 from leaderboard.trends import trend_sentences
+from leaderboard.verification import phantoms_of, verifier
 from leaderboard.view import title_of
 
 ROOT = HERE.parent
-RESULTS = HERE / "results"
 README = ROOT / "README.md"
 BOARD, FEDERATION = (ROOT / "docs" / name for name in ("board.md", "federation.md"))
 UNIT, EPSILON, TEST = "patient", 2.0, "test"
@@ -175,6 +176,14 @@ def with_block(text: str, name: str, lines: Sequence[str]) -> str:
     return made
 
 
-if __name__ == "__main__":
-    for (file, name), lines in blocks_of(tables_of(entries_of([RESULTS]))).items():
+def write() -> None:
+    """Write every computed block. Rows of results that do not add up are in none."""
+    cache = cache_folder()
+    phantoms = phantoms_of(cache=cache, state=state_folder(), progress=lambda *_: None)
+    tables = tables_of(entries_of([RESULTS], verifier(phantoms, cache=cache)))
+    for (file, name), lines in blocks_of(tables).items():
         write_text(file, with_block(file.read_text(encoding="utf-8"), name, lines))
+
+
+if __name__ == "__main__":
+    write()

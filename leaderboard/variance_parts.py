@@ -25,10 +25,9 @@ from benchmark.metrics.crossed import Floats, Grid, Parts, of_values
 from benchmark.results.variance_parts import FILE, VarianceParts
 from leaderboard.board import tables_of
 from leaderboard.entries import entries_of
-from leaderboard.page import HERE
+from leaderboard.page import RESULTS
 from leaderboard.rows import Row, Table
 
-RESULTS = HERE / "results"
 EDITION = "2026-1"
 
 

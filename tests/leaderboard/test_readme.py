@@ -8,8 +8,9 @@ import pytest
 from benchmark.metrics.ranking import ALPHA
 from leaderboard.board import tables_of
 from leaderboard.entries import entries_of
+from leaderboard.page import RESULTS
 from leaderboard.rows import Table
-from leaderboard.shipped import EPSILON, README, RESULTS, TEST, UNIT, blocks_of, with_block
+from leaderboard.shipped import EPSILON, README, TEST, UNIT, blocks_of, with_block
 from leaderboard.standings import standings_of
 
 pytestmark = pytest.mark.skipif(not [*RESULTS.glob("*.json")], reason="no results are shipped")

@@ -8,13 +8,12 @@ from benchmark.core.folders import cache_folder, state_folder
 from leaderboard.audits import read_audits, with_audits
 from leaderboard.board import tables_of
 from leaderboard.entries import entries_of
-from leaderboard.page import HERE, write_markdown, write_page
+from leaderboard.page import HERE, RESULTS, write_markdown, write_page
 from leaderboard.published import Published
 from leaderboard.rows import AUDITED
 from leaderboard.verification import phantoms_of, verified_files, verifier
 from leaderboard.versions import why_unranked
 
-RESULTS = HERE / "results"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not [*RESULTS.glob("*.json")], reason="no results are shipped"),

@@ -14,7 +14,8 @@ from benchmark.metrics.power import POWER, power, smallest_difference
 from benchmark.results.resolution import WANTED, resolution
 from benchmark.results.variance_parts import FILE, shipped
 from leaderboard import variance_parts
-from leaderboard.variance_parts import RESULTS, measured, shipped_tables
+from leaderboard.page import RESULTS
+from leaderboard.variance_parts import measured, shipped_tables
 
 
 @pytest.mark.skipif(not [*RESULTS.glob("*.json")], reason="no results are shipped")
