@@ -23,7 +23,8 @@ from benchmark.core.parsers import json_in
 from benchmark.results.form import Form
 from benchmark.results.observers import adversary
 from benchmark.results.result import Guaranteed
-from benchmark.results.spec import AcrossSites, DeployedSpec, PlugIn, first_fault
+from benchmark.results.spec import DeployedSpec, first_fault
+from benchmark.results.spec_parts import AcrossSites, PlugIn
 from federation.job import Job
 
 RESULT = "federation.json"

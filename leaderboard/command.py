@@ -18,7 +18,8 @@ from benchmark.data.phantom.cohorts import FIRST, name_of
 from benchmark.privacy.accounting.units import default_delta
 from benchmark.results.bookends import FREE, METHODS
 from benchmark.results.settings import all_settings
-from benchmark.results.spec import AcrossSites, OneSite, PlugIn, RunSpec
+from benchmark.results.spec import RunSpec
+from benchmark.results.spec_parts import AcrossSites, OneSite, PlugIn
 
 DEFAULT_SEGMENTER, DEFAULT_PRESET, DEFAULT_UNIT = "unet", "quick", "patch"
 

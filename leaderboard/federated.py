@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from benchmark.core.budget import epsilon_text
 from benchmark.metrics.crossed import Crossed, Estimate
-from benchmark.results.spec import OneSite, canonical
+from benchmark.results.spec import canonical
+from benchmark.results.spec_parts import OneSite
 from leaderboard.columns import estimate_text, p_text
 from leaderboard.command import cohort_of
 from leaderboard.markdown import table_of

@@ -21,7 +21,8 @@ from benchmark.core.designs import federated
 from benchmark.core.errors import BenchError, UsageError
 from benchmark.core.federation import worst
 from benchmark.privacy.accounting.units import check_delta
-from benchmark.results.spec import FitSpec, OneSite
+from benchmark.results.spec import FitSpec
+from benchmark.results.spec_parts import OneSite
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cache import EPSILONS, planned, recomputed_once, same
 from benchmark.sweep.site_plans import plan_at_site, plan_together, schedule_of

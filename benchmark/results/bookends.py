@@ -17,7 +17,8 @@ from statistics import fmean
 from typing import NamedTuple
 
 from benchmark.results.result import Result
-from benchmark.results.spec import PlugIn, RunSpec
+from benchmark.results.spec import RunSpec
+from benchmark.results.spec_parts import PlugIn
 
 UPPER, LOWER = "real", "simulator"
 METHODS = ("threshold", "frangi")

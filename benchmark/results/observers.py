@@ -13,7 +13,8 @@ from benchmark.core.registry import generators
 from benchmark.privacy.accounting.coalitions import Seen, local_view, pooled_view, secure_view
 from benchmark.results.outcome import Outcome
 from benchmark.results.result import Result
-from benchmark.results.spec import AcrossSites, RunSpec
+from benchmark.results.spec import RunSpec
+from benchmark.results.spec_parts import AcrossSites
 from benchmark.results.store import Store
 
 LOCAL = "local noise"

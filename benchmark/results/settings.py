@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.core.errors import UsageError
 from benchmark.core.registry import Registry
-from benchmark.results.spec import PlugIn
+from benchmark.results.spec_parts import PlugIn
 
 
 def all_settings(registry: Registry, plug_in: PlugIn) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from benchmark.results.outcome import Outcome
 from benchmark.results.over_seeds import dice_together, is_certain
 from benchmark.results.result import Result
 from benchmark.results.scored import TestSet
-from benchmark.results.spec import PlugIn, RunSpec
+from benchmark.results.spec import RunSpec
+from benchmark.results.spec_parts import PlugIn
 
 SUMMARY = "summary.csv"
 ALL = "all"

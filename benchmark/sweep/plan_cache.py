@@ -27,7 +27,8 @@ from benchmark.core.mixture import Mixture
 from benchmark.core.parsers import json_in
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
 from benchmark.privacy.mechanisms.poisson_gaussian import provable_epsilon, recomputed
-from benchmark.results.spec import PlugIn, canonical
+from benchmark.results.spec import canonical
+from benchmark.results.spec_parts import PlugIn
 
 LIBRARIES = ("opacus", "dp-accounting", "numpy", "scipy")
 EPSILONS = ("epsilon", "epsilon_patch", "epsilon_patient")

@@ -16,7 +16,8 @@ from benchmark.core.registry import class_of, generators, registry_of, segmenter
 from benchmark.core.segmenter import FreeSegmenter, PrivateSegmenter
 from benchmark.data.patching import public_numbers
 from benchmark.results.bookends import FREE, LOWER, METHODS, UPPER
-from benchmark.results.spec import PlugIn, RunSpec, TunedBy
+from benchmark.results.spec import RunSpec
+from benchmark.results.spec_parts import PlugIn, TunedBy
 from benchmark.results.tuned_settings import Found, Wanted, nearest
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.own_patients import said_of

@@ -27,7 +27,7 @@ from benchmark.core.registry import Registry, class_of, generators, registry_of,
 from benchmark.core.settings import Settings
 from benchmark.privacy.accounting.units import check_delta, default_delta
 from benchmark.results.bookends import FREE, LOWER, METHODS, UPPER
-from benchmark.results.spec import PlugIn
+from benchmark.results.spec_parts import PlugIn
 from benchmark.sweep.sites import Federation
 from federation.partition import Partition
 

@@ -22,7 +22,7 @@ from benchmark.data.notes import Note, refuse, together
 from benchmark.data.reading import Reading
 from benchmark.data.twins import FITTED
 from benchmark.results.scored import TestSet
-from benchmark.results.spec import PlugIn
+from benchmark.results.spec_parts import PlugIn
 from benchmark.results.store import GENERATOR, SPEC, check_files
 from benchmark.sweep.fit_files import generator_in
 from benchmark.sweep.inputs import compared

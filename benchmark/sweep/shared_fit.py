@@ -36,7 +36,8 @@ from benchmark.results.kept_fit import (
     read_fit,
     write_fit,
 )
-from benchmark.results.spec import AcrossSites, RunSpec, canonical
+from benchmark.results.spec import RunSpec, canonical
+from benchmark.results.spec_parts import AcrossSites
 from benchmark.results.store import CHARGE, CURVES, GENERATOR, forget
 from benchmark.sweep.fit_files import (
     curves_in,

@@ -10,7 +10,8 @@ from typing import Any
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.core.federation import FederatedGenerator, Schedule
 from benchmark.core.protocol import spacing_of
-from benchmark.results.spec import AcrossSites, FitSpec, PlugIn, RunSpec
+from benchmark.results.spec import FitSpec, RunSpec
+from benchmark.results.spec_parts import AcrossSites, PlugIn
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cache import planned
 from benchmark.sweep.sites import partition_of, split

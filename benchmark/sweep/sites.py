@@ -9,7 +9,8 @@ from typing import Any
 
 from benchmark.core.designs import check_shares_noise, federated
 from benchmark.core.generator import Generator
-from benchmark.results.spec import MAIN_TEST, AcrossSites, FitSpec, OneSite, RunSpec, canonical
+from benchmark.results.spec import MAIN_TEST, FitSpec, RunSpec, canonical
+from benchmark.results.spec_parts import AcrossSites, OneSite
 from benchmark.sweep.inputs import Inputs
 from federation.partition import Partition, check_disjoint
 

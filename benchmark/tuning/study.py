@@ -22,7 +22,8 @@ from benchmark.core.seeds import stream
 from benchmark.core.settings import Settings
 from benchmark.results.outcome import Outcome
 from benchmark.results.provenance import suite
-from benchmark.results.spec import RunSpec, TunedBy, canonical
+from benchmark.results.spec import RunSpec, canonical
+from benchmark.results.spec_parts import TunedBy
 from benchmark.results.tuned_settings import (
     FREE,
     NOT_ACCOUNTED,

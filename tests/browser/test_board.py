@@ -12,7 +12,7 @@ from test_page import HOSTILE, like
 from test_published import png
 
 from benchmark.results.scored import Fid
-from benchmark.results.spec import TunedBy
+from benchmark.results.spec_parts import TunedBy
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry

@@ -14,7 +14,8 @@ from benchmark.cli.run import run, sweep_of
 from benchmark.metrics.crossed import Crossed, OneDraw
 from benchmark.results.bookends import LOWER, UPPER
 from benchmark.results.scored import Fid
-from benchmark.results.spec import RunSpec, TunedBy
+from benchmark.results.spec import RunSpec
+from benchmark.results.spec_parts import TunedBy
 from benchmark.results.tuned_settings import FREE, NOT_ACCOUNTED
 from benchmark.results.variance_parts import shipped
 from benchmark.sweep.plan_cells import cells, guarantee_of

@@ -13,7 +13,8 @@ from benchmark.core.federation import worst
 from benchmark.core.files import plain
 from benchmark.core.registry import generators
 from benchmark.results.result import Result
-from benchmark.results.spec import AcrossSites, RunSpec
+from benchmark.results.spec import RunSpec
+from benchmark.results.spec_parts import AcrossSites
 from benchmark.sweep.site_plans import plan_at_site
 from benchmark.sweep.sites import Federation
 from leaderboard.published import Published, Verdict

@@ -9,7 +9,8 @@ from PIL import Image
 from statements import guarantee, spec, statement
 
 from benchmark.release.statement import Statement
-from benchmark.results.spec import AcrossSites, DeployedSpec, TunedBy
+from benchmark.results.spec import DeployedSpec
+from benchmark.results.spec_parts import AcrossSites, TunedBy
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from benchmark.sweep.inputs import COST_OF_SKIPPING
 

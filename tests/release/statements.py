@@ -8,7 +8,8 @@ from typing import Any
 from benchmark.core.budget import Guarantee
 from benchmark.release.nearest_real import LAWS
 from benchmark.release.statement import Statement
-from benchmark.results.spec import PlugIn, RunSpec
+from benchmark.results.spec import RunSpec
+from benchmark.results.spec_parts import PlugIn
 
 SUM = "ab" * 32
 

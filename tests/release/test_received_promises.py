@@ -34,7 +34,7 @@ from benchmark.release.statement import (
     STATEMENT,
     Statement,
 )
-from benchmark.results.spec import TunedBy
+from benchmark.results.spec_parts import TunedBy
 from benchmark.sweep.inputs import COST_OF_SKIPPING
 
 pytestmark = pytest.mark.usefixtures("stand_ins")

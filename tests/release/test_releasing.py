@@ -23,7 +23,7 @@ from benchmark.release.making import _host
 from benchmark.release.refusals import not_private, of_the_run
 from benchmark.release.source import Source
 from benchmark.release.statement import Statement
-from benchmark.results.spec import PlugIn, TunedBy
+from benchmark.results.spec_parts import PlugIn, TunedBy
 from benchmark.results.store import AUDIT, CANARIES, GENERATOR, read_result, write_result
 from leaderboard.board import tables_of
 from leaderboard.entries import entries_of

@@ -1,6 +1,7 @@
 """A cell, for whatever is asked of one."""
 
-from benchmark.results.spec import PlugIn, RunSpec
+from benchmark.results.spec import RunSpec
+from benchmark.results.spec_parts import PlugIn
 
 SPEC = RunSpec(
     generator=PlugIn(name="dp-wgan", version=1, settings={"batch": 8, "clip_norm": 0.5}),

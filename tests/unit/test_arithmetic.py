@@ -22,7 +22,7 @@ from benchmark.privacy.dpsgd.step import Step
 from benchmark.privacy.mechanisms.choice import Election, plan_choices
 from benchmark.privacy.mechanisms.release import Release, plan_releases
 from benchmark.privacy.randomness import SeededNoise
-from benchmark.results.spec import PlugIn
+from benchmark.results.spec_parts import PlugIn
 from benchmark.sweep.arithmetic import resolved
 from benchmark.sweep.request import Request, plug_in_of
 from generators.dp_merf import DpMerf

@@ -8,15 +8,8 @@ from cells import SPEC
 
 from benchmark.core.protocol import Protocol
 from benchmark.results.fit_key import JUDGING_FIELDS, JUDGING_RULES, fit_key
-from benchmark.results.spec import (
-    VALIDATION,
-    AcrossSites,
-    OneSite,
-    OwnPatients,
-    PlugIn,
-    RunSpec,
-    TunedBy,
-)
+from benchmark.results.spec import VALIDATION, RunSpec
+from benchmark.results.spec_parts import AcrossSites, OneSite, OwnPatients, PlugIn, TunedBy
 
 DECIDING_FIELDS = {
     *("generator", "protocol", "epsilon", "delta", "unit", "data", "noise", "seed"),

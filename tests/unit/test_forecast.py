@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from made import entry, spec
 
 from benchmark.core.coarse import coarse
-from benchmark.results.spec import PlugIn
+from benchmark.results.spec_parts import PlugIn
 from benchmark.sweep.forecast.calibration import calibrate
 from benchmark.sweep.forecast.predict import wall_seconds
 from benchmark.sweep.forecast.record import FILE, MOST, NOTHING, Record, note

@@ -10,7 +10,8 @@ from made import entry, spec
 from benchmark.core.files import write_json
 from benchmark.results.bookends import METHODS, UPPER, references_of
 from benchmark.results.read_once import ReadOnce
-from benchmark.results.spec import PlugIn, RunSpec
+from benchmark.results.spec import RunSpec
+from benchmark.results.spec_parts import PlugIn
 from benchmark.results.store import RESULT, Store, write_result
 from benchmark.results.store import SPEC as SPEC_FILE
 from benchmark.sweep.tracking import children

@@ -17,7 +17,7 @@ from benchmark.privacy.mechanisms.shared_noise import SharedPlan, Sharing
 from benchmark.results.explanation import explain
 from benchmark.results.observers import observed_in
 from benchmark.results.result import Result, SiteResult
-from benchmark.results.spec import AcrossSites, PlugIn
+from benchmark.results.spec_parts import AcrossSites, PlugIn
 from benchmark.terminal.consortium import observers_table
 
 PUBLIC = PublicNumbers(patients=14, patches_per_patient=10, patch_size=32)

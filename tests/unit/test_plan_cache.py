@@ -14,7 +14,8 @@ from benchmark.core.files import write_json
 from benchmark.core.registry import generators
 from benchmark.privacy.dpsgd.step import grid_of
 from benchmark.privacy.mechanisms.poisson_gaussian import plan_poisson_gaussian, recomputed
-from benchmark.results.spec import AcrossSites, PlugIn, RunSpec
+from benchmark.results.spec import RunSpec
+from benchmark.results.spec_parts import AcrossSites, PlugIn
 from benchmark.sweep import plan_cache
 from benchmark.sweep.plan_cache import planned
 from benchmark.sweep.site_plans import plan_at_site

@@ -15,7 +15,8 @@ from benchmark.core.errors import DataError
 from benchmark.core.files import write_json, write_text
 from benchmark.results.disclosure import synthetic_may_leave, without_patients
 from benchmark.results.result import Result
-from benchmark.results.spec import AcrossSites, PlugIn, canonical, spec_from
+from benchmark.results.spec import canonical, spec_from
+from benchmark.results.spec_parts import AcrossSites, PlugIn
 from benchmark.results.store import ERROR, RESULT, Store, read_result, write_result
 from benchmark.sweep.tracking.logged import metrics
 from leaderboard.entries import entries_of

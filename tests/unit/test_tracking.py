@@ -15,7 +15,8 @@ from benchmark.core.files import write_json
 from benchmark.core.registry import generators, segmenters
 from benchmark.core.segmenter import PrivateSegmenter
 from benchmark.results.disclosure import without_few
-from benchmark.results.spec import RunSpec, TunedBy
+from benchmark.results.spec import RunSpec
+from benchmark.results.spec_parts import TunedBy
 from benchmark.results.store import CURVES, RESULT, Store, read_result, write_result
 from benchmark.sweep.request import is_bookend
 from benchmark.sweep.tracking.mlflow_runs import STUDY, Tracker, default_uri

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmark.results.spec import AcrossSites, PlugIn, RunSpec, canonical
+from benchmark.results.spec import RunSpec, canonical
+from benchmark.results.spec_parts import AcrossSites, PlugIn
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.machine import Machine
 from benchmark.sweep.sites import inputs_of

@@ -29,7 +29,8 @@ from benchmark.data.patching import cached
 from benchmark.results.provenance import suite
 from benchmark.results.result import OwnResult
 from benchmark.results.scored import TestSet
-from benchmark.results.spec import OwnPatients, RunSpec, canonical
+from benchmark.results.spec import RunSpec, canonical
+from benchmark.results.spec_parts import OwnPatients
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.judging.testing import Listener, tested, train_segmenter
 

@@ -12,7 +12,7 @@ from benchmark.data.cohort import Patient
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import NAMES, score
 from benchmark.results.scored import PatientScores, TestSet
-from benchmark.results.spec import PlugIn
+from benchmark.results.spec_parts import PlugIn
 from benchmark.sweep.judging.marking import marked
 
 Listener = Callable[[str, int, int], None]
