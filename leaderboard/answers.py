@@ -53,7 +53,7 @@ class Answers:
             return "No finished generator spends as little."
         named, *ties = self.ties(standing.places)
         row, scored = self._row(named.row), self._scored(named.row)
-        said = f"{_called(row)} has a Dice of {estimate_text(scored.dice, 3)}"
+        said = f"{_called(row)} has a Dice of {estimate_text(scored.dice, 3)}{_over(row, scored)}"
         if scored.over_free is not None and self._table.free is not None:
             said += f", {self._against_free(named.row, scored.over_free, self._table.free)}"
         said += f". {self._beside(standing, named, ties)}"
@@ -211,6 +211,14 @@ def _listed(names: Sequence[str]) -> str:
     if len(names) > FEW:
         return f"{between.join(names[:FEW])} and {len(names) - FEW} more"
     return " and ".join([between.join(names[:-1]), names[-1]] if names[1:] else names)
+
+
+def _over(row: Row, scored: Scored) -> str:
+    """Over how many seeds and patients an interval is; one draw says so itself."""
+    if isinstance(scored.dice, OneDraw):
+        return ""
+    patients = f", {scored.patients} patients" if scored.patients else ""
+    return f" ({len(row.done)} seeds{patients})"
 
 
 def _called(row: Row) -> str:

@@ -69,12 +69,13 @@ def answer_of(tables: Sequence[Table]) -> Iterator[str]:
     for name, table in asked.items():
         for row in filter(_is_shown, table.rows):
             shown.setdefault(row.recipe, row)
-            dice.setdefault(row.recipe, {})[name] = estimate_text(row.tests[TEST].dice, 3)
+            told = f"{estimate_text(row.tests[TEST].dice, 3)} ({len(row.done)})"
+            dice.setdefault(row.recipe, {})[name] = told
     body = [
         [_called(row), *(dice[row.recipe].get(name, "–") for name in asked)]
         for row in told_apart([*shown.values()])
     ]
-    yield from table_of([f"Dice at ε = {epsilon_text(EPSILON)}", *asked], body)
+    yield from table_of([f"Dice at ε = {epsilon_text(EPSILON)} (seeds)", *asked], body)
 
 
 def _by_cohort(tables: Sequence[Table]) -> dict[str, Table]:

@@ -120,7 +120,9 @@ def column(page, number: int) -> list[str]:  # type: ignore[no-untyped-def]
 def test_it_opens_on_a_patient_at_two_with_the_answer(page) -> None:  # type: ignore[no-untyped-def]
     assert page.locator("h2#best").inner_text() == "Best for one patient at ε ≤ 2"
     said = page.locator("#answer").inner_text()
-    assert re.match(r"[a-z-]+ \(ε = 2\) has a Dice of 0\.\d{3} \[0\.\d+–0\.\d+\], ", said)
+    assert re.match(
+        r"[a-z-]+ \(ε = 2\) has a Dice of 0\.\d{3} \[0\.\d+–0\.\d+\] \(\d+ seeds, ", said
+    )
     assert re.search(r"\. It is (tied with|not told apart from) ", said)
     assert "against simulator, the free row chosen on validation patients (p " in said
     assert said.endswith("on 2 of the 2 cohorts that have this row.")

@@ -107,5 +107,5 @@ def test_the_table_says_nothing_of_what_was_not_run(cache: Path) -> None:
     asked = {"generators": ("dp-simulator",), "unit": "patient", "federation": federation}
     head, _, line = lines_of(tables_of([entry(one, cache) for one in specs(**asked)]))
     assert head.startswith("| generator")
-    assert line.startswith("| dp-simulator, 3 sites | first | a patient | 5 | 1 |")
+    assert line.startswith("| dp-simulator, 3 sites | first | a patient | 5 | 1 × 6 |")
     assert line.endswith("| – | – | – |")
