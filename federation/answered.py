@@ -1,4 +1,5 @@
-"""What a site keeps of a run: which entry pays for it, and the last reply that may have left."""
+"""What a site keeps of a run: which entry pays for it, how many rounds were drawn under that entry,
+and the last reply that may have left."""
 
 from __future__ import annotations
 
@@ -12,11 +13,12 @@ import torch
 
 from benchmark.core.budget import Guarantee
 from benchmark.core.federation import Arrays
+from benchmark.core.files import read_json, write_json
 from benchmark.privacy.checkpoint import Checkpoint, State, Tally
 from federation.job import Job
 from federation.payment import CLAIM
 
-REPLY = "reply.safetensors"
+REPLY, DRAWS = "reply.safetensors", "draws.json"
 ENTRY, ORDER, SESSION, SHARE = "entry", "order", "session", "share"
 
 
@@ -60,6 +62,25 @@ class Answered:
     def may_have_left(self, number: int) -> bool:
         """Tell whether a round's reply may be known, with noise that no seed gives again."""
         return not self._is_seeded and self.last == number and bool(self.fact(ORDER))
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether the entry that pays has fewer draws left than there are rounds to answer.
+
+        Where nobody knows how many were drawn, all were. Seeded noise is never used up.
+        """
+        drawn = read_json(self.folder / DRAWS).get(self.claim, self._rounds)
+        return not self._is_seeded and drawn > self.last
+
+    def count(self, claim: str, *, anew: bool = False) -> None:
+        """Count a round durably before anything is drawn in it, whatever becomes of its answer.
+
+        Args:
+            claim: The claim of the entry that pays for it.
+            anew: Begin to count, before the first one.
+        """
+        file = self.folder / DRAWS
+        write_json(file, {claim: 0 if anew else read_json(file)[claim] + 1})
 
     def keep(self, number: int, reply: Arrays, facts: Mapping[str, Any]) -> None:
         """Keep a round's reply durably, before it is sent.

@@ -108,8 +108,9 @@ class Site:
         """Compute the reply of a round.
 
         With the operating system's noise, the reply is kept before it is sent. If the site is asked
-        again for the same round on the same weights, it sends it again. A round that was not
-        answered left nothing behind, and is drawn anew.
+        again for the same round on the same weights, it sends it again. A round that has no answer
+        is drawn anew. As its failure may tell of what was drawn, an entry pays for each round once,
+        and another one for what is drawn again.
 
         Args:
             number: The round's number.
@@ -140,7 +141,8 @@ class Site:
             OverCapError: If the ledger's cap does not allow the run.
         """
         with self._held():
-            if not self._is_paid(self._answered):
+            before = self._answered
+            if before.is_used_up or not self._is_paid(before):
                 self._payment.check_cap()
         return self.guarantee
 
@@ -233,16 +235,19 @@ class Site:
                 f"Round {number} does not follow round {last}, the last that this site knows to "
                 "have answered; begin anew, without the checkpoint at the server."
             )
-        anew = not seeded and number <= last
+        goes_on = seeded or (number > last and not before.is_used_up)
         self._payment.settle(before.claim)
-        if self._is_paid(before) and not anew:
+        if goes_on and self._is_paid(before):
             paid = {ENTRY: before.fact(ENTRY), CLAIM: before.claim}
         else:
             paid = self._payment.pay()
+            before.count(paid[CLAIM], anew=True)
             before.keep(number - 1, {}, {**paid, ORDER: ""})
             self._payment.settle(paid[CLAIM])
-        self._entry = paid[ENTRY]
-        reply = self._side.compute(number, state, self.context(number))
+        self._entry, side = paid[ENTRY], self._side
+        if not seeded:
+            before.count(paid[CLAIM])
+        reply = side.compute(number, state, self.context(number))
         if not seeded:
             before.keep(number, reply, {**paid, ORDER: order, SESSION: session})
         return reply
@@ -250,10 +255,12 @@ class Site:
     def _claim_of(self, before: Answered, number: int) -> str:
         """The claim of the entry under which a round is answered; nothing is paid.
 
-        A round before the last one that was answered begins anew, unless its noise is seeded.
+        A round before the last one that was answered begins anew, unless its noise is seeded, and
+        so does one without an answer if the entry's draws are used up.
         """
         self._payment.settle(before.claim)
-        goes_on = self.job.noise != "system" or number >= before.last
+        seeded, last = self.job.noise != "system", before.last
+        goes_on = seeded or number == last or (number > last and not before.is_used_up)
         return before.claim if goes_on and self._is_paid(before) else self._payment.claim()
 
     def context(self, number: int) -> FitContext:

@@ -358,7 +358,7 @@ def test_after_a_kill_the_seeded_sums_are_masked_again_and_never_others(
     assert [len(ledger(post).entries()) for post in posts] == [1, 1]
 
 
-def test_a_site_that_was_killed_in_a_round_goes_on_under_its_entry_and_nonce(
+def test_a_site_that_was_killed_in_a_round_pays_for_its_draw_and_goes_on(
     module_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = secure_job("private-evolution", rounds=2, noise="system")
@@ -376,7 +376,7 @@ def test_a_site_that_was_killed_in_a_round_goes_on_under_its_entry_and_nonce(
             run(job, posts, checkpoint=kept)
     run(job, posts, checkpoint=kept)
     paid = [len(ledger(post).entries()) for post in posts]
-    assert paid == [2, 1], "the site that had answered draws its noise anew"
+    assert paid == [2, 2], "one had answered, and the other had drawn: both draw anew"
 
 
 def test_where_the_server_lost_its_rounds_sites_begin_anew_under_new_nonces(

@@ -208,6 +208,54 @@ def test_a_kill_between_the_entry_and_its_record_costs_no_second_entry(
     assert answered(posts[0], replace(other, run="e" * 12), 0.5) == 3, "a claim is of one run"
 
 
+def failing(post: Post, job: Job, number: int, state: Arrays) -> None:
+    """Draws a round whose reply is computed and then lost."""
+    site = Site(post, job, 0.5)
+    with pytest.MonkeyPatch.context() as patch:
+        compute = type(site._side).compute
+        patch.setattr(type(site._side), "compute", lambda *of: compute(*of) and 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            site.compute(number, state)
+
+
+def test_what_was_drawn_and_not_answered_is_paid_for_again(posts: list[Post]) -> None:
+    """A server that makes rounds fail after the draw must not get noise for nothing."""
+    job = job_of(noise="system", rounds=2)
+    for asked in (1, 2, 3):
+        failing(posts[0], job, 1, begin(job))
+        assert len(ledger(posts[0]).entries()) == asked
+    assert answered(posts[0], job, 0.5) == 4
+    assert answered(posts[0], job, 0.5, number=2) == 4
+
+
+def test_rounds_after_one_that_failed_go_under_the_second_entry(posts: list[Post]) -> None:
+    job = job_of(noise="system", rounds=3)
+    assert answered(posts[0], job, 0.5) == 1
+    failing(posts[0], job, 2, begin(job))
+    assert answered(posts[0], job, 0.5, number=2) == 2
+    site = Site(posts[0], job, 0.5)
+    first = site.compute(3, begin(job))
+    assert same(first, Site(posts[0], job, 0.5).compute(3, begin(job)))
+    assert len(ledger(posts[0]).entries()) == 2, "an answer is sent again"
+
+
+def test_where_nobody_knows_how_much_was_drawn_it_is_paid_for_anew(posts: list[Post]) -> None:
+    job = job_of(noise="system")
+    assert answered(posts[0], job, 0.5) == 1
+    (posts[0].folder / "draws.json").write_text("")
+    assert answered(posts[0], job, 0.5, number=2) == 2
+
+
+def test_consent_needs_room_in_the_ledger_once_an_entrys_draws_are_used_up(
+    posts: list[Post],
+) -> None:
+    job = job_of(unit="patient", noise="system", rounds=1)
+    failing(posts[0], job, 1, begin(job))
+    ledger(posts[0]).set_cap(6.0)
+    with pytest.raises(OverCapError):
+        Site(posts[0], job, 0.5).consent()
+
+
 def test_consent_is_refused_where_the_ledger_has_no_room(posts: list[Post]) -> None:
     job = job_of(unit="patient", noise="system")
     assert Site(posts[0], job, 0.5).consent().epsilon <= 5
