@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmark.core.errors import UsageError
 from benchmark.core.mechanism import Grid
@@ -293,6 +294,40 @@ def on_grid(private: Step, net: nn.Module, one: Batch) -> Output:
     recorder = Recorder(Silence())
     private.gradient(net, one, recorder)
     return recorder.outputs[0]
+
+
+class Operations(TorchDispatchMode):
+    """Notes every operation of PyTorch with the shapes that it works on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, list[tuple[int, ...]]]] = []
+
+    def __torch_dispatch__(self, operation, kinds, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        shapes = [tuple(arg.shape) for arg in args if isinstance(arg, Tensor)]
+        self.seen.append((str(operation), shapes))
+        return operation(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("weights", HOSTILE)
+@pytest.mark.parametrize("kind", ["quick", "wide enough for Gram matrices"])
+def test_a_step_does_the_same_whatever_the_drawn_units_hold(
+    kind: str, weights: str, engine: str
+) -> None:
+    """Or else a server's weights make the time of a step tell who was drawn."""
+    net = wide(NETS[kind]())
+    HOSTILE[weights](net)
+    whole, done = batch(), []
+    for share in (0.0, 1.0, 1e19, math.nan):
+        present = torch.full((12,), share != 0)
+        with Operations() as operations:
+            step(engine=engine)._clipped(
+                net, Batch(whole.real * share, whole.owner, whole.fake, present)
+            )
+        done.append(operations.seen)
+    assert done[0]
+    assert all(seen == done[0] for seen in done)
 
 
 @pytest.mark.parametrize("amplified", [4.0, 4e6])

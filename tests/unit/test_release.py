@@ -111,6 +111,22 @@ def test_nobodys_patches_release_noise_alone() -> None:
     assert Release(planned()).mean(empty, pixels, SeededNoise("x")).all()
 
 
+@pytest.mark.parametrize("unit", ["patch", "patient"])
+def test_as_much_is_computed_for_a_patient_without_patches_as_for_any_other(unit: str) -> None:
+    """Or else how long a site takes tells that somebody has none."""
+    asked: dict[int | None, list[int]] = {}
+    for without in (None, 0, 2):
+        asked[without] = []
+
+        def counted(patches: Patches, into: list[int] = asked[without]) -> np.ndarray:
+            into.append(len(patches))
+            return pixels(patches)
+
+        Release(planned(unit)).mean(some_patches(without=without), counted, SeededNoise("x"))
+    assert asked[None]
+    assert asked[None] == asked[0] == asked[2]
+
+
 def test_without_a_budget_nothing_is_clipped_or_noised() -> None:
     found = Release(planned("patch", math.inf)).mean(some_patches(), pixels, SeededNoise("x"))
     np.testing.assert_allclose(found, pixels(some_patches()).mean(0), rtol=1e-9)

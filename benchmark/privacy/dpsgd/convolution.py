@@ -167,7 +167,10 @@ class Gram(Share):
 
     def weighted_sum(self, weights: Tensor) -> Mapping[str, Tensor]:
         """Sum the gradients of blocks, each as if it were one unit, and add up the blocks."""
-        layer, inputs, output_gradients, padding = self._windows
+        layer, padding = self._windows.layer, self._windows.padding
+        inputs, output_gradients = (  # of a unit without weight, too: 0 times it must be 0
+            t.nan_to_num() for t in (self._windows.inputs, self._windows.output_gradients)
+        )
         scaled = output_gradients * weights.to(output_gradients.dtype).view(-1, 1, 1, 1, 1)
         if self._public:
             at_once = _gradient(layer, inputs.flatten(0, 1), scaled.flatten(0, 1), padding)

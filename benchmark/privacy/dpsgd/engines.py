@@ -191,7 +191,7 @@ def opacus(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tens
     for group in units.groups():
         means = group.of(rows).sum(1)
         weights = units.weights(Rows("all", means).squared_norms(), group.share)
-        total += summed(weights, _finite(means, weights))
+        total += summed(weights, means)
     return total
 
 
@@ -286,28 +286,14 @@ def _refuse_tied(layers: Sequence[nn.Module]) -> None:
 def _clipped(
     seen: list[Seen], units: Units, share: float
 ) -> tuple[list[tuple[nn.Module, Share]], Tensor]:
-    """Every layer's shares of one group, and the units' weights."""
+    """Every layer's shares of one group, and the units' weights.
+
+    A unit that is not finite has no weight. Nothing is done for it that is not done for all, since
+    how long a step takes must not depend on who was drawn.
+    """
     made = [(one.layer, part) for one in seen for part in RULES[type(one.layer)](one)]
     squares = torch.stack([part.squared_norms() for _, part in made]).sum(0)
-    bad = ~(squares <= LARGEST)
-    if not bad.any():
-        return made, units.weights(squares, share)
-    return _clipped([_blanked(one, bad) for one in seen], units, share)
-
-
-def _blanked(seen: Seen, bad: Tensor) -> Seen:
-    """The same without what belongs to some units."""
-    inputs, output_gradients = (
-        t.masked_fill(bad.view(-1, *[1] * (t.ndim - 1)), 0.0)
-        for t in (seen.inputs, seen.output_gradients)
-    )
-    return seen._replace(inputs=inputs, output_gradients=output_gradients)
-
-
-def _finite(rows: Tensor, weights: Tensor) -> Tensor:
-    """The rows, and zeros for those that have no weight, as they may not be finite."""
-    bad = weights == 0
-    return rows.masked_fill(bad[:, None], 0.0) if bad.any() else rows
+    return made, units.weights(squares, share)
 
 
 def _add(sums: dict[int, Tensor], shares: list[tuple[nn.Module, Share]], weights: Tensor) -> None:

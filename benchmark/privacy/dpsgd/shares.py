@@ -73,7 +73,7 @@ class Share(ABC):
         """Compute Σ_u ``weights[u]`` · gradient of u.
 
         Args:
-            weights: ``(U,)`` float64.
+            weights: ``(U,)`` float64; 0 for a unit whose values may not be finite.
 
         Returns:
             float64 sums by the parameter's name in the layer.
@@ -123,19 +123,19 @@ class Rows(Share):
 
 
 def summed(weights: Tensor, rows: Tensor) -> Tensor:
-    """Compute Σ_u ``weights[u]`` · ``rows[u]`` in double precision.
+    """Compute Σ_u ``weights[u]`` · ``rows[u]`` in double precision, in the same time for any rows.
 
     Args:
         weights: float64 ``(U,)``.
-        rows: ``(U, d)``.
+        rows: ``(U, d)``; those of weight 0 may hold anything.
     """
     if rows.shape[1] <= SHORT:
-        return weights @ rows.double()
+        return weights @ rows.nan_to_num().double()
     if rows.device.type == "cpu" and rows.dtype == torch.float32:
         from benchmark.privacy.dpsgd.compiled import summed as compiled_sum
 
         return torch.from_numpy(compiled_sum(weights.numpy(), rows.contiguous().numpy()))
     total = rows.new_zeros(rows.shape[1], dtype=torch.float64)
     for some, part in zip(torch.split(weights, 8), torch.split(rows, 8), strict=True):
-        total += some @ part.double()
+        total += some @ part.nan_to_num().double()
     return total

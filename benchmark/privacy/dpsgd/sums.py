@@ -13,20 +13,28 @@ from numpy.typing import NDArray
 from benchmark.privacy.dpsgd.loops import Geometry, Numbers
 from benchmark.privacy.jit import jit, reordering_jit
 
+MOST = np.float32(2.0**100)
+"""A larger number, or none at all, belongs to a unit without weight, and is taken for this one."""
+
 NUMBERS = 2048
 """How many double-precision sums stay in the nearest cache."""
 
 
 @jit
 def summed(weights: NDArray[np.float64], rows: Numbers, made: NDArray[np.float64]) -> None:
-    """Add Σ_u weights[u] · row u to ``made``, in double precision."""
+    """Add Σ_u weights[u] · row u to ``made``, in double precision.
+
+    Rows of weight 0 may hold anything, and are read all the same.
+    """
     length = len(made)
     for start in range(0, length, NUMBERS):
         part = made[start : start + NUMBERS]
         for unit in range(len(weights)):
             weight, row = weights[unit], rows[unit * length + start :][: len(part)]
             for i in range(len(part)):
-                part[i] += weight * np.float64(row[i])
+                number = row[i] if row[i] < MOST else MOST  # also what is no number
+                number = number if number > -MOST else -MOST
+                part[i] += weight * np.float64(number)
 
 
 @reordering_jit

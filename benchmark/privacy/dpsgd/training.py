@@ -59,6 +59,9 @@ class Learner(ABC):
 
         Args:
             tensors: Weights and moments by name.
+
+        Raises:
+            ValueError: For moments of another shape than their weight's.
         """
         for name, net in self.nets().items():
             if below := _below(name, tensors):
@@ -67,10 +70,7 @@ class Learner(ABC):
             optimiser.state.clear()
             for i, weight in enumerate(_weights_of(optimiser)):
                 if below := _below(f"{name}.{i}", tensors):
-                    optimiser.state[weight] = {
-                        moment: tensor if moment == STEP else tensor.to(weight.device)
-                        for moment, tensor in below.items()
-                    }
+                    optimiser.state[weight] = _moments(below, weight)
 
 
 class PrivateTraining(Learner):
@@ -274,6 +274,16 @@ def follow(averaged: nn.Module, net: nn.Module, *, averaging: float, done: int) 
 
 def _weights_of(optimiser: Optimizer) -> Iterable[Any]:
     return [weight for group in optimiser.param_groups for weight in group["params"]]
+
+
+def _moments(found: Mapping[str, Tensor], weight: Tensor) -> dict[str, Tensor]:
+    """An optimiser's moments of one weight, on its device; its step count stays on the CPU."""
+    for moment, tensor in found.items():
+        if moment != STEP and tensor.shape != weight.shape:
+            raise ValueError(
+                f"{moment} has the shape {tuple(tensor.shape)}, and its weight {tuple(weight.shape)}."
+            )
+    return {moment: t if moment == STEP else t.to(weight.device) for moment, t in found.items()}
 
 
 def _below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

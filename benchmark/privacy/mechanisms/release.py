@@ -160,8 +160,8 @@ def vectors_of_units(
 
     The first is a zero vector of no unit, which shows the length. Patches of different patients
     never share a call of ``features``. A patient's patches always fill the declared number of
-    slots, some of them blank. So no bit of a unit's vector depends on whether another unit is
-    there.
+    slots, some or all of them blank. So no bit of a unit's vector depends on whether another unit
+    is there, and the time depends on public numbers alone.
 
     Args:
         patches: The patients' own, with ``patient`` given.
@@ -179,23 +179,20 @@ def vectors_of_units(
     yield np.zeros((1, _length(patches, features)))
     for patient in range(patches.patients):
         mine = np.flatnonzero(patches.patient == patient)
-        if len(mine) == 0:
-            continue
         rows = finite(np.concatenate([*_slots(patches, mine, features)]))
         if guarantee.unit == "patch":
             yield rows
-        elif len(rows) == len(mine):
+        elif 0 < len(rows) == len(mine):
             with np.errstate(over="ignore"):
                 yield finite(rows.mean(0, keepdims=True))
 
 
 def _slots(patches: Patches, mine: NDArray[np.int64], features: Features) -> Iterator[Vectors]:
-    """The vectors of one patient's patches, without those that are not finite."""
-    for start in range(0, max(patches.patches_per_patient, len(mine)), CHUNK):
+    """The vectors of one patient's patches; those of blank slots are computed and left out."""
+    slots = max(patches.patches_per_patient, len(mine), 1)
+    for start in range(0, slots, CHUNK):
         some = mine[start : start + CHUNK]
-        slots = min(CHUNK, max(patches.patches_per_patient, len(mine)) - start)
-        if len(some):
-            yield features(_filled(patches, some, slots))[: len(some)]
+        yield features(_filled(patches, some, min(CHUNK, slots - start)))[: len(some)]
 
 
 def finite(vectors: Vectors) -> Vectors:
