@@ -25,7 +25,7 @@ from benchmark.sweep.executors.executor import Events
 from benchmark.sweep.forecast.forecast import Forecast
 from benchmark.sweep.machine import Machine
 from benchmark.sweep.request import FIRST_SEEDS, Precision, Request
-from benchmark.sweep.sites import Federation
+from benchmark.sweep.sites import Federation, check_needs_sites
 from benchmark.sweep.sweep import Finished, forecast_sweep, run_sweep
 from benchmark.sweep.workspace import Listener, Workspace
 from benchmark.terminal.console import Console
@@ -241,11 +241,11 @@ class Sweep:
             baselines=self.baselines,
             curious=self.secure_sum,
         )
-        if not asked.asked and asked != Federation():
-            raise UsageError(
-                "--partition, --rounds, --local-steps, --design, --secure-sum and --baselines need "
-                "--sites."
-            )
+        others = {
+            f"--backend {self.backend}": self.backend != Machine.backend,
+            f"--site-timeout {self.site_timeout:g}": self.site_timeout != Machine.site_timeout_s,
+        }
+        check_needs_sites(asked, [typed for typed, differs in others.items() if differs])
         return asked
 
 

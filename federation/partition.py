@@ -19,6 +19,9 @@ from benchmark.data.cohort import Patient
 SEED = 20220211
 """The seed of the shuffles, so that every cell of every sweep has the same split."""
 
+NOWHERE = Patient.site
+"""The site of a patient whose cohort names none."""
+
 KINDS = {
     "site": "the cohort's own sites",
     "size-skew:A,B[,…]": "shuffled, in these shares",
@@ -129,8 +132,15 @@ class Partition:
 
     def _own_sites(self, patients: Sequence[Patient]) -> dict[str, tuple[Patient, ...]]:
         names = sorted({patient.site for patient in patients})
-        if len(names) != self.sites or names == ["-"]:
-            has = "no sites" if names == ["-"] else f"{len(names)} sites ({', '.join(names)})"
+        lacking = sum(patient.site == NOWHERE for patient in patients)
+        if 0 < lacking < len(patients):
+            raise UsageError(
+                f"--partition site: {lacking} of the {len(patients)} training patients have no "
+                "site; give each one by the column `site` of participants.tsv, or simulate a "
+                f"split, as --partition size-skew:{','.join('1' * self.sites)}."
+            )
+        if len(names) != self.sites or lacking:
+            has = "no sites" if lacking else f"{len(names)} sites ({', '.join(names)})"
             raise UsageError(
                 f"--sites {self.sites}: the cohort's training patients have {has} of their own; "
                 "ask for that many, give participants.tsv a column `site`, or simulate a split, "
@@ -151,6 +161,11 @@ class Partition:
             raise UsageError(
                 f"--partition {self.text}: expected numbers above 0, one for each of the "
                 f"{self.sites} sites, or one ALPHA for dirichlet, and none for the others."
+            )
+        if not 0 < sum(shares) < math.inf:  # also where one is NaN, as numpy's for a huge ALPHA
+            raise UsageError(
+                f"--partition {self.text}: expected shares with a sum above 0 and below infinity, "
+                f"got {sum(shares):g}; use numbers nearer to 1."
             )
         return shares
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli.finite import Finite
 from benchmark.cli.option import Option
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def options(what: str, ray: str) -> Option:
         ),
         click.option(
             "--gpus-per-cell",
-            type=click.FloatRange(0),
+            type=Finite(0),
             metavar="N",
             help=f"On a cluster: GPUs of a {what}.  [default: 0]",
         ),

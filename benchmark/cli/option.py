@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from benchmark.cli.config import read
+from benchmark.cli.finite import LIMIT
 from benchmark.core.bounds import shortened
 from benchmark.core.editions import DEFAULT, EDITIONS
 from benchmark.core.errors import UsageError
@@ -289,7 +290,6 @@ secure_sum = click.option(
     help="Add up securely: the server sees the sum of the sites' replies alone, so the sites share "
     "the noise. It is sized so that ε holds against the server and any T other sites together.",
 )
-ABOVE_0 = click.FloatRange(min=0, min_open=True, max=1e9)
 
 
 def limits(what: str) -> Option:
@@ -300,7 +300,7 @@ def limits(what: str) -> Option:
             ("--cell-memory", "GIB", f"A {what} whose process holds more has failed."),
             ("--cell-timeout", "SECONDS", f"A {what} whose process takes longer has failed."),
         ):
-            command = click.option(name, type=ABOVE_0, metavar=metavar, help=help)(command)
+            command = click.option(name, type=LIMIT, metavar=metavar, help=help)(command)
         return command
 
     return decorate

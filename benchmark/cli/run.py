@@ -11,6 +11,7 @@ import click
 
 from benchmark.cli import on_cluster, option
 from benchmark.cli.config import write
+from benchmark.cli.finite import LIMIT
 from benchmark.cli.option import counts, names, seeds_or_auto
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--site-timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=LIMIT,
     default=600.0,
     show_default=True,
     metavar="SECONDS",

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from benchmark.cli import option
+from benchmark.cli.finite import LIMIT
 
 
 @click.command()
@@ -24,7 +25,7 @@ from benchmark.cli import option
     "--memory",
     default=4.0,
     show_default=True,
-    type=option.ABOVE_0,
+    type=LIMIT,
     metavar="GIB",
     help="What the generator may take to draw its patches.",
 )

@@ -153,7 +153,7 @@ def _words(parameter: click.Parameter, value: Any) -> list[str]:
 def _order(options: Mapping[str, Any]) -> Order:
     from benchmark.core.budget import parse_epsilon
     from benchmark.sweep.request import Request
-    from benchmark.sweep.sites import Federation
+    from benchmark.sweep.sites import Federation, check_needs_sites
     from benchmark.tuning.run import Order
 
     private = options["on"] == "private"
@@ -162,6 +162,8 @@ def _order(options: Mapping[str, Any]) -> Order:
             "--on private needs --leaky, and only that does: every trial spends privacy on the "
             "patients, and the choice among them is not accounted; --on phantom costs nothing."
         )
+    sites = Federation(sites=options["sites"], partition=options["partition"])
+    check_needs_sites(sites)
     request = Request(
         generators=options["generators"],
         epsilons=[parse_epsilon(text) for text in options["epsilon"].split(",")],
@@ -174,7 +176,7 @@ def _order(options: Mapping[str, Any]) -> Order:
         seeds=options["seeds"],
         bookends=False,
         noise="system" if private else "seeded",
-        federation=Federation(sites=options["sites"], partition=options["partition"]),
+        federation=sites,
     )
     return Order(
         request=request,

@@ -16,6 +16,9 @@ PHANTOMS = (1, 100_000)
 LEVELS = (1, 1_000)
 PATIENTS = (1, 100_000_000)
 TRIALS = (1, 100_000)
+LARGEST_LIMIT = 1e9
+"""Seconds, or GiB: about thirty years, and less than what the waits of Python and Ray can count."""
+
 CANARIES = (0, 10_000)
 RELEASED = (1, 1_000_000)
 STACKED = (1, 10_000)
@@ -44,6 +47,23 @@ def within(name: str, value: float, bounds: tuple[float, float]) -> None:
     low, high = bounds
     if not low <= value <= high:
         raise UsageError(f"Expected {name} in [{low:g}, {high:.10g}], got {shortened(value)}.")
+
+
+def limit(name: str, value: float) -> None:
+    """Refuse a limit on time or memory that none can be.
+
+    Args:
+        name: Of the option, as a user writes it.
+        value: Seconds, or GiB.
+
+    Raises:
+        UsageError: With the name, the law, the value and the remedy.
+    """
+    if not 0 < value <= LARGEST_LIMIT:
+        raise UsageError(
+            f"Expected {name} above 0 and at most {LARGEST_LIMIT:.0f}, got {value:g}; leave it out "
+            "for its default."
+        )
 
 
 def shortened(value: object) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.core.bounds import limit
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
@@ -22,6 +24,9 @@ class Machine:
         site_timeout_s: How long a site may take for an answer.
         cell_timeout_s: How long a cell's process may take; ``None`` for as long as it likes.
         cell_memory_gib: How much memory it may hold; ``None`` for as much as there is.
+
+    Raises:
+        UsageError: At construction, for a limit that is not above 0, or too large for a clock.
     """
 
     cache: Path
@@ -36,6 +41,13 @@ class Machine:
 
     def __post_init__(self) -> None:
         """A plug-in that changes the directory, or another node, moves no folder of ours."""
+        for name, value in (
+            ("--site-timeout", self.site_timeout_s),
+            ("--cell-timeout", self.cell_timeout_s),
+            ("--cell-memory", self.cell_memory_gib),
+        ):
+            if value is not None:
+                limit(name, value)
         for name in ("cache", "state"):
             object.__setattr__(self, name, getattr(self, name).absolute())
         if self.fid_weights is not None:

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from benchmark.core.bounds import shortened
 from benchmark.core.designs import check_shares_noise, federated
+from benchmark.core.errors import UsageError
 from benchmark.core.generator import Generator
 from benchmark.results.spec import MAIN_TEST, FitSpec, RunSpec, canonical
 from benchmark.results.spec_parts import AcrossSites, OneSite
@@ -38,6 +40,20 @@ class Federation:
     curious: int | None = None
 
     @property
+    def said(self) -> list[str]:
+        """What differs from the default, as it is typed, but for the number of sites."""
+        given: dict[str, Any] = {
+            "--partition": self.partition,
+            "--rounds": self.rounds,
+            "--local-steps": self.local_steps,
+            "--design": self.design,
+            "--secure-sum": None if self.curious is None else f"t={self.curious}",
+        }
+        usual = ("", None, Federation.partition)
+        said = [f"{flag} {value}" for flag, value in given.items() if value not in usual]
+        return [*said, *(["--baselines"] if self.baselines else [])]
+
+    @property
     def asked(self) -> bool:
         """Whether there are several sites."""
         return self.sites > 1
@@ -66,6 +82,26 @@ class Federation:
     def alone(self, site: str) -> OneSite:
         """Return the part of a cell's spec for one site alone."""
         return OneSite(partition=self.partition, of=self.sites, alone=site)
+
+
+def check_needs_sites(how: Federation, others: Sequence[str] = ()) -> None:
+    """Refuse options of sites where there are none, as nothing would heed them.
+
+    Args:
+        how: What is asked of the sites.
+        others: Further such options that differ from their defaults, as they are typed.
+
+    Raises:
+        UsageError: Naming the options.
+    """
+    said = [*how.said, *others]
+    if said and not how.asked:
+        needs, them = ("needs", "it") if len(said) == 1 else ("need", "them")
+        listed = " and ".join([*filter(None, [", ".join(said[:-1])]), said[-1]])
+        raise UsageError(
+            f"{shortened(listed)} {needs} --sites of 2 or more, got {how.sites}; say how "
+            f"many sites there are, or leave {them} out."
+        )
 
 
 def split(partition: Partition, inputs: Inputs) -> Mapping[str, Inputs]:

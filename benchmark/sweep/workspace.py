@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,8 +29,8 @@ class Workspace:
         phantoms: The name of the embedded cohort that is used without a folder.
         test_data: Folders of further test sets.
         reading: How all folders are read.
-        jobs: Cells at a time, each in a process of its own; 0 for this process. With a cluster, it
-            is how many patients are read at a time before the cells start.
+        jobs: Cells at a time, each in a process of its own; 0 for this process. With a cluster, its
+            own ``jobs`` count instead.
         cluster: The cluster on whose nodes the cells run; ``None`` for this machine.
         tracking_uri: MLflow's store; ``None`` for the one in ``out``, ``none`` for none.
     """
@@ -57,8 +58,12 @@ class Workspace:
 
     @property
     def readers(self) -> int:
-        """The number of patients that are read at a time."""
-        return max(1, self.jobs)
+        """The number of patients that this machine reads at a time before the cells start.
+
+        On a cluster ``jobs`` counts nodes' cells, and a login node holds so many volumes at once
+        for nobody.
+        """
+        return max(1, min(self.jobs, os.cpu_count() or 1))
 
 
 @dataclass(frozen=True, kw_only=True)

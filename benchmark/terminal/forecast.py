@@ -33,9 +33,10 @@ SOURCES = {
     ROUGH: "rough: the same, scaled from other settings or sizes, or from one or two cells",
     UNKNOWN: "unknown: a plug-in that neither this machine nor the board has timed; counted as 0",
 }
-ERROR = (
-    "An estimate may be wrong by a factor of two, a rough one by three (docs/start.md). All hold "
-    "while nothing else uses the machine."
+ERROR = "An estimate may be wrong by a factor of two, a rough one by three (docs/start.md)."
+ALONE = "All hold while nothing else uses the machine."
+ON_NODES = (
+    "All hold for nodes as fast as this machine, and leave out how long cells wait for a node."
 )
 
 
@@ -124,13 +125,17 @@ def sentences(found: Forecast) -> list[str]:
     """Write the whole sweep's time and memory, and how certain they are."""
     if not found.pending:
         return [f"All {len(found.specs)} cells are done.", *found.notes]
-    jobs = f"--jobs {found.jobs}"
+    where = f"--jobs {found.jobs}" + (" on the cluster" if found.on_cluster else "")
+    whole = f"about {in_words(found.wall_s)} with {where}, " if found.wall_s is not None else ""
     said = [
-        f"{len(found.specs)} cells, {found.done} of them done: about {in_words(found.wall_s)} with "
-        f"{jobs}, {in_words(found.seconds)} of computing."
+        f"{len(found.specs)} cells, {found.done} of them done: {whole}{in_words(found.seconds)} of "
+        "computing."
     ]
+    if found.wall_s is None:
+        said.append("The cluster decides how many run at a time; with --jobs the time is told too.")
     if found.mib is not None:
-        said.append(f"Memory with {jobs}: about {found.mib / 1024:.1f} GiB.")
+        of = "of a cell on its node" if found.on_cluster else f"with {where}"
+        said.append(f"Memory {of}: about {found.mib / 1024:.1f} GiB.")
     return [*said, *_certainty(found), *found.notes]
 
 
@@ -148,7 +153,9 @@ def _certainty(found: Forecast) -> list[str]:
             "them may not be needed."
         )
     if any(s.source in (ESTIMATED, ROUGH) for s in stages):
-        said.append(ERROR)
+        said += [ERROR] if found.on_cluster else [ERROR, ALONE]
+    if found.on_cluster:
+        said.append(ON_NODES)
     if any(not cell.mib_measured for cell in found.cells):
         said.append("*: memory of the board's cells, not measured here.")
     return said

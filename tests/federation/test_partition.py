@@ -117,6 +117,8 @@ def test_scanners_tell_patients_apart_by_their_headers(module_cohort: Path) -> N
         ("size-skew:1,nan", 2, "numbers above 0"),
         ("dirichlet:0", 2, "numbers above 0"),
         ("dirichlet", 2, "ALPHA"),
+        ("dirichlet:1e308", 2, "sum above 0 and below infinity, got 0; use numbers nearer to 1"),
+        ("size-skew:1e308,1e308", 2, "sum above 0 and below infinity, got inf"),
         ("scanner:2", 2, "none for the others"),
         ("hospital", 2, "Expected --partition to be one of"),
         ("site", 1, "at least 2 sites"),
@@ -132,8 +134,22 @@ def test_a_cohort_that_has_other_sites_is_told_how_to_simulate() -> None:
         Partition(text="site", sites=3).split(patients(6))
     with pytest.raises(UsageError, match="no sites of their own"):
         Partition(text="site", sites=2).split(patients(6, "-"))
+    with pytest.raises(UsageError, match="no sites of their own"):
+        Partition(text="site", sites=3).split(patients(6, "-"))
     with pytest.raises(UsageError, match="every site needs one"):
         Partition(text="size-skew:1,1,1", sites=3).split(patients(2))
+
+
+@pytest.mark.parametrize(("sites", "places"), [(2, "aa-"), (3, "ab-"), (3, "Aa-"), (3, "a-")])
+def test_patients_without_a_site_make_no_hospital(sites: int, places: str) -> None:
+    everybody = patients(12, places)
+    lacking = sum(patient.site == "-" for patient in everybody)
+    with pytest.raises(UsageError) as refused:
+        Partition(text="site", sites=sites).split(everybody)
+    said = str(refused.value)
+    assert f"{lacking} of the 12 training patients have no site" in said
+    assert "column `site` of participants.tsv" in said
+    assert f"size-skew:{','.join('1' * sites)}" in said
 
 
 def test_a_patient_at_two_sites_is_refused() -> None:

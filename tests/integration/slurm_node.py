@@ -58,11 +58,12 @@ def lacking() -> str:
 
 
 @contextmanager
-def slurm_node(folder: Path) -> Iterator[dict[str, str]]:
+def slurm_node(folder: Path, settings: str = "") -> Iterator[dict[str, str]]:
     """Starts the daemons; yields the environment that SLURM's commands need.
 
     Args:
         folder: With a short path, as it holds a socket.
+        settings: Further lines of ``slurm.conf``.
     """
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
@@ -70,7 +71,7 @@ def slurm_node(folder: Path) -> Iterator[dict[str, str]]:
     text = SETTINGS.format(
         host=host, folder=folder, controller=_port(), daemon=_port(), partition=PARTITION
     )
-    (folder / "slurm.conf").write_text(text)
+    (folder / "slurm.conf").write_text(text + settings)
     environment = {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": _path()}
     whole = {**os.environ, **environment}
     key, munge = folder / "munge.key", folder / "munge.socket"

@@ -1,5 +1,6 @@
 """``bench run --dry-run``: what it says comes true, and it leaves, fits and charges nothing."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from benchmark.core.editions import DEFAULT, EDITIONS
 from benchmark.core.folders import LEDGER, cache_folder, state_folder
 from benchmark.data.phantom import DEFAULT_SEED
 from benchmark.privacy.ledger.ledger import ledger_in
+from benchmark.sweep import sweep
 from benchmark.sweep.forecast.record import FILE
+from benchmark.terminal.forecast import sentences
 
+CORES = os.cpu_count() or 1
 ASK = ["run", "--generator", "dp-simulator", "--epsilon", "1,2", "--unit", "patient"]
 ASK += ["--data", "cohort", *SMALL, *UNTRACKED]
 
@@ -119,6 +123,29 @@ def test_a_cap_that_would_refuse_the_sweep_is_said_as_the_sweep_would(foretold) 
     assert "9 cells" not in dry.stderr
     assert "MiB a cell" in dry.stdout, "what it would take is said all the same"
     assert ledger_in(state_folder()).entries() == before
+
+
+def test_of_a_cluster_nothing_is_said_for_this_machine(
+    foretold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No cell is sent, so the cluster need not answer; that it does is ``check_cluster``'s part."""
+    folder, _, _ = foretold
+    monkeypatch.setattr(sweep, "check_cluster", lambda cluster: None)
+    asked = {"seeds": 10, "slurm": "partition=cells", "device": "cuda"}
+    here, free = forecast(folder, seeds=10, jobs=64), forecast(folder, **asked, jobs=None)
+    many = forecast(folder, **asked, jobs=64)
+    assert len(many.cells) == len(free.cells) == len(here.cells) > CORES
+    assert many.wall_s < here.wall_s * CORES / min(64, len(here.cells)) * 1.5
+    assert "with --jobs 64 on the cluster" in sentences(many)[0]
+    assert (free.jobs, free.wall_s) == (None, None)
+    assert "about" not in sentences(free)[0]
+    assert "The cluster decides how many run at a time" in sentences(free)[1]
+    for found in (many, free):
+        assert found.mib == max(cell.mib for cell in found.cells)
+        said = " ".join(sentences(found))
+        assert "Memory of a cell on its node: about" in said
+        assert "nodes as fast as this machine" in said
+        assert "nothing else uses the machine" not in said
 
 
 def test_of_phantoms_no_cap_is_said(

@@ -91,7 +91,7 @@ def test_the_explanation_names_the_adversary(swept: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--sites", "1"], "--secure-sum and --baselines need --sites"),
+        (["--sites", "1"], "--secure-sum t=1 needs --sites of 2 or more, got 1;"),
         (["--sites", "2", "--secure-sum", "t=2"], "Expected --secure-sum t=0 to t=1 of 2 sites"),
         (["--sites", "2", "--epsilon", "inf"], "every --epsilon must be finite"),
         (

@@ -337,7 +337,7 @@ class Plain(Simulator):
         (["--sites", "4", "--partition", "scanner"], "3 patients cannot be split over 4 sites"),
         (["--sites", "2", "--design", "gossip"], "No design is called 'gossip'"),
         (["--sites", "2", "--design", "mixture", "--rounds", "3"], "fits once, in one round"),
-        (["--rounds", "3"], "need --sites"),
+        (["--rounds", "3"], "--rounds 3 needs --sites of 2 or more, got 1;"),
     ],
 )
 def test_sites_that_cannot_be_get_one_sentence(

@@ -173,5 +173,38 @@ def test_what_slurm_does_not_have_is_named_at_once(
         assert "Traceback" not in said
 
 
+def test_a_forecast_is_of_a_cell_and_the_jobs_that_were_asked_for(
+    slurm: Mapping[str, str], module_cohort: Path, tmp_path: Path
+) -> None:
+    asked = [*RUN, "--generator", "simulator", "--data", str(module_cohort), *SLURM, "--dry-run"]
+    free = " ".join(run(*asked, cwd=tmp_path, slurm=slurm).split())
+    assert "The cluster decides how many run at a time" in free
+    many = " ".join(run(*asked, "--jobs", "8", cwd=tmp_path, slurm=slurm).split())
+    assert "with --jobs 8 on the cluster" in many
+    for said in (free, many):
+        assert "Memory of a cell on its node: about" in said
+    assert not jobs(slurm)
+
+
+def test_a_time_beyond_the_partitions_is_not_taken_for_a_full_queue(
+    slurm: Mapping[str, str], module_cohort: Path, tmp_path: Path
+) -> None:
+    """Where SLURM refuses such a job, and where it would let it wait for ever."""
+    asked = [*RUN, "--generator", "simulator", "--data", str(module_cohort)]
+    asked += ["--slurm", f"partition={PARTITION},time=120"]
+    said = run(*asked, code=2, cwd=tmp_path, slurm=slurm)
+    assert "SLURM has no node in the partition for the job (PartitionTimeLimit)" in said
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    try:
+        with slurm_node(folder, "EnforcePartLimits=ALL\n") as strict:
+            said = run(*asked, code=2, cwd=tmp_path, slurm=strict)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    assert "SLURM refuses a job of 120 minutes" in said
+    assert "Requested time limit is invalid" in said
+    assert "--jobs" not in said
+    assert "Traceback" not in said
+
+
 def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("runs/*/*/checkpoint.safetensors"))

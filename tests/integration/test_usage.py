@@ -20,6 +20,15 @@ AUDIT = ["audit", "--generator", "dp-wgan", "--epsilon", "2"]
 SITES = [*RUN, "--sites", "3"]
 TUNE = ["tune", "--generator", "wgan"]
 PLAN = ["plan", "--patients", "41"]
+NOWHERE = ["--data", "absent"]
+NOT_FINITE = [
+    [*command, *NOWHERE, name, value]
+    for command in (SITES, TUNE)
+    for name in ("--site-timeout", "--cell-timeout", "--cell-memory", "--gpus-per-cell")
+    for value in ("nan", "inf")
+    if (command, name) != (TUNE, "--site-timeout")
+]
+NOT_FINITE += [["score", "cell", *NOWHERE, "--memory", value] for value in ("nan", "inf")]
 
 
 def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> str:
@@ -81,6 +90,24 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch, *arguments: str) -> st
         ([*AUTO, "--precision", "1"], "above 0 and below 1, got 1."),
         ([*AUTO, "--max-seeds", "2"], "Expected --max-seeds of at least 3, with which"),
         ([*AUTO, "--max-seeds", "many"], "'many' is not a valid integer"),
+        *((a, f"Expected {a[-2]} to be a finite number, got {a[-1]};") for a in NOT_FINITE),
+        ([*PLAN, "--delta", "nan"], "Expected delta in (0, 1), got nan."),
+        ([*TUNE, *NOWHERE, "--delta", "nan"], "Expected delta in (0, 1), got nan."),
+        ([*SITES, *NOWHERE, "--site-timeout", "1e10"], "is not in the range 0<x<=1000000000"),
+        ([*PLAN, "--sites", "3", "--partition", "dirichlet:1e308"], "got 0; use numbers nearer to"),
+        (
+            [*RUN, *NOWHERE, "--backend", "ray", "--site-timeout", "5"],
+            "--backend ray and --site-timeout 5 need --sites of 2 or more, got 1; say how many",
+        ),
+        ([*RUN, *NOWHERE, "--baselines"], "--baselines needs --sites of 2 or more, got 1;"),
+        (
+            [*RUN, *NOWHERE, "--partition", "nonsense"],
+            "--partition nonsense needs --sites of 2 or more",
+        ),
+        (
+            [*TUNE, *NOWHERE, "--partition", "nonsense"],
+            "--partition nonsense needs --sites of 2 or more",
+        ),
         (["show", "unett"], "No plug-in is called 'unett'. Did you mean 'unet'?"),
         (["explain", "0123"], "0123: there is no finished run of this name; runs has: none."),
         (

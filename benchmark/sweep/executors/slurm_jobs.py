@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import pickle
+import re
 import signal
 import subprocess
 import time
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.bounds import JOBS as MOST_JOBS
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import BenchError, UsageError
 from benchmark.sweep.executors.cluster import Cluster, minutes_of
 from benchmark.sweep.executors.errand import Ended, Errand, run_errand
 from benchmark.sweep.executors.ground import JOBS, Ground
@@ -40,7 +41,11 @@ LONGEST_MINUTES = 365 * 24 * 60
 NEVER = ("PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit", "BadConstraints")
 """Why SLURM keeps a job waiting that cannot begin on any node."""
 
-LIMITS = ("limit", "Limit", "QOSMax", "AssocMax")
+FULL = re.compile(r"(QOS|Assoc)\w*Submit|MaxSubmit|MaxJobCount|job submit limit")
+"""Refusals that end when other jobs do. Other limits (QOSMaxCpuPerJobLimit) refuse this job alone,
+however long it waits."""
+
+TOO_LONG = re.compile(r"[Tt]ime limit is invalid|MaxWall")
 GOING = {
     *("PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "STAGE_OUT", "SIGNALING"),
     *("RESV_DEL_HOLD", "REQUEUE_FED", "REQUEUE_HOLD", "REQUEUED", "RESIZING", "SPECIAL_EXIT"),
@@ -62,7 +67,9 @@ class SlurmJobs:
 
         self._folder = ground.folder(JOBS)
         self._executor = submitit.SlurmExecutor(self._folder, max_num_timeout=0)
-        self._executor.update_parameters(**_parameters(cluster, machine))
+        asked = _parameters(cluster, machine)
+        self._minutes: int = asked["time"]
+        self._executor.update_parameters(**asked)
         self._states = States()
 
     def room(self) -> int:
@@ -74,11 +81,7 @@ class SlurmJobs:
         try:
             job = self._executor.submit(begin_job, errand)
         except Exception as error:
-            said = str(error).strip()
-            why = next((line for line in said.splitlines() if "sbatch: error:" in line), said)
-            if any(word in why for word in LIMITS):
-                raise FullError(f"SLURM takes no job now ({why}); say --jobs.") from error
-            raise UsageError(f"SLURM refuses the job ({why}); see --slurm.") from error
+            raise refusal_of(str(error), self._minutes) from error
         return SlurmJob(job.job_id, job.paths.result_pickle, job.paths.stdout, self._states)
 
     def wait(self, sent: Sequence[Sent], timeout_s: float) -> None:
@@ -170,6 +173,33 @@ class SlurmJob:
         except OSError:
             return ""
         return f" ({lines[-1]})" if lines else ""
+
+
+def refusal_of(said: str, minutes: int) -> BenchError:
+    """Return the error for a job that SLURM did not take.
+
+    Args:
+        said: What ``sbatch`` said.
+        minutes: The time that the job asked for.
+
+    Returns:
+        A ``FullError`` if SLURM takes the job later, else a ``UsageError`` with the remedy.
+
+    Examples:
+        >>> type(refusal_of("sbatch: error: QOSMaxSubmitJobPerUserLimit", 60)).__name__
+        'FullError'
+    """
+    said = said.strip()
+    why = next((line for line in said.splitlines() if "sbatch: error:" in line), said)
+    if TOO_LONG.search(why):
+        return UsageError(
+            f"SLURM refuses a job of {minutes} minutes, more than the partition or the account "
+            f"allows ({why}); ask for less by --slurm partition=NAME,time=MINUTES, as `sinfo` "
+            "lists each partition's TIMELIMIT."
+        )
+    if FULL.search(why):
+        return FullError(f"SLURM takes no job now ({why}); say --jobs.")
+    return UsageError(f"SLURM refuses the job ({why}); see --slurm.")
 
 
 def begin_job(errand: Errand) -> Ended:

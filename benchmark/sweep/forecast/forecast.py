@@ -38,25 +38,27 @@ class Forecast:
         specs: Every cell.
         pending: The cells that are not done.
         cells: What each of those takes, in their order.
-        jobs: How many run at a time.
-        wall_s: The seconds of the whole sweep with so many jobs.
+        jobs: How many run at a time; ``None`` for as many as a cluster takes.
+        wall_s: The seconds of the whole sweep with so many jobs; ``None`` where a cluster decides.
         charges: What its fits cost each group of patients.
         cap: The ledger's cap; inf for none.
         refusal: Why the ledger would refuse the sweep; empty if it would not.
         unplanned: The cells whose plug-in fails while planning, with reasons.
         notes: What else is to be known.
+        on_cluster: Whether the cells run on a cluster's nodes, and not on this machine.
     """
 
     specs: Sequence[RunSpec]
     pending: Sequence[RunSpec]
     cells: Sequence[CellForecast]
-    jobs: int
-    wall_s: float
+    jobs: int | None
+    wall_s: float | None
     charges: Sequence[Charge]
     cap: float
     refusal: str
     unplanned: Sequence[Outcome]
     notes: Sequence[str] = ()
+    on_cluster: bool = False
 
     @property
     def done(self) -> int:
@@ -70,11 +72,14 @@ class Forecast:
 
     @property
     def mib(self) -> float | None:
-        """The most memory of the cells that run side by side; ``None`` if one is unknown."""
+        """The most memory of the cells that run side by side here; ``None`` if one is unknown.
+
+        On a cluster it is that of a single cell, as each may have a node of its own.
+        """
         told = sorted((cell.mib for cell in self.cells if cell.mib is not None), reverse=True)
         if len(told) < len(self.cells):
             return None
-        return sum(told[: max(1, self.jobs)])
+        return sum(told[: 1 if self.on_cluster else max(1, self.jobs or 1)])
 
 
 def forecast(
@@ -104,25 +109,36 @@ def forecast(
     fits, plans, unplanned = _planned(pending, inputs, workspace, listener)
     due = to_pay(fits)
     spendings = [one for fit in due for one in plans.spendings(fit.spec, fit.planned)]
-    predictor = Predictor(inputs, machine, shipped(), lambda: calibration(machine.device))
+    # The nodes may have a device that this machine lacks.
+    device = "cpu" if workspace.cluster else machine.device
+    predictor = Predictor(inputs, machine, shipped(), lambda: calibration(device))
     failed = {outcome.spec.key for outcome in unplanned}
     running = [spec for spec in pending if spec.key not in failed]
     makes_a_fit = {fit.spec.key for fit in due}
     cells = [_without_fit(predictor.of(spec), spec.key in makes_a_fit) for spec in running]
     ledger = ledger_in(machine.state)
-    overhead = PER_CELL_S if workspace.jobs else 0.0
-    side_by_side = max(1, min(workspace.jobs, os.cpu_count() or 1))
     return Forecast(
         specs=specs,
         pending=pending,
         cells=cells,
-        jobs=workspace.jobs,
-        wall_s=wall_seconds((cell.seconds + overhead for cell in cells), side_by_side),
+        jobs=workspace.cluster.jobs if workspace.cluster else workspace.jobs,
+        wall_s=_wall_seconds(cells, workspace),
         charges=charges(spendings, groups_of(inputs, partition), ledger),
         cap=ledger.cap(),
         refusal=_refusal(spendings, workspace),
         unplanned=unplanned,
+        on_cluster=workspace.cluster is not None,
     )
+
+
+def _wall_seconds(cells: Sequence[CellForecast], workspace: Workspace) -> float | None:
+    """The seconds of all cells, so many at a time; ``None`` where a cluster decides how many."""
+    cluster = workspace.cluster
+    at_a_time = cluster.jobs if cluster else min(workspace.jobs, os.cpu_count() or 1)
+    if at_a_time is None:
+        return None
+    overhead = PER_CELL_S if workspace.jobs else 0.0
+    return wall_seconds((cell.seconds + overhead for cell in cells), max(1, at_a_time))
 
 
 def _without_fit(cell: CellForecast, makes_a_fit: bool) -> CellForecast:
