@@ -265,7 +265,7 @@ partition = click.option(
     default="site",
     show_default=True,
     metavar="HOW",
-    help="How patients are assigned to sites: site (the cohort's own), scanner, "
+    help="With --sites: how patients are assigned to them: site (the cohort's own), scanner, "
     "size-skew:A,B[,…], dirichlet:ALPHA.",
 )
 

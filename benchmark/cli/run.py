@@ -149,7 +149,7 @@ if TYPE_CHECKING:
     type=click.Choice(["in-process", "ray"]),
     default="in-process",
     show_default=True,
-    help="Where the sites of a simulation run.",
+    help="With --sites: where the sites of a simulation run.",
 )
 @click.option(
     "--site-timeout",
@@ -157,7 +157,7 @@ if TYPE_CHECKING:
     default=600.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long a site may take for a round.",
+    help="With --sites: how long a site may take for a round.",
 )
 @option.jobs("Cells")
 @option.limits("cell")

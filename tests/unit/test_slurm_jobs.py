@@ -23,7 +23,7 @@ POLICY = "Job violates accounting/QOS policy (job submit limit, user's size and/
 def test_a_limit_on_submitted_jobs_is_a_full_queue(said: str) -> None:
     found = refusal_of(said, 60)
     assert isinstance(found, FullError)
-    assert "say --jobs" in str(found)
+    assert "other jobs of yours" in str(found)
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,10 @@ def refusal_of(said: str, minutes: int) -> BenchError:
             "lists each partition's TIMELIMIT."
         )
     if FULL.search(why):
-        return FullError(f"SLURM takes no job now ({why}); say --jobs.")
+        return FullError(
+            f"SLURM takes no job now ({why}); wait until other jobs of yours have ended, and give "
+            "the command again."
+        )
     return UsageError(f"SLURM refuses the job ({why}); see --slurm.")
 
 
