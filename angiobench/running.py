@@ -344,9 +344,7 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(name: str, value: Any) -> Any:
-    if name in ("epsilon", "segmenters", "test_data") and isinstance(
-        value, (int, float, str, Path)
-    ):
+    if name in SEVERAL and isinstance(value, (int, float, str, Path)):
         value = [value]
     if name == "test_data":
         return [Path(folder) for folder in value]

@@ -1,5 +1,4 @@
-"""What a site keeps of a run: which entry pays for it, how many rounds were drawn under that entry,
-and the last reply that may have left."""
+"""What a site keeps of a run: its entry, how often it drew under that, and its last reply."""
 
 from __future__ import annotations
 

@@ -64,11 +64,16 @@ class Answers:
     def _beside(self, standing: Standing, named: Place, ties: Sequence[Place]) -> str:
         """Whom the best row is not told apart from."""
         first, who = standing.places[0], self._row(named.row).who
-        if named.row != first.row:
-            highest = f"{_called(self._row(first.row))} {self._dice(first.row):.3f}"
-            return f"It is not told apart from the highest, {highest}. "
-        others = [other for p in ties if (other := self._row(p.row).who) != who]
-        return f"It is tied with {_listed(list(dict.fromkeys(others)))}. " if others else ""
+        others = dict.fromkeys(o for p in ties if (o := self._row(p.row).who) != who)
+        tied = f"tied with {_listed([*others])}" if others else ""
+        if named.row == first.row:
+            return f"It is {tied}. " if tied else ""
+        highest, _ = difference(self._scored(first.row).told, self._scored(named.row).told)
+        return (
+            f"The highest, {_called(self._row(first.row))} with {self._dice(first.row):.3f}, has "
+            f"{estimate_text(highest, 3)} more, which is not told apart"
+            f"{f'; it is {tied}' if tied else ''}. "
+        )
 
     def of(self, standing: Standing) -> list[str]:
         """Answer in several sentences.
@@ -109,7 +114,19 @@ class Answers:
         said += "chosen on validation patients"
         if isinstance(above, OneDraw):
             return said
-        return f"{said} ({p_text(self._free.get(number, above.p))})"
+        p = self._free.get(number, above.p)
+        least, hardest = self._least(number)
+        if above.mean > 0 and hardest != free.name:
+            text = estimate_text(least, 3, signed=True)
+            said += f", and {text} against {hardest}, the highest free row here"
+        verdict = "" if p < ALPHA else ", so no lead is shown" if above.mean > 0 else ""
+        return f"{said} ({p_text(p)}{verdict})"
+
+    def _least(self, number: int) -> tuple[Estimate, str]:
+        """The least lead over a free row, and that row's name."""
+        each = self._scored(number).over_each_free
+        hardest = min(each, key=lambda name: each[name].mean)
+        return each[hardest], hardest
 
     def _is_drawn_once(self, place: Place) -> bool:
         return isinstance(self._scored(place.row).dice, OneDraw)
@@ -159,6 +176,9 @@ class Answers:
             )
         p = self._free.get(number, above.p)
         how = f"paired by {scored.paired}" if scored.paired != "nothing" else "unpaired"
+        least, hardest = self._least(number)
+        if above.mean > 0 and hardest != free.name:
+            how += f", and {hardest}, the highest free row here, by {estimate_text(least, 3)}"
         numbers = f"{estimate_text(above, 3)}, {how}, {p_text(p)}{_better(scored.better)}"
         if p < ALPHA and above.mean > 0:
             return f"It beats {said}, by {numbers}."
@@ -184,7 +204,7 @@ class Answers:
         gap, _ = difference(scored.told, self._scored(standing.places[0].row).told)
         where = f"{abs(gap.mean):.3f} {'below' if gap.mean < 0 else 'above'} the best generator"
         if isinstance(gap, Crossed):
-            where += f" ({p_text(gap.p)})" if gap.p < ALPHA else f", a tie ({p_text(gap.p)})"
+            where += f" ({'' if gap.p < ALPHA else 'not told apart, '}{p_text(gap.p)})"
         yield f"{said}, {where}."
 
 

@@ -17,12 +17,14 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.core.budget import RELATION, Guarantee
+from benchmark.core.editions import DEFAULT, edition_of
+from benchmark.data.phantom.cohorts import FIRST
 from benchmark.results.bookends import FREE, UPPER
 from benchmark.results.over_seeds import is_certain
 from benchmark.results.settings import all_settings
 from benchmark.results.spec import RunSpec, canonical
 from benchmark.results.summary import called
-from leaderboard.command import changed_settings, preset_of
+from leaderboard.command import changed_settings, cohort_of, preset_of
 from leaderboard.entries import Entry
 from leaderboard.rows import Row, Table
 from leaderboard.scores import Bookends, scored_on, tests_on
@@ -32,7 +34,9 @@ from leaderboard.versions import why_unranked
 
 
 def tables_of(entries: Iterable[Entry], *, for_owner: bool = False) -> list[Table]:
-    """Make the tables of cells, the largest first, without what may not leave.
+    """Make the tables of cells, the first that a reader wants first, without what may not leave.
+
+    That is the present protocol's, of patients, on the first embedded cohort, the largest first.
 
     Args:
         entries: The cells.
@@ -49,7 +53,18 @@ def tables_of(entries: Iterable[Entry], *, for_owner: bool = False) -> list[Tabl
             groups.setdefault(said, []).append(one)
     return sorted(
         (_table(said, group, phantoms) for said, group in groups.items()),
-        key=lambda table: (-len(table.rows), table.key),
+        key=_precedence,
+    )
+
+
+def _precedence(table: Table) -> tuple[bool, bool, bool, int, str]:
+    spec = table.common
+    return (
+        edition_of(spec.protocol) != DEFAULT,
+        spec.unit != "patient",
+        cohort_of(spec) != FIRST,
+        -len(table.rows),
+        table.key,
     )
 
 
@@ -91,9 +106,8 @@ def _table(said: str, entries: Sequence[Entry], phantoms: set[str]) -> Table:
         if before is None or _says(entry) > _says(before):
             line[entry.spec.seed] = entry
     present = [e for e in entries if not (e.faults or why_unranked(e.spec))]
-    asked = len({entry.spec.seed for entry in present})
     bookends = Bookends(present)
-    rows = [_row([*cells.values()], asked, bookends) for cells in lines.values()]
+    rows = [_row([*cells.values()], bookends) for cells in lines.values()]
     common = entries[0].spec
     return Table(
         key=hashlib.sha256(said.encode()).hexdigest()[:8],
@@ -129,14 +143,13 @@ def _says(entry: Entry) -> tuple[bool, bool, bool]:
     return True, bool(result.validation), bool(result.fid and result.fid.value is not None)
 
 
-def _row(cells: Sequence[Entry], asked: int, bookends: Bookends) -> Row:
+def _row(cells: Sequence[Entry], bookends: Bookends) -> Row:
     spec, done = cells[0].spec, [cell for cell in cells if cell.status == "done"]
     other = f" (version {spec.generator.version})" if why_unranked(spec) else ""
     tests = {name: tests_on(name, done) for name in spec.test_data}
     return Row(
         who=called(spec) + (", tuned" if spec.tuned else "") + other,
         cells=cells,
-        asked=max(1 if is_certain(spec) else asked, len(cells)),
         tests={
             name: scored_on(
                 told, name, Bookends([]) if other else bookends, certain=is_certain(spec)

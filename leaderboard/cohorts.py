@@ -1,13 +1,14 @@
-"""The number of cohorts on which an answer holds: tables that differ in their patients alone."""
+"""On how many cohorts an answer holds: tables that differ in their patients alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from benchmark.metrics.crossed import Crossed
+from benchmark.metrics.ranking import ALPHA
 from benchmark.results.spec import canonical
 from leaderboard.rows import Table
-from leaderboard.standings import Standing, standings_of
+from leaderboard.standings import Standing, free_p, standings_of
 
 
 class Cohorts:
@@ -24,7 +25,7 @@ class Cohorts:
             self._groups.setdefault(_shared(table), []).append(table)
 
     def sentence(self, table: Table, test_set: str, standing: Standing, number: int) -> str:
-        """Say whether a row is among the best on every cohort that has it.
+        """Say on how many cohorts a row beats the free rows, and on how many it is first or tied.
 
         Args:
             table: The row's table.
@@ -32,17 +33,21 @@ class Cohorts:
             standing: The standing that the row leads.
             number: The row's number.
         """
-        recipe, mine = table.rows[number].recipe, table.common.data
-        others: dict[str, set[str]] = {}
+        recipe = table.rows[number].recipe
+        found = {table.common.data: (True, _beats(table, test_set, number))}
         for other in self._groups[_shared(table)]:
             best = self._best(other, test_set, standing.epsilon)
-            has = any(row.recipe == recipe and test_set in row.tests for row in other.rows)
-            if other.common.data != mine and best and has:
-                others.setdefault(other.common.data, best)
-        if not others:
+            has = [n for n, row in enumerate(other.rows) if row.recipe == recipe]
+            if best and has and test_set in other.rows[has[0]].tests:
+                holds = recipe in best, _beats(other, test_set, has[0])
+                found.setdefault(other.common.data, holds)
+        if len(found) == 1:
             return "No other cohort has this row with more than one draw."
-        held = 1 + sum(recipe in best for best in others.values())
-        return f"It is first or tied on {held} of the {1 + len(others)} cohorts that have this row."
+        first, beats = zip(*found.values(), strict=True)
+        said = f"Of the {len(found)} cohorts that have this row, it is "
+        if None not in beats:
+            said += f"shown to beat the free rows on {sum(map(bool, beats)) or 'none'}, and "
+        return f"{said}first or tied on {sum(first)}."
 
     def _best(self, table: Table, test_set: str, epsilon: float) -> set[str]:
         """What is first or tied at that level; nothing where the first is one draw."""
@@ -58,6 +63,14 @@ class Cohorts:
             return set()
         tied = (p for p, is_known in zip(places, known, strict=True) if is_known and p.is_tied)
         return {table.rows[place.row].recipe for place in tied}
+
+
+def _beats(table: Table, test_set: str, number: int) -> bool | None:
+    """Whether a row is shown to beat the free rows; ``None`` if there are none."""
+    above = table.rows[number].tests[test_set].over_free
+    if above is None:
+        return None
+    return above.mean > 0 and free_p(table, test_set).get(number, 1.0) < ALPHA
 
 
 def _shared(table: Table) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from benchmark.core.budget import delta_text, epsilon_text
 from benchmark.metrics.crossed import Crossed
 from benchmark.metrics.scores import DICE, ON_BOARD, Metric
+from benchmark.results.over_seeds import is_certain
 from leaderboard.columns import (
     distance_of,
     estimate_text,
@@ -88,18 +89,19 @@ def lines_of(rows: Sequence[Row], test_set: str) -> list[str]:
 def overview_of(rows: Sequence[Row], test_set: str) -> list[str]:
     """Return Dice on one test set: a line for each generator, and a column for each ε."""
     levels = sorted({row.spec.epsilon for row in rows})
+    most = max((len(row.done) for row in rows), default=0)
     found: dict[str, dict[float, str]] = {}
     for row in rows:
-        found.setdefault(row.who, {})[row.spec.epsilon] = _dice(row, test_set)
+        found.setdefault(row.who, {})[row.spec.epsilon] = _dice(row, test_set, most)
     body = [[who, *(at.get(level, "") for level in levels)] for who, at in found.items()]
     return table_of(["Dice", *(f"ε = {epsilon_text(level)}" for level in levels)], body)
 
 
-def _dice(row: Row, test_set: str) -> str:
+def _dice(row: Row, test_set: str, most: int) -> str:
     scored = row.tests.get(test_set)
     if scored is None:
         return status_of(row)
-    few = len(row.done) < row.asked
+    few = len(row.done) < most and not is_certain(row.spec)
     seeds = f" ({len(row.done)} seed{'s' if row.done[1:] else ''})" if few else ""
     return estimate_text(scored.dice, 3) + seeds
 

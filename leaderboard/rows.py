@@ -34,14 +34,12 @@ class Row:
         who: The generator's name, where it was trained, whether it was tuned, and what else
             distinguishes it from others of its table.
         cells: Finished or not, by seed.
-        asked: How many seeds the table has; one where a fit has no randomness.
         tests: Scores by test set; empty if no cell is done.
         guarantee: The worst of its cells'; ``None`` if no cell is done.
     """
 
     who: str
     cells: Sequence[Entry]
-    asked: int
     tests: Mapping[str, Scored]
     guarantee: Guarantee | None
 
@@ -60,6 +58,11 @@ class Row:
         how = self.spec.federation and replace(self.spec.federation, assignment=None)
         bare = replace(self.spec, seed=0, data="", test_data={}, validation="", fid_weights="")
         return canonical(replace(bare, delta=0.5, federation=how).as_dict())
+
+    @property
+    def asked(self) -> int:
+        """How many seeds there are, finished or not."""
+        return len(self.cells)
 
     @property
     def done(self) -> list[Entry]:

@@ -28,6 +28,7 @@ class Scored:
         told: Dice by seed and patient, for comparisons.
         fraction_of_real: Dice over that of the upper bookend.
         over_free: By how much Dice is above the best free row's.
+        over_each_free: By how much it is above every free row's, by name.
         paired: What of that difference is paired.
         better: The probability that a new fit is better than the free row's; ``None`` for one draw.
         gain: ``over_free`` over the upper bookend's difference to the same row; ``None`` if that
@@ -42,6 +43,7 @@ class Scored:
     told: Told
     fraction_of_real: float | None = None
     over_free: Estimate | None = None
+    over_each_free: Mapping[str, Estimate]
     paired: Pairing | None = None
     better: Chance | None = None
     gain: float | None = None
@@ -65,6 +67,7 @@ class Bookends:
         for cell in self._cells:
             if is_free(cell.spec):
                 free.setdefault(cell.spec.generator.name, []).append(cell.told)
+        self._free = sorted(free)
         self.choice: Choice | None = best_free(free)
 
     def real(self, name: str) -> float | None:
@@ -78,6 +81,11 @@ class Bookends:
         Validation patients choose the row, the same for every test set.
         """
         return self._told(name, self.choice.name) if self.choice else None
+
+    def each_free(self, name: str) -> dict[str, Told]:
+        """Return every free row's Dice on a test set that it was scored on."""
+        found = {one: self._told(name, one) for one in self._free}
+        return {one: told for one, told in found.items() if told}
 
     def _told(self, name: str, bookend: str) -> Told | None:
         if (name, bookend) not in self._of:
@@ -116,6 +124,9 @@ def scored_on(tests: Tests, name: str, bookends: Bookends, *, certain: bool = Fa
         told=dice,
         fraction_of_real=scores[DICE.name].mean / real if real else None,
         over_free=over_free,
+        over_each_free={
+            one: difference(dice, told)[0] for one, told in bookends.each_free(name).items()
+        },
         paired=paired,
         better=chance(dice, free) if free else None,
         gain=_gain(scores[DICE.name], over_free, real),
@@ -124,8 +135,9 @@ def scored_on(tests: Tests, name: str, bookends: Bookends, *, certain: bool = Fa
 
 
 def tests_on(name: str, cells: Sequence[Entry]) -> dict[int, TestSet]:
-    """Return a test set of the cells that have it, by seed."""
-    tests = ((cell.spec.seed, cell.told.test(name)) for cell in cells)
+    """Return a test set of the cells that have it, by rising seed."""
+    by_seed = sorted(cells, key=lambda cell: cell.spec.seed)
+    tests = ((cell.spec.seed, cell.told.test(name)) for cell in by_seed)
     return {seed: test for seed, test in tests if test}
 
 

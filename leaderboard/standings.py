@@ -3,6 +3,9 @@
 A standing at ε has the generators that spend at most that ε, best Dice first. Pairs are tested by
 the difference of their Dice over seeds and patients, corrected by Holm for all pairs of the
 standing. Those that do not differ significantly from the first are its ties.
+
+Rows across sites hold ε against another adversary, and sites alone protect fewer patients. So they
+are not ranked beside fits of all patients at one place; a table that has no others ranks them.
 """
 
 from __future__ import annotations
@@ -61,9 +64,16 @@ def levels_of(table: Table) -> list[float]:
     return sorted(asked) or [math.inf]
 
 
+def ranked_in(table: Table, test_set: str) -> list[int]:
+    """Return the numbers of the rows that are ranked: rivals of one place, or else across sites."""
+    rivals = [n for n, row in enumerate(table.rows) if row.is_rival and test_set in row.tests]
+    here = [n for n in rivals if table.rows[n].spec.federation is None]
+    return here or rivals
+
+
 def standings_of(table: Table, test_set: str) -> list[Standing]:
     """Return one standing for each level."""
-    numbers = [n for n, row in enumerate(table.rows) if row.is_rival and test_set in row.tests]
+    numbers = ranked_in(table, test_set)
     synthetic = [number for number in numbers if not table.rows[number].is_direct]
     scored = {number: table.rows[number].tests[test_set] for number in synthetic}
     pairs = p_of_pairs([one.told for one in scored.values()])
@@ -98,15 +108,29 @@ def _places(numbers: Sequence[int], scored: Mapping[int, Scored], pairs: Floats)
 
 
 def free_p(table: Table, test_set: str) -> dict[int, float]:
-    """Compute for each ranked row the p-value that it equals the free row, corrected by Holm.
+    """Compute for each rival the p-value that its lead over the free rows is none.
+
+    The free row was chosen on a few validation patients, and another one may be as good. So a lead
+    must hold over each of them: its p-value is the largest of all. Of a row below the chosen one it
+    is that of the difference to that row. All are corrected by Holm.
 
     Returns:
         The p-values by row number, for rows with an interval.
     """
-    above = {
-        number: found
+    found = {
+        number: p
         for number, row in enumerate(table.rows)
         if row.is_rival and test_set in row.tests
-        if isinstance(found := row.tests[test_set].over_free, Crossed)
+        if (p := _free_p(row.tests[test_set])) is not None
     }
-    return dict(zip(above, holm([found.p for found in above.values()]).tolist(), strict=True))
+    return dict(zip(found, holm([*found.values()]).tolist(), strict=True))
+
+
+def _free_p(scored: Scored) -> float | None:
+    above = scored.over_free
+    if not isinstance(above, Crossed):
+        return None
+    if above.mean <= 0:
+        return above.p
+    each = [one for one in scored.over_each_free.values() if isinstance(one, Crossed)]
+    return max(one.p if one.mean > 0 else 1.0 for one in each)

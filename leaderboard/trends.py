@@ -10,15 +10,16 @@ from benchmark.metrics.trend import Trend, trend
 from leaderboard.columns import p_text
 from leaderboard.rows import Row, Table
 
+FEWEST = 3
 TEST = "Page's exact test on seed means, one-sided, corrected by Holm"
 
 
 def trends_of(table: Table, test_set: str) -> dict[str, Trend]:
     """Test the trend of each generator with three levels or more.
 
-    The seeds are those that all its levels have. The p-values are corrected by Holm for all
-    generators of a family. Results of the installed versions are one family, and those of other
-    versions another.
+    The seeds are those that all its levels have, three or more: of two, no order could be
+    significant among several generators. The p-values are corrected by Holm for all generators of
+    a family. Results of the installed versions are one family, and those of other versions another.
     """
     rows = [
         row
@@ -40,10 +41,10 @@ def _family(rows: list[Row], test_set: str) -> dict[str, Trend]:
 
 
 def _trend(rows: list[Row], test_set: str) -> Trend | None:
-    """``None`` for fewer than three levels, or two seeds: one draw has no trend."""
+    """``None`` for fewer than three levels or seeds."""
     levels = {row.spec.epsilon: means_by_seed(row.tests[test_set].told) for row in rows}
     seeds = sorted(set.intersection(*({*means} for means in levels.values())))
-    if len(levels) < 3 or len(seeds) < 2 or len(levels) < len(rows):
+    if len(levels) < 3 or len(seeds) < FEWEST or len(levels) < len(rows):
         return None
     return trend(np.array([[levels[at][seed] for at in sorted(levels)] for seed in seeds]))
 
@@ -51,8 +52,12 @@ def _trend(rows: list[Row], test_set: str) -> Trend | None:
 def trend_sentences(table: Table, test_set: str) -> list[str]:
     """Write for which generators Dice falls significantly as ε tightens, and for which not."""
     found = trends_of(table, test_set)
-    falls = [f"{who} ({p_text(one.p)})" for who, one in found.items() if one.p < ALPHA]
-    others = [f"{who} ({p_text(one.p)})" for who, one in found.items() if one.p >= ALPHA]
+    falls = [f"{who} ({_text(one)})" for who, one in found.items() if one.p < ALPHA]
+    others = [f"{who} ({_text(one)})" for who, one in found.items() if one.p >= ALPHA]
     said = [f"Dice falls as ε tightens: {', '.join(falls)}."] if falls else []
     said += [f"No fall of Dice as ε tightens is shown: {', '.join(others)}."] if others else []
     return [*said, f"{TEST}."] if said else []
+
+
+def _text(found: Trend) -> str:
+    return f"{found.levels} levels of ε, {found.seeds} seeds, {p_text(found.p)}"

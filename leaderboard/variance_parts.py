@@ -2,86 +2,106 @@
 
     python -m leaderboard.variance_parts
 
-writes the file that ``bench plan`` and ``bench run`` read. For each unit and generator, each of its
-rows is paired with every other generator's row of the same ε, on the main test set. The parts of a
-pair are the unbiased estimates of crossed effects, which may be below 0. A generator's part is the
-*mean over pairs* of each variance, or 0 if that is below 0. A median would be too small: with three
-seeds, half of all estimates are below 0.7 of the variance. Bookends and controls are left out.
-Generators are of the version that their results are of. The file also has the standard deviation
-over seeds of each generator's own Dice, for rows that are one draw.
+writes the file that ``bench plan`` and ``bench run`` read, from the present protocol's tables of
+all cohorts. For each unit and generator, each of its rows is paired with every other generator's
+row of the same ε, on the main test set and the seeds that both have. The parts of a pair are the
+unbiased estimates of crossed effects, which may be below 0. A generator's part is the *mean over pairs* of
+each variance, or 0 if that is below 0. A median would be too small: with three seeds, half of all
+estimates are below 0.7 of the variance. Bookends, controls and fits across sites are left out.
+Generators are of the installed version. The file also has the standard deviation over seeds of each
+generator's own Dice, for rows that are one draw.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from benchmark.core.budget import Unit
-from benchmark.core.editions import edition_of
+from benchmark.core.budget import UNITS
+from benchmark.core.editions import DEFAULT, edition_of
 from benchmark.core.files import write_text
 from benchmark.metrics.crossed import Floats, Grid, Parts, of_values
 from benchmark.results.variance_parts import FILE, VarianceParts
 from leaderboard.board import tables_of
+from leaderboard.command import is_judged_as_usual
 from leaderboard.entries import entries_of
 from leaderboard.page import RESULTS
 from leaderboard.rows import Row, Table
 
-EDITION = "2026-1"
+FEWEST = 3
+"""Fewer common seeds of a pair say too little of their variance."""
 
 
 def measured(tables: Sequence[Table]) -> VarianceParts:
     """Compute the standard deviations of every generator.
 
     Args:
-        tables: Those of one protocol and cohort, one for each unit, every row with the same seeds
-            and test patients.
+        tables: Those of one protocol, of any cohorts and units.
 
     Raises:
-        ValueError: If tables or rows differ in those.
+        ValueError: If they are of several protocols, or no pair of rows has enough seeds.
     """
-    of: dict[Unit, dict[str, Parts]] = {}
-    alone: dict[Unit, dict[str, float]] = {}
-    shapes = set()
-    for table in sorted(tables, key=lambda table: table.common.unit):
-        rows = list(_rows(table))
-        shapes |= {
-            (edition_of(table.common.protocol), told.seeds, told.patients) for _, told in rows
-        }
-        names = sorted({row.spec.generator.name for row, _ in rows})
-        of[table.common.unit] = {name: _parts(name, rows) for name in names}
-        alone[table.common.unit] = {name: _alone(name, rows) for name in names}
-    if len(shapes) != 1:
-        raise ValueError(f"Expected one protocol, seeds and patients, got {shapes}.")
-    edition, seeds, patients = shapes.pop()
+    editions = {edition_of(table.common.protocol) for table in tables}
+    each = [(table.common.unit, list(_rows(table))) for table in tables]
+    pairs = [(unit, *pair) for unit, rows in each for pair in _pairs(rows)]
+    if len(editions) != 1 or not pairs:
+        raise ValueError(f"Expected pairs of rows of one protocol, got {len(pairs)} of {editions}.")
+    units = [unit for unit in UNITS if any(one == unit for one, *_ in pairs)]
     return VarianceParts(
-        edition=edition, seeds=len(seeds), patients=len(patients), of=of, alone=alone
+        edition=editions.pop(),
+        seeds=min(len(apart) for *_, apart in pairs),
+        patients=min(apart.shape[1] for *_, apart in pairs),
+        of={unit: _by_name((n, apart) for one, n, apart in pairs if one == unit) for unit in units},
+        alone={
+            unit: _alone([pair for one, rows in each if one == unit for pair in rows])
+            for unit in units
+        },
     )
 
 
-def _rows(table: Table) -> Iterator[tuple[Row, Grid]]:
+def _rows(table: Table) -> Iterator[tuple[str, Row, Grid]]:
+    """The rows that are measured, with their generator's name and Dice."""
     for row in table.rows:
-        told = row.tests[table.test_sets[0]].told
-        if not (row.is_bookend or row.is_refused or row.spec.control) and isinstance(told, Grid):
-            yield row, told
+        scored = row.tests.get(table.test_sets[0])
+        told = scored.told if scored else None
+        is_here = row.is_rival and row.spec.federation is None
+        if is_here and isinstance(told, Grid) and len(told.seeds) >= FEWEST:
+            yield row.spec.generator.name, row, told
 
 
-def _parts(name: str, rows: Sequence[tuple[Row, Grid]]) -> Parts:
-    pairs = [
-        _variances(one.values - other.values)
-        for row, one in rows
-        for rival, other in rows
-        if row.spec.generator.name == name != rival.spec.generator.name
-        and row.spec.epsilon == rival.spec.epsilon
-    ]
-    return Parts(*(math.sqrt(max(0.0, v)) for v in np.mean(pairs, axis=0).tolist()))
+def _pairs(rows: Sequence[tuple[str, Row, Grid]]) -> Iterator[tuple[str, Floats]]:
+    """Each generator's name with the differences of one of its rows to another generator's."""
+    for name, row, one in rows:
+        for rival, other, two in rows:
+            seeds = [seed for seed in one.seeds if seed in two.seeds]
+            fits = row.spec.epsilon == other.spec.epsilon and one.patients == two.patients
+            if name != rival and fits and len(seeds) >= FEWEST:
+                yield name, _of(one, seeds) - _of(two, seeds)
 
 
-def _alone(name: str, rows: Sequence[tuple[Row, Grid]]) -> float:
+def _of(told: Grid, seeds: Sequence[int]) -> Floats:
+    return told.values[[told.seeds.index(seed) for seed in seeds]]
+
+
+def _by_name(pairs: Iterable[tuple[str, Floats]]) -> dict[str, Parts]:
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    for name, apart in pairs:
+        found.setdefault(name, []).append(_variances(apart))
+    return {name: Parts(*_deviations(np.mean(found[name], axis=0))) for name in sorted(found)}
+
+
+def _alone(rows: Sequence[tuple[str, Row, Grid]]) -> dict[str, float]:
     """Over seeds, of a generator's own rows: the root of the mean variance."""
-    own = [_variances(told.values)[0] for row, told in rows if row.spec.generator.name == name]
-    return math.sqrt(max(0.0, float(np.mean(own))))
+    found: dict[str, list[float]] = {}
+    for name, _, told in rows:
+        found.setdefault(name, []).append(_variances(told.values)[0])
+    return {name: _deviations([np.mean(found[name])])[0] for name in sorted(found)}
+
+
+def _deviations(variances: Iterable[float]) -> list[float]:
+    return [math.sqrt(max(0.0, float(variance))) for variance in variances]
 
 
 def _variances(differences: Floats) -> tuple[float, float, float]:
@@ -93,9 +113,13 @@ def _variances(differences: Floats) -> tuple[float, float, float]:
 
 
 def shipped_tables() -> list[Table]:
-    """Return the tables of the board's results under the edition of ``EDITION``."""
+    """Return the tables of the board's results under the present protocol, as its preset judges."""
     tables = tables_of(entries_of([RESULTS]))
-    return [table for table in tables if edition_of(table.common.protocol) == EDITION]
+    return [
+        table
+        for table in tables
+        if edition_of(table.common.protocol) == DEFAULT and is_judged_as_usual(table.common)
+    ]
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ from benchmark.metrics.crossed import (
 )
 
 Pairing = Literal["seed and patient", "patient", "nothing"]
+FEWEST_DF = 2
+"""Below this, a sum of variances is trusted no more than the less certain of them."""
+
 DRAWS = 2000
 """The number of draws for a probability's interval. The error of its ends is then below 0.01."""
 
@@ -114,7 +117,8 @@ def _sum(one: Squares, other: Squares) -> Squares:
 
 
 def _df(one: float, one_df: float, other: float, other_df: float) -> float:
-    if not one + other:
+    """Satterthwaite's; of a variance from two fits, which says little of itself, only its own."""
+    if not one + other or min(one_df, other_df) < FEWEST_DF:
         return min(one_df, other_df)
     return (one + other) ** 2 / (one**2 / one_df + other**2 / other_df)
 

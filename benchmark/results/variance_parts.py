@@ -39,8 +39,8 @@ class VarianceParts:
 
     Attributes:
         edition: The protocol under which they were measured.
-        seeds: The number of fits of each row.
-        patients: The number of test patients.
+        seeds: The number of fits of each row, at least.
+        patients: The number of test patients, at least.
         of: The parts by unit and generator.
         alone: By unit and generator, the standard deviation over seeds of its own rows' Dice.
     """

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,10 @@ from benchmark.metrics.power import POWER, power, smallest_difference
 from benchmark.results.resolution import WANTED, resolution
 from benchmark.results.variance_parts import FILE, shipped
 from leaderboard import variance_parts
+from leaderboard.board import tables_of
+from leaderboard.entries import entries_of
 from leaderboard.page import RESULTS
+from leaderboard.rows import Row, Table
 from leaderboard.variance_parts import measured, shipped_tables
 
 
@@ -55,8 +59,8 @@ def test_a_generator_that_is_not_measured_gets_the_largest_parts_and_is_said_so(
 
 
 def test_what_is_said_is_what_the_power_says() -> None:
-    parts = shipped().of["patch"]["wgan"]
-    smallest, seeds = resolution(["wgan", "simulator"], "patch", 5, 40)
+    parts = shipped().of["patient"]["wgan"]
+    smallest, seeds = resolution(["wgan", "simulator"], "patient", 5, 40)
     found = smallest_difference(parts, 5, 40)
     assert found is not None
     assert f"5 seeds and 40 test patients show: {math.ceil(100 * found) / 100:.2f}" in smallest
@@ -78,8 +82,11 @@ def test_where_patients_are_too_few_no_number_of_seeds_is_named() -> None:
     assert one == "1 test patient shows no difference in Dice, whatever the seeds."
 
 
-def test_a_difference_that_dice_cannot_have_is_none() -> None:
-    assert smallest_difference(shipped().of["patient"]["dp-merf"], 2, 20) > 1
+def test_a_difference_that_dice_cannot_have_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    wild = Parts(seeds=0.3, patients=0.1, rest=0.1)
+    assert smallest_difference(wild, 2, 20) > 1
+    parts = replace(shipped(), of={"patient": {"dp-merf": wild}, "patch": {}})
+    monkeypatch.setattr("benchmark.results.resolution.shipped", lambda: parts)
     assert "show: none (dp-merf)" in resolution(["dp-merf"], "patient", 2, 20)[0]
 
 
@@ -87,24 +94,29 @@ def test_of_bookends_alone_nothing_is_said() -> None:
     assert not resolution(["real", "simulator", "frangi"], "patch", 3, 20)
 
 
-def test_rows_of_other_patients_or_seeds_are_not_measured_together(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    one, other = shipped_tables()
-    rows = {id(one): 0, id(other): 1}
+def test_a_pair_is_measured_on_the_seeds_that_both_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = next(t for t in shipped_tables() if t.common.unit == "patient")
+    whole = measured([table])
     real = variance_parts._rows
 
-    def cut(table):
-        for row, told in real(table):
-            yield row, told if rows[id(table)] else _without_last(told)
+    def cut(table: Table) -> Iterator[tuple[str, Row, Grid]]:
+        for name, row, told in real(table):
+            yield name, row, _from_second(told) if name == "dp-merf" else told
 
     monkeypatch.setattr(variance_parts, "_rows", cut)
-    with pytest.raises(ValueError, match="one protocol, seeds and patients"):
-        measured([one, other])
+    found = measured([table])
+    assert found.of["patient"]["dp-merf"] != whole.of["patient"]["dp-merf"]
+    assert found.alone["patient"]["dp-wgan"] == whole.alone["patient"]["dp-wgan"]
 
 
-def _without_last(told: Grid) -> Grid:
-    return replace(told, patients=told.patients[:-1], values=told.values[:, :-1])
+def _from_second(told: Grid) -> Grid:
+    return replace(told, seeds=told.seeds[1:], values=told.values[1:])
+
+
+def test_tables_of_several_protocols_are_not_measured_together() -> None:
+    tables = tables_of(entries_of([RESULTS]))
+    with pytest.raises(ValueError, match="of one protocol"):
+        measured(tables)
 
 
 def test_no_variance_is_below_zero() -> None:

@@ -281,7 +281,7 @@ def _moments(found: Mapping[str, Tensor], weight: Tensor) -> dict[str, Tensor]:
     for moment, tensor in found.items():
         if moment != STEP and tensor.shape != weight.shape:
             raise ValueError(
-                f"{moment} has the shape {tuple(tensor.shape)}, and its weight {tuple(weight.shape)}."
+                f"{moment} has the shape {tuple(tensor.shape)} for {tuple(weight.shape)}."
             )
     return {moment: t if moment == STEP else t.to(weight.device) for moment, t in found.items()}
 
