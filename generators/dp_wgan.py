@@ -68,7 +68,13 @@ class DpWgan(Wgan):
         "paper": DpWganParams(**PAPER.as_dict(), clip_norm=1.0, accountant="rdp"),
     }
     smoke: ClassVar[Settings] = DpWganParams(
-        latent=4, generator_width=4, critic_width=4, batch=8, patients_per_step=2, generator_steps=2
+        latent=4,
+        generator_width=4,
+        critic_width=4,
+        batch=8,
+        patients_per_step=2,
+        critic_steps=2,
+        generator_steps=2,
     )
 
     params: DpWganParams

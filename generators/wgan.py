@@ -54,7 +54,7 @@ class Wgan(DrawingGenerator, FederatedGenerator):
         "paper": PAPER,
     }
     smoke: ClassVar[Settings] = WganParams(
-        latent=4, generator_width=4, critic_width=4, batch=8, generator_steps=2
+        latent=4, generator_width=4, critic_width=4, batch=8, critic_steps=2, generator_steps=2
     )
 
     params: WganParams

@@ -63,9 +63,18 @@ def schedule_of(
     return Schedule(design=design, rounds=rounds, local_steps=local_steps)
 
 
-def generator_steps(params: WganParams, schedule: Schedule) -> int:
-    """Return the generator steps in a round: one for every ``critic_steps`` of the critic's."""
-    return max(1, round(schedule.local_steps / params.critic_steps))
+def generator_steps(params: WganParams, schedule: Schedule, rounds: int) -> int:
+    """Return how many steps the generator takes in the first rounds of a fit.
+
+    It takes one after every ``critic_steps`` steps of a site's critic, counted over all rounds. So
+    no division into rounds changes how often each network moves.
+
+    Args:
+        params: The settings.
+        schedule: The rounds of the federated fit.
+        rounds: How many rounds.
+    """
+    return rounds * schedule.local_steps // params.critic_steps
 
 
 class WganSite:
@@ -110,11 +119,11 @@ class WganSite:
             padded=secret,
         )
         both = self.schedule.design == FEDGAN
-        turns = generator_steps(self.params, self.schedule)
-        for step in range(1, self.schedule.local_steps + 1):
+        earlier = (number - 1) * self.schedule.local_steps
+        for step in range(earlier + 1, earlier + self.schedule.local_steps + 1):
             drawn = drawn_by(sampler, self.patches)
             players.critic_step(drawn, rng, self.step, context.noise)
-            if both and step * turns % self.schedule.local_steps < turns:
+            if both and step % self.params.critic_steps == 0:
                 players.generator_step(rng)
         return only(arrays(players), *CRITIC, *(GENERATOR if both else ()))
 
@@ -161,13 +170,15 @@ class WganServer:
         players = self.players
         players.load(tensors({**state, **mean(replies, weights)}))
         players.slow_down((number - 1) / self.schedule.rounds)
-        turns = generator_steps(self.params, self.schedule)
+        before = generator_steps(self.params, self.schedule, number - 1)
+        by_now = generator_steps(self.params, self.schedule, number)
         if self.schedule.design == FEDGAN:
-            players.average((number - 1) * turns + 1)
+            if by_now > before:
+                players.average(before + 1)
         else:
             here = replace(self.context, seed=stream(self.context.seed, f"round {number}"))
             rng = latents_of(here)
-            for turn in range(1, turns + 1):
+            for step in range(before + 1, by_now + 1):
                 players.generator_step(rng)
-                players.average((number - 1) * turns + turn)
+                players.average(step)
         return arrays(players)

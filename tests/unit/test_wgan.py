@@ -189,6 +189,6 @@ def test_a_plan_of_other_settings_is_refused_before_any_patch_is_read() -> None:
     planned = short.plan(checks.PUBLIC, Budget(epsilon=5.0, delta=1e-3, unit="patch"))
     charged: list[Guarantee] = []
     context = FitContext(seed=0, noise=SeededNoise("x"), charge=charged.append)
-    with pytest.raises(ValueError, match="Expected a plan of 80 steps"):
+    with pytest.raises(ValueError, match="Expected a plan of 40 steps"):
         long.fit(checks.patches(), planned, context)
     assert charged == []
