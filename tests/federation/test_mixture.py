@@ -162,6 +162,30 @@ def test_a_site_that_restarts_sends_its_stored_reply_and_pays_no_second_time(
     assert len(entries(posts[0])) == 1
 
 
+def test_a_site_whose_share_changes_draws_anew_and_pays(posts: list[Post]) -> None:
+    """Its plan is that of a fit of its own, so only the share tells that others are there now."""
+    job, post = mixed(noise="system"), posts[0]
+    first = Site(post, job, 2 / 3).compute(1, {})
+    other = Site(post, job, 1 / 2).compute(1, {})
+    assert [len(one["images"]) for one in (first, other)] == [
+        most_of(share, POOLED) for share in (2 / 3, 1 / 2)
+    ]
+    assert not np.array_equal(first["images"][:100], other["images"][:100]), "another fit"
+    assert len(entries(post)) == 2
+
+
+def test_a_mixture_is_repeated_with_other_sites_in_another_folder(
+    posts: list[Post], tmp_path: Path
+) -> None:
+    job = mixed(noise="system")
+    train(OneProcess(posts_app(posts), 2), job, RULES)
+    more = {"patients": posts[1].patients * 2, "voxels": ("one", "two")}
+    others = [posts[0], replace(posts[1], **more)]
+    pool, _ = train(OneProcess(posts_app(others), 2), job, RULES)
+    assert pool["images"].shape == (POOLED, 1, 16, 16)
+    assert [len(entries(post)) for post in posts] == [2, 2]
+
+
 @pytest.mark.parametrize("schedule", [{"rounds": 2}, {"local_steps": 2}, {"rounds": 10**6}])
 def test_no_server_gets_a_second_fit_from_a_site(
     schedule: dict[str, int], posts: list[Post]
