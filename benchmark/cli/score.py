@@ -33,8 +33,10 @@ def score(**options: Any) -> None:
     """Test a released generator on your own held-out patients.
 
     RUN is the folder of a sweep's cell, or what a federation left at its server. A segmenter learns
-    from the generator's samples alone. Digests of your files are kept in this machine's state
-    folder. Nothing else is written, and nothing leaves this machine.
+    from the generator's samples alone, and sees your volumes at the pixel size of the patches that
+    the generator was fitted on. --preset and --protocol decide the segmenter's settings and the
+    number of samples. Digests of your files are kept in this machine's state folder. Nothing else
+    is written, and nothing leaves this machine.
     """
     import torch
 

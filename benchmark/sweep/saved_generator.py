@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from benchmark.core.folders import machine_secret
 from benchmark.core.generator import Generator, drawn
 from benchmark.core.memory import memory_limit
 from benchmark.core.names import unknown
-from benchmark.core.protocol import PROTOCOLS, spacing_of
+from benchmark.core.protocol import NATIVE, PROTOCOLS
 from benchmark.core.registry import generators, segmenters
 from benchmark.core.segmenter import TrainContext
 from benchmark.data.cohort import Patient
@@ -28,6 +29,7 @@ from benchmark.sweep.fit_files import generator_in
 from benchmark.sweep.inputs import compared
 from benchmark.sweep.judging.testing import Listener, tested, train_segmenter
 from federation.finished import RESULT
+from federation.job import lawful
 
 SPLIT = "test"
 MEMORY_GIB = 4.0
@@ -57,6 +59,31 @@ def released(run: Path) -> Generator:
     return generator_in(run, generators.get(str(name)), str(across.get("design", "")))
 
 
+def spacing_in(run: Path) -> float:
+    """Return the side of the pixels in mm of what the generator in a folder draws.
+
+    It is that of the patches which it was fitted on, whatever protocol is asked for now.
+
+    Args:
+        run: The folder of a sweep's cell or of a deployed federation. It may come from anybody.
+
+    Returns:
+        Millimetres; ``NATIVE`` for each volume's own pixels.
+
+    Raises:
+        DataError: If the folder does not say it.
+    """
+    file, rules = run / RESULT, read_json(run / RESULT).get("job")
+    if rules is None:
+        file, rules = run / SPEC, read_json(run / SPEC).get("protocol")
+    if not isinstance(rules, Mapping):
+        raise DataError(f"{file}: it does not say how patches were taken; ask for it anew.")
+    try:
+        return float(lawful("spacing_mm", rules.get("spacing_mm", NATIVE)))
+    except UsageError as error:
+        raise DataError(f"{file}: {error}") from error
+
+
 def score_released(
     run: Path,
     data: Path,
@@ -71,6 +98,9 @@ def score_released(
     memory_gib: float = MEMORY_GIB,
 ) -> tuple[TestSet, list[str]]:
     """Train a segmenter on a released generator's samples, and test it on a cohort's test patients.
+
+    Test volumes get the pixel size of the patches that the generator was fitted on. The edition
+    decides the segmenter's settings and the number of samples alone.
 
     Args:
         run: The folder with the generator.
@@ -92,22 +122,23 @@ def score_released(
         DataError: If the cohort cannot be used, or a note stops it.
     """
     plug_in = _plug_in(segmenter, preset, protocol)
-    rules = preset_in(protocol, PROTOCOLS, PROTOCOL, preset).as_dict()
+    samples = int(preset_in(protocol, PROTOCOLS, PROTOCOL, preset).as_dict()["samples"])
     patients, notes = _held_out(data, reading, state)
     try:
         with memory_limit(memory_gib):
-            synthetic = drawn(released(run), int(rules["samples"]), seed=seed)
+            synthetic = drawn(released(run), samples, seed=seed)
     except MemoryError as error:
         raise DataError(
             f"{run}: its generator wants more than {memory_gib:g} GiB to draw "
-            f"{rules['samples']} patches; if you trust it, raise --memory."
+            f"{samples} patches; if you trust it, raise --memory."
         ) from error
+    spacing_mm = spacing_in(run)
 
     def progress(step: int, total: int, curves: Any, /) -> None:
         listener("segmenter", step, total)
 
     found = train_segmenter(plug_in, synthetic, TrainContext(seed=seed, progress=progress))
-    return tested(found, SPLIT, patients, listener, spacing_mm=spacing_of(rules)), notes
+    return tested(found, SPLIT, patients, listener, spacing_mm=spacing_mm), notes
 
 
 def _held_out(data: Path, reading: Reading, state: Path) -> tuple[tuple[Patient, ...], list[str]]:
