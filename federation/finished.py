@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from benchmark.core.budget import Guarantee
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.federation import worst
+from benchmark.core.files import read_json
 from benchmark.core.forms import Key, Many, Name, Words
 from benchmark.core.parsers import json_in
 from benchmark.results.form import Form
@@ -33,6 +34,11 @@ OWN_SITES = "site"
 
 LARGEST = 256 << 20
 OF_EARLIER = adversary(None)
+
+
+def is_done(folder: Path) -> bool:
+    """Tell whether a run's folder has its result, which is written last."""
+    return read_json(folder / RESULT).get("run") == folder.name
 
 
 class SiteFinished(Form):

@@ -8,7 +8,6 @@ that file exists, the same command does nothing more. A stopped run continues fr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,20 +17,15 @@ import torch
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from benchmark.core.budget import parse_epsilon
 from benchmark.core.coarse import coarse
-from benchmark.core.designs import check_shares_noise, federated
 from benchmark.core.errors import UsageError
-from benchmark.core.federation import FederatedGenerator
 from benchmark.core.files import held, read_json, write_json, write_text
-from benchmark.core.names import unknown
-from benchmark.core.registry import generators
-from benchmark.privacy.accounting.units import default_delta
 from benchmark.privacy.checkpoint import Checkpoint
-from federation.deployment import CURIOUS, curious_of
-from federation.finished import RESULT, Finished, SiteFinished
-from federation.job import Job, lawful
+from federation.configuration import job_of, out_of, rules_of
+from federation.finished import RESULT, Finished, SiteFinished, is_done
+from federation.job import Job
 from federation.messages import Hello
+from federation.same_sites import SITES, check_same_sites, note_sites
 from federation.strategy import Member, Round, Rules, greet, train
 
 ERROR, CHECKPOINT, ROUNDS, GENERATOR = (
@@ -58,7 +52,7 @@ def main(grid: Grid, context: Context) -> None:
     """
     torch.set_num_threads(1)
     config = context.run_config
-    out = _out(config)
+    out = out_of(config)
     with held(out) as mine:
         if not mine:
             raise UsageError(f"out={out}: another run is at work there; name another folder.")
@@ -72,17 +66,15 @@ def main(grid: Grid, context: Context) -> None:
 
 
 def _run(grid: Grid, config: Mapping[str, Any], out: Path) -> None:
-    rules = _rules(config)
+    rules = rules_of(config)
     facts = greet(grid, rules)
     job = job_of(config, patients=sum(said.patients for said in facts.values()))
-    if not is_done(out / job.run):
-        (out / job.run).mkdir(exist_ok=True)
-        _fit(grid, job, rules, facts, out / job.run)
-
-
-def is_done(folder: Path) -> bool:
-    """Tell whether a run's folder has its result, which is written last."""
-    return read_json(folder / RESULT).get("run") == folder.name
+    folder, here = out / job.run, {said.site: said.patients for said in facts.values()}
+    check_same_sites(folder, here, goes_on=(folder / CHECKPOINT).exists())
+    if not is_done(folder):
+        folder.mkdir(exist_ok=True)
+        note_sites(folder, here)
+        _fit(grid, job, rules, facts, folder)
 
 
 def _fit(grid: Grid, job: Job, rules: Rules, facts: Mapping[int, Hello], folder: Path) -> None:
@@ -94,7 +86,7 @@ def _fit(grid: Grid, job: Job, rules: Rules, facts: Mapping[int, Hello], folder:
     (folder / GENERATOR).mkdir(exist_ok=True)
     generator.save(folder / GENERATOR)
     _leave(folder, job, members, turns.all())
-    for name in (CHECKPOINT, ROUNDS):
+    for name in (CHECKPOINT, ROUNDS, SITES):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -122,94 +114,6 @@ class Turns:
     def all(self) -> list[Any]:
         """Return the rounds in their order."""
         return [self._said[number] for number in sorted(self._said, key=int)]
-
-
-def job_of(config: Mapping[str, Any], *, patients: int) -> Job:
-    """Return the job that a run's configuration asks for.
-
-    Args:
-        config: The configuration.
-        patients: The number of patients at all sites.
-
-    Raises:
-        UsageError: For anything that is not allowed.
-    """
-    name, preset = str(config["generator"]), str(config["preset"])
-    kind = generators.get(name)
-    if preset not in kind.presets:
-        raise UsageError(unknown("preset", preset, list(kind.presets)))
-    design = str(config["design"])
-    trained = federated(kind, design)
-    generator = trained(kind.presets[preset].with_texts(_texts(str(config["settings"]))))
-    unit = lawful("unit", config["unit"])
-    each = lawful("patches_per_patient", config["patches-per-patient"])
-    schedule = generator.schedule(
-        design=design or next(iter(generator.designs)),
-        rounds=_if_said("rounds", config["rounds"]),
-        local_steps=_if_said("local_steps", config["local-steps"]),
-    )
-    curious = curious_of(config)
-    epsilon = parse_epsilon(str(config["epsilon"]))
-    _check_secure(curious, epsilon, trained, schedule.design)
-    return Job.of(
-        generator=name,
-        version=kind.version,
-        settings=generator.params.as_dict(),
-        patch_size=config["patch-size"],
-        patches_per_patient=each,
-        spacing_mm=float(lawful("spacing_mm", config["spacing-mm"])),
-        epsilon=epsilon,
-        delta=_if_said("delta", config["delta"])
-        or default_delta(patients * (each if unit == "patch" else 1)),
-        unit=unit,
-        seed=config["seed"],
-        noise=config["noise"],
-        schedule=schedule,
-        curious=curious,
-    )
-
-
-def _check_secure(
-    curious: int | None, epsilon: float, kind: type[FederatedGenerator], design: str
-) -> None:
-    if curious is None:
-        return
-    check_shares_noise(kind, design)
-    if math.isinf(epsilon):
-        raise UsageError(
-            f"{CURIOUS}={curious} shares noise among the sites, so it needs a finite epsilon; at "
-            "inf, leave it out."
-        )
-
-
-def _if_said(name: str, value: Any) -> Any:
-    """A number; ``None`` for 0, which says nothing."""
-    return None if type(value) in (int, float) and value == 0 else lawful(name, value)
-
-
-def _texts(settings: str) -> dict[str, str]:
-    words = settings.split()
-    wrong = next((word for word in words if "=" not in word), None)
-    if wrong is not None:
-        raise UsageError(f"settings: expected NAME=VALUE, got {wrong!r}.")
-    return dict(word.split("=", 1) for word in words)
-
-
-def _rules(config: Mapping[str, Any]) -> Rules:
-    return Rules(
-        sites=lawful("sites", config["sites"]),
-        timeout_s=lawful("timeout", config["timeout"]),
-        start_s=lawful("start", config["start"]),
-    )
-
-
-def _out(config: Mapping[str, Any]) -> Path:
-    out = Path(str(config["out"]))
-    if not out.is_absolute():
-        raise UsageError(
-            f"out={str(out)!r}: expected an absolute folder, as Flower runs the app elsewhere."
-        )
-    return out
 
 
 def _kept_in(folder: Path) -> Any:

@@ -19,10 +19,11 @@ from benchmark.core.bounds import (
     within,
 )
 from benchmark.core.budget import Unit
-from benchmark.core.editions import DEFAULT, PROTOCOL, found, preset_in
+from benchmark.core.editions import DEFAULT, PROTOCOL, found
 from benchmark.core.errors import UsageError
 from benchmark.core.names import unknown
-from benchmark.core.protocol import NATIVE, PROTOCOLS, spacing_of
+from benchmark.core.presets import Words, check_preset, protocol_from, settings_from
+from benchmark.core.protocol import spacing_of
 from benchmark.core.registry import Registry, class_of, generators, registry_of, segmenters
 from benchmark.core.settings import Settings
 from benchmark.privacy.accounting.units import check_delta, default_delta
@@ -34,9 +35,6 @@ from federation.partition import Partition
 FIRST_SEEDS = 3
 """The number of seeds that ``--seeds auto`` begins with. With two, an interval is too wide to
 decide."""
-
-PIXEL = "pixel_mm"
-"""The setting of plug-ins that draw vessels in millimetres: the side of a patch's pixels."""
 
 UNUSABLE = 0
 """The version of a plug-in that cannot be imported. Its cells fail, and no others."""
@@ -194,8 +192,7 @@ def check_settings(request: Request) -> None:
     found(request.protocol)
     if "edition" in request.settings.get(PROTOCOL, {}):
         raise UsageError("The edition of the protocol is chosen by --protocol, not by --set.")
-    if request.preset not in PROTOCOLS:
-        raise UsageError(unknown("preset", request.preset, list(PROTOCOLS)))
+    check_preset(request.preset)
     used = {*names_of(request), PROTOCOL}.difference(METHODS) | {*request.segmenters}
     for name in request.settings:
         if name not in used:
@@ -237,10 +234,14 @@ def is_bookend(name: str) -> bool:
     return name in (UPPER, LOWER) or registry_of(name) is segmenters
 
 
+def words_of(request: Request) -> Words:
+    """Return the edition and the preset that all settings of a request start from."""
+    return Words(edition=request.protocol, preset=request.preset)
+
+
 def protocol_of(request: Request) -> Settings:
     """Return the protocol of a request: the preset's values, with what the request overrides."""
-    protocol = preset_in(request.protocol, PROTOCOLS, PROTOCOL, request.preset)
-    return protocol.with_texts(request.settings.get(PROTOCOL, {}))
+    return protocol_from(words_of(request), request.settings.get(PROTOCOL, {}))
 
 
 def plug_in_of(registry: Registry, name: str, request: Request) -> PlugIn:
@@ -260,22 +261,14 @@ def plug_in_of(registry: Registry, name: str, request: Request) -> PlugIn:
     kind = class_of(registry, name)
     if kind is None:
         return PlugIn(name=name, version=UNUSABLE, settings={})
-    if request.preset not in kind.presets:
-        raise UsageError(unknown(f"preset of {name}", request.preset, kind.presets))
-    spacing_mm = spacing_of(protocol_of(request).as_dict())
-    try:
-        params = preset_in(request.protocol, kind.presets, name, request.preset)
-        params = _at(spacing_mm, params).with_texts(request.settings.get(name, {}))
-    except UsageError as error:
-        raise UsageError(f"{name}: {error}") from None
+    params = settings_from(
+        words_of(request),
+        name,
+        kind.presets,
+        spacing_mm=spacing_of(protocol_of(request).as_dict()),
+        texts=request.settings.get(name, {}),
+    )
     return PlugIn(name=name, version=kind.version, settings=params.as_dict())
-
-
-def _at(spacing_mm: float, params: Settings) -> Settings:
-    """The settings of a plug-in whose vessels have millimetres, for the patches' own pixels."""
-    if spacing_mm == NATIVE or PIXEL not in params.ranges():
-        return params
-    return params.with_texts({PIXEL: str(spacing_mm)})
 
 
 def free_method(name: str) -> PlugIn:

@@ -18,9 +18,9 @@ from loopback import Loopback, run_in_flowers_simulation
 from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.privacy.ledger.ledger import Ledger
 from federation.backend import simulate
+from federation.configuration import job_of
 from federation.deployment import post_of
 from federation.secure_identity import identity_in
-from federation.server_app import job_of
 from federation.strategy import Rules
 
 DEFAULTS = tomllib.loads((Path("federation") / "pyproject.toml").read_text())

@@ -23,13 +23,13 @@ from benchmark.privacy.randomness import SystemNoise
 from federation import messages, server_app
 from federation.backend import OneProcess
 from federation.client_app import client_app
+from federation.configuration import job_of
 from federation.deployment import post_of, slot_of
 from federation.job import Job
 from federation.secure_identity import identity_in, read_fingerprint
 from federation.secure_messages import Roster, with_roster
 from federation.secure_sides import SummingServer
 from federation.secure_sum import Introduction
-from federation.server_app import job_of
 from federation.strategy import FederationError
 
 DEFAULTS = tomllib.loads((Path("federation") / "pyproject.toml").read_text())["tool"]["flwr"]

@@ -4,6 +4,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,10 +20,10 @@ from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.privacy.ledger.ledger import Ledger
 from federation import server_app
 from federation.backend import OneProcess, posts_app
+from federation.configuration import job_of
 from federation.deployment import post_of
 from federation.launch import launch
 from federation.post import Post
-from federation.server_app import job_of
 from federation.sites import Site
 from federation.strategy import FederationError
 from generators.nets.federated import WganServer
@@ -102,6 +103,79 @@ def test_the_seconds_of_rounds_are_published_as_powers_of_two(
     assert seconds <= {1.0, 2.0, 4.0, 8.0, 16.0, 32.0}
 
 
+def valley(posts: list[Post], **changes: Any) -> Post:
+    """A third site with a patient of its own."""
+    last, root = posts[-1], posts[-1].folder.parent
+    made = {"index": 2, "name": "valley", "voxels": ("valley",), "folder": root / "valley"}
+    return replace(last, **{**made, "state": last.state.parent / "valley", **changes})
+
+
+SITES = {
+    "one more": (lambda posts: [*posts, valley(posts)], "valley is new"),
+    "another": (
+        lambda posts: [posts[0], valley(posts, index=1)],
+        "b is missing, valley is new",
+    ),
+    "one more patient": (
+        lambda posts: [
+            posts[0],
+            replace(posts[1], patients=posts[1].patients * 2, voxels=("one", "two")),
+        ],
+        "b has 2 patients and had 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("which", SITES)
+def test_a_finished_run_is_that_of_its_own_sites(
+    which: str, posts: list[Post], tmp_path: Path
+) -> None:
+    """The run's key is a digest of the job, which names no site."""
+    change, said = SITES[which]
+    out, others = tmp_path / "out", change(posts)
+    serve(posts, out, noise="system")
+    before, paid = weights(out), [entries(post) for post in others]
+    with pytest.raises(UsageError, match=rf"{out}: the run .* ended there .*\({said}\); name an"):
+        serve(others, out, noise="system", sites=len(others))
+    assert "name another OUT folder" in (out / "error.txt").read_text()
+    assert [entries(post) for post in others] == paid, "nobody is asked to join"
+    assert weights(out) == before
+    serve(others, tmp_path / "another", noise="system", sites=len(others))
+    assert weights(tmp_path / "another") != before
+
+
+@pytest.mark.parametrize("which", SITES)
+def test_a_stopped_run_goes_on_with_its_own_sites_alone(
+    which: str, posts: list[Post], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another site would refuse every round but the first, for ever."""
+    change, said = SITES[which]
+    combine, out, others = WganServer.combine, tmp_path / "out", change(posts)
+
+    def fails(side: WganServer, number: int, *rest: Any) -> Any:
+        return combine(side, number, *rest) if number < 2 else 1 / 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WganServer, "combine", fails)
+        with pytest.raises(FederationError):
+            serve(posts, out, noise="system")
+    with pytest.raises(UsageError, match=rf"{out}: the run .* stopped there .*\({said}\); name an"):
+        serve(others, out, noise="system", sites=len(others))
+    serve(posts, out, noise="system")
+    assert not list(out.glob("*/sites.json")), "its result has them"
+
+
+def test_a_run_that_stopped_before_its_first_round_may_begin_with_other_sites(
+    posts: list[Post], tmp_path: Path
+) -> None:
+    wary = [posts[0], replace(posts[1], seeded_allowed=False)]
+    with pytest.raises(FederationError, match="Site b, joining"):
+        serve(wary, tmp_path)
+    serve([posts[0], valley(posts, index=1)], tmp_path)
+    (result,) = tmp_path.glob("*/federation.json")
+    assert [one["site"] for one in read_json(result)["sites"]] == ["a", "valley"]
+
+
 class KilledError(BaseException):
     """As if the process had gone."""
 
@@ -141,7 +215,9 @@ def test_two_servers_do_not_share_a_folder(posts: list[Post], tmp_path: Path) ->
         ("spacing-mm", 0.01, "Expected spacing_mm to be 0, or from 0.2 to 5 mm"),
         ("patches-per-patient", "many", "Expected patches_per_patient to be a whole number"),
         ("seed", -1, "Expected seed to be a whole number"),
+        ("spacing-mm", -2.0, "Expected spacing_mm to be 0, or from 0.2 to 5 mm"),
         ("preset", "quik", "No preset is called 'quik'"),
+        ("protocol", "2026-3", "No protocol is called '2026-3'"),
         ("generator", "dp-wgam", "Did you mean 'dp-wgan'"),
         ("sites", 1, "Expected sites to be a whole number from 2"),
         ("timeout", 0.0, "Expected timeout to be a number of seconds above 0"),

@@ -16,9 +16,9 @@ from benchmark.release.checks.evidence import claim_of
 from benchmark.release.consent import LIBRARIES
 from benchmark.release.records import AuditRecord
 from benchmark.release.source import Source
+from federation.configuration import job_of
 from federation.finished import RESULT, Finished, SiteFinished
 from federation.job import Job
-from federation.server_app import job_of
 
 PATIENTS, VOXELS = 17, "ef" * 32
 PATCHES = (200, 0, VOXELS)

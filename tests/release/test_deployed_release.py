@@ -536,7 +536,8 @@ def test_patches_that_are_a_sites_patients_are_stopped_by_that_site(
 ) -> None:
     """Whatever drew them: the very patches that are to leave are searched."""
     patients = read_cohort(made.root / "hill" / "cohort").split("train")
-    own = extract(patients, Recipe(size=32, per_patient=40), seed=0)
+    mm = Finished.read(run).spec.protocol["spacing_mm"]
+    own = extract(patients, Recipe(size=32, per_patient=40, spacing_mm=mm), seed=0)
     rows = np.arange(int(N)) % len(own)
     with_arrays(run, stored(own.images[rows]), np.array(own.masks[rows]))
     assert "they may be copies" in refused_at(made, "hill", run=run)
