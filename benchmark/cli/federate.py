@@ -19,9 +19,10 @@ def federate(out: Path, flower: tuple[str, ...]) -> int:
 
     It runs `flwr run` for the federation's app. Results are written to the folder OUT on this
     machine, which is the server's. SUPERLINK and the options are Flower's, such as `consortium
-    --run-config 'sites=3 epsilon="5"'`. Without SUPERLINK this command refuses to start, because
-    `flwr run` would leave a SuperLink running on this machine. The exit code is 1 if the run
-    failed; that of `flwr run` is not.
+    --run-config 'sites=3 epsilon="5"'`. There `protocol`, `preset` and `settings` mean what they
+    mean in `bench run`. A run in OUT belongs to its sites: over others it is refused. Without
+    SUPERLINK this command refuses to start, because `flwr run` would leave a SuperLink running on
+    this machine. The exit code is 1 if the run failed; that of `flwr run` is not.
     """
     if not flower or flower[0].startswith("-"):
         got = f"{flower[0]!r} in its place" if flower else "none"
