@@ -5,11 +5,11 @@
 writes the file that ``bench plan`` and ``bench run`` read, from the present protocol's tables of
 all cohorts. For each unit and generator, each of its rows is paired with every other generator's
 row of the same ε, on the main test set and the seeds that both have. The parts of a pair are the
-unbiased estimates of crossed effects, which may be below 0. A generator's part is the *mean over pairs* of
-each variance, or 0 if that is below 0. A median would be too small: with three seeds, half of all
-estimates are below 0.7 of the variance. Bookends, controls and fits across sites are left out.
-Generators are of the installed version. The file also has the standard deviation over seeds of each
-generator's own Dice, for rows that are one draw.
+unbiased estimates of crossed effects, which may be below 0. A generator's part is the *mean over
+pairs* of each variance, or 0 if that is below 0. A median would be too small: with three seeds,
+half of all estimates are below 0.7 of the variance. Bookends, controls and fits across sites are
+left out. Generators are of the installed version. The file also has the standard deviation over
+seeds of each generator's own Dice, for rows that are one draw.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _alone(rows: Sequence[tuple[str, Row, Grid]]) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for name, _, told in rows:
         found.setdefault(name, []).append(_variances(told.values)[0])
-    return {name: _deviations([np.mean(found[name])])[0] for name in sorted(found)}
+    return {name: _deviations([float(np.mean(found[name]))])[0] for name in sorted(found)}
 
 
 def _deviations(variances: Iterable[float]) -> list[float]:

@@ -93,7 +93,9 @@ def test_one_seed_is_one_draw_and_has_no_interval_anywhere(cache: Path, tmp_path
         f"one draw; seeds of this generator differ by ±{shipped().alone['patch']['dp-wgan']:.2f}"
     )
     assert f"({known})" in wgan["tests"]["test"]["cells"][3]
-    assert any(f"protocol {shipped().edition}" in note and note.startswith("±") for note in view["notes"])
+    assert any(
+        f"protocol {shipped().edition}" in note and note.startswith("±") for note in view["notes"]
+    )
     points = {point["who"]: point for point in view["data"]["test"]["all"]}
     assert points["dp-wgan"]["low"] is None
     assert points["threshold, free"]["low"] is not None, "nothing of it is drawn"
