@@ -110,6 +110,20 @@ class SummaryRow:
         return self.who, self.segmenter, self.epsilon, self.test_set
 
     @property
+    def dice_of_real(self) -> float | None:
+        """The upper bookend's Dice of the same seed; its own of that itself."""
+        if self.generator == UPPER:
+            return self.dice
+        return self.dice / self.fraction_of_real if self.dice and self.fraction_of_real else None
+
+    @property
+    def dice_of_free(self) -> float | None:
+        """The best free row's Dice, of the same seed."""
+        if self.dice is None or self.over_free is None:
+            return None
+        return self.dice - self.over_free
+
+    @property
     def is_direct(self) -> bool:
         """Whether the segmenter itself was fitted, without synthetic patches."""
         return self.generator == self.segmenter

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from benchmark.core.budget import RELATION, delta_text, epsilon_text
 from benchmark.metrics.scores import HD95, ON_BOARD
-from benchmark.results.bookends import FREE, GAIN
+from benchmark.results.bookends import FREE, GAIN, gain
 from benchmark.results.explanation import MEANINGFUL
 from benchmark.results.matrix import Square
 from benchmark.results.scored import Mean, TestSet
@@ -187,13 +187,19 @@ def _line(group: Sequence[SummaryRow], sets: Sequence[str], several: bool) -> li
         epsilon_text(_worst(main, lambda row: row.epsilon_patch)),
         epsilon_text(_worst(main, lambda row: row.epsilon_patient)),
         *(_dice([row for row in done if row.test_set == name]) for name in sets),
-        number_text(_mean(main, lambda row: row.fraction_of_real), 2),
-        number_text(_mean(main, lambda row: row.gain), 2),
+        *(number_text(value, 2) for value in _against_bookends(main)),
         short_text(_mean(main, lambda row: row.offline_distance if row.fid is None else row.fid)),
         number_text(_mean(main, lambda row: row.mask_distance), 2),
         number_text(_mean(main, lambda row: row.scores.get(HD95.name)), HD95.digits),
         number_text(_mean(main, lambda row: row.seconds), 0),
     ]
+
+
+def _against_bookends(rows: Sequence[SummaryRow]) -> tuple[float | None, float | None]:
+    """``of real`` and ``gain`` of a row's seeds: ratios of means, as on a board."""
+    dice, free = _mean(rows, lambda row: row.dice), _mean(rows, lambda row: row.dice_of_free)
+    real = _mean(rows, lambda row: row.dice_of_real)
+    return dice / real if dice is not None and real else None, gain(dice, free, real)
 
 
 def _dice(rows: Sequence[SummaryRow]) -> str:

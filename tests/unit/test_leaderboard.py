@@ -11,6 +11,7 @@ import rich.console
 from PIL import Image
 
 from benchmark.core.patches import Patches
+from benchmark.results.bookends import gain
 from benchmark.results.matrix import Square, write_matrix
 from benchmark.results.summary import SummaryRow
 from benchmark.sweep.watching.pictures import save_picture, strip
@@ -74,6 +75,28 @@ def test_the_table_says_the_relation_whose_noise_it_was_and_what_was_interrupted
     shown = sentences([replace(ROW, noise="system", lost_steps=60), REAL])
     assert "noise: the system's. " in shown
     assert "another draw, with up to 60 steps lost and counted: dp-wgan at ε = 2, seed 0." in shown
+
+
+def test_gain_and_the_share_of_real_are_ratios_of_means_over_seeds() -> None:
+    """Seeds in which `real` is hardly above the free row must not decide alone."""
+    cells = [(0.75, 0.72, 0.75), (0.75, 0.72, 0.75), (0.8, 0.7, 0.77)]
+    rows = [
+        replace(
+            ROW,
+            seed=seed,
+            dice=dice,
+            over_free=dice - free,
+            fraction_of_real=dice / real,
+            gain=gain(dice, free, real),
+            free="simulator",
+        )
+        for seed, (dice, free, real) in enumerate(cells)
+    ]
+    assert rows[2].gain == pytest.approx(1.43, abs=0.01)
+    columns = next(line for line in text(rows).splitlines() if line.startswith(" dp-wgan"))
+    assert "1.43" not in columns
+    assert " 1.01 " in columns
+    assert " – " in columns
 
 
 def test_the_table_says_over_how_many_patients_a_dice_is() -> None:
