@@ -65,14 +65,13 @@ class Answers:
         """Whom the best row is not told apart from."""
         first, who = standing.places[0], self._row(named.row).who
         others = dict.fromkeys(o for p in ties if (o := self._row(p.row).who) != who)
-        tied = f"tied with {_listed([*others])}" if others else ""
         if named.row == first.row:
-            return f"It is {tied}. " if tied else ""
+            return f"It is tied with {_listed([*others])}. " if others else ""
         highest, _ = difference(self._scored(first.row).told, self._scored(named.row).told)
         return (
             f"The highest, {_called(self._row(first.row))} with {self._dice(first.row):.3f}, has "
-            f"{estimate_text(highest, 3)} more, which is not told apart"
-            f"{f'; it is {tied}' if tied else ''}. "
+            f"{estimate_text(highest, 3)} more, which is not told apart. "
+            + (f"Also tied: {_listed([*others])}. " if others else "")
         )
 
     def of(self, standing: Standing) -> list[str]:
