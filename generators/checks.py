@@ -19,15 +19,15 @@ import numpy as np
 from benchmark.core.budget import UNITS, Budget, Guarantee, PublicNumbers, Unit
 from benchmark.core.designs import designs_of, federated, mixture_of, why_not_mixed
 from benchmark.core.errors import NotFittedError, UsageError
-from benchmark.core.federation import Arrays, FederatedGenerator
+from benchmark.core.federation import Arrays, FederatedGenerator, Schedule
 from benchmark.core.generator import FitContext, Generator
 from benchmark.core.laws import LawBrokenError, hold
 from benchmark.core.mechanism import Noise
 from benchmark.core.mixture import MIXTURE, Mixture
 from benchmark.core.patches import Patches
 from benchmark.privacy import conformance
-from benchmark.privacy.conformance import Heard, Subject
 from benchmark.privacy.randomness import SeededNoise
+from benchmark.privacy.subject import Heard, Subject, numbers_of
 
 PUBLIC = PublicNumbers(patients=6, patches_per_patient=8, patch_size=32)
 FINITE_EPSILON = 5.0
@@ -220,23 +220,24 @@ def subjects(kind: type[Generator]) -> Iterator[Subject]:
     """Yield a private generator's fits for both units, and its sites' sides in every design."""
     if not (kind.is_private and kind.needs_data):
         return
-    if issubclass(kind, Mixture):
-        kind = mixture_of(kind.alone, FEW)
+    alone = kind.alone if issubclass(kind, Mixture) else kind
+    pooled = MIXTURE if issubclass(kind, Mixture) else ""
     for unit in UNITS:
-        planned = kind(kind.smoke).plan(PUBLIC, budget_of(kind, unit))
+        planned = numbers_of(kind(kind.smoke).plan(PUBLIC, budget_of(kind, unit)))
         yield Subject(
             name=f"{kind.name} (unit {unit})",
             guarantee=planned,
             patches=patches(),
-            leaves=partial(_left_by_a_fit, kind, planned),
+            leaves=partial(_left_by_a_fit, alone, pooled, planned),
         )
         for design in designs_of(kind):
-            yield _site_subject(_at_sites(kind, design), design, unit)
+            yield _site_subject(alone, design, unit)
 
 
 def _left_by_a_fit(
-    kind: type[Generator], planned: Guarantee, data: Patches, noise: Noise
+    alone: type[Generator], design: str, planned: Guarantee, data: Patches, noise: Noise
 ) -> dict[str, bytes]:
+    kind = _at_sites(alone, design) if design else alone
     generator, heard = kind(kind.smoke), Heard(noise)
     spent = generator.fit(data, planned, heard.context)
     drawn = generator.sample(8, seed=1)
@@ -251,29 +252,32 @@ def _left_by_a_fit(
     }
 
 
-def _site_subject(kind: type[FederatedGenerator], design: str, unit: Unit) -> Subject:
-    made = kind(kind.smoke)
-    schedule = made.schedule(design=design, rounds=_rounds(design), local_steps=1)
-    site = made.at_site(1 / 2)
-    planned = site.plan_at_site(PUBLIC, budget_of(kind, unit), schedule)
-
-    def leaves(data: Patches, noise: Noise) -> dict[str, bytes]:
-        server = made.server_side(PUBLIC.patch_size, schedule, _context())
-        state, left = server.begin(), dict[str, bytes]()
-        for number in range(1, schedule.rounds + 1):
-            mine = FitContext(seed=number, noise=noise, charge=lambda charged: None)
-            side = site.site_side(data, planned, schedule)
-            reply = side.compute(number, server.sent(state), mine)
-            left |= {f"{n} of reply {number}": a.tobytes() for n, a in reply.items()}
-            state = server.combine(number, state, [reply, reply], [1 / 2, 1 / 2])
-        return left
-
+def _site_subject(alone: type[Generator], design: str, unit: Unit) -> Subject:
+    made = _at_sites(alone, design)(alone.smoke)
+    site, schedule = made.at_site(1 / 2), _schedule(made, design)
+    planned = numbers_of(site.plan_at_site(PUBLIC, budget_of(alone, unit), schedule))
     return Subject(
-        name=f"a site of {kind.name} ({design}, unit {unit})",
+        name=f"a site of {alone.name} ({design}, unit {unit})",
         guarantee=planned,
         patches=patches(),
-        leaves=leaves,
+        leaves=partial(_left_at_a_site, alone, design, planned),
     )
+
+
+def _left_at_a_site(
+    alone: type[Generator], design: str, planned: Guarantee, data: Patches, noise: Noise
+) -> dict[str, bytes]:
+    made = _at_sites(alone, design)(alone.smoke)
+    site, schedule = made.at_site(1 / 2), _schedule(made, design)
+    server = made.server_side(PUBLIC.patch_size, schedule, _context())
+    state, left = server.begin(), dict[str, bytes]()
+    for number in range(1, schedule.rounds + 1):
+        mine = FitContext(seed=number, noise=noise, charge=lambda charged: None)
+        side = site.site_side(data, planned, schedule)
+        reply = side.compute(number, server.sent(state), mine)
+        left |= {f"{n} of reply {number}": a.tobytes() for n, a in reply.items()}
+        state = server.combine(number, state, [reply, reply], [1 / 2, 1 / 2])
+    return left
 
 
 def _of_every_subject(law: Callable[[Subject], None]) -> Law:
@@ -288,9 +292,8 @@ def _of_every_subject(law: Callable[[Subject], None]) -> Law:
 
 
 def _across_sites(kind: type[FederatedGenerator], design: str) -> FederatedGenerator:
-    """Two rounds of two sites; one of a mixture, which has no more."""
-    made, budget, rounds = kind(kind.smoke), budget_of(kind), _rounds(design)
-    schedule = made.schedule(design=design, rounds=rounds, local_steps=1)
+    made, budget = kind(kind.smoke), budget_of(kind)
+    schedule, rounds = _schedule(made, design), 1 if design == MIXTURE else 2
     hold(schedule.steps == rounds, "a schedule has the rounds and steps that were asked for")
     site = made.at_site(1 / 2)
     planned = site.plan_at_site(PUBLIC, budget, schedule)
@@ -320,8 +323,9 @@ def _at_sites(kind: type[Generator], design: str) -> type[FederatedGenerator]:
     return mixture_of(trained.alone, FEW) if issubclass(trained, Mixture) else trained
 
 
-def _rounds(design: str) -> int:
-    return 1 if design == MIXTURE else 2
+def _schedule(made: FederatedGenerator, design: str) -> Schedule:
+    """Two rounds of one step; one round of a mixture, which has no more."""
+    return made.schedule(design=design, rounds=1 if design == MIXTURE else 2, local_steps=1)
 
 
 LAWS: dict[str, Law] = {

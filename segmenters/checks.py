@@ -26,10 +26,10 @@ from benchmark.core.segmenter import (
     TrainContext,
 )
 from benchmark.privacy import conformance
-from benchmark.privacy.conformance import Heard, Subject
 from benchmark.privacy.dpsgd.batch import Batch
 from benchmark.privacy.dpsgd.mixing import stirred
 from benchmark.privacy.randomness import SeededNoise
+from benchmark.privacy.subject import Heard, Subject, numbers_of
 
 PUBLIC = PublicNumbers(patients=4, patches_per_patient=8, patch_size=32)
 FINITE_EPSILON = 5.0
@@ -235,7 +235,7 @@ def subjects(kind: type[Segmenter]) -> Iterator[Subject]:
     if not issubclass(kind, PrivateSegmenter):
         return
     for unit in UNITS:
-        planned = kind(kind.smoke).plan(PUBLIC, _budget(unit))
+        planned = numbers_of(kind(kind.smoke).plan(PUBLIC, _budget(unit)))
         yield Subject(
             name=f"{kind.name} (unit {unit})",
             guarantee=planned,

@@ -70,3 +70,25 @@ def one_unit_adds_a_full_score_at_most(
         f"one {said.unit} adds 0 to {said.sensitivity:.6g} to a candidate's score; one of {name} "
         f"added {scores.min():.6g} to {scores.max():.6g}",
     )
+
+
+def one_other_unit_moves_a_score_by_a_full_one_at_most(
+    name: str, said: Guarantee, moved: Integers, choice: Choice
+) -> None:
+    """Check that another unit in the place of one moves no candidate's sum beyond the sensitivity.
+
+    Args:
+        name: The subject's name, for the message.
+        said: The claimed guarantee.
+        moved: How far each sum moved, in steps of the grid.
+        choice: The grid of the choice.
+
+    Raises:
+        LawBrokenError: If the law is broken.
+    """
+    most = float(np.abs(moved).max()) * choice.spacing
+    hold(
+        most <= said.sensitivity * (1 + ROUNDING),
+        f"another {said.unit} in the place of one moves a candidate's score by "
+        f"{said.sensitivity:.6g} at most; one of {name} moved by {most:.6g}",
+    )

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 from benchmark.core.mechanism import Choice, Grid, Integers
+from benchmark.privacy.mechanisms.own_laws import choice_law, noise_law
 
 _FEW = 1024
 """Up to this many words, the operating system is faster than setting up a cipher."""
@@ -52,13 +53,21 @@ class SeededNoise:
         return np.flatnonzero(self._batches.random(n) < rate)
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
-        """Return a mechanism's sums, in steps of the grid, plus noise of the grid's law."""
-        found = grid.law.draw(len(sums), self._noise.bit_generator.random_raw)
+        """Return a mechanism's sums, in steps of the grid, plus noise of the grid's law.
+
+        Raises:
+            PlugInError: If the law is not one of the suite's own (``mechanisms.own_laws``).
+        """
+        found = noise_law(grid).draw(len(sums), self._noise.bit_generator.random_raw)
         return np.add(found, sums, out=found)
 
     def chosen(self, sums: Integers, choice: Choice) -> int:
-        """Choose one of a mechanism's sums by the choice's law, and return its index."""
-        return choice.law.draw(sums, self._noise.bit_generator.random_raw)
+        """Choose one of a mechanism's sums by the choice's law, and return its index.
+
+        Raises:
+            PlugInError: If the law is not one of the suite's own.
+        """
+        return choice_law(choice).draw(sums, self._noise.bit_generator.random_raw)
 
     def state(self) -> dict[str, str]:
         """Return the states of both streams."""
@@ -96,13 +105,21 @@ class SystemNoise:
         return np.flatnonzero(_words(n) < np.uint64(int(rate * 2.0**64)))
 
     def noised(self, sums: Integers, grid: Grid) -> Integers:
-        """Return a mechanism's sums, in steps of the grid, plus noise of the grid's law."""
-        found = grid.law.draw(len(sums), _words)
+        """Return a mechanism's sums, in steps of the grid, plus noise of the grid's law.
+
+        Raises:
+            PlugInError: If the law is not one of the suite's own (``mechanisms.own_laws``).
+        """
+        found = noise_law(grid).draw(len(sums), _words)
         return np.add(found, sums, out=found)
 
     def chosen(self, sums: Integers, choice: Choice) -> int:
-        """Choose one of a mechanism's sums by the choice's law, and return its index."""
-        return choice.law.draw(sums, _words)
+        """Choose one of a mechanism's sums by the choice's law, and return its index.
+
+        Raises:
+            PlugInError: If the law is not one of the suite's own.
+        """
+        return choice_law(choice).draw(sums, _words)
 
     def state(self) -> None:
         """Return ``None``, because this noise cannot be repeated."""

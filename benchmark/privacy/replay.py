@@ -126,6 +126,24 @@ class Unseeded:
         """Do nothing."""
 
 
+class Moved(Unseeded):
+    """An unseeded source whose draws are of other units: those that took their places.
+
+    Args:
+        source: Where noise and draws come from.
+        places: The unit that enters where each would have, int64 ``(N,)``: all units in some order.
+    """
+
+    def __init__(self, source: Noise, places: NDArray[np.int64]) -> None:
+        super().__init__(source)
+        self._places = places
+
+    def poisson(self, n: int, rate: float) -> NDArray[np.int64]:
+        """Return the source's draw with the units moved; of another number of units, as it is."""
+        drawn = super().poisson(n, rate)
+        return np.sort(self._places[drawn]) if n == len(self._places) else drawn
+
+
 class Replayer(Recorder):
     """A recorder that answers with the outputs of another fit, whatever the sums are.
 

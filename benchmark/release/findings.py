@@ -17,9 +17,10 @@ from benchmark.core.generator import Generator, Progress, drawn, silent
 from benchmark.core.laws import LawBrokenError
 from benchmark.core.patches import Patches
 from benchmark.core.seeds import stream
-from benchmark.privacy.conformance import Subject, is_post_processing_but_for_its_mechanisms
+from benchmark.privacy.conformance import is_post_processing_but_for_its_mechanisms
 from benchmark.privacy.ledger.chain import Entry
 from benchmark.privacy.ledger.ledger import DELTA, Ledger, ledger_in
+from benchmark.privacy.subject import Subject
 from benchmark.release.cohort import Cohort
 from benchmark.release.nearest_real import LAWS, LEAST, nearness
 from benchmark.release.records import (

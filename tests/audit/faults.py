@@ -19,6 +19,8 @@ from benchmark.privacy.mechanisms.choice import Election
 from benchmark.privacy.mechanisms.release import Release
 from benchmark.privacy.randomness import SeededNoise
 from generators import private_evolution, private_selection
+from generators.dp_simulator import DpSimulator
+from generators.dp_wgan import DpWgan
 from generators.nets import federated, one_mean
 
 
@@ -222,40 +224,55 @@ def _quieter(said: Any) -> Release:
     return Release(replace(said, noise_multiplier=said.noise_multiplier / 2))
 
 
-def a_mean_with_noise_in_floating_point(patch: Any) -> None:
-    honest = Release.mean
-
-    def mean(self, patches, features, noise):
-        quiet = Release(replace(self.guarantee, noise_multiplier=0.0))
-        found = honest(quiet, patches, features, noise)
-        return found + self.deviation * np.random.default_rng(0).standard_normal(len(found))
-
-    patch.setattr(Release, "mean", mean)
-
-
-def the_last_patient_drawn_at_twice_the_rate(patch: Any) -> None:
-    honest = PoissonSampler.draw
-
-    def draw(self):
-        indices, units = honest(self)
-        last = self.units - 1
-        if last not in units and np.random.default_rng([self.draws]).random() < self._rate:
-            mine = np.full(self._each, self._of_patient[-1][-1], np.int64)
-            return np.append(indices, mine), np.append(units, [last] * self._each)
-        return indices, units
-
-    patch.setattr(PoissonSampler, "draw", draw)
-
-
 PLANTED: dict[Callable[[Any], None], tuple[str, str]] = {
     a_site_that_adds_its_share_of_the_noise: ("dp-wgan", "noise_is_that_which_was_accounted"),
     half_the_noise_in_a_mean: ("dp-simulator", "noise_is_that_which_was_accounted"),
     half_the_noise_in_a_vote: ("private-evolution", "noise_is_that_which_was_accounted"),
     half_the_noise_in_a_choice: ("private-selection", "noise_is_that_which_was_accounted"),
-    a_mean_with_noise_in_floating_point: (
-        "dp-simulator",
-        "is_post_processing_but_for_its_mechanisms",
-    ),
-    the_last_patient_drawn_at_twice_the_rate: ("dp-wgan", "draws_every_unit_at_the_accounted_rate"),
 }
 """Faults of mechanisms and sites: in which generator, and the law of conformance they break."""
+
+
+class AMeanWithNoiseInFloatingPoint(DpSimulator):
+    """What is released is no mechanism's output."""
+
+    def fit(self, patches, guarantee, context):
+        honest = Release.mean
+
+        def mean(release, patches, features, noise):
+            honest(release, patches, features, noise)
+            quiet = Release(replace(release.guarantee, noise_multiplier=0.0))
+            found = honest(quiet, patches, features, noise)
+            drawn = np.random.default_rng(0).standard_normal(len(found))
+            return found + release.deviation * drawn
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Release, "mean", mean)
+            return super().fit(patches, guarantee, context)
+
+
+class TheLastPatientDrawnAtTwiceTheRate(DpWgan):
+    """It enters some steps without a draw."""
+
+    def fit(self, patches, guarantee, context):
+        honest = PoissonSampler.draw
+
+        def draw(sampler):
+            indices, units = honest(sampler)
+            last, coin = sampler.units - 1, np.random.default_rng([sampler.draws]).random()
+            if last not in units and coin < sampler._rate:
+                mine = np.full(sampler._each, sampler._of_patient[-1][-1], np.int64)
+                return np.append(indices, mine), np.append(units, [last] * sampler._each)
+            return indices, units
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(PoissonSampler, "draw", draw)
+            return super().fit(patches, guarantee, context)
+
+
+MADE: dict[type[Any], str] = {
+    AMeanWithNoiseInFloatingPoint: "is_post_processing_but_for_its_mechanisms",
+    TheLastPatientDrawnAtTwiceTheRate: "learns_of_nobody_but_whom_it_drew",
+}
+"""Generators that have a fault wherever they are made, as in the fresh process of a replay; and the
+law of conformance that each breaks."""

@@ -15,6 +15,7 @@ import torch
 from faults import (
     CAUGHT_BY,
     FAULTS,
+    MADE,
     PLANTED,
     half_the_noise,
     no_clipping,
@@ -159,21 +160,31 @@ def test_one_noise_for_all_sites_breaks_the_sites_law(unit: str) -> None:
     assert "have the same noise" in shared_between_sites(unit, one_noise_for_all_sites)
 
 
-def conformance_broken(plant: Callable[[Any], None]) -> str:
+def conformance_broken(law: str, kind: type[Any]) -> str:
+    """What a law of conformance says of a generator; empty if it holds."""
+    try:
+        generators.checks.LAWS[law](kind)
+    except LawBrokenError as broken:
+        return str(broken)
+    return ""
+
+
+def planted_broken(plant: Callable[[Any], None]) -> str:
     """What the law of conformance that is there for a fault says of the generator that has it."""
     name, law = PLANTED[plant]
     with pytest.MonkeyPatch.context() as patch:
         plant(patch)
-        try:
-            generators.checks.LAWS[law](registry.generators.get(name))
-        except LawBrokenError as broken:
-            return str(broken)
-    return ""
+        return conformance_broken(law, registry.generators.get(name))
 
 
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
 def test_each_planted_fault_of_a_mechanism_breaks_its_law_of_conformance(plant) -> None:
-    assert conformance_broken(plant)
+    assert planted_broken(plant)
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_each_generator_with_a_fault_breaks_its_law_of_conformance(kind: type[Any]) -> None:
+    assert kind.name in conformance_broken(MADE[kind], kind)
 
 
 def table() -> None:
@@ -193,9 +204,15 @@ def table() -> None:
         law = name if shared_between_sites(unit, one_noise_for_all_sites) else "none"
         print(f"| one noise for all sites | {unit} | {law} | sees one site only | {EPSILON:g} |")
     for plant, (generator, law) in PLANTED.items():
-        name = law.replace("_", " ") if conformance_broken(plant) else "none"
+        name = law.replace("_", " ") if planted_broken(plant) else "none"
         fault = plant.__name__.replace("_", " ")
         print(f"| {fault} ({generator}) | both | {name} | sees one fit's own step only | – |")
+    for kind, law in MADE.items():
+        name = law.replace("_", " ") if conformance_broken(law, kind) else "none"
+        fault = "".join(
+            f" {one.lower()}" if one.isupper() else one for one in kind.__name__
+        ).strip()
+        print(f"| {fault} ({kind.name}) | both | {name} | sees one fit's own step only | – |")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,12 @@ from benchmark.core.laws import LawBrokenError
 from benchmark.core.mechanism import Noise
 from benchmark.core.patches import Patches
 from benchmark.privacy import conformance
-from benchmark.privacy.conformance import LAWS, Subject
+from benchmark.privacy.conformance import LAWS
 from benchmark.privacy.mechanisms.shared_noise import SharedPlan, Sharing
+from benchmark.privacy.neighbours import neighbours
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.replay import Output, Recorder
+from benchmark.privacy.subject import Subject
 from federation.secure_sides import SummingServer, SummingSite, terms_of
 from federation.sites import digest
 from generators.checks import PUBLIC, patches
@@ -218,29 +221,32 @@ def test_the_server_reckons_with_the_noise_of_all_shares(kind: type[FederatedGen
     assert shares == [1.0]
 
 
-def site_subject(kind: type[FederatedGenerator], unit: Unit) -> Subject:
-    """A secure site before its masks: all that it computes from patients."""
-    plan, generator = plan_of(kind, unit=unit, rounds=2), kind(kind.smoke)
+def left_by_a_secure_site(
+    kind: type[FederatedGenerator], plan: SharedPlan, data: Patches, noise: Noise
+) -> Mapping[str, bytes]:
+    """All that a secure site computes from patients, before its masks."""
+    generator = kind(kind.smoke)
     schedule = schedule_of(generator, 2)
+    server = SummingServer(generator, plan, schedule, PUBLIC.patch_size, context_of(noise))
+    state, left = server.begin(), dict[str, bytes]()
+    for number in (1, 2):
+        sent = server.sent(state)
+        side = SummingSite(generator.site_side(data, plan.guarantee, schedule), plan)
+        sums = side.compute(number, sent, context_of(noise, seed=number))
+        left |= {f"{name} of round {number}": one.tobytes() for name, one in sums.items()}
+        nothing = {name: np.zeros_like(one, np.uint64) for name, one in sums.items()}
+        words = {name: one.view(np.uint64) for name, one in sums.items()}
+        state = server.combine(number, state, [words, nothing, nothing], [1 / 3] * 3)
+    return left
 
-    def leaves(data: Patches, noise: Noise) -> Mapping[str, bytes]:
-        server = SummingServer(generator, plan, schedule, PUBLIC.patch_size, context_of(noise))
-        state, left = server.begin(), dict[str, bytes]()
-        for number in (1, 2):
-            sent = server.sent(state)
-            side = SummingSite(generator.site_side(data, plan.guarantee, schedule), plan)
-            sums = side.compute(number, sent, context_of(noise, seed=number))
-            left |= {f"{name} of round {number}": one.tobytes() for name, one in sums.items()}
-            nothing = {name: np.zeros_like(one, np.uint64) for name, one in sums.items()}
-            words = {name: one.view(np.uint64) for name, one in sums.items()}
-            state = server.combine(number, state, [words, nothing, nothing], [1 / 3] * 3)
-        return left
 
+def site_subject(kind: type[FederatedGenerator], unit: Unit) -> Subject:
+    plan = plan_of(kind, unit=unit, rounds=2)
     return Subject(
         name=f"a secure site of {kind.name} (unit {unit})",
         guarantee=plan.against(SITES - 1),
         patches=patches(),
-        leaves=leaves,
+        leaves=partial(left_by_a_secure_site, kind, plan),
     )
 
 
@@ -297,7 +303,7 @@ def test_one_patient_moves_the_sum_over_sites_by_the_sensitivity_at_most() -> No
 
     each, said, moved = [summed(mine) for mine in whole], plan.guarantee, []
     for site, mine in enumerate(whole):
-        without = next(conformance.neighbours(mine, "patient"))
+        without = next(neighbours(mine, "patient")).patches
         others = [summed(without) if k == site else one for k, one in enumerate(each)]
         moved.append(np.linalg.norm((sum(each) - sum(others)).astype(float)) * said.grid)
     assert min(moved) > 0

@@ -267,10 +267,25 @@ class SaysItIsLouder(PermuteAndFlip):
         return 2 * super().deviation
 
 
+class OfAnyLaw(SeededNoise):
+    """Draws by laws from elsewhere, which the suite's own sources refuse."""
+
+    def chosen(self, sums, choice):
+        return choice.law.draw(sums, self._noise.bit_generator.random_raw)
+
+
 def test_a_law_with_less_noise_than_it_tells_of_is_measured() -> None:
     louder = replace(choice_of(0.5), law=SaysItIsLouder(choice_of(0.25).law.scale))
     with pytest.raises(LawBrokenError, match="took the worse of two"):
-        choice_laws.noise_is_accounted("faulty", planned(), [made_by(louder)], SeededNoise("law"))
+        choice_laws.noise_is_accounted("faulty", planned(), [made_by(louder)], OfAnyLaw("law"))
+
+
+def test_another_unit_in_the_place_of_one_moves_a_score_by_a_full_one_at_most() -> None:
+    held = choice_laws.one_other_unit_moves_a_score_by_a_full_one_at_most
+    held("honest", planned(), np.array([-FINENESS, FINENESS]), choice_of(0.5))
+    for far in (-FINENESS - 1, FINENESS + 1):
+        with pytest.raises(LawBrokenError, match="another patient in the place of one"):
+            held("faulty", planned(), np.array([0, far]), choice_of(0.5))
 
 
 @pytest.mark.parametrize("added", [[0, FINENESS + 1], [-1, 5]])

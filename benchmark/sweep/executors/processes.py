@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from benchmark.core.fresh_process import forks, no_main_file
 from benchmark.results.outcome import Outcome
 from benchmark.results.store import Store
 from benchmark.sweep.executors.executor import Events, outcome_in
@@ -26,8 +24,6 @@ LOOK_EACH_S = 0.5
 """How often limits are looked at."""
 
 GIB = 1 << 30
-MAIN: tuple[str, ...] = ("__file__", "__spec__")
-"""What says where a process's main module comes from."""
 
 
 @dataclass(frozen=True)
@@ -128,29 +124,13 @@ class Running:
 
 
 def _start(task: Task) -> Running:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
+    context = forks(PRELOAD)
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=work, args=(task, sender))
-    with _no_main_file():
+    with no_main_file():
         process.start()
     sender.close()
     return Running(task, process, receiver)
-
-
-@contextmanager
-def _no_main_file() -> Iterator[None]:
-    """A new process runs its parent's main file anew, which no cell needs.
-
-    It would be the command's, or that of a worker of Ray, which takes a second to import.
-    """
-    names = vars(sys.modules["__main__"])
-    kept = {name: names[name] for name in MAIN if name in names}
-    names.update(dict.fromkeys(kept))
-    try:
-        yield
-    finally:
-        names.update(kept)
 
 
 def _memory_of(process: int | None) -> int:
