@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,9 +13,12 @@ import pytest
 import torch
 from cheating import UNITS, Through, law_on
 
+import generators.checks
 from benchmark.cli.check import check
 from benchmark.core.laws import LawBrokenError
 from benchmark.core.mechanism import Integers
+from benchmark.release.findings import replayed
+from benchmark.release.source import Source
 from generators.dp_simulator import DpSimulator
 from generators.dp_wgan import DpWgan
 from segmenters.dp_segmenter import DpSegmenter
@@ -99,6 +103,19 @@ class KeepsItsFirstSum(DpSimulator):
 def test_a_kept_sum_moves_in_a_fresh_process(unit: str) -> None:
     with pytest.raises(LawBrokenError, match=f"one {unit} moves a sum"):
         law_on(MOVES, KeepsItsFirstSum, unit)
+
+
+@UNITS
+def test_a_release_says_that_its_replay_failed(unit: str, tmp_path: Path) -> None:
+    (subject, *_) = (
+        one
+        for one in generators.checks.subjects(KeepsItsFirstBrightness)
+        if one.guarantee.unit == unit
+    )
+    for kind, held in ((KeepsItsFirstBrightness, False), (DpSimulator, True)):
+        source = Source(folder=tmp_path, result=SimpleNamespace(guarantee=subject.guarantee))
+        vars(source)["generator"] = kind(kind.smoke)
+        assert replayed(source).held is held
 
 
 def test_a_plug_in_that_cannot_be_made_anew_breaks_the_law_and_is_told_why() -> None:

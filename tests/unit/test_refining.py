@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from benchmark.core.editions import preset_in
 from benchmark.core.generator import FitContext
 from benchmark.core.patches import Patches
 from benchmark.core.protocol import PROTOCOLS
-from benchmark.core.settings import Settings
 from benchmark.privacy.checkpoint import Checkpoint
 from benchmark.privacy.randomness import SeededNoise
 from generators import checks
@@ -28,12 +26,6 @@ from generators.wgan import Wgan
 
 SMALL = {"latent": 4, "generator_width": 4, "critic_width": 4, "batch": 12, "fakes": 8}
 SMALL |= {"begin": "simulator", "generator_steps": 3, "critic_steps": 2}
-
-
-class Refining(DpWgan):
-    """``dp-wgan`` as edition 2026-2 has it, tiny."""
-
-    smoke: ClassVar[Settings] = replace(DpWgan.smoke, begin="simulator")
 
 
 @pytest.fixture(autouse=True)
@@ -62,18 +54,6 @@ def fitted(data: Patches, *, epsilon: float = 5.0, kind=DpWgan, **changes: objec
     budget = Budget(epsilon=epsilon, delta=1e-3, unit="patch")
     made.fit(data, made.plan(checks.PUBLIC, budget), context)
     return made
-
-
-class MovingEdges(DpWgan):
-    """The same, with masks whose edges move."""
-
-    smoke: ClassVar[Settings] = replace(DpWgan.smoke, begin="simulator", edges="moved")
-
-
-@pytest.mark.parametrize("kind", [Refining, MovingEdges])
-@pytest.mark.parametrize("law", checks.LAWS)
-def test_it_keeps_every_law_of_a_generator(law: str, kind: type[DpWgan]) -> None:
-    checks.LAWS[law](kind)
 
 
 def test_before_any_step_it_is_the_simulator(net: Refiner) -> None:

@@ -240,7 +240,6 @@ class EvolvesLabels(PrivateEvolution):
     smoke = replace(PrivateEvolution.smoke, design="labels")
 
 
-@pytest.mark.usefixtures("_quickly")
 @pytest.mark.parametrize(
     "kind", [OfTrees, SelectsTrees, EvolvesTrees, OfLabels, SelectsLabels, EvolvesLabels]
 )

@@ -1,0 +1,28 @@
+"""``dp-wgan`` as editions from 2026-2 have it keeps every law, with the pool that its fits have."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+
+from benchmark.core.settings import Settings
+from generators import checks
+from generators.dp_wgan import DpWgan
+
+
+class Refining(DpWgan):
+    """``dp-wgan`` as edition 2026-2 has it, tiny."""
+
+    smoke: ClassVar[Settings] = replace(DpWgan.smoke, begin="simulator")
+
+
+class MovingEdges(DpWgan):
+    """The same, with masks whose edges move."""
+
+    smoke: ClassVar[Settings] = replace(DpWgan.smoke, begin="simulator", edges="moved")
+
+
+@pytest.mark.parametrize("kind", [Refining, MovingEdges])
+@pytest.mark.parametrize("law", checks.LAWS)
+def test_it_keeps_every_law_of_a_generator(law: str, kind: type[DpWgan]) -> None:
+    checks.LAWS[law](kind)
