@@ -209,6 +209,18 @@ class OfTrees(DpSimulator):
 
     smoke = replace(DpSimulator.smoke, design="trees", caution=0.0)
 
+    def fit(self, patches, guarantee, context):
+        """Quickly, in the fresh process of a replay too."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tilting, "TRIED", 256)
+            return super().fit(patches, guarantee, context)
+
+    def sample(self, n, *, seed):
+        """As quickly."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tilting, "TRIED", 256)
+            return super().sample(n, seed=seed)
+
 
 class SelectsTrees(PrivateSelection):
     """Chooses among those populations."""
@@ -240,6 +252,7 @@ class EvolvesLabels(PrivateEvolution):
     smoke = replace(PrivateEvolution.smoke, design="labels")
 
 
+@pytest.mark.usefixtures("_quickly")
 @pytest.mark.parametrize(
     "kind", [OfTrees, SelectsTrees, EvolvesTrees, OfLabels, SelectsLabels, EvolvesLabels]
 )
