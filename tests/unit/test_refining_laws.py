@@ -13,13 +13,13 @@ from generators.dp_wgan import DpWgan
 class Refining(DpWgan):
     """``dp-wgan`` as edition 2026-2 has it, tiny."""
 
-    smoke: ClassVar[Settings] = replace(DpWgan.smoke, begin="simulator")
+    smoke: ClassVar[Settings] = replace(DpWgan.smoke, begin="simulator", fakes=6)
 
 
 class MovingEdges(DpWgan):
     """The same, with masks whose edges move."""
 
-    smoke: ClassVar[Settings] = replace(DpWgan.smoke, begin="simulator", edges="moved")
+    smoke: ClassVar[Settings] = replace(DpWgan.smoke, begin="simulator", fakes=6, edges="moved")
 
 
 @pytest.mark.parametrize("kind", [Refining, MovingEdges])
