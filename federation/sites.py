@@ -242,7 +242,8 @@ class Site:
             paid = {ENTRY: before.fact(ENTRY), CLAIM: before.claim}
         else:
             paid = self._payment.pay()
-            before.count(paid[CLAIM], anew=True)
+            if not seeded:
+                before.count(paid[CLAIM], anew=True)
             before.keep(number - 1, {}, {**paid, ORDER: ""})
             self._payment.settle(paid[CLAIM])
         self._entry, side = paid[ENTRY], self._side

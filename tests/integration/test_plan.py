@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from command import bench
 
+from benchmark.results.variance_parts import shipped
+
 PLAN = ["plan", "--patients", "41", "--unit", "patient"]
 WATCHED = """
 import json, sys
@@ -68,7 +70,7 @@ def test_a_plan_says_what_seeds_and_test_patients_can_show(tmp_path: Path) -> No
     said = " ".join(bench(*PLAN, *asked, cwd=tmp_path).stdout.split())
     assert "that 3 seeds and 20 test patients show: 0." in said
     assert "A difference of 0.03 takes" in said
-    assert "the board's phantoms under protocol 2026-1" in said
+    assert f"the board's phantoms under protocol {shipped().edition}" in said
     asked += ["--seeds", "10", "--test-patients", "40"]
     said = " ".join(bench(*PLAN, *asked, cwd=tmp_path).stdout.split())
     assert "that 10 seeds and 40 test patients show: 0." in said
