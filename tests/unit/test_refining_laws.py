@@ -13,16 +13,16 @@ from generators.dp_wgan import DpWgan
 class Refining(DpWgan):
     """``dp-wgan`` as edition 2026-2 has it, tiny."""
 
-    smoke: ClassVar[Settings] = replace(DpWgan.smoke, begin="simulator", fakes=6)
-
-
-class MovingEdges(DpWgan):
-    """The same, with masks whose edges move."""
-
     smoke: ClassVar[Settings] = replace(DpWgan.smoke, begin="simulator", fakes=6, edges="moved")
 
 
-@pytest.mark.parametrize("kind", [Refining, MovingEdges])
+class FixedEdges(DpWgan):
+    """The same, with masks as the simulator draws them."""
+
+    smoke: ClassVar[Settings] = replace(Refining.smoke, edges="fixed")
+
+
+@pytest.mark.parametrize("kind", [Refining, pytest.param(FixedEdges, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("law", checks.LAWS)
 def test_it_keeps_every_law_of_a_generator(law: str, kind: type[DpWgan]) -> None:
     checks.LAWS[law](kind)
