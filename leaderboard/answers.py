@@ -118,7 +118,7 @@ class Answers:
         if above.mean > 0 and hardest != free.name:
             text = estimate_text(least, 3, signed=True)
             said += f", and {text} against {hardest}, the highest free row here"
-        verdict = "" if p < ALPHA else ", so no lead is shown" if above.mean > 0 else ""
+        verdict = "" if p < ALPHA else ", so no lead is shown"
         return f"{said} ({p_text(p)}{verdict})"
 
     def _least(self, number: int) -> tuple[Estimate, str]:

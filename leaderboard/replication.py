@@ -24,6 +24,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from benchmark.core.budget import epsilon_text
+from benchmark.core.errors import BenchError, UsageError
 from benchmark.metrics.crossed import Crossed, Estimate, Floats
 from benchmark.metrics.paired import p_of_pairs
 from benchmark.metrics.ranking import ALPHA, holm_of_pairs
@@ -199,6 +200,20 @@ def _section(ours: Table, theirs: Table, found: Replication) -> Iterator[str]:
         yield ""
 
 
+def main(folders: Sequence[str]) -> int:
+    """Write the report of a board and of folders of fresh runs; return the exit code."""
+    try:
+        if len(folders) < 2:
+            raise UsageError(
+                f"Expected a board and a folder of fresh runs, got {len(folders)} folders."
+            )
+        first, *more = map(Path, folders)
+        sys.stdout.write("\n".join(report(first, more)) + "\n")
+    except BenchError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
 if __name__ == "__main__":
-    first, *more = map(Path, sys.argv[1:])
-    sys.stdout.write("\n".join(report(first, more)) + "\n")
+    sys.exit(main(sys.argv[1:]))

@@ -9,7 +9,7 @@ from made import entry, specs
 
 from benchmark.results.spec import RunSpec
 from leaderboard.board import tables_of
-from leaderboard.replication import replicated
+from leaderboard.replication import main, replicated
 from leaderboard.rows import Table
 
 BOARD = {"dp-simulator": 0.8, "dp-merf": 0.5, "private-evolution": 0.5}
@@ -60,3 +60,11 @@ def test_rows_with_other_settings_are_not_the_same(cache: Path) -> None:
     one, other = table(cache, BOARD), table(cache, BOARD, first=10)
     rows = [row for row in other.rows if row.spec.generator.name != "dp-merf"]
     assert replicated(one, replace(other, rows=rows), "test").rows == 2
+
+
+@pytest.mark.parametrize("many", [1, 2])
+def test_a_folder_without_results_is_one_sentence(
+    many: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path)] * many) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
