@@ -13,6 +13,11 @@ def jit(function: Callable[..., Any]) -> Any:
     return _jit(function)
 
 
+def inlined_jit(function: Callable[..., Any]) -> Any:
+    """Compile like ``jit``, as part of each caller: what it returns then stays in registers."""
+    return _jit(function, inline="always")
+
+
 def reordering_jit(function: Callable[..., Any]) -> Any:
     """Compile like ``jit``, and let sums be reordered so that vector instructions can add them."""
     return _jit(function, fastmath={"reassoc", "contract"})

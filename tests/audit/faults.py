@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.privacy.dpsgd.batch import Batch
-from benchmark.privacy.dpsgd.convolution import Gram
+from benchmark.privacy.dpsgd.gram import Gram
 from benchmark.privacy.dpsgd.sampling import PoissonSampler
 from benchmark.privacy.mechanisms.choice import Election
 from benchmark.privacy.mechanisms.release import Release

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.privacy.dpsgd import compiled
-from benchmark.privacy.dpsgd.loops import LANES, TILE, Geometry
+from benchmark.privacy.dpsgd.geometry import LANES, TILE, Geometry
 from benchmark.privacy.jit import jit
 
 SLOW = settings(deadline=None, max_examples=60)
@@ -115,6 +115,47 @@ def test_norms_need_no_row(data: st.DataObject, out: int) -> None:
     right = np.square(expected(inputs, output_gradients, g)).sum((1, 2, 3, 4))
     found = compiled.squared_norms(inputs, output_gradients, g)
     assert np.abs(found - right).max() <= 1e-5 * max(1.0, right.max())
+
+
+@SLOW
+@given(st.data(), st.integers(1, 7), st.integers(1, 9))
+def test_a_weighted_sum_is_that_of_all_units(data: st.DataObject, units: int, at_once: int) -> None:
+    """Whatever the size of its blocks, and whatever a unit without weight holds."""
+    outs = st.sampled_from([LANES, 2 * LANES, 3 * LANES, 4 * LANES])
+    g = data.draw(geometries(TILE, data.draw(outs)))
+    inputs, output_gradients = seen(g, units + 1)
+    weights = np.random.default_rng(1).random(units + 1)
+    weights[units // 2] = 0
+    each = expected(inputs, output_gradients, g)
+    right = np.tensordot(weights, each, 1)
+    broken = data.draw(st.sampled_from([np.nan, np.inf, -np.inf, 3e38]))
+    inputs[units // 2, 0, 0, 0, :] = broken
+    output_gradients[units // 2, 0, 0, 0, :] = -broken
+    made = compiled.weighted_sum(inputs, output_gradients, weights, g, at_once)
+    assert made.total.dtype == np.float64
+    assert_close(made.total.transpose(made.order), right)
+
+
+def test_a_weighted_sum_of_nobody_is_nothing() -> None:
+    g = quick()
+    inputs, output_gradients = seen(g)
+    made = compiled.weighted_sum(inputs[:0], output_gradients[:0], np.zeros(0), g, 8)
+    assert not made.total.any()
+
+
+def test_blocks_are_added_in_double_precision() -> None:
+    """Many alike units: what single precision would lose is there."""
+    g = quick(channels=TILE, out=2 * LANES)
+    inputs, output_gradients = (np.repeat(one, 2048, 0) for one in seen(g, units=1))
+    made = compiled.weighted_sum(inputs, output_gradients, np.ones(2048), g, 1)
+    one = compiled.rows(inputs[:1], output_gradients[:1], g)
+    assert np.array_equal(made.total.transpose(made.order), 2048.0 * in_order(one)[0])
+
+
+def test_weights_of_other_units_are_refused() -> None:
+    g = quick()
+    with pytest.raises(ValueError, match="do not fit 3 units"):
+        compiled.weighted_sum(*seen(g), np.ones(2), g, 8)
 
 
 def test_long_sums_lose_no_digits() -> None:

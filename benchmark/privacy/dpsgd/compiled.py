@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.privacy.dpsgd import loops, sums
-from benchmark.privacy.dpsgd.loops import LANES, TILE, Geometry, Numbers
+from benchmark.privacy.dpsgd.geometry import LANES, TILE, Geometry
+from benchmark.privacy.dpsgd.loops import Numbers
 
 
 class Made(NamedTuple):
@@ -29,6 +30,18 @@ class Made(NamedTuple):
     rows: Numbers
     order: tuple[int, ...]
     squares: Numbers
+
+
+class Summed(NamedTuple):
+    """A weighted sum of gradients of a weight ``(out, channels, ky, kx)``.
+
+    Attributes:
+        total: The sum in double precision, with its axes in another order.
+        order: The positions of the weight's axes in it.
+    """
+
+    total: NDArray[np.float64]
+    order: tuple[int, ...]
 
 
 def rows(inputs: Numbers, output_gradients: Numbers, g: Geometry) -> Made:
@@ -52,6 +65,46 @@ def rows(inputs: Numbers, output_gradients: Numbers, g: Geometry) -> Made:
         inputs.reshape(-1), output_gradients.reshape(-1), _scratch(g), made.reshape(-1), squares, g
     )
     return Made(made, order, squares)
+
+
+def weighted_sum(
+    inputs: Numbers,
+    output_gradients: Numbers,
+    weights: NDArray[np.float64],
+    g: Geometry,
+    at_once: int,
+) -> Summed:
+    """Compute the weighted sum of all units' gradients, block by block.
+
+    Args:
+        inputs: A, as for ``rows``.
+        output_gradients: S, as for ``rows``.
+        weights: ``(U,)``, rounded to single precision; 0 for a unit that may hold anything.
+        g: The convolution; ``g.has_many_outputs`` must be true.
+        at_once: How many units are a block, which is summed in single precision.
+
+    Returns:
+        The sum.
+
+    Raises:
+        ValueError: For shapes that are not the convolution's, or another number of weights.
+    """
+    _check(inputs, output_gradients, g, fits=g.has_many_outputs)
+    if weights.shape != (len(inputs),):
+        raise ValueError(f"Weights {weights.shape} do not fit {len(inputs)} units.")
+    made = np.zeros((g.kernel_y, g.kernel_x, g.channels, g.out))
+    block = max(1, min(at_once, len(inputs)))
+    rises = np.empty(block * g.samples * g.rows * g.columns * g.out, np.float32)
+    loops.weighted_sum(
+        inputs.reshape(-1),
+        output_gradients.reshape(-1),
+        weights.astype(np.float32),
+        _scratch(g, block),
+        rises,
+        made.reshape(-1),
+        g,
+    )
+    return Summed(made, (3, 2, 0, 1))
 
 
 def squared_norms(inputs: Numbers, output_gradients: Numbers, g: Geometry) -> Numbers:
@@ -129,7 +182,7 @@ def _check(inputs: Numbers, output_gradients: Numbers, g: Geometry, *, fits: boo
         raise ValueError(f"Expected float32, got {inputs.dtype} and {output_gradients.dtype}.")
 
 
-def _scratch(g: Geometry) -> Numbers:
-    """For one unit's inputs with the zeros around them."""
+def _scratch(g: Geometry, units: int = 1) -> Numbers:
+    """For some units' inputs with the zeros around them."""
     tall, wide = g.samples * (g.height + 2 * g.pad_y), g.width + 2 * g.pad_x
-    return np.zeros(tall * wide * g.channels, np.float32)
+    return np.zeros(units * tall * wide * g.channels, np.float32)

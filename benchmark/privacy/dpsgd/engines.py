@@ -61,13 +61,15 @@ class Units(NamedTuple):
     clip_norm: float
 
     def groups(self) -> Iterator[Group]:
-        """Yield the groups of units with equally many samples: the real units, then the fakes."""
-        samples = self.reals * self.samples
-        if samples:
-            yield Group(slice(0, samples), (self.reals, self.samples), 1.0, False)
-        if self.fakes:
-            last = slice(samples, samples + self.fakes)
-            yield Group(last, (self.fakes, 1), self.fake_share, True)
+        """Yield the groups of units with equally many samples, the real units before the fakes."""
+        reals, fakes = self.reals, self.fakes
+        if reals and self.samples > 1:
+            samples = reals * self.samples
+            yield Group(slice(0, samples), (reals, self.samples), 0)
+            if fakes:
+                yield Group(slice(samples, samples + fakes), (fakes, 1), fakes)
+        elif reals + fakes:
+            yield Group(slice(0, reals + fakes), (reals + fakes, 1), fakes)
 
     def means(self, losses: Tensor) -> Tensor:
         """Weight each sample's loss so that the sum is the mean of each unit's losses.
@@ -82,18 +84,20 @@ class Units(NamedTuple):
         of_reals = (self.present.to(losses) / counts).flatten()
         return losses * torch.cat([of_reals, losses.new_ones(self.fakes)])
 
-    def weights(self, squares: Tensor, share: float) -> Tensor:
+    def weights(self, squares: Tensor, fakes: int) -> Tensor:
         """Compute the clipping weights, share · min(1, C / ‖g_u‖).
 
         Args:
             squares: ``(U,)``, upper bounds on the squared norms.
-            share: The weight of a gradient that needs no clipping.
+            fakes: How many of the last units are fakes, whose share is ``fake_share``.
 
         Returns:
             ``(U,)``; 0 where the norm is not finite.
         """
         norms = torch.where(squares <= LARGEST, squares, torch.inf).sqrt()
-        return (1 - SLACK) * share * self.clip_norm / norms.clamp(min=self.clip_norm)
+        weights = (1 - SLACK) * self.clip_norm / norms.clamp(min=self.clip_norm)
+        weights[len(weights) - fakes :] *= self.fake_share
+        return weights
 
 
 class Group(NamedTuple):
@@ -102,18 +106,16 @@ class Group(NamedTuple):
     Attributes:
         place: The slice of their samples among all.
         shape: ``(U, k)``: U units of k samples each.
-        share: The weight of a clipped gradient of theirs in the sum.
-        public: Whether they are fakes.
+        fakes: How many of the last of them are fakes.
     """
 
     place: slice
     shape: tuple[int, int]
-    share: float
-    public: bool
+    fakes: int
 
     def seen(self, one: Seen) -> Seen:
         """Return what a layer saw of these units."""
-        return Seen(one.layer, self.of(one.inputs), self.of(one.output_gradients), self.public)
+        return Seen(one.layer, self.of(one.inputs), self.of(one.output_gradients), self.fakes)
 
     def of(self, values: Tensor) -> Tensor:
         """Return their samples' values, ``(U, k, ...)``."""
@@ -155,7 +157,7 @@ def book_keeping(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -
     ]
     sums: dict[int, Tensor] = {}
     for group in units.groups():
-        _add(sums, *_clipped([group.seen(one) for one in seen], units, group.share))
+        _add(sums, *_clipped([group.seen(one) for one in seen], units, group.fakes))
     return _flat(critic, sums)
 
 
@@ -190,7 +192,7 @@ def opacus(critic: nn.Module, loss: Loss, samples: Tensor, units: Units) -> Tens
     total = rows.new_zeros(rows.shape[1], dtype=torch.float64)
     for group in units.groups():
         means = group.of(rows).sum(1)
-        weights = units.weights(Rows("all", means).squared_norms(), group.share)
+        weights = units.weights(Rows("all", means).squared_norms(), group.fakes)
         total += summed(weights, means)
     return total
 
@@ -284,7 +286,7 @@ def _refuse_tied(layers: Sequence[nn.Module]) -> None:
 
 
 def _clipped(
-    seen: list[Seen], units: Units, share: float
+    seen: list[Seen], units: Units, fakes: int
 ) -> tuple[list[tuple[nn.Module, Share]], Tensor]:
     """Every layer's shares of one group, and the units' weights.
 
@@ -293,7 +295,7 @@ def _clipped(
     """
     made = [(one.layer, part) for one in seen for part in RULES[type(one.layer)](one)]
     squares = torch.stack([part.squared_norms() for _, part in made]).sum(0)
-    return made, units.weights(squares, share)
+    return made, units.weights(squares, fakes)
 
 
 def _add(sums: dict[int, Tensor], shares: list[tuple[nn.Module, Share]], weights: Tensor) -> None:

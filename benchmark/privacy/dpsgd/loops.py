@@ -5,32 +5,30 @@ processor's registers. Numba's own vectoriser does not produce these. So their t
 operations of the loops are written here as instructions of LLVM. Arrays are flat and of single
 precision. *No bound is checked here*: ``compiled`` checks them before it calls.
 
-All of it is one file, since numba keeps what it compiled until the loop's own file changes.
+All of it is one file, since numba keeps what it compiled until the loop's own file changes. What
+the loops take from ``geometry`` are constants of the processor, of which that cache knows.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 from numpy.typing import NDArray
 
-from benchmark.privacy.jit import jit
+from benchmark.privacy.dpsgd.geometry import HAS_32_REGISTERS, LANES, TILE, Geometry
+from benchmark.privacy.jit import inlined_jit, jit
 
 Numbers = NDArray[np.float32]
 Places = NDArray[np.int64]
 
-LANES = 16 if binding.get_host_cpu_features().get("avx512f") else 8
-"""How many single-precision numbers one instruction multiplies."""
-
-TILE = 8
-"""How many vectors of sums a loop holds: enough to hide an addition's delay, and few enough for the
-registers."""
+MOST = np.float32(2.0**100)
+"""A larger number, or none at all, belongs to a unit without weight, and is taken for this one."""
 
 
 class _Sums(types.Type):  # type: ignore[misc]
@@ -43,6 +41,7 @@ class _Sums(types.Type):  # type: ignore[misc]
 _sums = _Sums()
 _NUMBER, _INDEX = ir.FloatType(), ir.IntType(32)
 _VECTOR = ir.VectorType(_NUMBER, LANES)
+_DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
 _SUMS = ir.ArrayType(_VECTOR, TILE)
 _NOTHING = ir.Constant(_VECTOR, None)
 
@@ -63,17 +62,17 @@ class _Array:
         """``array[index]``."""
         return self._builder.load(self._builder.gep(self._data, [index]))
 
-    def load(self, start: Any) -> Any:
+    def load(self, start: Any, kind: Any = _VECTOR) -> Any:
         """``array[start : start + LANES]``."""
-        return self._builder.load(self._place(start), align=4)
+        return self._builder.load(self._place(start, kind), align=4)
 
     def store(self, start: Any, vector: Any) -> None:
         """``array[start : start + LANES] = vector``."""
-        self._builder.store(vector, self._place(start), align=4)
+        self._builder.store(vector, self._place(start, vector.type), align=4)
 
-    def _place(self, start: Any) -> Any:
+    def _place(self, start: Any, kind: Any) -> Any:
         place = self._builder.gep(self._data, [start])
-        return self._builder.bitcast(place, _VECTOR.as_pointer())
+        return self._builder.bitcast(place, kind.as_pointer())
 
 
 def _instruction(returns: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -90,7 +89,8 @@ def _instruction(returns: Any) -> Callable[[Callable[..., Any]], Any]:
                         return value
                     return _Array(builder, context.make_array(kind)(context, builder, value).data)
 
-                return write(builder, *map(handle, signature.args, args))
+                found = write(builder, *map(handle, signature.args, args))
+                return context.get_dummy_value() if found is None else found
 
             return returns(*kinds), written
 
@@ -159,6 +159,15 @@ def keep(builder: Any, array: _Array, start: Any, step: Any, sums: Any) -> Any:
     return _total(builder, squares)
 
 
+@_instruction(types.void)
+def add(builder: Any, array: _Array, start: Any, step: Any, sums: Any) -> None:
+    """Add ``sums[n]`` to the double-precision ``array[start + n step :][: LANES]``."""
+    for n in range(TILE):
+        place = builder.add(start, builder.mul(step, step.type(n)))
+        more = builder.fpext(builder.extract_value(sums, n), _DOUBLES)
+        array.store(place, builder.fadd(array.load(place, _DOUBLES), more))
+
+
 @_instruction(types.float32)
 def product(builder: Any, one: Any, other: Any) -> Any:
     """Return Σ_n (sum of ``one[n]``) · (sum of ``other[n]``)."""
@@ -200,60 +209,6 @@ def _total(builder: Any, vector: Any) -> Any:
     return builder.call(reduce, [_NUMBER(0.0), vector], fastmath=("reassoc",))
 
 
-class Geometry(NamedTuple):
-    """The sizes of a convolution without groups or dilation, for units with equally many samples.
-
-    Attributes:
-        samples: k, the samples of each unit.
-        height: The input's height in pixels.
-        width: The input's width.
-        channels: The input's channels, C.
-        kernel_y: The kernel's height.
-        kernel_x: The kernel's width.
-        step_y: The stride along y.
-        step_x: The stride along x.
-        pad_y: Rows of zeros above and below the input.
-        pad_x: Columns of zeros left and right of the input.
-        rows: The output's height.
-        columns: The output's width.
-        out: The output's channels.
-    """
-
-    samples: int
-    height: int
-    width: int
-    channels: int
-    kernel_y: int
-    kernel_x: int
-    step_y: int
-    step_x: int
-    pad_y: int
-    pad_x: int
-    rows: int
-    columns: int
-    out: int
-
-    @property
-    def run(self) -> int:
-        """The number of adjacent values under one row of the kernel."""
-        return self.kernel_x * self.channels
-
-    @property
-    def has_rows(self) -> bool:
-        """Whether the loop ``rows`` or ``rows_of_few`` supports this convolution."""
-        return self.run % (TILE * LANES) == 0 or self.has_many_outputs
-
-    @property
-    def has_many_outputs(self) -> bool:
-        """Whether the outputs fill whole vectors."""
-        return self.run % TILE == 0 and self.out % LANES == 0
-
-    @property
-    def has_norms(self) -> bool:
-        """Whether the loop ``squared_norms`` supports this convolution."""
-        return self.run % LANES == 0
-
-
 @jit
 def _enter(inputs: Numbers, scratch: Numbers, unit: int, g: Geometry) -> None:
     """Puts one unit's inputs into the scratch buffer."""
@@ -263,6 +218,36 @@ def _enter(inputs: Numbers, scratch: Numbers, unit: int, g: Geometry) -> None:
             start = ((unit * g.samples + sample) * g.height + y) * line
             place = (sample * (g.height + 2 * g.pad_y) + g.pad_y + y) * wide + g.pad_x * g.channels
             scratch[place : place + line] = inputs[start : start + line]
+
+
+@jit
+def _enter_finite(inputs: Numbers, scratch: Numbers, unit: int, g: Geometry) -> None:
+    """The same, with finite numbers alone."""
+    _enter(inputs, scratch, unit, g)
+    for i in range(len(scratch)):
+        scratch[i] = finite(scratch[i])
+
+
+@jit
+def _scale(
+    output_gradients: Numbers, rises: Numbers, n: int, unit: int, weight: np.float32, size: int
+) -> None:
+    """Puts one unit's finite output gradients, times its weight, into a block's place."""
+    for i in range(size):
+        rises[n * size + i] = finite(output_gradients[unit * size + i]) * weight
+
+
+@jit
+def finite(number: np.float32) -> np.float32:
+    """Bring a number, or what is none, to at most ``MOST`` in magnitude."""
+    number = number if number < MOST else MOST
+    return number if number > -MOST else -MOST
+
+
+@jit
+def _in_pairs(g: Geometry) -> bool:
+    """Whether outputs fill pairs of vectors, and the registers hold the sums of a pair."""
+    return HAS_32_REGISTERS and g.out % (2 * LANES) == 0
 
 
 @jit
@@ -278,6 +263,46 @@ def _places(g: Geometry) -> Places:
     return places.reshape(g.samples, -1)
 
 
+@inlined_jit
+def _one(
+    scratch: Numbers, place: int, output_gradients: Numbers, at: int, samples: int, g: Geometry
+) -> Any:
+    """Σ_t of ``TILE`` inputs by a vector of output gradients, which begin at these places."""
+    wide = (g.width + 2 * g.pad_x) * g.channels
+    tall, line, total = (g.height + 2 * g.pad_y) * wide, g.step_x * g.channels, none()
+    for sample in range(samples):
+        sums = none()
+        for y in range(g.rows):
+            here = place + sample * tall + y * g.step_y * wide
+            for _ in range(g.columns):
+                sums = outer(sums, scratch, here, output_gradients, at)
+                here += line
+                at += g.out
+        total = plus(total, sums)  # by sample: long sums lose digits
+    return total
+
+
+@inlined_jit
+def _two(
+    scratch: Numbers, place: int, output_gradients: Numbers, at: int, samples: int, g: Geometry
+) -> Any:
+    """The same with two vectors of output gradients, so that an input is read once for both."""
+    wide = (g.width + 2 * g.pad_x) * g.channels
+    tall, line = (g.height + 2 * g.pad_y) * wide, g.step_x * g.channels
+    total, further = none(), none()
+    for sample in range(samples):
+        sums, more = none(), none()
+        for y in range(g.rows):
+            here = place + sample * tall + y * g.step_y * wide
+            for _ in range(g.columns):
+                sums = outer(sums, scratch, here, output_gradients, at)
+                more = outer(more, scratch, here, output_gradients, at + LANES)
+                here += line
+                at += g.out
+        total, further = plus(total, sums), plus(further, more)
+    return total, further
+
+
 @jit
 def rows(
     inputs: Numbers,
@@ -288,26 +313,57 @@ def rows(
     g: Geometry,
 ) -> None:
     """Write Σ_t S_t A_tᵀ of every unit into ``made``, and add its squared norm to ``squares``."""
-    wide, run = (g.width + 2 * g.pad_x) * g.channels, g.kernel_x * g.channels
-    line, positions, row = g.step_x * g.channels, g.samples * g.rows * g.columns, 0
+    wide, run, row = (g.width + 2 * g.pad_x) * g.channels, g.kernel_x * g.channels, 0
+    unit_size, in_pairs = g.samples * g.rows * g.columns * g.out, _in_pairs(g)
     for unit in range(len(squares)):
         _enter(inputs, scratch, unit, g)
         for ky in range(g.kernel_y):
-            for k in range(0, run, TILE):
-                for o in range(0, g.out, LANES):
-                    total, output_gradient = none(), unit * positions * g.out + o
-                    for sample in range(g.samples):
-                        first, sums = sample * (g.height + 2 * g.pad_y) + ky, none()
-                        for y in range(g.rows):
-                            place = (first + y * g.step_y) * wide + k
-                            for _ in range(g.columns):
-                                sums = outer(
-                                    sums, scratch, place, output_gradients, output_gradient
-                                )
-                                place += line
-                                output_gradient += g.out
-                        total = plus(total, sums)  # by sample: long sums lose digits
-                    squares[unit] += keep(made, row + o, g.out, total)
+            for k in range(ky * wide, ky * wide + run, TILE):
+                at = unit * unit_size
+                for o in range(0, g.out, 2 * LANES if in_pairs else LANES):
+                    if in_pairs:
+                        one, two = _two(scratch, k, output_gradients, at + o, g.samples, g)
+                        squares[unit] += keep(made, row + o, g.out, one)
+                        squares[unit] += keep(made, row + o + LANES, g.out, two)
+                    else:
+                        one = _one(scratch, k, output_gradients, at + o, g.samples, g)
+                        squares[unit] += keep(made, row + o, g.out, one)
+                row += TILE * g.out
+
+
+@jit
+def weighted_sum(
+    inputs: Numbers,
+    output_gradients: Numbers,
+    weights: Numbers,
+    scratch: Numbers,
+    rises: Numbers,
+    made: NDArray[np.float64],
+    g: Geometry,
+) -> None:
+    """Add Σ_u weights[u] Σ_t S_t A_tᵀ to ``made``: blocks of units, each in double precision.
+
+    ``rises`` is a scratch buffer for the S of a block, whose size it decides. What is no finite
+    number belongs to a unit of weight 0, and is taken for a finite one.
+    """
+    wide, run, units = (g.width + 2 * g.pad_x) * g.channels, g.kernel_x * g.channels, len(weights)
+    unit_size, in_pairs = g.samples * g.rows * g.columns * g.out, _in_pairs(g)
+    block, tall = len(rises) // unit_size, g.samples * (g.height + 2 * g.pad_y) * wide
+    for first in range(0, units, block):
+        many, row = min(block, units - first), 0
+        for n in range(many):
+            _enter_finite(inputs, scratch[n * tall : (n + 1) * tall], first + n, g)
+            _scale(output_gradients, rises, n, first + n, weights[first + n], unit_size)
+        for ky in range(g.kernel_y):
+            for k in range(ky * wide, ky * wide + run, TILE):
+                for o in range(0, g.out, 2 * LANES if in_pairs else LANES):
+                    if in_pairs:
+                        one, two = _two(scratch, k, rises, o, many * g.samples, g)
+                        add(made, row + o, g.out, one)
+                        add(made, row + o + LANES, g.out, two)
+                    else:
+                        one = _one(scratch, k, rises, o, many * g.samples, g)
+                        add(made, row + o, g.out, one)
                 row += TILE * g.out
 
 

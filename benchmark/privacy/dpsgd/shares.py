@@ -51,14 +51,15 @@ class Seen(NamedTuple):
         layer: The layer.
         inputs: ``(U, k, ...)``.
         output_gradients: S, ``(U, k, ...)``, shaped like the outputs.
-        public: Whether the samples belong to no patient. Their sum is then the same to the last bit
-            whatever any patient's data are, so its rounding needs no bound.
+        fakes: How many of the last units belong to no patient. Their own sum is the same to the
+            last bit whatever any patient's data are, so its rounding needs no bound. Their share
+            may be above 1, so they are never summed in one block with real units.
     """
 
     layer: nn.Module
     inputs: Tensor
     output_gradients: Tensor
-    public: bool = False
+    fakes: int = 0
 
 
 class Share(ABC):

@@ -10,31 +10,45 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.privacy.dpsgd.loops import Geometry, Numbers
+from benchmark.privacy.dpsgd.geometry import Geometry
+from benchmark.privacy.dpsgd.loops import Numbers, finite
 from benchmark.privacy.jit import jit, reordering_jit
-
-MOST = np.float32(2.0**100)
-"""A larger number, or none at all, belongs to a unit without weight, and is taken for this one."""
 
 NUMBERS = 2048
 """How many double-precision sums stay in the nearest cache."""
 
 
 @jit
+def _double(number: np.float32) -> np.float64:
+    return np.float64(finite(number))
+
+
+@jit
 def summed(weights: NDArray[np.float64], rows: Numbers, made: NDArray[np.float64]) -> None:
     """Add Σ_u weights[u] · row u to ``made``, in double precision.
 
-    Rows of weight 0 may hold anything, and are read all the same.
+    Rows of weight 0 may hold anything, and are read all the same. Four are added at a time, so that
+    a sum is loaded and stored once for them.
     """
-    length = len(made)
+    length, fours = len(made), len(weights) // 4 * 4
     for start in range(0, length, NUMBERS):
         part = made[start : start + NUMBERS]
-        for unit in range(len(weights)):
-            weight, row = weights[unit], rows[unit * length + start :][: len(part)]
+        for unit in range(0, fours, 4):
+            place = unit * length + start
+            one, two = rows[place:][: len(part)], rows[place + length :][: len(part)]
+            three, four = (
+                rows[place + 2 * length :][: len(part)],
+                rows[place + 3 * length :][: len(part)],
+            )
             for i in range(len(part)):
-                number = row[i] if row[i] < MOST else MOST  # also what is no number
-                number = number if number > -MOST else -MOST
-                part[i] += weight * np.float64(number)
+                total = part[i] + weights[unit] * _double(one[i])
+                total += weights[unit + 1] * _double(two[i])
+                total += weights[unit + 2] * _double(three[i])
+                part[i] = total + weights[unit + 3] * _double(four[i])
+        for unit in range(fours, len(weights)):
+            row = rows[unit * length + start :][: len(part)]
+            for i in range(len(part)):
+                part[i] += weights[unit] * _double(row[i])
 
 
 @reordering_jit
