@@ -173,6 +173,11 @@ class Finished(Form):
         return {one.site: one.guarantee for one in self.sites}
 
     @property
+    def patients(self) -> dict[str, int]:
+        """The number of patients of each site, by its name."""
+        return {one.site: one.patients for one in self.sites}
+
+    @property
     def private_data(self) -> Literal[True]:
         """Always true: nobody but a site knows whether it has patients or phantoms."""
         return True

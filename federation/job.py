@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from benchmark.core.budget import UNITS, Budget, PublicNumbers, Unit
+from benchmark.core.budget import UNITS, Budget, Guarantee, PublicNumbers, Unit
 from benchmark.core.designs import federated
 from benchmark.core.errors import UsageError
 from benchmark.core.federation import FederatedGenerator, Schedule
 from benchmark.core.files import plain
 from benchmark.core.protocol import NATIVE
 from benchmark.core.registry import generators
+from benchmark.privacy.accounting.units import check_delta
 from benchmark.privacy.mechanisms.shared_noise import SharedPlan, Sharing, planned_in_shares
 
 LARGEST = 1_000_000
@@ -174,6 +175,20 @@ class Job:
             patches_per_patient=self.patches_per_patient,
             patch_size=self.patch_size,
         )
+
+    def plan_at_site(self, patients: int, share: float) -> Guarantee:
+        """Plan a site's part of the fit by local noise, from its own numbers.
+
+        Args:
+            patients: The site's number of patients.
+            share: Its public share of all patients.
+
+        Raises:
+            UsageError: If the budget cannot be honoured.
+        """
+        public = self.public(patients)
+        check_delta(self.delta, public.units(self.unit))
+        return self.made().at_site(share).plan_at_site(public, self.budget(), self.schedule)
 
     def shared_plan(self, patients: int, sites: int) -> SharedPlan:
         """Plan the fit by secure sums.

@@ -36,9 +36,7 @@ from benchmark.core.patches import Patches
 from benchmark.core.protocol import Recipe
 from benchmark.core.seeds import stream
 from benchmark.data.patching import cached
-from benchmark.privacy.accounting.units import check_delta
 from benchmark.privacy.arithmetic import exact_arithmetic
-from benchmark.privacy.ledger.chain import Entry
 from benchmark.privacy.ledger.ledger import Ledger, Spending, ledger_in
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from federation.answered import ENTRY, ORDER, SESSION, SHARE, Answered
@@ -84,17 +82,13 @@ class Site:
         self._plan = shared_plan(post.agreed, job, len(post.patients), patients)
         if self._plan:
             check_share(share, len(post.patients), self._plan.guarantee.patients)
-        planned = self._plan.guarantee if self._plan else self._planned_alone()
+        if self._plan:
+            planned = self._plan.guarantee
+        else:
+            planned = post.planned or job.plan_at_site(len(post.patients), share)
         self.guarantee = replace(planned, seeded=job.noise != "system")
         self.share = share
         self._entry: int | None = None
-
-    def _planned_alone(self) -> Guarantee:
-        """The plan of local noise, from the site's own numbers."""
-        job, public = self.job, self.job.public(len(self.post.patients))
-        check_delta(job.delta, public.units(job.unit))
-        site = self._generator
-        return self.post.planned or site.plan_at_site(public, job.budget(), job.schedule)
 
     @exact_arithmetic()
     def compute(
@@ -145,28 +139,6 @@ class Site:
             if before.is_used_up or not self._is_paid(before):
                 self._payment.check_cap()
         return self.guarantee
-
-    def paid_by(self) -> list[Entry]:
-        """Return the ledger's entries for this run, with this guarantee and these patients.
-
-        Returns:
-            The entries, after all of the ledger was checked; none for phantoms.
-
-        Raises:
-            LedgerError: If an entry was changed, or the ledger cannot be read.
-        """
-        self._ledger.verify()
-        return [
-            entry
-            for entry in self._ledger.fits_of(self.job.run)
-            if self._payment.pays(entry.number, str(entry.said.get(CLAIM, "")))
-        ]
-
-    @property
-    def answered_share(self) -> float | None:
-        """The share of all patients that the server said in the run; ``None`` before a round."""
-        said: float | None = self._answered.fact(SHARE)
-        return said
 
     def introduce(self, begins: int) -> Introduction:
         """Return what the other sites must know of this one, under the entry that will pay.

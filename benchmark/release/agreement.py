@@ -38,12 +38,15 @@ class Due(NamedTuple):
         guarantee: What the fit gives the site's patients.
         generator: SHA-256 over the generator's files.
         patches: Number, seed and voxels of what is to leave; ``None`` unless of a deployment.
+        patients: The site's number of patients, where the guarantee counts those of all sites of a
+            deployment; ``None`` elsewhere.
     """
 
     run: str
     guarantee: Guarantee
     generator: str
     patches: tuple[int, int, str] | None
+    patients: int | None
 
 
 def consents_of(
@@ -71,7 +74,13 @@ def consents_of(
                 f"{file}: a second consent of {consent.site}, or one of no site of this run; leave "
                 "one file of each site in the folder."
             )
-        due = Due(source.result.run_key, sites[consent.site], source.generator_sum, patches)
+        due = Due(
+            source.result.run_key,
+            sites[consent.site],
+            source.generator_sum,
+            patches,
+            source.people_at(consent.site),
+        )
         for fault in (*faults_of(consent, due), *_of_versions(consent)):
             raise DataError(f"{file}: {fault}; ask {consent.site} for a consent to this release.")
         given[consent.site] = Given(file, consent)
@@ -115,6 +124,8 @@ def faults_of(consent: Consent, due: Due) -> Iterator[str]:
         yield "each site of a deployment examines the patches (--data), and no other site does"
     elif found and due.patches:
         yield from _of_examined(found, due.patches)
+        if found.patients != due.patients:
+            yield f"it is of {found.patients} patients, and the run had {due.patients} there"
     try:
         _ = consent.signer
     except ValueError as error:
@@ -168,4 +179,6 @@ def record_of(consent: Consent, guarantee: Guarantee, digest: str) -> SiteRecord
     made = SiteRecord(site=consent.site, guarantee=guarantee, consent=digest)
     if consent.examined is not None:
         made = made.but(evidence=consent.examined.evidence)
+        if (own := consent.examined.patients) is not None:
+            made = made.but(patients=own)
     return made if (signer := consent.signer) is None else made.but(signer=signer)

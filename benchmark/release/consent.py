@@ -48,6 +48,8 @@ class Examined(Form):
         voxels: SHA-256 over their voxels, as the release's volumes store them.
         evidence: The attack, the search and the ledger, without a figure measured on patients.
         versions: Of the libraries that decided the findings.
+        patients: The site's number of patients, after secure sums: its guarantee counts those of
+            all sites.
     """
 
     n: Many
@@ -55,6 +57,7 @@ class Examined(Form):
     voxels: Sum
     evidence: Evidence
     versions: Annotated[Mapping[Name, Version], named(20)]
+    patients: Many | None = None
 
 
 class Signed(Form):

@@ -37,8 +37,8 @@ from benchmark.results.spec import MAIN_TEST, VALIDATION
 from benchmark.sweep.inputs import Progress, compared
 from benchmark.sweep.site_plans import job_of
 from federation.deployment import post_at
+from federation.past import Past
 from federation.post import Post
-from federation.sites import Site
 
 HELD_OUT = (MAIN_TEST, VALIDATION)
 MEMORY_GIB = 8.0
@@ -104,6 +104,8 @@ def examine(
         evidence=Evidence(ledger=record, audit=audit, nearest_real=nearest),
         versions={name: version(name) for name in LIBRARIES},
     )
+    if (own := source.people_at(site)) is not None:
+        found = found.but(patients=own)
     return Examination(found, notes)
 
 
@@ -111,30 +113,30 @@ def _paid(source: Source, post: Post) -> list[Entry]:
     """The entries of the fit, which the site itself planned, with its own patients.
 
     The ledger is asked for the job, the guarantee and the patients together. So none of them can be
-    another than at the time of the fit.
+    another than at the time of the fit. With secure sums the guarantee is that of the whole fit, so
+    this holds for the numbers of all patients and of all sites, too.
     """
-    job = job_of(source.result.spec)
-    whole = sum(said.patients for said in source.result.guarantees.values())
-    claimed = source.result.guarantees[post.name]
+    job, everywhere = job_of(source.result.spec), source.patients
     here = len(post.patients)
-    if here != claimed.patients:
+    if here != everywhere[post.name]:
         raise DataError(
-            f"{source.folder}: {post.name} is said to have {claimed.patients} patients, and its "
-            f"cohort lists {here}; give the cohort of the fit, and ask the server for its folder."
-        )
-    site = Site(post, job, here / whole)
-    if site.answered_share not in (None, here / whole):
-        raise DataError(
-            f"{source.folder}: its sites have {whole} patients together, and {post.name} was told "
-            "another number in the run, so a site is missing or was added; ask the server for its "
+            f"{source.folder}: {post.name} is said to have {everywhere[post.name]} patients, and "
+            f"its cohort lists {here}; give the cohort of the fit, and ask the server for its "
             "folder."
         )
-    if site.guarantee != claimed:
+    past = Past(post, job, everywhere)
+    if past.was_told_another_share:
+        raise DataError(
+            f"{source.folder}: its sites have {sum(everywhere.values())} patients together, and "
+            f"{post.name} was told another number in the run, so a site is missing or was added; "
+            "ask the server for its folder."
+        )
+    if past.guarantee != source.result.guarantees[post.name]:
         raise DataError(
             f"{source.folder}: what it says of {post.name} is not what this site plans for the "
             "job, so it is of another fit or was changed; ask the server for its folder."
         )
-    entries = site.paid_by()
+    entries = past.paid_by()
     if not entries:
         raise UsageError(
             f"{post.name}: this machine's ledger has no entry for run {job.run} with these "

@@ -66,7 +66,7 @@ def of_the_run(source: Source) -> Iterator[str]:
                 f"The noise{where} was drawn without a grid, and its low bits tell patients apart "
                 "at any ε; run it again with this version."
             )
-        many = people_in(spec, said)
+        many = source.people_at(place) or people_in(spec, said)
         if said.epsilon and source.result.private_data and many < FEWEST:
             yield (
                 f"The generator was fitted on {many} patients{where}; at least {FEWEST} are "

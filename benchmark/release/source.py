@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +50,22 @@ class Source:
         return self.result.guarantee.epsilon == 0
 
     @property
+    def patients(self) -> Mapping[str, int]:
+        """The number of patients of each site of a deployment, by its name; empty for a cell."""
+        return self.result.patients if isinstance(self.result, Finished) else {}
+
+    def people_at(self, site: str) -> int | None:
+        """Count the patients of a site of a deployment whose guarantee counts those of all sites.
+
+        Args:
+            site: The site's name.
+
+        Returns:
+            Their number; ``None`` where the guarantee's own N is that number, or nobody knows it.
+        """
+        return None if self.result.spec.curious is None else self.patients.get(site)
+
+    @property
     def is_deployed(self) -> bool:
         """Whether each site had its patients at its own place, so that nobody else can look."""
         return isinstance(self.result, Finished)
@@ -67,7 +84,7 @@ def source_of(run: str, out: Path) -> Source:
     """
     if (Path(run) / DEPLOYED).is_file():
         folder = Path(run).resolve()
-        return _with_generator(Source(folder=folder, result=_of_local_noise(folder)))
+        return _with_generator(Source(folder=folder, result=Finished.read(folder)))
     folder, result = found(run, out)
     check_files(folder)
     if result.spec.is_direct:
@@ -81,17 +98,6 @@ def source_of(run: str, out: Path) -> Source:
             "a run without that option."
         )
     return _with_generator(Source(folder=folder, result=result))
-
-
-def _of_local_noise(folder: Path) -> Finished:
-    """A deployment in which each site's guarantee is of its own patients alone."""
-    said = Finished.read(folder)
-    if said.spec.curious is not None:
-        raise UsageError(
-            f"{folder}: with secure sums each site's guarantee counts the patients of all sites, "
-            "and a site can consent to its own alone; release a run without secure-sum."
-        )
-    return said
 
 
 def _with_generator(source: Source) -> Source:

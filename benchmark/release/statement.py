@@ -103,6 +103,8 @@ class SiteRecord(Form):
         consent: SHA-256 of its consent to this release.
         evidence: What it measured at its own place, where nobody else has its patients.
         signer: The fingerprint of the key that signed its consent.
+        patients: Its number of patients, after a deployment with secure sums: the guarantee counts
+            those of all sites.
     """
 
     site: SiteName
@@ -110,6 +112,7 @@ class SiteRecord(Form):
     consent: Sum
     evidence: Evidence | None = None
     signer: Fingerprint | None = None
+    patients: Many | None = None
 
 
 class UtilityRow(Form):
@@ -142,12 +145,14 @@ class Place(NamedTuple):
         guarantee: What the fit gives its patients.
         parts: The guarantees by which each of its patients is in one fit.
         evidence: What was measured.
+        people: How many patients are there, where ``parts`` count others too; ``None`` elsewhere.
     """
 
     site: str
     guarantee: Guarantee
     parts: tuple[Guarantee, ...]
     evidence: Evidence
+    people: int | None = None
 
 
 def _written(spec: FitSpec) -> Any:
@@ -220,6 +225,9 @@ class Statement(Form):
         examined = {here, *(one.evidence is not None for one in self.sites)}
         if examined != {self.is_deployed}:
             raise ValueError("each site of a deployment examines the patches, and no other does")
+        summed = self.is_deployed and self.spec.curious is not None
+        if {summed, *(one.patients is not None for one in self.sites)} != {summed}:
+            raise ValueError("each site of a deployed secure sum names its patients, and no other")
         return self
 
     @classmethod
@@ -257,7 +265,13 @@ class Statement(Form):
         """Where patients were: each site of a deployment, or the one place of a run."""
         if self.is_deployed:
             return tuple(
-                Place(one.site, one.guarantee, (one.guarantee,), one.evidence or Evidence())
+                Place(
+                    one.site,
+                    one.guarantee,
+                    (one.guarantee,),
+                    one.evidence or Evidence(),
+                    one.patients,
+                )
                 for one in self.sites
             )
         parts = tuple(parts_of(self.spec, self.guarantee, self.guarantees))

@@ -107,9 +107,8 @@ def _against(said: Statement) -> str:
     """Whose patients it is for, or against whom it holds, where there are sites."""
     curious = said.spec.curious
     if curious is not None:
-        return (
-            f", also against {adversary(curious)}, were the simulated sites machines of their own"
-        )
+        simulated = "" if said.is_deployed else ", were the simulated sites machines of their own"
+        return f", also against {adversary(curious)}{simulated}"
     return f", at the worst of {len(said.sites)} sites" if said.sites else ""
 
 

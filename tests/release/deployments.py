@@ -22,6 +22,7 @@ from federation import server_app
 from federation.backend import OneProcess
 from federation.client_app import client_app
 from federation.deployment import post_of
+from federation.secure_identity import identity_in
 
 NAMES = ("north", "harbour", "hill")
 SPLITS = ("train",) * 6 + ("val",) + ("test",) * 5
@@ -77,9 +78,9 @@ def hospitals(root: Path, write_cohort: Callable[..., Path]) -> None:
         ledger_in(root / name / "state").set_cap(1000.0)
 
 
-def deployed(root: Path, out: str = "out", **config: Any) -> Path:
+def deployed(root: Path, out: str = "out", curious: int | None = None, **config: Any) -> Path:
     """Runs the server's app over the hospitals, and returns the folder of the run."""
-    nodes = [
+    nodes: list[dict[str, Any]] = [
         {
             "site": name,
             "partition-id": number,
@@ -89,6 +90,10 @@ def deployed(root: Path, out: str = "out", **config: Any) -> Path:
         }
         for number, name in enumerate(NAMES)
     ]
+    if curious is not None:
+        config["secure-sum"] = curious
+        for node in nodes:
+            node.update(agreed_at(root, node["site"], curious))
     app = client_app(
         lambda context, run: post_of(
             SimpleNamespace(node_config=nodes[int(context.node_config["partition-id"])]), run
@@ -103,10 +108,19 @@ def deployed(root: Path, out: str = "out", **config: Any) -> Path:
     return found
 
 
-def consortium(root: Path, write_cohort: Callable[..., Path]) -> Consortium:
+def agreed_at(root: Path, site: str, curious: int) -> Mapping[str, Any]:
+    """What a site's configuration says of secure sums, once all have told their fingerprints."""
+    others = [name for name in NAMES if name != site]
+    known = [identity_in(root / name / "state").fingerprint for name in others]
+    return {"secure-sum": curious, "trusted": ",".join(known)}
+
+
+def consortium(
+    root: Path, write_cohort: Callable[..., Path], curious: int | None = None
+) -> Consortium:
     """A finished deployment whose patches are drawn, and nobody has consented yet."""
     hospitals(root, write_cohort)
-    made = Consortium(root, deployed(root))
+    made = Consortium(root, deployed(root, curious=curious))
     done = bench("candidate", str(made.run), "--n", N, "--seed", SEED, cwd=root)
     assert done.returncode == 0, done.stderr
     return made

@@ -623,8 +623,9 @@ def test_a_deployment_without_a_finite_epsilon_leaves_nothing(made: Consortium, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("curious", [None, 1], ids=["local noise", "secure sums"])
 def test_a_real_deployment_over_the_loopback_ends_in_a_release_that_holds(
-    tmp_path: Path, write_cohort: Writer, monkeypatch: pytest.MonkeyPatch
+    curious: int | None, tmp_path: Path, write_cohort: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SuperLink and SuperNodes over TLS, patients, the system's noise, and every site's consent."""
     monkeypatch.setattr("loopback.ALLOWED", "slot=1.0")
@@ -632,6 +633,9 @@ def test_a_real_deployment_over_the_loopback_ends_in_a_release_that_holds(
     cohorts = {name: tmp_path / name / "cohort" for name in NAMES}
     with Loopback(tmp_path, cohorts, tls=True) as running:
         asked = {name.replace("-", "_"): value for name, value in ASKED.items()}
+        if curious is not None:
+            running.agree(curious)
+            asked["secure_sum"] = curious
         done = running.run(**asked)
         assert running.results(), done.stdout + done.stderr + running.log("superlink")
     (left,) = (file.parent for file in (tmp_path / "out").glob("*/federation.json"))

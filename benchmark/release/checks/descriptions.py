@@ -107,7 +107,7 @@ def _of_consent(file: Path, one: SiteRecord, said: Statement) -> Iterator[str]:
     """A site says in its consent what the statement says of it."""
     samples = said.samples
     patches = samples.voxels and (samples.n, samples.seed, samples.voxels)
-    due = Due(said.run, one.guarantee, samples.generator, patches or None)
+    due = Due(said.run, one.guarantee, samples.generator, patches or None, one.patients)
     try:
         consent = read_consent(file)
     except DataError:

@@ -56,6 +56,7 @@ def of_claim(said: Statement, phantoms: Phantoms) -> Iterator[str]:
         if (spec.data, spec.test_data) != (made.data, made.test_data):
             yield "it says that its data are the embedded phantoms, and their digests are others"
     yield from of_guarantees(said, phantoms)
+    yield from _of_people(said)
     yield from of_evidence(said)
     if said.is_private:
         yield from _of_private(said)
@@ -101,6 +102,13 @@ def hearsay(said: Statement) -> Iterator[str]:
 def _reads_patients(said: Statement) -> bool:
     """Whether the fit spent anything: free generators have ε = 0, and nothing to attack."""
     return said.guarantee.epsilon > 0
+
+
+def _of_people(said: Statement) -> Iterator[str]:
+    """The sites of a deployed secure sum have the patients that its N counts."""
+    own = [place.people for place in said.places if place.people is not None]
+    if own and sum(own) != said.guarantee.patients:
+        yield f"its sites have {sum(own)} patients, and N is {said.guarantee.patients}"
 
 
 def _of_private(said: Statement) -> Iterator[str]:

@@ -98,15 +98,17 @@ def _words_on_sites(statement: Statement, say: Phrases) -> str:
     curious = statement.spec.curious
     if curious is None:
         return say("ledger.sites_words")
-    return say("ledger.secure_words" if curious else "ledger.secure_words_none", curious=curious)
+    words = say("ledger.secure_words" if curious else "ledger.secure_words_none", curious=curious)
+    return words if statement.is_deployed else f"{words} {say('ledger.simulated')}"
 
 
 def _sites(statement: Statement, say: Phrases) -> Iterator[Part]:
-    sites, secure = statement.sites, statement.spec.curious is not None
+    sites = statement.sites
+    of_all = statement.spec.curious is not None and not statement.is_deployed
     rows = [
         (
             shortened(tidy(one.site)),
-            f"{one.guarantee.patients:,}",
+            f"{one.patients or one.guarantee.patients:,}",
             epsilon_text(one.guarantee.epsilon_patch),
             epsilon_text(one.guarantee.epsilon_patient),
             one.consent[:SHOWN],
@@ -115,7 +117,7 @@ def _sites(statement: Statement, say: Phrases) -> Iterator[Part]:
     ]
     columns = ("site", "patients", "epsilon_patch", "epsilon_patient", "consent")
     head = tuple(say(f"ledger.{column}") for column in columns)
-    caption = "ledger.secure_caption" if secure else "ledger.sites_caption"
+    caption = "ledger.secure_caption" if of_all else "ledger.sites_caption"
     yield from _cut(say(caption), head, rows, (4, 2, 2, 2, 3), say)
 
 
