@@ -136,9 +136,13 @@ class Site:
         """
         with self._held():
             before = self._answered
-            if before.is_used_up or not self._is_paid(before):
+            if before.is_used_up or self._has_another_share(before) or not self._is_paid(before):
                 self._payment.check_cap()
         return self.guarantee
+
+    def _has_another_share(self, before: Answered) -> bool:
+        """Whether the last round was answered for another share, so that it is drawn anew."""
+        return before.last == self.job.schedule.rounds and before.fact(SHARE) != self.share
 
     def introduce(self, begins: int) -> Introduction:
         """Return what the other sites must know of this one, under the entry that will pay.

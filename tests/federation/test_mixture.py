@@ -29,7 +29,7 @@ from benchmark.core.mixture import (
 )
 from benchmark.core.registry import generators as registered
 from benchmark.privacy.conformance import is_post_processing_but_for_its_mechanisms
-from benchmark.privacy.ledger.ledger import Ledger
+from benchmark.privacy.ledger.ledger import Ledger, OverCapError
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.sweep.saved_generator import released
 from federation import messages
@@ -172,6 +172,17 @@ def test_a_site_whose_share_changes_draws_anew_and_pays(posts: list[Post]) -> No
     ]
     assert not np.array_equal(first["images"][:100], other["images"][:100]), "another fit"
     assert len(entries(post)) == 2
+
+
+def test_a_site_whose_share_changes_consents_only_if_there_is_room(posts: list[Post]) -> None:
+    """It would draw anew and pay, so the server hears of the cap before anybody is charged."""
+    job, post = mixed(noise="system"), posts[0]
+    Site(post, job, 2 / 3).compute(1, {})
+    ledger = Ledger(post.state / LEDGER, machine_secret(post.state))
+    ledger.set_cap(1.5 * Site(post, job, 2 / 3).guarantee.epsilon)
+    assert Site(post, job, 2 / 3).consent(), "what was answered is paid for"
+    with pytest.raises(OverCapError):
+        Site(post, job, 1 / 2).consent()
 
 
 def test_a_mixture_is_repeated_with_other_sites_in_another_folder(
