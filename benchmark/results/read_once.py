@@ -20,7 +20,7 @@ NOWHERE = ""
 """SQLite's name of a database in a temporary file, whose memory is bounded."""
 
 
-class Shelf:
+class Kept:
     """Results by their keys, in a temporary file of this process alone."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class ReadOnce(Store):
     A finished result never changes. One that is missing is looked for again each time.
     """
 
-    _kept: Shelf = field(default_factory=Shelf, compare=False, repr=False)
+    _kept: Kept = field(default_factory=Kept, compare=False, repr=False)
     _keeps: list[bool] = field(default_factory=lambda: [True], compare=False, repr=False)
 
     def result(self, spec: RunSpec) -> Result | None:
