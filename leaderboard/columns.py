@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from benchmark.metrics.crossed import Estimate, OneDraw
+from benchmark.metrics.crossed import Crossed, Estimate, OneDraw
 from benchmark.results.bookends import LOWER, METHODS, UPPER
 from benchmark.results.result import Result
 from benchmark.results.scored import Fid
@@ -187,6 +187,18 @@ def interval_text(
 def number_text(value: float | None, digits: int = 2) -> str:
     """Write a number with some decimals; a dash for ``None``."""
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def share_text(found: Estimate | None, share: float | None) -> str:
+    """Write a share with its interval, where it has one of some width.
+
+    Args:
+        found: The share with its interval; ``None`` where it has none.
+        share: The share; a dash is returned for ``None``.
+    """
+    if share is not None and isinstance(found, Crossed) and found.high > found.low:
+        return interval_text(share, found.low, found.high, 2)
+    return number_text(share)
 
 
 def p_text(p: float) -> str:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from benchmark.metrics.crossed import Estimate, Told, estimate, within
+from benchmark.metrics.gains import share
 from benchmark.metrics.paired import Chance, Pairing, chance, difference
 from benchmark.metrics.scores import CALIBRES, DICE, ON_BOARD
-from benchmark.results.bookends import UPPER, Choice, best_free, gain, is_free
+from benchmark.results import bookends as ends
+from benchmark.results.bookends import UPPER, Choice, best_free, is_free
 from benchmark.results.over_seeds import Tests, is_certain, told_of
 from benchmark.results.result import Result
 from benchmark.results.scored import TestSet
@@ -33,6 +35,8 @@ class Scored:
         better: The probability that a new fit is better than the free row's; ``None`` for one draw.
         gain: ``over_free`` over the upper bookend's difference to the same row; ``None`` if that
             difference is too small.
+        of_real: ``fraction_of_real`` with its interval, where it has one.
+        gained: ``gain`` with its interval, likewise.
         by_site: Dice by the site of the tested patients.
     """
 
@@ -47,6 +51,8 @@ class Scored:
     paired: Pairing | None = None
     better: Chance | None = None
     gain: float | None = None
+    of_real: Estimate | None = None
+    gained: Estimate | None = None
     by_site: Mapping[str, float]
 
 
@@ -72,8 +78,12 @@ class Bookends:
 
     def real(self, name: str) -> float | None:
         """Return the upper bookend's mean Dice on a test set; ``None`` if there is none."""
-        told = self._told(name, UPPER)
+        told = self.reals(name)
         return None if told is None else float(told.values.mean())
+
+    def reals(self, name: str) -> Told | None:
+        """Return the upper bookend's Dice on a test set."""
+        return self._told(name, UPPER)
 
     def free(self, name: str) -> Told | None:
         """Return the best free row's Dice on a test set.
@@ -110,7 +120,7 @@ def scored_on(tests: Tests, name: str, bookends: Bookends, *, certain: bool = Fa
         bookends: The bookends of the row's table.
         certain: Whether a cell has no randomness.
     """
-    real, free = bookends.real(name), bookends.free(name)
+    real, reals, free = bookends.real(name), bookends.reals(name), bookends.free(name)
     shown = [m for m in ON_BOARD if all(test.mean(m.name) for test in tests.values())]
     told = {metric.name: told_of(tests, metric.name, certain=certain) for metric in shown}
     scores = {m.name: within(estimate(told[m.name]), 0, m.most) for m in shown}
@@ -129,7 +139,9 @@ def scored_on(tests: Tests, name: str, bookends: Bookends, *, certain: bool = Fa
         },
         paired=paired,
         better=chance(dice, free) if free else None,
-        gain=_gain(scores[DICE.name], over_free, real),
+        gain=(gain := _gain(scores[DICE.name], over_free, real)),
+        of_real=share(dice, reals) if reals else None,
+        gained=share(dice, reals, free) if reals and free and gain is not None else None,
         by_site=_by_site(tests),
     )
 
@@ -143,7 +155,7 @@ def tests_on(name: str, cells: Sequence[Entry]) -> dict[int, TestSet]:
 
 def _gain(dice: Estimate, over_free: Estimate | None, real: float | None) -> float | None:
     """What lies above the free row, over what ``real`` has there; of that row itself exactly 0."""
-    return None if over_free is None else gain(dice.mean, dice.mean - over_free.mean, real)
+    return None if over_free is None else ends.gain(dice.mean, dice.mean - over_free.mean, real)
 
 
 def _mean(tests: Tests, name: str) -> float | None:

@@ -55,24 +55,24 @@ def difference(one: Told, other: Told) -> tuple[Estimate, Pairing]:
     Returns:
         The difference, and what could be paired.
     """
-    shared = _shared(one, other)
-    if shared is None:
+    both = shared(one, other)
+    if both is None:
         return _apart(one, other, None), "nothing"
-    one, other = shared
+    one, other = both
     if one.is_certain or other.is_certain or one.seeds == other.seeds:
         return estimate(_paired(one, other)), "seed and patient"
     above = one.values.mean(axis=0) - other.values.mean(axis=0)
     return _apart(one, other, above), "patient"
 
 
-def _shared(one: Told, other: Told) -> tuple[Grid, Grid] | None:
-    """Both on the patients that both tell of; ``None`` if there are none."""
+def shared(one: Told, other: Told) -> tuple[Grid, Grid] | None:
+    """Return both rows on the patients that both tell of; ``None`` if there are none."""
     if not (isinstance(one, Grid) and isinstance(other, Grid)):
         return None
     if one.patients == other.patients:
         return one, other
-    shared = tuple(patient for patient in one.patients if patient in other.patients)
-    return (_of(one, shared), _of(other, shared)) if shared else None
+    known = tuple(patient for patient in one.patients if patient in other.patients)
+    return (_of(one, known), _of(other, known)) if known else None
 
 
 def _of(row: Grid, patients: tuple[str, ...]) -> Grid:

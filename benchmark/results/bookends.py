@@ -38,7 +38,8 @@ GAIN = (
 )
 COLUMNS = (
     "over free: Dice less that of the best free row (ε = 0, no patient looked at). gain: (Dice − "
-    f"free) / (real − free), empty where `real` is missing or not {LEAST_ROOM:g} above that row."
+    f"free) / (real − free), empty where `real` is missing or not {LEAST_ROOM:g} above that row; "
+    "its interval, and that of Dice over real's (of real), is to first order."
 )
 
 
