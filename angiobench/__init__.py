@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from angiobench.examining import audit, inspect, plan
     from angiobench.releasing import release, verify_release
     from angiobench.results import Answer, Results, load_results
-    from angiobench.running import Sweep, forecast, run
+    from angiobench.running import forecast, run
+    from angiobench.sweep import Sweep
     from benchmark.core.budget import Budget, Guarantee, PublicNumbers
     from benchmark.core.errors import BenchError, DataError, PlugInError, UsageError
     from benchmark.core.federation import FederatedGenerator, Schedule
@@ -34,7 +35,8 @@ _HOMES = {
     "angiobench.examining": ("audit", "inspect", "plan"),
     "angiobench.releasing": ("release", "verify_release"),
     "angiobench.results": ("Answer", "Results", "load_results"),
-    "angiobench.running": ("Sweep", "forecast", "run"),
+    "angiobench.running": ("forecast", "run"),
+    "angiobench.sweep": ("Sweep",),
     "benchmark.core.budget": ("Budget", "Guarantee", "PublicNumbers"),
     "benchmark.core.errors": ("BenchError", "DataError", "PlugInError", "UsageError"),
     "benchmark.core.federation": ("FederatedGenerator", "Schedule"),

@@ -15,7 +15,7 @@ from benchmark.cli.finite import LIMIT
 from benchmark.cli.option import counts, names, seeds_or_auto
 
 if TYPE_CHECKING:
-    from angiobench.running import Sweep
+    from angiobench.sweep import Sweep
     from benchmark.terminal.console import Console
 
 
@@ -219,7 +219,7 @@ def _dry(sweep: Sweep, console: Console) -> int:
 
 def sweep_of(options: Mapping[str, Any]) -> Sweep:
     """Return the sweep that the options ask for."""
-    from angiobench.running import Sweep
+    from angiobench.sweep import Sweep
     from benchmark.core.budget import parse_epsilon
 
     apart = (*option.OF_READING, "dry_run")
