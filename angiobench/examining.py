@@ -134,7 +134,8 @@ def audit(
     Raises:
         BenchError: For wrong usage, or a plug-in that breaks its contract.
     """
-    from benchmark.audit.report import Audit, made, run_audit
+    from benchmark.audit.report import run_audit
+    from benchmark.audit.request import Audit, made
     from benchmark.data.phantom import PhantomCohort
     from benchmark.sweep.executors.task import one_thread
     from benchmark.sweep.inputs import gather

@@ -19,7 +19,7 @@ from benchmark.audit import laws, release_laws
 from benchmark.audit.bound import CONFIDENCE, chance, lower_bound
 from benchmark.audit.judgement import Claim
 from benchmark.audit.membership import mistake_of
-from benchmark.audit.report import budget_for, rules_of
+from benchmark.audit.request import budget_for, rules_of
 from benchmark.audit.slots import with_canaries
 from benchmark.core.budget import Guarantee, PublicNumbers, epsilon_text, proven_text
 from benchmark.core.editions import edition_of

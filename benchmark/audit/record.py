@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmark.audit.report import Audit, AuditReport, Subject, settings_of
+from benchmark.audit.report import AuditReport
+from benchmark.audit.request import Audit, Subject, settings_of
 from benchmark.core.errors import UsageError
 from benchmark.core.files import plain, write_json
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from benchmark.audit.canaries import (
     Fitted,
     Verdict,
     attack,
     trial,
-    unreadable,
 )
 from benchmark.audit.judgement import Judgement
 from benchmark.audit.measuring import measured
@@ -26,24 +23,20 @@ from benchmark.audit.membership import (
     judged,
     records_of,
 )
+from benchmark.audit.request import Audit, Subject, budget_for, nothing_to_audit, rules_of
 from benchmark.audit.slots import with_canaries
 from benchmark.audit.watching import blamed, in_a_line
-from benchmark.core.budget import Budget, Guarantee, PublicNumbers, Unit, epsilon_text
-from benchmark.core.editions import DEFAULT, PROTOCOL, preset_in
-from benchmark.core.errors import PlugInError, UsageError
+from benchmark.core.budget import Budget, Guarantee, PublicNumbers, epsilon_text
+from benchmark.core.errors import PlugInError
 from benchmark.core.generator import FitContext, Generator, Noise, Progress
 from benchmark.core.identity import Identity
-from benchmark.core.names import unknown
 from benchmark.core.patches import Patches
-from benchmark.core.protocol import PROTOCOLS, protocol_recipe
-from benchmark.core.registry import registry_of
+from benchmark.core.protocol import protocol_recipe
 from benchmark.core.seeds import stream
 from benchmark.core.segmenter import PrivateSegmenter
-from benchmark.core.settings import Settings
 from benchmark.core.workings import Shown
 from benchmark.data.cohort import Patient
 from benchmark.data.patching import cached, public_numbers
-from benchmark.privacy.accounting.units import default_delta
 from benchmark.privacy.ledger.ledger import Spending, ledger_in
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 
@@ -53,31 +46,6 @@ attack."""
 
 CHUNK = 1024
 """How many are drawn at a time, each time with a seed of its own."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Audit:
-    """The request for an audit.
-
-    Attributes:
-        generator: The name of a private generator, or segmenter.
-        epsilon: The claim.
-        unit: What it is said to protect.
-        preset: Settings to start from.
-        protocol: The edition of the protocol.
-        settings: Texts that override the preset's.
-        canaries: m.
-        seed: Draws canaries, coins and, on phantoms, noise.
-    """
-
-    generator: str
-    epsilon: float
-    unit: Unit
-    preset: str = "quick"
-    protocol: str = DEFAULT
-    settings: dict[str, str]
-    canaries: int = 200
-    seed: int = 0
 
 
 class Known(Protocol):
@@ -98,18 +66,6 @@ class Known(Protocol):
     @property
     def patients(self) -> tuple[Identity, ...]:
         """They, as the ledger knows them."""
-
-
-class Subject(NamedTuple):
-    """The plug-in that is attacked.
-
-    Attributes:
-        fitted: The plug-in, before its fit.
-        unseen: Why it can have no canaries, as words that follow its name; empty if it can.
-    """
-
-    fitted: Fitted
-    unseen: str
 
 
 class Membership(NamedTuple):
@@ -158,62 +114,6 @@ class AuditReport(NamedTuple):
         return bool(self.verdict and self.verdict.contradicts) or any(
             judgement.contradicts for judgement in judgements
         )
-
-
-def made(asked: Audit) -> Subject:
-    """Make the plug-in that is fitted and attacked. This needs no data.
-
-    Args:
-        asked: The request.
-
-    Raises:
-        UsageError: For what is not private, or for a segmenter that shows no private step.
-    """
-    kind = registry_of(asked.generator).get(asked.generator)
-    if not (kind.is_private and kind.needs_data and math.isfinite(asked.epsilon)):
-        raise UsageError(
-            f"{asked.generator} at ε = {asked.epsilon:g} claims nothing that could be refuted; "
-            "audit a private generator or segmenter that reads data, at a finite ε."
-        )
-    if asked.preset not in kind.presets:
-        raise UsageError(unknown(f"preset of {asked.generator}", asked.preset, kind.presets))
-    settings = settings_of(asked)
-    with blamed(asked.generator, "constructor"):
-        fitted: Fitted = kind(settings)
-    unseen = unreadable(fitted, asked.unit, measured)
-    if unseen and isinstance(fitted, PrivateSegmenter):
-        raise UsageError(_nothing_to_audit(fitted, unseen))
-    return Subject(fitted, unseen)
-
-
-def settings_of(asked: Audit) -> Settings:
-    """Return the plug-in's settings: its preset's, and what overrides them."""
-    presets = registry_of(asked.generator).get(asked.generator).presets
-    start = preset_in(asked.protocol, presets, asked.generator, asked.preset)
-    return start.with_texts(asked.settings)
-
-
-def rules_of(edition: str, preset: str) -> dict[str, Any]:
-    """Return the values of the protocol by which an audit's patches are taken."""
-    return preset_in(edition, PROTOCOLS, PROTOCOL, preset).as_dict()
-
-
-def budget_for(epsilon: float, unit: Unit, public: PublicNumbers) -> Budget:
-    """Return the claim as a budget, with the unit's default δ.
-
-    Args:
-        epsilon: The claimed ε.
-        unit: The protected unit.
-        public: The public numbers, which decide δ.
-    """
-    return Budget(epsilon=epsilon, delta=default_delta(public.units(unit)), unit=unit)
-
-
-def _nothing_to_audit(segmenter: PrivateSegmenter, unseen: str) -> str:
-    return (
-        f"{segmenter.name} {unseen}, and a segmenter draws no synthetic patches, so there is "
-        "nothing to audit; docs/plugins.md says what to show."
-    )
 
 
 def run_audit(
@@ -265,7 +165,7 @@ def run_audit(
         charge(outcome.spent)
     unseen = subject.unseen or outcome.unseen
     if isinstance(fitted, PrivateSegmenter) and outcome.verdict is None:
-        raise PlugInError(_nothing_to_audit(fitted, unseen))
+        raise PlugInError(nothing_to_audit(fitted, unseen))
     drawn = DRAWN * int(rules["samples"])
     inferred = None
     if held and isinstance(fitted, Generator):

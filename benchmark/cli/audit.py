@@ -75,7 +75,8 @@ def audit(**options: Any) -> int:
     from rich.progress import Progress
 
     from benchmark.audit.record import check_may_leave, record_of, write_record
-    from benchmark.audit.report import Audit, made, run_audit
+    from benchmark.audit.report import run_audit
+    from benchmark.audit.request import Audit, made
     from benchmark.core.editions import found as edition
     from benchmark.core.folders import cache_folder, check_writable, state_folder
     from benchmark.sweep.inputs import gather

@@ -16,7 +16,7 @@ from test_versions import of_version
 
 from benchmark.audit import release_laws
 from benchmark.audit.record import check_may_leave, write_record
-from benchmark.audit.report import Audit, budget_for, rules_of, settings_of
+from benchmark.audit.request import Audit, budget_for, rules_of, settings_of
 from benchmark.audit.slots import with_canaries
 from benchmark.core.editions import DEFAULT
 from benchmark.core.errors import DataError, UsageError
