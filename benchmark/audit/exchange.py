@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.audit.bound import lower_bound
 from benchmark.audit.judgement import (
     COUNTS,
     SPARE,
@@ -124,6 +125,24 @@ def judged_pairs(
         for k in counts
     }
     return judge(exchanged, rules, pairs.first_in, mistake=mistake)
+
+
+def largest_by_pairs(pairs: int, exchanged: Claim, *, mistake: float) -> float:
+    """Return the ε that is refuted if all guesses on so many pairs are right.
+
+    Args:
+        pairs: How many pairs there are, at least one.
+        exchanged: The claim for exchanging one unit for another.
+        mistake: The largest probability that a true claim is refuted.
+    """
+    counts = _numbers_of_guesses(pairs, exchanged, mistake)
+    confidence = 1 - mistake / (len(counts) * len(SCORES))
+    return max(
+        lower_bound(
+            canaries=pairs, guesses=k, right=k, delta=exchanged.delta, confidence=confidence
+        )
+        for k in counts
+    )
 
 
 def _first_is_nearer(distances: Distances, pairs: int, each: int) -> Distances:

@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.audit.judgement import Claim
-from benchmark.core.budget import Guarantee
 from benchmark.core.errors import DataError, UsageError
 from benchmark.core.folders import machine_secret
 from benchmark.core.memory import memory_limit
@@ -26,11 +24,10 @@ from benchmark.data.twins import FITTED
 from benchmark.privacy.ledger.chain import Entry
 from benchmark.privacy.ledger.ledger import ledger_in
 from benchmark.release.candidate import Candidate, candidate_of
-from benchmark.release.checks.evidence import claim_of, largest_provable
 from benchmark.release.cohort import Cohort, Group
 from benchmark.release.consent import LIBRARIES, Examined
 from benchmark.release.findings import attacked, audit_record, nearest_record, record_of
-from benchmark.release.records import AuditRecord, AuditTest, Evidence, NearestRecord
+from benchmark.release.records import AuditRecord, Evidence, NearestRecord
 from benchmark.release.refusals import not_private, of_the_evidence, of_the_run, refuse
 from benchmark.release.source import Source
 from benchmark.results.spec import MAIN_TEST, VALIDATION
@@ -182,22 +179,4 @@ def _measured(
         )
     audit = audit_record([found], guarantee, disclose=False)
     refuse([*of_the_evidence(audit, nearest, None)])
-    return _coarse(audit, guarantee), nearest
-
-
-def _coarse(audit: AuditRecord, guarantee: Guarantee) -> AuditRecord:
-    """Round the numbers of pairs down to powers of two, and what they can prove with them.
-
-    Which patches make a pair depends on patients' vessels. So the exact number stays at the site.
-    """
-    own, *further = (
-        _rounded(one, claim_of(guarantee, audit, one)) for one in (audit, *audit.further)
-    )
-    tests = zip(audit.further, further, strict=True)
-    return audit.but(**own, further=tuple(one.but(**less) for one, less in tests))
-
-
-def _rounded(one: AuditTest, claim: Claim) -> dict[str, float]:
-    many = 1 << (one.candidates.bit_length() - 1)
-    most = largest_provable(many, claim, 1 - one.confidence)
-    return {"candidates": many, "provable": min(one.provable, most)}
+    return audit, nearest

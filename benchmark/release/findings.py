@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.audit.exchange import largest_by_pairs
 from benchmark.audit.own_fit import FitAudit, FitVerdict, planted_audit
 from benchmark.audit.own_samples import Known, audit_by_samples
 from benchmark.core.budget import Guarantee
@@ -104,6 +105,9 @@ def audit_record(
 ) -> AuditRecord:
     """Return what is said of the audits: the first one's numbers, and whether any refutes.
 
+    Which patches make a pair depends on patients' vessels. So the number of pairs is rounded down
+    to a power of two unless it may be said, and what can be proven is that of the rounded number.
+
     Args:
         audits: The audits, at least one.
         guarantee: The fit's guarantee.
@@ -123,11 +127,15 @@ def audit_record(
 
 
 def _said(verdict: FitVerdict, *, shown: bool) -> dict[str, Any]:
+    many, provable = verdict.candidates, verdict.provable
+    if not shown:
+        many = 1 << (many.bit_length() - 1)
+        provable = largest_by_pairs(many, verdict.claim, mistake=1 - verdict.confidence)
     return {
         "unit": verdict.claim.unit,
-        "candidates": verdict.candidates,
+        "candidates": many,
         "claim": verdict.claim.epsilon,
-        "provable": verdict.provable,
+        "provable": provable,
         "confidence": verdict.confidence,
         "proven": verdict.proven if shown else None,
     }

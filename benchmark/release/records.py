@@ -64,10 +64,11 @@ class AuditTest(Form):
 
     Attributes:
         unit: What was guessed: patches or patients.
-        candidates: How many coins were guessed.
+        candidates: How many coins were guessed; of pairs of patients' patches, rounded down to a
+            power of two unless their owner chose to disclose figures.
         claim: The ε that the attack tests: that of the unit, or twice it where one unit was
             exchanged for another.
-        provable: The largest ε that so many candidates can refute.
+        provable: The largest ε that so many candidates, as they are said, can refute.
         confidence: Of the verdict.
         proven: The ε that was refuted with that confidence; ``None`` where it was measured on
             patients and is not disclosed.

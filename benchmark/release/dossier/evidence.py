@@ -159,6 +159,8 @@ def _attack(found: Mapping[str, AuditRecord], statement: Statement, say: Phrases
     key = f"membership_{tried.unit}" if tried.method == "membership" else "canaries"
     if "" in found:
         yield say(f"audit.{key}", **numbers)
+        if tried.method == "membership" and tried.proven is None:
+            yield say("audit.rounded")
     else:
         yield say("audit.at_sites", samples=numbers["samples"], unit=unit_name(tried.unit, say))
     guarantee = statement.guarantee
