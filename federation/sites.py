@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 
@@ -36,7 +36,7 @@ from benchmark.core.patches import Patches
 from benchmark.core.protocol import Recipe
 from benchmark.core.seeds import stream
 from benchmark.data.patching import cached
-from benchmark.privacy.arithmetic import exact_arithmetic
+from benchmark.privacy.arithmetic import denormals_as_zero, exact_arithmetic
 from benchmark.privacy.ledger.ledger import Ledger, Spending, ledger_in
 from benchmark.privacy.randomness import SeededNoise, SystemNoise
 from federation.answered import ENTRY, ORDER, SESSION, SHARE, Answered
@@ -225,7 +225,8 @@ class Site:
         self._entry, side = paid[ENTRY], self._side
         if not seeded:
             before.count(paid[CLAIM])
-        reply = side.compute(number, state, self.context(number))
+        with nullcontext() if seeded else denormals_as_zero():
+            reply = side.compute(number, state, self.context(number))
         if not seeded:
             before.keep(number, reply, {**paid, ORDER: order, SESSION: session})
         return reply

@@ -39,6 +39,24 @@ def exact_arithmetic() -> Iterator[None]:
         _BACKENDS.end()
 
 
+@contextmanager
+def denormals_as_zero() -> Iterator[None]:
+    """Count numbers below 2^-126 as zero in this thread, as some processors are slow with them.
+
+    Whoever chooses the weights could else make a step slow for some patients and not for others
+    (Andrysco et al. 2015, "On subnormal floating point and abnormal timing"). Norms that clip allow
+    for it: a product that is too small to represent counts as 2^-126 in them.
+    """
+    import torch
+
+    supported = torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        if supported:
+            torch.set_flush_denormal(False)
+
+
 class _Backends:
     """The process's settings, for as long as any thread computes exactly."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
@@ -23,6 +24,7 @@ from benchmark.core.folders import LEDGER, machine_secret
 from benchmark.core.generator import FitContext
 from benchmark.core.identity import Identity
 from benchmark.core.registry import generators
+from benchmark.privacy.dpsgd import compiled
 from benchmark.privacy.ledger.ledger import Ledger, OverCapError
 from benchmark.privacy.randomness import SystemNoise
 from benchmark.sweep.watching.rounds import RoundWatch
@@ -36,6 +38,7 @@ from federation.job import Job
 from federation.post import Post
 from federation.sites import BusyError, Site
 from federation.strategy import Round
+from generators.nets.one_mean import MeanSite
 
 NODE = 2
 
@@ -446,3 +449,28 @@ def test_the_seconds_of_rounds_on_patients_are_coarse(
         watch(Round(number=number, total=2, **took), lambda: pytest.fail("looked at"))
     assert [value for name, _, value in heard.curves if name == "round_seconds"] == shown
     assert watch.totals()["seconds"] == (2.0 if private else 1.7)
+
+
+def is_quick_with_denormals() -> bool:
+    """Whether torch, NumPy and compiled loops count a number below 2^-126 as zero."""
+    small = np.full((1, 300), 2.0**-126, np.float32) * np.float32(0.5)
+    kinds = (small, torch.from_numpy(small).mul(2.0**20), compiled.summed(np.ones(1), small))
+    found = {bool(kind.any()) for kind in kinds}
+    assert len(found) == 1
+    return not found.pop()
+
+
+def test_a_round_takes_no_longer_with_numbers_that_are_too_small(
+    posts: list[Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else a server's weights make the rounds slow in which some patient is drawn."""
+    job, compute, seen = job_for("dp-simulator"), MeanSite.compute, []
+
+    def watched(side: MeanSite, *asked: Any) -> Arrays:
+        seen.append(is_quick_with_denormals())
+        return compute(side, *asked)
+
+    monkeypatch.setattr(MeanSite, "compute", watched)
+    Site(posts[0], job, 1.0).compute(1, begin(job))
+    assert seen == [True]
+    assert not is_quick_with_denormals()

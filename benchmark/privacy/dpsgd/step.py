@@ -39,7 +39,7 @@ from benchmark.privacy.mechanisms.discrete import Layered
 
 ROUNDING = 2.0**-9 + 2.0**-16
 """The share of C by which floating-point rounding lets one unit move a sum further
-(``convolution``)."""
+(``gram``, ``engines``)."""
 
 SNAPPING = 2.0**-9
 """The largest share of C by which rounding to the grid lets one unit move a sum further."""
