@@ -50,7 +50,7 @@ from benchmark.sweep.site_plans import plan_at_site, plan_together
 from benchmark.sweep.sites import Federation
 
 PATIENTS, PATCHES, PER_VOLUME, SIDE = 17, 7, 4, 32
-ACROSS = {"site-1": 8, "site-2": 5, "site-3": 4}
+ACROSS = {"site-1": 7, "site-2": 5, "site-3": 5}
 PRIVATE_DATA = "f" * 16
 Change = Callable[[Path], object]
 Said = dict[str, Any]
@@ -115,14 +115,14 @@ def utility_of(rows: list[Said], name: str, guarantee: Guarantee) -> list[Said]:
 
 def across_sites(cache: Path) -> Statement:
     """The same across three sites, each with its consent."""
-    spec = spec_of(federation=Federation(sites=3, partition="size-skew:8,5,4"))
+    spec = spec_of(federation=Federation(sites=3, partition="size-skew:7,5,5"))
     plans = {name: plan_at_site(spec, many, PATIENTS, cache) for name, many in ACROSS.items()}
     return consented(released(spec=spec, guarantee=worst([*plans.values()])), plans)
 
 
 def across_secure_sums(cache: Path, curious: int = 1) -> Statement:
     """The same by secure sums: every site has the guarantee of the whole fit."""
-    how = Federation(sites=3, partition="size-skew:8,5,4", curious=curious)
+    how = Federation(sites=3, partition="size-skew:7,5,5", curious=curious)
     spec = spec_of(federation=how)
     plan = plan_together(spec, PATIENTS, cache)
     return consented(released(spec=spec, guarantee=plan), dict.fromkeys(ACROSS, plan))

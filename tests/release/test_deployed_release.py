@@ -250,6 +250,14 @@ def test_the_receiver_computes_the_epsilon_of_every_site_again(
 
 FORGED: dict[str, tuple[Callable[[Said], object], str]] = {
     "another job": (lambda said: said["spec"].update(seed=9), "its spec's key is"),
+    "an assignment": (
+        lambda said: said["spec"]["federation"].update(assignment="ab" * 8),
+        "nobody knows that of a deployment",
+    ),
+    "a partition": (
+        lambda said: said["spec"]["federation"].update(partition="size-skew:7,6,5"),
+        "nobody knows that of a deployment",
+    ),
     "fewer patients": (
         lambda said: said["sites"][0]["guarantee"].update(patients=5),
         "by other numbers than",

@@ -85,6 +85,7 @@ PROMISES: dict[str, tuple[Callable[[Said], object], str]] = {
     "not searched": (without("nearest_real"), "free of copies of patients"),
     "copies": (of("nearest_real", passed=False), "free of copies of patients"),
     "few patches": (of("nearest_real", samples=6), "did not compare all patches"),
+    "too few patients": (of("guarantee", patients=4), "was fitted on 4 patients at one place"),
     "few patients": (of("nearest_real", fitted=16), "did not compare all patches"),
     "no replay": (without("replay"), "not shown to keep the laws by replay"),
     "broken replay": (of("replay", held=False), "not shown to keep the laws by replay"),

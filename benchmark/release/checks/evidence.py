@@ -89,9 +89,19 @@ def people_of(said: Statement, place: Place) -> int:
         said: The statement of the release.
         place: One of its places.
     """
+    return sum(people_in_parts(said, place))
+
+
+def people_in_parts(said: Statement, place: Place) -> list[int]:
+    """Count the patients of each fit at a place: of each site, where sites were simulated.
+
+    Args:
+        said: The statement of the release.
+        place: One of its places.
+    """
     if place.people is not None:
-        return place.people
-    return sum(people_in(said.spec, one) for one in place.parts)
+        return [place.people]
+    return [people_in(said.spec, one) for one in place.parts]
 
 
 def where_of(place: Place) -> str:

@@ -16,15 +16,19 @@ from benchmark.release.checks.evidence import (
     claim_of,
     of_evidence,
     of_ledger,
+    people_in_parts,
     people_of,
     where_of,
 )
 from benchmark.release.statement import Place, Statement
+from benchmark.results.disclosure import FEWEST
+from benchmark.results.spec import DeployedSpec
 from benchmark.results.tuned_settings import NOT_ACCOUNTED, PRIVATE
 from benchmark.sweep.inputs import Inputs
 from benchmark.sweep.plan_cache import same
 from benchmark.sweep.site_plans import run_of
 from leaderboard.guarantees import (
+    OWN_SITES,
     claimed_in,
     of_guarantees,
     of_mechanisms,
@@ -57,6 +61,7 @@ def of_claim(said: Statement, phantoms: Phantoms) -> Iterator[str]:
             yield "it says that its data are the embedded phantoms, and their digests are others"
     yield from of_guarantees(said, phantoms)
     yield from _of_people(said)
+    yield from _of_assignment(said)
     yield from of_evidence(said)
     if said.is_private:
         yield from _of_private(said)
@@ -97,6 +102,12 @@ def hearsay(said: Statement) -> Iterator[str]:
     yield DRAWS
     if said.private_data and _reads_patients(said):
         yield HEARSAY
+    if many := len(said.sites):
+        unsigned = sum(one.signer is None for one in said.sites)
+        yield (
+            f"who wrote the consents of its {many} sites: {unsigned} are not signed, and a key is "
+            "a site's only if the site says so by another way"
+        )
 
 
 def _reads_patients(said: Statement) -> bool:
@@ -109,6 +120,15 @@ def _of_people(said: Statement) -> Iterator[str]:
     own = [place.people for place in said.places if place.people is not None]
     if own and sum(own) != said.guarantee.patients:
         yield f"its sites have {sum(own)} patients, and N is {said.guarantee.patients}"
+
+
+def _of_assignment(said: Statement) -> Iterator[str]:
+    """The key of a deployment's run says nothing of which patients are where."""
+    if not isinstance(said.spec, DeployedSpec):
+        return
+    how = said.spec.federation
+    if (how.partition, how.assignment) != (OWN_SITES, None):
+        yield "it says which patients are at which site, and nobody knows that of a deployment"
 
 
 def _of_private(said: Statement) -> Iterator[str]:
@@ -129,6 +149,9 @@ def _of_private(said: Statement) -> Iterator[str]:
 def _of_place(said: Statement, place: Place) -> Iterator[str]:
     """What must have been found where the patients are."""
     charged = place.evidence.ledger
+    fewest = min(people_in_parts(said, place))
+    if said.private_data and fewest < FEWEST:
+        yield f"it was fitted on {fewest} patients at one place, and at least {FEWEST} are needed"
     yield from _of_audit(place)
     yield from _of_copies(said, place)
     if said.private_data and (charged is None or not charged.entries):
