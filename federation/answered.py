@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ class Answered:
     def __init__(self, folder: Path, guarantee: Guarantee, job: Job, share: float) -> None:
         self.folder = folder
         self._file, self._rounds = Checkpoint(folder / REPLY, guarantee), job.schedule.rounds
-        self._said = {"job": hashlib.sha256(job.text().encode()).hexdigest(), SHARE: share}
+        self._said = {"job": job.digest, SHARE: share}
         self._is_seeded = job.noise != "system"
         kept = self._file.state
         mine = kept is not None and kept.facts.get("job") == self._said["job"]

@@ -213,6 +213,11 @@ class Job:
             del said["curious"]
         return json.dumps(plain(said), sort_keys=True)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole job. Its run's key is short: two jobs with one key can be found."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
+
     @classmethod
     def read(cls, text: str) -> Job:
         """Read a job from the result of ``text``, and check every field.

@@ -18,11 +18,12 @@ class Past:
     """One site and a run in which it took part, as the server's folder tells of that run.
 
     The guarantee is planned anew from the job and the numbers of patients. With secure sums it also
-    depends on the number of sites. So a server that changes any of these finds no entry.
+    depends on the number of sites. So a server that changes any of these finds no entry. What the
+    guarantee does not depend on, such as t, is in the job, whose digest the site has kept.
 
     Args:
         post: The place of the site's work. What its people agreed on is not needed any more: t is
-            in the job, and the ledger's entry was made under their own configuration.
+            in the job, and the site answered that job under their own configuration.
         job: What server and sites agreed on.
         patients: The number of patients of every site, by its name, as the server says.
     """
@@ -43,8 +44,20 @@ class Past:
     @property
     def was_told_another_share(self) -> bool:
         """Whether the server said another share of all patients in the run."""
-        record = Answered(self._post.folder, self.guarantee, self._job, self._share)
-        return record.fact(SHARE) not in (None, self._share)
+        return self._answered.fact(SHARE) not in (None, self._share)
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether the site keeps an answer to this very job, and not only to one with its key.
+
+        A key has 48 bits, and the server chooses the job. In minutes it finds two jobs with one
+        key, and with one guarantee, that differ in t.
+        """
+        return self._answered.kept is not None
+
+    @property
+    def _answered(self) -> Answered:
+        return Answered(self._post.folder, self.guarantee, self._job, self._share)
 
     def paid_by(self) -> list[Entry]:
         """Return the ledger's entries for the run, with this guarantee and these patients.

@@ -175,9 +175,9 @@ def consent(**options: Any) -> None:
     holds for this fit alone.
 
     RUN may be the folder of a deployment's run too, as the server sent it. Then this is done at the
-    site: its ledger must have the fit, its patients are searched for in the patches that may leave,
-    and the fit is attacked. The ledger notes what leaves. The file says that all was passed, and no
-    figure measured on patients.
+    site: its state folder must have the fit in the ledger and the site's answer to this very job.
+    Its patients are searched for in the patches that may leave, and the fit is attacked. The ledger
+    notes what leaves. The file says that all was passed, and no figure measured on patients.
     """
     import torch
 

@@ -18,6 +18,7 @@ from benchmark.release.consent import Consent, Examined, read_consent
 from benchmark.release.refusals import of_the_evidence
 from benchmark.release.source import Source
 from benchmark.release.statement import SiteRecord
+from benchmark.sweep.site_plans import job_of
 
 MOST_FILES = 10_000
 SUITE = "angiobench"
@@ -38,6 +39,7 @@ class Due(NamedTuple):
         guarantee: What the fit gives the site's patients.
         generator: SHA-256 over the generator's files.
         patches: Number, seed and voxels of what is to leave; ``None`` unless of a deployment.
+        job: SHA-256 of the job of a deployment.
         patients: The site's number of patients, where the guarantee counts those of all sites of a
             deployment; ``None`` elsewhere.
     """
@@ -46,6 +48,7 @@ class Due(NamedTuple):
     guarantee: Guarantee
     generator: str
     patches: tuple[int, int, str] | None
+    job: str
     patients: int | None
 
 
@@ -79,6 +82,7 @@ def consents_of(
             sites[consent.site],
             source.generator_sum,
             patches,
+            job_of(source.result.spec).digest if source.is_deployed else "",
             source.people_at(consent.site),
         )
         for fault in (*faults_of(consent, due), *_of_versions(consent)):
@@ -124,6 +128,8 @@ def faults_of(consent: Consent, due: Due) -> Iterator[str]:
         yield "each site of a deployment examines the patches (--data), and no other site does"
     elif found and due.patches:
         yield from _of_examined(found, due.patches)
+        if found.job != due.job:
+            yield f"the site answered another job than that of run {due.run}, under the same key"
         if found.patients != due.patients:
             yield f"it is of {found.patients} patients, and the run had {due.patients} there"
     try:

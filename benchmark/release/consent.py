@@ -46,6 +46,7 @@ class Examined(Form):
         n: The number of patches that may leave.
         seed: The seed that they were drawn with.
         voxels: SHA-256 over their voxels, as the release's volumes store them.
+        job: SHA-256 of the job that the site answered, as the run's key is short.
         evidence: The attack, the search and the ledger, without a figure measured on patients.
         versions: Of the libraries that decided the findings.
         patients: The site's number of patients, after secure sums: its guarantee counts those of
@@ -55,6 +56,7 @@ class Examined(Form):
     n: Many
     seed: Count
     voxels: Sum
+    job: Sum
     evidence: Evidence
     versions: Annotated[Mapping[Name, Version], named(20)]
     patients: Many | None = None

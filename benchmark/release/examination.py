@@ -98,6 +98,7 @@ def examine(
         n=len(candidate.patches),
         seed=candidate.seed,
         voxels=candidate.voxels,
+        job=job_of(spec).digest,
         evidence=Evidence(ledger=record, audit=audit, nearest_real=nearest),
         versions={name: version(name) for name in LIBRARIES},
     )
@@ -139,6 +140,12 @@ def _paid(source: Source, post: Post) -> list[Entry]:
             f"{post.name}: this machine's ledger has no entry for run {job.run} with these "
             "patients and this guarantee, so nothing of it may leave; name the cohort of the fit, "
             "and the state folder of the SuperNode (ANGIOBENCH_STATE)."
+        )
+    if not past.has_answered:
+        raise DataError(
+            f"{source.folder}: {post.name} keeps no answer to this very job in its state folder, "
+            "so the job was changed, or the site had another name in the run; ask the server for "
+            "its folder, and name the state folder of the SuperNode (ANGIOBENCH_STATE)."
         )
     return entries
 

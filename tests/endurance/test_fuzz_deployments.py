@@ -66,6 +66,7 @@ def test_an_edited_consent_is_to_this_release_or_refused(left: Source, data: st.
         assert {name: said[name] for name in BOUND} == {name: honest[name] for name in BOUND}
         examined = (said["examined"][name] for name in ("n", "seed", "voxels"))
         assert tuple(examined) == PATCHES
+        assert said["examined"]["job"] == honest["examined"]["job"]
         assert said["examined"]["evidence"]["audit"]["refuted"] is False
         assert said["examined"]["evidence"]["nearest_real"]["passed"] is True
 

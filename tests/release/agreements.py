@@ -16,6 +16,7 @@ from benchmark.release.checks.evidence import claim_of
 from benchmark.release.consent import LIBRARIES
 from benchmark.release.records import AuditRecord
 from benchmark.release.source import Source
+from benchmark.sweep import site_plans
 from federation.configuration import job_of
 from federation.finished import RESULT, Finished, SiteFinished
 from federation.job import Job
@@ -66,6 +67,7 @@ def consent_to(source: Source, site: str) -> dict[str, Any]:
             "n": n,
             "seed": seed,
             "voxels": voxels,
+            "job": site_plans.job_of(source.result.spec).digest,
             "evidence": {
                 "ledger": {**said.ledger.as_dict(), "after": held.epsilon_patient},
                 "audit": audit,

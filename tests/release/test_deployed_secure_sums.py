@@ -6,6 +6,7 @@ Every site's guarantee is that of the whole fit, so each also says how many pati
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from benchmark.release.seals import seal
 from benchmark.release.source import Source, source_of
 from benchmark.release.statement import STATEMENT
 from benchmark.release.verification import verify_release
+from benchmark.sweep.site_plans import job_of
+from federation.deployment import post_at
 from federation.finished import RESULT, Finished
+from federation.past import Past
 
 Said = dict[str, Any]
 OWN, CURIOUS = 6, 1
@@ -139,6 +143,55 @@ def test_an_adversary_that_was_not_agreed_on_is_found(made: Consortium, run: Pat
     assert "its run is no digest of its job" in refused_at(made, "hill", run=run)
 
 
+def test_a_job_for_another_adversary_under_the_same_key_is_found(made: Consortium) -> None:
+    """A key has 48 bits, so a server can find two jobs with one key, and t decides no guarantee."""
+    finished = Finished.read(made.run)
+    job = job_of(finished.spec)
+    post = post_at(
+        "hill",
+        made.root / "hill" / "cohort",
+        job.run,
+        state=made.state("hill"),
+        cache=made.root / "hill" / "cache",
+    )
+    forged = replace(job, curious=CURIOUS + 1)
+    assert forged.run == job.run
+    honest, other = (Past(post, one, finished.patients) for one in (job, forged))
+    assert honest.guarantee == other.guarantee
+    assert [past.has_answered for past in (honest, other)] == [True, False]
+    assert honest.paid_by()
+
+
+def test_a_site_without_its_answers_does_not_consent(
+    made: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger knows the job by its key alone."""
+    state = Path(shutil.copytree(made.state("hill"), tmp_path / "state"))
+    shutil.rmtree(state / "federation")
+    monkeypatch.setattr(Consortium, "state", lambda self, site: state)
+    assert "keeps no answer to this very job" in refused_at(made, "hill")
+
+
+def test_a_consent_to_another_job_under_the_same_key_is_refused(
+    agreed: Consortium, tmp_path: Path
+) -> None:
+    consents = Path(shutil.copytree(agreed.root / "consents", tmp_path / "consents"))
+    changed(consents / "north.json", lambda said: said["examined"].update(job="ab" * 32))
+    assert "answered another job" in refused(agreed, consents=str(consents))
+
+
+def test_the_receiver_finds_a_consent_to_another_job_under_the_same_key(
+    released: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(released, tmp_path / "forged"))
+    file = folder / "consents" / "hill.json"
+    changed(file, lambda said: said["examined"].update(job="ab" * 32))
+    changed(folder / STATEMENT, lambda said: said["sites"][2].update(consent=sum_of(file)))
+    seal(folder, private=True)
+    faults = verify_release(folder).faults
+    assert any("answered another job" in fault for fault in faults), faults
+
+
 def test_a_site_with_too_few_patients_of_its_own_stops_it(made: Consortium, run: Path) -> None:
     planned_for(run, {"north": 13, "harbour": 2, "hill": 3})
     said = [*of_the_run(source_of(str(run), made.root))]
@@ -184,6 +237,20 @@ def test_the_receiver_counts_the_patients_of_all_sites(
     seal(folder, private=True)
     faults = verify_release(folder).faults
     assert any(words in fault for fault in faults), faults
+
+
+def test_the_receiver_refuses_a_site_of_too_few_patients(released: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(released, tmp_path / "forged"))
+
+    def forge(said: Said) -> None:
+        said["sites"][0].update(patients=2)
+        said["sites"][1].update(patients=2 * OWN - 2)
+
+    changed(folder / STATEMENT, forge)
+    seal(folder, private=True)
+    faults = verify_release(folder).faults
+    assert any("fitted on 2 patients at one place" in fault for fault in faults), faults
+    assert not any("and N is" in fault for fault in faults)
 
 
 def test_local_noise_names_no_patients_twice(released: Path, tmp_path: Path) -> None:

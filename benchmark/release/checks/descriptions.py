@@ -29,6 +29,7 @@ from benchmark.release.statement import (
     Statement,
 )
 from benchmark.release.wording import NOT_PRIVATE, stamp
+from benchmark.sweep.site_plans import job_of
 from leaderboard.pictures import check_png
 
 MARKED = (README, LICENCE, DOSSIER, *DESCRIPTIONS)
@@ -107,7 +108,8 @@ def _of_consent(file: Path, one: SiteRecord, said: Statement) -> Iterator[str]:
     """A site says in its consent what the statement says of it."""
     samples = said.samples
     patches = samples.voxels and (samples.n, samples.seed, samples.voxels)
-    due = Due(said.run, one.guarantee, samples.generator, patches or None, one.patients)
+    job = job_of(said.spec).digest if said.is_deployed else ""
+    due = Due(said.run, one.guarantee, samples.generator, patches or None, job, one.patients)
     try:
         consent = read_consent(file)
     except DataError:
