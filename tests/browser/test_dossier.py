@@ -11,7 +11,10 @@ from benchmark.release.dossier.page import dossier_html
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(params=["patient", "patch", "federated", "refuted", "phantoms"])
+KIND = ["patient", "patch", "federated", "deployed, secure sums", "refuted", "phantoms"]
+
+
+@pytest.fixture(params=KIND)
 def page(chromium, tmp_path: Path, request) -> Iterator:  # type: ignore[no-untyped-def]
     """The open page; whatever it complains of or asks elsewhere is an error."""
     wrong: list[str] = []

@@ -77,11 +77,13 @@ def federated(many: int = 3, name: str = "Charité") -> Statement:
     return statement(sites=sites)
 
 
-def deployed(*, passed: bool = True) -> Statement:
+def deployed(*, passed: bool = True, curious: int | None = None) -> Statement:
     """Of three sites with their patients at their own places; the first signed its consent."""
     said, cell = statement(), spec()
     rules = {"patch_size": 32, "patches_per_patient": 1000, "spacing_mm": 0.8}
-    across = AcrossSites(partition="site", design="averaged", rounds=1, local_steps=1)
+    across = AcrossSites(
+        partition="site", design="averaged", rounds=1, local_steps=1, curious=curious
+    )
     evidence = {
         "ledger": said.ledger,
         "audit": said.audit,
@@ -91,6 +93,9 @@ def deployed(*, passed: bool = True) -> Statement:
         {**one.as_dict(), "evidence": evidence, **({} if i else {"signer": KEY})}
         for i, one in enumerate(federated().sites)
     ]
+    if curious is not None:
+        for i, one in enumerate(sites):
+            one.update(guarantee=guarantee(), patients=5 + i)
     gone = dict.fromkeys(("ledger", "audit", "nearest_real"))
     return statement(
         spec=DeployedSpec(
@@ -163,6 +168,7 @@ KINDS = {
     "patch alone": by_patch(None),
     "federated": federated(),
     "deployed": deployed(),
+    "deployed, secure sums": deployed(curious=1),
     "deployed, with copies": deployed(passed=False),
     "not private": not_private(),
     "no ε": not_private(guarantee=guarantee(epsilon=math.inf)),

@@ -285,6 +285,19 @@ def test_scores_on_another_test_set_are_not_compared() -> None:
     assert "best method" not in " ".join(compared(rows(released, elsewhere), SAY))
 
 
+def test_every_total_of_a_ledger_has_its_delta() -> None:
+    """A bare ε is printed nowhere."""
+    for kind in ("patient", "deployed", "deployed, secure sums"):
+        said = str(document_of(KINDS[kind], Phrases.of("en"))).replace("\\xa0", " ")
+        assert "ε of a patient at δ = 1e-05" in said, kind
+
+
+def test_the_noise_of_sums_is_said_to_be_what_curious_sites_leave() -> None:
+    words = "left when any 1 of the sites subtract their own"
+    told = {kind: words in str(document_of(KINDS[kind], Phrases.of("en"))) for kind in KINDS}
+    assert {kind for kind, said in told.items() if said} == {"secure sums", "deployed, secure sums"}
+
+
 def test_tables_of_many_sites_are_cut_and_say_so() -> None:
     text = printed(federated(40))
     assert "28 more rows stand in privacy.json." in text

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command import UNTRACKED, UNTRAINED, bench, plug_in
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,10 +16,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from statements import guarantee, statement
 
 from benchmark.audit.own_fit import Attempted, FitAudit, FitTest, planted_audit
+from benchmark.core.errors import UsageError
 from benchmark.core.files import read_json, write_json
 from benchmark.core.folders import state_folder
+from benchmark.core.patches import Patches
 from benchmark.core.sums import SUMS, sum_of, sum_of_folder
 from benchmark.privacy.ledger.ledger import ledger_in
+from benchmark.release.cohort import Cohort, Group
+from benchmark.release.findings import audited
 from benchmark.release.making import _host
 from benchmark.release.refusals import not_private, of_the_run
 from benchmark.release.source import Source
@@ -452,6 +457,20 @@ def test_leaving_patients_out_is_said_where_it_is_promised(
     for name in ("privacy.json", "README.md", "dossier.html"):
         text = " ".join((tmp_path / "skipped" / name).read_text().split())
         assert "it tells that somebody was left out: no ε covers that" in text
+
+
+def test_a_fit_that_cannot_be_attacked_is_refused(fitted: Path, tmp_path: Path) -> None:
+    source, shape = result_of(fitted), (0, 1, 32, 32)
+    nobody = Patches(
+        images=np.zeros(shape, np.float32),
+        masks=np.zeros(shape, np.uint8),
+        patient=np.zeros(0, np.int64),
+    )
+    spec, strangers = source.result.spec, Group((), "")
+    cohort = Cohort(spec=spec, groups=(), strangers=strangers, cache=tmp_path, skip_bad=False)
+    vars(cohort).update(fitted=nobody, unfitted=nobody, held_out=nobody)
+    with pytest.raises(UsageError, match="there is nobody to guess on"):
+        audited(source, cohort)
 
 
 def test_too_few_patients_are_refused_and_canaries_count_for_nobody(fitted: Path) -> None:

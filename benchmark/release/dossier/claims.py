@@ -222,6 +222,8 @@ def _kept(statement: Statement, say: Phrases) -> Iterator[str]:
         sigma=f"{guarantee.noise_multiplier:.4g}",
         accountant=guarantee.accountant,
     )
+    if statement.spec.curious:
+        yield say("promise.shared", curious=statement.spec.curious)
     yield say("promise.neighbours", unit=unit, relation=guarantee.relation)
 
 

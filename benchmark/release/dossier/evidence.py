@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from benchmark.core.bounds import shortened
 from benchmark.core.budget import delta_text, epsilon_text, proven_text
+from benchmark.privacy.ledger.ledger import DELTA
 from benchmark.release.dossier.claims import unit_name
 from benchmark.release.dossier.document import (
     Beside,
@@ -136,7 +137,8 @@ def _own_ledgers(sites: tuple[SiteRecord, ...], say: Phrases) -> Iterator[Part]:
     ]
     columns = ("site", "entries", "before", "after", "signer")
     head = tuple(say(f"ledger.{column}") for column in columns)
-    yield from _cut(say("ledger.own_caption"), head, rows, (3, 4, 2, 2.4, 3), say)
+    caption = say("ledger.own_caption", delta=delta_text(DELTA))
+    yield from _cut(caption, head, rows, (3, 4, 2, 2.4, 3), say)
 
 
 def _cut(
