@@ -26,9 +26,9 @@ from benchmark.release.cohort import Cohort, Group
 from benchmark.release.findings import audited
 from benchmark.release.making import _host
 from benchmark.release.refusals import not_private, of_the_run
-from benchmark.release.source import Source
+from benchmark.release.source import Source, source_of
 from benchmark.release.statement import Statement
-from benchmark.results.spec_parts import PlugIn, TunedBy
+from benchmark.results.spec_parts import OwnPatients, PlugIn, TunedBy
 from benchmark.results.store import AUDIT, CANARIES, GENERATOR, read_result, write_result
 from leaderboard.board import tables_of
 from leaderboard.entries import entries_of
@@ -471,6 +471,33 @@ def test_a_fit_that_cannot_be_attacked_is_refused(fitted: Path, tmp_path: Path) 
     vars(cohort).update(fitted=nobody, unfitted=nobody, held_out=nobody)
     with pytest.raises(UsageError, match="there is nobody to guess on"):
         audited(source, cohort)
+
+
+def test_only_generators_that_were_fitted_on_everybody_are_released(
+    fitted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = result_of(fitted).result.spec
+    own = OwnPatients(patients=(1,), mixture="together")
+    for changes, words in (
+        ({"generator": spec.segmenter}, "this run fitted a segmenter itself"),
+        ({"own": own}, "own patients were withheld from this run's fit"),
+    ):
+        result = result_of(fitted, spec=replace(spec, **changes)).result
+        monkeypatch.setattr("benchmark.release.source.found", lambda *_, it=result: (fitted, it))
+        with pytest.raises(UsageError, match=words):
+            source_of(fitted.name, fitted)
+
+
+def test_of_one_place_no_site_consents_or_examines(home: Path, fitted: Path) -> None:
+    consent = ["consent", "dp-simulator", "--site", "a", "--by", "Dr X", "--out", "none"]
+    for command, words in (
+        (consent, "there is no site to consent"),
+        ([*consent, "--data", "cohort"], "leave --data out"),
+        (["candidate", str(fitted), "--n", "40"], "its patients are at one place"),
+    ):
+        done = bench(*command, cwd=home)
+        assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+        assert not (home / "none").exists()
 
 
 def test_too_few_patients_are_refused_and_canaries_count_for_nobody(fitted: Path) -> None:
