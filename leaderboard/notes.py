@@ -9,7 +9,7 @@ from benchmark.core.budget import Guarantee
 from benchmark.metrics.crossed import OneDraw
 from benchmark.results.bookends import COLUMNS, is_free
 from benchmark.results.disclosure import FEWEST
-from benchmark.results.explanation import MEANINGFUL
+from benchmark.results.promises import MEANINGFUL
 from benchmark.results.tuned_settings import NOT_ACCOUNTED
 from benchmark.results.variance_parts import shipped
 from leaderboard.columns import A_PATCH_ABOVE, costs_more, selection_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +16,7 @@ from markupsafe import Markup
 
 from benchmark.core.files import write_text
 from benchmark.core.folders import cache_folder
-from benchmark.results.explanation import explained
-from benchmark.results.result import Result
+from benchmark.results.observers import Fit
 from leaderboard.answers import summary_of
 from leaderboard.cohorts import Cohorts
 from leaderboard.markdown import lines_of, overview_of
@@ -112,16 +111,16 @@ def _packed(view: dict[str, Any]) -> str:
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
-def explanation_page(result: Result) -> str:
-    """Return the explanation of a result's privacy as an HTML page, which needs no other file.
+def explanation_page(fit: Fit, parts: Mapping[str, Sequence[str]]) -> str:
+    """Return the explanation of a fit's privacy as an HTML page, which needs no other file.
 
     Args:
-        result: The result.
+        fit: The result of a cell, or what a deployment left.
+        parts: The sentences that answer each question.
     """
-    spec = result.spec
     text = _environment().get_template("explanation.html.j2")
     return text.render(
-        title=f"What run {spec.key} of {spec.generator.name} promises",
+        title=f"What run {fit.run_key} of {fit.spec.generator.name} promises",
         css=_ours("page.css"),
-        parts=explained(result),
+        parts=parts,
     )

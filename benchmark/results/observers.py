@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from benchmark.core.budget import Guarantee, Unit
 from benchmark.core.errors import BenchError
@@ -12,8 +13,7 @@ from benchmark.core.mixture import MIXTURE
 from benchmark.core.registry import generators
 from benchmark.privacy.accounting.coalitions import Seen, local_view, pooled_view, secure_view
 from benchmark.results.outcome import Outcome
-from benchmark.results.result import Result
-from benchmark.results.spec import RunSpec
+from benchmark.results.spec import FitSpec
 from benchmark.results.spec_parts import AcrossSites
 from benchmark.results.store import Store
 
@@ -81,7 +81,27 @@ def by_observer(seen: Seen) -> dict[str, float]:
     }
 
 
-def observed_in(result: Result) -> Observed | None:
+class Fit(Protocol):
+    """A fit, of a cell or of a deployment."""
+
+    @property
+    def run_key(self) -> str:
+        """The key of its run."""
+
+    @property
+    def spec(self) -> FitSpec:
+        """What decided it."""
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What it gives the patients of every site."""
+
+    @property
+    def guarantees(self) -> Mapping[str, Guarantee]:
+        """The guarantee of each site, by its name; empty for a fit at one place."""
+
+
+def observed_in(result: Fit) -> Observed | None:
     """Return what the observers of a federated fit with a finite ε could see.
 
     Args:
@@ -115,7 +135,7 @@ def observed(outcomes: Sequence[Outcome], store: Store) -> list[Observed]:
     return [*dict.fromkeys(one for one in found if one is not None)]
 
 
-def _seen(spec: RunSpec, sites: Sequence[Guarantee]) -> Seen:
+def _seen(spec: FitSpec, sites: Sequence[Guarantee]) -> Seen:
     """By the sum of all noise, if it counts; else, or by numbers of no mechanism, by the target.
 
     Secure sums hold the target against t sites alone, so numbers of no mechanism hold nothing.
@@ -137,7 +157,7 @@ def _seen_in_sums(sites: Sequence[Guarantee], curious: int) -> Seen:
         return Seen(**dict.fromkeys(vars(pooled_view(whole)), math.inf))
 
 
-def _adds_sums(spec: RunSpec) -> bool:
+def _adds_sums(spec: FitSpec) -> bool:
     """Whether this very version is installed here, and says so of the design.
 
     Sites that send synthetic patches send no sums, whatever the generator.

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.core.budget import RELATION, delta_text, epsilon_text
-from benchmark.results.explanation import MEANINGFUL
+from benchmark.results.promises import MEANINGFUL
 from benchmark.sweep.feasibility import DOUBTFUL, FREE, HOPELESS, WORKABLE, Prospect
 
 STYLES = {WORKABLE: "green", FREE: "green", DOUBTFUL: "yellow", HOPELESS: "red"}

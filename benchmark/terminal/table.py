@@ -13,8 +13,8 @@ from rich.text import Text
 from benchmark.core.budget import RELATION, delta_text, epsilon_text
 from benchmark.metrics.scores import HD95, ON_BOARD
 from benchmark.results.bookends import FREE, GAIN, gain
-from benchmark.results.explanation import MEANINGFUL
 from benchmark.results.matrix import Square
+from benchmark.results.promises import MEANINGFUL
 from benchmark.results.scored import Mean, TestSet
 from benchmark.results.summary import SummaryRow
 from benchmark.results.tuned_settings import NOT_ACCOUNTED

@@ -1,5 +1,9 @@
 """The compiled loops: right for any convolution that they accept, and never out of bounds."""
 
+import hashlib
+from pathlib import Path
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.privacy.dpsgd import compiled
+from benchmark.privacy.dpsgd import compiled, geometry, loops, sums
 from benchmark.privacy.dpsgd.geometry import LANES, TILE, Geometry
 from benchmark.privacy.jit import jit
 
@@ -156,6 +160,15 @@ def test_weights_of_other_units_are_refused() -> None:
     g = quick()
     with pytest.raises(ValueError, match="do not fit 3 units"):
         compiled.weighted_sum(*seen(g), np.ones(2), g, 8)
+
+
+@pytest.mark.parametrize(
+    ("told", "source"), [(loops.GEOMETRY, geometry), (sums.LOOPS, loops)], ids=["loops", "sums"]
+)
+def test_a_change_of_what_a_loop_takes_changes_its_own_file(told: str, source: ModuleType) -> None:
+    """Numba looks at the loop's own file alone, and would go on with what it compiled before."""
+    found = hashlib.sha256(Path(str(source.__file__)).read_bytes()).hexdigest()
+    assert told == found[: len(told)], f"write {found[: len(told)]} beside the loops"
 
 
 def test_long_sums_lose_no_digits() -> None:

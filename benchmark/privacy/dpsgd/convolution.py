@@ -6,6 +6,9 @@ from benchmark.privacy.dpsgd.gram import Gram
 from benchmark.privacy.dpsgd.shares import Rows, Seen, Share
 from benchmark.privacy.dpsgd.windows import Windows, rows_of
 
+MOST_POSITIONS = 1 << 11
+"""Up to so many positions of a unit, the rounding of a block is bounded (``gram.block_units``)."""
+
 GRAM_ADVANTAGE = 25
 """Gram matrices are used up to this many multiplications for each number that rows would hold."""
 
@@ -28,4 +31,5 @@ def _prefers_gram(windows: Windows) -> bool:
     whole = all(k % s == 0 for k, s in zip(layer.kernel_size, layer.stride, strict=True))
     length, positions = layer.weight.numel() // out, samples * height * width
     cheaper = positions**2 * (length + out) <= GRAM_ADVANTAGE * length * out
-    return whole and windows.simple and cheaper and out >= FEW
+    bounded = positions <= MOST_POSITIONS
+    return whole and windows.simple and cheaper and bounded and out >= FEW

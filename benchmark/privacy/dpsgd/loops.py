@@ -5,8 +5,8 @@ processor's registers. Numba's own vectoriser does not produce these. So their t
 operations of the loops are written here as instructions of LLVM. Arrays are flat and of single
 precision. *No bound is checked here*: ``compiled`` checks them before it calls.
 
-All of it is one file, since numba keeps what it compiled until the loop's own file changes. What
-the loops take from ``geometry`` are constants of the processor, of which that cache knows.
+All of it is one file, since numba keeps what it compiled until the loop's own file changes. A
+digest of what they take from other files is here for that reason (``GEOMETRY``).
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from numpy.typing import NDArray
 
 from benchmark.privacy.dpsgd.geometry import HAS_32_REGISTERS, LANES, TILE, Geometry
 from benchmark.privacy.jit import inlined_jit, jit
+
+GEOMETRY = "26a8347630e8"
+"""The first digits of the SHA-256 of ``geometry.py``. A test holds them, so that a change there
+changes this file too."""
 
 Numbers = NDArray[np.float32]
 Places = NDArray[np.int64]

@@ -1,6 +1,7 @@
 """The loops of ``compiled`` that add single-precision results in double precision.
 
 They are a file of their own because numba keeps compiled code until the loop's own file changes.
+As they take ``finite`` from ``loops``, a digest of that file is here (``LOOPS``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from numpy.typing import NDArray
 from benchmark.privacy.dpsgd.geometry import Geometry
 from benchmark.privacy.dpsgd.loops import Numbers, finite
 from benchmark.privacy.jit import jit, reordering_jit
+
+LOOPS = "bd14806f0aa8"
+"""The first digits of the SHA-256 of ``loops.py``. A test holds them, so that a change there
+changes this file too."""
 
 NUMBERS = 2048
 """How many double-precision sums stay in the nearest cache."""

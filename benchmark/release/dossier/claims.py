@@ -21,7 +21,7 @@ from benchmark.release.dossier.document import (
 )
 from benchmark.release.dossier.phrases import Phrases, number, tidy
 from benchmark.release.statement import Statement
-from benchmark.results.explanation import MEANINGFUL, factor_text
+from benchmark.results.promises import MEANINGFUL, factor_text
 from benchmark.results.spec import parts_of
 
 BELIEFS = (0.01, 0.1, 0.5)
