@@ -8,7 +8,7 @@ from dataclasses import replace
 from benchmark.core.budget import Guarantee
 from benchmark.privacy.ledger.chain import Entry
 from benchmark.privacy.ledger.ledger import Spending, ledger_in
-from federation.answered import SHARE, Answered
+from federation.answered import SESSION, SHARE, Answered
 from federation.job import Job
 from federation.payment import CLAIM
 from federation.post import Post
@@ -54,6 +54,14 @@ class Past:
         key, and with one guarantee, that differ in t.
         """
         return self._answered.kept is not None
+
+    @property
+    def session(self) -> str | None:
+        """The digest of what all sites told each other for secure sums; ``None`` without them.
+
+        Two fits of one job with other sites, or with a site that began anew, have two.
+        """
+        return self._answered.fact(SESSION) or None
 
     @property
     def _answered(self) -> Answered:

@@ -102,7 +102,8 @@ def unknown_patients(one: Claim) -> Iterator[str]:
     if one.private_data:
         said = claimed_in(one).items()
         many = [f"{guarantee.patients}{_place(at)}" for at, guarantee in said if _counts(one, at)]
-        yield f"the number of patients ({', '.join(many)}), which only their hospital knows"
+        who = "their hospitals know" if len(one.sites) > 1 else "their hospital knows"
+        yield f"the number of patients ({', '.join(many)}), which only {who}"
 
 
 def of_plan(one: Claim, phantoms: Phantoms, cache: Path) -> Iterator[str]:

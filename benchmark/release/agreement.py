@@ -94,6 +94,11 @@ def consents_of(
             f"{source.folder}: {', '.join(missing)} did not consent to a release; ask for a file "
             "of `bench consent`, and name the folder with --consents."
         )
+    if len({one.consent.examined and one.consent.examined.session for one in given.values()}) > 1:
+        raise DataError(
+            f"{folder}: these consents are of sites that took part in different fits of this job; "
+            "ask each site for its consent to this one."
+        )
     return {site: given[site] for site in sites}
 
 
@@ -186,5 +191,5 @@ def record_of(consent: Consent, guarantee: Guarantee, digest: str) -> SiteRecord
     if consent.examined is not None:
         made = made.but(evidence=consent.examined.evidence)
         if (own := consent.examined.patients) is not None:
-            made = made.but(patients=own)
+            made = made.but(patients=own, session=consent.examined.session)
     return made if (signer := consent.signer) is None else made.but(signer=signer)

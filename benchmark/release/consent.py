@@ -51,6 +51,8 @@ class Examined(Form):
         versions: Of the libraries that decided the findings.
         patients: The site's number of patients, after secure sums: its guarantee counts those of
             all sites.
+        session: After secure sums, the digest of what all sites told each other, so of who took
+            part.
     """
 
     n: Many
@@ -60,6 +62,7 @@ class Examined(Form):
     evidence: Evidence
     versions: Annotated[Mapping[Name, Version], named(20)]
     patients: Many | None = None
+    session: Sum | None = None
 
 
 class Signed(Form):

@@ -80,7 +80,8 @@ def examine(
     refuse([*not_private(source), *of_the_run(source)])
     candidate = candidate_of(source)
     post = post_at(site, data, source.result.run_key, state=state, cache=cache)
-    entries = _paid(source, post)
+    past = _past(source, post)
+    entries = _paid(past, source, post)
     strangers, notes = _strangers(data, post, state, reading)
     spec = source.result.spec
     groups = [Group(post.patients, post.data)]
@@ -103,26 +104,20 @@ def examine(
         versions={name: version(name) for name in LIBRARIES},
     )
     if (own := source.people_at(site)) is not None:
-        found = found.but(patients=own)
+        found = found.but(patients=own, session=past.session)
     return Examination(found, notes)
 
 
-def _paid(source: Source, post: Post) -> list[Entry]:
-    """The entries of the fit, which the site itself planned, with its own patients.
-
-    The ledger is asked for the job, the guarantee and the patients together. So none of them can be
-    another than at the time of the fit. With secure sums the guarantee is that of the whole fit, so
-    this holds for the numbers of all patients and of all sites, too.
-    """
-    job, everywhere = job_of(source.result.spec), source.patients
-    here = len(post.patients)
+def _past(source: Source, post: Post) -> Past:
+    """The fit as the site itself plans it, if the server's folder says the same of it."""
+    everywhere, here = source.patients, len(post.patients)
     if here != everywhere[post.name]:
         raise DataError(
             f"{source.folder}: {post.name} is said to have {everywhere[post.name]} patients, and "
             f"its cohort lists {here}; give the cohort of the fit, and ask the server for its "
             "folder."
         )
-    past = Past(post, job, everywhere)
+    past = Past(post, job_of(source.result.spec), everywhere)
     if past.was_told_another_share:
         raise DataError(
             f"{source.folder}: its sites have {sum(everywhere.values())} patients together, and "
@@ -134,12 +129,23 @@ def _paid(source: Source, post: Post) -> list[Entry]:
             f"{source.folder}: what it says of {post.name} is not what this site plans for the "
             "job, so it is of another fit or was changed; ask the server for its folder."
         )
+    return past
+
+
+def _paid(past: Past, source: Source, post: Post) -> list[Entry]:
+    """The entries of the fit, with the site's own patients.
+
+    The ledger is asked for the job's key, the guarantee and the patients together, and the record
+    of answers for the whole job. So none of them can be another than at the time of the fit. With
+    secure sums the guarantee is that of the whole fit, so this holds for the numbers of all
+    patients and of all sites, too.
+    """
     entries = past.paid_by()
     if not entries:
         raise UsageError(
-            f"{post.name}: this machine's ledger has no entry for run {job.run} with these "
-            "patients and this guarantee, so nothing of it may leave; name the cohort of the fit, "
-            "and the state folder of the SuperNode (ANGIOBENCH_STATE)."
+            f"{post.name}: this machine's ledger has no entry for run {source.result.run_key} with "
+            "these patients and this guarantee, so nothing of it may leave; name the cohort of the "
+            "fit, and the state folder of the SuperNode (ANGIOBENCH_STATE)."
         )
     if not past.has_answered:
         raise DataError(

@@ -105,6 +105,7 @@ class SiteRecord(Form):
         signer: The fingerprint of the key that signed its consent.
         patients: Its number of patients, after a deployment with secure sums: the guarantee counts
             those of all sites.
+        session: Then also the digest of what all sites told each other, the same for all.
     """
 
     site: SiteName
@@ -113,6 +114,7 @@ class SiteRecord(Form):
     evidence: Evidence | None = None
     signer: Fingerprint | None = None
     patients: Many | None = None
+    session: Sum | None = None
 
 
 class UtilityRow(Form):
@@ -228,6 +230,9 @@ class Statement(Form):
         summed = self.is_deployed and self.spec.curious is not None
         if {summed, *(one.patients is not None for one in self.sites)} != {summed}:
             raise ValueError("each site of a deployed secure sum names its patients, and no other")
+        sessions = {one.session for one in self.sites}
+        if sessions and ((None not in sessions) is not summed or len(sessions) > 1):
+            raise ValueError("its sites did not take part in one secure sum together")
         return self
 
     @classmethod

@@ -328,7 +328,8 @@ def test_of_private_data_the_numbers_of_patients_are_listed_as_unchecked(
     found = verified(Published.read(one.write(tmp_path)), INPUTS, cache)
     many = "8 at site-1, 5 at site-2, 3 at site-3" if several else "16"
     assert found.faults == []
-    assert f"the number of patients ({many}), which only their hospital knows" in found.unchecked
+    who = "their hospitals know" if several else "their hospital knows"
+    assert f"the number of patients ({many}), which only {who}" in found.unchecked
 
 
 def test_of_private_data_too_patches_delta_and_the_other_unit_are_checked(

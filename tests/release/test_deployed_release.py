@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -583,6 +584,32 @@ def test_a_site_without_held_out_patients_cannot_consent(made: Consortium, tmp_p
                 shutil.rmtree(folder)
     file.write_text("\n".join(rows) + "\n")
     assert "is in the split 'test'" in refused_at(made, "hill", "--data", str(cohort))
+
+
+def test_a_generator_that_wants_all_memory_of_a_site_is_refused(
+    made: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_much(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("benchmark.release.examination.nearest_record", too_much)
+    assert "its generator wants more than 8 GiB here" in refused_at(made, "hill")
+
+
+def test_a_site_with_nobody_to_guess_on_does_not_consent(
+    made: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.release.examination.attacked", lambda *_: None)
+    assert "hill: there is nobody to guess on" in refused_at(made, "hill")
+
+
+def test_a_release_that_fails_its_own_check_is_not_put_in_its_place(
+    agreed: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = SimpleNamespace(faults=("a volume is damaged.",))
+    monkeypatch.setattr("benchmark.release.making.verify_release", lambda *_, **__: found)
+    assert "its own check fails. a volume is damaged." in refused(agreed)
+    assert not [*agreed.root.glob(".*")]
 
 
 def test_wrong_usage_of_a_consent_is_a_sentence(made: Consortium) -> None:

@@ -253,6 +253,30 @@ def test_the_receiver_refuses_a_site_of_too_few_patients(released: Path, tmp_pat
     assert not any("and N is" in fault for fault in faults)
 
 
+def test_consents_of_two_fits_of_one_job_are_no_consent(agreed: Consortium, tmp_path: Path) -> None:
+    """A server may ask A, B and C, then A, B and D, and release the second fit as the first."""
+    consents = Path(shutil.copytree(agreed.root / "consents", tmp_path / "consents"))
+    sessions = {read_consent(file).examined.session for file in consents.glob("*.json")}  # type: ignore[union-attr]
+    assert len(sessions) == 1
+    assert None not in sessions
+    changed(consents / "north.json", lambda said: said["examined"].update(session="ab" * 32))
+    assert "took part in different fits of this job" in refused(agreed, consents=str(consents))
+
+
+def test_the_receiver_finds_sites_of_two_fits(released: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(released, tmp_path / "forged"))
+    file = folder / "consents" / "hill.json"
+    changed(file, lambda said: said["examined"].update(session="ab" * 32))
+
+    def forge(said: Said) -> None:
+        said["sites"][2].update(session="ab" * 32, consent=sum_of(file))
+
+    changed(folder / STATEMENT, forge)
+    seal(folder, private=True)
+    faults = verify_release(folder).faults
+    assert any("did not take part in one secure sum" in fault for fault in faults), faults
+
+
 def test_local_noise_names_no_patients_twice(released: Path, tmp_path: Path) -> None:
     """``patients`` of a site belongs to secure sums alone."""
     folder = Path(shutil.copytree(released, tmp_path / "forged"))
