@@ -26,6 +26,7 @@ from benchmark.results.disclosure import coarse, is_small
 from benchmark.results.result import tests_in
 from benchmark.results.scored import NOTHING_SYNTHETIC, Fid, Mean, PatientScores, TestSet
 from benchmark.results.spec import VALIDATION, RunSpec
+from benchmark.results.spec_parts import AcrossSites
 from benchmark.results.tuned_settings import NOT_ACCOUNTED, PRIVATE
 from benchmark.sweep.inputs import COST_OF_SKIPPING, Inputs, Progress, gather
 from benchmark.sweep.plan_cache import same
@@ -139,6 +140,10 @@ def verified(one: Published, phantoms: Inputs, cache: Path) -> Verdict:
 def _of_spec(one: Published) -> Iterator[str]:
     if one.result.run_key != one.spec.key:
         yield f"its key is {one.result.run_key}, and its spec's is {one.spec.key}"
+    said, how = one.result.rounds.get("rounds"), one.spec.federation
+    due = how.rounds if isinstance(how, AcrossSites) else None
+    if said is not None and said != due:
+        yield f"it took {said:g} rounds, and its spec has {'none' if due is None else due}"
 
 
 def _of_free_rows(one: Published) -> Iterator[str]:

@@ -310,6 +310,19 @@ def test_a_schedule_that_the_generator_has_not_is_refused(
     assert any("its settings give no plan" in said for said in found), found
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_rounds_that_its_spec_has_not_are_found(
+    several: bool, across: Published, cache: Path, tmp_path: Path
+) -> None:
+    one = across if several else published(entry(spec(**PATIENT), cache))
+    how = one.spec.federation
+    due = how.rounds if isinstance(how, AcrossSites) else 0
+    for rounds, right in ((due, several), (due + 1, False)):
+        told = replace(one, result=one.result.but(rounds={"rounds": float(rounds)}))
+        found = any("rounds, and its spec has" in said for said in faults(told, cache, tmp_path))
+        assert found is not right
+
+
 def test_a_mixture_of_many_rounds_is_refused(cache: Path, tmp_path: Path) -> None:
     """Every round would be a fit, and one is accounted."""
     mixed = published(entry(spec(**PATIENT, federation=replace(SPLIT, design="mixture")), cache))

@@ -400,6 +400,12 @@ def test_a_patients_patches_are_averaged_before_they_are_clipped() -> None:
     assert not torch.allclose(ours, apart, rtol=1e-2)
 
 
+@pytest.mark.parametrize("norm", [0.0, 1e-38, -1.0, float("nan")])
+def test_a_clip_norm_that_floats_cannot_bound_is_refused(norm: float) -> None:
+    with pytest.raises(ValueError, match="clip_norm of at least"):
+        step(clip_norm=norm)
+
+
 def test_the_noise_is_sigma_times_the_clip_norm_over_the_public_batch() -> None:
     net = PatchCritic(levels=3, width=16, norm="none")
     nothing = batch(reals=0)

@@ -41,6 +41,9 @@ ROUNDING = 2.0**-9 + 2.0**-16
 """The share of C by which floating-point rounding lets one unit move a sum further
 (``gram``, ``engines``)."""
 
+LEAST_CLIP_NORM = 2.0**-60
+"""The least C. Beside it, numbers below 2^-126 are nothing, however many are added."""
+
 SNAPPING = 2.0**-9
 """The largest share of C by which rounding to the grid lets one unit move a sum further."""
 
@@ -105,6 +108,9 @@ class Step:
         noise_multiplier: σ.
         engine: A name of ``engines.ENGINES``; it affects the speed alone.
         grid: The public grid and the noise on it; ``None`` for those of ``grid_of``.
+
+    Raises:
+        ValueError: At construction, for a C beside which the least numbers count.
     """
 
     real_loss: Loss
@@ -114,6 +120,13 @@ class Step:
     noise_multiplier: float
     engine: str = DEFAULT_ENGINE
     grid: Grid | None = None
+
+    def __post_init__(self) -> None:
+        if not self.clip_norm >= LEAST_CLIP_NORM:
+            raise ValueError(
+                f"Expected clip_norm of at least {LEAST_CLIP_NORM:g}, got {self.clip_norm!r}: less "
+                "is so small that numbers lose more than rounding takes."
+            )
 
     @exact_arithmetic()
     def gradient(self, critic: nn.Module, batch: Batch, noise: Noise) -> Tensor:
