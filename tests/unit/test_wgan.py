@@ -19,6 +19,7 @@ from generators.nets.adversarial import Game
 from generators.nets.convolutional import (
     NearestDoubling,
     PatchCritic,
+    _is_surely_below,
     bound_weights,
     project_spectrally,
 )
@@ -181,6 +182,29 @@ def test_the_constraints_hold_the_critic(bound: float) -> None:
             weight.data *= 100
         constrain(net, bound)
         assert all(measure(w) <= bound * (1 + 1e-5) for w in net.parameters())
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 0.9, 0.998, 1.0, 1.0 + 1e-6, 1.5, 1e4, 1e30])
+def test_the_bound_on_singular_values_spares_work_and_changes_no_bit(scale: float) -> None:
+    for shape in ((32, 16, 4, 4), (64, 32, 4, 4), (40, 2, 4, 4), (4, 2, 4, 4)):
+        net = nn.Conv2d(shape[1], shape[0], shape[2], bias=False)
+        rng = torch.Generator().manual_seed(shape[0])
+        weight = torch.randn(shape, generator=rng)
+        weight *= scale * 2.0 / torch.linalg.matrix_norm(weight.flatten(1), 2)
+        net.weight.data = weight.clone()
+        norm = torch.linalg.matrix_norm(weight.flatten(1), 2)
+        project_spectrally(net, 2.0)
+        assert torch.equal(net.weight.data, weight * (2.0 / norm.clamp(min=2.0)))
+
+
+def test_the_bound_on_singular_values_holds_for_the_largest_alone() -> None:
+    alone = torch.zeros(64, 512)
+    alone[0, 0] = 2.0
+    assert not _is_surely_below(alone, 2.0)
+    assert _is_surely_below(alone, 2.01)
+    assert _is_surely_below(alone.mT, 2.01)
+    assert not _is_surely_below(torch.full((64, 512), torch.nan), 2.0)
+    assert not _is_surely_below(torch.full((64, 512), 1e38), 2.0)
 
 
 def test_a_plan_of_other_settings_is_refused_before_any_patch_is_read() -> None:

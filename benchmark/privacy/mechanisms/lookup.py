@@ -35,6 +35,7 @@ def looked_up(
         word = words[i]
         uniform = word >> np.uint64(1)
         k = np.int64(guide[np.int64(word >> SHIFT)])
+        k += np.int64(heads[k] < uniform)  # for most words the only step: no branch to guess
         while heads[k] < uniform:
             k += 1
         ties += heads[k] == uniform
