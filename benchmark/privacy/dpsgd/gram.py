@@ -161,7 +161,7 @@ def _norms_of_blocks(windows: Windows) -> Tensor:
         units, -1, out
     )
     # In a flat N×N matrix, (t + o, t' + o) lies o (N + 1) behind (t, t'); what runs over an end
-    # meets a output gradient of zero.
+    # meets an output gradient of zero.
     strides = [
         (y * columns + x) * (samples * rows * columns + 1)
         for y in range(reach[0] + 1)
