@@ -95,7 +95,7 @@ def deployed(*, passed: bool = True, curious: int | None = None) -> Statement:
     ]
     if curious is not None:
         for i, one in enumerate(sites):
-            one.update(guarantee=guarantee(), patients=5 + i)
+            one.update(guarantee=guarantee(), patients=5 + i, session="5e" * 32)
     gone = dict.fromkeys(("ledger", "audit", "nearest_real"))
     return statement(
         spec=DeployedSpec(
