@@ -252,13 +252,22 @@ class EvolvesLabels(PrivateEvolution):
     smoke = replace(PrivateEvolution.smoke, design="labels")
 
 
+TREES_TOO: list[type[Generator]] = [OfTrees, SelectsTrees, EvolvesTrees]
+LABELS_TOO: list[type[Generator]] = [OfLabels, SelectsLabels, EvolvesLabels]
+NOISE, REPLAY = (
+    "noise_is_that_which_was_accounted",
+    "is_post_processing_but_for_its_mechanisms",
+)
+FITS = [
+    *((kind, REPLAY) for kind in (*TREES_TOO, *LABELS_TOO)),
+    *((kind, NOISE) for kind in LABELS_TOO),
+    *(pytest.param(kind, NOISE, marks=pytest.mark.slow) for kind in TREES_TOO),
+]
+"""Of trees and of labels the mechanism is one, so its noise is measured for one of them."""
+
+
 @pytest.mark.usefixtures("_quickly")
-@pytest.mark.parametrize(
-    "kind", [OfTrees, SelectsTrees, EvolvesTrees, OfLabels, SelectsLabels, EvolvesLabels]
-)
-@pytest.mark.parametrize(
-    "law", ["noise_is_that_which_was_accounted", "is_post_processing_but_for_its_mechanisms"]
-)
+@pytest.mark.parametrize(("kind", "law"), FITS)
 def test_of_these_designs_too_a_fit_keeps_the_laws(kind: type[Generator], law: str) -> None:
     LAWS[law](kind)
 
