@@ -31,7 +31,6 @@ const columns = () => [
   ["Dice", meanOf("dice")],
   ["over free", meanOf("over")],
   ["gain", valueOf("gain")],
-  ["of real", valueOf("real")],
   [`ε spent, ${table.unit}`, (row) => rank(row[table.unit])],
   ["seeds", (row) => row.seeds],
   ["patients", valueOf("patients")],

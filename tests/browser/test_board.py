@@ -163,6 +163,21 @@ def test_rows_stand_by_rank_at_the_chosen_level_and_the_columns_fit(page) -> Non
     assert "offline distance" in page.locator("dialog dl").first.inner_text()
 
 
+@pytest.fixture
+def shipped_page(chromium) -> Iterator:  # type: ignore[no-untyped-def]
+    yield from opened(chromium, (Path("leaderboard") / "index.html").resolve().as_uri())
+
+
+def test_every_table_of_the_shipped_board_fits_a_laptop(shipped_page) -> None:  # type: ignore[no-untyped-def]
+    """Also where gains have intervals and rows have long names."""
+    tables = shipped_page.locator("select").first
+    for number in range(tables.locator("option").count()):
+        tables.select_option(index=number)
+        shipped_page.wait_for_timeout(200)
+        wide = shipped_page.locator(".scroll").evaluate("e => [e.scrollWidth, e.clientWidth]")
+        assert wide[0] <= wide[1], tables.locator("option").nth(number).inner_text()
+
+
 def test_the_filter_shows_what_was_asked_for(page) -> None:  # type: ignore[no-untyped-def]
     by_patch(page)
     box = page.get_by_label("Show rows with")
