@@ -7,6 +7,7 @@ import pytest
 
 from benchmark.metrics.ranking import ALPHA
 from leaderboard.board import tables_of
+from leaderboard.command import cohort_of
 from leaderboard.entries import entries_of
 from leaderboard.page import RESULTS
 from leaderboard.rows import Table
@@ -29,9 +30,11 @@ def test_every_computed_block_is_that_of_the_shipped_results(tables: list[Table]
 
 def test_the_readme_answers_its_question_for_every_cohort(tables: list[Table]) -> None:
     told = README.read_text(encoding="utf-8")
-    asked = [
+    of_unit = [
         one for one in tables if one.common.unit == UNIT and one.common.protocol.get("edition")
     ]
+    largest = {cohort_of(one.common): one for one in sorted(of_unit, key=lambda t: len(t.rows))}
+    asked = [*largest.values()]  # a cohort may have a second table, of another preset
     lines = re.findall(r"^\* Cohort `(\w+)`: (.+)$", told, re.MULTILINE)
     assert len(lines) == len(asked)
     for table in asked:
