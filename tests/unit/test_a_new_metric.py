@@ -60,7 +60,7 @@ USE = """
     found = scored_on({0: new, 1: new, 2: new}, new.name, Bookends([]))
     assert round(found.scores["volume_mm3"].mean, 9) == 0.8, found.scores
 
-    (table,) = tables_of([entry(spec(generators=("simulator",)), Path("nowhere"))])
+    (table,) = tables_of([entry(spec(generators=("simulator",)), Path(sys.argv[1]))])
     (row,) = table.rows
     assert "volume mm3" in lines_of(table.rows, "test")[0]
     assert "volume_mm3" not in row.tests["test"].scores, "results of earlier versions lack it"
@@ -68,7 +68,8 @@ USE = """
 """
 
 
-def test_one_entry_reaches_results_schema_summary_mlflow_tables_and_board() -> None:
+def test_one_entry_reaches_results_schema_summary_mlflow_tables_and_board(tmp_path: Path) -> None:
     code = textwrap.dedent(BEGIN) + textwrap.dedent(USE)
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
