@@ -5,6 +5,7 @@ The server's and the sites' apps are the deployed ones; only Flower's network is
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable, Mapping
@@ -124,3 +125,23 @@ def consortium(
     done = bench("candidate", str(made.run), "--n", N, "--seed", SEED, cwd=root)
     assert done.returncode == 0, done.stderr
     return made
+
+
+def consented(made: Consortium) -> Consortium:
+    """The same with every site's consent."""
+    for site in NAMES:
+        done = made.consent(site)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return made
+
+
+def released_by(agreed: Consortium) -> Path:
+    """The folder of its release."""
+    done = agreed.release("first")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return agreed.root / "first"
+
+
+def sent(made: Consortium, folder: Path) -> Path:
+    """A copy of the server's folder, as it was sent to a site."""
+    return Path(shutil.copytree(made.run, folder / made.run.name))

@@ -14,7 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 from command import bench
-from deployments import ASKED, NAMES, SEED, Consortium, N, consortium, hospitals
+from deployments import (
+    ASKED,
+    NAMES,
+    SEED,
+    Consortium,
+    N,
+    consented,
+    consortium,
+    hospitals,
+    released_by,
+    sent,
+)
 from loopback import Loopback
 from releases import put
 from safetensors.numpy import load_file, save_file
@@ -54,18 +65,12 @@ def made(tmp_path_factory: pytest.TempPathFactory, write_cohort: Writer) -> Cons
 
 @pytest.fixture(scope="module")
 def agreed(made: Consortium) -> Consortium:
-    """The same with every site's consent."""
-    for site in NAMES:
-        done = made.consent(site)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return made
+    return consented(made)
 
 
 @pytest.fixture(scope="module")
 def released(agreed: Consortium) -> Path:
-    done = agreed.release("first")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return agreed.root / "first"
+    return released_by(agreed)
 
 
 @pytest.fixture
@@ -77,7 +82,7 @@ def consents(agreed: Consortium, tmp_path: Path) -> Path:
 @pytest.fixture
 def run(made: Consortium, tmp_path: Path) -> Path:
     """A copy of the server's folder, as it was sent to a site."""
-    return Path(shutil.copytree(made.run, tmp_path / made.run.name))
+    return sent(made, tmp_path)
 
 
 def said_in(folder: Path) -> Statement:

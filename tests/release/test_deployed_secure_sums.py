@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deployments import NAMES, Consortium, consortium
+from deployments import NAMES, Consortium, consented, consortium, released_by, sent
 from test_deployed_release import changed, refused, refused_at, said_in
 
 from benchmark.core.files import read_json
@@ -40,24 +40,18 @@ def made(tmp_path_factory: pytest.TempPathFactory, write_cohort: Callable[..., P
 
 @pytest.fixture(scope="module")
 def agreed(made: Consortium) -> Consortium:
-    """The same with every site's consent."""
-    for site in NAMES:
-        done = made.consent(site)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return made
+    return consented(made)
 
 
 @pytest.fixture(scope="module")
 def released(agreed: Consortium) -> Path:
-    done = agreed.release("first")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return agreed.root / "first"
+    return released_by(agreed)
 
 
 @pytest.fixture
 def run(made: Consortium, tmp_path: Path) -> Path:
     """A copy of the server's folder, as it was sent to a site."""
-    return Path(shutil.copytree(made.run, tmp_path / made.run.name))
+    return sent(made, tmp_path)
 
 
 def test_a_release_holds_and_says_whom_it_is_for(agreed: Consortium, released: Path) -> None:

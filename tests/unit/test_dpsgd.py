@@ -15,8 +15,11 @@ from benchmark.core.errors import UsageError
 from benchmark.core.mechanism import Grid
 from benchmark.privacy.dpsgd.batch import Batch
 from benchmark.privacy.dpsgd.engines import DEFAULT_ENGINE, ENGINES, Loss, refuse_unruled, trainable
+from benchmark.privacy.dpsgd.gram import Gram, block_units
 from benchmark.privacy.dpsgd.mixing import refuse_mixing
+from benchmark.privacy.dpsgd.shares import Seen
 from benchmark.privacy.dpsgd.step import Step, grid_of
+from benchmark.privacy.dpsgd.windows import Windows
 from benchmark.privacy.randomness import SeededNoise
 from benchmark.privacy.replay import Output, Recorder
 from generators.nets.convolutional import PatchCritic, initialise
@@ -418,6 +421,25 @@ def test_the_noise_is_sigma_times_the_clip_norm_over_the_public_batch() -> None:
     assert abs(float(drawn.mean())) < 5 * sigma / math.sqrt(len(drawn))
     again = private.gradient(net, nothing, noise) - quiet.gradient(net, nothing, Silence())
     assert abs(float(torch.corrcoef(torch.stack([drawn, again]))[0, 1])) < 0.05
+
+
+def test_fakes_are_in_no_block_with_real_units() -> None:
+    """Their share may be above 1, and the rounding of a block is bounded for shares up to 1."""
+    layer = nn.Conv2d(32, 64, 4, 2, 1)
+    rng = torch.Generator().manual_seed(0)
+    inputs = torch.randn(12, 1, 32, 8, 8, generator=rng)
+    output_gradients = torch.randn(12, 1, 64, 4, 4, generator=rng)
+    weights = torch.rand(12, generator=rng, dtype=torch.float64)
+    weights[9:] *= 4
+
+    def total(some: slice, fakes: int) -> Tensor:
+        seen = Seen(layer, inputs[some], output_gradients[some], fakes)
+        return Gram(Windows.of(seen), fakes).weighted_sum(weights[some])["weight"]
+
+    assert block_units(16) == 8, "the ninth real unit begins a block"
+    apart = total(slice(0, 9), 0) + total(slice(9, None), 3)
+    assert torch.equal(total(slice(None), 3), apart)
+    assert not torch.equal(total(slice(None), 0), apart), "so a shared block would show"
 
 
 def test_fakes_are_clipped_and_not_noised() -> None:
