@@ -42,13 +42,7 @@ def data() -> None:
     show_default=True,
     help="Another seed, others.",
 )
-@click.option(
-    "--annotators",
-    type=click.Choice(["usual", "broad", "narrow"]),
-    default="usual",
-    show_default=True,
-    help="Who labels them: broad marks a voxel more on every side, narrow the core of a vessel.",
-)
+@option.annotators
 @click.option(
     "--jobs",
     type=click.IntRange(1, JOBS[1]),

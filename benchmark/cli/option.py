@@ -194,6 +194,14 @@ def delta(what: str = "δ") -> Option:
     return click.option("--delta", type=float, help=help)
 
 
+annotators = click.option(
+    "--annotators",
+    type=click.Choice(["usual", "broad", "narrow"]),
+    default="usual",
+    show_default=True,
+    help="Who labels the phantoms: broad marks a voxel more on every side, narrow the core of a "
+    "vessel.",
+)
 preset = click.option(
     "--preset",
     default="quick",

@@ -69,6 +69,7 @@ COHORT = "COHORT"
 @click.option(
     "--leaky", is_flag=True, help="Needed with --on private, as the choice is not accounted."
 )
+@option.annotators
 @option.folder("--data", "The cohort, with --on private.")
 @option.reading
 @option.unit()
@@ -184,6 +185,7 @@ def _order(options: Mapping[str, Any]) -> Order:
         trials=options["trials"],
         storage=options["storage"],
         private=private,
+        annotators=options["annotators"],
         command=_command(),
     )
 

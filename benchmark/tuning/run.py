@@ -14,6 +14,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.folders import check_writable
 from benchmark.core.names import unknown
 from benchmark.data.phantom import PhantomCohort
+from benchmark.data.phantom.annotators import USUAL
 from benchmark.metrics import weights
 from benchmark.privacy.ledger.ledger import OverCapError, ledger_in
 from benchmark.results.composed import Together
@@ -72,6 +73,7 @@ class Order:
         trials: For each study.
         storage: Optuna's store; ``None`` for a file in ``out``.
         private: Whether patients are tuned on, in which case the selection is not accounted.
+        annotators: Who labels the phantoms: a key of ``annotators.ANNOTATORS``.
         command: The command that was typed.
     """
 
@@ -80,6 +82,7 @@ class Order:
     trials: int
     storage: str | None
     private: bool
+    annotators: str = USUAL
     command: str = ""
 
 
@@ -130,6 +133,8 @@ def run_studies(order: Order, workspace: Workspace, listener: Listener) -> Searc
     """
     fid_weights = _fid_weights(order, workspace)
     study_specs = list(_study_specs(order, workspace, fid_weights))
+    version = edition(order.request.protocol).phantoms
+    phantoms = PhantomCohort(version, PHANTOM_SEED, order.annotators)
     for folder in (workspace.out, workspace.machine.cache, workspace.machine.state):
         check_writable(folder)
     ledger_in(workspace.machine.state).cap()  # one that cannot be used stops everything
@@ -148,7 +153,7 @@ def run_studies(order: Order, workspace: Workspace, listener: Listener) -> Searc
         progress=listener.preparing,
         reading=workspace.reading,
         held_out=VALIDATION,
-        phantoms=PhantomCohort(edition(order.request.protocol).phantoms, PHANTOM_SEED),
+        phantoms=phantoms,
     )
     for sentence in remarks.of_patients(inputs, workspace.machine.state):
         listener.warning(sentence)
@@ -186,15 +191,7 @@ def _study_specs(
     order: Order, workspace: Workspace, fid_weights: Path | None
 ) -> Iterator[StudySpec]:
     """One for each generator and level; the search space of each is looked at before any runs."""
-    if order.private != (workspace.data is not None):
-        raise UsageError(
-            "--data is for --on private, and --on private needs --data; without both, phantoms are "
-            "tuned on, whose settings carry over and cost no privacy."
-        )
-    for objective in order.objectives:
-        if objective not in OBJECTIVES:
-            raise UsageError(unknown("objective", objective, list(OBJECTIVES)))
-    check(order.request)
+    _check(order, workspace)
     for generator in order.request.generators:
         if is_bookend(generator):
             raise UsageError(
@@ -213,6 +210,24 @@ def _study_specs(
             if order.private:
                 check_replaceable(file_of(workspace.out / FOLDER, generator, request.unit, epsilon))
             yield study_spec
+
+
+def _check(order: Order, workspace: Workspace) -> None:
+    """Refuses what cannot be tuned together."""
+    if order.private != (workspace.data is not None):
+        raise UsageError(
+            "--data is for --on private, and --on private needs --data; without both, phantoms are "
+            "tuned on, whose settings carry over and cost no privacy."
+        )
+    if order.private and order.annotators != USUAL:
+        raise UsageError(
+            f"--annotators {order.annotators} is of phantoms, and --on private tunes on your own "
+            "patients; give one of the two."
+        )
+    for objective in order.objectives:
+        if objective not in OBJECTIVES:
+            raise UsageError(unknown("objective", objective, list(OBJECTIVES)))
+    check(order.request)
 
 
 def levels(request: Request, generator: str) -> list[float]:

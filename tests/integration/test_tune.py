@@ -437,6 +437,10 @@ def test_of_several_workers_one_may_be_killed(
         (["--on", "private", "--data", "cohort"], "--on private needs --leaky"),
         (["--leaky"], "--on private needs --leaky, and only that does"),
         (["--data", "cohort"], "--data is for --on private"),
+        (
+            ["--on", "private", "--leaky", "--data", "cohort", "--annotators", "broad"],
+            "--annotators broad is of phantoms, and --on private tunes on your own patients",
+        ),
         (["--generator", "simulator"], "simulator is a bookend"),
         (["--generator", "dp-wgam"], "No generator is called 'dp-wgam'"),
         (["--objective", "beauty"], "No objective is called 'beauty'"),

@@ -13,6 +13,7 @@ import pytest
 from made import INPUTS
 
 from benchmark.core.errors import UsageError
+from benchmark.data.phantom import PhantomCohort
 from benchmark.privacy.accounting.composition import total_epsilon
 from benchmark.privacy.ledger.ledger import DELTA, OverCapError, ledger_in
 from benchmark.results.outcome import Outcome
@@ -28,7 +29,7 @@ from benchmark.tuning import run as studies
 from benchmark.tuning.optuna_storage import storage_at
 from benchmark.tuning.run import Answer, Order
 from benchmark.tuning.starts import spent
-from benchmark.tuning.study import Lab, StudySpec, first_trials
+from benchmark.tuning.study import PHANTOM_SEED, Lab, StudySpec, first_trials
 from benchmark.tuning.worker import Trials
 
 FAST = {"generator_steps": "3", "batch": "16", "critic_steps": "1", "pretrain": "none"}
@@ -136,6 +137,28 @@ def test_a_level_starts_from_what_another_found_on_phantoms_alone(
     assert [list(one.hints) for one in asked] == [
         [],
         [] if private else [{"batch": 1}],
+    ]
+
+
+def test_phantoms_are_labelled_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered: list[PhantomCohort] = []
+
+    def gather(*_: Any, phantoms: PhantomCohort, **__: Any) -> Any:
+        gathered.append(phantoms)
+        return PATIENTS
+
+    monkeypatch.setattr(studies, "_answered", lambda *_: (None, None, None))
+    monkeypatch.setattr(studies, "gather", gather)
+    order = Order(
+        request=STUDY.request, objectives=("dice",), trials=1, storage=None, private=False
+    )
+    place = Workspace(out=tmp_path, machine=Machine(cache=tmp_path, state=tmp_path))
+    for annotators in ("usual", "broad"):
+        asked = replace(order, annotators=annotators)
+        studies.run_studies(asked, place, SimpleNamespace(preparing=None))  # type: ignore[arg-type]
+    assert [(one.seed, one.annotators) for one in gathered] == [
+        (PHANTOM_SEED, "usual"),
+        (PHANTOM_SEED, "broad"),
     ]
 
 
