@@ -53,9 +53,11 @@ def tuning_table(found: Sequence[Found]) -> Table:
 
 def _caption(found: Sequence[Found], *, leaky: bool) -> str:
     delta = max(one.provenance.delta for one in found)
+    seeds = found[0].provenance.seeds
+    mean = f"means over {seeds} seeds" if seeds > 1 else "one draw each"
     said = (
-        f"Scores are those of validation patients, by whom the settings were chosen: they are no "
-        f"results. δ of a trial = {delta_text(delta)}."
+        f"Scores, {mean}, are those of validation patients, by whom the settings were chosen: they "
+        f"are no results, and luck flatters the best. δ of a trial = {delta_text(delta)}."
     )
     if not leaky:
         return f"{said} Tuned on phantoms: free of private data."

@@ -147,6 +147,15 @@ def printed(table: Any) -> str:
     return " ".join(shown.get().split())
 
 
+@pytest.mark.parametrize(("seeds", "said"), [(1, "one draw each"), (3, "means over 3 seeds")])
+def test_scores_of_a_search_say_of_how_many_seeds_they_are(seeds: int, said: str) -> None:
+    found = answer([[0.5]], {"dice": "maximize"}).found
+    told = replace(found, provenance=replace(found.provenance, seeds=seeds))
+    assert f"Scores, {said}, are those of validation patients" in printed(
+        tuning.tuning_table([told])
+    )
+
+
 @pytest.mark.parametrize("leaky", [True, False])
 def test_no_epsilon_is_bare_and_a_leaky_choice_says_so_on_every_picture(leaky: bool) -> None:
     made = answer([[0.5], [0.6], [0.7], [0.8]], {"dice": "maximize"}, leaky=leaky)
