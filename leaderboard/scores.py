@@ -161,9 +161,10 @@ def _gain(dice: Estimate, over_free: Estimate | None, real: float | None) -> flo
 def _mean(tests: Tests, name: str) -> float | None:
     """Over the patients that have the score, of each one's mean over seeds."""
     values: dict[str, list[float]] = {}
-    for one in (one for test in tests.values() for one in test.patients):
-        if (value := one.score(name)) is not None:
-            values.setdefault(one.patient, []).append(value)
+    for test in tests.values():
+        for patient, value in test.patients.by_patient(name).items():
+            if value is not None:
+                values.setdefault(patient, []).append(value)
     told = [fmean(scores) for scores in values.values()]
     told = told or [mean.mean for test in tests.values() if (mean := test.mean(name))]
     return fmean(told) if told else None

@@ -121,6 +121,7 @@ def _without_patients(test: TestSet, for_owner: bool) -> TestSet:
 def _of_few(test: TestSet) -> list[str]:
     """The scores that only some of the patients have, as thick vessels, and too few of them."""
     told = {
-        score: sum(getattr(one, score) is not None for one in test.patients) for score in SOME_HAVE
+        score: sum(value is not None for value in test.patients.column(score))
+        for score in SOME_HAVE
     }
     return [score for score, many in told.items() if 0 < many < FEWEST]

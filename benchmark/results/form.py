@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from benchmark.core.files import plain
+
+_GIVEN: dict[frozenset[str], set[str]] = {}
 
 
 class Form(BaseModel):
     """A part of a result file. Fields that were not given at construction are not written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="after")
+    def _share_given(self) -> Self:
+        """All forms of the same fields share one set of their names: half of what a mean takes."""
+        given = self.model_fields_set
+        object.__setattr__(
+            self, "__pydantic_fields_set__", _GIVEN.setdefault(frozenset(given), given)
+        )
+        return self
 
     def has(self, name: str) -> bool:
         """Tell whether a field was given."""

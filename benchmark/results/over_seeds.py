@@ -29,10 +29,7 @@ def told_of(tests: Tests, score: str, *, certain: bool = False) -> Told:
         score: Its name.
         certain: Whether a cell has no randomness.
     """
-    cells = {
-        seed: {one.patient: getattr(one, score) for one in test.patients}
-        for seed, test in tests.items()
-    }
+    cells = {seed: test.patients.by_patient(score) for seed, test in tests.items()}
     try:
         return grid(cells, is_certain=certain)
     except ValueError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import Annotated, Any
 
@@ -232,6 +232,12 @@ def _said(value: Any) -> Any:
     return {n: said for n, said in vars(value).items() if said is not False and said is not None}
 
 
+SHARED = ("generator", "protocol", "segmenter", "test_data")
+"""What the many cells of a sweep have in common, and hold once in memory."""
+
+_PARTS: dict[str, Any] = {}
+
+
 def spec_from(said: Mapping[str, Any]) -> RunSpec:
     """Read a spec from the content of a JSON file. It keeps its key.
 
@@ -239,7 +245,13 @@ def spec_from(said: Mapping[str, Any]) -> RunSpec:
         ValueError: If it is not a spec; the message says what is wrong.
     """
     found: RunSpec = _read(_runs(), said, "spec of a run")
-    return found
+    parts = {name: _shared(getattr(found, name)) for name in SHARED}
+    return replace(found, **parts)
+
+
+def _shared(part: Any) -> Any:
+    """The same object for the same part, in whichever spec it is."""
+    return _PARTS.setdefault(repr(part), part)
 
 
 def fit_from(said: Mapping[str, Any]) -> RunSpec | DeployedSpec:

@@ -15,7 +15,6 @@ from benchmark.metrics.crossed import Crossed, Estimate, grid
 from benchmark.metrics.paired import difference
 from benchmark.metrics.ranking import holm
 from benchmark.metrics.scores import NAMES
-from benchmark.results.scored import TestSet
 from benchmark.results.settings import all_settings
 from benchmark.results.spec import RunSpec
 from leaderboard.columns import estimate_text
@@ -91,7 +90,7 @@ def _difference(test_set: str, score: str, left: Entry, right: Entry) -> Differe
     """Of two fits on the same patients: nothing is told of others, so that seeds are no part."""
     try:
         one, other = (
-            grid({0: _by_patient(scores_on(test_set, run), score)}, is_certain=True)
+            grid({0: scores_on(test_set, run).patients.by_patient(score)}, is_certain=True)
             for run in (left, right)
         )
     except ValueError:
@@ -108,10 +107,6 @@ def _difference(test_set: str, score: str, left: Entry, right: Entry) -> Differe
         gain=gain,
         p=gain.p if isinstance(gain, Crossed) else None,
     )
-
-
-def _by_patient(test: TestSet, score: str) -> dict[str, float | None]:
-    return {one.patient: one.score(score) for one in test.patients}
 
 
 def settings_table(left: RunSpec, right: RunSpec) -> Table:

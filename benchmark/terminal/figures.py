@@ -141,32 +141,42 @@ def _levels(
     points: list[dict[str, Any]], title: str, scale: alt.Scale, colour: alt.Color, shape: alt.Shape
 ) -> Iterator[alt.Chart]:
     order = [p["epsilon"] for p in sorted(points, key=lambda p: p["rank"])]
-    base = alt.Chart({"values": points}).encode(
-        x=alt.X(
-            "epsilon:O", sort=list(dict.fromkeys(order)), title="ε", axis=alt.Axis(labelAngle=0)
-        ),
-        color=colour,
-    )
-    y = alt.Y("mean(value):Q", title=title, scale=scale)
-    finite = base.transform_filter("datum.epsilon != '∞'")
+    x = alt.X("epsilon:O", sort=list(dict.fromkeys(order)), title="ε", axis=alt.Axis(labelAngle=0))
+    rows = alt.Chart({"values": _over_seeds(points)}).encode(x=x, color=colour)
+    dots = alt.Chart({"values": _apart(points)}).encode(x=x, color=colour)
+    y = alt.Y("value:Q", title=title, scale=scale)
+    finite = rows.transform_filter("datum.epsilon != '∞'")
     yield finite.mark_line(strokeWidth=2).encode(y=y)
-    yield base.mark_point(filled=True, size=50, opacity=1).encode(
+    yield dots.mark_point(filled=True, size=50, opacity=1).encode(
         y=alt.Y("value:Q", scale=scale), shape=shape
     )
     if any(p["low"] is not None for p in points):
-        low, high = alt.Y("mean(low):Q", scale=scale), alt.Y2("mean(high):Q")
-        yield base.mark_rule(opacity=0.5).encode(y=low, y2=high)
+        low, high = alt.Y("low:Q", scale=scale), alt.Y2("high:Q")
+        yield rows.mark_rule(opacity=0.5).encode(y=low, y2=high)
+
+
+def _over_seeds(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One point for each generator and level, at the mean of its seeds; they share an interval."""
+    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for point in points:
+        rows.setdefault((point["generator"], point["epsilon"]), []).append(point)
+    return [{**row[0], "value": fmean(point["value"] for point in row)} for row in rows.values()]
+
+
+def _apart(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The points without those that another one covers: a row may have a thousand seeds."""
+    return [*{(p["generator"], p["epsilon"], f"{p['value']:.3g}"): p for p in points}.values()]
 
 
 def _bands(
     points: list[dict[str, Any]], title: str, scale: alt.Scale, colour: alt.Color
 ) -> Iterator[alt.Chart]:
-    base = alt.Chart({"values": points}).encode(color=colour)
+    base = alt.Chart({"values": _over_seeds(points)}).encode(color=colour)
     if any(p["low"] is not None for p in points):
-        low, high = alt.Y("mean(low):Q", title=title, scale=scale), alt.Y2("mean(high):Q")
+        low, high = alt.Y("low:Q", title=title, scale=scale), alt.Y2("high:Q")
         yield base.mark_rect(opacity=0.12).encode(y=low, y2=high)
     if points:
-        mean = alt.Y("mean(value):Q", title=title, scale=scale)
+        mean = alt.Y("value:Q", title=title, scale=scale)
         yield base.mark_rule(strokeDash=[5, 3], strokeWidth=1.5).encode(y=mean)
         names = alt.Chart({"values": _names(points, scale)})
         words = names.mark_text(align="left", baseline="bottom", fontSize=10, color="#57606a")

@@ -23,6 +23,7 @@ from benchmark.core.errors import DataError, UsageError
 from benchmark.core.files import plain, write_json
 from benchmark.core.protocol import protocol_recipe
 from benchmark.data.patching import public_numbers
+from benchmark.results.scored import Packed
 from generators.dp_simulator import DpSimulator
 from leaderboard.audits import read_audits, with_audits
 from leaderboard.board import tables_of
@@ -238,7 +239,7 @@ def test_a_single_patients_score_that_differs_is_no_replay(cache: Path, tmp_path
     published(one).write(tmp_path / "results")
     test, *others = one.told.test_sets
     first, *rest = test.patients
-    rows = (first.but(dice=first.dice + 0.001), *rest)
+    rows = Packed((first.but(dice=first.dice + 0.001), *rest))
     mean = test.dice.but(mean=test.dice.mean + 0.001 / len(rows))
     result = one.told.but(test_sets=(test.but(patients=rows, dice=mean), *others))
     paths = [tmp_path / "results", stored(replace(one, result=result), tmp_path / "runs")]

@@ -14,6 +14,7 @@ import pytest
 from made import entry, of, spec, specs, unfinished
 from test_published import png
 
+from benchmark.results.scored import Packed
 from benchmark.sweep.sites import Federation
 from leaderboard.board import tables_of
 from leaderboard.charts import LINE, Levels
@@ -146,7 +147,7 @@ def on_another_cohort(one: Entry, dice: float) -> Entry:
     """The same on other patients, with other scores."""
     spec = replace(one.spec, data=one.spec.data[::-1])
     tests = tuple(
-        test.but(patients=tuple(row.but(dice=row.dice + dice) for row in test.patients))
+        test.but(patients=Packed(row.but(dice=row.dice + dice) for row in test.patients))
         for test in one.told.test_sets
     )
     return of(spec, one, test_sets=tests)

@@ -16,7 +16,7 @@ from test_published import at, changed, png
 
 from benchmark.core.errors import DataError
 from benchmark.metrics.crossed import Crossed, Means, OneDraw
-from benchmark.results.scored import Fid, ShareMean
+from benchmark.results.scored import Fid, Packed, ShareMean
 from benchmark.terminal.reports import write_report
 from leaderboard.board import tables_of
 from leaderboard.entries import Entry
@@ -146,7 +146,7 @@ def test_a_score_that_few_patients_have_stays_though_their_test_set_is_large(
     test, shifted = made.told.test_sets
     rows = (row.but(dice_thick=0.73125 if k == 2 else None) for k, row in enumerate(test.patients))
     alone = ShareMean(mean=0.73125, low=0.73125, high=0.73125)
-    told = test.but(patients=tuple(rows), dice_thick=alone)
+    told = test.but(patients=Packed(rows), dice_thick=alone)
     one = replace(made, result=made.told.but(test_sets=(told, shifted)))
     text = published(one).write(tmp_path).read_text()
     assert "0.73125" not in text

@@ -13,7 +13,7 @@ from command import bench
 from large_store import SWEEP, copied
 
 CELLS, SEEDS = 10_000, 834
-PLAN_S, RESUME_S, MORE_MIB = 60, 30, 600
+PLAN_S, RESUME_S, MORE_MIB = 60, 30, 400
 
 pytestmark = pytest.mark.slow
 

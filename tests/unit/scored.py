@@ -7,7 +7,7 @@ from cells import SPEC
 from benchmark.core.budget import Budget, Guarantee, PublicNumbers
 from benchmark.metrics.scores import NAMES
 from benchmark.results.result import Result
-from benchmark.results.scored import Fid, Mean, PatientScores, TestSet
+from benchmark.results.scored import Fid, Mean, Packed, PatientScores, TestSet
 from benchmark.results.spec import RunSpec
 
 PUBLIC = PublicNumbers(patients=16, patches_per_patient=400, patch_size=32)
@@ -22,7 +22,7 @@ def scored_set(name: str = "test", dice: float = 0.8, *, rows: int = 0, **said: 
     """A test set; of as many patients as there are ``rows``, each told of."""
     scores = dict.fromkeys(NAMES, dice)
     one = PatientScores(patient="sub-17", site="", empty=False, **scores)
-    told = {"n": rows, "patients": (one,) * rows} if rows else {}
+    told = {"n": rows, "patients": Packed((one,) * rows)} if rows else {}
     means = {score: mean(value).as_dict() for score, value in scores.items()}
     return TestSet.model_validate({"name": name, **means}).but(**told, **said)
 

@@ -4,6 +4,7 @@ import io
 import math
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from benchmark.results.bookends import gain
 from benchmark.results.matrix import Square, write_matrix
 from benchmark.results.summary import SummaryRow
 from benchmark.sweep.watching.pictures import save_picture, strip
-from benchmark.terminal.figures import draw_matrix, draw_patches, draw_trade_off
+from benchmark.terminal.figures import draw_matrix, draw_patches, draw_trade_off, trade_off
 from benchmark.terminal.table import matrix_table, sweep_table
 
 ROW = SummaryRow(
@@ -159,6 +160,15 @@ def test_the_trade_off_is_drawn_for_any_sweep(
     draw_trade_off([replace(row, **numbers) for row in rows], file)
     picture = np.asarray(Image.open(file).convert("L"))
     assert picture.std() > 10
+
+
+def test_a_row_of_a_thousand_seeds_is_drawn_as_one_line_and_the_dots_that_can_be_seen() -> None:
+    seeds = [replace(ROW, seed=seed, dice=0.7 + seed / 20_000) for seed in range(1000)]
+    drawn = trade_off([*seeds, replace(REAL, seed=0)])
+    assert drawn is not None
+    points = [point for one in drawn.to_dict()["datasets"].values() for point in one]
+    assert len(points) < 60
+    assert fmean(row.dice for row in seeds) in [point.get("value") for point in points]
 
 
 def test_a_sweep_that_wholly_failed_draws_nothing(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,11 @@ from benchmark.results.store import Store
 from benchmark.sweep.executors import ground
 from benchmark.sweep.executors.cluster import Cluster, cluster_of, minutes_of, slurm_options
 from benchmark.sweep.executors.data_files import DataOnNodes
-from benchmark.sweep.executors.errand import Errand, Heard, Said, run_errand
+from benchmark.sweep.executors.errand import Ended, Errand, Heard, Said, run_errand
+from benchmark.sweep.executors.executor import Events
 from benchmark.sweep.executors.ground import EVENTS, LOCK, NODES, TOKEN, Shared, sweep_out
+from benchmark.sweep.executors.nodes import OnNodes
+from benchmark.sweep.executors.processes import Processes
 from benchmark.sweep.executors.run import check_cluster
 from benchmark.sweep.executors.task import Task
 from benchmark.sweep.inputs import gather
@@ -319,3 +323,55 @@ def test_slurm_without_its_commands_or_without_submitit_is_one_sentence(
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(UsageError, match=r"pip install 'angiobench\[cluster\]'"):
         check_cluster(slurm)
+
+
+@dataclass
+class Notes:
+    """A launcher of one errand at a time, each of which ends at once, that notes what it sends."""
+
+    said: list[str]
+
+    def room(self) -> int:
+        return 1
+
+    def send(self, errand: Errand) -> "Notes":
+        self.said.append(f"sent {errand.task.spec.seed}")
+        return self
+
+    def answer(self) -> Ended:
+        return Ended("failed", "It was not asked to work.")
+
+    def wait(self, sent: Sequence[object], timeout_s: float) -> None:
+        pass
+
+    def cancel(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def with_seeds(task: Task, many: int) -> list[Task]:
+    return [replace(task, spec=replace(task.spec, seed=seed)) for seed in range(many)]
+
+
+def test_a_node_gets_its_next_cell_before_the_last_one_is_logged(
+    task: Task, shared: Shared
+) -> None:
+    said: list[str] = []
+    nodes = OnNodes(Notes(said), shared, DataOnNodes(shared.ground, ships=False))
+    events = Events(
+        progress=lambda *_: None, ended=lambda outcome: said.append(f"logged {outcome.spec.seed}")
+    )
+    outcomes = nodes.run(with_seeds(task, 3), events)
+    assert said == ["sent 0", "sent 1", "logged 0", "sent 2", "logged 1", "logged 2"]
+    assert [outcome.spec.seed for outcome in outcomes] == [0, 1, 2]
+    assert {outcome.state for outcome in outcomes} == {"failed"}
+
+
+def test_a_process_begins_the_next_cell_before_the_last_one_is_logged(task: Task) -> None:
+    going: list[int] = []
+    events = Events(progress=lambda *_: None, ended=lambda _: going.append(len(active_children())))
+    outcomes = Processes(1).run(with_seeds(task, 2), events)
+    assert going == [1, 0]
+    assert [outcome.state for outcome in outcomes] == ["done", "done"]

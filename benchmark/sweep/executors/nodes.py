@@ -128,18 +128,20 @@ class OnNodes:
         """Run every task: see ``Executor.run``."""
         waiting, going, outcomes = iter(tasks), list[Cell](), list[Outcome]()
         try:
-            while True:
-                self._fill(going, waiting)
-                if not going:
-                    return outcomes
+            self._fill(going, waiting)
+            while going:
                 running = [cell.sent for cell in going if cell.outcome is None]
                 self.launcher.wait(running, LOOK_EACH_S)
                 for cell in going:
                     self._look(cell, events)
-                for cell in [cell for cell in going if _may_be_told(cell, going)]:
+                ended = [cell for cell in going if _may_be_told(cell, going)]
+                for cell in ended:
                     going.remove(cell)
+                self._fill(going, waiting)  # the next cells compute while these are logged
+                for cell in ended:
                     outcomes.append(_with_fraction(cell))
                     events.ended(outcomes[-1])
+            return outcomes
         finally:
             self._stop([cell for cell in going if cell.outcome is None])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
@@ -40,23 +40,17 @@ class Processes:
 
     def run(self, tasks: Iterable[Task], events: Events) -> list[Outcome]:
         """Run every task: see ``Executor.run``."""
-        waiting = iter(tasks)
-        running: dict[Connection, Running] = {}
-        outcomes = []
+        waiting, running, outcomes = iter(tasks), dict[Connection, Running](), list[Outcome]()
         try:
-            while True:
-                while len(running) < self.jobs and (task := next(waiting, None)):
-                    cell = _start(task)
-                    running[cell.receiver] = cell
-                if not running:
-                    break
+            self._fill(running, waiting)
+            while running:
                 heard = wait(list(running), LOOK_EACH_S)
-                for cell in [cell for ready, cell in running.items() if ready in heard]:
-                    if cell.hears(events):
-                        continue
-                    del running[cell.receiver]
-                    outcomes.append(cell.ended())
-                    events.ended(outcomes[-1])
+                gone = [r for r, c in running.items() if r in heard and not c.hears(events)]
+                ended = [running.pop(receiver).ended() for receiver in gone]
+                self._fill(running, waiting)  # the next cells compute while these are logged
+                for outcome in ended:
+                    outcomes.append(outcome)
+                    events.ended(outcome)
                 for cell in running.values():
                     cell.stop_beyond_limits()
         finally:
@@ -64,6 +58,12 @@ class Processes:
                 cell.process.kill()
                 cell.process.join()
         return outcomes
+
+    def _fill(self, running: dict[Connection, Running], waiting: Iterator[Task]) -> None:
+        """Starts cells while there is room."""
+        while len(running) < self.jobs and (task := next(waiting, None)):
+            cell = _start(task)
+            running[cell.receiver] = cell
 
 
 @dataclass

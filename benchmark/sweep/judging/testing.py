@@ -11,7 +11,7 @@ from benchmark.core.segmenter import Segmenter, TrainContext
 from benchmark.data.cohort import Patient
 from benchmark.metrics.bootstrap import interval
 from benchmark.metrics.scores import NAMES, score
-from benchmark.results.scored import PatientScores, TestSet
+from benchmark.results.scored import Packed, PatientScores, TestSet
 from benchmark.results.spec_parts import PlugIn
 from benchmark.sweep.judging.marking import marked
 
@@ -62,7 +62,7 @@ def tested(
         rows.append(_scores_of(segmenter, patient, spacing_mm))
         listener(f"scoring {name}", done, len(patients))
     means = {name: _mean(rows, name) for name in NAMES}
-    return TestSet(name=name, n=len(rows), **means, patients=tuple(rows))
+    return TestSet(name=name, n=len(rows), **means, patients=Packed(rows))
 
 
 def _scores_of(segmenter: Segmenter, patient: Patient, spacing_mm: float) -> PatientScores:
