@@ -3,7 +3,8 @@
 ``python tests/performance/sweeps.py overhead``: seconds a cell that are not the cell's own, in
 processes and on Ray: the difference of a long sweep and a short one, with MLflow.
 ``python tests/performance/sweeps.py nodes``: 16 cells on two Ray nodes of one core each, over the
-same on one. Each fails where its limit is missed. ``--rounds N`` repeats and takes the median.
+same on one; with ``--own-cores`` the command has no core of its own beside them. Each fails where
+its limit is missed. ``--rounds N`` repeats and takes the median.
 """
 
 from __future__ import annotations
@@ -106,12 +107,21 @@ def overhead(cache: Path, rounds: int) -> bool:
     return fits
 
 
-def nodes(cache: Path, rounds: int, iterations: int) -> bool:
-    """Whether two nodes take little more than half of one's time."""
-    ratios = []
+def nodes(cache: Path, rounds: int, iterations: int, *, on_own_cores: bool) -> bool:
+    """Whether two nodes take little more than half of one's time.
+
+    Args:
+        cache: Has the phantoms.
+        rounds: How often to measure.
+        iterations: Of each cell's U-Net.
+        on_own_cores: Whether one node and the command have one core, and two nodes two. Otherwise
+            the command and Ray's own processes have a core for themselves beside one node.
+    """
+    ratios, cores = [], sorted(os.sched_getaffinity(0))
     for _ in range(rounds):
         taken = []
         for many in (1, 2):
+            os.sched_setaffinity(0, cores[:many] if on_own_cores else cores)
             with ray_cluster(nodes=many) as cluster:
                 swept(cache, 2, 1, "--ray", cluster.address)
                 taken.append(swept(cache, CELLS, iterations, "--ray", cluster.address).wall_s)
@@ -128,6 +138,7 @@ def main() -> None:
     parser.add_argument("what", choices=["overhead", "nodes"])
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--iterations", type=int, default=500, help="of each cell's U-Net")
+    parser.add_argument("--own-cores", action="store_true", help="no core beside the nodes'")
     asked = parser.parse_args()
     cache = Path(tempfile.mkdtemp(prefix="cache-"))
     phantoms = cache / f"phantom-v{EDITIONS[DEFAULT].phantoms}-seed{DEFAULT_SEED}"
@@ -139,7 +150,7 @@ def main() -> None:
         fits = (
             overhead(cache, asked.rounds)
             if asked.what == "overhead"
-            else nodes(cache, asked.rounds, asked.iterations)
+            else nodes(cache, asked.rounds, asked.iterations, on_own_cores=asked.own_cores)
         )
     finally:
         shutil.rmtree(cache)
