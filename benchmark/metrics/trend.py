@@ -79,7 +79,8 @@ def _exact(doubled: NDArray[np.int64], found: int) -> float:
     for block in doubled:
         counts = np.bincount(orders @ block).astype(np.float64)
         whole = np.convolve(whole, counts / len(orders))
-    return float(min(1.0, whole[found:].sum()))
+    below, above = whole[:found].sum(), whole[found:].sum()  # the smaller is the more exact
+    return float(above if above < below else 1.0 - below)
 
 
 def _normal(doubled: NDArray[np.int64], found: int) -> float:
