@@ -165,7 +165,7 @@ def _over_seeds(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _apart(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The points without those that another one covers: a row may have a thousand seeds."""
-    return [*{(p["generator"], p["epsilon"], f"{p['value']:.3g}"): p for p in points}.values()]
+    return [*{(p["generator"], p["epsilon"], f"{p['value']:.4g}"): p for p in points}.values()]
 
 
 def _bands(

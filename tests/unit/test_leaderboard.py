@@ -163,7 +163,7 @@ def test_the_trade_off_is_drawn_for_any_sweep(
 
 
 def test_a_row_of_a_thousand_seeds_is_drawn_as_one_line_and_the_dots_that_can_be_seen() -> None:
-    seeds = [replace(ROW, seed=seed, dice=0.7 + seed / 20_000) for seed in range(1000)]
+    seeds = [replace(ROW, seed=seed, dice=0.7 + seed / 500_000) for seed in range(1000)]
     drawn = trade_off([*seeds, replace(REAL, seed=0)])
     assert drawn is not None
     points = [point for one in drawn.to_dict()["datasets"].values() for point in one]
